@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Action chunks: what an arm proposes, and which of its actions is in force when."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+# Stamps made from float seconds are off by some ns; without slack an index would be one too low.
+STAMP_SLACK_NS = 1_000
+
+
+class Arm(IntEnum):
+    """Who proposes actions; the numbers of ActionChunk.ARM_*."""
+
+    BASE = 0
+    AURA = 1
+    KV = 2
+
+
+class Refusal(StrEnum):
+    """Why a chunk was refused."""
+
+    SHAPE = 'shape'  # not chunk_len x action_dim values, or not this robot's joints
+    NON_FINITE = 'non_finite'  # NaN or infinity among the actions or their timing
+    ARM = 'arm'  # of no known arm
+    EPISODE = 'episode'  # of an episode that is over
+    DUPLICATE = 'duplicate'  # this step was accepted already
+    OUT_OF_ORDER = 'out_of_order'  # overtaken by a later step, or a later step with an older stamp
+    FUTURE = 'future'  # stamped further ahead of now than the tolerance
+    STALE = 'stale'  # the observation is older than max_age
+    LATE = 'late'  # in order and not stale, but all actions it may use lie in the past
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """An action chunk as it was received; nothing is trusted before `problem` returned None.
+
+    Action i is the joint target in force during [stamp + i dt, stamp + (i + 1) dt).
+    """
+
+    arm: int
+    episode_id: str
+    # Number of the step within the episode, from 0.
+    seq: int
+    # Of the observation [ns, ROS clock].
+    stamp_ns: int
+    # Row-major chunk_len x action_dim, or an array of that shape [rad or m].
+    actions: Sequence[float] | NDArray[np.floating]
+    chunk_len: int
+    action_dim: int
+    seconds_per_action: float
+
+    def problem(self, joints: int) -> tuple[Refusal, str] | None:
+        """Say what is wrong with it for a robot of `joints` joints, None when nothing is."""
+        if self.arm not in tuple(Arm):
+            return Refusal.ARM, f'arm = {self.arm}: must be 0 (base), 1 (aura) or 2 (kv)'
+        if not np.isfinite(self.seconds_per_action):
+            return Refusal.NON_FINITE, f'seconds_per_action = {self.seconds_per_action}'
+        if not 1e-3 <= self.seconds_per_action <= 60.0:
+            return Refusal.SHAPE, (
+                f'seconds_per_action = {self.seconds_per_action:g}: must be 0.001..60 s'
+            )
+        if self.action_dim != joints:
+            return Refusal.SHAPE, (
+                f'action_dim = {self.action_dim}: the robot file names {joints} joints'
+            )
+        flat = np.asarray(self.actions)
+        if self.chunk_len < 1 or flat.size != self.chunk_len * self.action_dim:
+            return Refusal.SHAPE, (
+                f'{flat.size} actions: must be chunk_len x action_dim = '
+                f'{self.chunk_len} x {self.action_dim}'
+            )
+        if not np.isfinite(flat).all():
+            return Refusal.NON_FINITE, f'{int((~np.isfinite(flat)).sum())} actions are not finite'
+        return None
+
+
+class PlayedChunk:
+    """A checked chunk with its timing: gives the action in force now. Immutable."""
+
+    def __init__(self, chunk: Chunk, usable_ns: int) -> None:
+        """Take a chunk whose `problem` is None; use it for `usable_ns` after its stamp at most."""
+        self.arm = Arm(chunk.arm)
+        self.seq = chunk.seq
+        self.stamp_ns = chunk.stamp_ns
+        # float32 0.05 is 0.05000000074 s: whole microseconds keep it from drifting off the ticks.
+        self.dt_ns = round(chunk.seconds_per_action * 1e6) * 1000
+        actions = np.array(chunk.actions, dtype=np.float64)  # a copy: the message may be reused
+        self.actions = actions.reshape(chunk.chunk_len, chunk.action_dim)
+        self.actions.flags.writeable = False
+        self.usable_ns = min(usable_ns, chunk.chunk_len * self.dt_ns)
+
+    def elapsed_ns(self, now_ns: int) -> int:
+        """Time since the observation, 0 when its stamp is slightly ahead [ns]."""
+        return max(0, now_ns - self.stamp_ns + STAMP_SLACK_NS)
+
+    def index(self, now_ns: int) -> int:
+        """Which action is in force; it skips what passed while the policy was thinking [1]."""
+        return self.elapsed_ns(now_ns) // self.dt_ns
+
+    def usable(self, now_ns: int) -> bool:
+        """Whether an action of it may still be commanded."""
+        return self.elapsed_ns(now_ns) < self.usable_ns

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Limits on what leaves for the robot: position, step and velocity, per joint, always on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aura_ros.control.robot import RobotConfig
+from aura_ros.errors import InputError
+
+
+@dataclass(frozen=True)
+class Limited:
+    """A target inside the limits."""
+
+    # float64 [J] [rad or m]
+    target: NDArray[np.float64]
+    # Whether any joint was changed.
+    clipped: bool
+
+
+class ActionLimiter:
+    """Clips joint targets to a robot's limits and counts what it clipped. One thread.
+
+    Attributes:
+        position, step, velocity: int64 [J], commands in which this limit was the one that changed
+            this joint; a joint is counted once per command, for the tightest limit.
+        clipped: commands with at least one joint changed [1].
+    """
+
+    def __init__(self, robot: RobotConfig) -> None:
+        self._lower = np.array(robot.position_lower)
+        self._upper = np.array(robot.position_upper)
+        self._step = np.array(robot.step_max)
+        self._velocity = np.array(robot.velocity_max)
+        self._period_ns = robot.period_ns
+        self.position = np.zeros(robot.size, dtype=np.int64)
+        self.step = np.zeros(robot.size, dtype=np.int64)
+        self.velocity = np.zeros(robot.size, dtype=np.int64)
+        self.clipped = 0
+
+    def apply(
+        self, target: NDArray[np.floating], reference: NDArray[np.float64], elapsed_ns: int
+    ) -> Limited:
+        """Bring `target` within the limits.
+
+        Args:
+            target: wanted joint targets, [J] [rad or m].
+            reference: last command, or the measured joints before the first one, float64 [J].
+            elapsed_ns: time since `reference` was commanded [ns]. Longer than a control period
+                counts as one period: a pause is no licence to jump. Zero or less (the clock
+                stood or moved back) also counts as one.
+
+        A reference outside the position limits is brought back in steps, never by a jump.
+
+        Raises:
+            InputError: a target or the reference has another shape or is not finite.
+        """
+        wanted = np.asarray(target, dtype=np.float64)
+        for name, array in (('target', wanted), ('reference', reference)):
+            if array.shape != self._lower.shape:
+                raise InputError(f'{name} has shape {array.shape}: must be {self._lower.shape}')
+            if not np.isfinite(array).all():
+                raise InputError(f'{name} is not finite: {array.tolist()}')
+        period_ns = elapsed_ns if 0 < elapsed_ns < self._period_ns else self._period_ns
+        reach = self._velocity * (period_ns * 1e-9)
+        change = np.minimum(self._step, reach)
+        inside = np.clip(wanted, self._lower, self._upper)
+        safe = np.clip(inside, reference - change, reference + change)
+        self._count(wanted, inside, safe, reach)
+        changed = bool((safe != wanted).any())
+        self.clipped += int(changed)
+        return Limited(safe, changed)
+
+    def _count(
+        self,
+        wanted: NDArray[np.float64],
+        inside: NDArray[np.float64],
+        safe: NDArray[np.float64],
+        reach: NDArray[np.float64],
+    ) -> None:
+        too_far = safe != inside
+        by_velocity = too_far & (reach < self._step)
+        self.velocity += by_velocity
+        self.step += too_far & ~by_velocity
+        self.position += ~too_far & (inside != wanted)

@@ -1,0 +1,296 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The arm switch: decides which arm drives the robot, and guards every command that leaves.
+
+Pure: no clock, no thread, no ROS. Times are integer ns that the caller passes in, `now_ns` always on
+the clock of the observations' stamps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aura_ros.control.chunk import Arm, Chunk, PlayedChunk, Refusal
+from aura_ros.control.limits import ActionLimiter
+from aura_ros.control.robot import RobotConfig
+from aura_ros.control.status import Command, Selection, SwitchStatus, Verdict
+from aura_ros.control.steps import StepLedger
+from aura_ros.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class SwitchConfig:
+    """How chunks are used.
+
+    Raises:
+        ConfigError: a value outside its range.
+    """
+
+    # Actions of a chunk that are commanded before the next chunk is due [1].
+    execute_steps: int = 4
+    # Control periods a chunk may be used beyond that, before the robot is held [1].
+    grace_ticks: int = 2
+    # Oldest observation a chunk may stem from when it arrives [ns].
+    max_age_ns: int = 500_000_000
+    # How far a stamp may be ahead of now [ns].
+    future_tolerance_ns: int = 20_000_000
+    # Who drives first.
+    arm: Arm = Arm.BASE
+
+    def __post_init__(self) -> None:
+        ranges = {
+            'execute_steps': (1, 1000),
+            'grace_ticks': (0, 100),
+            'max_age_ns': (1_000_000, 60_000_000_000),
+            'future_tolerance_ns': (0, 10_000_000_000),
+        }
+        for name, (low, high) in ranges.items():
+            value = getattr(self, name)
+            if not isinstance(value, int) or not low <= value <= high:
+                raise ConfigError(f'{name} = {value!r}: must be a whole number in {low}..{high}')
+
+
+class ArmSwitch:
+    """Accepts chunks of all arms, plays those of one, switches between them, limits and holds."""
+
+    def __init__(self, robot: RobotConfig, config: SwitchConfig | None = None) -> None:
+        self._robot = robot
+        self._config = config if config is not None else SwitchConfig()
+        self._limiter = ActionLimiter(robot)
+        self._ledger = StepLedger(
+            robot.size, self._config.max_age_ns, self._config.future_tolerance_ns
+        )
+        self._newest: dict[Arm, PlayedChunk | None] = dict.fromkeys(Arm)
+        self._lost: dict[Arm, str] = {}
+        self._arm = self._pending = self._config.arm
+        self._effective_seq = 0
+        self._playing: PlayedChunk | None = None
+        self._held: NDArray[np.float64] | None = None
+        self._holding = True
+        self._holds = 0
+        self._reason = 'no chunk yet'
+        self._last: NDArray[np.float64] | None = None
+        self._last_ns = 0
+
+    @property
+    def limiter(self) -> ActionLimiter:
+        """The limits, with their counters per joint."""
+        return self._limiter
+
+    def begin(self, episode_id: str) -> None:
+        """Start an episode: older chunks are dropped, numbering begins anew, a pending arm drives.
+
+        `accept` calls it by itself for the first chunk of an unknown episode.
+        """
+        self._ledger.begin(episode_id)
+        self._newest = dict.fromkeys(Arm)
+        self._drop(f'episode {episode_id} begins')
+
+    def accept(self, chunk: Chunk, now_ns: int) -> Verdict:
+        """Take a chunk of any arm, or refuse and count it."""
+        found = self._ledger.problem(chunk, now_ns)
+        if found is not None:
+            return self._refuse(chunk.arm, *found)
+        if chunk.episode_id != self._ledger.episode_id:
+            self.begin(chunk.episode_id)
+        missed = self._ledger.accept(chunk)
+        arm = Arm(chunk.arm)
+        played = PlayedChunk(chunk, self._usable_ns(chunk))
+        if not played.usable(now_ns):
+            age_s = (now_ns - chunk.stamp_ns) * 1e-9
+            return self._refuse(
+                arm, Refusal.LATE,
+                f'arrived {age_s:.3f} s after its observation, usable for {played.usable_ns * 1e-9:g} s',
+            )
+        self._newest[arm] = played
+        self._lost.pop(arm, None)
+        if missed:
+            return Verdict(True, None, missed, f'{missed} steps missing before step {chunk.seq}')
+        return Verdict(True, None, 0, '')
+
+    def request(self, arm: int, now_ns: int) -> Selection:
+        """Ask for another arm. In effect at once when nothing is playing, else at the next boundary.
+
+        While it is pending no further chunk of the old arm is begun; the one playing is played to
+        its end. Watch `status.arm`, or `Command.switched`, for the moment it takes effect.
+        """
+        if arm not in tuple(Arm):
+            return self._selection(False, f'arm = {arm}: must be 0 (base), 1 (aura) or 2 (kv)')
+        wanted = Arm(arm)
+        if wanted in self._lost:
+            return self._selection(False, f'{_name(wanted)} is not available: {self._lost[wanted]}')
+        self._pending = wanted
+        if self._pending == self._arm:
+            return self._selection(True, f'{_name(wanted)} drives')
+        if self._playing is None or not self._playable(self._playing, now_ns):
+            self._drop(f'{_name(wanted)} was selected')
+        return self._selection(True, self._reason)
+
+    def due(self, now_ns: int) -> bool:
+        """Whether the chunk in use has given its share and its successor is not there yet.
+
+        In lock-step the tick waits then: for `accept`, `expire` or `peer_lost`.
+        """
+        playing = self._playing
+        if playing is None or not self._playable(playing, now_ns):
+            return False
+        if playing.index(now_ns) < self._config.execute_steps:
+            return False
+        return self._successor(now_ns) is None
+
+    def expire(self, reason: str) -> None:
+        """Stop using the current chunk; the next tick holds, and a pending arm drives at once.
+
+        For what the caller notices: a wait that timed out, an episode that ended.
+        """
+        self._newest[self._arm] = None
+        self._drop(reason)
+
+    def peer_lost(self, arms: Collection[Arm], reason: str) -> None:
+        """The nodes behind `arms` are gone: their chunks are dropped, a driven robot is held.
+
+        The first accepted chunk of an arm ends its loss.
+        """
+        for arm in arms:
+            self._lost[arm] = reason
+            self._newest[arm] = None
+        if self._arm in arms:
+            self._drop(reason)
+        if self._pending in arms:
+            self._pending = self._arm
+
+    def peer_found(self, arms: Collection[Arm]) -> None:
+        """The nodes behind `arms` are back: they may be selected again."""
+        for arm in arms:
+            self._lost.pop(arm, None)
+
+    def end(self, reason: str) -> None:
+        """The episode is over: its chunks are dropped, late ones refused, the robot is held."""
+        self._ledger.end()
+        self._newest = dict.fromkeys(Arm)
+        self._drop(reason)
+
+    def control_changed(self) -> None:
+        """Control was enabled or disabled: what was computed last is not where the robot is."""
+        self._last = None
+        self._held = None
+
+    def tick(self, now_ns: int, measured: NDArray[np.float64] | None) -> Command:
+        """Give the one command of this control period.
+
+        Args:
+            now_ns: this tick [ns, ROS clock].
+            measured: fresh joint positions, float64 [J] [rad or m]; None or non-finite when there
+                are none, which holds.
+
+        The command's target is None only when the robot's position was never known.
+        """
+        before = self._arm
+        joints = self._checked(measured)
+        self._advance(now_ns)
+        playing = self._playing
+        if playing is None:
+            return self._hold(now_ns, joints, before)
+        if joints is None:
+            self._reason = 'joint positions are missing, stale or not finite'
+            return self._hold(now_ns, joints, before)
+        reference = self._last if self._last is not None else self._robot.hold_target(joints)
+        index = playing.index(now_ns)
+        limited = self._limiter.apply(playing.actions[index], reference, now_ns - self._last_ns)
+        self._holding, self._held = False, None
+        self._reason = f'{_name(self._arm)} drives'
+        self._last, self._last_ns = limited.target, now_ns
+        return Command(
+            limited.target.copy(), False, self._reason, limited.clipped, self._arm,
+            playing.seq, index, before != self._arm,
+        )
+
+    @property
+    def status(self) -> SwitchStatus:
+        """A snapshot for ArmStatus and diagnostics."""
+        ledger = self._ledger
+        return SwitchStatus(
+            episode_id=ledger.episode_id,
+            arm=self._arm,
+            pending_arm=self._pending,
+            effective_seq=self._effective_seq,
+            holding=self._holding,
+            reason=self._reason,
+            newest_seq=tuple(max(0, ledger.steps(arm).newest_seq) for arm in Arm),
+            newest_stamp_ns=tuple(ledger.steps(arm).newest_stamp_ns for arm in Arm),
+            clipped=self._limiter.clipped,
+            rejected=ledger.total_refused,
+            holds=self._holds,
+            refused={arm: dict(counts) for arm, counts in ledger.refused.items()},
+            missed=dict(ledger.missed),
+            lost=dict(self._lost),
+        )
+
+    def _usable_ns(self, chunk: Chunk) -> int:
+        share = self._config.execute_steps * round(chunk.seconds_per_action * 1e6) * 1000
+        return share + self._config.grace_ticks * self._robot.period_ns
+
+    def _playable(self, chunk: PlayedChunk, now_ns: int) -> bool:
+        # A clock that moved back leaves chunks of the future behind: they are not fresh either.
+        ahead_ns = chunk.stamp_ns - now_ns
+        return ahead_ns <= self._config.future_tolerance_ns and chunk.usable(now_ns)
+
+    def _successor(self, now_ns: int) -> PlayedChunk | None:
+        """The chunk to hand over to, of the pending arm when there is one."""
+        chunk = self._newest[self._pending]
+        if chunk is None or not self._playable(chunk, now_ns):
+            return None
+        newer = self._playing is None or chunk.seq > self._playing.seq
+        return chunk if newer else None
+
+    def _advance(self, now_ns: int) -> None:
+        successor = self._successor(now_ns)
+        if successor is not None:
+            self._take_over(successor.seq)
+            self._playing = successor
+        elif self._playing is not None and not self._playable(self._playing, now_ns):
+            self._drop(f'no chunk of {_name(self._pending)} after step {self._playing.seq}')
+
+    def _take_over(self, seq: int) -> None:
+        if self._pending != self._arm:
+            self._arm = self._pending
+            self._effective_seq = seq
+
+    def _drop(self, reason: str) -> None:
+        self._playing = None
+        self._reason = reason
+        self._take_over(self._ledger.steps(self._pending).newest_seq + 1)
+
+    def _checked(self, measured: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
+        if measured is None or measured.shape != (self._robot.size,):
+            return None
+        return measured if np.isfinite(measured).all() else None
+
+    def _hold(self, now_ns: int, joints: NDArray[np.float64] | None, before: Arm) -> Command:
+        if not self._holding:
+            self._holding = True
+            self._holds += 1
+        if self._held is None:
+            if joints is not None:
+                self._held = self._robot.hold_target(joints)
+            elif self._last is not None:
+                self._held = self._robot.hold_target(self._last)
+        if self._held is not None:
+            self._last, self._last_ns = self._held, now_ns
+        target = None if self._held is None else self._held.copy()
+        return Command(target, True, self._reason, False, self._arm, None, None, before != self._arm)
+
+    def _refuse(self, arm: int, reason: Refusal, text: str) -> Verdict:
+        self._ledger.count(arm, reason)
+        return Verdict(False, reason, 0, text)
+
+    def _selection(self, success: bool, reason: str) -> Selection:
+        pending = self._pending != self._arm
+        return Selection(success, self._arm, self._pending, not pending, self._effective_seq, reason)
+
+
+def _name(arm: Arm) -> str:
+    return arm.name.lower()
