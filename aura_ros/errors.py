@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The errors of aura_ros: one tree, so that a caller can catch all of it or just what it can mend."""
+
+
+class AuraError(Exception):
+    """Anything aura_ros refuses; the text says what, the allowed range and the fix."""
+
+
+class ConfigError(AuraError, ValueError):
+    """A parameter, file or weight that cannot be used."""
+
+
+class InputError(AuraError, ValueError):
+    """An observation, feature or action that must not be used."""
+
+
+class StateError(AuraError):
+    """A saved memory state that cannot be restored."""
