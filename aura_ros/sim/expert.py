@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A scripted expert with privileged state: it reads the goal and the block poses from the simulation.
+
+Its action depends on the present state alone (no phases kept inside), so that a policy that sees the
+scene can learn it by behaviour cloning.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aura_ros.sim.kinematics import InverseKinematics
+from aura_ros.sim.tasks import Simulation
+from aura_ros.sim.world import FINGER_OPEN, HOME_TIP, PARCEL
+
+Floats = NDArray[np.float64]
+
+MAX_TIP_STEP = 0.030
+"""Longest way of the tip in one control tick [m]."""
+TOUCH_HEIGHT = 0.040
+GRASP_HEIGHT = 0.022
+CARRY_HEIGHT = 0.10
+ALIGNED = 0.012
+
+
+class Expert:
+    """Joint targets that solve every task; one call per control tick."""
+
+    def __init__(self, simulation: Simulation) -> None:
+        self._simulation = simulation
+        self._world = simulation.world
+        self._kinematics = InverseKinematics(simulation.world)
+
+    def act(self) -> Floats:
+        """Return the joint targets for the next control tick, float64 [8] [rad, m]."""
+        goal, tip = self._simulation.goal, self._world.tip
+        if goal is not None and goal.touch is not None:
+            waypoint, finger = self._touch(self._world.block_position(goal.touch), tip), 0.0
+        elif goal is not None and goal.pad is not None:
+            waypoint, finger = self._carry(np.asarray(goal.pad), tip)
+        else:
+            waypoint = np.asarray(HOME_TIP)
+            if tip[2] < 0.12:  # rise before moving sideways, so that no block is swept along
+                waypoint = np.array([tip[0], tip[1], 0.20])
+            finger = FINGER_OPEN if self._simulation.task in ('put_back', 'place') else 0.0
+        way = waypoint - tip
+        length = float(np.linalg.norm(way))
+        if length > MAX_TIP_STEP:
+            way *= MAX_TIP_STEP / length
+        joints = self._kinematics.solve(self._world.joint_positions[:7], tip + way)
+        return np.append(joints, finger)
+
+    @staticmethod
+    def _touch(block: Floats, tip: Floats) -> Floats:
+        """Come from above: the height to keep falls with the distance."""
+        distance = float(np.hypot(*(block[:2] - tip[:2])))
+        return np.array([block[0], block[1], TOUCH_HEIGHT + min(2.0 * max(distance - 0.01, 0.0), 0.10)])
+
+    def _carry(self, pad: Floats, tip: Floats) -> tuple[Floats, float]:
+        block = self._world.block_position(PARCEL)
+        width = self._world.joint_positions[7]
+        to_block = float(np.hypot(*(block[:2] - tip[:2])))
+        holding = width < 0.032 and to_block < 0.02 and abs(block[2] - tip[2]) < 0.03 and PARCEL in self._world.touched()
+        to_pad = float(np.hypot(*(pad - block[:2])))
+        if to_pad < 0.02 and block[2] < 0.03:
+            return np.array([tip[0], tip[1], tip[2] if width < 0.034 else 0.20]), FINGER_OPEN
+        if holding:
+            if to_pad < ALIGNED:
+                return np.array([*pad, GRASP_HEIGHT]), 0.0
+            over = tip[:2] if tip[2] < 0.06 else pad  # lift before moving sideways
+            return np.array([*over, CARRY_HEIGHT]), 0.0
+        if to_block < ALIGNED and tip[2] < GRASP_HEIGHT + 0.008:
+            return np.array([*block[:2], GRASP_HEIGHT]), 0.0
+        height = GRASP_HEIGHT if to_block < ALIGNED else min(CARRY_HEIGHT, GRASP_HEIGHT + 0.05 + to_block)
+        return np.array([*block[:2], height]), FINGER_OPEN

@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The physical world of the embedded robot: one MuJoCo scene, position-controlled joints, two cameras.
+
+Arrays
+    joint positions   float64 [8]: joint1..joint7 [rad], finger_joint [m] (each finger's way from closed)
+    joint velocities  float64 [8]: [rad/s], [m/s]
+    images            uint8 [128, 128, 3], RGB
+    block positions   float64 [3]: centre of the block in the base frame [m]
+
+The class is used by one thread: an OpenGL context belongs to the thread that made it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.resources import files
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aura_ros.errors import ConfigError, InputError
+
+try:
+    import mujoco
+except ImportError as error:  # pragma: no cover - depends on the installation
+    raise ConfigError('the embedded simulator needs MuJoCo: pip install "aura_ros[sim]"') from error
+
+Floats = NDArray[np.float64]
+
+JOINT_NAMES = tuple(f'joint{i}' for i in range(1, 8)) + ('finger_joint',)
+BLOCKS = ('red', 'green', 'blue')
+PARCEL = 'parcel'
+CAMERAS = ('front', 'wrist')
+IMAGE_SIZE = (128, 128)
+CONTROL_PERIOD = 0.05
+"""Time between two commands [s]: control runs at 20 Hz."""
+
+COLOURS: Mapping[str, tuple[float, float, float]] = MappingProxyType({
+    'red': (1.0, 0.12, 0.12),
+    'green': (0.12, 0.85, 0.22),
+    'blue': (0.2, 0.32, 1.0),
+})
+DARK = (0.12, 0.12, 0.12)
+GO = (1.0, 1.0, 1.0)
+HOME_TIP = (0.36, 0.0, 0.26)
+"""Where the finger tips wait between rounds [m]."""
+HOME_JOINTS = (0.0, 0.2847, 0.0, 1.9915, 0.0, 0.8654, 0.0)
+FINGER_OPEN = 0.04
+PARKED = (-2.0, 0.0, -0.7)
+
+
+class World:
+    """The scene and its physics. Close it, or use it as a context manager, to free the renderer."""
+
+    def __init__(self) -> None:
+        self.model = mujoco.MjModel.from_xml_string((files(__package__) / 'scene.xml').read_text())
+        self.data = mujoco.MjData(self.model)
+        self._renderer: mujoco.Renderer | None = None
+        self._substeps = round(CONTROL_PERIOD / self.model.opt.timestep)
+        joints = [self.model.joint(name) for name in JOINT_NAMES]
+        self._qpos = np.array([joint.qposadr[0] for joint in joints])
+        self._qvel = np.array([joint.dofadr[0] for joint in joints])
+        self._mirror = int(self.model.joint('finger_mirror').qposadr[0])
+        self._lower, self._upper = self.model.actuator_ctrlrange.T.copy()
+        self._fingers = {self.model.geom(name).id for name in ('finger_left', 'finger_right')}
+        self._block_geoms = {self.model.geom(name).id: name for name in (*BLOCKS, PARCEL)}
+        self._free = {name: int(self.model.body(name).jntadr[0]) for name in (*BLOCKS, PARCEL)}
+        self.reset()
+
+    def reset(self) -> None:
+        """Put the arm at home with an open gripper, every block off the table, every light off."""
+        mujoco.mj_resetData(self.model, self.data)
+        home = np.append(HOME_JOINTS, FINGER_OPEN)
+        self.data.qpos[self._qpos] = home
+        self.data.qpos[self._mirror] = FINGER_OPEN
+        self.data.ctrl[:] = home
+        for index, name in enumerate((*BLOCKS, PARCEL)):
+            self.park(name, index)
+        for light in ('beacon', 'lamp', 'go_sign'):
+            self.set_light(light, DARK)
+        self.show_pads(False)
+        mujoco.mj_forward(self.model, self.data)
+
+    def close(self) -> None:
+        """Free the renderer; rendering again makes a new one."""
+        if self._renderer is not None:
+            self._renderer.close()
+            self._renderer = None
+
+    def __enter__(self) -> World:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    @property
+    def joint_positions(self) -> Floats:
+        """Measured joint positions, float64 [8]."""
+        return self.data.qpos[self._qpos].copy()
+
+    @property
+    def joint_velocities(self) -> Floats:
+        """Measured joint velocities, float64 [8]."""
+        return self.data.qvel[self._qvel].copy()
+
+    @property
+    def joint_limits(self) -> tuple[Floats, Floats]:
+        """Lower and upper position limits, float64 [8] each."""
+        return self._lower.copy(), self._upper.copy()
+
+    @property
+    def tip(self) -> Floats:
+        """Position between the finger tips in the base frame [m], float64 [3]."""
+        return self.data.site('tip').xpos.copy()
+
+    def step(self, target: NDArray[np.floating]) -> None:
+        """Hold the joint targets for one control period (50 ms).
+
+        Args:
+            target: joint positions to reach, [8]; beyond a joint's range the actuator stops at its limit.
+
+        Raises:
+            InputError: if the shape is wrong or a number is not finite.
+
+        """
+        target = np.asarray(target, dtype=np.float64)
+        if target.shape != (len(JOINT_NAMES),) or not np.isfinite(target).all():
+            raise InputError(f'joint targets must be {len(JOINT_NAMES)} finite numbers, got {target!r}')
+        self.data.ctrl[:] = target
+        mujoco.mj_step(self.model, self.data, self._substeps)
+
+    def touched(self) -> tuple[str, ...]:
+        """Names of the blocks that a finger touches now."""
+        found = {}
+        for contact in self.data.contact[:self.data.ncon]:
+            for finger, block in (contact.geom, contact.geom[::-1]):
+                if finger in self._fingers and block in self._block_geoms:
+                    found[self._block_geoms[block]] = None
+        return tuple(found)
+
+    def block_position(self, name: str) -> Floats:
+        """Centre of a block in the base frame [m], float64 [3]."""
+        return self.data.body(name).xpos.copy()
+
+    def place(self, name: str, x: float, y: float, yaw: float = 0.0) -> None:
+        """Put a block at rest on the table: x, y [m], yaw [rad]."""
+        self._set_pose(name, (x, y, 0.0241), yaw)
+
+    def park(self, name: str, index: int = 0) -> None:
+        """Take a block off the table, out of every camera's view."""
+        self._set_pose(name, (PARKED[0], 0.2 * index, PARKED[2]), 0.0)
+
+    def _set_pose(self, name: str, position: tuple[float, float, float], yaw: float) -> None:
+        joint = self._free[name]
+        address, velocity = self.model.jnt_qposadr[joint], self.model.jnt_dofadr[joint]
+        self.data.qpos[address:address + 7] = (*position, np.cos(yaw / 2), 0, 0, np.sin(yaw / 2))
+        self.data.qvel[velocity:velocity + 6] = 0
+        mujoco.mj_kinematics(self.model, self.data)
+
+    def set_light(self, name: str, rgb: tuple[float, float, float]) -> None:
+        """Colour 'beacon', 'lamp' or 'go_sign'; rgb in 0..1."""
+        self.model.geom(name).rgba[:3] = rgb
+
+    def light(self, name: str) -> tuple[float, float, float]:
+        """Colour of a light now, rgb in 0..1."""
+        r, g, b = (float(value) for value in self.model.geom(name).rgba[:3])
+        return r, g, b
+
+    def show_pads(self, visible: bool) -> None:
+        """Show or hide the three pads a parcel can stand on."""
+        for name in ('pad_left', 'pad_middle', 'pad_right'):
+            self.model.geom(name).rgba[3] = float(visible)
+
+    def render(self, camera: str) -> NDArray[np.uint8]:
+        """Take a picture.
+
+        Args:
+            camera: 'front' or 'wrist'.
+
+        Returns:
+            uint8 [128, 128, 3], RGB.
+
+        Raises:
+            InputError: if there is no such camera.
+
+        """
+        if camera not in CAMERAS:
+            raise InputError(f"camera must be one of {', '.join(CAMERAS)}, got {camera!r}")
+        if self._renderer is None:
+            self._renderer = mujoco.Renderer(self.model, *IMAGE_SIZE)
+            # shadow maps cost 14 times the whole picture on a software renderer
+            self._renderer.scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = False
+            self._renderer.scene.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = False
+        self._renderer.update_scene(self.data, camera)
+        return self._renderer.render().copy()
