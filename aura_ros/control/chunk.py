@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import IntEnum, StrEnum
+from enum import Enum, IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,7 @@ class Arm(IntEnum):
     KV = 2
 
 
-class Refusal(StrEnum):
+class Refusal(Enum):
     """Why a chunk was refused."""
 
     SHAPE = 'shape'  # not chunk_len x action_dim values, or not this robot's joints

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a robot is told and what it may be told: joint names, units, limits, rate and command type."""
+"""What a robot may be told: its joints, units, limits, rate and command type."""
 
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from numbers import Real
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,7 +65,9 @@ class RobotConfig:
                 'set the rate of the robot\'s controller'
             )
         if not isinstance(self.base_frame, str) or not self.base_frame:
-            raise ConfigError(f'base_frame = {self.base_frame!r}: must be a frame name, such as base_link')
+            raise ConfigError(
+                f'base_frame = {self.base_frame!r}: must be a frame name, such as base_link'
+            )
         self._check_limits()
 
     @classmethod
@@ -109,8 +111,10 @@ class RobotConfig:
         return self.command_type == 'twist_stamped'
 
     def hold_target(self, measured: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The command that keeps the robot where it is, float64 [J] [rad or m]; `measured` likewise."""
-        return np.zeros(self.size) if self.holds_with_zero else measured.astype(np.float64, copy=True)
+        """The command to stay at `measured`; both float64 [J] [rad or m], the result a copy."""
+        if self.holds_with_zero:
+            return np.zeros(self.size)
+        return measured.astype(np.float64, copy=True)
 
     def _check_names(self) -> None:
         names = self.joint_names
@@ -118,7 +122,7 @@ class RobotConfig:
             raise ConfigError(f'joint_names has {len(names)} entries: must be 1..{MAX_JOINTS}')
         for name in names:
             if not isinstance(name, str) or not name:
-                raise ConfigError(f'joint_names holds {name!r}: every entry must be a joint\'s name')
+                raise ConfigError(f'joint_names holds {name!r}: every entry must be a name')
         if len(set(names)) != len(names):
             twice = next(name for name in names if names.count(name) > 1)
             raise ConfigError(f'joint_names holds {twice!r} twice: every joint is named once')
@@ -135,7 +139,8 @@ class RobotConfig:
             object.__setattr__(self, 'units', default)
         if len(self.units) != len(self.joint_names):
             raise ConfigError(
-                f'units has {len(self.units)} entries: must be {len(self.joint_names)}, one per joint'
+                f'units has {len(self.units)} entries: must be {len(self.joint_names)}, '
+                'one per joint'
             )
         if twist and self.units != TWIST_UNITS:
             raise ConfigError(f'units = {list(self.units)}: a twist is in {", ".join(TWIST_UNITS)}')
@@ -150,14 +155,16 @@ class RobotConfig:
             values = getattr(self, field)
             if len(values) != self.size:
                 raise ConfigError(
-                    f'{field} has {len(values)} entries: must be {self.size}, one per joint_names entry'
+                    f'{field} has {len(values)} entries: must be {self.size}, '
+                    'one per joint_names entry'
                 )
             for name, value in zip(self.joint_names, values, strict=True):
                 if not _is_finite(value):
                     raise ConfigError(f'{field} of {name} = {value!r}: must be a finite number')
                 if field in ('velocity_max', 'step_max') and value <= 0.0:
                     raise ConfigError(
-                        f'{field} of {name} = {value!r}: must be > 0; take it from the robot\'s data sheet'
+                        f'{field} of {name} = {value!r}: must be > 0; '
+                        'take it from the robot\'s data sheet'
                     )
         for name, low, high in zip(
             self.joint_names, self.position_lower, self.position_upper, strict=True
@@ -169,12 +176,12 @@ class RobotConfig:
 
 
 def _is_finite(value: object) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _sequence(name: str, value: object) -> Sequence[object]:
-    # array.array, which ROS parameters use, is not registered as a Sequence before Python 3.14.
-    if isinstance(value, str | bytes) or not hasattr(value, '__len__') or not hasattr(value, '__iter__'):
+    # ROS parameters come as array.array, which is no Sequence to isinstance.
+    if not isinstance(value, Sequence | array) or isinstance(value, str | bytes):
         raise ConfigError(f'{name} = {value!r}: must be a list with one entry per joint')
     return list(value)
 
@@ -191,7 +198,7 @@ def _numbers(name: str, value: object) -> tuple[float, ...]:
     entries = _sequence(name, value)
     numbers: list[float] = []
     for entry in entries:
-        if not isinstance(entry, Real) or isinstance(entry, bool):
+        if not isinstance(entry, int | float) or isinstance(entry, bool):
             raise ConfigError(f'{name} holds {entry!r}: every entry must be a number')
         numbers.append(float(entry))
     return tuple(numbers)

@@ -21,7 +21,7 @@ class ArmSteps:
     newest_seq: int = -1
     # Its observation stamp [ns, ROS clock].
     newest_stamp_ns: int = 0
-    # Steps that were skipped, first to last, newest 64 gaps: tells a duplicate from an overtaken step.
+    # The newest 64 gaps, first to last step skipped: tell a duplicate from an overtaken step.
     gaps: list[tuple[int, int]] = field(default_factory=list)
 
     def order_problem(self, chunk: Chunk) -> tuple[Refusal, str] | None:
@@ -82,7 +82,7 @@ class StepLedger:
         return self._steps[arm]
 
     def begin(self, episode_id: str) -> None:
-        """Start an episode: numbering begins anew; chunks of the one before are refused from now on."""
+        """Start an episode: numbering begins anew, chunks of the one before are refused."""
         self.end()
         if episode_id in self._over:
             self._over.remove(episode_id)
@@ -90,7 +90,7 @@ class StepLedger:
         self._steps = {arm: ArmSteps() for arm in Arm}
 
     def end(self) -> None:
-        """End the episode: its chunks are refused from now on; what was delivered stays readable."""
+        """End the episode: its chunks are refused, what was delivered stays readable."""
         if self.episode_id and self.episode_id not in self._over:
             self._over.append(self.episode_id)
             del self._over[:-16]
@@ -108,7 +108,8 @@ class StepLedger:
         age_ns = now_ns - chunk.stamp_ns
         if age_ns < -self._future_ns:
             return Refusal.FUTURE, (
-                f'stamp is {-age_ns * 1e-9:.3f} s ahead of now: allowed {self._future_ns * 1e-9:g} s'
+                f'stamp is {-age_ns * 1e-9:.3f} s ahead of now: '
+                f'allowed {self._future_ns * 1e-9:g} s'
             )
         if age_ns > self._max_age_ns:
             return Refusal.STALE, (

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The arm switch: decides which arm drives the robot, and guards every command that leaves.
 
-Pure: no clock, no thread, no ROS. Times are integer ns that the caller passes in, `now_ns` always on
-the clock of the observations' stamps.
+Pure: no clock, no thread, no ROS. Times are integer ns that the caller passes in, `now_ns`
+always on the clock of the observations' stamps.
 """
 
 from __future__ import annotations
@@ -74,6 +74,7 @@ class ArmSwitch:
         self._reason = 'no chunk yet'
         self._last: NDArray[np.float64] | None = None
         self._last_ns = 0
+        self._last_tick_ns = 0
 
     @property
     def limiter(self) -> ActionLimiter:
@@ -100,11 +101,9 @@ class ArmSwitch:
         arm = Arm(chunk.arm)
         played = PlayedChunk(chunk, self._usable_ns(chunk))
         if not played.usable(now_ns):
-            age_s = (now_ns - chunk.stamp_ns) * 1e-9
-            return self._refuse(
-                arm, Refusal.LATE,
-                f'arrived {age_s:.3f} s after its observation, usable for {played.usable_ns * 1e-9:g} s',
-            )
+            age_s, usable_s = (now_ns - chunk.stamp_ns) * 1e-9, played.usable_ns * 1e-9
+            text = f'arrived {age_s:.3f} s after its observation, usable for {usable_s:g} s'
+            return self._refuse(arm, Refusal.LATE, text)
         self._newest[arm] = played
         self._lost.pop(arm, None)
         if missed:
@@ -112,7 +111,7 @@ class ArmSwitch:
         return Verdict(True, None, 0, '')
 
     def request(self, arm: int, now_ns: int) -> Selection:
-        """Ask for another arm. In effect at once when nothing is playing, else at the next boundary.
+        """Ask for another arm: at once when nothing is playing, else at the next boundary.
 
         While it is pending no further chunk of the old arm is begun; the one playing is played to
         its end. Watch `status.arm`, or `Command.switched`, for the moment it takes effect.
@@ -189,6 +188,10 @@ class ArmSwitch:
         The command's target is None only when the robot's position was never known.
         """
         before = self._arm
+        if now_ns < self._last_tick_ns - self._config.future_tolerance_ns:
+            self._newest = dict.fromkeys(Arm)
+            self._drop('the clock moved back')
+        self._last_tick_ns = now_ns
         joints = self._checked(measured)
         self._advance(now_ns)
         playing = self._playing
@@ -281,15 +284,18 @@ class ArmSwitch:
         if self._held is not None:
             self._last, self._last_ns = self._held, now_ns
         target = None if self._held is None else self._held.copy()
-        return Command(target, True, self._reason, False, self._arm, None, None, before != self._arm)
+        switched = before != self._arm
+        return Command(target, True, self._reason, False, self._arm, None, None, switched)
 
     def _refuse(self, arm: int, reason: Refusal, text: str) -> Verdict:
         self._ledger.count(arm, reason)
         return Verdict(False, reason, 0, text)
 
     def _selection(self, success: bool, reason: str) -> Selection:
-        pending = self._pending != self._arm
-        return Selection(success, self._arm, self._pending, not pending, self._effective_seq, reason)
+        effective = self._pending == self._arm
+        return Selection(
+            success, self._arm, self._pending, effective, self._effective_seq, reason
+        )
 
 
 def _name(arm: Arm) -> str:
