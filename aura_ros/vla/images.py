@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Camera images as they arrive: decode what is known, refuse everything else by name (no ROS).
+
+Results are RGB, uint8 [H, W, 3], C-contiguous, and own their memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aura_ros.errors import InputError
+
+_RGB, _BGR = slice(0, 3), slice(2, None, -1)
+# Bytes per pixel, and where red, green and blue are among them; one channel is all three.
+_LAYOUTS = {
+    'rgb8': (3, _RGB),
+    'bgr8': (3, _BGR),
+    'rgba8': (4, _RGB),
+    'bgra8': (4, _BGR),
+    'mono8': (1, _RGB),
+}
+ENCODINGS = tuple(_LAYOUTS)
+MAX_SIDE = 8192
+_JPEG_START = b'\xff\xd8\xff'
+_PNG_START = b'\x89PNG\r\n\x1a\n'
+
+Buffer = bytes | bytearray | memoryview | Sequence[int] | NDArray[np.uint8]
+
+
+def decode_image(
+    data: Buffer, height: int, width: int, encoding: str, step: int, is_bigendian: bool | int = 0
+) -> NDArray[np.uint8]:
+    """Decode the fields of a sensor_msgs/Image.
+
+    Args:
+        data: rows of `step` bytes; `array.array('B')` serves.
+        height, width: size of the image [px].
+        encoding: one of ENCODINGS.
+        step: length of a row with its padding [B].
+        is_bigendian: byte order of a pixel's channels; says nothing about 8-bit ones, so it is
+            honoured by having no effect. Wider channels are refused by encoding.
+
+    Returns:
+        RGB, uint8 [height, width, 3].
+
+    Raises:
+        InputError: another encoding, a size out of range, rows shorter than the pixels in them, or
+            fewer or more bytes than the rows need.
+    """
+    del is_bigendian
+    if encoding not in _LAYOUTS:
+        raise InputError(
+            f'image encoding {encoding!r} is not supported: must be one of {", ".join(ENCODINGS)}; '
+            'convert it in the camera driver'
+        )
+    if not (1 <= height <= MAX_SIDE and 1 <= width <= MAX_SIDE):
+        raise InputError(f'image is {width} x {height}: each side must be 1..{MAX_SIDE} px')
+    channels, order = _LAYOUTS[encoding]
+    if step < width * channels:
+        raise InputError(
+            f'image step = {step}: must be >= {width * channels}, '
+            f'the bytes in a row of {width} {encoding} pixels'
+        )
+    flat = _as_bytes(data)
+    # Some drivers leave out the padding of the last row.
+    least = step * (height - 1) + width * channels
+    if not least <= flat.size <= step * height:
+        raise InputError(
+            f'image has {flat.size} bytes: must be {step * height} ({height} rows of {step})'
+        )
+    pixels = np.lib.stride_tricks.as_strided(
+        flat, (height, width, channels), (step, channels, 1), writeable=False
+    )
+    return _copy_rgb(pixels, order)
+
+
+def decode_compressed(data: Buffer, compressed_format: str = '') -> NDArray[np.uint8]:
+    """Decode the fields of a sensor_msgs/CompressedImage: JPEG or PNG, 8 bits a channel.
+
+    What the bytes are decides; `compressed_format`, which drivers fill in freely, serves the error.
+
+    Returns:
+        RGB, uint8 [H, W, 3].
+
+    Raises:
+        InputError: neither JPEG nor PNG, damaged, 16 bits a channel, or too large.
+    """
+    import cv2  # compressed cameras alone need it
+
+    flat = _as_bytes(data)
+    start = flat[:8].tobytes()
+    if not (start.startswith(_JPEG_START) or start == _PNG_START):
+        raise InputError(
+            f'compressed image format {compressed_format!r} is not supported: must be jpeg or png'
+        )
+    try:
+        image = cv2.imdecode(flat, cv2.IMREAD_UNCHANGED)
+    except cv2.error as error:
+        raise InputError(f'compressed image is damaged: {error}') from error
+    if image is None:
+        raise InputError(f'compressed image is damaged ({flat.size} bytes)')
+    if image.dtype != np.uint8:
+        raise InputError(f'compressed image has {image.dtype} channels: must be uint8')
+    if max(image.shape[:2]) > MAX_SIDE:
+        raise InputError(
+            f'image is {image.shape[1]} x {image.shape[0]}: each side must be 1..{MAX_SIDE} px'
+        )
+    if image.ndim == 2:
+        image = image[:, :, None]
+    channels = image.shape[2]
+    if channels not in (1, 3, 4):
+        raise InputError(f'compressed image has {channels} channels: must be 1, 3 or 4')
+    return _copy_rgb(image, _BGR if channels > 1 else _RGB)
+
+
+def is_black(image: NDArray[np.uint8], level: int = 2) -> bool:
+    """Whether no pixel is brighter than `level` of 255: a covered lens or a dead sensor."""
+    return bool(image.max(initial=0) <= level)
+
+
+def _copy_rgb(pixels: NDArray[np.uint8], order: slice) -> NDArray[np.uint8]:
+    rgb = pixels[:, :, order]
+    return np.repeat(rgb, 3, axis=2) if rgb.shape[2] == 1 else np.array(rgb, order='C')
+
+
+def _as_bytes(data: Buffer) -> NDArray[np.uint8]:
+    try:
+        return np.frombuffer(data, dtype=np.uint8)  # type: ignore[arg-type]  # lists end below
+    except (TypeError, ValueError, BufferError) as error:
+        raise InputError(
+            f'image data is {type(data).__name__} ({error}): must be contiguous bytes'
+        ) from error

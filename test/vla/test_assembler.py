@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One observation per reference stamp, aligned and fresh, or the name of what is missing."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aura_ros.errors import ConfigError
+from aura_ros.vla.assembler import Aligned, Assembler, AssemblerConfig, Gap, Wait
+
+MS = 1_000_000
+NOW = 1_700_000_000 * 1000 * MS
+STREAMS = ('front', 'wrist', 'joints')
+
+
+def assembler(**changes: int) -> Assembler[str]:
+    return Assembler(AssemblerConfig(STREAMS, **changes))
+
+
+def fill(target: Assembler[str], **at_ms: int) -> None:
+    for stream, offset in at_ms.items():
+        target.add(stream, NOW + offset * MS, f'{stream}{offset}')
+
+
+def gap(target: Assembler[str], at_ms: int = 0) -> Gap:
+    result = target.take(NOW + at_ms * MS)
+    assert isinstance(result, Gap)
+    return result
+
+
+def aligned(target: Assembler[str], at_ms: int = 0) -> Aligned[str]:
+    result = target.take(NOW + at_ms * MS)
+    assert isinstance(result, Aligned)
+    return result
+
+
+def test_names_the_missing_stream() -> None:
+    target = assembler()
+    fill(target, front=-10, joints=-10)
+    missing = gap(target)
+    assert (missing.wait, missing.stream, missing.age_ns) == (Wait.MISSING, 'wrist', None)
+    assert missing.faulty and missing.text == 'wrist has delivered nothing'
+
+
+def test_takes_what_was_in_force_at_the_reference() -> None:
+    target = assembler()
+    fill(target, front=-20, wrist=-50)
+    fill(target, wrist=-30)
+    fill(target, wrist=-10)
+    for at in (-60, -40, -25, -15):
+        fill(target, joints=at)
+    observation = aligned(target)
+    assert observation.stamp_ns == NOW - 20 * MS
+    assert observation.samples == {'front': 'front-20', 'wrist': 'wrist-30', 'joints': 'joints-25'}
+    assert observation.skew_ns == 10 * MS
+
+
+def test_prefers_a_near_later_sample_to_one_too_old() -> None:
+    target = assembler()
+    fill(target, front=-20, wrist=-20, joints=-200)
+    fill(target, joints=-5)
+    assert aligned(target).samples['joints'] == 'joints-5'
+
+
+def test_never_the_same_stamp_twice() -> None:
+    target = assembler()
+    fill(target, front=-20, wrist=-20, joints=-20)
+    aligned(target)
+    fill(target, joints=0)
+    again = gap(target)
+    assert again.wait is Wait.USED and not again.faulty
+    assert not target.add('front', NOW - 20 * MS, 'republished')
+    assert target.not_newer['front'] == 1
+
+
+@pytest.mark.parametrize(
+    ('stamp_ms', 'wait'), [(-300, None), (-301, Wait.STALE), (20, None), (21, Wait.FUTURE)]
+)
+def test_freshness_window(stamp_ms: int, wait: Wait | None) -> None:
+    target = assembler()
+    fill(target, front=stamp_ms, wrist=stamp_ms, joints=stamp_ms)
+    if wait is None:
+        aligned(target)
+    else:
+        found = gap(target)
+        assert (found.wait, found.stream, found.age_ns) == (wait, 'front', -stamp_ms * MS)
+
+
+def test_a_stream_that_fell_behind_is_named_with_its_age() -> None:
+    target = assembler()
+    fill(target, front=-10, wrist=-100, joints=-10)
+    behind = gap(target)
+    assert (behind.wait, behind.stream) == (Wait.UNALIGNED, 'wrist')
+    assert 'wrist is 0.090 s from front' in behind.text and '0.100 s old' in behind.text
+
+
+def test_a_camera_that_stopped_turns_from_used_to_stale() -> None:
+    target = assembler()
+    fill(target, front=0, wrist=0, joints=0)
+    aligned(target)
+    assert gap(target, 100).wait is Wait.USED
+    assert gap(target, 400).wait is Wait.STALE
+
+
+def test_keeps_the_interval() -> None:
+    target = assembler(min_interval_ns=175 * MS)
+    fill(target, front=0, wrist=0, joints=0)
+    aligned(target)
+    fill(target, front=100, wrist=100, joints=100)
+    assert gap(target, 100).wait is Wait.EARLY
+    fill(target, front=200, wrist=200, joints=200)
+    assert aligned(target, 200).stamp_ns == NOW + 200 * MS
+
+
+def test_clear_begins_anew() -> None:
+    target = assembler()
+    fill(target, front=0, wrist=0, joints=0)
+    aligned(target)
+    target.clear()
+    assert gap(target).wait is Wait.MISSING
+    fill(target, front=-100, wrist=-100, joints=-100)
+    aligned(target)
+
+
+@pytest.mark.parametrize(
+    ('changes', 'word'),
+    [
+        ({'streams': ()}, 'streams'),
+        ({'streams': ('a', 'a')}, 'streams'),
+        ({'slop_ns': -1}, 'slop_ns'),
+        ({'max_age_ns': 0}, 'max_age_ns'),
+        ({'depth': 0}, 'depth'),
+    ],
+)
+def test_bad_configuration_is_refused(changes: dict[str, object], word: str) -> None:
+    with pytest.raises(ConfigError, match=word):
+        AssemblerConfig(**({'streams': STREAMS} | changes))  # type: ignore[arg-type]
+
+
+@given(
+    events=st.lists(
+        st.tuples(st.sampled_from([*STREAMS, 'take']), st.integers(-400, 400)), max_size=120
+    )
+)
+def test_promises_hold_for_any_traffic(events: list[tuple[str, int]]) -> None:
+    target = assembler(depth=4)
+    used: list[int] = []
+    now_ms = 0
+    for stream, value in events:
+        if stream != 'take':
+            target.add(stream, NOW + value * MS, stream)
+            continue
+        now_ms = max(now_ms, value)
+        now = NOW + now_ms * MS
+        result = target.take(now)
+        if isinstance(result, Aligned):
+            used.append(result.stamp_ns)
+            assert set(result.samples) == set(STREAMS)
+            assert result.skew_ns <= 60 * MS
+            assert -20 * MS <= now - result.stamp_ns <= 300 * MS
+        else:
+            assert result.stream in STREAMS and result.text.startswith(result.stream)
+    assert used == sorted(set(used))
