@@ -113,7 +113,7 @@ def decode_compressed(data: Buffer, compressed_format: str = '') -> NDArray[np.u
     channels = image.shape[2]
     if channels not in (1, 3, 4):
         raise InputError(f'compressed image has {channels} channels: must be 1, 3 or 4')
-    return _copy_rgb(image, _BGR if channels > 1 else _RGB)
+    return _copy_rgb(image.astype(np.uint8, copy=False), _BGR if channels > 1 else _RGB)
 
 
 def is_black(image: NDArray[np.uint8], level: int = 2) -> bool:
