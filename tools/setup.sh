@@ -1,0 +1,252 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=sh disable=SC2154 # root, venv, stamps, log and started are run's
+#
+# The set-up half of ./run, which sources this file: system packages, .venv, Python packages, messages, OpenGL.
+#
+# It goes in stages, each with a stamp in .venv/stamps that holds a digest of what the stage depends on. A stage whose
+# digest is unchanged is skipped; one that was interrupted has no stamp and is done again.
+
+ticker=''
+
+die() {
+    printf 'run: %s\n' "$1" >&2
+    exit 1
+}
+
+# --- stages ---------------------------------------------------------------------------------------------------------
+
+stop_ticker() {
+    [ -z "$ticker" ] || kill "$ticker" 2>/dev/null
+    ticker=''
+}
+
+# stage TITLE WHAT_WENT_WRONG COMMAND...: one line with the time it took; its output goes to the log.
+stage() {
+    title=$1 wrong=$2 begun=$(date +%s)
+    shift 2
+    printf '\n=== %s: %s\n' "$(date '+%F %T')" "$title" >>"$log"
+    printf '%-44s' "$title"
+    if [ -t 1 ]; then
+        (while sleep 1; do printf '\r%-44s%4d s' "$title" $(($(date +%s) - begun)); done) &
+        ticker=$!
+    fi
+    "$@" >>"$log" 2>&1 </dev/null
+    status=$?
+    stop_ticker
+    [ ! -t 1 ] || printf '\r%-44s' "$title"
+    if [ $status -ne 0 ]; then
+        printf 'failed\n'
+        [ -n "$wrong" ] || return $status
+        tail -n 15 "$log" | sed 's/^/    /' >&2
+        die "$wrong The whole log is in $log."
+    fi
+    printf '%4d s\n' $(($(date +%s) - begun))
+}
+
+# digest PATH...: of names and contents of all files below, seen from the repository
+digest() {
+    (cd "$root" && find "$@" -type f ! -name '*.pyc' -exec sha256sum {} + 2>/dev/null) |
+        LC_ALL=C sort | sha256sum | cut -d ' ' -f 1
+}
+
+is_done() { # STAMP DIGEST
+    [ -f "$stamps/$1" ] && [ "$(cat "$stamps/$1")" = "$2" ]
+}
+
+mark_done() { # STAMP DIGEST
+    printf '%s\n' "$2" >"$stamps/$1.new" && mv "$stamps/$1.new" "$stamps/$1"
+}
+
+# --- system packages ------------------------------------------------------------------------------------------------
+
+apt_install() {
+    DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@" && return
+    apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"
+}
+
+# need PACKAGE...: install them as root, else say how and stop
+need() {
+    command -v apt-get >/dev/null ||
+        die "these system packages (Debian's names) are missing, install what this system calls them: $*"
+    [ "$(id -u)" -eq 0 ] ||
+        die "system packages are missing; run this, then start again: sudo apt-get install -y --no-install-recommends $*"
+    stage "system packages" "could not install the system packages $*." apt_install "$@"
+}
+
+# Judges the python that runs it: prints nothing when it will do, "no" when it never will, else the missing packages.
+python_check='
+import importlib.util, os, sys, sysconfig
+if sys.implementation.name != "cpython" or not (3, 11) <= sys.version_info[:2] <= (3, 13):
+    raise SystemExit(print("no"))
+name = "python%d.%d" % sys.version_info[:2]
+missing = [] if importlib.util.find_spec("ensurepip") else [name + "-venv"]
+if not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")):
+    missing.append(name + "-dev")
+print("no" if missing and sys.base_prefix != "/usr" else " ".join(missing))
+'
+
+# Sets $python, or $python_packages when one will do once these are installed.
+find_python() {
+    python='' python_packages=''
+    for candidate in ${AURA_PYTHON:-python3 python3.13 python3.12 python3.11}; do
+        missing=$("$candidate" -c "$python_check" 2>/dev/null) || continue
+        [ "$missing" != no ] || continue
+        if [ -z "$missing" ]; then
+            python=$candidate python_packages=''
+            return
+        fi
+        [ -n "$python_packages" ] || python_packages=$missing
+    done
+    [ -n "$python_packages" ] || [ -n "${AURA_PYTHON:-}" ] || python_packages='python3 python3-dev python3-venv'
+}
+
+has_library() {
+    "$python" -c 'import ctypes, sys; ctypes.CDLL(sys.argv[1])' "$1" 2>/dev/null
+}
+
+system_packages() {
+    find_python
+    wanted=$python_packages
+    command -v cmake >/dev/null || wanted="$wanted cmake"
+    command -v c++ >/dev/null || wanted="$wanted g++"
+    command -v make >/dev/null || wanted="$wanted make"
+    # without a python to ask the libraries are taken along
+    { has_library libEGL.so.1 && has_library libGL.so.1; } || wanted="$wanted libegl1 libegl-mesa0 libgl1"
+    # shellcheck disable=SC2086 # a list of words
+    [ -z "${wanted# }" ] || need $wanted
+    [ -n "$python" ] || find_python
+    [ -n "$python" ] || die "no CPython 3.11 to 3.13 with its headers and venv was found; name one with AURA_PYTHON."
+}
+
+# --- the virtual environment ----------------------------------------------------------------------------------------
+
+make_venv() {
+    "$python" -m venv "$venv" && "$venv/bin/python" -m pip --version
+}
+
+ensure_venv() {
+    if is_done venv "$root" && [ -x "$venv/bin/python" ]; then
+        return
+    fi
+    [ ! -e "$venv" ] || [ -d "$stamps" ] ||
+        die "$venv exists and was not made by ./run; move it away and start again."
+    rm -rf "$venv"
+    mkdir -p "$stamps" # at once, so that an interrupted set-up is known as ours
+    system_packages
+    stage "virtual environment ($("$python" -V 2>&1))" "could not make a virtual environment." make_venv
+    mark_done venv "$root"
+}
+
+# requirements GROUP...: what pyproject.toml lists, one a line; GROUP: build, core or the name of an extra
+requirements() {
+    "$venv/bin/python" - "$root/pyproject.toml" "$@" <<'PYTHON'
+import sys
+import tomllib
+
+with open(sys.argv[1], "rb") as file:
+    data = tomllib.load(file)
+lists = {"build": data["build-system"]["requires"], "core": data["project"]["dependencies"]}
+lists.update(data["project"]["optional-dependencies"])
+print(*(line for group in sys.argv[2:] for line in lists[group]), sep="\n")
+PYTHON
+}
+
+pip_install() {
+    "$venv/bin/python" -m pip --no-input --disable-pip-version-check install --progress-bar off \
+        -c "$root/constraints.txt" ${AURA_TORCH_INDEX:+--extra-index-url "$AURA_TORCH_INDEX"} "$@"
+}
+
+install_groups() {
+    list=$venv/requirements-$1.txt
+    shift
+    requirements "$@" >"$list" && pip_install -r "$list"
+}
+
+# packages STAMP TITLE WHAT_WENT_WRONG GROUP...
+packages() {
+    name=$1 title=$2 wrong=$3 key=$(digest pyproject.toml constraints.txt)
+    shift 3
+    if is_done "$name" "$key"; then
+        return
+    fi
+    stage "$title" "$wrong" install_groups "$name" "$@" && mark_done "$name" "$key"
+}
+
+build_messages() {
+    pip_install --no-build-isolation --no-deps -e "$root"
+}
+
+ensure_messages() {
+    key=$(digest CMakeLists.txt action cmake constraints.txt msg package.xml pyproject.toml setup.py srv)
+    if ! is_done messages "$key"; then
+        rm -f "$stamps/messages" "$stamps/shared"
+        stage "messages" "could not build the messages." build_messages
+        mark_done messages "$key"
+    fi
+    # Python is imported from here, but these were copied by the install
+    key=$(digest config launch scripts)
+    if ! is_done shared "$key"; then
+        for folder in config launch; do
+            [ ! -d "$root/$folder" ] || cp -R "$root/$folder" "$venv/share/aura_ros/" || die "could not copy $folder/."
+        done
+        cp "$root"/scripts/* "$venv/lib/aura_ros/" || die "could not copy scripts/."
+        mark_done shared "$key"
+    fi
+}
+
+renders() {
+    echo "trying MUJOCO_GL=$1"
+    MUJOCO_GL=$1 "$venv/bin/python" -c 'import mujoco; c = mujoco.GLContext(64, 64); c.make_current(); c.free()'
+}
+
+# Sets MUJOCO_GL to what can draw without a screen.
+ensure_rendering() {
+    [ -z "${MUJOCO_GL:-}" ] || return 0
+    if [ ! -f "$stamps/rendering" ]; then
+        backend=''
+        for try in egl osmesa; do
+            if renders "$try" >>"$log" 2>&1; then
+                backend=$try
+                break
+            fi
+        done
+        if [ -z "$backend" ]; then
+            need libosmesa6
+            renders osmesa >>"$log" 2>&1 ||
+                die "neither EGL nor OSMesa can draw here, so there are no camera images; see the end of $log."
+            backend=osmesa
+        fi
+        mark_done rendering "$backend"
+    fi
+    MUJOCO_GL=$(cat "$stamps/rendering")
+    export MUJOCO_GL
+}
+
+# set_up [train] [dev]: everything a command needs; one process at a time
+set_up() {
+    exec 9<"$root/run"
+    if command -v flock >/dev/null && ! flock -n 9; then
+        echo "waiting for another ./run to finish its set-up"
+        flock 9
+    fi
+    ensure_venv
+    packages core "Python packages" "could not install the Python packages." build core sim
+    for extra in "$@"; do
+        case $extra in
+        dev) packages dev "developer tools" "could not install the developer tools." dev ;;
+        train)
+            packages train "torch and training tools" \
+                "could not install torch's CPU build; name a package index that has it with AURA_TORCH_INDEX." train
+            ;;
+        train-if-possible)
+            packages train "torch and training tools" "" train ||
+                echo "run: going on without torch, tests that need it are skipped; see AURA_TORCH_INDEX in ./run --help"
+            ;;
+        esac
+    done
+    ensure_messages
+    exec 9<&-
+    if [ $(($(date +%s) - started)) -gt 4 ]; then
+        printf '%-44s%4d s\n' "set up" $(($(date +%s) - started))
+    fi
+}
