@@ -7,21 +7,26 @@ if(NOT DEFINED ENV{AMENT_PREFIX_PATH})
   set(ENV{AMENT_PREFIX_PATH} "${_wheels_prefix}")
 endif()
 
-# 2. The message packages in the wheels export include folders of the machine that made the wheels
-#    (/opt/python/cp3XX-cp3XX/include/...), and CMake refuses to generate with a folder that is not there. Taken out at
-#    the end of this directory, when every imported target is known. Our own targets find Python and NumPy themselves.
-function(_aura_drop_missing_include_dirs)
-  get_property(targets DIRECTORY PROPERTY IMPORTED_TARGETS)
-  foreach(target IN LISTS targets)
+# 2. Include folders that CMake refuses to generate with. Mended at the end of this directory, when all targets are known:
+#    - the message packages in the wheels export folders of the machine that made the wheels (/opt/python/cp3XX-cp3XX/
+#      include/...). They are dropped: our own targets find Python and NumPy themselves.
+#    - ours would export NumPy's folder, and CMake does not export one in the source folder, where it is when the virtual
+#      environment is (./run). It is kept for the build only.
+function(_aura_mend_include_dirs)
+  get_property(imported DIRECTORY PROPERTY IMPORTED_TARGETS)
+  get_property(built DIRECTORY PROPERTY BUILDSYSTEM_TARGETS)
+  foreach(target IN LISTS imported built)
     get_target_property(dirs ${target} INTERFACE_INCLUDE_DIRECTORIES)
     if(NOT dirs)
       continue()
     endif()
     set(kept "")
     foreach(dir IN LISTS dirs)
-      # relative paths and generator expressions are not ours to judge
-      if(NOT IS_ABSOLUTE "${dir}" OR EXISTS "${dir}")
-        list(APPEND kept "${dir}")
+      cmake_path(IS_PREFIX CMAKE_CURRENT_SOURCE_DIR "${dir}" in_source)
+      if(in_source AND target IN_LIST built)
+        list(APPEND kept "$<BUILD_INTERFACE:${dir}>")
+      elseif(NOT IS_ABSOLUTE "${dir}" OR EXISTS "${dir}" OR target IN_LIST built)
+        list(APPEND kept "${dir}") # generator expressions and relative paths are not ours to judge
       endif()
     endforeach()
     if(NOT "${kept}" STREQUAL "${dirs}")
@@ -29,4 +34,4 @@ function(_aura_drop_missing_include_dirs)
     endif()
   endforeach()
 endfunction()
-cmake_language(DEFER CALL _aura_drop_missing_include_dirs)
+cmake_language(DEFER CALL _aura_mend_include_dirs)
