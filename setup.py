@@ -26,7 +26,7 @@ from setuptools import Distribution, find_packages, setup
 from setuptools.command.build_ext import build_ext
 
 HERE = Path(__file__).parent.resolve()
-NAME = "aura_ros"
+NAME = 'aura_ros'
 
 
 def ros_prefixes() -> str:
@@ -39,11 +39,11 @@ def ros_prefixes() -> str:
         import rosidl_adapter  # in PREFIX/lib/pythonX.Y/site-packages
     except ImportError:
         raise SystemExit(
-            "aura_ros: no ROS 2 to build with. Build without --no-build-isolation, or install the"
-            " packages that [build-system] in pyproject.toml requires, or source a ROS 2 workspace."
+            'aura_ros: no ROS 2 to build with. Build without --no-build-isolation, or install the'
+            ' packages that [build-system] in pyproject.toml requires, or source a ROS 2 workspace.'
         ) from None
     wheels = str(Path(rosidl_adapter.__file__).resolve().parents[4])
-    sourced = os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)
+    sourced = os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep)
     return os.pathsep.join(dict.fromkeys(filter(None, [wheels, *sourced])))
 
 
@@ -52,16 +52,16 @@ class CMakeBuild(build_ext):
 
     def run(self) -> None:
         tag = sys.implementation.cache_tag
-        build, root = HERE / "build" / f"cmake-{tag}", HERE / "build" / f"root-{tag}"
+        build, root = HERE / 'build' / f'cmake-{tag}', HERE / 'build' / f'root-{tag}'
         self.run_cmake(build, root)
-        python = next(root.glob(f"**/*-packages/{NAME}"))
+        python = next(root.glob(f'**/*-packages/{NAME}'))
         data = self.shared_files(root, python.parent)
         if self.editable_mode:
             data.update(self.generated_modules(python))
         else:
             target = Path(self.build_lib) / NAME
             shutil.rmtree(target, ignore_errors=True)
-            shutil.copytree(python, target, ignore=shutil.ignore_patterns("*.c", "__pycache__"))
+            shutil.copytree(python, target, ignore=shutil.ignore_patterns('*.c', '__pycache__'))
         # changed in place, because the install_data command may hold the list already
         self.distribution.data_files[:] = sorted(data.items())
 
@@ -69,8 +69,8 @@ class CMakeBuild(build_ext):
         """Configure and build in `build`, install into `root`."""
         prefixes = ros_prefixes()
         # CMake keeps where each ROS package was, and pip's isolated folder is another each time
-        made_with = f"{sys.executable}\n{prefixes}\n"
-        stamp = build / "made_with.txt"
+        made_with = f'{sys.executable}\n{prefixes}\n'
+        stamp = build / 'made_with.txt'
         if build.exists() and not (stamp.exists() and stamp.read_text() == made_with):
             shutil.rmtree(build)
         build.mkdir(parents=True, exist_ok=True)
@@ -85,8 +85,8 @@ class CMakeBuild(build_ext):
             "-DCMAKE_INSTALL_RPATH=$ORIGIN:$ORIGIN/../../..",
             f"-DPython3_EXECUTABLE={sys.executable}",
         ]  # fmt: skip
-        install = ["cmake", "--build", build, "--target", "install"]
-        install += ["--parallel", str(os.cpu_count() or 1)]
+        install = ['cmake', '--build', build, '--target', 'install']
+        install += ['--parallel', str(os.cpu_count() or 1)]
         for command in (configure, install):
             subprocess.check_call(command, env=env)
 
@@ -94,8 +94,8 @@ class CMakeBuild(build_ext):
     def shared_files(root: Path, site_packages: Path) -> dict[str, list[str]]:
         """What is neither Python package nor C++ header, as {folder below sys.prefix: files}."""
         data: dict[str, list[str]] = {}
-        for file in sorted(root.rglob("*")):
-            if file.is_dir() or {site_packages, root / "include"} & set(file.parents):
+        for file in sorted(root.rglob('*')):
+            if file.is_dir() or {site_packages, root / 'include'} & set(file.parents):
                 continue
             folder = str(file.parent.relative_to(root))
             data.setdefault(folder, []).append(str(file.relative_to(HERE)))
@@ -104,12 +104,12 @@ class CMakeBuild(build_ext):
     @staticmethod
     def generated_modules(python: Path) -> dict[str, list[str]]:
         """What only CMake has: the messages, without an __init__.py to hide the source folder."""
-        version = f"python{sys.version_info.major}.{sys.version_info.minor}"
-        site_packages = Path("lib") / version / "site-packages"
+        version = f'python{sys.version_info.major}.{sys.version_info.minor}'
+        site_packages = Path('lib') / version / 'site-packages'
         data: dict[str, list[str]] = {}
-        for file in sorted(python.rglob("*")):
+        for file in sorted(python.rglob('*')):
             inside = file.relative_to(python)
-            if file.suffix in (".py", ".so") and not (HERE / NAME / inside).exists():
+            if file.suffix in ('.py', '.so') and not (HERE / NAME / inside).exists():
                 folder = str(site_packages / NAME / inside.parent)
                 data.setdefault(folder, []).append(str(file.relative_to(HERE)))
         return data
@@ -133,10 +133,10 @@ class BinaryDistribution(Distribution):
 
 
 setup(
-    version=ElementTree.parse(HERE / "package.xml").findtext("version"),
-    packages=find_packages(include=[NAME, f"{NAME}.*"]),
-    package_dir={"": "."},
+    version=ElementTree.parse(HERE / 'package.xml').findtext('version'),
+    packages=find_packages(include=[NAME, f'{NAME}.*']),
+    package_dir={'': '.'},
     data_files=[],
     distclass=BinaryDistribution,
-    cmdclass={"build_ext": CMakeBuild},
+    cmdclass={'build_ext': CMakeBuild},
 )

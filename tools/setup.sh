@@ -100,12 +100,17 @@ find_python() {
     [ -n "$python_packages" ] || [ -n "${AURA_PYTHON:-}" ] || python_packages='python3 python3-dev python3-venv'
 }
 
+no_python() {
+    die "no CPython 3.11 to 3.13 with its headers and venv was found; name one with AURA_PYTHON."
+}
+
 has_library() {
     "$python" -c 'import ctypes, sys; ctypes.CDLL(sys.argv[1])' "$1" 2>/dev/null
 }
 
 system_packages() {
     find_python
+    [ -n "$python$python_packages" ] || no_python
     wanted=$python_packages
     command -v cmake >/dev/null || wanted="$wanted cmake"
     command -v c++ >/dev/null || wanted="$wanted g++"
@@ -115,7 +120,7 @@ system_packages() {
     # shellcheck disable=SC2086 # a list of words
     [ -z "${wanted# }" ] || need $wanted
     [ -n "$python" ] || find_python
-    [ -n "$python" ] || die "no CPython 3.11 to 3.13 with its headers and venv was found; name one with AURA_PYTHON."
+    [ -n "$python" ] || no_python
 }
 
 # --- the virtual environment ----------------------------------------------------------------------------------------

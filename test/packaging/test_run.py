@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""./run as far as it can be tried without setting anything up."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / 'run').read_text(encoding='utf-8')
+
+
+def run(*arguments: str, at: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ['/bin/sh', str(at / 'run'), *arguments],
+        env={'PATH': os.environ['PATH'], **environment},
+        cwd='/',
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """Just enough of the repository for ./run, in a folder with a space in its name."""
+    at = tmp_path / 'a copy'
+    (at / 'tools').mkdir(parents=True)
+    shutil.copy(ROOT / 'run', at)
+    shutil.copy(ROOT / 'tools' / 'setup.sh', at / 'tools')
+    return at
+
+
+@pytest.mark.parametrize('arguments', [['--help'], ['-h'], ['help'], []])
+def test_help_teaches_every_command(arguments: list[str]) -> None:
+    done = run(*arguments)
+    assert done.returncode == 0
+    for command in re.findall(r'^    (\w+)(?: \|.*)?\)', TEXT, re.MULTILINE):
+        assert re.search(rf'^  {command}\b', done.stdout, re.MULTILINE), command
+
+
+def test_unknown_command_is_refused() -> None:
+    done = run('dance')
+    assert done.returncode == 1
+    assert done.stderr.endswith("run: there is no command 'dance'.\n")
+
+
+@pytest.mark.parametrize('arguments', [['--rounds'], ['rounds']])
+def test_unreadable_option_is_refused_before_anything_is_set_up(
+    copy: Path, arguments: list[str]
+) -> None:
+    done = run('demo', *arguments, at=copy)
+    assert done.returncode == 1
+    assert done.stderr.startswith('run: ') and done.stderr.count('\n') == 1
+    assert not (copy / '.venv').exists()
+
+
+def test_a_foreign_venv_is_left_alone(copy: Path) -> None:
+    (copy / '.venv').mkdir()
+    (copy / '.venv' / 'mine').touch()
+    done = run('setup', at=copy)
+    assert done.returncode == 1
+    assert 'was not made by ./run' in done.stderr
+    assert (copy / '.venv' / 'mine').exists()
+
+
+def test_an_unsuitable_python_is_named(copy: Path) -> None:
+    done = run('setup', at=copy, AURA_PYTHON='/bin/false')
+    assert done.returncode == 1
+    assert 'AURA_PYTHON' in done.stderr
+
+
+def test_ci_runs_the_tests() -> None:
+    assert re.search(r'^exec .*/run" test', (ROOT / '.ci' / 'run').read_text(), re.MULTILINE)
+    for path in ('run', '.ci/run'):
+        assert os.access(ROOT / path, os.X_OK)
