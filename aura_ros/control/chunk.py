@@ -35,6 +35,9 @@ class Refusal(Enum):
     STALE = 'stale'  # the observation is older than max_age
     LATE = 'late'  # in order and not stale, but all actions it may use lie in the past
 
+    def __str__(self) -> str:
+        return self.value
+
 
 @dataclass(frozen=True)
 class Chunk:
