@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The few layers that a memory step needs, in NumPy float32, without allocation of graphs or threads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+Weights = Mapping[str, Floats]
+
+
+def sigmoid(x: float) -> float:
+    """Logistic function; never overflows."""
+    return float(1.0 / (1.0 + np.exp(-np.clip(x, -60.0, 60.0))))
+
+
+def silu(x: Floats) -> Floats:
+    """x * sigmoid(x)."""
+    return np.asarray(x / (1.0 + np.exp(-np.clip(x, -60.0, 60.0))), dtype=np.float32)
+
+
+def unit(x: Floats) -> Floats:
+    """x / |x|; zero stays zero."""
+    return np.asarray(x / max(float(np.sqrt(x @ x)), 1e-6), dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class Linear:
+    """y = W x + b, W float32 [out, in], b float32 [out]."""
+
+    weight: Floats
+    bias: Floats
+
+    @classmethod
+    def of(cls, weights: Weights, name: str) -> Linear:
+        """Take `name.weight` and `name.bias`."""
+        return cls(weights[f'{name}.weight'], weights[f'{name}.bias'])
+
+    def __call__(self, x: Floats) -> Floats:
+        """Map [in] to [out]."""
+        return np.asarray(self.weight @ x + self.bias, dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """z [feature_dim] -> standardised features u [feature_dim] and a code x [code_dim]."""
+
+    mean: Floats
+    scale: Floats
+    linear: Linear
+
+    @classmethod
+    def of(cls, weights: Weights) -> Encoder:
+        """Take the encoder's arrays."""
+        return cls(weights['feature_mean'], weights['feature_scale'], Linear.of(weights, 'encoder'))
+
+    def __call__(self, z: Floats) -> tuple[Floats, Floats]:
+        """Return u and x; u is clipped to +-5 so that one wild feature cannot rule."""
+        u = np.asarray(np.clip((z - self.mean) / self.scale, -5.0, 5.0), dtype=np.float32)
+        return u, np.asarray(np.tanh(self.linear(u)), dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class ActionHead:
+    """Features, read-out and the base action -> the arm's chunk.
+
+    The read-out modulates what is made of the features (FiLM): the same memory must mean another motion
+    in another scene. The answer is an offset to the base action, in units of `action_scale` per joint.
+    """
+
+    features: Linear
+    modulation: Linear
+    hidden: Linear
+    output: Linear
+    action_scale: Floats
+
+    @classmethod
+    def of(cls, weights: Weights) -> ActionHead:
+        """Take the head's arrays."""
+        return cls(*(Linear.of(weights, f'head.{name}') for name in ('features', 'modulation', 'hidden', 'output')),
+                   weights['action_scale'])
+
+    def prepare(self, u: Floats, base_action: Floats) -> Floats:
+        """The part that does not depend on the memory, [width]."""
+        motion = (base_action - base_action[:1]) / self.action_scale
+        return silu(self.features(np.concatenate([u, motion.ravel()])))
+
+    def __call__(self, prepared: Floats, readout: Floats, base_action: Floats) -> Floats:
+        """Return the chunk, float32 [chunk_len, action_dim]."""
+        scale, shift = np.split(self.modulation(readout), 2)
+        offset = self.output(silu(self.hidden(prepared * (1.0 + scale) + shift)))
+        chunk = base_action + offset.reshape(base_action.shape) * self.action_scale
+        return np.asarray(chunk, dtype=np.float32)

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Trained weights of a memory: a safetensors file with its card (a .json of the same name) beside it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aura_ros.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class MemoryWeights:
+    """Arrays of a memory and what its card says of them.
+
+    arrays: float32 arrays by name.
+    card: how they were made and what they reached.
+    sha256: of the weights file, hex: the identity of the policy.
+    """
+
+    arrays: Mapping[str, NDArray[np.float32]]
+    card: Mapping[str, Any]
+    sha256: str
+
+    @property
+    def feature_dim(self) -> int:
+        """Length of z."""
+        return len(self.arrays['feature_mean'])
+
+    @property
+    def action_dim(self) -> int:
+        """Joints an action commands."""
+        return len(self.arrays['action_scale'])
+
+    @property
+    def chunk_len(self) -> int:
+        """Actions in a chunk."""
+        return len(self.arrays['head.output.bias']) // self.action_dim
+
+
+def default_path(kind: str) -> Path:
+    """Where the package keeps the weights of a memory it ships."""
+    return Path(str(files('aura_ros.memory') / 'weights' / f'{kind}.safetensors'))
+
+
+def load_weights(kind: str, path: str | None = None) -> MemoryWeights:
+    """Read weights and card.
+
+    Args:
+        kind: name of the memory the weights must be for.
+        path: a .safetensors file; None takes what the package ships.
+
+    Raises:
+        ConfigError: if a file is missing, unreadable, for another memory or not finite.
+
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    file = Path(path) if path else default_path(kind)
+    card_file = file.with_suffix('.json')
+    for needed in (file, card_file):
+        if not needed.is_file():
+            raise ConfigError(f'weights of the {kind} memory: no file {needed}; train them with `aura-train memory`')
+    data = file.read_bytes()
+    try:
+        arrays, card = load(data), json.loads(card_file.read_text())
+    except (SafetensorError, json.JSONDecodeError) as error:
+        raise ConfigError(f'weights of the {kind} memory: {file} cannot be read: {error}') from error
+    if card.get('memory') != kind:
+        raise ConfigError(f"weights of the {kind} memory: {file} is for {card.get('memory')!r}")
+    for name, array in arrays.items():
+        if array.dtype != np.float32 or not np.isfinite(array).all():
+            raise ConfigError(f'weights of the {kind} memory: {name} in {file} must be finite float32')
+    return MemoryWeights(arrays, card, hashlib.sha256(data).hexdigest())

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Demonstrations: the expert drives the simulated arm, disturbed now and then, and every frame is kept.
+
+An episode file is an .npz of plain arrays; N frames, chunk of 8 actions, images shrunk to 64 px:
+    front, wrist     uint8 [N, 64, 64, 3]  RGB
+    joints           float32 [N, 8]        measured joint positions [rad, m]
+    actions          float32 [N, 8, 8]     the expert's next 8 joint targets [rad, m]
+    scene            float32 [N, S]        ground truth for the auxiliary loss, see `scene_labels`
+    instruction      int64 [N]             index into `texts`
+    texts            str [K]
+    event            int64 [N]             Kind of the latest task event since the last frame, -1 none
+    go               bool [N]              whether the go sign is on
+    round            int64 [N]
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from aura_ros.sim.expert import Expert
+from aura_ros.sim.tasks import Event, Kind, Simulation
+from aura_ros.sim.world import BLOCKS, COLOURS, GO, PARCEL, World
+
+CHUNK = 8
+IMAGE = 64
+LIGHTS = ('beacon', 'lamp')
+SCENE_DIM = 4 * 4 + 2 * 4 + 1
+
+
+@dataclass(frozen=True)
+class Collection:
+    """What to collect.
+
+    task: task of the episodes.
+    split: 'train' or 'validation'; the evaluation seeds are refused.
+    episodes: number of episodes; episode i has seed i.
+    rounds: rounds in each.
+    every: control ticks between two kept frames.
+    disturbance: standard deviation of a joint-target disturbance [rad]; it lasts 3-8 ticks.
+    disturbance_rate: chance per tick that one begins.
+    """
+
+    task: str
+    split: str
+    episodes: int
+    rounds: int
+    every: int
+    disturbance: float = 0.06
+    disturbance_rate: float = 0.06
+
+    def __post_init__(self) -> None:
+        if self.split == 'evaluation':
+            raise ValueError("split must be 'train' or 'validation': evaluation seeds are never trained on")
+
+    @property
+    def folder(self) -> str:
+        """Name of the folder that holds these episodes."""
+        return f'{self.split}-{self.task}'
+
+
+def scene_labels(world: World, goal_on: bool) -> NDArray[np.float32]:
+    """Ground truth of the scene, float32 [25].
+
+    For red, green, blue and the parcel: on the table (0 or 1), x, y, z [dm]; then beacon and lamp,
+    one-hot each (dark, red, green, blue); then the go sign (0 or 1).
+    """
+    labels: list[float] = []
+    for name in (*BLOCKS, PARCEL):
+        x, y, z = world.block_position(name)
+        there = x > -1
+        labels += [1.0, 10 * x, 10 * y, 10 * z] if there else [0.0] * 4
+    for light in LIGHTS:
+        rgb = world.light(light)
+        lit = [np.allclose(rgb, COLOURS[name]) for name in BLOCKS]
+        labels += [float(not any(lit)), *map(float, lit)]
+    labels.append(float(np.allclose(world.light('go_sign'), GO)))
+    return np.asarray(labels, dtype=np.float32)
+
+
+def shrink(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Area-average a picture to what the backbone sees: uint8 [64, 64, 3]."""
+    return np.asarray(cv2.resize(image, (IMAGE, IMAGE), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+class _Disturbance:
+    """Joint-target offsets that come and go, so that demonstrations show how to recover."""
+
+    def __init__(self, collection: Collection, rng: np.random.Generator) -> None:
+        self._collection, self._rng = collection, rng
+        self._left, self._offset = 0, np.zeros(8)
+
+    def __call__(self) -> NDArray[np.float64]:
+        if self._left == 0:
+            self._offset = np.zeros(8)
+            if self._rng.random() < self._collection.disturbance_rate:
+                self._left = int(self._rng.integers(3, 9))
+                self._offset[:7] = self._rng.normal(0, self._collection.disturbance, 7)
+        else:
+            self._left -= 1
+        return self._offset
+
+
+def collect_episode(collection: Collection, seed: int, world: World) -> dict[str, Any]:
+    """Run one episode and return its arrays, as the module's docstring lists them."""
+    simulation = Simulation(collection.task, collection.split, seed, collection.rounds, world)
+    expert = Expert(simulation)
+    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(77,)))
+    disturb = _Disturbance(collection, rng)
+    frames: dict[str, list[Any]] = {key: [] for key in
+                                    ('front', 'wrist', 'joints', 'scene', 'instruction', 'event', 'go', 'round', 'tick')}
+    targets: list[NDArray[np.float64]] = []
+    texts: dict[str, int] = {}
+    latest: tuple[Event, ...] = simulation.initial_events
+    tick = 0
+    while not simulation.done:
+        if tick % collection.every == 0:
+            frames['front'].append(shrink(simulation.render('front')))
+            frames['wrist'].append(shrink(simulation.render('wrist')))
+            frames['joints'].append(simulation.joint_positions)
+            frames['scene'].append(scene_labels(world, simulation.goal is not None))
+            frames['instruction'].append(texts.setdefault(simulation.instruction, len(texts)))
+            frames['event'].append(_main_event(latest))
+            frames['go'].append(simulation.goal is not None)
+            frames['round'].append(simulation.round)
+            frames['tick'].append(tick)
+            latest = ()
+        target = expert.act()
+        targets.append(target)
+        latest += simulation.step(target + disturb())
+        tick += 1
+    kept = [i for i, t in enumerate(frames['tick']) if t + CHUNK <= len(targets)]
+    arrays: dict[str, Any] = {key: np.asarray(values)[kept] for key, values in frames.items() if key != 'tick'}
+    arrays['joints'] = arrays['joints'].astype(np.float32)
+    arrays['actions'] = np.asarray(
+        [targets[frames['tick'][i]:frames['tick'][i] + CHUNK] for i in kept], dtype=np.float32)
+    arrays['texts'] = np.asarray(list(texts))
+    return arrays
+
+
+def _main_event(events: tuple[Event, ...]) -> int:
+    """The event to remember of several: a cue before anything else, distractors last."""
+    order = (Kind.CUE, Kind.CUE_REPEAT, Kind.GO, Kind.ROUND_SUCCESS, Kind.ROUND_FAILURE, Kind.RESHUFFLE)
+    kinds = {event.kind for event in events}
+    return next((int(kind) for kind in order if kind in kinds), int(Kind.DISTRACTOR) if kinds else -1)
+
+
+def _collect_some(collection: Collection, seeds: list[int], folder: Path) -> int:
+    with World() as world:
+        for seed in seeds:
+            arrays = collect_episode(collection, seed, world)
+            part = folder / f'{seed:05d}.part.npz'
+            np.savez(part, **arrays)
+            part.rename(folder / f'{seed:05d}.npz')
+    return len(seeds)
+
+
+def collect(collection: Collection, work_dir: Path, workers: int) -> Path:
+    """Collect what is not there yet; returns the folder of the episode files.
+
+    Args:
+        collection: what to collect.
+        work_dir: parent of the folder.
+        workers: processes to use.
+
+    """
+    folder = work_dir / 'demonstrations' / collection.folder
+    folder.mkdir(parents=True, exist_ok=True)
+    missing = [seed for seed in range(collection.episodes) if not (folder / f'{seed:05d}.npz').exists()]
+    context = get_context('spawn')  # an OpenGL context does not survive a fork
+    with (tqdm(total=collection.episodes, initial=collection.episodes - len(missing),
+               desc=f'collect {collection.folder}', unit='episode') as bar,
+          ProcessPoolExecutor(workers, mp_context=context) as pool):
+        jobs = [pool.submit(_collect_some, collection, missing[i:i + 4], folder) for i in range(0, len(missing), 4)]
+        for job in as_completed(jobs):
+            bar.update(job.result())
+    return folder

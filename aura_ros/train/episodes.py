@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reading demonstration episodes into tensors."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from aura_ros.errors import ConfigError
+from aura_ros.vla.text import embed
+
+
+@dataclass(frozen=True)
+class Frames:
+    """N frames of demonstrations; images stay uint8 until a batch is made.
+
+    front, wrist: uint8 [N, 64, 64, 3].
+    joints: float32 [N, 8].
+    actions: float32 [N, 8, 8].
+    scene: float32 [N, 25].
+    text: float32 [N, 256].
+    """
+
+    front: Tensor
+    wrist: Tensor
+    joints: Tensor
+    actions: Tensor
+    scene: Tensor
+    text: Tensor
+
+    def __len__(self) -> int:
+        return len(self.joints)
+
+    def batch(self, index: Tensor) -> dict[str, Tensor]:
+        """Frames at `index`, with images as float [B, 3, 64, 64] in 0..1."""
+        return {'front': as_image(self.front[index]), 'wrist': as_image(self.wrist[index]),
+                'joints': self.joints[index], 'text': self.text[index],
+                'actions': self.actions[index], 'scene': self.scene[index]}
+
+
+def as_image(pixels: Tensor) -> Tensor:
+    """Map uint8 [B, 64, 64, 3] to float [B, 3, 64, 64] in 0..1."""
+    return pixels.permute(0, 3, 1, 2).float() / 255  # a view: channels stay last in memory
+
+
+def episode_files(folder: Path) -> list[Path]:
+    """Episode files of a folder in the order of their seeds.
+
+    Raises:
+        ConfigError: if there are none.
+
+    """
+    found = sorted(file for file in folder.glob('*.npz') if '.part' not in file.name)
+    if not found:
+        raise ConfigError(f'no demonstrations in {folder}; collect them first: aura-train demonstrations')
+    return found
+
+
+def load_frames(files: list[Path]) -> Frames:
+    """Read episode files into one set of frames."""
+    columns: dict[str, list[Tensor]] = {key: [] for key in ('front', 'wrist', 'joints', 'actions', 'scene', 'text')}
+    for file in files:
+        with np.load(file) as arrays:
+            for key in ('front', 'wrist', 'joints', 'actions', 'scene'):
+                columns[key].append(torch.from_numpy(arrays[key]))
+            vectors = np.stack([embed(str(text)) for text in arrays['texts']])
+            columns['text'].append(torch.from_numpy(vectors[arrays['instruction']]))
+    return Frames(**{key: torch.cat(parts) for key, parts in columns.items()})
+
+
+def data_hash(files: list[Path]) -> str:
+    """SHA-256 over the joints and actions of the episodes: the same demonstrations give the same hash."""
+    digest = hashlib.sha256()
+    for file in files:
+        with np.load(file) as arrays:
+            digest.update(arrays['joints'].tobytes())
+            digest.update(arrays['actions'].tobytes())
+    return digest.hexdigest()

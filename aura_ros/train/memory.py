@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Training a memory on the frozen VLA's features: the action error, and for AURA the price of a write."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+from tqdm import tqdm
+
+from aura_ros.errors import ConfigError
+from aura_ros.sim.tasks import Kind
+from aura_ros.train.memory_model import AuraModule, KvCacheModule, MemoryModule, Rollout, Sizes
+from aura_ros.train.sequences import Batch, Stream, collate, load_streams, segments
+from aura_ros.vla.embedded import EmbeddedVla
+
+TASKS = {'recall': 1, 'put_back': 1, 'visible': 2}
+"""Tasks to train on, and how many demonstration frames lie between two VLA steps of theirs."""
+
+
+@dataclass(frozen=True)
+class MemoryTraining:
+    """Settings of the training of a memory.
+
+    steps: optimiser steps.
+    batch: sequences per step.
+    rounds: consecutive rounds in a sequence: at least 2, or nothing has to be overwritten.
+    learning_rate: peak of the one-cycle schedule.
+    idle_weight: weight of the action error while the go sign is off.
+    write_price: price of one write in units of the action loss, at its full value.
+    price_from, price_full: fractions of the training at which the price begins and is full.
+    temperature: of the sampled gate.
+    seed: of initialisation and sampling.
+    threads: CPU threads of torch.
+    """
+
+    steps: int = 2400
+    batch: int = 24
+    rounds: int = 2
+    learning_rate: float = 2e-3
+    idle_weight: float = 0.25
+    write_price: float = 0.3
+    price_from: float = 0.15
+    price_full: float = 0.5
+    temperature: float = 0.7
+    seed: int = 0
+    threads: int = 1
+
+
+def action_error(rollout: Rollout, batch: Batch, scale: Tensor) -> Tensor:
+    """Weighted mean absolute error of the chunks in units of the usual offset of each joint."""
+    error = ((rollout.actions - batch.expert).abs() / scale).mean((-1, -2))
+    return (error * batch.weight).sum() / batch.weight.sum()
+
+
+def write_cost(rollout: Rollout, batch: Batch) -> Tensor:
+    """Mean probability of a write per step."""
+    present = (batch.weight > 0).float()
+    return (rollout.scores * present).sum() / present.sum()
+
+
+def set_scales(model: MemoryModule, streams: list[Stream]) -> None:
+    """Measure features and offsets once, on the training streams."""
+    z = torch.from_numpy(np.concatenate([stream.z for stream in streams]))
+    offsets = np.concatenate([stream.expert - stream.base[:, :1] for stream in streams if stream.task != 'visible'])
+    model.feature_mean.copy_(z.mean(0))
+    model.feature_scale.copy_(z.std(0).clamp(min=1e-2))
+    model.action_scale.copy_(torch.from_numpy(offsets).flatten(0, 1).std(0).clamp(min=2e-3))
+
+
+def fit(model: MemoryModule, streams: list[Stream], settings: MemoryTraining) -> None:
+    """Train in place."""
+    torch.manual_seed(settings.seed)
+    torch.set_num_threads(settings.threads)
+    rng = np.random.default_rng(settings.seed)
+    set_scales(model, streams)
+    pool = segments(streams, settings.rounds)
+    optimiser = torch.optim.AdamW(model.parameters(), weight_decay=1e-4)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, settings.learning_rate, total_steps=settings.steps)
+    model.train()
+    bar = tqdm(range(settings.steps), desc=f'train {type(model).__name__}', unit='step')
+    for step in bar:
+        batch = collate([pool[i] for i in rng.integers(len(pool), size=settings.batch)], settings.idle_weight)
+        rollout = model(batch.z, batch.base, temperature=settings.temperature)
+        error = action_error(rollout, batch, model.action_scale)
+        cost = write_cost(rollout, batch)
+        ramp = (step / settings.steps - settings.price_from) / (settings.price_full - settings.price_from)
+        loss = error + settings.write_price * min(max(ramp, 0.0), 1.0) * cost
+        optimiser.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        schedule.step()
+        if step % 20 == 0:
+            bar.set_postfix(error=f'{error.item():.3f}', writes=f'{cost.item():.3f}')
+    model.eval()
+
+
+@torch.no_grad()
+def evaluate(model: MemoryModule, streams: list[Stream]) -> dict[str, Any]:
+    """Whole held-out episodes, gate as deployed: action error with go sign, writes per round, where they fall."""
+    report: dict[str, Any] = {}
+    for task in sorted({stream.task for stream in streams}):
+        errors, baseline, writes, rounds = [], [], 0.0, 0
+        fired: dict[str, list[float]] = {}
+        for stream in (stream for stream in streams if stream.task == task):
+            batch = collate([(stream, slice(0, len(stream.z)))], 0.0)
+            rollout = model(batch.z, batch.base)
+            for out, actions in ((errors, rollout.actions), (baseline, batch.base)):
+                out.append(float(action_error(Rollout(actions, *(rollout.gates,) * 3), batch, model.action_scale)))
+            writes += float(rollout.gates.sum())
+            rounds += len(set(stream.round.tolist()))
+            for kind in (Kind.CUE, Kind.CUE_REPEAT, Kind.DISTRACTOR):
+                # an event lasts half a second: three VLA steps
+                times = np.flatnonzero(stream.event == kind)
+                gates = rollout.gates[0].numpy()
+                fired.setdefault(kind.name.lower(), []).extend(float(gates[t:t + 3].max()) for t in times)
+        report[task] = {'action_error': float(np.mean(errors)), 'base_action_error': float(np.mean(baseline)),
+                        'writes_per_round': writes / rounds,
+                        'fire_rate': {name: float(np.mean(values)) for name, values in fired.items() if values}}
+    return report
+
+
+def train_memory(kind: str, work_dir: Path, vla: EmbeddedVla, output: Path, settings: MemoryTraining,
+                 command: str) -> dict[str, Any]:
+    """Train a memory and write weights (.safetensors) and card; returns the validation report.
+
+    Raises:
+        ConfigError: if the kind is unknown or demonstrations are missing.
+
+    """
+    modules = {'aura': AuraModule, 'kv': KvCacheModule}
+    if kind not in modules:
+        raise ConfigError(f"memory must be one of {', '.join(modules)}, got {kind!r}")
+    started = time.monotonic()
+    spec = vla.spec
+    torch.manual_seed(settings.seed)
+    model: MemoryModule = modules[kind](Sizes(spec.feature_dim, spec.chunk_len, spec.action_dim))
+    streams = [stream for task, every in TASKS.items() for stream in load_streams(vla, work_dir, 'train', task, every)]
+    held = [stream for task in TASKS for stream in load_streams(vla, work_dir, 'validation', task)]
+    fit(model, streams, settings)
+    report = evaluate(model, held)
+    save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, output)
+    card = {'memory': kind, 'sizes': asdict(model.sizes), 'backbone_sha256': spec.policy_hash,
+            'parameters': sum(parameter.numel() for parameter in model.parameters()),
+            'training': {'command': command, 'settings': asdict(settings), 'tasks': list(TASKS),
+                         'episodes': len(streams), 'steps_seen': sum(len(stream.z) for stream in streams),
+                         'minutes': round((time.monotonic() - started) / 60, 1)},
+            'validation': report}
+    output.with_suffix('.json').write_text(json.dumps(card, indent=2) + '\n')
+    return report

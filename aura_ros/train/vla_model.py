@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The embedded VLA as a torch module: two small image encoders, word embedding, joint positions -> z, chunk.
+
+    images        uint8 [B, 64, 64, 3] each -> per camera 64 soft keypoints (x, y) and their strengths
+    scene         [B, 128]   what is where, before the instruction is read
+    hidden        [B, 128]   what to do about it
+    z             [B, 256]   scene and hidden side by side: the feature a memory reads
+    chunk         [B, 8, 8]  joint targets [rad, m], predicted as offsets from the measured joints
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from aura_ros.train.demonstrations import CHUNK, IMAGE, SCENE_DIM
+
+JOINTS = 8
+TEXT_DIM = 256
+SCENE_FEATURES = 128
+HIDDEN_FEATURES = 128
+FEATURE_DIM = SCENE_FEATURES + HIDDEN_FEATURES
+
+
+class CameraEncoder(nn.Module):
+    """Convolutions that end in soft keypoints: where each learned pattern is, and how strongly."""
+
+    def __init__(self, channels: int = 48) -> None:
+        super().__init__()
+        self.convolutions = nn.Sequential(
+            nn.Conv2d(5, 24, 5, stride=2, padding=2), nn.ReLU(),
+            nn.Conv2d(24, channels, 3, stride=2, padding=1), nn.ReLU(),
+            nn.Conv2d(channels, channels, 3, padding=1), nn.ReLU(),
+            nn.Conv2d(channels, channels, 1))
+        self.temperature = nn.Parameter(torch.ones(1))
+        line = torch.linspace(-1, 1, IMAGE)
+        rows, columns = torch.meshgrid(line, line, indexing='ij')
+        self.register_buffer('coordinates', torch.stack([rows, columns])[None], persistent=False)
+        line = torch.linspace(-1, 1, IMAGE // 4)
+        rows, columns = torch.meshgrid(line, line, indexing='ij')
+        self.register_buffer('grid', torch.stack([rows.flatten(), columns.flatten()], 1), persistent=False)
+        self.output_dim = 3 * channels
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Map float [B, 3, 64, 64] in 0..1 to [B, 3 * channels]."""
+        coordinates = self.coordinates.expand(image.shape[0], -1, -1, -1)
+        maps = self.convolutions(torch.cat([2 * image - 1, coordinates], 1)).flatten(2).float()
+        weights = torch.softmax(maps * self.temperature, -1)
+        # sums, not a matrix product: autocast would round positions to 8 bits
+        points = [(weights * self.grid[:, axis]).sum(-1) for axis in (0, 1)]
+        return torch.cat([*points, torch.tanh((weights * maps).sum(-1) / 4)], 1)
+
+
+class EmbeddedVla(nn.Module):
+    """The policy; frozen once it is trained."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.front, self.wrist = CameraEncoder(), CameraEncoder()
+        seen = self.front.output_dim + self.wrist.output_dim + JOINTS
+        self.scene = nn.Sequential(nn.Linear(seen, 256), nn.ReLU(), nn.Linear(256, SCENE_FEATURES), nn.Tanh())
+        self.scene_head = nn.Linear(SCENE_FEATURES, SCENE_DIM)
+        self.text = nn.Linear(TEXT_DIM, 32)
+        self.policy = nn.Sequential(
+            nn.Linear(SCENE_FEATURES + seen + 32, 384), nn.ReLU(), nn.Linear(384, 256), nn.ReLU(),
+            nn.Linear(256, HIDDEN_FEATURES), nn.ReLU())
+        self.modulation = nn.Linear(32, 2 * 384)
+        self.action = nn.Linear(HIDDEN_FEATURES, CHUNK * JOINTS)
+        self.register_buffer('joint_mean', torch.zeros(JOINTS))
+        self.register_buffer('joint_scale', torch.ones(JOINTS))
+        self.register_buffer('offset_scale', torch.ones(JOINTS))
+
+    def forward(self, front: Tensor, wrist: Tensor, joints: Tensor, text: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return z [B, 256], chunk [B, 8, 8] and scene prediction [B, 25].
+
+        Args:
+            front: float [B, 3, 64, 64] in 0..1.
+            wrist: the same.
+            joints: measured joint positions [B, 8] [rad, m].
+            text: sentence embedding [B, 256], unit length.
+
+        """
+        proprioception = (joints - self.joint_mean) / self.joint_scale
+        seen = torch.cat([self.front(front), self.wrist(wrist), proprioception], 1)
+        scene = self.scene(seen)
+        words = torch.relu(self.text(text))
+        first, *rest = self.policy
+        scale, shift = self.modulation(words).chunk(2, -1)  # FiLM: the words choose what the policy looks at
+        hidden = first(torch.cat([scene, seen, words], 1)) * (1 + scale) + shift
+        for layer in rest:
+            hidden = layer(hidden)
+        offsets = self.action(hidden).unflatten(-1, (CHUNK, JOINTS)) * self.offset_scale
+        chunk = joints[:, None] + offsets
+        return torch.cat([scene, torch.tanh(hidden)], 1), chunk, self.scene_head(scene)

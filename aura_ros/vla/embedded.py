@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The embedded frozen VLA: a small policy trained in simulation, run by ONNX Runtime on one CPU core."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from aura_ros.errors import ConfigError, InputError
+from aura_ros.vla.protocol import BackboneSpec, Observation, VlaOutput
+from aura_ros.vla.text import embed
+
+
+class EmbeddedVla:
+    """A frozen backbone; see `Backbone` for the contract.
+
+    Args:
+        path: an .onnx file with its card (.json) beside it; None takes what the package ships.
+
+    Raises:
+        ConfigError: if a file is missing or cannot be used.
+
+    """
+
+    def __init__(self, path: str | None = None) -> None:
+        file = Path(path) if path else Path(str(files('aura_ros.vla') / 'weights' / 'embedded.onnx'))
+        for needed in (file, file.with_suffix('.json')):
+            if not needed.is_file():
+                raise ConfigError(f'embedded VLA: no file {needed}; train it with `aura-train vla`')
+        weights = file.read_bytes()
+        self.spec = _spec(json.loads(file.with_suffix('.json').read_text()), weights)
+        self._session = _session(weights, file)
+
+    def infer(self, observation: Observation) -> VlaOutput:
+        """Run the policy once, about 2 ms on one core; see `Backbone.infer`."""
+        joints = np.asarray(observation.joint_positions, dtype=np.float32)
+        wanted = (len(self.spec.joint_names),)
+        if joints.shape != wanted or not np.isfinite(joints).all():
+            raise InputError(f'joint_positions must be {wanted[0]} finite numbers, got {joints!r}')
+        inputs = {camera: self._picture(observation, camera) for camera in self.spec.cameras}
+        features, actions = self._session.run(
+            ('features', 'actions'), {**inputs, 'joints': joints[None], 'text': embed(observation.instruction)[None]})
+        return VlaOutput(features[0], actions[0])
+
+    def infer_batch(self, front: NDArray[np.generic], wrist: NDArray[np.generic], joints: NDArray[np.generic],
+                    text: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Run many frames whose pictures have the trained size already, for training memories.
+
+        Args:
+            front: uint8 [B, H, W, 3].
+            wrist: uint8 [B, H, W, 3].
+            joints: [B, J] [rad, m].
+            text: sentence embeddings, float32 [B, 256].
+
+        Returns:
+            features [B, D] and actions [B, chunk_len, action_dim].
+
+        """
+        pixels = {name: np.ascontiguousarray(image.transpose(0, 3, 1, 2), dtype=np.float32) / np.float32(255)
+                  for name, image in (('front', front), ('wrist', wrist))}
+        features, actions = self._session.run(
+            ('features', 'actions'), {**pixels, 'joints': joints.astype(np.float32), 'text': text})
+        return features, actions
+
+    def _picture(self, observation: Observation, camera: str) -> NDArray[np.float32]:
+        """Scale a picture to the trained size: float32 [1, 3, H, W] in 0..1."""
+        image = observation.images.get(camera)
+        if image is None:
+            raise InputError(f'the image {camera!r} is missing; the embedded VLA needs {", ".join(self.spec.cameras)}')
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+            raise InputError(f'the image {camera!r} must be uint8 [H, W, 3], got {image.dtype} {image.shape}')
+        height, width = self.spec.image_size
+        small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+        return np.ascontiguousarray(small.transpose(2, 0, 1)[None], dtype=np.float32) / np.float32(255)
+
+
+def _spec(card: dict[str, Any], weights: bytes) -> BackboneSpec:
+    height, width = card['image_size']
+    return BackboneSpec(
+        name=card['name'], cameras=tuple(card['cameras']), image_size=(height, width),
+        joint_names=tuple(card['joint_names']), feature_dim=card['feature_dim'], chunk_len=card['chunk_len'],
+        action_dim=card['action_dim'], execute_steps=card['execute_steps'],
+        seconds_per_action=card['seconds_per_action'], policy_hash=hashlib.sha256(weights).hexdigest())
+
+
+def _session(weights: bytes, file: Path) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1  # more threads are slower at this size
+    try:
+        return onnxruntime.InferenceSession(weights, options, providers=['CPUExecutionProvider'])
+    except Exception as error:  # onnxruntime has no public base class for what it raises here
+        raise ConfigError(f'embedded VLA: {file} is no ONNX model that can be run: {error}') from error

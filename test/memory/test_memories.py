@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every memory promises, and what each keeps."""
+
+import zlib
+
+import numpy as np
+import pytest
+
+from aura_ros.errors import ConfigError, InputError, StateError
+from aura_ros.memory import load_memory
+from aura_ros.memory.fast_weights import STATE_BYTES, FastWeights
+from aura_ros.memory.snapshot import load_state, save_state, state_crc
+
+KINDS = ['aura', 'kv', 'none']
+
+
+def steps(memory, count, seed=0):
+    """Random steps of the right shape, as (features, base chunk)."""
+    rng = np.random.default_rng(seed)
+    return [(rng.normal(size=memory.feature_dim).astype(np.float32),
+             rng.normal(scale=0.1, size=(8, 8)).astype(np.float32)) for _ in range(count)]
+
+
+@pytest.fixture(params=KINDS)
+def memory(request):
+    return load_memory(request.param)
+
+
+def test_state_is_4224_bytes_from_the_first_to_the_last_step():
+    aura = load_memory('aura')
+    sizes = {aura.state_bytes}
+    for z, base in steps(aura, 300):
+        aura.step(z, base)
+        sizes.add(len(aura.export()))
+    assert sizes == {4224} == {STATE_BYTES}
+
+
+def test_cache_holds_256_bytes_a_step_and_at_most_its_window():
+    unbounded, windowed = load_memory('kv'), load_memory('kv', window=10)
+    for z, base in steps(unbounded, 70):
+        unbounded.step(z, base)
+        windowed.step(z, base)
+    assert unbounded.state_bytes == len(unbounded.export()) == 70 * 256
+    assert windowed.state_bytes == len(windowed.export()) == 10 * 256
+    assert windowed.export() == unbounded.export()[-10 * 256:]
+
+
+def test_same_steps_give_the_same_state_and_actions(memory):
+    first = [memory.step(z, base).action.tobytes() for z, base in steps(memory, 40)]
+    crc = state_crc(memory)
+    memory.reset()
+    assert [memory.step(z, base).action.tobytes() for z, base in steps(memory, 40)] == first
+    assert state_crc(memory) == crc
+
+
+def test_an_exported_state_goes_on_where_it_stopped(memory):
+    history, future = steps(memory, 30), steps(memory, 10, seed=1)
+    for z, base in history:
+        memory.step(z, base)
+    state = memory.export()
+    expected = [memory.step(z, base).action.tobytes() for z, base in future]
+    other = load_memory(memory.name)
+    other.restore(state)
+    assert [other.step(z, base).action.tobytes() for z, base in future] == expected
+
+
+@pytest.mark.parametrize('spoil', ['nan', 'inf', 'shape', 'chunk'])
+def test_a_bad_step_is_refused_and_changes_nothing(memory, spoil):
+    (z, base), = steps(memory, 1)
+    memory.step(z, base)
+    before = memory.export()
+    z, base = z.copy(), base.copy()
+    if spoil == 'shape':
+        z = z[:-1]
+    elif spoil == 'chunk':
+        base = base[:, :-1]
+    else:
+        z[3] = float(spoil)
+    with pytest.raises(InputError):
+        memory.step(z, base)
+    assert memory.export() == before
+
+
+def test_a_write_makes_the_key_map_to_the_value():
+    rng = np.random.default_rng(0)
+    state = FastWeights()
+    for _ in range(20):
+        key, value = rng.normal(size=32).astype(np.float32), rng.normal(size=32).astype(np.float32)
+        state.write(key, value - state.read(key), rate=1.0)
+        np.testing.assert_allclose(state.read(key), value, atol=1e-4)
+    before = state.read(key)
+    state.write(key, value - before, rate=1.0)
+    np.testing.assert_allclose(state.read(key), before, atol=1e-4)
+
+
+def test_half_a_rate_goes_half_the_way():
+    state, key, value = FastWeights(2, 2), np.array([1, 0], np.float32), np.array([4, -2], np.float32)
+    state.write(key, value - state.read(key), rate=0.5)
+    np.testing.assert_allclose(state.read(key), [2, -1], atol=1e-6)
+    np.testing.assert_allclose(state.W, [[1, 0], [-0.5, 0]], atol=1e-6)
+    np.testing.assert_allclose(state.b, [1, -0.5], atol=1e-6)
+
+
+def test_row_age_counts_the_steps_since_a_write():
+    aura = load_memory('aura')
+    ages = []
+    for z, base in steps(aura, 60):
+        written = aura.step(z, base).written
+        ages.append((written, int(aura.row_age.min())))
+    assert all(age == 0 for written, age in ages if written)
+    assert all(later == earlier + 1 for (_, earlier), (written, later) in zip(ages, ages[1:], strict=False) if not written)
+
+
+def test_snapshot_round_trip_and_refusals(tmp_path):
+    aura, path = load_memory('aura'), tmp_path / 'state'
+    for z, base in steps(aura, 50):
+        aura.step(z, base)
+    crc = save_state(path, aura, 'episode-1', 49)
+    assert crc == zlib.crc32(aura.export())
+    other = load_memory('aura')
+    assert load_state(path, other) == ('episode-1', 49)
+    assert other.export() == aura.export()
+
+    good = path.read_bytes()
+    clean = load_memory('aura')
+    for position in (0, 9, 20, 60, 200, len(good) - 1):
+        path.write_bytes(good[:position] + bytes([good[position] ^ 1]) + good[position + 1:])
+        with pytest.raises(StateError):
+            load_state(path, clean)
+        path.write_bytes(good[:position])
+        with pytest.raises(StateError):
+            load_state(path, clean)
+    assert not any(clean.export())
+    path.write_bytes(good)
+    with pytest.raises(StateError, match='another policy'):
+        load_state(path, load_memory('kv'))
+
+
+@pytest.mark.parametrize(('arguments', 'message'), [
+    (('ntm',), 'aura, kv, none'), (('aura', '/nowhere.safetensors'), 'no file'), (('aura', None, 5), 'window must be 0'),
+    (('kv', None, -1), 'window must be >= 0'), (('no.such.module:f',), 'module:attribute')])
+def test_what_cannot_be_loaded_is_named(arguments, message):
+    with pytest.raises(ConfigError, match=message):
+        load_memory(*arguments)
