@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What both memory arms share: each VLA step is applied to the memory exactly once and in order.
+
+Everything runs in the executor thread: a memory step takes microseconds, less than handing it over.
+Stamps are those of the observations; the only clock read is the steady one, to time the step.
+"""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from aura_ros.errors import InputError
+from aura_ros.memory import load_memory
+from aura_ros.msg import ActionChunk, GateSample, VlaStep
+from aura_ros.nodes import conversions, qos
+from aura_ros.nodes.conversions import Step
+from aura_ros.nodes.diagnostics import Troubles
+from aura_ros.nodes.entities import Entities
+from aura_ros.nodes.lifecycle import LifecycleNode
+from aura_ros.nodes.parameters import Declared, parameter
+from aura_ros.nodes.step_order import StepOrder, Verdict
+from aura_ros.srv import ResetMemory
+
+
+@dataclass(frozen=True)
+class MemoryArmConfig:
+    """Parameters that both memory arms have."""
+
+    weights: str = parameter('', 'Weights file; empty: the one that ships with the package')
+    on_new_episode: str = parameter(
+        'reset', 'What becomes of the memory when an episode begins', choices=('reset', 'keep')
+    )
+    liveliness_lease_s: float = parameter(
+        0.1,
+        'The middleware tells the arm switch within this time that this process died, 0 = never; '
+        "at most the arm switch's value",
+        unit='s', low=0.0, high=60.0,
+    )  # fmt: skip
+
+
+class MemoryArm(LifecycleNode):
+    """A lifecycle node around one memory; subclasses say which, and what is special to it."""
+
+    arm: int
+    # Relative prefix of the arm's topics.
+    prefix: str
+
+    def __init__(self, name: str, schema: type[MemoryArmConfig], **kwargs: object) -> None:
+        """Declare the parameters of `schema`."""
+        super().__init__(name, **kwargs)
+        self._declared = Declared(self, schema, lambda: self.in_use)
+        self.entities = Entities(self)
+        self.memory: Any = None
+        self.order = StepOrder()
+        self.last_step: Step | None = None
+        self._troubles = Troubles('every step applied, once and in order')
+
+    # What a subclass says. ------------------------------------------------------------------------
+    def load(self, config: Any) -> Any:
+        """Return the memory."""
+        raise NotImplementedError
+
+    def published(self, step: Step, decision: Any) -> None:
+        """Publish what is special to this memory after a step."""
+
+    # ----------------------------------------------------------------------------------------------
+    def configure(self) -> None:
+        """Load the memory and join the graph; steps are ignored until the node is active."""
+        self.config = self._declared.read()
+        self.memory = self.load(self.config)
+        self.order = StepOrder()
+        make, prefix = self.entities, self.prefix
+        chunk_qos = qos.chunk(self.config.liveliness_lease_s)
+        self._chunks = make.publisher(ActionChunk, f'{prefix}/action_chunk', chunk_qos)
+        self._gates = make.publisher(GateSample, f'{prefix}/gate', qos.GATE)
+        make.subscription(VlaStep, 'vla_step', self._on_step, qos.step())
+        make.service(ResetMemory, f'{prefix}/reset_memory', self._on_reset)
+        self.diagnostics.add('steps', self._troubles.status)
+        self.diagnostics.add('qos', make.qos_status)
+        hash_ = self.memory.policy_hash[:12]
+        self.get_logger().info(f"memory '{self.memory.name}' for policy {hash_} is ready")
+
+    def release(self) -> None:
+        """Leave the graph and forget the memory."""
+        self.diagnostics.remove('steps')
+        self.diagnostics.remove('qos')
+        self.entities.destroy()
+        self.memory = None
+        self.last_step = None
+
+    def _on_step(self, message: VlaStep) -> None:
+        if not self.active:
+            return
+        missed = self.order.missed
+        verdict = self.order.take(message.episode_id, message.seq)
+        if not verdict.apply:
+            self._trouble(verdict.value, f'step {message.seq} of {message.episode_id} was ignored')
+            return
+        if verdict is Verdict.NEW_EPISODE and self.config.on_new_episode == 'reset':
+            self.memory.reset()
+        if self.order.missed > missed:
+            skipped = self.order.missed - missed
+            self._trouble('gap', f'{skipped} steps before step {message.seq} never came', skipped)
+        try:
+            self._apply(conversions.step_from_msg(message), message.header.frame_id)
+        except InputError as error:
+            self._trouble('rejected', str(error))
+
+    def _apply(self, step: Step, frame_id: str) -> None:
+        began = time.perf_counter()
+        decision = self.memory.step(step.features, step.actions)
+        step_us = (time.perf_counter() - began) * 1e6
+        self._chunks.publish(conversions.chunk_to_msg(step, self.arm, decision.action, frame_id))
+        size = self.memory.state_bytes
+        self._gates.publish(conversions.gate_to_msg(step, self.arm, decision, step_us, size))
+        self.last_step = step
+        self.published(step, decision)
+
+    def _on_reset(
+        self, _: ResetMemory.Request, response: ResetMemory.Response
+    ) -> ResetMemory.Response:
+        self.memory.reset()
+        response.success = True
+        response.seq = max(0, self.order.seq)
+        response.reason = 'the memory is empty; steps are counted on'
+        self.get_logger().info(f'memory was reset after step {self.order.seq}')
+        return response
+
+    def _trouble(self, kind: str, text: str, times: int = 1) -> None:
+        self._troubles.add(kind, text, times)
+        self.get_logger().warning(f'{kind}: {text}', throttle_duration_sec=1.0)
+        self.diagnostics.refresh()
+
+
+def load(kind: str, config: MemoryArmConfig, window: int = 0) -> Any:
+    """Return a memory by its kind, with the weights a config names."""
+    return load_memory(kind, config.weights or None, window)

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which arms can still deliver, from how many living publishers their topics have. Pure Python."""
+
+from collections.abc import Mapping
+
+from aura_ros.control import Arm
+
+
+class Peers:
+    """Follows the liveliness of the topics that each arm depends on. One thread.
+
+    A topic on which nobody was ever seen is not lost: the graph is still coming up.
+    """
+
+    def __init__(self, topics: Mapping[str, frozenset[Arm]]) -> None:
+        """Take each topic with the arms that have nothing to say once its publisher is gone."""
+        self._topics = dict(topics)
+        self._alive: dict[str, int | None] = dict.fromkeys(topics)
+
+    def update(self, topic: str, alive: int) -> tuple[frozenset[Arm], frozenset[Arm]]:
+        """Note that `alive` publishers are left; returns the arms just lost and just found."""
+        before = frozenset(self.lost)
+        if alive or self._alive[topic] is not None:
+            self._alive[topic] = alive
+        after = frozenset(self.lost)
+        return after - before, before - after
+
+    @property
+    def lost(self) -> dict[Arm, str]:
+        """The arms that cannot deliver, and why."""
+        return {
+            arm: f'nobody publishes {topic} any more: its node died or lost the network'
+            for topic, arms in self._topics.items()
+            if self._alive[topic] == 0
+            for arm in arms
+        }

@@ -1,0 +1,275 @@
+# SPDX-License-Identifier: Apache-2.0
+"""vla_node: cameras, joints and an instruction in, one numbered VlaStep after another out.
+
+Threads: everything runs in the executor thread, but for decoding and inference, which one worker
+does (inference.py); its outcome comes back as an executor task, so that steps are numbered and
+published in one place. Clocks: stamps are the observations' and are compared with the ROS clock;
+back-off and time-outs are on the steady clock. Lifetime: backbone and worker live from configure to
+cleanup.
+"""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from rclpy.clock import JumpThreshold
+from rclpy.duration import Duration
+from sensor_msgs.msg import CompressedImage, Image, JointState
+from std_msgs.msg import String
+
+from aura_ros.errors import InputError
+from aura_ros.msg import GateSample, VlaStep
+from aura_ros.nodes import conversions, qos
+from aura_ros.nodes.conversions import Step
+from aura_ros.nodes.diagnostics import ERROR, OK, Status, Troubles
+from aura_ros.nodes.entities import Entities
+from aura_ros.nodes.episode import Episode, EpisodeServer
+from aura_ros.nodes.inference import Backoff, LatestOnlyWorker, Outcome
+from aura_ros.nodes.lifecycle import LifecycleNode, run
+from aura_ros.nodes.parameters import Declared, parameter
+from aura_ros.nodes.vla_inputs import Inputs, Timing, decode
+from aura_ros.vla import load_backbone
+from aura_ros.vla.assembler import Aligned
+from aura_ros.vla.protocol import VlaOutput
+
+_STOP_S = 2.0
+_FIRST_BACKOFF_S, _LONGEST_BACKOFF_S = 0.1, 5.0
+
+
+@dataclass(frozen=True)
+class VlaNodeConfig:
+    """Parameters of vla_node."""
+
+    backbone: str = parameter('embedded', 'The frozen VLA: a name, or module:attribute')
+    backbone_path: str = parameter('', 'Its weights; empty: those that ship with the package')
+    base_frame: str = parameter('base_link', 'frame_id of every step: where actions are expressed')
+    camera_transport: str = parameter(
+        'raw', 'Image on image_raw, or CompressedImage on image_raw/compressed',
+        choices=('raw', 'compressed'),
+    )  # fmt: skip
+    camera_reliability: str = parameter(
+        'best_effort', "Subscriptions to cameras and joint_states; 'reliable' for lock-step",
+        choices=qos.RELIABILITIES,
+    )  # fmt: skip
+    sync_slop_s: float = parameter(
+        0.06, 'Largest distance of stamps in one observation; 0 for lock-step: exactly the same',
+        unit='s', low=0.0, high=10.0,
+    )  # fmt: skip
+    max_age_s: float = parameter(
+        0.3, 'Oldest image a step may use', unit='s', low=0.001, high=60.0
+    )
+    stamp_tolerance_s: float = parameter(
+        0.1, 'How far a stamp may be ahead of the clock', unit='s', low=0.0, high=10.0
+    )
+    input_timeout_s: float = parameter(
+        1.0, 'A stream that is silent for longer is reported (steady clock)',
+        unit='s', low=0.05, high=60.0,
+    )  # fmt: skip
+    step_subscribers: int = parameter(
+        0, 'An episode makes its first step only when so many listen: a step is never repeated',
+        unit='1', low=0, high=16,
+    )  # fmt: skip
+    liveliness_lease_s: float = parameter(
+        0.1, 'The middleware tells the arm switch within this time that this process died, '
+        "0 = never; at most the arm switch's value",
+        unit='s', low=0.0, high=60.0,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Job:
+    episode_id: str
+    instruction: str
+    inputs: Aligned[Any]
+
+
+class VlaNode(LifecycleNode):
+    """The frozen backbone as a node."""
+
+    def __init__(self, **kwargs: object) -> None:
+        """Declare the parameters."""
+        super().__init__('vla_node', **kwargs)
+        self._declared = Declared(self, VlaNodeConfig, lambda: self.in_use)
+        self._entities = Entities(self)
+        self._troubles = Troubles('backbone works')
+        self._worker: LatestOnlyWorker[_Job, VlaOutput] | None = None
+        self._episodes: EpisodeServer | None = None
+        self._waiting_since = time.monotonic()
+
+    def configure(self) -> None:
+        """Load the backbone, start the worker, join the graph."""
+        self.config = config = self._declared.read()
+        self._backbone = load_backbone(config.backbone, config.backbone_path or None)
+        self._spec = spec = self._backbone.spec
+        timing = Timing(
+            config.sync_slop_s, config.max_age_s, config.stamp_tolerance_s, config.input_timeout_s
+        )
+        self._inputs = Inputs(spec, timing)
+        self._backoff = Backoff(_FIRST_BACKOFF_S, _LONGEST_BACKOFF_S)
+        self._worker = LatestOnlyWorker(self._infer, self._deliver)
+        self._episodes = EpisodeServer(self, self._why_not, self._finished)
+        self._join_graph(config)
+        self.diagnostics.add('inputs', self._input_status)
+        self.diagnostics.add('backbone', self._backbone_status)
+        self.diagnostics.add('qos', self._entities.qos_status)
+        self.get_logger().info(f"backbone '{spec.name}' {spec.policy_hash[:12]} is ready")
+
+    def deactivate(self) -> None:
+        """End the running episode."""
+        self._end_episode('vla_node was deactivated')
+
+    def release(self) -> None:
+        """Stop the worker, leave the graph, forget the backbone."""
+        for name in ('inputs', 'backbone', 'qos'):
+            self.diagnostics.remove(name)
+        if self._worker is not None and not self._worker.stop(_STOP_S):
+            self.get_logger().warning(f'inference did not end within {_STOP_S} s, left behind')
+        self._worker = None
+        self._entities.destroy()
+        if self._episodes is not None:
+            self._episodes.destroy()
+        self._episodes = None
+        self._backbone = None
+
+    def _join_graph(self, config: VlaNodeConfig) -> None:
+        make, sensors = self._entities, config.camera_reliability
+        step_qos = qos.step(config.liveliness_lease_s)
+        self._steps = make.publisher(VlaStep, 'vla_step', step_qos)
+        raw = config.camera_transport == 'raw'
+        for camera in self._spec.cameras:
+            topic = f'camera/{camera}/image_raw' + ('' if raw else '/compressed')
+            kind = Image if raw else CompressedImage
+            on_image = self._image_callback(camera)
+            make.subscription(kind, topic, on_image, qos.sensor(sensors, 1))
+        make.subscription(JointState, 'joint_states', self._on_joints, qos.sensor(sensors, 5))
+        make.subscription(String, 'instruction', self._on_instruction, qos.INSTRUCTION)
+        make.subscription(GateSample, 'aura/gate', self._on_gate, qos.GATE)
+        make.timer(0.1, self._on_timer)
+        jumps = self.get_clock().create_jump_callback(
+            JumpThreshold(
+                min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=True
+            ),
+            post_callback=lambda _: self._inputs.clear(),
+        )
+        make.on_destroy(jumps.unregister)
+
+    # Inputs. --------------------------------------------------------------------------------------
+    def _image_callback(self, camera: str) -> Any:
+        def on_image(message: Image | CompressedImage) -> None:
+            self._inputs.add_image(camera, message)
+            self._try_step()
+
+        return on_image
+
+    def _on_joints(self, message: JointState) -> None:
+        self._inputs.add_joints(message)
+        self._try_step()
+
+    def _on_instruction(self, message: String) -> None:
+        self._episodes.instruct(message.data)
+
+    def _on_gate(self, message: GateSample) -> None:
+        episode = self._episodes.current
+        if episode is not None and message.episode_id == episode.id:
+            episode.remembered(message.seq, message.written)
+
+    def _on_timer(self) -> None:
+        if self._episodes.current is not None:
+            self._episodes.current.settle()
+
+    # Steps. ---------------------------------------------------------------------------------------
+    def _try_step(self) -> None:
+        episode = self._episodes.current
+        if not self.active or episode is None or not episode.stepping:
+            self._waiting_since = time.monotonic()
+            return
+        if self._backoff.waiting or not self._heard(episode):
+            return
+        aligned = self._inputs.take(self.get_clock().now().nanoseconds)
+        last_ns = episode.last_stamp_ns
+        if aligned is None or (last_ns is not None and aligned.stamp_ns <= last_ns):
+            return
+        if self._worker.submit(_Job(episode.id, episode.instruction, aligned)):
+            text = f'inference is slower than the step period, {self._worker.dropped} dropped'
+            self._troubles.add('dropped observation', text)
+
+    def _heard(self, episode: Episode) -> bool:
+        if episode.steps:
+            return True
+        return self._steps.get_subscription_count() >= self.config.step_subscribers
+
+    def _infer(self, job: _Job) -> VlaOutput:
+        """Run in the worker: decode, infer, check what came out."""
+        spec = self._spec
+        output = self._backbone.infer(decode(job.inputs, spec, job.instruction))
+        return VlaOutput(
+            conversions.finite('features', output.features, (spec.feature_dim,)),
+            conversions.finite('actions', output.actions, (spec.chunk_len, spec.action_dim)),
+        )
+
+    def _deliver(self, outcome: Outcome[_Job, VlaOutput]) -> None:
+        self.executor.create_task(self._on_outcome, outcome)
+
+    def _on_outcome(self, outcome: Outcome[_Job, VlaOutput]) -> None:
+        episode = self._episodes.current if self._episodes is not None else None
+        if episode is None or episode.id != outcome.job.episode_id or not episode.stepping:
+            return
+        if outcome.error is not None:
+            self._failed(outcome.error)
+            return
+        self._backoff.succeeded()
+        self._waiting_since = time.monotonic()
+        step = Step(
+            episode_id=episode.id,
+            seq=episode.steps,
+            stamp_ns=outcome.job.inputs.stamp_ns,
+            features=outcome.result.features,
+            actions=outcome.result.actions,
+            seconds_per_action=self._spec.seconds_per_action,
+            inference_ms=outcome.duration_s * 1e3,
+        )
+        self._steps.publish(conversions.step_to_msg(step, self.config.base_frame))
+        episode.stepped(step.stamp_ns, step.inference_ms)
+
+    def _failed(self, error: Exception) -> None:
+        refused = isinstance(error, InputError)
+        kind = 'rejected' if refused else 'backbone failed'
+        wait_s = self._backoff.failed()
+        self._troubles.add(kind, f'{error or type(error).__name__}; again in {wait_s:.1f} s')
+        self.get_logger().error(f'{kind}: {error!r}', throttle_duration_sec=1.0)
+        # In lock-step the same stamps are sent again until a step is made of them.
+        self._inputs.clear()
+        self.diagnostics.refresh()
+
+    # Episodes. ------------------------------------------------------------------------------------
+    def _why_not(self) -> str:
+        return '' if self.active else 'vla_node is not active'
+
+    def _end_episode(self, reason: str) -> None:
+        if self._episodes is not None:
+            self._episodes.end(reason)
+
+    def _finished(self, episode: Episode) -> None:
+        if self._worker is not None:
+            self._worker.clear()
+
+    # Diagnostics. ---------------------------------------------------------------------------------
+    def _input_status(self) -> Status:
+        running = self._episodes is not None and self._episodes.current is not None
+        return self._inputs.status(time.monotonic() - self._waiting_since if running else 0.0)
+
+    def _backbone_status(self) -> Status:
+        hangs = self._worker.busy_s
+        if hangs > self.config.input_timeout_s:
+            return Status(ERROR, f'inference has been running for {hangs:.1f} s')
+        if self._backoff.failures >= 3:
+            text = self._troubles.status().message
+            return Status(ERROR, f'{self._backoff.failures} failures in a row: {text}')
+        if self._episodes.refusal:
+            return Status(OK, f'last goal refused: {self._episodes.refusal}')
+        return self._troubles.status()
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run vla_node until it is told to end."""
+    return run(VlaNode, args)
