@@ -75,6 +75,10 @@ class EpisodeCollector:
         points = self._points[memory].get(self._newest, {})
         return sum(point.written for _, point in points.values())
 
+    def silent(self, seq: int) -> list[str]:
+        """Memories that have not told of step `seq`."""
+        return [name for name in _MEMORIES if self.newest_seq(name) < seq]
+
     def complete(self, episode_id: str, steps: int) -> bool:
         """Whether both memories have told of all `steps` steps."""
         return all(len(self._points[name].get(episode_id, ())) >= steps for name in _MEMORIES)

@@ -142,10 +142,27 @@ class Panel:
         if result.done() and not graph.collector.finished:
             raise PanelError(f'vla_node ended {leg}: {result.result().result.reason}')
         if still_s > self._config.stall_timeout_s:
-            raise PanelError(f'nothing moved for {still_s:.0f} s during {leg}: {self._newest()}')
+            raise PanelError(
+                f'nothing moved for {still_s:.0f} s during {leg}: {self._suspect()} '
+                f'({self._newest()})'
+            )
+
+    def _suspect(self) -> str:
+        """Which node the others wait for."""
+        silent = self._graph.collector.silent(self._graph.vla_seq)
+        if silent:
+            names = {'aura': 'memory_node', 'kv': 'kv_baseline_node'}
+            first = names[silent[0]]
+            return f'{first} did not answer step {self._graph.vla_seq}, its log says why'
+        status = self._graph.arm_status
+        if status is not None and not status.control_enabled:
+            return 'enable_control of arm_switch_node is false, set it'
+        if self._graph.vla_seq < 0:
+            return 'vla_node made no step, its /diagnostics say what it lacks'
+        return 'sim_node, vla_node or arm_switch_node hangs, their /diagnostics say which'
 
     def _newest(self) -> str:
-        """How far each node got, so that the one that hangs can be told."""
+        """How far each node got."""
         graph, collector = self._graph, self._graph.collector
         parts = [
             f'vla_node made step {graph.vla_seq}',
@@ -159,8 +176,6 @@ class Panel:
         else:
             what = 'holds' if status.holding else 'moves'
             parts.append(f'arm_switch_node {what}: {status.reason}')
-            if not status.control_enabled:
-                parts.append('enable_control is false: set it on arm_switch_node')
         return ', '.join(parts)
 
 

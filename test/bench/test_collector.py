@@ -32,6 +32,7 @@ def test_collects_one_episode() -> None:
     assert collector.newest_seq('aura') == 2 and collector.newest_seq('kv') == -1
     assert collector.writes('aura') == 1 and collector.writes('kv') == 0
     assert not collector.complete('new', 3)
+    assert collector.silent(2) == ['kv'] and collector.silent(-1) == []
     for seq in range(3):
         collector.gate('kv', 'new', START + seq * TICK, point(seq, True))
     assert collector.complete('new', 3)
