@@ -11,7 +11,7 @@ from aura_ros.launching.entity import Entity, Map
 from aura_ros.launching.substitution import check_syntax
 
 TEXT = 'a text (put quotes around numbers and booleans)'
-PLAIN = 'a text without substitutions'
+PLAIN = 'a text without substitutions (put quotes around numbers and booleans)'
 NUMBER = 'a number >= 0 with a point, as 1.0'
 VALUE = 'a number, a text, a boolean or a non-empty list of one of these'
 ACTIONS = 'a list of actions'

@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A package of stand-ins for the nodes, and `aura-launch` on it as a process of its own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import psutil
+import pytest
+
+from aura_ros.launching import ros_launch
+
+ROOT = Path(__file__).parents[2]
+NODES = ('vla_node', 'memory_node', 'kv_baseline_node', 'arm_switch_node', 'sim_node', 'panel')
+TIMEOUT_S = 30.0
+HERE = 'AURA_LAUNCH_TEST'
+
+# What a stand-in does comes from its environment, so that its command line stays the node's.
+_STAND_IN = """\
+#!/usr/bin/env python3
+import json, os, signal, subprocess, sys, time
+from pathlib import Path
+arguments = sys.argv[1:]
+files = [b for a, b in zip(arguments, arguments[1:]) if a == '--params-file']
+files = {f: Path(f).read_text() for f in files}
+said = {'program': sys.argv[0], 'arguments': arguments, 'files': files}
+name = Path(sys.argv[0]).name
+wish = json.loads(os.environ.get('WISH', '{}')).get(name, {})
+if wish.get('stubborn'):
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+if wish.get('leaves_child'):
+    subprocess.Popen(['sleep', '1000'], start_new_session=True)
+out = Path(os.environ['SAID']) / f'{name}-{os.getpid()}'
+out.write_text(json.dumps(said))
+out.rename(out.with_suffix('.json'))
+print(name, 'is up', flush=True)
+try:
+    time.sleep(wish.get('life_s', 1000))
+except KeyboardInterrupt:
+    print(name, 'was interrupted', flush=True)
+    sys.exit(0)
+if wish.get('dies_by'):
+    os.kill(os.getpid(), wish['dies_by'])
+sys.exit(wish.get('code', 0))
+"""
+
+
+@pytest.fixture(scope='session')
+def prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Install prefix of a package aura_ros whose executables are stand-ins."""
+    path = tmp_path_factory.mktemp('prefix')
+    index = path / 'share/ament_index/resource_index/packages'
+    for folder in (index, path / 'share/aura_ros', path / 'lib/aura_ros'):
+        folder.mkdir(parents=True)
+    (index / 'aura_ros').touch()
+    for name in NODES:
+        program = path / 'lib/aura_ros' / name
+        program.write_text(_STAND_IN)
+        program.chmod(0o755)
+    return path
+
+
+@pytest.fixture
+def stand_ins(prefix: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Let the reader in this process find the stand-ins; returns their prefix."""
+    monkeypatch.setenv('AMENT_PREFIX_PATH', str(prefix))
+    return prefix
+
+
+@dataclass
+class Launched:
+    """One running `aura-launch`; leaving it kills what is left, also after a failed test."""
+
+    process: subprocess.Popen[str]
+    said: Path
+    marker: str
+    output: str = ''
+
+    def __enter__(self) -> 'Launched':
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        for left in self.children():
+            left.kill()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+    def children(self) -> list[psutil.Process]:
+        """Everything that the launch has started and that still runs, `aura-launch` itself not."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                marked = process.environ().get(HERE) == self.marker
+            except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
+                continue
+            if marked and process.pid != self.process.pid:
+                found.append(process)
+        return found
+
+    def nodes(self, count: int) -> list[dict[str, Any]]:
+        """Wait until so many stand-ins have come up; return what they were started with."""
+        _wait_until(lambda: len(list(self.said.glob('*.json'))) >= count, f'{count} nodes to be up')
+        files = sorted(self.said.glob('*.json'))
+        return [
+            json.loads(file.read_text()) | {'name': file.name.rsplit('-', 1)[0]} for file in files
+        ]
+
+    def wait(self) -> int:
+        """Wait for the end; return the exit code. `output` is then what it said."""
+        if self.process.stdout.closed:
+            return self.process.wait(TIMEOUT_S)
+        self.output = self.process.communicate(timeout=TIMEOUT_S)[0]
+        return self.process.returncode
+
+    def wait_for_no_children(self) -> None:
+        """Wait until nothing that the launch has started is left."""
+        _wait_until(lambda: not self.children(), 'all children to be gone')
+
+
+def _wait_until(condition: Callable[[], bool], what: str) -> None:
+    end = time.monotonic() + TIMEOUT_S
+    while not condition():
+        assert time.monotonic() < end, f'waited {TIMEOUT_S} s for {what}'
+        time.sleep(0.05)
+
+
+@pytest.fixture(
+    params=['own', pytest.param('ros', marks=pytest.mark.skipif(
+        not ros_launch.available(), reason='ROS launch is not installed'))]
+)  # fmt: skip
+def back_end(request: pytest.FixtureRequest) -> str:
+    """'own' or 'ros': who does the launching."""
+    return str(request.param)
+
+
+Start = Callable[..., Launched]
+
+
+@pytest.fixture
+def start(prefix: Path, tmp_path: Path) -> Iterator[Start]:
+    """Return a function that starts `aura-launch` on a file with the stand-ins as nodes."""
+    running: list[Launched] = []
+
+    def run(back_end: str, file: Path, *words: str, wish: dict[str, Any] | None = None) -> Launched:
+        said = tmp_path / f'said-{len(running)}'
+        said.mkdir()
+        marker = str(said)
+        ament = os.pathsep.join(
+            filter(None, [str(prefix), os.environ.get('AMENT_PREFIX_PATH', sys.prefix)])
+        )
+        environment = os.environ | {
+            'AMENT_PREFIX_PATH': ament, 'ROS_LOG_DIR': str(tmp_path / 'log'),
+            'SAID': str(said), 'WISH': json.dumps(wish or {}), HERE: marker,
+        }  # fmt: skip
+        options = ['--force-own'] if back_end == 'own' else []
+        process = subprocess.Popen(
+            [sys.executable, '-m', 'aura_ros.launching', *options, str(file), *words],
+            env=environment, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        running.append(Launched(process, said, marker))
+        return running[-1]
+
+    yield run
+    for launched in running:
+        with launched:
+            if launched.process.poll() is None:
+                launched.process.send_signal(signal.SIGINT)
+                launched.wait()
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[[str, str], Path]:
+    """Return a function that writes a launch file and returns its path."""
+
+    def to(text: str, name: str = 'some.launch.yaml') -> Path:
+        path = tmp_path / name
+        path.write_text(textwrap.dedent(text))
+        return path
+
+    return to

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command aura-launch: what it accepts, tells and refuses."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from aura_ros.launching import main as program
+from aura_ros.launching.main import main
+
+ROOT = Path(__file__).parents[2]
+Captured = pytest.CaptureFixture[str]
+
+
+def test_help_teaches(capsys: Captured) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(['--help'])
+    text = capsys.readouterr().out
+    assert end.value.code == 0
+    assert 'examples:' in text and 'exit code:' in text
+
+
+def test_no_arguments_show_the_help(capsys: Captured) -> None:
+    assert main([]) == 2
+    assert 'examples:' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    'words', [['demo.launch.yaml'], ['demo'], ['aura_ros', 'demo.launch.yaml']]
+)
+def test_finds_launch_files_of_the_package(
+    capsys: Captured, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, words: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main([*words, '--show-args']) == 0
+    text = capsys.readouterr().out
+    assert 'Arguments of demo.launch.yaml' in text
+    assert "default '12'" in text and 'allowed: train, validation, evaluation' in text
+    assert 'kv_window [aura.launch.yaml]' in text
+
+
+def test_finds_them_in_share_where_there_is_no_source(
+    capsys: Captured, stand_ins: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    share = stand_ins / 'share/aura_ros'
+    for folder in ('launch', 'config'):
+        shutil.copytree(ROOT / folder, share / folder, dirs_exist_ok=True)
+    monkeypatch.setattr(program, '__file__', str(tmp_path / 'aura_ros/launching/main.py'))
+    assert main(['sim.launch.yaml', '--print-command']) == 0
+    assert f'{share}/launch/../config/real_time.yaml' in capsys.readouterr().out
+
+
+def test_prints_commands(capsys: Captured, stand_ins: Path) -> None:
+    assert main(['demo', 'rounds:=3', '-p']) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 6
+    assert lines[5].startswith(f'[panel-6] {stand_ins}/lib/aura_ros/panel --ros-args')
+    assert '{/**: {ros__parameters: {rounds: 3}}}' in lines[5]
+
+
+@pytest.mark.parametrize(
+    ('words', 'told'),
+    [
+        (['demo', 'ronuds:=3'], "no argument 'ronuds', allowed: arm, arms,"),
+        (['demo', 'split:=test'], "'split' is 'test', allowed: train, validation, evaluation"),
+        (['demo', 'rounds:=few'], "'few', allowed: an integer"),
+        (['no_such.launch.yaml'], "no launch file 'no_such.launch.yaml'"),
+        (['no_such_package', 'x.launch.yaml'], "package 'no_such_package' not found"),
+        (['a', 'b', 'c'], 'expected [PACKAGE] FILE'),
+        (['rounds:=3'], 'expected [PACKAGE] FILE'),
+        (['demo.launch.py', '--force-own'], 'demo.launch.py needs ROS launch'),
+    ],
+)
+def test_refuses_in_one_line(
+    capsys: Captured, stand_ins: Path, words: list[str], told: str
+) -> None:
+    assert main(words) == 2
+    error = capsys.readouterr().err
+    assert told in error
+    assert error.count('\n') == 1
