@@ -84,11 +84,22 @@ class EpisodeCollector:
         return all(len(self._points[name].get(episode_id, ())) >= steps for name in _MEMORIES)
 
     def record(self, episode: EpisodeRecord) -> EpisodeRecord:
-        """Fill in the events and steps of `episode`, whose id and other fields are known by now."""
+        """Fill in the events and steps of `episode`, whose id and other fields are known by now.
+
+        Steps from the end of the last round on do not count: whether the VLA still makes one before
+        it is told to stop is chance, and runs are to be repeatable.
+        """
         own = {name: self._points[name].get(episode.episode_id, {}) for name in _MEMORIES}
+        after: set[int] = set()
+        if self.finished:
+            end_ns = max(stamp for stamp, _ in self.marks)
+            for name, points in own.items():
+                after |= {seq for seq, (stamp, _) in points.items() if stamp >= end_ns}
+                own[name] = {seq: at for seq, at in points.items() if at[0] < end_ns}
         stamps = [stamp for stamp, _ in self.marks]
         stamps += [stamp for points in own.values() for stamp, _ in points.values()]
         start_ns = min(stamps, default=0)
+        writes = self._write_events.get(episode.episode_id, set()) - after
         marks = tuple(
             replace(mark, time_s=(stamp - start_ns) * 1e-9) for stamp, mark in self.marks
         )
@@ -101,8 +112,9 @@ class EpisodeCollector:
         }
         return replace(
             episode,
+            steps=episode.steps - len(after),
             marks=marks,
             gates=gates,
             sim_s=(max(stamps, default=0) - start_ns) * 1e-9,
-            write_events=len(self._write_events.get(episode.episode_id, ())),
+            write_events=len(writes),
         )

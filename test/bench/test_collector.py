@@ -40,7 +40,10 @@ def test_collects_one_episode() -> None:
     assert not collector.finished
     collector.event(START + 4 * TICK, 6, 1, 'blue', True)
     assert collector.finished and (collector.rounds_done, collector.rounds_solved) == (2, 1)
-    record = collector.record(blank('new', 3))
+    collector.gate('aura', 'new', START + 4 * TICK, point(3, True))  # a step too many
+    collector.write_event('new', 3)
+    record = collector.record(blank('new', 4))
+    assert record.steps == 3
     assert [mark.kind for mark in record.marks] == ['cue', 'round_success', 'round_failure']
     assert [gate.seq for gate in record.gates['aura']] == [0, 1, 2]
     assert record.gates['aura'][2].time_s == 0.4 and record.sim_s == 0.8
