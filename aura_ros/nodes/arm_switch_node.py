@@ -15,17 +15,18 @@ from numpy.typing import NDArray
 from rclpy.callback_groups import ReentrantCallbackGroup
 from sensor_msgs.msg import JointState
 
-from aura_ros.control import Arm, ArmSwitch, Chunk, Command, SwitchStatus
+from aura_ros.control import Arm, ArmSwitch, Chunk, Command
 from aura_ros.errors import ConfigError, InputError
 from aura_ros.msg import ActionChunk, ArmStatus, VlaStep
 from aura_ros.nodes import commands, conversions, qos
-from aura_ros.nodes.diagnostics import ERROR, OK, WARN, Status, Troubles
+from aura_ros.nodes.diagnostics import OK, Status, Troubles
 from aura_ros.nodes.entities import Entities
 from aura_ros.nodes.lifecycle import LifecycleNode, run
 from aura_ros.nodes.parameters import Declared
 from aura_ros.nodes.peers import Peers
 from aura_ros.nodes.selections import Selections
 from aura_ros.nodes.switch_config import RobotParameters, SwitchNodeConfig
+from aura_ros.nodes.switch_report import report, visible
 from aura_ros.srv import SelectArm
 
 _HOUSEKEEPING_S = 0.05
@@ -173,7 +174,10 @@ class ArmSwitchNode(LifecycleNode):
             self.get_logger().error(reason)
             self._switch.peer_lost(lost, reason)
             # Not at the next tick: the robot has been without guidance for the whole lease.
-            self._tick(self._now_ns())
+            if self._lockstep:
+                self._tick_if_due()
+            else:
+                self._tick(self._now_ns())
             self.diagnostics.refresh()
 
     def _trouble(self, kind: str, text: str) -> None:
@@ -281,7 +285,7 @@ class ArmSwitchNode(LifecycleNode):
     def _show_status(self, always: bool = False) -> None:
         """Publish ArmStatus when something to see has changed, and at least once a second."""
         status = self._switch.status
-        seen = _visible(status, self._control)
+        seen = visible(status, self._control)
         due = time.monotonic() - self._shown_at > _STATUS_PERIOD_S
         if always or due or seen != self._shown:
             if seen != self._shown:
@@ -293,27 +297,7 @@ class ArmSwitchNode(LifecycleNode):
     def _switch_status(self) -> Status:
         if not self.active:
             return Status(OK, 'inactive: nothing is commanded')
-        status = self._switch.status
-        values = {
-            'arm': status.arm.name, 'pending': status.pending_arm.name, 'reason': status.reason,
-            'control enabled': self._control, 'clipped commands': status.clipped,
-            'rejected chunks': status.rejected, 'holds': status.holds,
-            'missed steps': sum(status.missed.values()),
-        }  # fmt: skip
-        if status.lost:
-            names = ', '.join(arm.name.lower() for arm in status.lost)
-            reasons = '; '.join(sorted(set(status.lost.values())))
-            return Status(ERROR, f'lost: {names}: {reasons}', values)
-        if status.holding:
-            return Status(WARN, f'holding: {status.reason}', values)
-        return Status(OK, status.reason, values)
-
-
-def _visible(status: SwitchStatus, control: bool) -> tuple[object, ...]:
-    return (
-        status.episode_id, status.arm, status.pending_arm, status.effective_seq,
-        status.holding, status.reason, control,
-    )  # fmt: skip
+        return report(self._switch.status, self._control)
 
 
 def main(args: list[str] | None = None) -> int:

@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Callable, Sequence
 
 import rclpy
+from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode as RclpyLifecycleNode
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
@@ -38,7 +39,8 @@ class LifecycleNode(RclpyLifecycleNode):
     def __init__(self, name: str, **kwargs: object) -> None:
         """Declare `autostart` and start the diagnostics, which report in every state."""
         super().__init__(name, **kwargs)
-        self.declare_parameter('autostart', False, _described('Configure and activate at start'))
+        text = 'Configure and activate at start'
+        self.declare_parameter('autostart', False, ParameterDescriptor(description=text))
         self.active = False
         self._configured = False
         self._problem = ''
@@ -149,12 +151,6 @@ class LifecycleNode(RclpyLifecycleNode):
         return Status(OK, label, {'state': label})
 
 
-def _described(text: str) -> 'object':
-    from rcl_interfaces.msg import ParameterDescriptor
-
-    return ParameterDescriptor(description=text)
-
-
 def run(make_node: Callable[[], Node], args: Sequence[str] | None = None) -> int:
     """Run one node until SIGINT or SIGTERM, leave by its `teardown`, and return the exit code.
 
@@ -189,8 +185,8 @@ def run(make_node: Callable[[], Node], args: Sequence[str] | None = None) -> int
 def _on_signal(act: Callable[[], None]) -> None:
     """Call `act` in a thread of its own at the first signal.
 
-    Python runs handlers in the main thread only, once it leaves the executor's wait; so the byte that
-    Python's own low-level handler writes is what wakes us.
+    Python runs handlers in the main thread only, once it leaves the executor's wait; so the byte
+    that Python's own low-level handler writes is what wakes us.
     """
     read_end, write_end = os.pipe()
     os.set_blocking(write_end, False)

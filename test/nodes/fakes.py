@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Small stand-ins for the backbone, the memories and the simulation, named by module:attribute.
+
+The scripted backbone adds 0.01 rad to each measured joint, so that a chunk tells when it was made;
+the memories add a constant of their own, so that a command tells whose it was.
+"""
+
+import os
+import time
+import zlib
+from types import SimpleNamespace
+
+import numpy as np
+
+from aura_ros.memory.protocol import Decision
+from aura_ros.vla.protocol import BackboneSpec, VlaOutput
+
+JOINTS = (*(f'joint{i}' for i in range(1, 8)), 'finger_joint')
+CHUNK_LEN, FEATURES = 8, 16
+AURA_OFFSET, KV_OFFSET = 0.001, 0.002
+SPEC = BackboneSpec(
+    name='scripted',
+    cameras=('front', 'wrist'),
+    image_size=(128, 128),
+    joint_names=JOINTS,
+    feature_dim=FEATURES,
+    chunk_len=CHUNK_LEN,
+    action_dim=len(JOINTS),
+    execute_steps=4,
+    seconds_per_action=0.05,
+    policy_hash='ab' * 32,
+)
+
+
+class ScriptedVla:
+    """A backbone that moves all joints by 0.01; the instruction can make it fail."""
+
+    def __init__(self, path=None):
+        self.spec = SPEC
+        self.calls = 0
+
+    def infer(self, observation):
+        self.calls += 1
+        word = observation.instruction.split()[0]
+        if word == 'raise':
+            raise RuntimeError('the scripted backbone was told to raise')
+        if word == 'once' and self.calls == 1:
+            raise RuntimeError('the scripted backbone was told to raise once')
+        if word == 'slow':
+            time.sleep(0.5)
+        base = observation.joint_positions + np.float32(0.01)
+        actions = np.repeat(base[None], CHUNK_LEN, axis=0)
+        if word == 'nan':
+            actions[0, 0] = np.nan
+        features = np.full(FEATURES, observation.images['front'].mean() / 255.0, np.float32)
+        return VlaOutput(features, actions)
+
+
+class ScriptedMemory:
+    """Counts what it was given; writes on every third step."""
+
+    name = 'scripted'
+    policy_hash = SPEC.policy_hash
+    feature_dim = FEATURES
+
+    def __init__(self, offset):
+        self._offset = np.float32(offset)
+        self.window = 0
+        self.reset()
+
+    def reset(self):
+        self.seen = 0
+        self.writes = 0
+        self.fast_weights = np.zeros((32, 32), np.float32)
+        self.vector = np.zeros(32, np.float32)
+        self.row_age = np.zeros(32, np.uint64)
+
+    @property
+    def entries(self):
+        return self.seen
+
+    @property
+    def state_bytes(self):
+        return 4224
+
+    def step(self, z, base_action):
+        written = self.seen % 3 == 0
+        self.seen += 1
+        self.writes += int(written)
+        self.vector[0] = self.seen
+        return Decision(
+            action=base_action + self._offset, gate=np.float32(0.75), threshold=0.5,
+            written=written, surprise=np.float32(0.25), action_change=0.1, delta_norm=0.2,
+        )
+
+    def export(self):
+        return self.fast_weights.tobytes() + self.vector.tobytes()
+
+    def restore(self, data):
+        self.vector = np.frombuffer(data[4096:], np.float32).copy()
+        self.seen = int(self.vector[0])
+
+    def crc(self):
+        return zlib.crc32(self.export())
+
+
+def aura(path=None, window=0):
+    return ScriptedMemory(AURA_OFFSET)
+
+
+def kv(path=None, window=0):
+    return ScriptedMemory(KV_OFFSET)
+
+
+class FakeSimulation:
+    """A robot that is where it was told to be; an episode of `rounds` seconds."""
+
+    dt = 0.05
+    joint_names = JOINTS
+
+    def __init__(self, task, split, seed, rounds):
+        self._tick, self._rounds, self._task = 0, rounds, task
+        self.joint_positions = np.zeros(len(JOINTS))
+        self.joint_velocities = np.zeros(len(JOINTS))
+        self.instruction = f'{task} it'
+        self.log = []
+        self.initial_events = (self._event(0),)
+
+    def _event(self, kind, last=False):
+        return SimpleNamespace(
+            kind=kind, time=self.time, task=self._task, round=0, colour='red', last=last
+        )
+
+    @property
+    def time(self):
+        return self._tick * self.dt
+
+    @property
+    def done(self):
+        return self.time >= self._rounds
+
+    def step(self, target):
+        self._tick += 1
+        self.joint_velocities = (target - self.joint_positions) / self.dt
+        self.joint_positions = np.array(target)
+        self.log.append(self.joint_positions)
+        return (self._event(5, True),) if self.done else ()
+
+    def render(self, camera):
+        return np.full((128, 128, 3), 40 + self._tick % 100, np.uint8)
+
+    def close(self):
+        path = os.environ.get('FAKE_SIMULATION_LOG')
+        if path and self.log:
+            np.save(path, np.array(self.log))

@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Both memory arms on the graph: each step once and in order, and everything told."""
+
+import numpy as np
+import pytest
+from aura_ros.msg import (
+    ActionChunk,
+    CacheStatus,
+    GateSample,
+    MemoryState,
+    VlaStep,
+    WriteEvent,
+)
+from aura_ros.srv import ResetMemory, SaveState
+from diagnostic_msgs.msg import DiagnosticArray
+from fakes import AURA_OFFSET, CHUNK_LEN, FEATURES, JOINTS, KV_OFFSET
+
+from aura_ros.nodes import conversions, qos
+from aura_ros.nodes.kv_baseline_node import KvBaselineNode
+from aura_ros.nodes.memory_node import MemoryNode
+
+FIRST, SECOND = '00000000-0000-4000-8000-000000000001', '00000000-0000-4000-8000-000000000002'
+
+
+def step(seq, episode=FIRST, features=0.5):
+    return conversions.step_to_msg(
+        conversions.Step(
+            episode, seq, 1_000_000_000 + seq * 200_000_000,
+            np.full(FEATURES, features, np.float32),
+            np.full((CHUNK_LEN, len(JOINTS)), seq, np.float32), 0.05, 1.0,
+        ),
+        'base_link',
+    )  # fmt: skip
+
+
+class Arm:
+    """A memory arm in this process, its input, and what it says."""
+
+    def __init__(self, graph, make, kind, **parameters):
+        self.prefix = make.prefix
+        self.chunks = graph.listen(ActionChunk, f'{self.prefix}/action_chunk', qos.chunk())
+        self.gates = graph.listen(GateSample, f'{self.prefix}/gate', qos.GATE)
+        self.node = graph.inside(make, memory=f'fakes:{kind}', autostart=True, **parameters)
+        assert self.node.autostart()
+        self._graph = graph
+        self.steps = graph.node.create_publisher(VlaStep, 'vla_step', qos.step())
+        graph.matched(self.steps)
+        for name in ('action_chunk', 'gate'):
+            topic = f'{self.prefix}/{name}'
+            graph.until(lambda topic=topic: graph.node.count_publishers(topic), topic)
+
+    def feed(self, *messages, answers):
+        """Send steps and wait until so many chunks in all have come."""
+        for message in messages:
+            self.steps.publish(message)
+        self._graph.until(lambda: len(self.gates) >= answers, f'{answers} gate samples')
+        self._graph.until(lambda: len(self.chunks) >= answers, f'{answers} chunks')
+
+    @property
+    def seqs(self):
+        return [chunk.seq for chunk in self.chunks]
+
+
+@pytest.fixture(params=[(MemoryNode, 'aura', AURA_OFFSET), (KvBaselineNode, 'kv', KV_OFFSET)],
+                ids=['aura', 'kv'])  # fmt: skip
+def arm(request, graph):
+    make, kind, offset = request.param
+    found = Arm(graph, make, kind)
+    found.offset = offset
+    return found
+
+
+def test_each_step_becomes_one_chunk_and_one_gate_sample(arm):
+    arm.feed(step(0), step(1), answers=2)
+    chunk, gate = arm.chunks[1], arm.gates[1]
+    assert chunk.arm == arm.node.arm == gate.arm
+    assert (chunk.seq, chunk.episode_id) == (1, FIRST) == (gate.seq, gate.episode_id)
+    assert conversions.to_ns(chunk.header.stamp) == 1_200_000_000
+    assert chunk.header.frame_id == 'base_link'
+    np.testing.assert_allclose(chunk.actions, 1 + arm.offset, rtol=1e-6)
+    assert gate.gate == 0.75 and gate.state_bytes == 4224 and gate.step_us > 0
+
+
+def test_duplicates_overtaken_and_late_steps_are_not_applied(graph, arm):
+    diagnostics = graph.listen(DiagnosticArray, '/diagnostics', qos.DIAGNOSTICS)
+    messages = [step(0), step(2), step(2), step(1), step(0, SECOND), step(3), step(1, SECOND)]
+    arm.feed(*messages, answers=4)
+    assert arm.seqs == [0, 2, 0, 1]
+    assert arm.node.memory.seen == 2  # the second episode has reset it
+    assert arm.node.order.missed == 1
+    name = f'{arm.node.get_name()}: steps'
+
+    def counted():
+        values = [
+            {entry.key: entry.value for entry in status.values}
+            for array in diagnostics for status in array.status if status.name == name
+        ]  # fmt: skip
+        counts = {'gap': '1', 'duplicate': '1', 'out_of_order': '1', 'late': '1'}
+        return any(counts.items() <= found.items() for found in values)
+
+    graph.until(counted, 'all four kinds counted on /diagnostics')
+
+
+def test_a_step_that_is_not_finite_changes_nothing(arm):
+    arm.feed(step(0), step(1, features=np.nan), step(2), answers=2)
+    assert arm.seqs == [0, 2]
+    assert arm.node.memory.seen == 2 and arm.node.order.missed == 0
+
+
+def test_a_step_of_another_size_is_refused_by_the_memory_not_fatal(graph, arm):
+    message = step(0)
+    message.base_action = message.base_action[:-1]
+    arm.feed(message, step(1), answers=1)
+    assert arm.seqs == [1]
+
+
+def test_reset_forgets_but_counts_on(graph, arm):
+    arm.feed(step(0), step(1), answers=2)
+    answer = graph.call(ResetMemory, f'{arm.prefix}/reset_memory', ResetMemory.Request())
+    assert answer.success and answer.seq == 1
+    assert arm.node.memory.seen == 0
+    arm.feed(step(2), answers=3)
+    assert arm.node.order.missed == 0
+
+
+def test_memory_may_be_kept_from_episode_to_episode(graph):
+    arm = Arm(graph, MemoryNode, 'aura', on_new_episode='keep')
+    arm.feed(step(0), step(0, SECOND), answers=2)
+    assert arm.node.memory.seen == 2
+
+
+def test_nothing_is_said_while_inactive(graph, arm):
+    arm.feed(step(0), answers=1)
+    arm.node.trigger_deactivate()
+    arm.steps.publish(step(1))
+    graph.spin(0.5)
+    assert arm.seqs == [0] and arm.node.memory.seen == 1
+    arm.node.trigger_activate()
+    arm.feed(step(2), answers=2)
+    assert arm.node.order.missed == 1
+
+
+def test_writes_and_state_are_told_to_late_listeners(graph):
+    arm = Arm(graph, MemoryNode, 'aura')
+    arm.feed(*(step(seq) for seq in range(5)), answers=5)
+    writes = graph.listen(WriteEvent, 'aura/write_event', qos.WRITE_EVENT)
+    states = graph.listen(MemoryState, 'aura/memory_state', qos.MEMORY_STATE)
+    graph.until(lambda: len(writes) == 2 and states and states[-1].seq == 4, 'the past')
+    assert [event.seq for event in writes] == [0, 3]
+    assert (writes[1].writes, writes[1].bytes_written) == (2, 8448)
+    assert states[-1].state_crc32 == arm.node.memory.crc()
+    assert writes[1].state_crc32 != states[-1].state_crc32
+
+
+def test_the_cache_tells_its_size(graph):
+    sizes = graph.listen(CacheStatus, 'kv/cache_status', qos.CACHE_STATUS)
+    arm = Arm(graph, KvBaselineNode, 'kv')
+    arm.feed(step(0), step(1), answers=2)
+    graph.until(lambda: sizes and sizes[-1].seq == 1, 'cache status')
+    assert sizes[-1].entries == 2
+
+
+def test_a_saved_state_is_restored(graph, tmp_path):
+    path = tmp_path / 'state.bin'
+    arm = Arm(graph, MemoryNode, 'aura', state_file=str(path))
+    arm.feed(step(0), step(1), answers=2)
+    answer = graph.call(SaveState, 'aura/save_state', SaveState.Request())
+    assert answer.success and answer.path == str(path), answer.reason
+    assert (answer.seq, answer.state_crc32) == (1, arm.node.memory.crc())
+    arm.node.trigger_deactivate()
+    arm.node.trigger_cleanup()
+    assert arm.node.autostart()
+    graph.matched(arm.steps)
+    arm.feed(step(1), step(2), answers=3)
+    assert arm.seqs == [0, 1, 2] and arm.node.memory.seen == 3
+
+
+def test_saving_without_a_file_says_what_to_do(graph):
+    arm = Arm(graph, MemoryNode, 'aura')
+    answer = graph.call(SaveState, 'aura/save_state', SaveState.Request())
+    assert not answer.success and 'state_file' in answer.reason
+    assert arm.node.active
+
+
+def test_a_damaged_state_file_is_refused_at_configure(graph, tmp_path):
+    path = tmp_path / 'state.bin'
+    path.write_bytes(b'no state')
+    node = graph.inside(MemoryNode, memory='fakes:aura', state_file=str(path), autostart=True)
+    assert not node.autostart()
+    assert node.memory is None
