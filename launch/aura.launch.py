@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The graph of aura.launch.yaml, for those who expect a Python file; arguments and nodes are the same."""
+"""aura.launch.yaml for those who expect a Python file: the same arguments, the same nodes."""
 
 from pathlib import Path
 

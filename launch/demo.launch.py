@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The graph of demo.launch.yaml, for those who expect a Python file; arguments and nodes are the same."""
+"""demo.launch.yaml for those who expect a Python file: the same arguments, the same nodes."""
 
 from pathlib import Path
 
