@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The real graph from its launch file: by launch_pytest or, where that is absent, by aura-launch."""
+"""The real graph from its launch file: by launch_pytest or, where there is none, aura-launch."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +12,7 @@ from aura_ros.launching.testing import Graph, launch_fixture, launch_test
 
 rclpy = pytest.importorskip('rclpy')
 pytest.importorskip('mujoco')
+pytest.importorskip('aura_ros.msg', reason='the messages are not built')
 
 from aura_ros.msg import ActionChunk, ArmStatus  # noqa: E402
 from lifecycle_msgs.msg import State  # noqa: E402
