@@ -235,10 +235,10 @@ set_up() {
         flock 9
     fi
     ensure_venv
-    packages core "Python packages" "could not install the Python packages." build core sim
+    packages core "Python packages" "could not install the Python packages (is the package index reachable?)." build core sim
     for extra in "$@"; do
         case $extra in
-        dev) packages dev "developer tools" "could not install the developer tools." dev ;;
+        dev) packages dev "developer tools" "could not install the developer tools (is the package index reachable?)." dev ;;
         train)
             packages train "torch and training tools" \
                 "could not install torch's CPU build; name a package index that has it with AURA_TORCH_INDEX." train
