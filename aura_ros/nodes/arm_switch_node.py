@@ -63,9 +63,8 @@ class ArmSwitchNode(LifecycleNode):
         self._lockstep = config.tick_source == 'joint_states'
         if self._lockstep and robot.command_type != 'joint_trajectory':
             raise ConfigError(
-                f"parameter 'tick_source' is 'joint_states' and robot.command_type is "
-                f"'{robot.command_type}': lock-step needs joint_trajectory, whose stamp tells the "
-                "simulation which tick a command is for; use tick_source 'timer'"
+                f"robot.command_type is '{robot.command_type}': with tick_source 'joint_states' it "
+                'must be joint_trajectory, whose stamp tells which tick a command is for'
             )
         self._join_graph(config)
         self.diagnostics.add('switch', self._switch_status)
@@ -78,9 +77,10 @@ class ArmSwitchNode(LifecycleNode):
         self._commands = make.publisher(kind, config.command_topic, qos.COMMAND)
         self._statuses = make.publisher(ArmStatus, 'arm_status', qos.ARM_STATUS)
         self._peers = Peers(_TOPICS)
-        self._watch(VlaStep, 'vla_step', conversions.base_chunk_from_msg, qos.step(lease_s))
+        from_step, from_chunk = conversions.base_chunk_from_msg, conversions.chunk_from_msg
+        self._watch(VlaStep, 'vla_step', from_step, qos.step(lease_s))
         for topic in ('aura/action_chunk', 'kv/action_chunk'):
-            self._watch(ActionChunk, topic, conversions.chunk_from_msg, qos.chunk(lease_s))
+            self._watch(ActionChunk, topic, from_chunk, qos.chunk(lease_s))
         joints_qos = qos.sensor(config.joint_reliability, 5)
         make.subscription(JointState, 'joint_states', self._on_joints, joints_qos)
         # A group of its own: it awaits the switch, and everything else has to go on meanwhile.
@@ -111,8 +111,8 @@ class ArmSwitchNode(LifecycleNode):
         self._shown_at = self._moved_at = time.monotonic()
         for arm, reason in self._peers.lost.items():
             self._switch.peer_lost({arm}, reason)
-        mode = 'commands are published' if self._control else 'dry run: enable_control is false'
-        self.get_logger().info(f'{self.config.arm} drives, {mode}')
+        dry = '' if self._control else '; dry run: enable_control is false'
+        self.get_logger().info(f'{self.config.arm} drives{dry}')
 
     def deactivate(self) -> None:
         """Command one last hold; nothing leaves after it."""
@@ -132,8 +132,7 @@ class ArmSwitchNode(LifecycleNode):
             return
         verdict = self._switch.accept(chunk, self._now_ns())
         if verdict.text:
-            kind = f'{chunk.arm} {verdict.refusal or "gap"}'
-            self._trouble(kind, verdict.text)
+            self._trouble(f'arm {chunk.arm}: {verdict.refusal or "gap"}', verdict.text)
         if verdict.accepted:
             self._tick_if_due()
             self._show_status(always=True)
@@ -170,8 +169,7 @@ class ArmSwitchNode(LifecycleNode):
         if found:
             self._switch.peer_found(found)
         if lost:
-            reason = self._peers.lost[min(lost)]
-            self.get_logger().error(reason)
+            self.get_logger().error(reason := self._peers.lost[min(lost)])
             self._switch.peer_lost(lost, reason)
             # Not at the next tick: the robot has been without guidance for the whole lease.
             if self._lockstep:
@@ -264,12 +262,11 @@ class ArmSwitchNode(LifecycleNode):
             return response
         switch = self._switch
         response.old_arm = int(switch.status.arm)
-        selection = switch.request(request.arm, self._now_ns())
-        success, reason = selection.success, selection.reason
-        if success and not selection.effective:
-            self._show_status()
-            timeout_s = self.config.select_timeout_s
-            success, reason = await self._selections.wait(Arm(request.arm), timeout_s)
+        asked = switch.request(request.arm, self._now_ns())
+        success, reason = asked.success, asked.reason
+        if success and not asked.effective:
+            waiting = self._selections.wait(asked.pending_arm, self.config.select_timeout_s)
+            success, reason = await waiting
         response.success = bool(success)
         response.new_arm = int(switch.status.arm)
         response.effective_seq = int(switch.status.effective_seq)

@@ -173,7 +173,9 @@ class SimNode(Node):
         self._sent: list[tuple[Any, Any]] = []
         if self._owns_time:
             self._sent.append((self._clock_out, Clock(clock=conversions.to_stamp(stamp_ns))))
-        self._with_images = self._tick % self._camera_every == 0
+        # No image after the end of a lock-step episode: nobody would act on what is seen there.
+        over = self._lockstep and simulation.done
+        self._with_images = self._tick % self._camera_every == 0 and not over
         if self._with_images:
             for camera, publisher in self._images.items():
                 pixels = simulation.render(camera)

@@ -57,16 +57,17 @@ class Inputs:
         )
         self._assembler: Assembler[Any] = Assembler(config)
         self._arrived: dict[str, float] = {}
+        self._newest_ns: dict[str, int] = {}
         self._gap: Gap | None = None
         self.rejected = 0
         self._rejection = ''
 
-    def add_image(self, camera: str, message: Image | CompressedImage) -> None:
+    def add_image(self, camera: str, message: Image | CompressedImage, now_ns: int) -> None:
         """Keep an image; it is decoded only when it is used."""
-        self._assembler.add(camera, to_ns(message.header.stamp), message)
         self._arrived[camera] = time.monotonic()
+        self._add(camera, to_ns(message.header.stamp), message, now_ns)
 
-    def add_joints(self, message: JointState) -> None:
+    def add_joints(self, message: JointState, now_ns: int) -> None:
         """Keep joint positions, unless one is missing or not finite."""
         self._arrived[JOINTS] = time.monotonic()
         try:
@@ -76,7 +77,19 @@ class Inputs:
             self._rejection = str(error)
             return
         self._rejection = ''
-        self._assembler.add(JOINTS, to_ns(message.header.stamp), positions.astype(np.float32))
+        stamp_ns = to_ns(message.header.stamp)
+        self._add(JOINTS, stamp_ns, positions.astype(np.float32), now_ns)
+
+    def _add(self, stream: str, stamp_ns: int, sample: Any, now_ns: int) -> None:
+        if not self._assembler.add(stream, stamp_ns, sample):
+            ahead_s = (self._newest_ns.get(stream, 0) - now_ns) * 1e-9
+            if ahead_s <= self._timing.stamp_tolerance_s:
+                return
+            # A sender whose clock was wrong has been mended: what it sent from the future must not
+            # keep out what it sends now.
+            self._assembler.clear()
+            self._assembler.add(stream, stamp_ns, sample)
+        self._newest_ns[stream] = stamp_ns
 
     def take(self, now_ns: int) -> Aligned[Any] | None:
         """Return the newest complete set that was not used yet, None with the reason kept."""

@@ -135,6 +135,8 @@ class VlaNode(LifecycleNode):
         make, sensors = self._entities, config.camera_reliability
         step_qos = qos.step(config.liveliness_lease_s)
         self._steps = make.publisher(VlaStep, 'vla_step', step_qos)
+        # Made first, so that of all that has arrived the executor takes the instruction first.
+        make.subscription(String, 'instruction', self._on_instruction, qos.INSTRUCTION)
         raw = config.camera_transport == 'raw'
         for camera in self._spec.cameras:
             topic = f'camera/{camera}/image_raw' + ('' if raw else '/compressed')
@@ -142,7 +144,6 @@ class VlaNode(LifecycleNode):
             on_image = self._image_callback(camera)
             make.subscription(kind, topic, on_image, qos.sensor(sensors, 1))
         make.subscription(JointState, 'joint_states', self._on_joints, qos.sensor(sensors, 5))
-        make.subscription(String, 'instruction', self._on_instruction, qos.INSTRUCTION)
         make.subscription(GateSample, 'aura/gate', self._on_gate, qos.GATE)
         make.timer(0.1, self._on_timer)
         jumps = self.get_clock().create_jump_callback(
@@ -156,14 +157,16 @@ class VlaNode(LifecycleNode):
     # Inputs. --------------------------------------------------------------------------------------
     def _image_callback(self, camera: str) -> Any:
         def on_image(message: Image | CompressedImage) -> None:
-            self._inputs.add_image(camera, message)
-            self._try_step()
+            now_ns = self.get_clock().now().nanoseconds
+            self._inputs.add_image(camera, message, now_ns)
+            self._try_step(now_ns)
 
         return on_image
 
     def _on_joints(self, message: JointState) -> None:
-        self._inputs.add_joints(message)
-        self._try_step()
+        now_ns = self.get_clock().now().nanoseconds
+        self._inputs.add_joints(message, now_ns)
+        self._try_step(now_ns)
 
     def _on_instruction(self, message: String) -> None:
         self._episodes.instruct(message.data)
@@ -178,14 +181,14 @@ class VlaNode(LifecycleNode):
             self._episodes.current.settle()
 
     # Steps. ---------------------------------------------------------------------------------------
-    def _try_step(self) -> None:
+    def _try_step(self, now_ns: int) -> None:
         episode = self._episodes.current
         if not self.active or episode is None or not episode.stepping:
             self._waiting_since = time.monotonic()
             return
         if self._backoff.waiting or not self._heard(episode):
             return
-        aligned = self._inputs.take(self.get_clock().now().nanoseconds)
+        aligned = self._inputs.take(now_ns)
         last_ns = episode.last_stamp_ns
         if aligned is None or (last_ns is not None and aligned.stamp_ns <= last_ns):
             return

@@ -51,10 +51,11 @@ class Graph:
         self._logs: dict[str, Path] = {}
 
     def listen(self, kind: type, topic: str, profile: Any) -> list[Any]:
-        """Subscribe; returns the list that the messages go to."""
-        found = self.heard.setdefault(topic, [])
-        self.node.create_subscription(kind, topic, found.append, profile)
-        return found
+        """Subscribe, once; returns the list that the messages go to."""
+        if topic not in self.heard:
+            self.heard[topic] = []
+            self.node.create_subscription(kind, topic, self.heard[topic].append, profile)
+        return self.heard[topic]
 
     def until(self, done: Callable[[], Any], what: str, timeout_s: float = TIMEOUT_S) -> Any:
         """Spin until `done`; fails the test after `timeout_s`."""
@@ -86,7 +87,9 @@ class Graph:
 
     def inside(self, make: Callable[..., Any], **parameters: Any) -> Any:
         """Make a node in this process; lifecycle nodes are configured and activated."""
-        overrides = [Parameter(name.replace('__', '.'), value=of) for name, of in parameters.items()]
+        overrides = [
+            Parameter(name.replace('__', '.'), value=value) for name, value in parameters.items()
+        ]
         node = make(context=self.context, parameter_overrides=overrides)
         self.executor.add_node(node)
         self._inside.append(node)
@@ -104,7 +107,9 @@ class Graph:
         path = [str(ROOT), str(Path(__file__).parent), os.environ.get('PYTHONPATH', '')]
         environment['PYTHONPATH'] = os.pathsep.join(filter(None, path))
         with log.open('w') as file:
-            process = subprocess.Popen(command, env=environment, stdout=file, stderr=file, text=True)
+            process = subprocess.Popen(
+                command, env=environment, stdout=file, stderr=file, text=True
+            )
         self._processes[name], self._logs[name] = process, log
         return process
 

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The whole graph as real processes: repeatable lock-step, and what happens when one dies."""
+
+import os
+import signal
+import time
+
+import numpy as np
+import pytest
+from aura_ros.action import RunEpisode
+from aura_ros.msg import ArmStatus, GateSample, TaskEvent
+from aura_ros.srv import SelectArm
+from conftest import CONFIG
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rclpy.action import ActionClient
+from trajectory_msgs.msg import JointTrajectory
+
+from aura_ros.nodes import conversions, qos
+
+BASE, AURA, KV = 0, 1, 2
+ROBOT = ('--params-file', str(CONFIG / 'sim_arm.yaml'))
+SIMULATION = {'simulation': 'fakes:FakeSimulation', 'task': 'recall'}
+pytestmark = [pytest.mark.graph, pytest.mark.timeout(240)]
+
+
+class Whole:
+    """All five nodes, and the test as the one who runs episodes."""
+
+    def __init__(self, graph, lockstep, rounds):
+        self.graph = graph
+        timing = ('--params-file', str(CONFIG / f'{"lockstep" if lockstep else "real_time"}.yaml'))
+        common = {'autostart': True, 'use_sim_time': lockstep}
+        self.processes = {
+            'vla_node': graph.start('vla_node', *timing, backbone='fakes:ScriptedVla', **common),
+            'memory_node': graph.start('memory_node', *timing, memory='fakes:aura', **common),
+            'kv_baseline_node': graph.start(
+                'kv_baseline_node', *timing, memory='fakes:kv', **common
+            ),
+            'arm_switch_node': graph.start(
+                'arm_switch_node', *timing, *ROBOT, enable_control=True, **common
+            ),
+        }
+        self.statuses = graph.listen(ArmStatus, 'arm_status', qos.ARM_STATUS)
+        self.gates = graph.listen(GateSample, 'aura/gate', qos.GATE)
+        self.events = graph.listen(TaskEvent, 'sim/event', qos.TASK_EVENT)
+        self.commands = graph.listen(JointTrajectory, 'joint_command', qos.COMMAND)
+        self.diagnostics = graph.listen(DiagnosticArray, '/diagnostics', qos.DIAGNOSTICS)
+        self.client = ActionClient(graph.node, RunEpisode, 'run_episode')
+        graph.until(self.client.server_is_ready, 'run_episode')
+        graph.until(lambda: self.statuses, 'arm_status')
+        for name in ('memory_node', 'kv_baseline_node'):
+            graph.until(lambda name=name: 'is ready' in graph.log(name), name)
+        self.processes['sim_node'] = graph.start(
+            'sim_node', **SIMULATION, rounds=rounds, lockstep=lockstep, use_sim_time=lockstep
+        )
+
+    def begin(self, max_steps=0):
+        def accepted():
+            future = self.client.send_goal_async(
+                RunEpisode.Goal(instruction='go on', max_steps=max_steps)
+            )
+            self.graph.until(future.done, 'answer to the goal')
+            return future.result() if future.result().accepted else None
+
+        return self.graph.until(accepted, 'an accepted goal')
+
+    def driven(self):
+        self.graph.until(lambda: not self.statuses[-1].holding, 'an arm drives')
+
+    def told(self, name, text, level):
+        def found():
+            return any(
+                status.name == name and text in status.message and status.level == level
+                for message in self.diagnostics for status in message.status
+            )  # fmt: skip
+
+        self.graph.until(found, f'{name}: {text}')
+
+
+def test_lockstep_is_repeatable_and_loses_nothing(graph, monkeypatch, tmp_path):
+    logs = []
+    for run in range(2):
+        log = tmp_path / f'run{run}.npy'
+        monkeypatch.setenv('FAKE_SIMULATION_LOG', str(log))
+        whole = Whole(graph, lockstep=True, rounds=4)
+        handle = whole.begin()
+        graph.until(lambda whole=whole: whole.events and whole.events[-1].last, 'the end', 60)
+        graph.until(handle.cancel_goal_async().done, 'cancelled')
+        result = handle.get_result_async()
+        graph.until(result.done, 'result')
+        assert result.result().result.steps == 20  # 4 s, one step each 0.2 s
+        graph.until(lambda whole=whole: len(whole.gates) >= 20, 'gate samples')
+        assert [gate.seq for gate in whole.gates] == list(range(20))
+        for process in reversed(list(whole.processes.values())):
+            process.send_signal(signal.SIGINT)
+        assert [process.wait(30) for process in whole.processes.values()] == [0] * 5
+        logs.append(np.load(log))
+        graph.until(lambda: 'vla_node' not in graph.node.get_node_names(), 'the graph is empty')
+        for heard in graph.heard.values():
+            heard.clear()
+    assert logs[0].shape[0] >= 80
+    np.testing.assert_array_equal(logs[0], logs[1])
+    assert np.abs(logs[0][-1]).max() > 0.1  # and it did move
+
+
+@pytest.mark.parametrize(('victim', 'topic'), [
+    ('vla_node', 'vla_step'), ('memory_node', 'aura/action_chunk'),
+])  # fmt: skip
+def test_killing_a_node_holds_the_robot_and_says_why(graph, victim, topic):
+    whole = Whole(graph, lockstep=False, rounds=1000)
+    whole.begin()
+    whole.driven()
+    process = whole.processes[victim]
+    os.kill(process.pid, signal.SIGKILL)
+    killed = time.time_ns()
+    process.wait()
+    seen = len(whole.statuses)
+
+    def held_for_it():
+        found = whole.statuses[seen:]
+        return next((each for each in found if each.holding and topic in each.reason), None)
+
+    status = graph.until(held_for_it, 'hold')
+    whole.told('arm_switch_node: switch', topic, DiagnosticStatus.ERROR)
+    held = conversions.to_ns(status.header.stamp)
+    graph.spin(0.5)
+    later = [
+        list(command.points[0].positions) for command in whole.commands
+        if conversions.to_ns(command.header.stamp) >= held
+    ]  # fmt: skip
+    assert later and all(target == later[0] for target in later), 'it moved while it was held'
+    print(f'{victim}: held {(held - killed) * 1e-6:.0f} ms after the kill')
+
+
+def test_killing_the_arm_that_does_not_drive_changes_nothing(graph):
+    whole = Whole(graph, lockstep=False, rounds=1000)
+    whole.begin()
+    whole.driven()
+    os.kill(whole.processes['kv_baseline_node'].pid, signal.SIGKILL)
+    whole.told('arm_switch_node: switch', 'lost: kv', DiagnosticStatus.ERROR)
+    count = len(whole.gates)
+    graph.until(lambda: len(whole.gates) > count + 5, 'more steps')
+    assert whole.statuses[-1].arm == AURA and 'drives' in whole.statuses[-1].reason
+
+
+def test_after_a_selection_nothing_of_the_old_arm_leaves(graph):
+    whole = Whole(graph, lockstep=False, rounds=1000)
+    whole.begin()
+    whole.driven()
+    client = graph.node.create_client(SelectArm, 'select_arm')
+    graph.until(client.service_is_ready, 'select_arm')
+    for wanted in (KV, BASE, AURA, KV):
+        future = client.call_async(SelectArm.Request(arm=wanted))
+        graph.until(future.done, 'answer')
+        answer = future.result()
+        assert answer.success and answer.new_arm == wanted, answer.reason
+        seen = len(whole.statuses)
+        graph.spin(0.6)
+        assert {status.arm for status in whole.statuses[seen:]} == {wanted}

@@ -1,0 +1,314 @@
+# SPDX-License-Identifier: Apache-2.0
+"""vla_node on the graph: steps only from complete, fresh, finite inputs; episodes that end well."""
+
+import array
+
+import cv2
+import numpy as np
+import pytest
+from action_msgs.msg import GoalStatus
+from aura_ros.action import RunEpisode
+from aura_ros.msg import GateSample, VlaStep
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from fakes import CHUNK_LEN, JOINTS
+from rclpy.action import ActionClient
+from sensor_msgs.msg import CompressedImage, Image, JointState
+from std_msgs.msg import String
+
+from aura_ros.nodes import conversions, qos
+from aura_ros.nodes.sim_messages import image_to_msg, joints_to_msg
+from aura_ros.nodes.vla_node import VlaNode
+
+PERIOD_NS = 200_000_000
+PIXELS = np.full((128, 128, 3), 51, np.uint8)
+
+
+class Rig:
+    """vla_node in this process, with the test as its robot and its client."""
+
+    def __init__(self, graph, **parameters):
+        self.graph = graph
+        self.steps = graph.listen(VlaStep, 'vla_step', qos.step())
+        self.diagnostics = graph.listen(DiagnosticArray, '/diagnostics', qos.DIAGNOSTICS)
+        make = graph.node.create_publisher
+        kind, suffix = Image, ''
+        if parameters.get('camera_transport') == 'compressed':
+            kind, suffix = CompressedImage, '/compressed'
+        self.cameras = [
+            make(kind, f'camera/{name}/image_raw{suffix}', qos.CAMERA_OUT)
+            for name in ('front', 'wrist')
+        ]
+        self.joints = make(JointState, 'joint_states', qos.JOINT_STATES_OUT)
+        self.instructions = make(String, 'instruction', qos.INSTRUCTION)
+        self.gates = make(GateSample, 'aura/gate', qos.GATE)
+        self.node = graph.inside(
+            VlaNode, backbone='fakes:ScriptedVla', autostart=True,
+            camera_reliability='reliable', **parameters,
+        )  # fmt: skip
+        assert self.node.autostart()
+        self.client = ActionClient(graph.node, RunEpisode, 'run_episode')
+        graph.until(self.client.server_is_ready, 'run_episode')
+        for publisher in (*self.cameras, self.joints, self.instructions, self.gates):
+            graph.matched(publisher)
+        self.feedback = []
+
+    def now(self):
+        return self.graph.node.get_clock().now().nanoseconds
+
+    def goal(self, instruction='go on', max_steps=0):
+        request = RunEpisode.Goal(instruction=instruction, max_steps=max_steps)
+        future = self.client.send_goal_async(request, self.feedback.append)
+        self.graph.until(future.done, 'answer to the goal')
+        return future.result()
+
+    def result(self, handle):
+        future = handle.get_result_async()
+        self.graph.until(future.done, 'result')
+        return future.result()
+
+    def show(self, stamp_ns, pixels=PIXELS, positions=None, encoding=None):
+        """Send one set of inputs with one stamp."""
+        positions = np.zeros(len(JOINTS)) if positions is None else positions
+        for camera in self.cameras:
+            message = image_to_msg(pixels, stamp_ns, 'camera')
+            if encoding:
+                message.encoding = encoding
+            camera.publish(message)
+        self.joints.publish(joints_to_msg(JOINTS, positions, np.zeros(len(JOINTS)), stamp_ns))
+
+    def step(self, **inputs):
+        """Send fresh inputs until one more step has come; returns it."""
+        count = len(self.steps)
+
+        def again():
+            if len(self.steps) == count:
+                self.show(self.now(), **inputs)
+                self.graph.spin(0.1)
+            return len(self.steps) > count
+
+        self.graph.until(again, 'a step')
+        return self.steps[count]
+
+    def told(self, name, text, level=None):
+        """Wait until /diagnostics says `text` under `name`."""
+
+        def found():
+            return any(
+                status.name.endswith(name) and text in status.message
+                and (level is None or status.level == level)
+                for message in self.diagnostics for status in message.status
+            )  # fmt: skip
+
+        self.graph.until(found, f'{name}: {text}')
+
+
+@pytest.fixture
+def rig(graph):
+    return Rig(graph)
+
+
+def test_an_episode_from_the_goal_to_the_result(graph, rig):
+    handle = rig.goal(max_steps=3)
+    assert handle.accepted
+    steps = [rig.step(positions=np.full(len(JOINTS), 0.1 * index)) for index in range(3)]
+    found = rig.result(handle)
+    assert found.status == GoalStatus.STATUS_SUCCEEDED
+    assert found.result.success and found.result.steps == 3
+    assert {step.episode_id for step in steps} == {found.result.episode_id}
+    assert [step.seq for step in steps] == [0, 1, 2]
+    stamps = [conversions.to_ns(step.header.stamp) for step in steps]
+    assert min(np.diff(stamps)) >= PERIOD_NS * 0.85
+    first = conversions.step_from_msg(steps[2])
+    assert first.actions.shape == (CHUNK_LEN, len(JOINTS))
+    np.testing.assert_allclose(first.actions, 0.21, rtol=1e-5)
+    np.testing.assert_allclose(first.features, 0.2, rtol=1e-5)
+    assert [message.feedback.seq for message in rig.feedback] == [0, 1, 2]
+
+
+def test_nothing_is_inferred_without_an_episode(graph, rig):
+    for _ in range(3):
+        rig.show(rig.now())
+        graph.spin(0.1)
+    assert rig.node._backbone.calls == 0
+
+
+def test_a_second_goal_is_refused_while_one_runs(graph, rig):
+    handle = rig.goal()
+    assert not rig.goal().accepted
+    rig.told('backbone', 'is running: cancel it first')
+    rig.step()
+    graph.until(handle.cancel_goal_async().done, 'cancelled')
+    found = rig.result(handle)
+    assert found.status == GoalStatus.STATUS_CANCELED
+    assert found.result.success and found.result.steps == 1 and 'cancelled' in found.result.reason
+    assert rig.goal(max_steps=1).accepted
+
+
+def test_a_goal_needs_an_instruction_and_takes_the_latched_one(graph, rig):
+    assert not rig.goal('').accepted
+    rig.instructions.publish(String(data='from the topic'))
+    graph.until(lambda: rig.node._episodes._latched_instruction, 'instruction')
+    assert rig.goal('').accepted
+    assert rig.node._episodes.current.instruction == 'from the topic'
+    rig.instructions.publish(String(data='another'))
+    graph.until(lambda: rig.node._episodes.current.instruction == 'another', 'new instruction')
+
+
+def test_the_same_stamp_makes_one_step(graph, rig):
+    rig.goal()
+    first = rig.step()
+    stamp_ns = conversions.to_ns(first.header.stamp)
+    for _ in range(3):
+        rig.show(stamp_ns)
+        graph.spin(0.1)
+    assert len(rig.steps) == 1
+
+
+def test_a_missing_stream_is_named_and_nothing_is_inferred(graph):
+    rig = Rig(graph, input_timeout_s=0.2)
+    rig.goal()
+    for _ in range(5):
+        rig.cameras[0].publish(image_to_msg(PIXELS, rig.now(), ''))
+        graph.spin(0.1)
+    rig.told('inputs', 'wrist: nothing received', DiagnosticStatus.ERROR)
+    assert rig.node._backbone.calls == 0
+
+
+@pytest.mark.parametrize('offset_s', [-1.0, 60.0], ids=['old', 'ahead'])
+def test_inputs_that_are_not_of_now_are_not_used(graph, offset_s):
+    rig = Rig(graph, input_timeout_s=0.3)
+    rig.goal()
+    for _ in range(6):
+        rig.show(rig.now() + round(offset_s * 1e9))
+        graph.spin(0.1)
+    rig.told('inputs', 'front', DiagnosticStatus.ERROR)
+    assert rig.node._backbone.calls == 0
+    # What was stamped ahead does not block what is stamped right once the sender is mended.
+    rig.step()
+
+
+def test_joints_that_are_not_finite_are_not_used(graph):
+    rig = Rig(graph, input_timeout_s=0.3)
+    rig.goal()
+    for _ in range(6):
+        rig.show(rig.now(), positions=np.full(len(JOINTS), np.nan))
+        graph.spin(0.1)
+    rig.told('inputs', 'not finite')
+    assert rig.node._backbone.calls == 0
+    rig.step()
+
+
+@pytest.mark.parametrize(('inputs', 'text'), [
+    ({'pixels': np.zeros((128, 128, 3), np.uint8)}, 'black'),
+    ({'encoding': 'bayer_rggb8'}, 'bayer_rggb8'),
+])  # fmt: skip
+def test_images_that_cannot_be_used_are_named(graph, rig, inputs, text):
+    rig.goal()
+    for _ in range(3):
+        rig.show(rig.now(), **inputs)
+        graph.spin(0.1)
+    rig.told('backbone', text)
+    assert not rig.steps
+    rig.step()
+
+
+def test_a_backbone_that_gives_nan_publishes_nothing(graph, rig):
+    handle = rig.goal('nan please')
+    for _ in range(10):
+        rig.show(rig.now())
+        graph.spin(0.1)
+    rig.told('backbone', 'not finite')
+    assert not rig.steps and rig.node.active
+    rig.instructions.publish(String(data='go on'))
+    rig.step()
+    assert rig.steps[0].seq == 0
+    handle.cancel_goal_async()
+
+
+def test_a_backbone_that_raises_is_retried_with_a_pause(graph, rig):
+    rig.goal('raise please')
+    for _ in range(12):
+        rig.show(rig.now())
+        graph.spin(0.1)
+    rig.told('backbone', 'told to raise')
+    calls = rig.node._backbone.calls
+    assert 1 < calls < 6 and not rig.steps
+    rig.instructions.publish(String(data='go on'))
+    assert rig.step().seq == 0
+
+
+def test_the_same_inputs_are_offered_again_after_a_failure(graph):
+    rig = Rig(graph, max_age_s=30.0)
+    rig.goal('once')
+    stamp_ns = rig.now()
+
+    def again():
+        rig.show(stamp_ns)
+        graph.spin(0.1)
+        return rig.steps
+
+    graph.until(again, 'the step of the only stamp there is')
+    assert conversions.to_ns(rig.steps[0].header.stamp) == stamp_ns
+
+
+def test_a_slow_backbone_drops_images_but_no_step(graph, rig):
+    rig.goal('slow please', max_steps=3)
+    while len(rig.steps) < 3:
+        rig.show(rig.now())
+        graph.spin(0.05)
+    assert [step.seq for step in rig.steps] == [0, 1, 2]
+    assert rig.node._worker.dropped > 0
+    rig.told('backbone', 'dropped')
+
+
+def test_writes_of_the_memory_are_counted_to_the_last_step(graph, rig):
+    handle = rig.goal(max_steps=2)
+    for seq in range(2):
+        step = rig.step()
+        rig.gates.publish(GateSample(episode_id=step.episode_id, seq=seq, written=True))
+    found = rig.result(handle).result
+    assert found.writes == 2
+
+
+def test_deactivating_ends_the_episode(graph, rig):
+    handle = rig.goal()
+    rig.step()
+    rig.node.trigger_deactivate()
+    found = rig.result(handle)
+    assert found.status == GoalStatus.STATUS_ABORTED
+    assert not found.result.success and 'deactivated' in found.result.reason
+    assert not rig.goal().accepted
+    rig.node.trigger_activate()
+    assert rig.goal(max_steps=1).accepted
+    assert rig.step().seq == 0
+
+
+def test_the_first_step_waits_for_its_listeners(graph):
+    rig = Rig(graph, step_subscribers=2)
+    rig.goal()
+    for _ in range(3):
+        rig.show(rig.now())
+        graph.spin(0.1)
+    assert rig.node._backbone.calls == 0
+    graph.node.create_subscription(VlaStep, 'vla_step', lambda _: None, qos.step())
+    assert rig.step().seq == 0
+
+
+def test_compressed_cameras(graph):
+    rig = Rig(graph, camera_transport='compressed')
+    rig.goal()
+    data = array.array('B', cv2.imencode('.png', PIXELS)[1].tobytes())
+
+    def again():
+        stamp_ns = rig.now()
+        for camera in rig.cameras:
+            message = CompressedImage(format='png', data=data)
+            message.header.stamp = conversions.to_stamp(stamp_ns)
+            camera.publish(message)
+        zeros = np.zeros(len(JOINTS))
+        rig.joints.publish(joints_to_msg(JOINTS, zeros, zeros, stamp_ns))
+        graph.spin(0.1)
+        return rig.steps
+
+    graph.until(again, 'a step')
+    np.testing.assert_allclose(conversions.step_from_msg(rig.steps[0]).features, 0.2, rtol=1e-5)
