@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import rclpy
+from builtin_interfaces.msg import Time
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rich.console import Console
@@ -32,6 +33,9 @@ TASKS = ('recall', 'visible', 'put_back')
 _PEER_CHECK_S = 1.0
 # What may still be under way when an episode has ended [s].
 _SETTLE_S = 3.0
+# From when the panel knows all nodes until they know each other too [s].
+_DISCOVERY_S = 1.0
+_NODES = {'base': 'vla_node', 'aura': 'memory_node', 'kv': 'kv_baseline_node'}
 
 
 @dataclass(frozen=True)
@@ -149,16 +153,20 @@ class Panel:
 
     def _suspect(self) -> str:
         """Which node the others wait for."""
-        silent = self._graph.collector.silent(self._graph.vla_seq)
-        if silent:
-            names = {'aura': 'memory_node', 'kv': 'kv_baseline_node'}
-            first = names[silent[0]]
-            return f'{first} did not answer step {self._graph.vla_seq}, its log says why'
-        status = self._graph.arm_status
-        if status is not None and not status.control_enabled:
-            return 'enable_control of arm_switch_node is false, set it'
-        if self._graph.vla_seq < 0:
+        graph, status = self._graph, self._graph.arm_status
+        if graph.vla_seq < 0:
             return 'vla_node made no step, its /diagnostics say what it lacks'
+        silent = graph.collector.silent(graph.vla_seq)
+        if silent:
+            return f'{_NODES[silent[0]]} did not answer step {graph.vla_seq}, its log says why'
+        if status is None:
+            return 'arm_switch_node was never heard'
+        if not status.control_enabled:
+            return 'enable_control of arm_switch_node is false, set it'
+        for arm in ARMS:
+            stamp = status.newest_stamp[ARMS.index(arm)]
+            if stamp == Time() or status.newest_seq[ARMS.index(arm)] < graph.vla_seq:
+                return f'arm_switch_node did not accept step {graph.vla_seq} of {_NODES[arm]}'
         return 'sim_node, vla_node or arm_switch_node hangs, their /diagnostics say which'
 
     def _newest(self) -> str:
@@ -171,9 +179,7 @@ class Panel:
             f'sim_node told of {len(collector.marks)} events',
         ]
         status = graph.arm_status
-        if status is None:
-            parts.append('arm_switch_node was never heard')
-        else:
+        if status is not None:
             what = 'holds' if status.holding else 'moves'
             parts.append(f'arm_switch_node {what}: {status.reason}')
         return ', '.join(parts)
@@ -199,6 +205,7 @@ def _run(node: Node, executor: SingleThreadedExecutor, console: Console) -> None
     graph = PanelGraph(node, executor)
     console.print('waiting for the nodes')
     graph.wait_for_graph(config.start_timeout_s)
+    graph.spin(_DISCOVERY_S)
     started, began = datetime.now(UTC).isoformat(timespec='seconds'), time.monotonic()
     view = ProgressView(console, legs, config.rounds)
     panel = Panel(graph, config, view)

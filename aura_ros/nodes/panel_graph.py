@@ -25,6 +25,7 @@ T = TypeVar('T')
 
 # How long one call may take, the switch's own time-out included [s].
 _CALL_S = 20.0
+_FIRST_CALL_S = 8.0
 _RETRY_S = 0.5
 
 
@@ -129,7 +130,7 @@ class PanelGraph:
         """
         request = SelectArm.Request(arm=ARMS.index(arm))
         self._insist(
-            lambda: self._answer(self._select.call_async(request), 'arm_switch_node'),
+            lambda: self._call(self._select, request, 'arm_switch_node'),
             lambda answer: '' if answer.success else answer.reason or 'no reason given',
             f'arm_switch_node does not let {arm} drive', timeout_s,
         )  # fmt: skip
@@ -143,7 +144,7 @@ class PanelGraph:
         request = StartTask.Request(
             task=task, split=split, seed=seed, rounds=rounds, lockstep=lockstep
         )
-        answer = self._answer(self._start.call_async(request), 'sim_node')
+        answer = self._call(self._start, request, 'sim_node')
         if not answer.success:
             raise PanelError(f'sim_node does not start {task}: {answer.reason}')
         return str(answer.instruction)
@@ -173,6 +174,14 @@ class PanelGraph:
         if not result.done():
             self._answer(handle.cancel_goal_async(), 'vla_node')
         return self._answer(result, 'vla_node').result
+
+    def _call(self, client: Any, request: Any, name: str) -> Any:
+        """Call a service, again if need be: DDS loses answers while nodes discover each other."""
+        first = client.call_async(request)
+        if self.spin_until(first.done, _FIRST_CALL_S):
+            return first.result()
+        client.remove_pending_request(first)
+        return self._answer(client.call_async(request), name)
 
     def _answer(self, future: Any, name: str) -> Any:
         if not self.spin_until(future.done, _CALL_S):
