@@ -144,7 +144,7 @@ ensure_venv() {
 
 # requirements GROUP...: what pyproject.toml lists, one a line; GROUP: build, core or the name of an extra
 requirements() {
-    "$venv/bin/python" - "$root/pyproject.toml" "$@" <<'PYTHON'
+    "$venv/bin/python" -S - "$root/pyproject.toml" "$@" <<'PYTHON'
 import sys
 import tomllib
 
@@ -161,20 +161,16 @@ pip_install() {
         -c "$root/constraints.txt" ${AURA_TORCH_INDEX:+--extra-index-url "$AURA_TORCH_INDEX"} "$@"
 }
 
-install_groups() {
-    list=$venv/requirements-$1.txt
-    shift
-    requirements "$@" >"$list" && pip_install -r "$list"
-}
-
 # packages STAMP TITLE WHAT_WENT_WRONG GROUP...
 packages() {
-    name=$1 title=$2 wrong=$3 key=$(digest pyproject.toml constraints.txt)
+    name=$1 title=$2 wrong=$3 list=$venv/requirements-$1.txt
     shift 3
+    requirements "$@" >"$list" || die "cannot read pyproject.toml."
+    key=$(digest constraints.txt "$list")
     if is_done "$name" "$key"; then
         return
     fi
-    stage "$title" "$wrong" install_groups "$name" "$@" && mark_done "$name" "$key"
+    stage "$title" "$wrong" pip_install -r "$list" && mark_done "$name" "$key"
 }
 
 build_messages() {
@@ -192,8 +188,10 @@ ensure_messages() {
     key=$(digest config launch scripts)
     if ! is_done shared "$key"; then
         for folder in config launch; do
-            [ ! -d "$root/$folder" ] || cp -R "$root/$folder" "$venv/share/aura_ros/" || die "could not copy $folder/."
+            rm -rf "${venv:?}/share/aura_ros/$folder" # a file that is gone shall not stay there
+            cp -R "$root/$folder" "$venv/share/aura_ros/" || die "could not copy $folder/."
         done
+        find "$venv/share/aura_ros" -name __pycache__ -prune -exec rm -rf {} +
         cp "$root"/scripts/* "$venv/lib/aura_ros/" || die "could not copy scripts/."
         mark_done shared "$key"
     fi
