@@ -21,6 +21,9 @@ from aura_ros.nodes.parameters import Declared, parameter
 from aura_ros.nodes.step_order import StepOrder, Verdict
 from aura_ros.srv import ResetMemory
 
+# How often a node that waits for listeners looks for them [s].
+_JOIN_PERIOD_S = 0.05
+
 
 @dataclass(frozen=True)
 class MemoryArmConfig:
@@ -35,6 +38,10 @@ class MemoryArmConfig:
         'The middleware tells the arm switch within this time that this process died, 0 = never; '
         "at most the arm switch's value",
         unit='s', low=0.0, high=60.0,
+    )  # fmt: skip
+    chunk_subscribers: int = parameter(
+        0, 'Listens to vla_step only when so many listen to its chunks: a chunk is never repeated',
+        unit='1', low=0, high=16,
     )  # fmt: skip
 
 
@@ -73,12 +80,21 @@ class MemoryArm(LifecycleNode):
         chunk_qos = qos.chunk(self.config.liveliness_lease_s)
         self._chunks = make.publisher(ActionChunk, f'{prefix}/action_chunk', chunk_qos)
         self._gates = make.publisher(GateSample, f'{prefix}/gate', qos.GATE)
-        make.subscription(VlaStep, 'vla_step', self._on_step, qos.step())
+        self._joined = False
+        make.timer(_JOIN_PERIOD_S, self._join)
+        self._join()
         make.service(ResetMemory, f'{prefix}/reset_memory', self._on_reset)
         self.diagnostics.add('steps', self._troubles.status)
         self.diagnostics.add('qos', make.qos_status)
         hash_ = self.memory.policy_hash[:12]
         self.get_logger().info(f"memory '{self.memory.name}' for policy {hash_} is ready")
+
+    def _join(self) -> None:
+        if self._joined:
+            return
+        if self._chunks.get_subscription_count() >= self.config.chunk_subscribers:
+            self._joined = True
+            self.entities.subscription(VlaStep, 'vla_step', self._on_step, qos.step())
 
     def release(self) -> None:
         """Leave the graph and forget the memory."""

@@ -242,7 +242,7 @@ ACTIONS = st.lists(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(script=ACTIONS, data=st.data())
 def test_whatever_happens_only_the_driving_arm_moves_the_robot(
     robot: RobotConfig, script: list[tuple[str, int]], data: st.DataObject
@@ -281,7 +281,7 @@ def test_whatever_happens_only_the_driving_arm_moves_the_robot(
             switch.expire('asked')
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(start=st.integers(0, 2), wanted=st.integers(0, 2), at=st.integers(0, 11))
 def test_after_the_switch_nothing_of_the_old_arm(
     robot: RobotConfig, start: int, wanted: int, at: int

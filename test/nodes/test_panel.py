@@ -16,7 +16,7 @@ import pytest
 
 pytest.importorskip('rclpy')
 pytest.importorskip('aura_ros.msg')
-pytestmark = [pytest.mark.graph, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.graph, pytest.mark.timeout(400)]
 
 HERE = Path(__file__).parent
 CONFIG = HERE.parents[1] / 'config'
@@ -75,7 +75,7 @@ def parameters(**values: object) -> list[str]:
 
 
 def finish(panel: subprocess.Popen[str]) -> tuple[int, str]:
-    output = panel.communicate(timeout=150)[0]
+    output = panel.communicate(timeout=300)[0]
     print(output)
     return panel.returncode, ' '.join(output.split())
 
