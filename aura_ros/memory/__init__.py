@@ -38,4 +38,6 @@ def load_memory(kind: str, path: str | None = None, window: int = 0) -> Memory:
     if kind == 'kv':
         return KvCacheMemory(load_weights('kv', path), window)
     weights = load_weights('aura', path)
-    return AuraMemory(weights) if kind == 'aura' else NoMemory(weights.feature_dim, (weights.chunk_len, weights.action_dim))
+    if kind == 'none':
+        return NoMemory(weights.feature_dim, (weights.chunk_len, weights.action_dim))
+    return AuraMemory(weights)

@@ -68,8 +68,11 @@ class Encoder:
 class ActionHead:
     """Features, read-out and the base action -> the arm's chunk.
 
-    The read-out modulates what is made of the features (FiLM): the same memory must mean another motion
-    in another scene. The answer is an offset to the base action, in units of `action_scale` per joint.
+    The read-out modulates a linear look at the features (FiLM): picking one of several objects is a product
+    of "which", the memory, and "where", the scene. The answer keeps as much of the base motion as it trusts
+    and adds an offset, in units of `action_scale` per joint:
+
+        action = base[0] + (1 - override) (base - base[0]) + offset
     """
 
     features: Linear
@@ -81,17 +84,20 @@ class ActionHead:
     @classmethod
     def of(cls, weights: Weights) -> ActionHead:
         """Take the head's arrays."""
-        return cls(*(Linear.of(weights, f'head.{name}') for name in ('features', 'modulation', 'hidden', 'output')),
-                   weights['action_scale'])
+        parts = ('features', 'modulation', 'hidden', 'output')
+        return cls(**{name: Linear.of(weights, f'head.{name}') for name in parts},
+                   action_scale=weights['action_scale'])
 
     def prepare(self, u: Floats, base_action: Floats) -> Floats:
         """The part that does not depend on the memory, [width]."""
         motion = (base_action - base_action[:1]) / self.action_scale
-        return silu(self.features(np.concatenate([u, motion.ravel()])))
+        return self.features(np.concatenate([u, base_action[0], motion.ravel()]))
 
     def __call__(self, prepared: Floats, readout: Floats, base_action: Floats) -> Floats:
         """Return the chunk, float32 [chunk_len, action_dim]."""
         scale, shift = np.split(self.modulation(readout), 2)
-        offset = self.output(silu(self.hidden(prepared * (1.0 + scale) + shift)))
-        chunk = base_action + offset.reshape(base_action.shape) * self.action_scale
+        answer = self.output(silu(self.hidden(silu(prepared * (1.0 + scale) + shift))))
+        keep = np.float32(1.0 - sigmoid(float(answer[-1])))
+        offset = answer[:-1].reshape(base_action.shape) * self.action_scale
+        chunk = base_action[:1] + keep * (base_action - base_action[:1]) + offset
         return np.asarray(chunk, dtype=np.float32)

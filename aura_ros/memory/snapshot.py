@@ -74,7 +74,7 @@ def load_state(path: str | Path, memory: Memory) -> tuple[str, int]:
     data = Path(path).read_bytes()
     if len(data) < HEADER.size + TRAILER.size or data[:8] != MAGIC:
         raise StateError(f'{path} is no memory state')
-    magic, version, length, policy, episode, seq = HEADER.unpack_from(data)
+    _, version, length, policy, episode, seq = HEADER.unpack_from(data)
     body, trailer = data[:-TRAILER.size], data[-TRAILER.size:]
     if version != VERSION:
         raise StateError(f'{path} has version {version}, this program reads {VERSION}')

@@ -43,7 +43,7 @@ class MemoryWeights:
     @property
     def chunk_len(self) -> int:
         """Actions in a chunk."""
-        return len(self.arrays['head.output.bias']) // self.action_dim
+        return (len(self.arrays['head.output.bias']) - 1) // self.action_dim
 
 
 def default_path(kind: str) -> Path:

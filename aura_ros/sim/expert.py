@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aura_ros.sim.kinematics import InverseKinematics
-from aura_ros.sim.tasks import Simulation
+from aura_ros.sim.tasks import GRASP_TASKS, Simulation
 from aura_ros.sim.world import FINGER_OPEN, HOME_TIP, PARCEL
 
 Floats = NDArray[np.float64]
@@ -43,13 +43,26 @@ class Expert:
             waypoint = np.asarray(HOME_TIP)
             if tip[2] < 0.12:  # rise before moving sideways, so that no block is swept along
                 waypoint = np.array([tip[0], tip[1], 0.20])
-            finger = FINGER_OPEN if self._simulation.task in ('put_back', 'place') else 0.0
+            finger = FINGER_OPEN if self._simulation.task in GRASP_TASKS else 0.0
         way = waypoint - tip
         length = float(np.linalg.norm(way))
         if length > MAX_TIP_STEP:
             way *= MAX_TIP_STEP / length
         joints = self._kinematics.solve(self._world.joint_positions[:7], tip + way)
         return np.append(joints, finger)
+
+    def preview(self, count: int) -> Floats:
+        """What the expert would do next if nobody disturbed it and the goal stayed: float64 [count, 8].
+
+        The world is put back as it was.
+        """
+        state = self._world.save()
+        targets = []
+        for _ in range(count):
+            targets.append(self.act())
+            self._world.step(targets[-1])
+        self._world.load(state)
+        return np.asarray(targets)
 
     @staticmethod
     def _touch(block: Floats, tip: Floats) -> Floats:
@@ -61,7 +74,8 @@ class Expert:
         block = self._world.block_position(PARCEL)
         width = self._world.joint_positions[7]
         to_block = float(np.hypot(*(block[:2] - tip[:2])))
-        holding = width < 0.032 and to_block < 0.02 and abs(block[2] - tip[2]) < 0.03 and PARCEL in self._world.touched()
+        near = to_block < 0.02 and abs(block[2] - tip[2]) < 0.03
+        holding = near and width < 0.032 and PARCEL in self._world.touched()
         to_pad = float(np.hypot(*(pad - block[:2])))
         if to_pad < 0.02 and block[2] < 0.03:
             return np.array([tip[0], tip[1], tip[2] if width < 0.034 else 0.20]), FINGER_OPEN

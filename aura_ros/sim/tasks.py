@@ -23,12 +23,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aura_ros.errors import ConfigError
-from aura_ros.sim.world import BLOCKS, COLOURS, CONTROL_PERIOD, DARK, GO, JOINT_NAMES, PARCEL, World
+from aura_ros.sim.world import BLOCKS, COLOURS, CONTROL_PERIOD, DARK, FINGER_OPEN, GO, JOINT_NAMES, PARCEL, World
 
 Floats = NDArray[np.float64]
 
 SPLITS = ('train', 'validation', 'evaluation')
 TASKS = ('recall', 'put_back', 'visible', 'place')
+GRASP_TASKS = ('put_back', 'place')
 
 CUE_S = 0.5
 DELAY_S = (2.0, 20.0)
@@ -113,7 +114,7 @@ class Simulation:
             raise ConfigError(f'rounds must be >= 1, got {rounds}')
         self.task, self.rounds, self.round = task, rounds, 0
         self.world = world or World()
-        self.world.reset()
+        self.world.reset(FINGER_OPEN if task in GRASP_TASKS else 0.0)
         self.instruction = ''
         self.goal: Goal | None = None
         self.done = False
@@ -178,7 +179,8 @@ class Simulation:
 
     def _run_episode(self) -> Iterator[bool]:
         run: Callable[[], Iterator[bool]] = getattr(self, f'_run_{self.task}')
-        for self.round in range(self.rounds):
+        for number in range(self.rounds):
+            self.round = number
             yield from run()
             self.world.set_light('beacon', DARK)
             self.world.set_light('go_sign', DARK)

@@ -28,7 +28,7 @@ except ImportError as error:  # pragma: no cover - depends on the installation
 
 Floats = NDArray[np.float64]
 
-JOINT_NAMES = tuple(f'joint{i}' for i in range(1, 8)) + ('finger_joint',)
+JOINT_NAMES = (*(f'joint{i}' for i in range(1, 8)), 'finger_joint')
 BLOCKS = ('red', 'green', 'blue')
 PARCEL = 'parcel'
 CAMERAS = ('front', 'wrist')
@@ -68,12 +68,17 @@ class World:
         self._free = {name: int(self.model.body(name).jntadr[0]) for name in (*BLOCKS, PARCEL)}
         self.reset()
 
-    def reset(self) -> None:
-        """Put the arm at home with an open gripper, every block off the table, every light off."""
+    def reset(self, finger: float = 0.0) -> None:
+        """Put the arm at home, every block off the table, every light off.
+
+        Args:
+            finger: way of each finger from closed [m].
+
+        """
         mujoco.mj_resetData(self.model, self.data)
-        home = np.append(HOME_JOINTS, FINGER_OPEN)
+        home = np.append(HOME_JOINTS, finger)
         self.data.qpos[self._qpos] = home
-        self.data.qpos[self._mirror] = FINGER_OPEN
+        self.data.qpos[self._mirror] = finger
         self.data.ctrl[:] = home
         for index, name in enumerate((*BLOCKS, PARCEL)):
             self.park(name, index)
@@ -97,12 +102,12 @@ class World:
     @property
     def joint_positions(self) -> Floats:
         """Measured joint positions, float64 [8]."""
-        return self.data.qpos[self._qpos].copy()
+        return np.array(self.data.qpos[self._qpos])
 
     @property
     def joint_velocities(self) -> Floats:
         """Measured joint velocities, float64 [8]."""
-        return self.data.qvel[self._qvel].copy()
+        return np.array(self.data.qvel[self._qvel])
 
     @property
     def joint_limits(self) -> tuple[Floats, Floats]:
@@ -112,7 +117,7 @@ class World:
     @property
     def tip(self) -> Floats:
         """Position between the finger tips in the base frame [m], float64 [3]."""
-        return self.data.site('tip').xpos.copy()
+        return np.array(self.data.site('tip').xpos)
 
     def step(self, target: NDArray[np.floating]) -> None:
         """Hold the joint targets for one control period (50 ms).
@@ -130,9 +135,20 @@ class World:
         self.data.ctrl[:] = target
         mujoco.mj_step(self.model, self.data, self._substeps)
 
+    def save(self) -> Floats:
+        """Everything the physics needs to go on from here; for `load`."""
+        state = np.empty(mujoco.mj_stateSize(self.model, mujoco.mjtState.mjSTATE_INTEGRATION))
+        mujoco.mj_getState(self.model, self.data, state, mujoco.mjtState.mjSTATE_INTEGRATION)
+        return state
+
+    def load(self, state: Floats) -> None:
+        """Go back to a saved state; lights and pads stay as they are."""
+        mujoco.mj_setState(self.model, self.data, state, mujoco.mjtState.mjSTATE_INTEGRATION)
+        mujoco.mj_forward(self.model, self.data)
+
     def touched(self) -> tuple[str, ...]:
         """Names of the blocks that a finger touches now."""
-        found = {}
+        found: dict[str, None] = {}  # a dict keeps the order
         for contact in self.data.contact[:self.data.ncon]:
             for finger, block in (contact.geom, contact.geom[::-1]):
                 if finger in self._fingers and block in self._block_geoms:
@@ -141,7 +157,7 @@ class World:
 
     def block_position(self, name: str) -> Floats:
         """Centre of a block in the base frame [m], float64 [3]."""
-        return self.data.body(name).xpos.copy()
+        return np.array(self.data.body(name).xpos)
 
     def place(self, name: str, x: float, y: float, yaw: float = 0.0) -> None:
         """Put a block at rest on the table: x, y [m], yaw [rad]."""
@@ -193,4 +209,4 @@ class World:
             self._renderer.scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = False
             self._renderer.scene.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = False
         self._renderer.update_scene(self.data, camera)
-        return self._renderer.render().copy()
+        return np.array(self._renderer.render())

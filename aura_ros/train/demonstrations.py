@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Demonstrations: the expert drives the simulated arm, disturbed now and then, and every frame is kept.
+"""Demonstrations: frames of the simulated arm with what the expert would do in each.
+
+The expert drives, disturbed now and then, because a policy that has seen only good motion does not know how to
+come back. The label of a frame is what the expert would do from there undisturbed, looked up by running the world
+ahead and back: with the disturbed motion as label, a policy of this size hovers over the block and never learns to
+touch it.
 
 An episode file is an .npz of plain arrays; N frames, chunk of 8 actions, images shrunk to 64 px:
     front, wrist     uint8 [N, 64, 64, 3]  RGB
     joints           float32 [N, 8]        measured joint positions [rad, m]
-    actions          float32 [N, 8, 8]     the expert's next 8 joint targets [rad, m]
+    actions          float32 [N, 8, 8]     the expert's next 8 joint targets, undisturbed [rad, m]
     scene            float32 [N, S]        ground truth for the auxiliary loss, see `scene_labels`
     instruction      int64 [N]             index into `texts`
     texts            str [K]
@@ -92,13 +97,14 @@ def shrink(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 class _Disturbance:
-    """Joint-target offsets that come and go, so that demonstrations show how to recover."""
+    """Joint-target offsets that come and go."""
 
     def __init__(self, collection: Collection, rng: np.random.Generator) -> None:
         self._collection, self._rng = collection, rng
         self._left, self._offset = 0, np.zeros(8)
 
     def __call__(self) -> NDArray[np.float64]:
+        """Offset of this tick, float64 [8] [rad, m]."""
         if self._left == 0:
             self._offset = np.zeros(8)
             if self._rng.random() < self._collection.disturbance_rate:
@@ -113,11 +119,9 @@ def collect_episode(collection: Collection, seed: int, world: World) -> dict[str
     """Run one episode and return its arrays, as the module's docstring lists them."""
     simulation = Simulation(collection.task, collection.split, seed, collection.rounds, world)
     expert = Expert(simulation)
-    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(77,)))
-    disturb = _Disturbance(collection, rng)
-    frames: dict[str, list[Any]] = {key: [] for key in
-                                    ('front', 'wrist', 'joints', 'scene', 'instruction', 'event', 'go', 'round', 'tick')}
-    targets: list[NDArray[np.float64]] = []
+    disturb = _Disturbance(collection, np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(77,))))
+    frames: dict[str, list[Any]] = {key: [] for key in (
+        'front', 'wrist', 'joints', 'actions', 'scene', 'instruction', 'event', 'go', 'round')}
     texts: dict[str, int] = {}
     latest: tuple[Event, ...] = simulation.initial_events
     tick = 0
@@ -125,25 +129,17 @@ def collect_episode(collection: Collection, seed: int, world: World) -> dict[str
         if tick % collection.every == 0:
             frames['front'].append(shrink(simulation.render('front')))
             frames['wrist'].append(shrink(simulation.render('wrist')))
-            frames['joints'].append(simulation.joint_positions)
+            frames['joints'].append(simulation.joint_positions.astype(np.float32))
+            frames['actions'].append(expert.preview(CHUNK).astype(np.float32))
             frames['scene'].append(scene_labels(world, simulation.goal is not None))
             frames['instruction'].append(texts.setdefault(simulation.instruction, len(texts)))
             frames['event'].append(_main_event(latest))
             frames['go'].append(simulation.goal is not None)
             frames['round'].append(simulation.round)
-            frames['tick'].append(tick)
             latest = ()
-        target = expert.act()
-        targets.append(target)
-        latest += simulation.step(target + disturb())
+        latest += simulation.step(expert.act() + disturb())
         tick += 1
-    kept = [i for i, t in enumerate(frames['tick']) if t + CHUNK <= len(targets)]
-    arrays: dict[str, Any] = {key: np.asarray(values)[kept] for key, values in frames.items() if key != 'tick'}
-    arrays['joints'] = arrays['joints'].astype(np.float32)
-    arrays['actions'] = np.asarray(
-        [targets[frames['tick'][i]:frames['tick'][i] + CHUNK] for i in kept], dtype=np.float32)
-    arrays['texts'] = np.asarray(list(texts))
-    return arrays
+    return {**{key: np.asarray(values) for key, values in frames.items()}, 'texts': np.asarray(list(texts))}
 
 
 def _main_event(events: tuple[Event, ...]) -> int:

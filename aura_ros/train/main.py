@@ -22,11 +22,11 @@ from pathlib import Path
 
 from aura_ros.errors import AuraError
 
-COLLECTIONS = (  # task, split, episodes, rounds, control ticks between frames
+COLLECTIONS = (  # task, split, episodes, rounds, control ticks between frames; a VLA step is 4
     ('visible', 'train', 80, 10, 2), ('place', 'train', 80, 10, 2),
-    ('visible', 'validation', 8, 10, 4), ('place', 'validation', 8, 10, 4),
-    ('recall', 'train', 150, 10, 4), ('put_back', 'train', 80, 10, 4),
-    ('recall', 'validation', 16, 10, 4), ('put_back', 'validation', 12, 10, 4),
+    ('visible', 'validation', 6, 10, 4), ('place', 'validation', 6, 10, 4),
+    ('recall', 'train', 100, 10, 4), ('put_back', 'train', 60, 10, 4),
+    ('recall', 'validation', 10, 10, 4), ('put_back', 'validation', 8, 10, 4),
 )
 
 

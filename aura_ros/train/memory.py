@@ -18,11 +18,10 @@ from tqdm import tqdm
 from aura_ros.errors import ConfigError
 from aura_ros.sim.tasks import Kind
 from aura_ros.train.memory_model import AuraModule, KvCacheModule, MemoryModule, Rollout, Sizes
-from aura_ros.train.sequences import Batch, Stream, collate, load_streams, segments
+from aura_ros.train.sequences import CUE_STEPS, Batch, Stream, collate, load_streams, segments, thin
 from aura_ros.vla.embedded import EmbeddedVla
 
-TASKS = {'recall': 1, 'put_back': 1, 'visible': 2}
-"""Tasks to train on, and how many demonstration frames lie between two VLA steps of theirs."""
+TASKS = ('recall', 'put_back', 'visible')
 
 
 @dataclass(frozen=True)
@@ -34,6 +33,7 @@ class MemoryTraining:
     rounds: consecutive rounds in a sequence: at least 2, or nothing has to be overwritten.
     learning_rate: peak of the one-cycle schedule.
     idle_weight: weight of the action error while the go sign is off.
+    keep_idle: share of the steps between cue and go sign to train on.
     write_price: price of one write in units of the action loss, at its full value.
     price_from, price_full: fractions of the training at which the price begins and is full.
     temperature: of the sampled gate.
@@ -46,6 +46,7 @@ class MemoryTraining:
     rounds: int = 2
     learning_rate: float = 2e-3
     idle_weight: float = 0.25
+    keep_idle: float = 0.4
     write_price: float = 0.3
     price_from: float = 0.15
     price_full: float = 0.5
@@ -87,7 +88,8 @@ def fit(model: MemoryModule, streams: list[Stream], settings: MemoryTraining) ->
     model.train()
     bar = tqdm(range(settings.steps), desc=f'train {type(model).__name__}', unit='step')
     for step in bar:
-        batch = collate([pool[i] for i in rng.integers(len(pool), size=settings.batch)], settings.idle_weight)
+        parts = [thin(pool[i], settings.keep_idle, rng) for i in rng.integers(len(pool), size=settings.batch)]
+        batch = collate(parts, settings.idle_weight)
         rollout = model(batch.z, batch.base, temperature=settings.temperature)
         error = action_error(rollout, batch, model.action_scale)
         cost = write_cost(rollout, batch)
@@ -108,20 +110,21 @@ def evaluate(model: MemoryModule, streams: list[Stream]) -> dict[str, Any]:
     """Whole held-out episodes, gate as deployed: action error with go sign, writes per round, where they fall."""
     report: dict[str, Any] = {}
     for task in sorted({stream.task for stream in streams}):
-        errors, baseline, writes, rounds = [], [], 0.0, 0
+        errors: list[float] = []
+        baseline: list[float] = []
+        writes, rounds = 0.0, 0
         fired: dict[str, list[float]] = {}
         for stream in (stream for stream in streams if stream.task == task):
-            batch = collate([(stream, slice(0, len(stream.z)))], 0.0)
+            batch = collate([(stream, np.arange(len(stream.z)))], 0.0)
             rollout = model(batch.z, batch.base)
             for out, actions in ((errors, rollout.actions), (baseline, batch.base)):
                 out.append(float(action_error(Rollout(actions, *(rollout.gates,) * 3), batch, model.action_scale)))
             writes += float(rollout.gates.sum())
             rounds += len(set(stream.round.tolist()))
             for kind in (Kind.CUE, Kind.CUE_REPEAT, Kind.DISTRACTOR):
-                # an event lasts half a second: three VLA steps
                 times = np.flatnonzero(stream.event == kind)
                 gates = rollout.gates[0].numpy()
-                fired.setdefault(kind.name.lower(), []).extend(float(gates[t:t + 3].max()) for t in times)
+                fired.setdefault(kind.name.lower(), []).extend(float(gates[t:t + CUE_STEPS].max()) for t in times)
         report[task] = {'action_error': float(np.mean(errors)), 'base_action_error': float(np.mean(baseline)),
                         'writes_per_round': writes / rounds,
                         'fire_rate': {name: float(np.mean(values)) for name, values in fired.items() if values}}
@@ -143,7 +146,7 @@ def train_memory(kind: str, work_dir: Path, vla: EmbeddedVla, output: Path, sett
     spec = vla.spec
     torch.manual_seed(settings.seed)
     model: MemoryModule = modules[kind](Sizes(spec.feature_dim, spec.chunk_len, spec.action_dim))
-    streams = [stream for task, every in TASKS.items() for stream in load_streams(vla, work_dir, 'train', task, every)]
+    streams = [stream for task in TASKS for stream in load_streams(vla, work_dir, 'train', task)]
     held = [stream for task in TASKS for stream in load_streams(vla, work_dir, 'validation', task)]
     fit(model, streams, settings)
     report = evaluate(model, held)

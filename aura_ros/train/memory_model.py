@@ -54,17 +54,21 @@ class Head(nn.Module):
     def __init__(self, sizes: Sizes) -> None:
         super().__init__()
         chunk = sizes.chunk_len * sizes.action_dim
-        self.features = nn.Linear(sizes.feature_dim + chunk, sizes.head_width)
+        self.features = nn.Linear(sizes.feature_dim + sizes.action_dim + chunk, sizes.head_width)
         self.modulation = nn.Linear(sizes.value_dim, 2 * sizes.head_width)
         self.hidden = nn.Linear(sizes.head_width, sizes.head_width)
-        self.output = nn.Linear(sizes.head_width, chunk)
+        self.output = nn.Linear(sizes.head_width, chunk + 1)
         nn.init.zeros_(self.output.bias)
 
-    def forward(self, u: Tensor, motion: Tensor, readout: Tensor) -> Tensor:
-        """Return the offset of the chunk in units of the action scale, [..., C * A]."""
-        prepared = F.silu(self.features(torch.cat([u, motion], -1)))
-        scale, shift = self.modulation(readout).chunk(2, -1)
-        return self.output(F.silu(self.hidden(prepared * (1 + scale) + shift)))
+    def forward(self, u: Tensor, base: Tensor, readout: Tensor, scale: Tensor) -> Tensor:
+        """Return chunks [..., C, A]; `scale` is the usual offset of each joint, [A]."""
+        first = base[..., :1, :]
+        motion = base - first
+        seen = torch.cat([u, first[..., 0, :], (motion / scale).flatten(-2)], -1)
+        gain, shift = self.modulation(readout).chunk(2, -1)
+        answer = self.output(F.silu(self.hidden(F.silu(self.features(seen) * (1 + gain) + shift))))
+        keep = 1 - torch.sigmoid(answer[..., -1:, None])
+        return first + keep * motion + answer[..., :-1].unflatten(-1, base.shape[-2:]) * scale
 
 
 class MemoryModule(nn.Module):
@@ -93,9 +97,8 @@ class MemoryModule(nn.Module):
 
     def act(self, u: Tensor, base: Tensor, readout: Tensor) -> Tensor:
         """Return chunks [B, T, C, A]."""
-        motion = ((base - base[..., :1, :]) / self.action_scale).flatten(-2)
-        offset = self.head(u, motion, readout).unflatten(-1, base.shape[-2:])
-        return base + offset * self.action_scale
+        chunks: Tensor = self.head(u, base, readout, self.action_scale)
+        return chunks
 
 
 class AuraModule(MemoryModule):

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +18,12 @@ from aura_ros.sim.tasks import Kind
 from aura_ros.train.episodes import episode_files
 from aura_ros.vla.embedded import EmbeddedVla
 from aura_ros.vla.text import embed
+
+FRAMES_PER_STEP = {'train-visible': 2}
+"""Folders of demonstrations whose frames lie closer than VLA steps."""
+
+CUE_STEPS = 3
+"""VLA steps that a cue of half a second is seen in."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +54,7 @@ class Batch:
     weight: Tensor
 
 
-def load_streams(vla: EmbeddedVla, work_dir: Path, split: str, task: str, every: int = 1) -> list[Stream]:
+def load_streams(vla: EmbeddedVla, work_dir: Path, split: str, task: str) -> list[Stream]:
     """Run the frozen VLA over a folder of demonstrations, or take what an earlier run kept.
 
     Args:
@@ -54,7 +62,6 @@ def load_streams(vla: EmbeddedVla, work_dir: Path, split: str, task: str, every:
         work_dir: parent of the demonstrations; features are kept beside them by policy hash.
         split: 'train' or 'validation'.
         task: name of the task.
-        every: take every n-th frame, so that frames are one VLA step apart.
 
     """
     cache = work_dir / 'features' / vla.spec.policy_hash[:12] / f'{split}-{task}'
@@ -64,58 +71,63 @@ def load_streams(vla: EmbeddedVla, work_dir: Path, split: str, task: str, every:
         kept = cache / file.name
         if not kept.exists():
             with np.load(file) as arrays:
-                z, base = _features(vla, {name: arrays[name][::every] for name in arrays.files if name != 'texts'},
-                                    [str(text) for text in arrays['texts']])
                 part = cache / f'part-{file.name}'
-                np.savez(part, z=z, base=base, expert=arrays['actions'][::every], event=_events(arrays['event'], every),
-                         round=arrays['round'][::every], go=arrays['go'][::every])
+                np.savez(part, **_features(vla, arrays, FRAMES_PER_STEP.get(f'{split}-{task}', 1)))
                 part.rename(kept)
         with np.load(kept) as arrays:
             streams.append(Stream(task, **{name: arrays[name] for name in arrays.files}))
     return streams
 
 
-def _events(event: NDArray[np.int64], every: int) -> NDArray[np.int64]:
-    """Keep one event of each group of frames: the one of the highest interest, a cue first."""
-    rank = {int(Kind.CUE): 3, int(Kind.CUE_REPEAT): 2}
-    groups = [event[i:i + every] for i in range(0, len(event), every)]
-    return np.array([max(group, key=lambda kind: rank.get(int(kind), min(int(kind), 0) + 1)) for group in groups])
+def _features(vla: EmbeddedVla, arrays: Mapping[str, Any], every: int) -> dict[str, Any]:
+    """Columns of a Stream from an episode file, of which every n-th frame is a VLA step."""
+    text = np.stack([embed(str(text)) for text in arrays['texts']])[arrays['instruction'][::every]]
+    front, wrist, joints = (arrays[name][::every] for name in ('front', 'wrist', 'joints'))
+    outputs = [vla.infer_batch(front[i:i + 64], wrist[i:i + 64], joints[i:i + 64], text[i:i + 64])
+               for i in range(0, len(joints), 64)]
+    z, base = (np.concatenate(column) for column in zip(*outputs, strict=True))
+    kept = {name: arrays[name][::every] for name in ('event', 'round', 'go')}
+    return {'z': z, 'base': base, 'expert': arrays['actions'][::every], **kept}
 
 
-def _features(vla: EmbeddedVla, arrays: dict[str, NDArray[np.generic]],
-              texts: list[str]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    vectors = np.stack([embed(text) for text in texts])
-    features, chunks = [], []
-    for start in range(0, len(arrays['joints']), 64):
-        part = slice(start, start + 64)
-        z, base = vla.infer_batch(arrays['front'][part], arrays['wrist'][part], arrays['joints'][part],
-                                  vectors[arrays['instruction'][part].astype(np.int64)])
-        features.append(z)
-        chunks.append(base)
-    return np.concatenate(features), np.concatenate(chunks)
+Part = tuple[Stream, NDArray[np.int64]]
+"""A stream and the steps of it to take."""
 
 
-def segments(streams: list[Stream], rounds: int) -> list[tuple[Stream, slice]]:
+def segments(streams: list[Stream], rounds: int) -> list[Part]:
     """Every run of `rounds` consecutive whole rounds of every stream."""
     found = []
     for stream in streams:
         starts = [*np.flatnonzero(np.diff(stream.round, prepend=-1)), len(stream.round)]
-        found += [(stream, slice(a, b)) for a, b in zip(starts, starts[rounds:], strict=False)]
+        found += [(stream, np.arange(a, b)) for a, b in zip(starts, starts[rounds:], strict=False)]
     return found
 
 
-def collate(parts: list[tuple[Stream, slice]], idle_weight: float) -> Batch:
+def thin(part: Part, keep: float, rng: np.random.Generator) -> Part:
+    """Leave out steps in which nothing is asked: all of a cue and of the go phase stays, of the rest a share.
+
+    A gated state does not change while nothing is written, so training loses little by shorter waits.
+    """
+    stream, steps = part
+    cue = np.isin(stream.event[steps], (Kind.CUE, Kind.CUE_REPEAT))
+    for later in range(1, CUE_STEPS):
+        cue[later:] |= np.isin(stream.event[steps[:-later]], (Kind.CUE, Kind.CUE_REPEAT))
+    wanted = stream.go[steps] | cue | (rng.random(len(steps)) < keep)
+    return stream, steps[wanted]
+
+
+def collate(parts: list[Part], idle_weight: float) -> Batch:
     """Put segments side by side.
 
     Args:
-        parts: what to take from which stream.
+        parts: which steps of which stream.
         idle_weight: weight of a step without go sign; a step with it counts 1.
 
     """
-    length = max(part.stop - part.start for _, part in parts)
+    length = max(len(steps) for _, steps in parts)
 
     def stack(name: str, fill: float) -> Tensor:
-        rows = [torch.from_numpy(np.asarray(getattr(stream, name)[part])) for stream, part in parts]
+        rows = [torch.from_numpy(getattr(stream, name)[steps]) for stream, steps in parts]
         out = rows[0].new_full((len(rows), length, *rows[0].shape[1:]), fill)
         for i, row in enumerate(rows):
             out[i, :len(row)] = row
@@ -123,7 +135,7 @@ def collate(parts: list[tuple[Stream, slice]], idle_weight: float) -> Batch:
 
     go = stack('go', False)
     weight = torch.zeros(go.shape)
-    for i, (_, part) in enumerate(parts):
-        weight[i, :part.stop - part.start] = idle_weight
+    for i, (_, steps) in enumerate(parts):
+        weight[i, :len(steps)] = idle_weight
     return Batch(stack('z', 0.0), stack('base', 0.0), stack('expert', 0.0), stack('event', -1), go,
                  torch.where(go, 1.0, weight))

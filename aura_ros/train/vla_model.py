@@ -5,7 +5,7 @@
     scene         [B, 128]   what is where, before the instruction is read
     hidden        [B, 128]   what to do about it
     z             [B, 256]   scene and hidden side by side: the feature a memory reads
-    chunk         [B, 8, 8]  joint targets [rad, m], predicted as offsets from the measured joints
+    chunk         [B, 8, 8]  joint targets [rad, m], predicted as offsets from the measured joints but for the finger
 """
 
 from __future__ import annotations
@@ -61,14 +61,15 @@ class EmbeddedVla(nn.Module):
         self.scene = nn.Sequential(nn.Linear(seen, 256), nn.ReLU(), nn.Linear(256, SCENE_FEATURES), nn.Tanh())
         self.scene_head = nn.Linear(SCENE_FEATURES, SCENE_DIM)
         self.text = nn.Linear(TEXT_DIM, 32)
+        self.context = nn.Sequential(nn.Linear(SCENE_FEATURES + 32, 128), nn.ReLU(), nn.Linear(128, 2 * 512))
+        self.look = nn.Linear(SCENE_FEATURES + seen, 512)
         self.policy = nn.Sequential(
-            nn.Linear(SCENE_FEATURES + seen + 32, 384), nn.ReLU(), nn.Linear(384, 256), nn.ReLU(),
-            nn.Linear(256, HIDDEN_FEATURES), nn.ReLU())
-        self.modulation = nn.Linear(32, 2 * 384)
+            nn.ReLU(), nn.Linear(512, 384), nn.ReLU(), nn.Linear(384, HIDDEN_FEATURES), nn.ReLU())
         self.action = nn.Linear(HIDDEN_FEATURES, CHUNK * JOINTS)
         self.register_buffer('joint_mean', torch.zeros(JOINTS))
         self.register_buffer('joint_scale', torch.ones(JOINTS))
         self.register_buffer('offset_scale', torch.ones(JOINTS))
+        self.register_buffer('is_offset', (torch.arange(JOINTS) < JOINTS - 1).float())
 
     def forward(self, front: Tensor, wrist: Tensor, joints: Tensor, text: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return z [B, 256], chunk [B, 8, 8] and scene prediction [B, 25].
@@ -80,15 +81,30 @@ class EmbeddedVla(nn.Module):
             text: sentence embedding [B, 256], unit length.
 
         """
-        proprioception = (joints - self.joint_mean) / self.joint_scale
-        seen = torch.cat([self.front(front), self.wrist(wrist), proprioception], 1)
+        seen = self.see(front, wrist, joints)
         scene = self.scene(seen)
-        words = torch.relu(self.text(text))
-        first, *rest = self.policy
-        scale, shift = self.modulation(words).chunk(2, -1)  # FiLM: the words choose what the policy looks at
-        hidden = first(torch.cat([scene, seen, words], 1)) * (1 + scale) + shift
-        for layer in rest:
-            hidden = layer(hidden)
-        offsets = self.action(hidden).unflatten(-1, (CHUNK, JOINTS)) * self.offset_scale
-        chunk = joints[:, None] + offsets
+        hidden, chunk = self.decide(seen, scene, joints, text)
         return torch.cat([scene, torch.tanh(hidden)], 1), chunk, self.scene_head(scene)
+
+    def see(self, front: Tensor, wrist: Tensor, joints: Tensor) -> Tensor:
+        """Keypoints of both pictures and the scaled joint positions, [B, 296]."""
+        proprioception = (joints - self.joint_mean) / self.joint_scale
+        return torch.cat([self.front(front), self.wrist(wrist), proprioception], 1)
+
+    def decide(self, seen: Tensor, scene: Tensor, joints: Tensor, text: Tensor) -> tuple[Tensor, Tensor]:
+        """Hidden features [B, 128] and the chunk [B, 8, 8].
+
+        Words and scene choose (FiLM) what of the linear look at the scene goes on: picking one of several
+        blocks is a product of "which" and "where", which a plain perceptron is slow to learn.
+        """
+        words = torch.relu(self.text(text))
+        scale, shift = self.context(torch.cat([scene, words], 1)).chunk(2, -1)
+        hidden = self.policy(self.look(torch.cat([scene, seen], 1)) * (1 + scale) + shift)
+        offsets = self.action(hidden).unflatten(-1, (CHUNK, JOINTS)) * self.offset_scale
+        # the finger's target is absolute: an offset would teach it to stay where it is
+        return hidden, (joints * self.is_offset)[:, None] + offsets
+
+    def deciding_parameters(self) -> list[nn.Parameter]:
+        """Parameters of all that comes after the encoders."""
+        parts = (self.text, self.context, self.look, self.policy, self.action)
+        return [parameter for part in parts for parameter in part.parameters()]
