@@ -23,7 +23,7 @@ from aura_ros.nodes.diagnostics import OK, Status, Troubles
 from aura_ros.nodes.entities import Entities
 from aura_ros.nodes.lifecycle import LifecycleNode, run
 from aura_ros.nodes.parameters import Declared
-from aura_ros.nodes.peers import Peers
+from aura_ros.nodes.peers import TOPICS, Peers
 from aura_ros.nodes.selections import Selections
 from aura_ros.nodes.switch_config import RobotParameters, SwitchNodeConfig
 from aura_ros.nodes.switch_report import report, visible
@@ -33,12 +33,6 @@ _HOUSEKEEPING_S = 0.05
 _STATUS_PERIOD_S = 0.5
 # A simulation that has not moved for so long stands still: no chunk will come to its end.
 _STANDSTILL_S = 1.0
-# Without vla_node no arm has anything to say.
-_TOPICS = {
-    'vla_step': frozenset(Arm),
-    'aura/action_chunk': frozenset({Arm.AURA}),
-    'kv/action_chunk': frozenset({Arm.KV}),
-}
 
 
 class ArmSwitchNode(LifecycleNode):
@@ -51,7 +45,7 @@ class ArmSwitchNode(LifecycleNode):
         self._robot_file = Declared(self, RobotParameters, lambda: self.in_use, prefix='robot.')
         self._entities = Entities(self)
         self._troubles = Troubles('all chunks and joint states are good')
-        self._peers = Peers(_TOPICS)
+        self._peers = Peers(TOPICS)
         self._switch: ArmSwitch | None = None
 
     # Lifecycle. -----------------------------------------------------------------------------------
@@ -73,10 +67,10 @@ class ArmSwitchNode(LifecycleNode):
 
     def _join_graph(self, config: SwitchNodeConfig) -> None:
         make, lease_s = self._entities, config.liveliness_lease_s
+        self._peers = Peers(TOPICS)
         kind, self._make_command = commands.maker(self._robot)
         self._commands = make.publisher(kind, config.command_topic, qos.COMMAND)
         self._statuses = make.publisher(ArmStatus, 'arm_status', qos.ARM_STATUS)
-        self._peers = Peers(_TOPICS)
         from_step, from_chunk = conversions.base_chunk_from_msg, conversions.chunk_from_msg
         self._watch(VlaStep, 'vla_step', from_step, qos.step(lease_s))
         for topic in ('aura/action_chunk', 'kv/action_chunk'):
@@ -102,7 +96,7 @@ class ArmSwitchNode(LifecycleNode):
         """Begin with a fresh switch: counters at zero, no chunk, hold."""
         self._switch = ArmSwitch(self._robot, self._core_config)
         self._measured: tuple[int, NDArray[np.float64]] | None = None
-        self._ticked_ns = -1
+        self._ticked_ns = self._lockstep_ns = -1
         self._waiting_since: float | None = None
         self._last_command: Any = None
         self._selections = Selections()
@@ -111,7 +105,7 @@ class ArmSwitchNode(LifecycleNode):
         self._shown_at = self._moved_at = time.monotonic()
         for arm, reason in self._peers.lost.items():
             self._switch.peer_lost({arm}, reason)
-        dry = '' if self._control else '; dry run: enable_control is false'
+        dry = '' if self._control else ', but only in a dry run: enable_control is false'
         self.get_logger().info(f'{self.config.arm} drives{dry}')
 
     def deactivate(self) -> None:
@@ -121,8 +115,7 @@ class ArmSwitchNode(LifecycleNode):
 
     def release(self) -> None:
         """Leave the graph."""
-        for name in ('switch', 'inputs', 'qos'):
-            self.diagnostics.remove(name)
+        self.diagnostics.remove('switch', 'inputs', 'qos')
         self._entities.destroy()
         self._switch = None
 
@@ -152,8 +145,9 @@ class ArmSwitchNode(LifecycleNode):
             self._trouble('joint_states', str(error))
             self._measured = None
         self._moved_at = time.monotonic()
-        if self._lockstep and self._waiting_since is None:
-            self._waiting_since = self._moved_at
+        if self._lockstep:
+            # A tick that still waits keeps its start when the simulation sends it again.
+            self._waiting_since = self._waiting_since or self._moved_at
         self._lockstep_ns = stamp_ns
         self._tick_if_due()
 
@@ -216,8 +210,8 @@ class ArmSwitchNode(LifecycleNode):
             return None
         stamp_ns, positions = self._measured
         age_s = (now_ns - stamp_ns) * 1e-9
-        good = -self.config.stamp_tolerance_s <= age_s <= self.config.joint_max_age_s
-        return positions if good else None
+        fresh = -self.config.stamp_tolerance_s <= age_s <= self.config.joint_max_age_s
+        return positions if fresh else None
 
     def _publish(self, command: Command, stamp_ns: int) -> None:
         if command.target is None or not self._control:
@@ -239,8 +233,7 @@ class ArmSwitchNode(LifecycleNode):
     def _change_control(self) -> None:
         if self._control:
             self._hold_all('enable_control was set to false')
-            self._last_command = None
-        self._control = not self._control
+        self._control, self._last_command = not self._control, None
         self._switch.control_changed()
         self.get_logger().warning(f'commands are {"" if self._control else "not "}published now')
 

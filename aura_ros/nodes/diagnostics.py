@@ -54,10 +54,11 @@ class Diagnostics:
         """Ask `check` under `name` from now on; an existing one is replaced."""
         self._checks[name] = check
 
-    def remove(self, name: str) -> None:
-        """Forget a check, if there is one of that name."""
-        self._checks.pop(name, None)
-        self._levels.pop(name, None)
+    def remove(self, *names: str) -> None:
+        """Forget checks, as far as there are any of these names."""
+        for name in names:
+            self._checks.pop(name, None)
+            self._levels.pop(name, None)
 
     def refresh(self) -> None:
         """Publish now if the level of any check has changed since it was last published."""

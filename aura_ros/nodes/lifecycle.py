@@ -210,3 +210,6 @@ def _leave(node: Node | None, executor: SingleThreadedExecutor) -> None:
         executor.shutdown()
         node.destroy_node()
     rclpy.try_shutdown()
+    for number in _SIGNALS:
+        # Python gives back handlers of its own while it ends, and a late signal would then kill.
+        signal.signal(number, signal.SIG_IGN)

@@ -98,8 +98,7 @@ class MemoryArm(LifecycleNode):
 
     def release(self) -> None:
         """Leave the graph and forget the memory."""
-        self.diagnostics.remove('steps')
-        self.diagnostics.remove('qos')
+        self.diagnostics.remove('steps', 'qos')
         self.entities.destroy()
         self.memory = None
         self.last_step = None

@@ -5,6 +5,13 @@ from collections.abc import Mapping
 
 from aura_ros.control import Arm
 
+# Which arms have nothing to say once nobody publishes a topic; without vla_node it is all of them.
+TOPICS: Mapping[str, frozenset[Arm]] = {
+    'vla_step': frozenset(Arm),
+    'aura/action_chunk': frozenset({Arm.AURA}),
+    'kv/action_chunk': frozenset({Arm.KV}),
+}
+
 
 class Peers:
     """Follows the liveliness of the topics that each arm depends on. One thread.

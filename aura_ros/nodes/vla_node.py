@@ -120,8 +120,7 @@ class VlaNode(LifecycleNode):
 
     def release(self) -> None:
         """Stop the worker, leave the graph, forget the backbone."""
-        for name in ('inputs', 'backbone', 'qos'):
-            self.diagnostics.remove(name)
+        self.diagnostics.remove('inputs', 'backbone', 'qos')
         if self._worker is not None and not self._worker.stop(_STOP_S):
             self.get_logger().warning(f'inference did not end within {_STOP_S} s, left behind')
         self._worker = None

@@ -2,6 +2,7 @@
 """A DDS domain of its own for each test, nodes in this process or as real processes on it."""
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -26,7 +27,7 @@ from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 from rclpy.node import Node  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
 
-TIMEOUT_S = 30.0
+TIMEOUT_S = 60.0
 CONFIG = ROOT / 'config'
 
 
@@ -142,8 +143,12 @@ class Graph:
 
 @pytest.fixture
 def domain() -> Iterator[int]:
-    """A ROS_DOMAIN_ID nobody else on this machine tests in: a bound port is the token."""
-    for number in range(2, 101):
+    """A ROS_DOMAIN_ID that nobody on this machine uses; a bound port keeps it from other tests."""
+    first = random.randrange(100)
+    for number in (1 + (first + offset) % 100 for offset in range(100)):
+        # Where DDS puts the first participant of a domain.
+        if not _free(7410 + 250 * number):
+            continue
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as token:
             try:
                 token.bind(('127.0.0.1', 47000 + number))
@@ -152,6 +157,15 @@ def domain() -> Iterator[int]:
             yield number
             return
     pytest.fail('all DDS domains are taken')
+
+
+def _free(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind(('0.0.0.0', port))
+        except OSError:
+            return False
+        return True
 
 
 @pytest.fixture
