@@ -26,6 +26,7 @@ class AuraMemory:
     def __init__(self, weights: MemoryWeights, threshold: float = THRESHOLD) -> None:
         arrays = weights.arrays
         self.feature_dim, self.policy_hash = weights.feature_dim, weights.sha256
+        self.backbone_hash = weights.backbone_hash
         self._chunk = (weights.chunk_len, weights.action_dim)
         self._threshold = threshold
         self._encode = Encoder.of(arrays)

@@ -30,6 +30,7 @@ class KvCacheMemory:
             raise ConfigError(f'window must be >= 0 steps (0 keeps all), got {window}')
         arrays = weights.arrays
         self.feature_dim, self.policy_hash = weights.feature_dim, weights.sha256
+        self.backbone_hash = weights.backbone_hash
         self.window, self.writes = window, 0
         self._chunk = (weights.chunk_len, weights.action_dim)
         self._encode, self._head = Encoder.of(arrays), ActionHead.of(arrays)

@@ -17,6 +17,7 @@ class NoMemory:
 
     name = 'none'
     policy_hash = ''
+    backbone_hash = ''
     state_bytes = 0
 
     def __init__(self, feature_dim: int, chunk: tuple[int, int]) -> None:

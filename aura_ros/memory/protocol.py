@@ -47,11 +47,17 @@ class Decision:
 
 
 class Memory(Protocol):
-    """A recurrent memory with an action head."""
+    """A recurrent memory with an action head.
+
+    policy_hash: SHA-256 of its weights, hex.
+    backbone_hash: of the VLA it was trained for; empty takes any.
+    writes: since the last reset.
+    """
 
     name: str
     feature_dim: int
     policy_hash: str
+    backbone_hash: str
     writes: int
 
     @property

@@ -31,6 +31,11 @@ class MemoryWeights:
     sha256: str
 
     @property
+    def backbone_hash(self) -> str:
+        """SHA-256 of the VLA they were trained for, hex; empty when the card does not say."""
+        return str(self.card.get('backbone_sha256', ''))
+
+    @property
     def feature_dim(self) -> int:
         """Length of z."""
         return len(self.arrays['feature_mean'])

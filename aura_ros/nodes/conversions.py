@@ -46,6 +46,8 @@ class Step:
     actions: NDArray[np.float32]
     seconds_per_action: float
     inference_ms: float
+    # SHA-256 of the backbone's weights, hex; '' when it has none.
+    policy_hash: str = ''
 
 
 def to_ns(stamp: Time) -> int:
@@ -89,6 +91,7 @@ def step_to_msg(step: Step, frame_id: str) -> VlaStep:
     message.header.stamp = to_stamp(step.stamp_ns)
     message.header.frame_id = frame_id
     message.episode_id = step.episode_id
+    message.policy_hash = step.policy_hash
     message.seq = int(step.seq)
     message.features = float32s(step.features)
     message.base_action = float32s(step.actions)
@@ -123,6 +126,7 @@ def step_from_msg(message: VlaStep) -> Step:
         actions=finite(f'step {message.seq}: base_action', actions.reshape(shape), shape),
         seconds_per_action=dt,
         inference_ms=message.inference_ms,
+        policy_hash=message.policy_hash,
     )
 
 

@@ -122,6 +122,12 @@ class MemoryArm(LifecycleNode):
             self._trouble('rejected', str(error))
 
     def _apply(self, step: Step, frame_id: str) -> None:
+        wanted = self.memory.backbone_hash
+        if wanted and step.policy_hash and step.policy_hash != wanted:
+            raise InputError(
+                f'step {step.seq} is of a VLA with weights {step.policy_hash[:12]}: this memory is trained for '
+                f'{wanted[:12]}; set weights to a memory trained for that VLA'
+            )
         began = time.perf_counter()
         decision = self.memory.step(step.features, step.actions)
         step_us = (time.perf_counter() - began) * 1e6

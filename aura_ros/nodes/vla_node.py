@@ -229,6 +229,7 @@ class VlaNode(LifecycleNode):
             actions=outcome.result.actions,
             seconds_per_action=self._spec.seconds_per_action,
             inference_ms=outcome.duration_s * 1e3,
+            policy_hash=self._spec.policy_hash,
         )
         self._steps.publish(conversions.step_to_msg(step, self.config.base_frame))
         episode.stepped(step.stamp_ns, step.inference_ms)

@@ -61,6 +61,7 @@ class ScriptedMemory:
 
     name = 'scripted'
     policy_hash = SPEC.policy_hash
+    backbone_hash = SPEC.policy_hash
     feature_dim = FEATURES
 
     def __init__(self, offset):

@@ -114,6 +114,15 @@ def test_a_step_of_another_size_is_refused_by_the_memory_not_fatal(graph, arm):
     assert arm.seqs == [1]
 
 
+def test_a_step_of_another_vla_is_refused(arm):
+    foreign = step(0)
+    foreign.policy_hash = 'cd' * 32
+    own = step(1)
+    own.policy_hash = arm.node.memory.backbone_hash
+    arm.feed(foreign, own, answers=1)
+    assert arm.seqs == [1] and arm.node.memory.seen == 1
+
+
 def test_reset_forgets_but_counts_on(graph, arm):
     arm.feed(step(0), step(1), answers=2)
     answer = graph.call(ResetMemory, f'{arm.prefix}/reset_memory', ResetMemory.Request())
