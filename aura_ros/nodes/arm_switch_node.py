@@ -121,9 +121,14 @@ class ArmSwitchNode(LifecycleNode):
 
     # Inputs. --------------------------------------------------------------------------------------
     def _on_chunk(self, chunk: Chunk) -> None:
-        if not self.active or chunk.arm in self._peers.lost:
+        # A dead node's last words may still be on their way; in lock-step nothing is ever dropped.
+        if not self.active or (chunk.arm in self._peers.lost and not self._lockstep):
             return
-        verdict = self._switch.accept(chunk, self._now_ns())
+        now_ns = self._now_ns()
+        if self._lockstep:
+            # Simulated time is at least where it was observed, even if /clock was not heard yet.
+            now_ns = max(now_ns, chunk.stamp_ns)
+        verdict = self._switch.accept(chunk, now_ns)
         if verdict.text:
             self._trouble(f'arm {chunk.arm}: {verdict.refusal or "gap"}', verdict.text)
         if verdict.accepted:

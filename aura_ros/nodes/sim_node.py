@@ -12,7 +12,6 @@ Stamps are simulated time, which never goes back while the node lives; in real t
 ROS clock unless the node is to publish /clock. Waiting is timed on the steady clock.
 """
 
-import os
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -143,9 +142,6 @@ class SimNode(Node):
         return response
 
     def _start(self, task: str, split: str, seed: int, rounds: int, lockstep: bool) -> None:
-        if 'DISPLAY' not in os.environ:
-            # MuJoCo would try a window system first, and fail only when it draws.
-            os.environ.setdefault('MUJOCO_GL', 'egl')
         fresh = load_factory(self.config.simulation)(task, split, seed, rounds)
         if self._simulation is not None:
             self._simulation.close()

@@ -12,6 +12,7 @@ The class is used by one thread: an OpenGL context belongs to the thread that ma
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from importlib.resources import files
 from types import MappingProxyType
@@ -21,6 +22,9 @@ from numpy.typing import NDArray
 
 from aura_ros.errors import ConfigError, InputError
 
+if 'DISPLAY' not in os.environ:
+    # MuJoCo would try a window system first, and fail only when it draws; it reads this when it is imported
+    os.environ.setdefault('MUJOCO_GL', 'egl')
 try:
     import mujoco
 except ImportError as error:  # pragma: no cover - depends on the installation

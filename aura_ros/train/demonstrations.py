@@ -31,6 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from aura_ros.errors import ConfigError
 from aura_ros.sim.expert import Expert
 from aura_ros.sim.tasks import Event, Kind, Simulation
 from aura_ros.sim.world import BLOCKS, COLOURS, GO, PARCEL, World
@@ -64,7 +65,7 @@ class Collection:
 
     def __post_init__(self) -> None:
         if self.split == 'evaluation':
-            raise ValueError("split must be 'train' or 'validation': evaluation seeds are never trained on")
+            raise ConfigError("split must be 'train' or 'validation': evaluation seeds are never trained on")
 
     @property
     def folder(self) -> str:

@@ -34,14 +34,13 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one stage; returns the exit code."""
     parser = _parser()
     options = parser.parse_args(arguments)
-    os.environ.setdefault('MUJOCO_GL', 'egl')
     options.command = shlex.join(['aura-train', *(sys.argv[1:] if arguments is None else arguments)])
     stages: dict[str, Callable[[argparse.Namespace], None]] = {
         'demonstrations': _demonstrations, 'vla': _vla, 'memory': _memory, 'check': _check}
     try:
         for name in stages if options.stage == 'all' else (options.stage,):
             stages[name](options)
-    except (AuraError, ValueError) as error:
+    except AuraError as error:
         print(f'aura-train: {error}', file=sys.stderr)
         return 1
     except ImportError as error:

@@ -43,13 +43,13 @@ class MemoryTraining:
 
     steps: int = 2400
     batch: int = 24
-    rounds: int = 2
+    rounds: int = 3
     learning_rate: float = 2e-3
     idle_weight: float = 0.25
     keep_idle: float = 0.4
-    write_price: float = 0.3
-    price_from: float = 0.15
-    price_full: float = 0.5
+    write_price: float = 0.1
+    price_from: float = 0.3
+    price_full: float = 0.8
     temperature: float = 0.7
     seed: int = 0
     threads: int = 1
@@ -82,13 +82,16 @@ def fit(model: MemoryModule, streams: list[Stream], settings: MemoryTraining) ->
     torch.set_num_threads(settings.threads)
     rng = np.random.default_rng(settings.seed)
     set_scales(model, streams)
-    pool = segments(streams, settings.rounds)
+    # every task as often as the others: the head must also learn when to leave the base alone
+    pools = [segments([stream for stream in streams if stream.task == task], settings.rounds)
+             for task in sorted({stream.task for stream in streams})]
     optimiser = torch.optim.AdamW(model.parameters(), weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, settings.learning_rate, total_steps=settings.steps)
     model.train()
     bar = tqdm(range(settings.steps), desc=f'train {type(model).__name__}', unit='step')
     for step in bar:
-        parts = [thin(pool[i], settings.keep_idle, rng) for i in rng.integers(len(pool), size=settings.batch)]
+        drawn = [pools[i] for i in rng.integers(len(pools), size=settings.batch)]
+        parts = [thin(pool[rng.integers(len(pool))], settings.keep_idle, rng) for pool in drawn]
         batch = collate(parts, settings.idle_weight)
         rollout = model(batch.z, batch.base, temperature=settings.temperature)
         error = action_error(rollout, batch, model.action_scale)
@@ -151,6 +154,7 @@ def train_memory(kind: str, work_dir: Path, vla: EmbeddedVla, output: Path, sett
     fit(model, streams, settings)
     report = evaluate(model, held)
     save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, output)
+    output.chmod(0o644)  # safetensors writes for the owner alone
     card = {'memory': kind, 'sizes': asdict(model.sizes), 'backbone_sha256': spec.policy_hash,
             'parameters': sum(parameter.numel() for parameter in model.parameters()),
             'training': {'command': command, 'settings': asdict(settings), 'tasks': list(TASKS),

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The way from demonstrations to weights, in the smallest size that runs through every stage."""
+
+import json
+
+import numpy as np
+import pytest
+
+pytest.importorskip('mujoco')
+torch = pytest.importorskip('torch')
+torch.set_num_threads(1)
+
+from aura_ros.errors import ConfigError  # noqa: E402
+from aura_ros.memory import load_memory  # noqa: E402
+from aura_ros.sim.expert import Expert  # noqa: E402
+from aura_ros.sim.tasks import Simulation  # noqa: E402
+from aura_ros.sim.world import World  # noqa: E402
+from aura_ros.train.demonstrations import CHUNK, Collection, collect_episode  # noqa: E402
+from aura_ros.train.memory import TASKS, MemoryTraining, train_memory  # noqa: E402
+from aura_ros.train.memory_model import AuraModule, Sizes  # noqa: E402
+from aura_ros.train.sequences import Stream, collate, segments, thin  # noqa: E402
+from aura_ros.train.vla import VlaTraining, train_vla  # noqa: E402
+from aura_ros.vla.embedded import EmbeddedVla  # noqa: E402
+
+
+@pytest.fixture(scope='module')
+def work_dir(tmp_path_factory):
+    """One short episode of every task and split that training reads."""
+    folder = tmp_path_factory.mktemp('train')
+    with World() as world:
+        for split in ('train', 'validation'):
+            for task in ('visible', 'place', 'recall', 'put_back'):
+                collection = Collection(task, split, 1, 1, 4)
+                path = folder / 'demonstrations' / collection.folder
+                path.mkdir(parents=True)
+                np.savez(path / '00000.npz', **collect_episode(collection, 0, world))
+    return folder
+
+
+def test_a_label_is_what_the_expert_would_do_and_leaves_the_world_alone():
+    with World() as world:
+        simulation = Simulation('visible', 'train', 0, 1, world)
+        expert = Expert(simulation)
+        while simulation.goal is None:
+            simulation.step(expert.act())
+        before = world.save()
+        preview = expert.preview(CHUNK)
+        np.testing.assert_array_equal(world.save(), before)
+        done = []
+        for _ in range(CHUNK):
+            done.append(expert.act())
+            simulation.step(done[-1])
+        np.testing.assert_allclose(preview, done, atol=1e-9)
+
+
+def test_from_demonstrations_to_weights_that_load(work_dir, tmp_path):
+    train_vla(work_dir, tmp_path / 'embedded.onnx', VlaTraining(epochs=1, policy_epochs=1, batch=8), 'test')
+    vla = EmbeddedVla(str(tmp_path / 'embedded.onnx'))
+    weights = (tmp_path / 'embedded.onnx').read_bytes()
+    for kind in ('aura', 'kv'):
+        output = tmp_path / f'{kind}.safetensors'
+        report = train_memory(kind, work_dir, vla, output, MemoryTraining(steps=3, batch=2, rounds=1), 'test')
+        assert set(report) == set(TASKS)
+        memory = load_memory(kind, str(output))
+        assert memory.backbone_hash == vla.spec.policy_hash
+        assert np.isfinite(memory.step(np.zeros(256, np.float32), np.zeros((8, 8), np.float32)).action).all()
+    assert (tmp_path / 'embedded.onnx').read_bytes() == weights, 'training a memory must not touch the VLA'
+    card = json.loads((tmp_path / 'aura.json').read_text())
+    assert card['training']['settings']['steps'] == 3
+    assert 'fire_rate' in card['validation']['recall']
+
+
+def test_evaluation_seeds_are_refused():
+    with pytest.raises(ConfigError, match='never trained on'):
+        Collection('recall', 'evaluation', 1, 1, 4)
+
+
+def test_missing_demonstrations_are_named(tmp_path):
+    with pytest.raises(ConfigError, match='train-visible'):
+        train_vla(tmp_path, tmp_path / 'x.onnx', VlaTraining(), 'test')
+
+
+def stream(events, go):
+    """A stream of one-number features: its own step index."""
+    count = len(events)
+    return Stream('recall', np.arange(count, dtype=np.float32)[:, None], np.zeros((count, 1, 1), np.float32),
+                  np.zeros((count, 1, 1), np.float32), np.array(events), np.arange(count) // 5, np.array(go))
+
+
+def test_thinning_keeps_cues_and_go_phases():
+    events, go = [0, -1, -1, -1, -1, 1, -1, -1, -1, -1], [False] * 3 + [True] * 2 + [False] * 5
+    part = segments([stream(events, go)], 2)[0]
+    assert thin(part, 0.0, np.random.default_rng(0))[1].tolist() == [0, 1, 2, 3, 4, 5, 6, 7]
+    assert thin(part, 1.0, np.random.default_rng(0))[1].tolist() == list(range(10))
+
+
+def test_padding_has_no_weight():
+    first, second = segments([stream([-1] * 10, [False] * 4 + [True] + [False] * 5)], 1)
+    batch = collate([first, (second[0], second[1][:2])], idle_weight=0.25)
+    assert batch.weight.tolist() == [[0.25] * 4 + [1.0], [0.25, 0.25, 0, 0, 0]]
+    assert batch.z[1, :, 0].tolist() == [5, 6, 0, 0, 0]
+
+
+def test_the_price_of_a_write_reaches_the_gate():
+    """The straight-through gate passes a gradient to the gate's own weights, from cost and from action error."""
+    torch.manual_seed(0)
+    module = AuraModule(Sizes(feature_dim=6, chunk_len=2, action_dim=2))
+    rollout = module(torch.randn(3, 5, 6), torch.randn(3, 5, 2, 2), temperature=0.7)
+    for loss in (rollout.scores.mean(), rollout.actions.square().mean()):
+        gradient, = torch.autograd.grad(loss, module.gate.hidden.weight, retain_graph=True)
+        assert gradient.abs().max() > 0
