@@ -352,6 +352,13 @@ def test_lockstep_switches_while_the_simulation_stands_still(graph):
     assert answer.result().success and answer.result().new_arm == KV
 
 
+def test_lockstep_takes_a_step_before_it_has_heard_of_the_time(graph):
+    rig = Lockstep(graph)
+    rig.chunk(AURA, 0.2, stamp_ns=rig.now() + 10_000_000_000)
+    graph.until(lambda: rig.status.newest_stamp[AURA].sec > 0, 'the chunk is accepted')
+    assert rig.status.rejected == 0
+
+
 def test_lockstep_needs_stamped_commands(graph):
     node = graph.inside(
         ArmSwitchNode, tick_source='joint_states', robot__command_type='float64_multi_array',
