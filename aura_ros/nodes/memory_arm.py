@@ -34,7 +34,7 @@ class MemoryArmConfig:
         'reset', 'What becomes of the memory when an episode begins', choices=('reset', 'keep')
     )
     liveliness_lease_s: float = parameter(
-        0.1,
+        0.08,
         'The middleware tells the arm switch within this time that this process died, 0 = never; '
         "at most the arm switch's value",
         unit='s', low=0.0, high=60.0,

@@ -53,8 +53,9 @@ class SwitchNodeConfig:
         'best_effort', "Subscription to joint_states; 'reliable' for lock-step",
         choices=qos.RELIABILITIES,
     )  # fmt: skip
+    # Below two periods of a control rate of 20 Hz, in which the robot has to be held.
     liveliness_lease_s: float = parameter(
-        0.1, 'An arm whose process died is noticed after this time and the robot held, 0 = never '
+        0.08, 'An arm whose process died is noticed after this time and the robot held, 0 = never '
         '(for lock-step); at least the value of the other nodes',
         unit='s', low=0.0, high=60.0,
     )  # fmt: skip

@@ -70,7 +70,7 @@ class VlaNodeConfig:
         unit='1', low=0, high=16,
     )  # fmt: skip
     liveliness_lease_s: float = parameter(
-        0.1, 'The middleware tells the arm switch within this time that this process died, '
+        0.08, 'The middleware tells the arm switch within this time that this process died, '
         "0 = never; at most the arm switch's value",
         unit='s', low=0.0, high=60.0,
     )  # fmt: skip
