@@ -7,6 +7,9 @@ Arrays
     action        float32 [chunk_len, action_dim], the arm's joint targets [rad, m]
     state         bytes: the carried arrays, C order, little endian, in the order the class names them
 
+Nodes show more of the memory they are made for: memory_node reads `fast_weights` float32 [32, 32], `vector` float32
+[32] and `row_age` uint64 [32], kv_baseline_node `entries` and `window`; a memory of your own has them too.
+
 A memory is used by one thread. Two memories with the same weights that saw the same steps are equal
 bit for bit.
 """

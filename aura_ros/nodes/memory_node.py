@@ -83,6 +83,9 @@ class MemoryNode(MemoryArm):
         if not response.path:
             response.reason = "parameter 'state_file' is empty: set it to a file and configure"
             return response
+        if self.order.seq < 0:
+            response.reason = 'no step has been applied yet: there is nothing to save'
+            return response
         try:
             crc = save_state(response.path, self.memory, self.order.episode_id, self.order.seq)
         except (StateError, OSError) as error:

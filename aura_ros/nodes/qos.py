@@ -76,7 +76,7 @@ JOINT_STATES_OUT = _profile(5)
 INSTRUCTION = _profile(1, latched=True)
 # A monitor that joins late sees the history of the memory.
 WRITE_EVENT = _profile(200, latched=True)
-# vla_node counts the writes of its own episode only and wants no history.
+# The panel counts what happens from now on and wants no history.
 WRITE_EVENT_LIVE = _profile(200)
 # A dense series to plot: history would be misleading, loss would leave holes.
 GATE = _profile(10)

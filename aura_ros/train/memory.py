@@ -21,7 +21,7 @@ from aura_ros.train.memory_model import AuraModule, KvCacheModule, MemoryModule,
 from aura_ros.train.sequences import CUE_STEPS, Batch, Stream, collate, load_streams, segments, thin
 from aura_ros.vla.embedded import EmbeddedVla
 
-TASKS = ('recall', 'put_back', 'visible')
+TASKS = ('recall', 'visible', 'put_back')
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class MemoryTraining:
     write_price: price of one write in units of the action loss, at its full value.
     price_from, price_full: fractions of the training at which the price begins and is full.
     temperature: of the sampled gate.
+    put_back_from: fraction of the training at which put_back joins the other tasks.
     seed: of initialisation and sampling.
     threads: CPU threads of torch.
     """
@@ -51,8 +52,16 @@ class MemoryTraining:
     price_from: float = 0.3
     price_full: float = 0.8
     temperature: float = 0.7
+    put_back_from: float = 0.0
     seed: int = 0
     threads: int = 1
+
+
+SETTINGS = {
+    'aura': MemoryTraining(),
+    # with both from the start its one attention head learns neither
+    'kv': MemoryTraining(put_back_from=0.5),
+}
 
 
 def action_error(rollout: Rollout, batch: Batch, scale: Tensor) -> Tensor:
@@ -84,13 +93,14 @@ def fit(model: MemoryModule, streams: list[Stream], settings: MemoryTraining) ->
     set_scales(model, streams)
     # every task as often as the others: the head must also learn when to leave the base alone
     pools = [segments([stream for stream in streams if stream.task == task], settings.rounds)
-             for task in sorted({stream.task for stream in streams})]
+             for task in TASKS]
     optimiser = torch.optim.AdamW(model.parameters(), weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, settings.learning_rate, total_steps=settings.steps)
     model.train()
     bar = tqdm(range(settings.steps), desc=f'train {type(model).__name__}', unit='step')
     for step in bar:
-        drawn = [pools[i] for i in rng.integers(len(pools), size=settings.batch)]
+        known = pools if step >= settings.put_back_from * settings.steps else pools[:TASKS.index('put_back')]
+        drawn = [known[i] for i in rng.integers(len(known), size=settings.batch)]
         parts = [thin(pool[rng.integers(len(pool))], settings.keep_idle, rng) for pool in drawn]
         batch = collate(parts, settings.idle_weight)
         rollout = model(batch.z, batch.base, temperature=settings.temperature)

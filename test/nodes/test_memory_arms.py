@@ -191,6 +191,14 @@ def test_saving_without_a_file_says_what_to_do(graph):
     assert arm.node.active
 
 
+def test_saving_before_the_first_step_says_so(graph, tmp_path):
+    path = tmp_path / 'state.bin'
+    arm = Arm(graph, MemoryNode, 'aura', state_file=str(path))
+    answer = graph.call(SaveState, 'aura/save_state', SaveState.Request())
+    assert not answer.success and 'no step' in answer.reason
+    assert arm.node.active and not path.exists()
+
+
 def test_a_damaged_state_file_is_refused_at_configure(graph, tmp_path):
     path = tmp_path / 'state.bin'
     path.write_bytes(b'no state')

@@ -9,7 +9,7 @@ pytest.importorskip('mujoco')
 from aura_ros.errors import ConfigError, InputError
 from aura_ros.sim import TASKS, Kind, Simulation
 from aura_ros.sim.expert import Expert
-from aura_ros.sim.tasks import DELAY_S
+from aura_ros.sim.tasks import DELAY_S, Goal
 from aura_ros.sim.world import COLOURS, HOME_TIP, World
 
 
@@ -59,12 +59,13 @@ def test_touching_a_wrong_block_fails_the_round(world):
     simulation = Simulation('recall', 'validation', 3, 4, world)
     expert, events = Expert(simulation), []
     while not simulation.done:
-        if simulation.goal is not None:
-            wrong = next(name for name in COLOURS if name != simulation.goal.touch)
-            simulation.goal = type(simulation.goal)(touch=wrong)
-            events += simulation.step(expert.act())
-        else:
-            events += simulation.step(expert.act())
+        asked = simulation.goal
+        if asked is not None:
+            wrong = next(name for name in COLOURS if name != asked.touch)
+            simulation.goal = Goal(touch=wrong)  # for the expert alone: the round knows its colour
+        target = expert.act()
+        simulation.goal = asked
+        events += simulation.step(target)
     ends = [event for event in events if event.kind >= Kind.ROUND_SUCCESS]
     assert {event.kind for event in ends} == {Kind.ROUND_FAILURE}
     assert any(event.colour for event in ends)
