@@ -99,6 +99,8 @@ class Runner:
             self._printer.write(message)
         except BrokenPipeError:  # as after `| head`: nobody reads any more
             self._printer.output = StringIO()
+            # what Python still holds back would fail again at exit and change the exit code
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             self._shutdown(128 + signal.SIGPIPE)
 
     def _start(self, item: _Running) -> None:

@@ -212,7 +212,8 @@ class SimNode(Node):
         if self._simulation is None or not self._lockstep or self._simulation.done:
             return
         if self._answer is not None and not self._awaited_arms():
-            self._step(self._answer)
+            # Whether the switch held or had the first chunk already is chance; a run must be repeatable.
+            self._step(self._answer if self._tick else self._simulation.joint_positions)
 
     def _awaited_arms(self) -> list[int]:
         if not self._with_images:
