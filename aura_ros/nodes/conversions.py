@@ -150,26 +150,21 @@ def chunk_to_msg(step: Step, arm: int, actions: NDArray[Any], frame_id: str) -> 
 
 def chunk_from_msg(message: ActionChunk) -> Chunk:
     """Return a chunk as it came: the arm switch checks it, counts what is wrong, and says so."""
-    return Chunk(
-        arm=message.arm,
-        episode_id=message.episode_id,
-        seq=message.seq,
-        stamp_ns=to_ns(message.header.stamp),
-        actions=np.frombuffer(message.actions, np.float32),
-        chunk_len=message.chunk_len,
-        action_dim=message.action_dim,
-        seconds_per_action=message.seconds_per_action,
-    )
+    return _chunk(message, message.arm, message.actions)
 
 
 def base_chunk_from_msg(message: VlaStep) -> Chunk:
     """Return the frozen VLA's own proposal as a chunk, unchecked."""
+    return _chunk(message, int(Arm.BASE), message.base_action)
+
+
+def _chunk(message: ActionChunk | VlaStep, arm: int, actions: 'array.array[float]') -> Chunk:
     return Chunk(
-        arm=int(Arm.BASE),
+        arm=arm,
         episode_id=message.episode_id,
         seq=message.seq,
         stamp_ns=to_ns(message.header.stamp),
-        actions=np.frombuffer(message.base_action, np.float32),
+        actions=np.frombuffer(actions, np.float32),
         chunk_len=message.chunk_len,
         action_dim=message.action_dim,
         seconds_per_action=message.seconds_per_action,

@@ -73,7 +73,7 @@ class Collection:
         return f'{self.split}-{self.task}'
 
 
-def scene_labels(world: World, goal_on: bool) -> NDArray[np.float32]:
+def scene_labels(world: World) -> NDArray[np.float32]:
     """Ground truth of the scene, float32 [25].
 
     For red, green, blue and the parcel: on the table (0 or 1), x, y, z [dm]; then beacon and lamp,
@@ -132,7 +132,7 @@ def collect_episode(collection: Collection, seed: int, world: World) -> dict[str
             frames['wrist'].append(shrink(simulation.render('wrist')))
             frames['joints'].append(simulation.joint_positions.astype(np.float32))
             frames['actions'].append(expert.preview(CHUNK).astype(np.float32))
-            frames['scene'].append(scene_labels(world, simulation.goal is not None))
+            frames['scene'].append(scene_labels(world))
             frames['instruction'].append(texts.setdefault(simulation.instruction, len(texts)))
             frames['event'].append(_main_event(latest))
             frames['go'].append(simulation.goal is not None)

@@ -64,9 +64,9 @@ SETTINGS = {
 }
 
 
-def action_error(rollout: Rollout, batch: Batch, scale: Tensor) -> Tensor:
+def action_error(actions: Tensor, batch: Batch, scale: Tensor) -> Tensor:
     """Weighted mean absolute error of the chunks in units of the usual offset of each joint."""
-    error = ((rollout.actions - batch.expert).abs() / scale).mean((-1, -2))
+    error = ((actions - batch.expert).abs() / scale).mean((-1, -2))
     return (error * batch.weight).sum() / batch.weight.sum()
 
 
@@ -104,7 +104,7 @@ def fit(model: MemoryModule, streams: list[Stream], settings: MemoryTraining) ->
         parts = [thin(pool[rng.integers(len(pool))], settings.keep_idle, rng) for pool in drawn]
         batch = collate(parts, settings.idle_weight)
         rollout = model(batch.z, batch.base, temperature=settings.temperature)
-        error = action_error(rollout, batch, model.action_scale)
+        error = action_error(rollout.actions, batch, model.action_scale)
         cost = write_cost(rollout, batch)
         ramp = (step / settings.steps - settings.price_from) / (settings.price_full - settings.price_from)
         loss = error + settings.write_price * min(max(ramp, 0.0), 1.0) * cost
@@ -131,7 +131,7 @@ def evaluate(model: MemoryModule, streams: list[Stream]) -> dict[str, Any]:
             batch = collate([(stream, np.arange(len(stream.z)))], 0.0)
             rollout = model(batch.z, batch.base)
             for out, actions in ((errors, rollout.actions), (baseline, batch.base)):
-                out.append(float(action_error(Rollout(actions, *(rollout.gates,) * 3), batch, model.action_scale)))
+                out.append(float(action_error(actions, batch, model.action_scale)))
             writes += float(rollout.gates.sum())
             rounds += len(set(stream.round.tolist()))
             for kind in (Kind.CUE, Kind.CUE_REPEAT, Kind.DISTRACTOR):

@@ -166,7 +166,6 @@ class KvCacheModule(MemoryModule):
 
     def __init__(self, sizes: Sizes = Sizes()) -> None:
         super().__init__(sizes)
-        # the newest of several cues must win, and any cue over a hundred steps that came after it
         self.log_sharpness = nn.Parameter(torch.full((1,), 2.0))
         self.log_slope = nn.Parameter(torch.full((1,), -3.0))
 

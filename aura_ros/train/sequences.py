@@ -49,8 +49,6 @@ class Batch:
     z: Tensor
     base: Tensor
     expert: Tensor
-    event: Tensor
-    go: Tensor
     weight: Tensor
 
 
@@ -137,5 +135,4 @@ def collate(parts: list[Part], idle_weight: float) -> Batch:
     weight = torch.zeros(go.shape)
     for i, (_, steps) in enumerate(parts):
         weight[i, :len(steps)] = idle_weight
-    return Batch(stack('z', 0.0), stack('base', 0.0), stack('expert', 0.0), stack('event', -1), go,
-                 torch.where(go, 1.0, weight))
+    return Batch(stack('z', 0.0), stack('base', 0.0), stack('expert', 0.0), torch.where(go, 1.0, weight))

@@ -18,7 +18,8 @@ from tqdm import tqdm
 from aura_ros.sim.world import CAMERAS, CONTROL_PERIOD, JOINT_NAMES
 from aura_ros.train.demonstrations import CHUNK, IMAGE
 from aura_ros.train.episodes import Frames, data_hash, episode_files, load_frames
-from aura_ros.train.vla_model import FEATURE_DIM, JOINTS, TEXT_DIM, EmbeddedVla
+from aura_ros.train.vla_model import FEATURE_DIM, JOINTS, EmbeddedVla
+from aura_ros.vla.text import TEXT_DIM
 
 EXECUTE_STEPS = 4
 

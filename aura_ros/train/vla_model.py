@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from aura_ros.train.demonstrations import CHUNK, IMAGE, SCENE_DIM
+from aura_ros.vla.text import TEXT_DIM
 
 JOINTS = 8
-TEXT_DIM = 256
 SCENE_FEATURES = 128
 HIDDEN_FEATURES = 128
 FEATURE_DIM = SCENE_FEATURES + HIDDEN_FEATURES
