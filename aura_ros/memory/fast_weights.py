@@ -13,11 +13,10 @@ so that a write with the full rate makes f(k) = v exactly:
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from aura_ros.errors import StateError
-
-Floats = NDArray[np.float32]
+from aura_ros.memory.cell import Cell, Floats, Transition
+from aura_ros.memory.layers import Linear, Weights, sigmoid, unit
+from aura_ros.memory.policies import WritePolicy
 
 VALUE_DIM = 32
 KEY_DIM = 32
@@ -25,21 +24,11 @@ STATE_BYTES = (KEY_DIM * VALUE_DIM + VALUE_DIM) * 4
 
 
 class FastWeights:
-    """The state of AURA-Mem and the two things one can do with it: read and write."""
+    """W and b, and the two things one can do with them: read and write."""
 
     def __init__(self, value_dim: int = VALUE_DIM, key_dim: int = KEY_DIM) -> None:
         self.W = np.zeros((value_dim, key_dim), np.float32)
         self.b = np.zeros(value_dim, np.float32)
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes carried, measured from the arrays."""
-        return self.W.nbytes + self.b.nbytes
-
-    def reset(self) -> None:
-        """Back to zero."""
-        self.W[:] = 0
-        self.b[:] = 0
 
     def read(self, key: Floats) -> Floats:
         """f(k): float32 [value_dim] for a key [key_dim]."""
@@ -53,21 +42,39 @@ class FastWeights:
         self.b += step
         return delta
 
-    def export(self) -> bytes:
-        """W, then b, C order, little endian."""
-        return self.W.astype('<f4').tobytes() + self.b.astype('<f4').tobytes()
 
-    def restore(self, data: bytes) -> None:
-        """Take what `export` gave.
+class FastWeightCell(Cell):
+    """Fast weights and the policy that decides when they are written.
 
-        Raises:
-            StateError: if the length is wrong or a number is not finite; the state is then unchanged.
+    `row_age` counts the steps since each row of W last changed; it is for monitors and no part of the state.
+    """
 
-        """
-        if len(data) != self.nbytes:
-            raise StateError(f'a state of {self.nbytes} bytes is expected, got {len(data)}')
-        values = np.frombuffer(data, '<f4')
-        if not np.isfinite(values).all():
-            raise StateError('the state holds values that are not finite')
-        self.W[:] = values[:self.W.size].reshape(self.W.shape)
-        self.b[:] = values[self.W.size:]
+    def __init__(self, weights: Weights, policy: WritePolicy) -> None:
+        self._key, self._value, self._query, self._rate = (
+            Linear.of(weights, name) for name in ('key', 'value', 'query', 'rate'))
+        self._key_scale = np.float32(np.exp(weights['log_key_scale'][0]))
+        self._policy = policy
+        self.state = FastWeights(len(self._value.bias), len(self._key.bias))
+        self.carried = (self.state.W, self.state.b)
+        self.row_age = np.zeros(len(self.state.b), np.uint64)
+
+    def reset(self) -> None:
+        """Forget everything."""
+        super().reset()
+        self._policy.reset()
+        self.row_age[:] = 0
+
+    def step(self, x: Floats) -> Transition:
+        """Look whether it is known, write if the policy says so, read."""
+        key, query = (unit(layer(x)) * self._key_scale for layer in (self._key, self._query))
+        error = self._value(x) - self.state.read(key)
+        surprise = float(np.sqrt(error @ error))
+        score, threshold = self._policy(x, error, surprise), self._policy.threshold
+        self.row_age += np.uint64(1)
+        before = self.state.read(query)
+        if score <= threshold:
+            return Transition(before, score, threshold, False, surprise)
+        delta = self.state.write(key, error, sigmoid(float(self._rate(x)[0])))
+        self.row_age[np.abs(delta).max(axis=1) > 0] = 0
+        norm = float(np.linalg.norm(delta))
+        return Transition(self.state.read(query), score, threshold, True, surprise, norm, before)

@@ -8,8 +8,6 @@ sees both: score = sigmoid(MLP(x, e, |e|)).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,26 +18,17 @@ Floats = NDArray[np.float32]
 THRESHOLD = 0.5
 
 
-@dataclass(frozen=True)
 class Gate:
-    """A small network that scores a write in 0..1."""
+    """A small network that scores a write in 0..1; a `WritePolicy` that was learned."""
 
-    hidden: Linear
-    output: Linear
+    def __init__(self, weights: Weights, threshold: float = THRESHOLD) -> None:
+        self._hidden, self._output = Linear.of(weights, 'gate.hidden'), Linear.of(weights, 'gate.output')
+        self.threshold = threshold
 
-    @classmethod
-    def of(cls, weights: Weights) -> Gate:
-        """Take the gate's arrays."""
-        return cls(Linear.of(weights, 'gate.hidden'), Linear.of(weights, 'gate.output'))
+    def reset(self) -> None:
+        """Nothing to begin: the gate has no state of its own."""
 
     def __call__(self, code: Floats, error: Floats, surprise: float) -> float:
-        """Score a write.
-
-        Args:
-            code: x of the observation, float32 [code_dim].
-            error: e, float32 [value_dim].
-            surprise: |e|.
-
-        """
+        """Score a write; see `WritePolicy`."""
         seen = np.concatenate([code, error, np.asarray([surprise], np.float32)])
-        return sigmoid(float(self.output(silu(self.hidden(seen)))[0]))
+        return sigmoid(float(self._output(silu(self._hidden(seen)))[0]))

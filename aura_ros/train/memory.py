@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from tqdm import tqdm
 
 from aura_ros.errors import ConfigError
 from aura_ros.sim.tasks import Kind
-from aura_ros.train.memory_model import AuraModule, KvCacheModule, MemoryModule, Rollout, Sizes
+from aura_ros.train.learner import GateTraining, Learner, Optimisation
+from aura_ros.train.modules import AuraModule, KvCacheModule, MemoryModule, Rollout, Sizes
 from aura_ros.train.sequences import CUE_STEPS, Batch, Stream, collate, load_streams, segments, thin
 from aura_ros.vla.embedded import EmbeddedVla
 
@@ -28,33 +30,26 @@ TASKS = ('recall', 'visible', 'put_back')
 class MemoryTraining:
     """Settings of the training of a memory.
 
-    steps: optimiser steps.
     batch: sequences per step.
     rounds: consecutive rounds in a sequence: at least 2, or nothing has to be overwritten.
-    learning_rate: peak of the one-cycle schedule.
     idle_weight: weight of the action error while the go sign is off.
     keep_idle: share of the steps between cue and go sign to train on.
-    write_price: price of one write in units of the action loss, at its full value.
-    price_from, price_full: fractions of the training at which the price begins and is full.
-    temperature: of the sampled gate.
     put_back_from: fraction of the training at which put_back joins the other tasks.
     seed: of initialisation and sampling.
     threads: CPU threads of torch.
+    optimisation: how long and how fast to learn.
+    gate: how the gate learns; other memories take no notice.
     """
 
-    steps: int = 2400
     batch: int = 24
     rounds: int = 3
-    learning_rate: float = 2e-3
     idle_weight: float = 0.25
     keep_idle: float = 0.4
-    write_price: float = 0.1
-    price_from: float = 0.3
-    price_full: float = 0.8
-    temperature: float = 0.7
     put_back_from: float = 0.0
     seed: int = 0
     threads: int = 1
+    optimisation: Optimisation = field(default_factory=lambda: Optimisation(steps=2400))
+    gate: GateTraining = field(default_factory=lambda: GateTraining(price=0.5))
 
 
 SETTINGS = {
@@ -70,10 +65,8 @@ def action_error(actions: Tensor, batch: Batch, scale: Tensor) -> Tensor:
     return (error * batch.weight).sum() / batch.weight.sum()
 
 
-def write_cost(rollout: Rollout, batch: Batch) -> Tensor:
-    """Mean probability of a write per step."""
-    present = (batch.weight > 0).float()
-    return (rollout.scores * present).sum() / present.sum()
+def _loss(rollout: Rollout, batch: Batch, scale: Tensor) -> Tensor:
+    return action_error(rollout.actions, batch, scale)
 
 
 def set_scales(model: MemoryModule, streams: list[Stream]) -> None:
@@ -94,27 +87,19 @@ def fit(model: MemoryModule, streams: list[Stream], settings: MemoryTraining) ->
     # every task as often as the others: the head must also learn when to leave the base alone
     pools = [segments([stream for stream in streams if stream.task == task], settings.rounds)
              for task in TASKS]
-    optimiser = torch.optim.AdamW(model.parameters(), weight_decay=1e-4)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, settings.learning_rate, total_steps=settings.steps)
+    learner = Learner(model, settings.optimisation, settings.gate)
     model.train()
-    bar = tqdm(range(settings.steps), desc=f'train {type(model).__name__}', unit='step')
+    steps = settings.optimisation.steps
+    bar = tqdm(range(steps), desc=f'train {type(model).__name__}', unit='step')
     for step in bar:
-        known = pools if step >= settings.put_back_from * settings.steps else pools[:TASKS.index('put_back')]
+        known = pools if step >= settings.put_back_from * steps else pools[:TASKS.index('put_back')]
         drawn = [known[i] for i in rng.integers(len(known), size=settings.batch)]
         parts = [thin(pool[rng.integers(len(pool))], settings.keep_idle, rng) for pool in drawn]
         batch = collate(parts, settings.idle_weight)
-        rollout = model(batch.z, batch.base, temperature=settings.temperature)
-        error = action_error(rollout.actions, batch, model.action_scale)
-        cost = write_cost(rollout, batch)
-        ramp = (step / settings.steps - settings.price_from) / (settings.price_full - settings.price_from)
-        loss = error + settings.write_price * min(max(ramp, 0.0), 1.0) * cost
-        optimiser.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        schedule.step()
+        error, written = learner.step(batch.z, batch.base, partial(_loss, batch=batch, scale=model.action_scale),
+                                      float(batch.weight.sum()))
         if step % 20 == 0:
-            bar.set_postfix(error=f'{error.item():.3f}', writes=f'{cost.item():.3f}')
+            bar.set_postfix(error=f'{error:.3f}', writes=f'{written:.3f}')
     model.eval()
 
 
@@ -132,11 +117,11 @@ def evaluate(model: MemoryModule, streams: list[Stream]) -> dict[str, Any]:
             rollout = model(batch.z, batch.base)
             for out, actions in ((errors, rollout.actions), (baseline, batch.base)):
                 out.append(float(action_error(actions, batch, model.action_scale)))
-            writes += float(rollout.gates.sum())
+            writes += float(rollout.scan.written.sum())
             rounds += len(set(stream.round.tolist()))
             for kind in (Kind.CUE, Kind.CUE_REPEAT, Kind.DISTRACTOR):
                 times = np.flatnonzero(stream.event == kind)
-                gates = rollout.gates[0].numpy()
+                gates = rollout.scan.written[0].numpy()
                 fired.setdefault(kind.name.lower(), []).extend(float(gates[t:t + CUE_STEPS].max()) for t in times)
         report[task] = {'action_error': float(np.mean(errors)), 'base_action_error': float(np.mean(baseline)),
                         'writes_per_round': writes / rounds,

@@ -139,7 +139,7 @@ def test_snapshot_round_trip_and_refusals(tmp_path):
 
 
 @pytest.mark.parametrize(('arguments', 'message'), [
-    (('ntm',), 'aura, kv, none'), (('aura', '/nowhere.safetensors'), 'no file'),
+    (('ntm',), 'aura, always'), (('aura', '/nowhere.safetensors'), 'no file'),
     (('aura', None, 5), 'window must be 0'),
     (('kv', None, -1), 'window must be >= 0'), (('no.such.module:f',), 'module:attribute')])
 def test_what_cannot_be_loaded_is_named(arguments, message):

@@ -16,8 +16,9 @@ from aura_ros.sim.expert import Expert  # noqa: E402
 from aura_ros.sim.tasks import Simulation  # noqa: E402
 from aura_ros.sim.world import World  # noqa: E402
 from aura_ros.train.demonstrations import CHUNK, Collection, collect_episode  # noqa: E402
+from aura_ros.train.learner import Optimisation  # noqa: E402
 from aura_ros.train.memory import TASKS, MemoryTraining, train_memory  # noqa: E402
-from aura_ros.train.memory_model import AuraModule, Sizes  # noqa: E402
+from aura_ros.train.modules import AuraModule, Sizes  # noqa: E402
 from aura_ros.train.sequences import Stream, collate, segments, thin  # noqa: E402
 from aura_ros.train.vla import VlaTraining, train_vla  # noqa: E402
 from aura_ros.vla.embedded import EmbeddedVla  # noqa: E402
@@ -59,14 +60,15 @@ def test_from_demonstrations_to_weights_that_load(work_dir, tmp_path):
     weights = (tmp_path / 'embedded.onnx').read_bytes()
     for kind in ('aura', 'kv'):
         output = tmp_path / f'{kind}.safetensors'
-        report = train_memory(kind, work_dir, vla, output, MemoryTraining(steps=3, batch=2, rounds=1), 'test')
+        settings = MemoryTraining(batch=2, rounds=1, optimisation=Optimisation(steps=8))
+        report = train_memory(kind, work_dir, vla, output, settings, 'test')
         assert set(report) == set(TASKS)
         memory = load_memory(kind, str(output))
         assert memory.backbone_hash == vla.spec.policy_hash
         assert np.isfinite(memory.step(np.zeros(256, np.float32), np.zeros((8, 8), np.float32)).action).all()
     assert (tmp_path / 'embedded.onnx').read_bytes() == weights, 'training a memory must not touch the VLA'
     card = json.loads((tmp_path / 'aura.json').read_text())
-    assert card['training']['settings']['steps'] == 3
+    assert card['training']['settings']['optimisation']['steps'] == 8
     assert 'fire_rate' in card['validation']['recall']
 
 
@@ -101,11 +103,15 @@ def test_padding_has_no_weight():
     assert batch.z[1, :, 0].tolist() == [5, 6, 0, 0, 0]
 
 
-def test_the_price_of_a_write_reaches_the_gate():
-    """The straight-through gate passes a gradient to the gate's own weights, from cost and from action error."""
+@pytest.mark.parametrize(('price', 'sign'), [(1e3, 1), (-1e3, -1)])
+def test_the_price_of_a_write_moves_the_gate_and_nothing_else(price, sign):
     torch.manual_seed(0)
     module = AuraModule(Sizes(feature_dim=6, chunk_len=2, action_dim=2))
-    rollout = module(torch.randn(3, 5, 6), torch.randn(3, 5, 2, 2), temperature=0.7)
-    for loss in (rollout.scores.mean(), rollout.actions.square().mean()):
-        gradient, = torch.autograd.grad(loss, module.gate.hidden.weight, retain_graph=True)
-        assert gradient.abs().max() > 0
+    rollout = module(torch.randn(3, 5, 6), torch.randn(3, 5, 2, 2), probe=0.5)
+    rollout.actions.square().mean().backward()
+    module.zero_grad()
+    module.gate_loss(rollout, price, asked=15).backward()
+    assert sign * module.gate.output.bias.grad.item() > 0, 'descent must shut a gate whose writes cost too much'
+    moved = {name for name, parameter in module.named_parameters()
+             if parameter.grad is not None and parameter.grad.any()}
+    assert {name.split('.')[0] for name in moved} == {'gate'}

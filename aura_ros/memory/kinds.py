@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The memories of the family by name. Each entry makes one from its trained weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from aura_ros.memory.aura import AuraMemory, FastWeightMemory
+from aura_ros.memory.gate import Gate
+from aura_ros.memory.kv_cache import KvCacheMemory
+from aura_ros.memory.none import NoMemory
+from aura_ros.memory.policies import Always, Periodic, Random
+from aura_ros.memory.protocol import Memory
+from aura_ros.memory.weights import MemoryWeights
+
+
+def _none(weights: MemoryWeights) -> Memory:
+    return NoMemory(weights.feature_dim, (weights.chunk_len, weights.action_dim))
+
+
+def _budget(weights: MemoryWeights) -> float:
+    """Writes per step that a schedule was trained for."""
+    return float(weights.arrays['budget'][0])
+
+
+KINDS: dict[str, Callable[[MemoryWeights], Memory]] = {
+    'aura': AuraMemory,
+    'always': lambda weights: FastWeightMemory('always', weights, Always()),
+    'random': lambda weights: FastWeightMemory('random', weights, Random(_budget(weights))),
+    'periodic': lambda weights: FastWeightMemory('periodic', weights, Periodic(_budget(weights))),
+    'reconstruction': lambda weights: FastWeightMemory('reconstruction', weights, Gate(weights.arrays)),
+    'kv': KvCacheMemory,
+    'none': _none,
+}
+"""What `load_memory` takes; 'reconstruction' differs from 'aura' in what its gate was trained for."""
+
+
+def build_memory(kind: str, weights: MemoryWeights, window: int = 0) -> Memory:
+    """Make the memory `kind`, a key of `KINDS`, of weights; `window` is for a KV-cache."""
+    if kind == 'kv':
+        return KvCacheMemory(weights, window)
+    return KINDS[kind](weights)

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One optimiser step for any memory: the action loss, and for a gated memory the loss of its gate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from aura_ros.train.modules.base import MemoryModule, Rollout
+from aura_ros.train.modules.fast_weights import AuraModule
+
+
+@dataclass(frozen=True)
+class Optimisation:
+    """How long and how fast to learn.
+
+    steps: optimiser steps.
+    learning_rate: peak of the one-cycle schedule.
+    weight_decay: of AdamW.
+    clip: largest norm of the gradient.
+    """
+
+    steps: int = 1500
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-4
+    clip: float = 1.0
+
+
+@dataclass(frozen=True)
+class GateTraining:
+    """How the gate learns.
+
+    price: of a write, in units of the action loss of one step: a write must save later steps this much in all.
+    open_until: fraction of the training before which every step is written, so that there is something to judge.
+    price_full: fraction of the training at which the price, which rises from zero, is full.
+    probe: share of the steps whose write is measured.
+    """
+
+    price: float = 0.2
+    open_until: float = 0.15
+    price_full: float = 0.55
+    probe: float = 0.1
+
+
+class Learner:
+    """AdamW with a one-cycle schedule over one memory.
+
+    Args:
+        model: trained in place.
+        optimisation: how long and how fast.
+        gate: for a memory with a gate; others take no notice.
+
+    """
+
+    def __init__(self, model: MemoryModule, optimisation: Optimisation, gate: GateTraining | None = None) -> None:
+        self._model, self._settings, self._gate = model, optimisation, gate or GateTraining()
+        self._optimiser = torch.optim.AdamW(model.parameters(), weight_decay=optimisation.weight_decay)
+        self._schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self._optimiser, optimisation.learning_rate, total_steps=optimisation.steps)
+        self._step = 0
+
+    def step(self, z: Tensor, base: Tensor, loss_of: Callable[[Rollout], Tensor], asked: float,
+             schedule: Tensor | None = None) -> tuple[float, float]:
+        """Learn from one batch.
+
+        Args:
+            z: features [B, T, D].
+            base: base chunks [B, T, C, A].
+            loss_of: the action loss, a mean over the asked steps.
+            asked: number of asked steps, or the sum of their weights.
+            schedule: writes of fast weights that have no gate, [B, T].
+
+        Returns:
+            action loss; share of steps written.
+
+        """
+        done = self._step / self._settings.steps
+        gated = isinstance(self._model, AuraModule) and schedule is None
+        learning = gated and done >= self._gate.open_until
+        if gated and not learning:
+            schedule = z.new_ones(z.shape[:2])
+        rollout = self._model(z, base, schedule=schedule, probe=self._gate.probe if learning else 0.0)
+        loss = loss_of(rollout)
+        self._optimiser.zero_grad()
+        torch.autograd.backward(loss)
+        if learning:
+            assert isinstance(self._model, AuraModule)
+            ramp = (done - self._gate.open_until) / (self._gate.price_full - self._gate.open_until)
+            torch.autograd.backward(self._model.gate_loss(rollout, self._gate.price * min(ramp, 1.0), asked))
+        torch.nn.utils.clip_grad_norm_(self._model.parameters(), self._settings.clip)
+        self._optimiser.step()
+        self._schedule.step()
+        self._step += 1
+        return loss.item(), float(rollout.scan.written.mean())

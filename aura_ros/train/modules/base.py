@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every memory shares as a torch module: encoder and action head; see `aura_ros.memory.recurrent`.
+
+Shapes: B sequences of T steps, features z [B, T, D], base chunks [B, T, C, A], codes x [B, T, X], read-outs
+[B, T, R]. Parameter names are those of the weights file, so that a trained module is saved as it stands.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from aura_ros.memory.fast_weights import KEY_DIM, VALUE_DIM
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Dimensions of a memory; the defaults are what ships for the embedded robot."""
+
+    feature_dim: int = 256
+    chunk_len: int = 8
+    action_dim: int = 8
+    code_dim: int = 64
+    key_dim: int = KEY_DIM
+    value_dim: int = VALUE_DIM
+    gate_width: int = 48
+    head_width: int = 256
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What a cell did with a batch of code sequences.
+
+    readout: [B, T, R].
+    written: 1 where the state was written, [B, T].
+    scores: probability of a write, [B, T].
+    surprise: |e| of fast weights, else 0, [B, T].
+    state: what to give as `state` to go on after the last step.
+    probes: what the gate is trained from; None where nothing was probed.
+    """
+
+    readout: Tensor
+    written: Tensor
+    scores: Tensor
+    surprise: Tensor
+    state: Any
+    probes: Probes | None = None
+
+
+@dataclass(frozen=True)
+class Probes:
+    """Steps of which the worth of a write can be told; see `aura_ros.train.modules.fast_weights`.
+
+    strengths: the gate of each step, T leaves [B] that collect the gradient of the loss.
+    probed: which steps had a strength drawn from 0..1, bool [B, T].
+    code: x, detached, [B, T, X].
+    error: e before the write, detached, [B, T, V].
+    """
+
+    strengths: list[Tensor]
+    probed: Tensor
+    code: Tensor
+    error: Tensor
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """Actions [B, T, C, A] and what the cell did."""
+
+    actions: Tensor
+    scan: Scan
+
+
+def every_step(x: Tensor, readout: Tensor, state: Any) -> Scan:
+    """The scan of a cell that writes at every step."""
+    ones = x.new_ones(x.shape[:2])
+    return Scan(readout, ones, ones, 0 * ones, state)
+
+
+class Head(nn.Module):
+    """The action head, `aura_ros.memory.layers.ActionHead`."""
+
+    def __init__(self, sizes: Sizes, readout_dim: int) -> None:
+        super().__init__()
+        chunk = sizes.chunk_len * sizes.action_dim
+        self.features = nn.Linear(sizes.feature_dim + sizes.action_dim + chunk, sizes.head_width)
+        self.modulation = nn.Linear(readout_dim, 2 * sizes.head_width)
+        self.hidden = nn.Linear(sizes.head_width, sizes.head_width)
+        self.output = nn.Linear(sizes.head_width, chunk + 1)
+        nn.init.zeros_(self.output.bias)
+
+    def forward(self, u: Tensor, base: Tensor, readout: Tensor, scale: Tensor) -> Tensor:
+        """Return chunks [..., C, A]; `scale` is the usual offset of each joint, [A]."""
+        first = base[..., :1, :]
+        motion = base - first
+        seen = torch.cat([u, first[..., 0, :], (motion / scale).flatten(-2)], -1)
+        gain, shift = self.modulation(readout).chunk(2, -1)
+        answer = self.output(F.silu(self.hidden(F.silu(self.features(seen) * (1 + gain) + shift))))
+        keep = 1 - torch.sigmoid(answer[..., -1:, None])
+        return first + keep * motion + answer[..., :-1].unflatten(-1, base.shape[-2:]) * scale
+
+
+class MemoryModule(nn.Module):
+    """Encoder and head around the `scan` of a cell.
+
+    kind: its name in `aura_ros.memory.kinds`.
+    """
+
+    kind: str
+    feature_mean: Tensor
+    feature_scale: Tensor
+    action_scale: Tensor
+
+    def __init__(self, sizes: Sizes, readout_dim: int) -> None:
+        super().__init__()
+        self.sizes = sizes
+        self.encoder = nn.Linear(sizes.feature_dim, sizes.code_dim)
+        self.head = Head(sizes, readout_dim)
+        self.register_buffer('feature_mean', torch.zeros(sizes.feature_dim))
+        self.register_buffer('feature_scale', torch.ones(sizes.feature_dim))
+        self.register_buffer('action_scale', torch.ones(sizes.action_dim))
+
+    def scan(self, x: Tensor, state: Any = None, **options: Any) -> Scan:
+        """Run the cell over codes; `state` is that of an earlier scan, None the empty one."""
+        raise NotImplementedError
+
+    def forward(self, z: Tensor, base: Tensor, state: Any = None, **options: Any) -> Rollout:
+        """Run sequences.
+
+        Args:
+            z: features [B, T, D].
+            base: base chunks [B, T, C, A].
+            state: of an earlier scan, to go on from; None begins empty.
+            options: for the cell's `scan`.
+
+        """
+        u = ((z - self.feature_mean) / self.feature_scale).clamp(-5, 5)
+        scan = self.scan(torch.tanh(self.encoder(u)), state, **options)
+        return Rollout(self.head(u, base, scan.readout, self.action_scale), scan)
+
+    @property
+    def parameter_count(self) -> int:
+        """Trained numbers."""
+        return sum(parameter.numel() for parameter in self.parameters())

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The KV-cache as a torch module; see `aura_ros.memory.kv_cache.KvCache`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from aura_ros.train.modules.base import MemoryModule, Scan, Sizes, every_step
+
+
+class KvCacheModule(MemoryModule):
+    """One attention head over all past steps.
+
+    Args:
+        sizes: dimensions.
+        window: most steps it looks back at; 0 is all. Not part of the weights.
+
+    """
+
+    kind = 'kv'
+
+    def __init__(self, sizes: Sizes, window: int = 0) -> None:
+        super().__init__(sizes, sizes.value_dim)
+        self.window = window
+        self.key = nn.Linear(sizes.code_dim, sizes.key_dim)
+        self.value = nn.Linear(sizes.code_dim, sizes.value_dim)
+        self.query = nn.Linear(sizes.code_dim, sizes.key_dim)
+        self.log_sharpness = nn.Parameter(torch.full((1,), 2.0))
+        self.log_slope = nn.Parameter(torch.full((1,), -3.0))
+
+    def scan(self, x: Tensor, state: Any = None, **options: Any) -> Scan:
+        """Attend; `state` is (keys, values) of the steps before, [B, S, K] and [B, S, V]."""
+        k, v = F.normalize(self.key(x), dim=-1), self.value(x)
+        q = F.normalize(self.query(x), dim=-1)
+        if state is not None:
+            k, v = torch.cat([state[0], k], 1), torch.cat([state[1], v], 1)
+        line = torch.arange(k.shape[1], dtype=x.dtype)
+        age = line[-x.shape[1]:, None] - line
+        unseen = (age < 0) | ((age >= self.window) if self.window else False)
+        logits = self.log_sharpness.exp() * (q @ k.mT) - self.log_slope.exp() * age
+        readout = torch.softmax(logits.masked_fill(unseen, -torch.inf), -1) @ v
+        kept = slice(-self.window if self.window else 0, None)
+        return every_step(x, readout, (k[:, kept], v[:, kept]))
