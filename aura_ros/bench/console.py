@@ -94,7 +94,7 @@ class ProgressView:
         if finished:
             text += f', {time.monotonic() - self._leg_began:.0f} s'
         elif left_s is not None:
-            text += f', {_minutes(left_s)} left in all'
+            text += f', {minutes(left_s)} left in all'
         if self._bars is not None:
             self._bars.update(self._ids[leg], completed=done, text=text)
             return
@@ -153,5 +153,6 @@ def _number(value: float | None, spec: str) -> str:
     return '-' if value is None else format(value, spec)
 
 
-def _minutes(seconds: float) -> str:
+def minutes(seconds: float) -> str:
+    """A time as a person says it, '12 s' or '3 min'."""
     return f'{seconds:.0f} s' if seconds < 90 else f'{seconds / 60:.0f} min'

@@ -13,12 +13,17 @@ _PACKAGES = ('aura_ros', 'ros-rclpy', 'numpy', 'onnxruntime', 'mujoco', 'wordlla
 _WEIGHTS = ('.onnx', '.safetensors')
 
 
-def versions() -> dict[str, str]:
-    """Versions of what took part, as far as it says; a workspace build has no package metadata."""
+def versions(*more: str) -> dict[str, str]:
+    """Versions of what took part, as far as it says; a workspace build has no package metadata.
+
+    Args:
+        more: further distributions to name, if they are installed.
+
+    """
     found = {'python': platform.python_version(), 'machine': platform.machine()}
     if 'ROS_DISTRO' in os.environ:
         found['ros_distro'] = os.environ['ROS_DISTRO']
-    for name in _PACKAGES:
+    for name in (*_PACKAGES, *more):
         try:
             found[name] = version(name)
         except PackageNotFoundError:

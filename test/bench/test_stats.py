@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aura_ros.bench.stats import percentile, wilson_interval
+from aura_ros.bench.stats import mean_interval, percentile, wilson_interval
 
 
 @pytest.mark.parametrize(
@@ -46,3 +49,31 @@ def test_percentiles() -> None:
     assert percentile([], 50) is None
     assert percentile([3.0, 1.0, 2.0], 50) == 2.0
     assert percentile([0.0, 10.0], 95) == pytest.approx(9.5)
+
+
+@pytest.mark.parametrize(('count', 'quantile'), [(2, 12.706), (3, 4.303), (5, 2.776), (10, 2.262), (31, 2.042)])
+def test_mean_interval_is_students(count: int, quantile: float) -> None:
+    values = [float(i) for i in range(count)]
+    mean, low, high = mean_interval(values)
+    half = quantile * np.std(values, ddof=1) / math.sqrt(count)
+    assert mean == pytest.approx((count - 1) / 2)
+    assert (low, high) == pytest.approx((mean - half, mean + half), abs=2e-3 * half)
+
+
+def test_mean_interval_covers_the_mean_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(0)
+    held = 0
+    for _ in range(2000):
+        _, low, high = mean_interval(rng.normal(3.0, 2.0, 4), 0.9)
+        held += low <= 3.0 <= high
+    assert 0.87 < held / 2000 < 0.93
+
+
+def test_one_value_says_nothing_of_its_spread() -> None:
+    assert mean_interval([0.5]) == (0.5, -math.inf, math.inf)
+
+
+@pytest.mark.parametrize(('values', 'confidence'), [([], 0.95), ([1.0, 2.0], 1.0), ([1.0, 2.0], 0.0)])
+def test_mean_interval_refuses(values: list[float], confidence: float) -> None:
+    with pytest.raises(ValueError):
+        mean_interval(values, confidence)

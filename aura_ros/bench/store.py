@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Results on disk: every finished run at once, so that a benchmark goes on where it stopped; tables at the end.
+
+    FOLDER/NAME.csv, NAME.json, NAME.png   the table, the table with all that is needed to judge and repeat it, a plot
+    FOLDER/NAME/runs.jsonl                 one line for each finished run
+    FOLDER/NAME/weights/KEY.safetensors    what was trained
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import hashlib
+import io
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from aura_ros.bench.provenance import versions
+from aura_ros.errors import ConfigError
+
+FORMAT = 1
+
+
+class ResultStore:
+    """The runs of one benchmark with one set of settings.
+
+    Runs of other settings stay in the file and are not seen: quick and full runs, or an old and a new version of a
+    task, never mix. What only adds runs, such as the list of seeds, is no setting. One process writes.
+
+    Args:
+        folder: of all results, made if need be.
+        name: of the benchmark.
+        settings: all that a run depends on besides its key; dataclasses will do.
+        fresh: forget the runs with these settings.
+
+    Raises:
+        ConfigError: the folder cannot be written to.
+
+    """
+
+    def __init__(self, folder: Path, name: str, settings: Mapping[str, Any], fresh: bool = False) -> None:
+        self.folder, self.name, self.settings = folder, name, plain(settings)
+        self.digest = hashlib.sha256(json.dumps(self.settings, sort_keys=True).encode()).hexdigest()
+        self._runs = folder / name / 'runs.jsonl'
+        try:
+            (folder / name).mkdir(parents=True, exist_ok=True)
+            lines = [json.loads(line) for line in self._whole_lines()]
+            if fresh:
+                lines = [line for line in lines if line['settings'] != self.digest]
+            # torn and forgotten lines go, and a file that cannot be written to is noticed before the work
+            _replace(self._runs, ''.join(json.dumps(line) + '\n' for line in lines))
+        except OSError as error:
+            raise ConfigError(f'output = {str(folder)!r} cannot be written ({error.strerror}): '
+                              'give a folder of yours') from error
+        self._rows: dict[str, dict[str, Any]] = {
+            line['key']: line['row'] for line in lines if line['settings'] == self.digest}
+
+    def get(self, key: str) -> dict[str, Any] | None:
+        """The row of a finished run, None if it has not been made."""
+        return self._rows.get(key)
+
+    def add(self, key: str, row: Mapping[str, Any]) -> dict[str, Any]:
+        """Keep the row of a run, on disk when this returns; returns it as `get` will give it."""
+        kept: dict[str, Any] = plain(row)
+        with self._runs.open('a', encoding='utf-8') as file:
+            file.write(json.dumps({'settings': self.digest, 'key': key, 'row': kept}) + '\n')
+            file.flush()
+            os.fsync(file.fileno())
+        self._rows[key] = kept
+        return kept
+
+    def weights(self, key: str) -> Path:
+        """Where the weights of a run belong; the folder exists."""
+        path = self.folder / self.name / 'weights' / f'{key}.safetensors'
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def file(self, suffix: str) -> Path:
+        """The path of a result, for instance of '.png'."""
+        return self.folder / (self.name + suffix)
+
+    def write(self, rows: Sequence[Mapping[str, Any]], extra: Mapping[str, Any] | None = None) -> None:
+        """Write the table as CSV, and as JSON with settings, versions and `extra`, such as seeds and command.
+
+        Numbers that are not finite are empty in the CSV and null in the JSON.
+        """
+        table = [plain(row) for row in rows]
+        columns = list(dict.fromkeys(name for row in table for name in row))
+        text = io.StringIO(newline='')
+        writer = csv.DictWriter(text, columns, lineterminator='\n')
+        writer.writeheader()
+        for row in table:
+            writer.writerow({name: json.dumps(value) if isinstance(value, list | dict) else value
+                             for name, value in row.items()})
+        _replace(self.file('.csv'), text.getvalue())
+        found = {
+            'format': FORMAT,
+            'benchmark': self.name,
+            'made': datetime.now(UTC).isoformat(timespec='seconds'),
+            'versions': versions('torch', 'safetensors'),
+            'settings': self.settings,
+            'settings_sha256': self.digest,
+            **plain(extra or {}),
+            'rows': table,
+        }
+        _replace(self.file('.json'), json.dumps(found, indent=1, allow_nan=False) + '\n')
+
+    def _whole_lines(self) -> list[str]:
+        """The lines that were finished: a process that is killed may leave half of the last one."""
+        text = self._runs.read_text(encoding='utf-8') if self._runs.exists() else ''
+        return text[:text.rfind('\n') + 1].splitlines()
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON has it: dataclasses are objects, NumPy's numbers numbers, what is not finite null.
+
+    Raises:
+        TypeError: it cannot be said in JSON.
+
+    """
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        value = dataclasses.asdict(value)
+    if isinstance(value, np.generic | np.ndarray):
+        value = value.tolist()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, str | int):
+        return value
+    if isinstance(value, Mapping):
+        return {str(name): plain(part) for name, part in value.items()}
+    if isinstance(value, Sequence):
+        return [plain(part) for part in value]
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f'{type(value).__name__} cannot be kept as JSON: {value!r}')
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a file in one go: a reader sees the old one or the new one."""
+    temporary = path.with_name(path.name + '.new')
+    temporary.write_text(text, encoding='utf-8')
+    temporary.replace(path)
