@@ -8,9 +8,13 @@ from collections.abc import Callable
 from aura_ros.memory.aura import AuraMemory, FastWeightMemory
 from aura_ros.memory.gate import Gate
 from aura_ros.memory.kv_cache import KvCacheMemory
+from aura_ros.memory.memoryless import MemorylessCell
 from aura_ros.memory.none import NoMemory
 from aura_ros.memory.policies import Always, Periodic, Random
 from aura_ros.memory.protocol import Memory
+from aura_ros.memory.recurrent import RecurrentMemory
+from aura_ros.memory.rnn import GruCell, LstmCell
+from aura_ros.memory.ssm import SsmCell
 from aura_ros.memory.weights import MemoryWeights
 
 
@@ -29,10 +33,18 @@ KINDS: dict[str, Callable[[MemoryWeights], Memory]] = {
     'random': lambda weights: FastWeightMemory('random', weights, Random(_budget(weights))),
     'periodic': lambda weights: FastWeightMemory('periodic', weights, Periodic(_budget(weights))),
     'reconstruction': lambda weights: FastWeightMemory('reconstruction', weights, Gate(weights.arrays)),
+    'gru': lambda weights: RecurrentMemory('gru', weights, GruCell(weights.arrays)),
+    'lstm': lambda weights: RecurrentMemory('lstm', weights, LstmCell(weights.arrays)),
+    'ssm': lambda weights: RecurrentMemory('ssm', weights, SsmCell(weights.arrays)),
     'kv': KvCacheMemory,
+    'memoryless': lambda weights: RecurrentMemory('memoryless', weights, MemorylessCell()),
     'none': _none,
 }
-"""What `load_memory` takes; 'reconstruction' differs from 'aura' in what its gate was trained for."""
+"""What `load_memory` takes.
+
+'reconstruction' differs from 'aura' in what its gate was trained for; 'memoryless' is trained to act without a
+memory, where 'none' passes the base action through.
+"""
 
 
 def build_memory(kind: str, weights: MemoryWeights, window: int = 0) -> Memory:

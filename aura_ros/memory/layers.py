@@ -18,6 +18,16 @@ def sigmoid(x: float) -> float:
     return float(1.0 / (1.0 + np.exp(-np.clip(x, -60.0, 60.0))))
 
 
+def logistic(x: Floats) -> Floats:
+    """`sigmoid` of each element."""
+    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(x, -60.0, 60.0))), dtype=np.float32)
+
+
+def softplus(x: Floats) -> Floats:
+    """log(1 + exp(x)); never overflows."""
+    return np.asarray(np.maximum(x, 0.0) + np.log1p(np.exp(-np.abs(x))), dtype=np.float32)
+
+
 def silu(x: Floats) -> Floats:
     """x * sigmoid(x)."""
     return np.asarray(x / (1.0 + np.exp(-np.clip(x, -60.0, 60.0))), dtype=np.float32)

@@ -4,5 +4,10 @@
 from aura_ros.train.modules.base import MemoryModule, Rollout, Scan, Sizes
 from aura_ros.train.modules.fast_weights import AuraModule, FastWeightModule
 from aura_ros.train.modules.kv_cache import KvCacheModule
+from aura_ros.train.modules.memoryless import MemorylessModule
+from aura_ros.train.modules.rnn import GruModule, LstmModule
+from aura_ros.train.modules.scheduled import ScheduledModule
+from aura_ros.train.modules.ssm import SsmModule
 
-__all__ = ['AuraModule', 'FastWeightModule', 'KvCacheModule', 'MemoryModule', 'Rollout', 'Scan', 'Sizes']
+__all__ = ['AuraModule', 'FastWeightModule', 'GruModule', 'KvCacheModule', 'LstmModule', 'MemoryModule',
+           'MemorylessModule', 'Rollout', 'Scan', 'ScheduledModule', 'Sizes', 'SsmModule']

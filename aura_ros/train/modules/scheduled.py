@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fast weights written at random or by the clock, as often as a budget allows; see `aura_ros.memory.policies`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from aura_ros.errors import ConfigError
+from aura_ros.train.modules.base import Scan, Sizes
+from aura_ros.train.modules.fast_weights import FastWeightModule
+
+
+class ScheduledModule(FastWeightModule):
+    """Fast weights that know how often they may be written, and not when it pays.
+
+    Args:
+        sizes: dimensions.
+        kind: 'random' or 'periodic'.
+        budget: writes per step, 0..1; a buffer, so that it is in the weights file.
+
+    Raises:
+        ConfigError: if the kind is another or the budget outside 0..1.
+
+    """
+
+    budget: Tensor
+
+    def __init__(self, sizes: Sizes, kind: str, budget: float) -> None:
+        if kind not in ('random', 'periodic'):
+            raise ConfigError(f'kind must be random or periodic, got {kind!r}')
+        if not 0.0 <= budget <= 1.0:
+            raise ConfigError(f'budget must be 0..1 writes per step, got {budget}')
+        super().__init__(sizes)
+        self.kind = kind
+        self.register_buffer('budget', torch.tensor([budget]))
+
+    def draw(self, batch: int, steps: int, generator: torch.Generator | None = None) -> Tensor:
+        """Writes of `batch` sequences from their first step on, [B, T] of 0 and 1, as the policy makes them.
+
+        In training the clock of each sequence begins at a random phase: one that always began at 0 could be learnt.
+        """
+        rate = float(self.budget)
+        if self.kind == 'random':
+            due = torch.rand(batch, steps, generator=generator, dtype=torch.float64) < rate
+        else:
+            phase = torch.zeros(batch, 1, dtype=torch.float64)
+            if self.training:
+                phase.uniform_(generator=generator)
+            line = torch.arange(steps, dtype=torch.float64)
+            due = torch.ceil((line + 1) * rate + phase) > torch.ceil(line * rate + phase)
+        return due.to(self.budget.dtype)
+
+    def scan(self, x: Tensor, state: Tensor | None = None, schedule: Tensor | None = None, probe: float = 0.0,
+             **options: Any) -> Scan:
+        """Write as `schedule` says; without one, as `draw` does.
+
+        Raises:
+            ConfigError: if there is a `state` to go on from but no schedule: where its clock stood is not known.
+
+        """
+        if schedule is None:
+            if state is not None:
+                raise ConfigError('schedule must be given to go on from a state: draw one and cut it')
+            schedule = self.draw(*x.shape[:2])
+        return super().scan(x, state, schedule, probe, **options)
