@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The NumPy step that runs in the nodes is the torch module that was trained."""
+"""The NumPy step that runs in the nodes is the torch module that was trained, and a KV-cache is plain attention."""
 
 import numpy as np
 import pytest
@@ -7,65 +7,144 @@ import pytest
 torch = pytest.importorskip('torch')
 torch.set_num_threads(1)
 
-from aura_ros.memory.aura import AuraMemory  # noqa: E402
-from aura_ros.memory.kv_cache import KvCacheMemory  # noqa: E402
-from aura_ros.memory.weights import MemoryWeights  # noqa: E402
-from aura_ros.train.memory_model import AuraModule, KvCacheModule, Sizes  # noqa: E402
+from aura_ros.train.modules import (  # noqa: E402
+    AuraModule,
+    FastWeightModule,
+    GruModule,
+    KvCacheModule,
+    LstmModule,
+    MemorylessModule,
+    ScheduledModule,
+    Sizes,
+    SsmModule,
+)
 
-SHAPES = [Sizes(), Sizes(feature_dim=12, chunk_len=1, action_dim=3, code_dim=8, key_dim=5, value_dim=7,
-                         gate_width=6, head_width=16),
-          Sizes(feature_dim=40, chunk_len=4, action_dim=7, code_dim=16, key_dim=16, value_dim=8)]
+pytestmark = pytest.mark.torch
+
+SMALL = Sizes(feature_dim=12, chunk_len=1, action_dim=3, code_dim=8, key_dim=5, value_dim=7, gate_width=6,
+              head_width=16)
+SHAPES = [Sizes(), SMALL, Sizes(feature_dim=40, chunk_len=4, action_dim=7, code_dim=16, key_dim=16, value_dim=8)]
+CONSTANT = {
+    'aura': AuraModule,
+    'always': FastWeightModule,
+    'random': lambda sizes: ScheduledModule(sizes, 'random', 0.3),
+    'periodic': lambda sizes: ScheduledModule(sizes, 'periodic', 0.3),
+    'gru': lambda sizes: GruModule(sizes, sizes.value_dim + 2),
+    'lstm': lambda sizes: LstmModule(sizes, sizes.value_dim + 2),
+    'ssm': lambda sizes: SsmModule(sizes, sizes.value_dim + 2),
+    'memoryless': MemorylessModule,
+}
+MODULES = {**CONSTANT, 'kv': KvCacheModule, 'kv-window': lambda sizes: KvCacheModule(sizes, window=9)}
 
 
 def make(kind, sizes, seed):
-    """A random module and the NumPy memory with the same weights."""
+    """A module with random weights and scales."""
     torch.manual_seed(seed)
-    module = {'aura': AuraModule, 'kv': KvCacheModule}[kind](sizes).eval()
+    module = MODULES[kind](sizes).eval()
     module.action_scale.uniform_(0.05, 0.5)
     module.feature_mean.normal_()
+    module.feature_scale.uniform_(0.5, 2.0)
     if kind == 'aura':
-        # centre the scores, so that the gate both opens and stays shut
+        # spread and centre the scores, so that the gate both opens and stays shut
         module.gate.output.weight.data.normal_(0, 3)
-        z, base = (torch.from_numpy(part)[None] for part in stream(sizes, 150, seed))
-        module.gate.output.bias.data -= torch.logit(module(z, base).scores.clamp(1e-4, 1 - 1e-4)).median().detach()
-    arrays = {name: tensor.detach().numpy() for name, tensor in module.state_dict().items()}
-    weights = MemoryWeights(arrays, {'memory': kind}, '00' * 32)
-    return module, AuraMemory(weights) if kind == 'aura' else KvCacheMemory(weights)
+        scores = module(torch.randn(1, 150, sizes.feature_dim),
+                        torch.zeros(1, 150, sizes.chunk_len, sizes.action_dim)).scan.scores
+        module.gate.output.bias.data -= torch.logit(scores.clamp(1e-4, 1 - 1e-4)).median().detach()
+    return module
 
 
-def stream(sizes, length, seed):
-    """Random features and base chunks."""
-    rng = np.random.default_rng(seed)
-    return (rng.normal(size=(length, sizes.feature_dim)).astype(np.float32),
-            rng.normal(size=(length, sizes.chunk_len, sizes.action_dim)).astype(np.float32))
+def parts(state):
+    """The tensors of what a scan carries on."""
+    return () if state is None else state if isinstance(state, tuple) else (state,)
 
 
 @pytest.mark.parametrize('seed', [0, 1, 2])
 @pytest.mark.parametrize('sizes', SHAPES, ids=lambda sizes: f'{sizes.feature_dim}-{sizes.value_dim}x{sizes.key_dim}')
-@pytest.mark.parametrize('kind', ['aura', 'kv'])
-def test_numpy_step_equals_torch_module(kind, sizes, seed):
-    module, memory = make(kind, sizes, seed)
+@pytest.mark.parametrize('kind', MODULES)
+def test_numpy_step_equals_torch_module(kind, sizes, seed, deploy, stream):
+    module = make(kind, sizes, seed)
+    memory = deploy(module)
     z, base = stream(sizes, 150, seed)
-    with torch.no_grad():
-        rollout = module(torch.from_numpy(z)[None], torch.from_numpy(base)[None])
     decisions = [memory.step(features, chunk) for features, chunk in zip(z, base, strict=True)]
-
     written = np.array([decision.written for decision in decisions])
-    assert np.array_equal(written, rollout.gates[0].numpy() > 0.5)
+    # what is drawn at random cannot be drawn twice; all others decide for themselves
+    schedule = torch.from_numpy(written[None].astype(np.float32)) if kind == 'random' else None
+    with torch.no_grad():
+        rollout = module(torch.from_numpy(z)[None], torch.from_numpy(base)[None], schedule=schedule)
+
+    np.testing.assert_array_equal(written, rollout.scan.written[0].numpy() > 0.5)
     if kind == 'aura':
-        assert 0 < written.mean() < 1, 'the random gate must both open and stay shut, or nothing is compared'
-        np.testing.assert_allclose([decision.gate for decision in decisions], rollout.scores[0], atol=1e-5)
-        np.testing.assert_allclose([decision.surprise for decision in decisions], rollout.surprise[0], atol=1e-4)
+        np.testing.assert_allclose([decision.gate for decision in decisions], rollout.scan.scores[0], atol=1e-4)
+    if kind in ('aura', 'random', 'periodic'):
+        assert 0 < written.mean() < 1, 'with and without a write, or only half is compared'
+    np.testing.assert_allclose([decision.surprise for decision in decisions], rollout.scan.surprise[0], atol=1e-4)
     np.testing.assert_allclose([decision.action for decision in decisions], rollout.actions[0], atol=2e-5)
 
 
-def test_ten_thousand_steps_do_not_drift_apart():
-    module, memory = make('aura', SHAPES[1], 0)
-    z, base = stream(SHAPES[1], 10_000, 0)
+@pytest.mark.parametrize('kind', CONSTANT)
+def test_ten_thousand_steps_do_not_drift_apart(kind, deploy, stream):
+    module = make(kind, SMALL, 0)
+    memory = deploy(module)
+    z, base = stream(SMALL, 10_000)
     decisions = [memory.step(features, chunk) for features, chunk in zip(z, base, strict=True)]
-    forced = torch.tensor([[float(decision.written) for decision in decisions]])
+    # the decisions of the one for both: a score of exactly 1/2 may round to either side
+    schedule = torch.tensor([[float(decision.written) for decision in decisions]])
     with torch.inference_mode():
-        rollout = module(torch.from_numpy(z)[None], torch.from_numpy(base)[None], forced=forced)
-    np.testing.assert_allclose(memory.fast_weights, rollout.state[0][0], atol=1e-4)
-    np.testing.assert_allclose(memory.vector, rollout.state[1][0], atol=1e-4)
-    np.testing.assert_allclose(decisions[-1].action, rollout.actions[0, -1], atol=1e-4)
+        rollout = module(torch.from_numpy(z)[None], torch.from_numpy(base)[None], schedule=schedule)
+    np.testing.assert_allclose([decision.action for decision in decisions], rollout.actions[0], atol=1e-4)
+    held = memory.cell.carried
+    if isinstance(module, FastWeightModule):
+        held = (np.column_stack(held),)
+    expected = parts(rollout.scan.state)
+    assert len(held) == len(expected)
+    for array, tensor in zip(held, expected, strict=True):
+        np.testing.assert_allclose(array, tensor.numpy().reshape(array.shape), atol=1e-4)
+
+
+@pytest.mark.parametrize('cut', [1, 60, 130])
+@pytest.mark.parametrize('kind', MODULES)
+def test_a_scan_in_two_parts_is_one_scan(kind, cut):
+    module = make(kind, SMALL, 3)
+    x = torch.tanh(torch.randn(2, 140, SMALL.code_dim))
+    schedule = (torch.rand(2, 140) < 0.5).float() if kind in ('random', 'periodic') else None
+    first, second = (None, None) if schedule is None else (schedule[:, :cut], schedule[:, cut:])
+    with torch.no_grad():
+        whole = module.scan(x, schedule=schedule)
+        before = module.scan(x[:, :cut], schedule=first)
+        after = module.scan(x[:, cut:], before.state, schedule=second)
+    for name in ('readout', 'written', 'scores', 'surprise'):
+        joined = torch.cat([getattr(before, name), getattr(after, name)], 1)
+        torch.testing.assert_close(joined, getattr(whole, name), atol=1e-5, rtol=1e-4)
+    for part, other in zip(parts(after.state), parts(whole.state), strict=True):
+        torch.testing.assert_close(part, other, atol=1e-5, rtol=1e-4)
+
+
+def attention(module, x):
+    """Softmax attention over the steps that are kept, in float64, one number after the other: [T, V]."""
+    weights = {name: tensor.detach().numpy().astype(np.float64) for name, tensor in module.state_dict().items()}
+
+    def project(name):
+        return x.astype(np.float64) @ weights[f'{name}.weight'].T + weights[f'{name}.bias']
+    keys, values, queries = project('key'), project('value'), project('query')
+    sharpness, slope = np.exp(weights['log_sharpness'][0]), np.exp(weights['log_slope'][0])
+    readouts = []
+    for t in range(len(x)):
+        kept = range(max(0, t + 1 - module.window) if module.window else 0, t + 1)
+        logits = [sharpness * (keys[s] @ queries[t]) / np.linalg.norm(keys[s]) / np.linalg.norm(queries[t])
+                  - slope * (t - s) for s in kept]
+        shares = np.exp(logits) / np.exp(logits).sum()
+        readouts.append(sum(share * values[s] for share, s in zip(shares, kept, strict=True)))
+    return np.array(readouts)
+
+
+@pytest.mark.parametrize('window', [0, 1, 9, 1000])
+@pytest.mark.parametrize('seed', [0, 1])
+def test_kv_cache_is_plain_attention(window, seed, deploy):
+    torch.manual_seed(seed)
+    module = KvCacheModule(SMALL, window).eval()
+    x = np.tanh(np.random.default_rng(seed).normal(size=(200, SMALL.code_dim))).astype(np.float32)
+    expected = attention(module, x)
+    cell = deploy(module).cell
+    np.testing.assert_allclose([cell.step(code).readout for code in x], expected, atol=2e-6)
+    with torch.no_grad():
+        np.testing.assert_allclose(module.scan(torch.from_numpy(x)[None]).readout[0], expected, atol=2e-6)
