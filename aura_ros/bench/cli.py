@@ -26,6 +26,7 @@ from aura_ros.bench.console import make_console
 from aura_ros.errors import AuraError
 
 COMMANDS: tuple[str, ...] = (
+    'horizon',
 )
 """Modules of this package, in the order --help shows them."""
 
