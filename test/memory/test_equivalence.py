@@ -41,6 +41,8 @@ def make(kind, sizes, seed):
     """A module with random weights and scales."""
     torch.manual_seed(seed)
     module = MODULES[kind](sizes).eval()
+    for parameter in module.parameters():
+        parameter.data += 0.1 * torch.randn_like(parameter)  # nothing stays the constant it begins as
     module.action_scale.uniform_(0.05, 0.5)
     module.feature_mean.normal_()
     module.feature_scale.uniform_(0.5, 2.0)

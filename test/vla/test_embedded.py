@@ -54,10 +54,10 @@ def test_frozen_means_frozen(vla):
 def test_training_a_memory_leaves_the_vla_alone(vla):
     """A memory trains on arrays: its module holds no parameter of the VLA."""
     pytest.importorskip('torch')
-    from aura_ros.train.memory_model import AuraModule
+    from aura_ros.train.modules import AuraModule, Sizes
 
     names = {tensor.name for tensor in pytest.importorskip('onnx').load(str(WEIGHTS)).graph.initializer}
-    assert not names & {f'model.{name}' for name, _ in AuraModule().named_parameters()}
+    assert not names & {f'model.{name}' for name, _ in AuraModule(Sizes()).named_parameters()}
 
 
 def test_words_and_pictures_matter(vla):
