@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from aura_ros.memory.aura import AuraMemory, FastWeightMemory
+from aura_ros.memory.elmur import ElmurMemory
 from aura_ros.memory.gate import Gate
 from aura_ros.memory.kv_cache import KvCacheMemory
 from aura_ros.memory.memoryless import MemorylessCell
@@ -36,6 +37,7 @@ KINDS: dict[str, Callable[[MemoryWeights], Memory]] = {
     'gru': lambda weights: RecurrentMemory('gru', weights, GruCell(weights.arrays)),
     'lstm': lambda weights: RecurrentMemory('lstm', weights, LstmCell(weights.arrays)),
     'ssm': lambda weights: RecurrentMemory('ssm', weights, SsmCell(weights.arrays)),
+    'elmur': ElmurMemory,
     'kv': KvCacheMemory,
     'memoryless': lambda weights: RecurrentMemory('memoryless', weights, MemorylessCell()),
     'none': _none,

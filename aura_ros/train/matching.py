@@ -2,11 +2,13 @@
 """Rivals of the same size: each memory of the family with as many trained numbers as AURA-Mem has.
 
 Encoder and head are as wide as AURA's. What is fitted is the width of the cell where it has one of its own (GRU,
-LSTM, SSM), else that of the code: the fast weights without a gate spend on a wider code what the gate would cost.
+LSTM, SSM, ELMUR), else that of the code: the fast weights without a gate spend on a wider code what the gate would
+cost.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -16,6 +18,8 @@ import torch
 from aura_ros.errors import ConfigError
 from aura_ros.train.modules import (
     AuraModule,
+    ElmurModule,
+    ElmurOptions,
     FastWeightModule,
     GruModule,
     KvCacheModule,
@@ -37,6 +41,12 @@ def _coded(module: Callable[..., MemoryModule]) -> Callable[..., MemoryModule]:
     return lambda sizes, width, **options: module(replace(sizes, code_dim=width), **options)
 
 
+def _elmur(sizes: Sizes, width: int, **options: Any) -> ElmurModule:
+    """ELMUR, whose width must be even and a multiple of its heads."""
+    step = math.lcm(2, options.get('heads', ElmurOptions.heads))
+    return ElmurModule(sizes, ElmurOptions(width=step * width, **options))
+
+
 RIVALS: dict[str, Callable[..., MemoryModule]] = {
     'always': _coded(FastWeightModule),
     'random': _coded(lambda sizes, **options: ScheduledModule(sizes, 'random', **options)),
@@ -46,6 +56,7 @@ RIVALS: dict[str, Callable[..., MemoryModule]] = {
     'gru': GruModule,
     'lstm': LstmModule,
     'ssm': SsmModule,
+    'elmur': _elmur,
 }
 """Makers that take (sizes, width, **options)."""
 
@@ -84,7 +95,8 @@ def build_module(kind: str, sizes: Sizes, target: int | None = None, **options: 
         kind: a key of `RIVALS`, or 'aura' or 'reconstruction', which have exactly `sizes`.
         sizes: of AURA-Mem; see above for what of it is fitted.
         target: parameters wanted; None takes those of AURA-Mem of these sizes.
-        options: for the module: `budget` of random and periodic, `window` of kv.
+        options: for the module: `budget` of random and periodic, `window` of kv, the fields of `ElmurOptions`
+            but `width` of elmur.
 
     Raises:
         ConfigError: if the kind is unknown or no width comes within 3 % of the target.

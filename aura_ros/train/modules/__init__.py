@@ -2,6 +2,7 @@
 """The memories as torch modules, for training; the NumPy classes of aura_ros.memory are what runs."""
 
 from aura_ros.train.modules.base import MemoryModule, Rollout, Scan, Sizes
+from aura_ros.train.modules.elmur import ElmurModule, ElmurOptions
 from aura_ros.train.modules.fast_weights import AuraModule, FastWeightModule
 from aura_ros.train.modules.kv_cache import KvCacheModule
 from aura_ros.train.modules.memoryless import MemorylessModule
@@ -9,5 +10,5 @@ from aura_ros.train.modules.rnn import GruModule, LstmModule
 from aura_ros.train.modules.scheduled import ScheduledModule
 from aura_ros.train.modules.ssm import SsmModule
 
-__all__ = ['AuraModule', 'FastWeightModule', 'GruModule', 'KvCacheModule', 'LstmModule', 'MemoryModule',
-           'MemorylessModule', 'Rollout', 'Scan', 'ScheduledModule', 'Sizes', 'SsmModule']
+__all__ = ['AuraModule', 'ElmurModule', 'ElmurOptions', 'FastWeightModule', 'GruModule', 'KvCacheModule', 'LstmModule',
+           'MemoryModule', 'MemorylessModule', 'Rollout', 'Scan', 'ScheduledModule', 'Sizes', 'SsmModule']
