@@ -2,13 +2,12 @@
 """Rivals of the same size: each memory of the family with as many trained numbers as AURA-Mem has.
 
 Encoder and head are as wide as AURA's. What is fitted is the width of the cell where it has one of its own (GRU,
-LSTM, SSM, ELMUR), else that of the code: the fast weights without a gate spend on a wider code what the gate would
-cost.
+LSTM, SSM), the width of the MLPs of ELMUR, else that of the code: the fast weights without a gate spend on a wider
+code what the gate would cost.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -41,10 +40,9 @@ def _coded(module: Callable[..., MemoryModule]) -> Callable[..., MemoryModule]:
     return lambda sizes, width, **options: module(replace(sizes, code_dim=width), **options)
 
 
-def _elmur(sizes: Sizes, width: int, **options: Any) -> ElmurModule:
-    """ELMUR, whose width must be even and a multiple of its heads."""
-    step = math.lcm(2, options.get('heads', ElmurOptions.heads))
-    return ElmurModule(sizes, ElmurOptions(width=step * width, **options))
+def _elmur(sizes: Sizes, hidden: int, /, **options: Any) -> ElmurModule:
+    """ELMUR with slots 16 wide unless the options say otherwise: what a slot holds is not to hang on the target."""
+    return ElmurModule(sizes, ElmurOptions(ffn_width=hidden, **{'width': 16, **options}))
 
 
 RIVALS: dict[str, Callable[..., MemoryModule]] = {
@@ -96,7 +94,7 @@ def build_module(kind: str, sizes: Sizes, target: int | None = None, **options: 
         sizes: of AURA-Mem; see above for what of it is fitted.
         target: parameters wanted; None takes those of AURA-Mem of these sizes.
         options: for the module: `budget` of random and periodic, `window` of kv, the fields of `ElmurOptions`
-            but `width` of elmur.
+            but `ffn_width` of elmur.
 
     Raises:
         ConfigError: if the kind is unknown or no width comes within 3 % of the target.

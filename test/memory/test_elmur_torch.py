@@ -18,7 +18,7 @@ SHAPES = {
     'released': ElmurOptions(),
     'many slots': ElmurOptions(layers=1, width=16, heads=4, slots=9, segment=3, blend=0.4, init_sigma=1.0),
     'clamped offsets': ElmurOptions(layers=3, width=12, heads=3, slots=4, segment=7, blend=0.2, max_offset=5,
-                                    ffn_multiplier=1),
+                                    ffn_width=5),
     'a segment of one step': ElmurOptions(width=8, heads=1, slots=1, segment=1, blend=0.1),
 }
 

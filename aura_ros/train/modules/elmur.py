@@ -36,7 +36,7 @@ class ElmurOptions:
     detach_memory: stop the gradient between segments, as the paper does.
     max_offset: D_max; the bias tells apart offsets from an anchor below this [steps]. None takes the paper's 1024, or
         less where no anchor gets that old: one write per segment renews each slot after slots * segment steps.
-    ffn_multiplier: width of the hidden layers of the MLPs over `width`.
+    ffn_width: hidden units of the MLPs.
     dropout: in training; none by default, since streams drawn anew for every step cannot be learned by heart.
     """
 
@@ -49,7 +49,7 @@ class ElmurOptions:
     init_sigma: float = 0.001
     detach_memory: bool = True
     max_offset: int | None = None
-    ffn_multiplier: int = 2
+    ffn_width: int = 256
     dropout: Dropout = field(default_factory=Dropout)
 
     def __post_init__(self) -> None:
@@ -59,7 +59,7 @@ class ElmurOptions:
             ConfigError: naming what is out of range.
 
         """
-        for name in ('layers', 'width', 'heads', 'slots', 'segment', 'max_offset', 'ffn_multiplier'):
+        for name in ('layers', 'width', 'heads', 'slots', 'segment', 'max_offset', 'ffn_width'):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ConfigError(f'{name} must be >= 1, got {value}')
@@ -110,7 +110,7 @@ class ElmurModule(MemoryModule):
         self.options = options
         self.project = nn.Linear(sizes.code_dim, options.width)
         self.layers = nn.ModuleList(
-            ElmurLayer(options.width, options.heads, options.segment, options.told_apart, options.ffn_multiplier,
+            ElmurLayer(options.width, options.heads, options.segment, options.told_apart, options.ffn_width,
                        options.dropout) for _ in range(options.layers))
         # what the arrays do not show by their shapes
         for name in ('heads', 'segment', 'blend'):

@@ -53,9 +53,9 @@ class Plan:
 class Mlp(nn.Module):
     """The FFN of one track."""
 
-    def __init__(self, width: int, multiplier: int, dropout: float) -> None:
+    def __init__(self, width: int, hidden: int, dropout: float) -> None:
         super().__init__()
-        self.inner, self.outer = nn.Linear(width, multiplier * width), nn.Linear(multiplier * width, width)
+        self.inner, self.outer = nn.Linear(width, hidden), nn.Linear(hidden, width)
         self._dropout = dropout
 
     def forward(self, x: Tensor) -> Tensor:
@@ -129,18 +129,18 @@ class ElmurLayer(nn.Module):
         heads: H.
         segment: L.
         max_offset: offsets of anchors are clamped to less than this.
-        multiplier: width of the hidden layers of the MLPs over d.
+        hidden: units of the MLPs.
         dropout: in training.
 
     """
 
-    def __init__(self, width: int, heads: int, segment: int, max_offset: int, multiplier: int,
+    def __init__(self, width: int, heads: int, segment: int, max_offset: int, hidden: int,
                  dropout: Dropout) -> None:
         super().__init__()
         self._dropout = dropout
         self.attend = SelfAttention(width, heads, segment, dropout.attention)
         self.read, self.write = CrossAttention(width, heads), CrossAttention(width, heads)
-        self.token_mlp, self.memory_mlp = (Mlp(width, multiplier, dropout.branch) for _ in range(2))
+        self.token_mlp, self.memory_mlp = (Mlp(width, hidden, dropout.branch) for _ in range(2))
         self.attend_norm, self.read_norm, self.token_norm, self.write_norm, self.memory_norm = (
             nn.LayerNorm(width, NORM_EPSILON) for _ in range(5))
         for name, parameter in self.named_parameters():
