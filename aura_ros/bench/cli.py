@@ -26,7 +26,9 @@ from aura_ros.bench.console import make_console
 from aura_ros.errors import AuraError
 
 COMMANDS: tuple[str, ...] = (
+    'synthetic',
     'horizon',
+    'ais',
 )
 """Modules of this package, in the order --help shows them."""
 

@@ -62,16 +62,17 @@ class Learner:
             self._optimiser, optimisation.learning_rate, total_steps=optimisation.steps)
         self._step = 0
 
-    def step(self, z: Tensor, base: Tensor, loss_of: Callable[[Rollout], Tensor], asked: float,
-             schedule: Tensor | None = None) -> tuple[float, float]:
+    def step(self, z: Tensor, base: Tensor, loss_of: Callable[[Rollout], Tensor], weight: float,
+             schedule: Tensor | None = None, asked: Tensor | None = None) -> tuple[float, float]:
         """Learn from one batch.
 
         Args:
             z: features [B, T, D].
             base: base chunks [B, T, C, A].
             loss_of: the action loss, a mean over the asked steps.
-            asked: number of asked steps, or the sum of their weights.
+            weight: number of steps that mean is over, or the sum of their weights.
             schedule: writes of fast weights that have no gate, [B, T].
+            asked: the steps whose action the loss needs, bool [B, T]; None is all.
 
         Returns:
             action loss; share of steps written.
@@ -82,14 +83,14 @@ class Learner:
         learning = gated and done >= self._gate.open_until
         if gated and not learning:
             schedule = z.new_ones(z.shape[:2])
-        rollout = self._model(z, base, schedule=schedule, probe=self._gate.probe if learning else 0.0)
+        rollout = self._model(z, base, asked=asked, schedule=schedule, probe=self._gate.probe if learning else 0.0)
         loss = loss_of(rollout)
         self._optimiser.zero_grad()
         torch.autograd.backward(loss)
         if learning:
             assert isinstance(self._model, AuraModule)
             ramp = (done - self._gate.open_until) / (self._gate.price_full - self._gate.open_until)
-            torch.autograd.backward(self._model.gate_loss(rollout, self._gate.price * min(ramp, 1.0), asked))
+            torch.autograd.backward(self._model.gate_loss(rollout, self._gate.price * min(ramp, 1.0), weight))
         torch.nn.utils.clip_grad_norm_(self._model.parameters(), self._settings.clip)
         self._optimiser.step()
         self._schedule.step()

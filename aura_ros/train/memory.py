@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -12,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 from tqdm import tqdm
 
@@ -20,6 +18,7 @@ from aura_ros.errors import ConfigError
 from aura_ros.sim.tasks import Kind
 from aura_ros.train.learner import GateTraining, Learner, Optimisation
 from aura_ros.train.modules import AuraModule, KvCacheModule, MemoryModule, Rollout, Sizes
+from aura_ros.train.saving import save_memory
 from aura_ros.train.sequences import CUE_STEPS, Batch, Stream, collate, load_streams, segments, thin
 from aura_ros.vla.embedded import EmbeddedVla
 
@@ -148,13 +147,10 @@ def train_memory(kind: str, work_dir: Path, vla: EmbeddedVla, output: Path, sett
     held = [stream for task in TASKS for stream in load_streams(vla, work_dir, 'validation', task)]
     fit(model, streams, settings)
     report = evaluate(model, held)
-    save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, output)
-    output.chmod(0o644)  # safetensors writes for the owner alone
-    card = {'memory': kind, 'sizes': asdict(model.sizes), 'backbone_sha256': spec.policy_hash,
-            'parameters': sum(parameter.numel() for parameter in model.parameters()),
-            'training': {'command': command, 'settings': asdict(settings), 'tasks': list(TASKS),
-                         'episodes': len(streams), 'steps_seen': sum(len(stream.z) for stream in streams),
-                         'minutes': round((time.monotonic() - started) / 60, 1)},
-            'validation': report}
-    output.with_suffix('.json').write_text(json.dumps(card, indent=2) + '\n')
+    save_memory(model, output, {
+        'backbone_sha256': spec.policy_hash,
+        'training': {'command': command, 'settings': asdict(settings), 'tasks': list(TASKS),
+                     'episodes': len(streams), 'steps_seen': sum(len(stream.z) for stream in streams),
+                     'minutes': round((time.monotonic() - started) / 60, 1)},
+        'validation': report})
     return report

@@ -110,7 +110,7 @@ def test_the_price_of_a_write_moves_the_gate_and_nothing_else(price, sign):
     rollout = module(torch.randn(3, 5, 6), torch.randn(3, 5, 2, 2), probe=0.5)
     rollout.actions.square().mean().backward()
     module.zero_grad()
-    module.gate_loss(rollout, price, asked=15).backward()
+    module.gate_loss(rollout, price, weight=15).backward()
     assert sign * module.gate.output.bias.grad.item() > 0, 'descent must shut a gate whose writes cost too much'
     moved = {name for name, parameter in module.named_parameters()
              if parameter.grad is not None and parameter.grad.any()}

@@ -55,7 +55,7 @@ class Scan:
 class Probes:
     """Steps of which the worth of a write can be told; see `aura_ros.train.modules.fast_weights`.
 
-    strengths: the gate of each step, T leaves [B] that collect the gradient of the loss.
+    strengths: of the writes, a leaf [B, t] for each block of t steps, which collects the gradient of the loss.
     probed: which steps had a strength drawn from 0..1, bool [B, T].
     code: x, detached, [B, T, X].
     error: e before the write, detached, [B, T, V].
@@ -69,7 +69,7 @@ class Probes:
 
 @dataclass(frozen=True)
 class Rollout:
-    """Actions [B, T, C, A] and what the cell did."""
+    """Actions [B, T, C, A], or [N, C, A] of the N asked steps, and what the cell did."""
 
     actions: Tensor
     scan: Scan
@@ -128,19 +128,22 @@ class MemoryModule(nn.Module):
         """Run the cell over codes; `state` is that of an earlier scan, None the empty one."""
         raise NotImplementedError
 
-    def forward(self, z: Tensor, base: Tensor, state: Any = None, **options: Any) -> Rollout:
+    def forward(self, z: Tensor, base: Tensor, state: Any = None, asked: Tensor | None = None,
+                **options: Any) -> Rollout:
         """Run sequences.
 
         Args:
             z: features [B, T, D].
             base: base chunks [B, T, C, A].
             state: of an earlier scan, to go on from; None begins empty.
+            asked: the steps whose action is wanted, bool [B, T]; the actions are then [N, C, A]. None wants all.
             options: for the cell's `scan`.
 
         """
         u = ((z - self.feature_mean) / self.feature_scale).clamp(-5, 5)
         scan = self.scan(torch.tanh(self.encoder(u)), state, **options)
-        return Rollout(self.head(u, base, scan.readout, self.action_scale), scan)
+        seen = (u, base, scan.readout) if asked is None else (u[asked], base[asked], scan.readout[asked])
+        return Rollout(self.head(*seen, self.action_scale), scan)
 
     @property
     def parameter_count(self) -> int:

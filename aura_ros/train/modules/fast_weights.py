@@ -20,7 +20,7 @@ the AURA model card names, an action term and a write-sparsity term; their form 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -28,8 +28,25 @@ from torch import Tensor, nn
 
 from aura_ros.train.modules.base import MemoryModule, Probes, Rollout, Scan, Sizes
 
+BLOCK = 128
+"""Steps worked out at once: the cost of a step grows with it, the number of calls shrinks."""
+
 STAKE_LIMIT = 5.0
 """Most that one sample weighs: the gains have a long tail."""
+
+
+class Block(NamedTuple):
+    """What a block of T steps brings.
+
+    keys, queries: with the constant 1 appended, [B, T, K + 1].
+    values: [B, T, V].
+    rates: divided by |key|^2, [B, T, 1].
+    """
+
+    keys: Tensor
+    queries: Tensor
+    values: Tensor
+    rates: Tensor
 
 
 class FastWeightModule(MemoryModule):
@@ -48,7 +65,7 @@ class FastWeightModule(MemoryModule):
 
     def scan(self, x: Tensor, state: Tensor | None = None, schedule: Tensor | None = None, probe: float = 0.0,
              **options: Any) -> Scan:
-        """Write and read, step by step.
+        """Write and read.
 
         Args:
             x: codes [B, T, X].
@@ -58,46 +75,30 @@ class FastWeightModule(MemoryModule):
             options: none.
 
         """
-        keys, queries, values, rates = self._project(x)
-        # one product per step reads for the query of this step and for the key of the next
-        reads = torch.stack([torch.cat([keys[:, 1:], keys[:, :1]], 1), queries], -1).unbind(1)
+        blocks = [Block(*parts) for parts in zip(*(part.split(BLOCK, 1) for part in self._project(x)), strict=True)]
+        schedules = [None] * len(blocks) if schedule is None else schedule.split(BLOCK, 1)
         W = x.new_zeros(len(x), self.sizes.value_dim, self.sizes.key_dim + 1) if state is None else state
-        known = torch.bmm(W, keys[:, 0, :, None])[..., 0]
-        seen = self._see(x)
-        probed = torch.rand(x.shape[:2]) < probe
-        drawn = torch.rand(x.shape[:2])
-        columns: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
-        for t in range(x.shape[1]):
-            error = values[:, t] - known
-            logit, gate = self._decide(None if seen is None else seen[:, t], error)
-            if schedule is not None:
-                gate = schedule[:, t]
+        columns = []
+        for code, given, block in zip(x.split(BLOCK, 1), schedules, blocks, strict=True):
+            logit, gate = self._decide(code, W, block) if given is None else (torch.full_like(given, torch.inf), given)
+            probed = torch.rand_like(gate) < probe
             if probe:
-                gate = torch.where(probed[:, t], drawn[:, t], gate).requires_grad_()
-            W = torch.baddbmm(W, (gate[:, None] * rates[:, t] * error)[..., None], keys[:, t, None])
-            found = torch.bmm(W, reads[t])
-            known = found[..., 0]
-            columns.append((found[..., 1], gate, logit, error.detach()))
-        readouts, gates, logits, errors = zip(*columns, strict=True)
-        error = torch.stack(errors, 1)
-        probes = Probes(list(gates), probed, x.detach(), error) if probe else None
-        return Scan(torch.stack(readouts, 1), torch.stack(gates, 1).detach(), torch.sigmoid(torch.stack(logits, 1)),
-                    error.norm(dim=-1), W, probes)
+                gate = torch.where(probed, torch.rand_like(gate), gate).requires_grad_()
+            readout, error, W = delta_rule(W, block, gate)
+            columns.append((readout, error, logit, gate, probed))
+        readout, error, logit, gate, probed = (torch.cat(column, 1) for column in zip(*columns, strict=True))
+        probes = Probes([column[3] for column in columns], probed, x.detach(), error.detach()) if probe else None
+        return Scan(readout, gate.detach(), torch.sigmoid(logit), error.detach().norm(dim=-1), W, probes)
 
-    def _project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Keys and queries with the constant 1 appended, values, and rates that are divided by |key|^2."""
+    def _project(self, x: Tensor) -> Block:
         scale, one = self.log_key_scale.exp(), x.new_ones(*x.shape[:2], 1)
         keys, queries = (torch.cat([F.normalize(layer(x), dim=-1) * scale, one], -1)
                          for layer in (self.key, self.query))
-        return keys, queries, self.value(x), torch.sigmoid(self.rate(x)) / (scale * scale + 1)
+        return Block(keys, queries, self.value(x), torch.sigmoid(self.rate(x)) / (scale * scale + 1))
 
-    def _see(self, x: Tensor) -> Tensor | None:
-        """What the gate takes from the codes, the same for every state."""
-        return None
-
-    def _decide(self, seen: Tensor | None, error: Tensor) -> tuple[Tensor, Tensor]:
-        """Logit of a write and the gate, 0 or 1, both [B]; without a gate every step is written."""
-        return error.new_full((len(error),), torch.inf), error.new_ones(len(error))
+    def _decide(self, code: Tensor, W: Tensor, block: Block) -> tuple[Tensor, Tensor]:
+        """Logits of the writes and the gates, 0 or 1, of a block, both [B, T]; without a gate every step is written."""
+        return torch.full_like(block.rates[..., 0], torch.inf), torch.ones_like(block.rates[..., 0])
 
 
 class AuraModule(FastWeightModule):
@@ -112,40 +113,68 @@ class AuraModule(FastWeightModule):
         self.gate.output = nn.Linear(sizes.gate_width, 1)
         nn.init.constant_(self.gate.output.bias, 1.0)  # begin open: a memory that never writes learns nothing
 
-    def gate_loss(self, rollout: Rollout, price: float, asked: float) -> Tensor:
+    def gate_loss(self, rollout: Rollout, price: float, weight: float) -> Tensor:
         """Loss of the gate, to be called after the action loss went backward.
 
         Args:
             rollout: made with `probe` > 0.
             price: of one write, in units of the action loss of one step.
-            asked: steps the action loss is the mean of, to turn its gradient into a sum over them.
+            weight: number of steps the action loss is the mean of, to turn its gradient into that of a sum.
 
         """
         probes = rollout.scan.probes
         assert probes is not None, 'the rollout must have been made with probe > 0'
-        slope = torch.stack([_gradient(strength) for strength in probes.strengths], 1)
-        stake = (-slope * asked - price)[probes.probed]
-        code, error = probes.code[probes.probed], probes.error[probes.probed]
-        logit = self._score(self._see(code), error)
+        slope = torch.cat([_gradient(strengths) for strengths in probes.strengths], 1)
+        stake = (-slope * weight - price)[probes.probed]
+        logit = self._score(self._see(probes.code[probes.probed]), probes.error[probes.probed])
         wrong = F.binary_cross_entropy_with_logits(logit, (stake > 0).to(logit.dtype), reduction='none')
         return (stake.abs().clamp(max=STAKE_LIMIT) * wrong).mean()
 
-    def _see(self, x: Tensor) -> Tensor:
-        # nothing but its own loss trains the gate
-        return F.linear(x.detach(), self.gate.hidden.weight[:, :self.sizes.code_dim], self.gate.hidden.bias)
-
     @torch.no_grad()
-    def _decide(self, seen: Tensor | None, error: Tensor) -> tuple[Tensor, Tensor]:
-        assert seen is not None
-        logit = self._score(seen, error)
-        return logit, (logit > 0).to(logit.dtype)
+    def _decide(self, code: Tensor, W: Tensor, block: Block) -> tuple[Tensor, Tensor]:
+        seen, known, overlap = self._see(code), block.values - block.keys @ W.mT, block.keys @ block.keys.mT
+        change, logits = torch.zeros_like(known), torch.zeros_like(block.rates[..., 0])
+        for t in range(code.shape[1]):
+            error = known[:, t] - torch.bmm(overlap[:, t, None, :t], change[:, :t])[:, 0]
+            logits[:, t] = self._score(seen[:, t], error)
+            change[:, t] = error * (logits[:, t, None] > 0) * block.rates[:, t]
+        return logits, (logits > 0).to(logits.dtype)
+
+    def _see(self, code: Tensor) -> Tensor:
+        """What the gate takes from the codes, which is the same for every state."""
+        return F.linear(code, self.gate.hidden.weight[:, :self.sizes.code_dim], self.gate.hidden.bias)
 
     def _score(self, seen: Tensor, error: Tensor) -> Tensor:
+        """Logit of a write."""
         surprise = error.square().sum(-1, keepdim=True).clamp(min=1e-12).sqrt()
         weight = self.gate.hidden.weight[:, self.sizes.code_dim:]
         hidden = F.silu(seen + F.linear(torch.cat([error, surprise], -1), weight))
         return torch.as_tensor(self.gate.output(hidden)[..., 0])
 
 
-def _gradient(strength: Tensor) -> Tensor:
-    return torch.zeros_like(strength) if strength.grad is None else strength.grad
+def delta_rule(W: Tensor, block: Block, strengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Write and read a block of steps at once.
+
+    The errors of T steps depend on each other linearly, e_t = v_t - W k_t - sum_{s<t} (k_t . k_s) a_s r_s e_s, a unit
+    triangular system (the WY form of arXiv 2406.06484). The NumPy cell does the same step by step.
+
+    Args:
+        W: fast weights before, [B, V, K + 1].
+        block: the steps.
+        strengths: a, of the writes, 0..1, [B, T].
+
+    Returns:
+        read-outs [B, T, V] after each write, errors [B, T, V] before it, fast weights after the last.
+
+    """
+    keys, queries, values, rates = block
+    step = strengths[..., None] * rates
+    overlap = torch.tril(keys @ keys.mT, -1) * step.mT
+    error = torch.linalg.solve_triangular(overlap, values - keys @ W.mT, upper=False, unitriangular=True)
+    change = step * error
+    readout = queries @ W.mT + torch.tril(queries @ keys.mT) @ change
+    return readout, error, W + change.mT @ keys
+
+
+def _gradient(strengths: Tensor) -> Tensor:
+    return torch.zeros_like(strengths) if strengths.grad is None else strengths.grad

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rival that writes what it cannot reconstruct: AURA-Mem's gate, trained for the token instead of the action.
+
+A decoder D rebuilds the code x of an observation from the read-out of its key. A write pays if it lowers the error
+|x - D(f(k))|^2 of this very token. That is what a gate learns which is not told about actions: it fires on whatever
+is new to it, whether or not anything depends on it. Write rule and head are trained for the action, as AURA's are.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from aura_ros.train.modules import AuraModule, Rollout, Sizes
+from aura_ros.train.modules.fast_weights import STAKE_LIMIT
+
+
+class ReconstructionModule(AuraModule):
+    """Fast weights whose gate is worth what a write does for the reconstruction of the token.
+
+    The decoder serves training alone and is not counted as a parameter of the memory.
+    """
+
+    kind = 'reconstruction'
+
+    def __init__(self, sizes: Sizes) -> None:
+        super().__init__(sizes)
+        self.decoder = nn.Linear(sizes.value_dim, sizes.code_dim)
+
+    @property
+    def parameter_count(self) -> int:
+        """Trained numbers that the memory needs."""
+        spare: int = sum(parameter.numel() for parameter in self.decoder.parameters())
+        return super().parameter_count - spare
+
+    def gate_loss(self, rollout: Rollout, price: float, weight: float) -> Tensor:
+        """Loss of gate and decoder; `weight` has no part in it. See `AuraModule.gate_loss`."""
+        probes = rollout.scan.probes
+        assert probes is not None, 'the rollout must have been made with probe > 0'
+        code, error = probes.code[probes.probed], probes.error[probes.probed]
+        value = self.value(code)
+        rebuilt = (self.decoder(value) - code).square().mean(-1)
+        with torch.no_grad():
+            known = value - error
+            after = known + torch.sigmoid(self.rate(code)) * error
+            wrong = [(self.decoder(found) - code).square().mean(-1) for found in (known, after)]
+            stake = wrong[0] - wrong[1] - price
+        logit = self._score(self._see(code), error)
+        missed = F.binary_cross_entropy_with_logits(logit, (stake > 0).to(logit.dtype), reduction='none')
+        return (stake.abs().clamp(max=STAKE_LIMIT) * missed).mean() + rebuilt.mean()

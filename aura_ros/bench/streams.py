@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Synthetic streams in which most steps do not have to be written.
+
+The papers' multi-binding associative memory, as far as it is known (eight classes, so chance is 0.125; the rest of its
+definition is not published), and the event-sparse stream. At each step one of five things is seen:
+
+    DISTRACTOR  a random key and class in a context that says that neither matters; never asked for
+    BINDING     a key that had no class gets one
+    REBINDING   a bound key gets another class
+    REPEAT      a binding that holds is shown once more
+    QUERY       a bound key without a class: the answer is the class it has now
+
+Observation z [64] = key code [32] | class code [16], zero in a query | context [8] | pure noise [8]. Codes are fixed
+unit vectors, the same in training and evaluation; noise is added to all of it. Bindings and rebindings are the events:
+a policy that cannot look ahead must write each of them and nothing else, which is what the oracle does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aura_ros.errors import ConfigError
+
+CLASSES = 8
+KEY_CODE, CLASS_CODE, CONTEXT, NOISE = 32, 16, 8, 8
+FEATURE_DIM = KEY_CODE + CLASS_CODE + CONTEXT + NOISE
+MOST_BINDINGS = 64
+SPLITS = ('train', 'validation', 'evaluation')
+
+
+class Kind(IntEnum):
+    """What a step is."""
+
+    DISTRACTOR = 0
+    BINDING = 1
+    REBINDING = 2
+    REPEAT = 3
+    QUERY = 4
+
+
+@dataclass(frozen=True)
+class StreamSetting:
+    """How streams are drawn; the shares are probabilities per step, distractors take the rest.
+
+    bindings: number of keys, 1 to 64.
+    event: share of bindings and rebindings; its inverse is the floor of the writes, in steps per write.
+    repeat: share of repeats.
+    query: share of queries.
+    code_noise: standard deviation added to the codes, per component.
+    context_noise: standard deviation added to the context, whose signal is 1.
+    train_length: steps of a training stream.
+    length: steps of an evaluation stream.
+
+    Raises:
+        ConfigError: if a number is out of range.
+
+    """
+
+    bindings: int
+    event: float
+    repeat: float
+    query: float
+    code_noise: float = 0.05
+    context_noise: float = 0.25
+    train_length: int = 96
+    length: int = 256
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.bindings <= MOST_BINDINGS:
+            raise ConfigError(f'bindings must be 1..{MOST_BINDINGS}, got {self.bindings}')
+        for name in ('event', 'repeat', 'query'):
+            if not 0.0 < getattr(self, name) < 1.0:
+                raise ConfigError(f'{name} must be a share between 0 and 1, got {getattr(self, name)}')
+        if self.event + self.repeat + self.query > 1.0:
+            raise ConfigError(f'event + repeat + query must be at most 1, got {self.event + self.repeat + self.query}')
+
+
+@dataclass(frozen=True)
+class Streams:
+    """B streams of T steps.
+
+    z: observations, float32 [B, T, 64].
+    kind: `Kind` of each step, int64 [B, T].
+    key: which key is shown, int64 [B, T].
+    target: the class to answer, int64 [B, T]; -1 where nothing is asked.
+    """
+
+    z: NDArray[np.float32]
+    kind: NDArray[np.int64]
+    key: NDArray[np.int64]
+    target: NDArray[np.int64]
+
+    @property
+    def first(self) -> Streams:
+        """The first stream alone."""
+        return Streams(self.z[:1], self.kind[:1], self.key[:1], self.target[:1])
+
+    @property
+    def events(self) -> NDArray[np.bool_]:
+        """Where the oracle writes, [B, T]."""
+        return np.asarray((self.kind == Kind.BINDING) | (self.kind == Kind.REBINDING))
+
+
+def codebook() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Codes of keys [64, 32] and of classes [8, 16], unit vectors, always the same."""
+    rng = np.random.default_rng(20260602)
+
+    def unit(shape: tuple[int, int]) -> NDArray[np.float64]:
+        drawn = rng.normal(size=shape)
+        return np.asarray(drawn / np.linalg.norm(drawn, axis=1, keepdims=True), dtype=np.float64)
+
+    return unit((MOST_BINDINGS, KEY_CODE)), unit((CLASSES, CLASS_CODE))
+
+
+def generator(split: str, seed: int) -> np.random.Generator:
+    """Random numbers of a split; no two splits share any.
+
+    Raises:
+        ConfigError: if the split is unknown.
+
+    """
+    if split not in SPLITS:
+        raise ConfigError(f"split must be one of {', '.join(SPLITS)}, got {split!r}")
+    return np.random.default_rng([SPLITS.index(split), seed])
+
+
+def draw(setting: StreamSetting, count: int, length: int, rng: np.random.Generator) -> Streams:
+    """Draw `count` streams of `length` steps."""
+    kind, key, value, target = _bind(setting, count, length, rng)
+    keys, classes = codebook()
+    z = np.zeros((count, length, FEATURE_DIM), np.float32)
+    shown, context = KEY_CODE + CLASS_CODE, slice(KEY_CODE + CLASS_CODE, KEY_CODE + CLASS_CODE + CONTEXT)
+    z[..., :KEY_CODE] = keys[key]
+    z[..., KEY_CODE:shown] = np.where((kind == Kind.QUERY)[..., None], 0.0, classes[value])
+    z[..., shown] = (kind != Kind.QUERY) & (kind != Kind.DISTRACTOR)
+    z[..., shown + 1] = kind == Kind.QUERY
+    z[..., shown + 2] = kind == Kind.DISTRACTOR
+    z[..., :shown] += setting.code_noise * rng.standard_normal((count, length, shown), np.float32)
+    z[..., context] += setting.context_noise * rng.standard_normal((count, length, CONTEXT), np.float32)
+    z[..., context.stop:] = rng.standard_normal((count, length, NOISE), np.float32)
+    return Streams(z, kind, key, target)
+
+
+def _bind(setting: StreamSetting, count: int, length: int, rng: np.random.Generator) -> tuple[NDArray[Any], ...]:
+    """Kinds, keys, classes and answers of every step, int64 [count, length]."""
+    held = np.full((count, setting.bindings), -1)
+    rows = np.arange(count)
+    shares = np.cumsum([setting.event, setting.repeat, setting.query])
+    sort = np.searchsorted(shares, rng.random((count, length)), side='right')  # 0 event, 1 repeat, 2 query, 3 rest
+    key = rng.integers(setting.bindings, size=(count, length))
+    value = rng.integers(CLASSES, size=(count, length))
+    other = rng.integers(1, CLASSES, size=(count, length))
+    kind = np.full((count, length), int(Kind.DISTRACTOR))
+    target = np.full((count, length), -1)
+    for t in range(length):
+        bound = held >= 0
+        recalls = ((sort[:, t] == 1) | (sort[:, t] == 2)) & bound.any(1)
+        key[recalls, t] = (bound * rng.random(bound.shape)).argmax(1)[recalls]
+        now = held[rows, key[:, t]]
+        event = sort[:, t] == 0
+        kind[event, t] = np.where(now[event] < 0, Kind.BINDING, Kind.REBINDING)
+        value[:, t] = np.where(event & (now >= 0), (now + other[:, t]) % CLASSES, value[:, t])
+        held[rows[event], key[event, t]] = value[event, t]
+        repeat, query = recalls & (sort[:, t] == 1), recalls & (sort[:, t] == 2)
+        kind[repeat, t], kind[query, t] = Kind.REPEAT, Kind.QUERY
+        value[repeat, t] = now[repeat]
+        target[query, t] = now[query]
+    return kind, key, value, target

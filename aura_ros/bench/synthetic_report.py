@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The table and the picture of the synthetic benchmark."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from aura_ros.bench.plots import COLOURS, MARKERS, sheet
+from aura_ros.bench.stats import mean_interval
+from aura_ros.bench.store import ResultStore
+
+ALWAYS_WRITERS = ('always', 'gru', 'lstm', 'ssm')
+"""Constant-size memories that write at every step."""
+CHANCE = 0.125
+Row = dict[str, Any]
+
+
+def report(name: str, runs: Sequence[Row], store: ResultStore, console: Console) -> None:
+    """Write CSV, JSON and PNG, print the table."""
+    table = summarise(runs)
+    verdict = compare(runs)
+    store.write(table, {'seeds': sorted({run['seed'] for run in runs}), 'aura': verdict, 'runs': list(runs)})
+    console.print(_table(name, table))
+    for line in sentences(verdict):
+        console.print('  ' + line, highlight=False)
+    draw(name, table, store.file('.png'))
+
+
+def summarise(runs: Sequence[Row]) -> list[Row]:
+    """One row for each memory: means over seeds with 95 % intervals (Student t)."""
+    table = []
+    for memory in dict.fromkeys(run['memory'] for run in runs):
+        mine = [run for run in runs if run['memory'] == memory]
+        row: Row = {'memory': memory, 'seeds': len(mine), 'parameters': mine[0]['parameters'],
+                    'state_bytes': mine[0].get('state_bytes')}
+        for column in ('accuracy', 'writes_per_step', 'fire_event', 'fire_distractor', 'fire_repeat', 'fire_query'):
+            values = [run[column] for run in mine if column in run]
+            if values:
+                row[column], row[f'{column}_low'], row[f'{column}_high'] = mean_interval(values)
+        over = [run['writes_per_step'] / run['events_per_step'] for run in mine]
+        row['over_oracle'], row['over_oracle_low'], row['over_oracle_high'] = mean_interval(over)
+        table.append(row)
+    return table
+
+
+def compare(runs: Sequence[Row]) -> Row:
+    """AURA against the best always-writer of constant size: accuracy seed by seed, and the ratio of writes."""
+    by = {(run['memory'], run['seed']): run for run in runs}
+    seeds = sorted({run['seed'] for run in runs if run['memory'] == 'aura'})
+    rivals = [memory for memory in ALWAYS_WRITERS if all((memory, seed) in by for seed in seeds)]
+    if not seeds or not rivals:
+        return {}
+    best = max(rivals, key=lambda memory: sum(by[memory, seed]['accuracy'] for seed in seeds))
+    differences = [by['aura', seed]['accuracy'] - by[best, seed]['accuracy'] for seed in seeds]
+    ratios = [by[best, seed]['writes_per_step'] / by['aura', seed]['writes_per_step'] for seed in seeds]
+    difference, low, high = mean_interval(differences)
+    ratio, ratio_low, ratio_high = mean_interval(ratios)
+    return {'best_always_writer': best, 'accuracy_difference': difference, 'accuracy_difference_low': low,
+            'accuracy_difference_high': high, 'write_ratio': ratio, 'write_ratio_low': ratio_low,
+            'write_ratio_high': ratio_high}
+
+
+def sentences(verdict: Row) -> list[str]:
+    """What the comparison says."""
+    if not verdict:
+        return []
+    return [f"best always-writer of constant size: {verdict['best_always_writer']}",
+            f"accuracy of AURA minus its: {_interval(verdict, 'accuracy_difference', '+.4f')}",
+            f"its writes over AURA's: {_interval(verdict, 'write_ratio', '.2f')}"]
+
+
+def _table(name: str, rows: Sequence[Row]) -> Table:
+    table = Table(title=f'{name}: means over seeds, 95 % intervals')
+    table.add_column('memory', no_wrap=True)
+    for column in ('seeds', 'accuracy', 'writes/step', '/oracle', 'events', 'distr.', 'repeats', 'queries',
+                   'state [B]'):
+        table.add_column(column, justify='right', no_wrap=True)
+    for row in sorted(rows, key=lambda row: -row['accuracy']):
+        table.add_row(row['memory'], str(row['seeds']), _interval(row, 'accuracy', '.3f', '\\['),
+                      f"{row['writes_per_step']:.4f}", f"{row['over_oracle']:.2f}",
+                      *(f"{row[column]:.3f}" if column in row else '-' for column in
+                        ('fire_event', 'fire_distractor', 'fire_repeat', 'fire_query')),
+                      '-' if row['state_bytes'] is None else f"{row['state_bytes']:,}")
+    return table
+
+
+def _interval(row: Row, column: str, spec: str, bracket: str = '[') -> str:
+    low, high = row[f'{column}_low'], row[f'{column}_high']
+    if not math.isfinite(low):  # one seed has no interval
+        return f'{row[column]:{spec}}'
+    return f'{row[column]:{spec}} {bracket}{low:{spec}}, {high:{spec}}]'
+
+
+def draw(name: str, rows: Sequence[Row], path: Path) -> None:
+    """Accuracy over writes, and on what each gate fires."""
+    with sheet(path, 2, (13.0, 5.2)) as (left, right):
+        for i, row in enumerate(rows):
+            low, high = row['accuracy'] - row['accuracy_low'], row['accuracy_high'] - row['accuracy']
+            bars = [[low], [high]] if math.isfinite(low) else None
+            left.errorbar(max(row['writes_per_step'], 1e-3), row['accuracy'], bars, capsize=3,
+                          color=COLOURS[i % len(COLOURS)], marker=MARKERS[i % len(MARKERS)], ls='', ms=8,
+                          label=row['memory'], mfc='white' if i >= len(COLOURS) else None)
+        left.axhline(CHANCE, color='#8C8C8C', lw=0.9, ls=':')
+        left.set(xscale='log', xlabel='writes per step', ylabel='accuracy of the answers', ylim=(0.0, 1.05))
+        left.set_title(f'{name}: accuracy and writes', loc='left', weight='bold')
+        left.legend(frameon=False, fontsize=8, ncols=2, loc='center left')
+        shown = [row for row in rows if row['memory'] in ('aura', 'oracle', 'reconstruction', 'random', 'periodic')]
+        columns = ('fire_event', 'fire_repeat', 'fire_query', 'fire_distractor')
+        for i, row in enumerate(shown):
+            places = [place + 0.16 * (i - len(shown) / 2) for place in range(len(columns))]
+            right.bar(places, [row.get(column, 0.0) for column in columns], 0.15, color=COLOURS[i], label=row['memory'])
+        right.set_xticks(range(len(columns)), ['event', 'repeat', 'query', 'distractor'])
+        right.set(ylabel='share of these steps written', ylim=(0.0, 1.05))
+        right.set_title('What is written', loc='left', weight='bold')
+        right.legend(frameon=False)
