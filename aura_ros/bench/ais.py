@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Is a memory's state enough to act on? The value-loss bound of approximate information states, with numbers.
+
+Takes the AURA-Mem that `synthetic` trained, runs it on streams it never saw and counts how often it answers wrongly
+(epsilon) and how often its state does not go on as a table of answers should (delta). From these follows how much
+value its answers lose at most against the best policy that remembers everything. Reported are
+
+  worst case      the theorem as published. Vacuous for every memory that ever errs; the reason is in the JSON
+  in expectation  the same theorem along the episode, as actions here do not change what follows: with total
+                  variation over the table, and with the metric that sees only what the value depends on. There
+                  delta = 0, and the bound is twice the loss that is measured: it tells no more than the accuracy does
+
+for discounts of 0.5 to 0.99 and for the finite horizon (1), beside what needs no theorem: Rmax, the value of
+answering everything right, which no policy can lose more than, and the loss of guessing. All losses are shares of
+Rmax times the sum of gamma^t. A bound is vacuous here if it is not below the value of answering everything right.
+
+The paper's bound is vacuous; what it calls informative is its action-prediction error, mean 0.0021 and 95th
+percentile 0.0076, by a formula that is not known. Reported beside it: 1 minus the probability given to the right
+class, over all questions.
+
+It takes about a minute for each weights file. With --quick it trains for five seconds first and takes half a minute.
+Only that needs torch (the train extra).
+
+Writes ais.csv, ais.json and ais.png.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from aura_ros.bench.ais_bound import GUESSING, Share, loss_bound, most_to_lose, steps_that_count
+from aura_ros.bench.ais_estimate import Sampling, estimate
+from aura_ros.bench.ais_figure import draw
+from aura_ros.bench.jobs import Job, run_jobs
+from aura_ros.bench.store import ResultStore
+from aura_ros.bench.streams import StreamSetting, generator
+from aura_ros.errors import ConfigError
+from aura_ros.memory import load_memory
+
+SUMMARY = 'the value that acting on the memory instead of the history can lose: the AIS bound'
+PAPER = {'action_error_mean': 0.0021, 'action_error_q95': 0.0076}
+FRESH_STREAMS = 1000
+"""Added to the seed of the weights: these streams are not those of `synthetic` either."""
+QUICK = Sampling(episodes=100, steps=80, lead=60)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which weights, how many episodes."""
+    parser.add_argument('--weights', nargs='+', type=Path, metavar='FILE',
+                        help='safetensors files with their cards (default: those that synthetic left in --output)')
+    parser.add_argument('--memory', default='aura', metavar='KIND', help='kind of the weights (default: %(default)s)')
+    parser.add_argument('--episodes', type=int, metavar='N',
+                        help=f'for each weights file (default: {Sampling.episodes:,}, with --quick {QUICK.episodes})')
+
+
+def run(args: argparse.Namespace, console: Console) -> int:
+    """Estimate, report, write."""
+    sampling = QUICK if args.quick else Sampling()
+    if args.episodes is not None:
+        if args.episodes < 1:
+            raise ConfigError(f'episodes must be >= 1, got {args.episodes}')
+        sampling = Sampling(args.episodes, sampling.steps, sampling.gammas, sampling.lead)
+    store = ResultStore(args.output, 'ais', {'sampling': sampling, 'memory': args.memory}, args.fresh)
+    files = args.weights or (_train(args, store, console) if args.quick else _trained(args))
+    jobs = [Job(f'{file.stem}-{_digest(file)[:12]}', estimate_file, (str(file), args.memory, sampling))
+            for file in files]
+    runs = list(run_jobs(jobs, store, console, args.jobs).values())
+    rows = [row for _, group in grouped(runs) for row in bounds(group, sampling)]
+    store.write(rows, {'seeds': [found['seed'] for found in runs], 'runs': runs, 'paper': PAPER, **FORMULA})
+    draw(rows, store.file('.png'))
+    for name, group in grouped(runs):
+        report(console, name, group, [row for row in rows if row['setting'] == name])
+    console.print(f"written: {', '.join(str(store.file(end)) for end in ('.csv', '.json', '.png'))}")
+    return 0
+
+
+FORMULA = {
+    'source': 'Subramanian, Sinha, Seraj, Mahajan, JMLR 23(12), 2022, arXiv 2010.08843; statement as in Mahajan, '
+              'lecture notes AIS-course of github.com/adityam/stochastic-control',
+    'worst_case': '2 (eps + gamma rho(V) delta) / (1 - gamma), over T steps 2 sum_t gamma^t (eps + gamma rho(V) delta)',
+    'in_expectation': '2 sum_t gamma^t E[eps(H_t) + gamma rho(V_t+1) delta(H_t)]',
+    'metric': 'total variation over the table of answers, rho = span = 1; or the functions of whether a question is '
+              'asked, all that the value depends on, for which delta = 0',
+    'why_the_worst_case_is_vacuous': 'with Rmax = 1, a state that is right for one history and wrong for another has '
+                                     'eps >= 1/2 in every model, so the bound is at least Rmax / (1 - gamma)',
+    'unit': 'losses are shares of Rmax times the sum of gamma^t',
+}
+
+
+def estimate_file(path: str, memory: str, sampling: Sampling) -> dict[str, Any]:
+    """Estimate for one weights file, with the stream setting of its card."""
+    file = Path(path)
+    card = json.loads(file.with_suffix('.json').read_text(encoding='utf-8'))
+    seed, setting = int(card['figures']['seed']), StreamSetting(**card['setting'])
+    rng = generator('evaluation', FRESH_STREAMS + seed)
+    return {'setting': setting_of(file, setting), 'query': setting.query, 'seed': seed, 'weights_sha256': _digest(file),
+            'episodes': sampling.episodes, **estimate(load_memory(memory, path), setting, sampling, rng)}
+
+
+def setting_of(file: Path, setting: StreamSetting) -> str:
+    """The name of a stream setting: that of the folder of `synthetic`, and what makes it hard."""
+    folder = file.parent.parent.name
+    name = folder.removeprefix('synthetic-') + ': ' if folder.startswith('synthetic-') else ''
+    return f'{name}{setting.bindings} bindings, {setting.event:.3g} events and {setting.query:.3g} questions a step'
+
+
+def grouped(runs: Sequence[dict[str, Any]]) -> list[tuple[str, list[dict[str, Any]]]]:
+    """The runs of each setting."""
+    names = dict.fromkeys(found['setting'] for found in runs)
+    return [(name, [found for found in runs if found['setting'] == name]) for name in names]
+
+
+def bounds(runs: Sequence[dict[str, Any]], sampling: Sampling) -> list[dict[str, Any]]:
+    """A row for each discount, from the runs of one setting; losses are shares of Rmax times the sum of gamma^t."""
+    rows, trials = [], sum(found['episodes'] for found in runs)
+    worst = float(any(found['accuracy'] < 1.0 for found in runs))
+    for index, gamma in enumerate(sampling.gammas):
+        total = steps_that_count(gamma, sampling.steps)
+        epsilon, delta = (Share(sum(found[kind][index] for found in runs), trials) for kind in ('wrong', 'mismatch'))
+        ends = {'': (epsilon.mean, delta.mean), '_high': (epsilon.interval[1], delta.interval[1])}
+        all_right = most_to_lose(runs[0]['query'], gamma, sampling.steps) / total
+        row = {'setting': runs[0]['setting'], 'gamma': gamma, 'steps': sampling.steps, 'episodes': trials,
+               'sum_of_gamma_t': total, 'epsilon': epsilon.mean, 'epsilon_low': epsilon.interval[0],
+               'epsilon_high': epsilon.interval[1], 'delta': delta.mean, 'delta_low': delta.interval[0],
+               'delta_high': delta.interval[1]}
+        for end, (of_epsilon, of_delta) in ends.items():
+            row[f'bound_total_variation{end}'] = loss_bound(of_epsilon, of_delta, gamma, sampling.steps) / total
+            row[f'bound_value{end}'] = loss_bound(of_epsilon, 0.0, gamma, sampling.steps) / total
+        row |= {'true_loss': fmean(found['loss'][index] for found in runs),
+                'all_right': all_right, 'guessing_loss': GUESSING * all_right,
+                'worst_epsilon_seen': worst, 'worst_case_bound_at_least': 2.0 * worst if worst else None,
+                'vacuous_total_variation': row['bound_total_variation_high'] >= all_right,
+                'vacuous_value': row['bound_value_high'] >= all_right}
+        rows.append(row)
+    return rows
+
+
+def report(console: Console, name: str, runs: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]]) -> None:
+    """The tables of one setting."""
+    accuracy, error, q95 = (fmean(found[part] for found in runs) for part in ('accuracy', 'error_mean', 'error_q95'))
+    questions = sum(found['questions'] for found in runs)
+    wrong = sum(round((1.0 - found['accuracy']) * found['questions']) for found in runs)
+    table = Table(title=f'{name}\nlosses in shares of Rmax sum gamma^t; ends of 95 % intervals')
+    for column in ('gamma', 'eps', 'delta, total variation', 'loss <=', 'loss <=, delta = 0', 'true loss', 'all right'):
+        table.add_column(column, justify='right')
+    for row in rows:
+        cells = [f"{row['gamma']:g}"]
+        cells += [f'{row[part + "_low"]:.4f}..{row[part + "_high"]:.4f}' for part in ('epsilon', 'delta')]
+        cells += [f'{row[f"bound_{part}_high"]:.3f}{" vacuous" if row["vacuous_" + part] else ""}'
+                  for part in ('total_variation', 'value')]
+        table.add_row(*cells, f"{row['true_loss']:.4f}", f"{row['all_right']:.3f}")
+    console.print(table)
+    console.print(f'action-prediction error: mean {error:.4f}, 95th percentile {q95:.4f} (the paper: '
+                  f"{PAPER['action_error_mean']}, {PAPER['action_error_q95']}); accuracy {accuracy:.4f}")
+    worst = (f'vacuous: {wrong:,} of {questions:,} answers were wrong, so eps = 1 and the bound 2 Rmax sum gamma^t'
+             if wrong else f'not known: none of {questions:,} answers was wrong, which rules no history out')
+    console.print(f'worst case: {worst}')
+
+
+def _trained(args: argparse.Namespace) -> list[Path]:
+    """The weights that `synthetic` left for this memory and these seeds, in all settings."""
+    found = [file for seed in args.seeds
+             for file in sorted(args.output.glob(f'synthetic-*/weights/{args.memory}-{seed}.safetensors'))]
+    if not found:
+        raise ConfigError(f'output = {str(args.output)!r} has no weights of the memory {args.memory!r} for the seeds '
+                          f'{args.seeds}: run `aura-bench synthetic` first, or name files with --weights')
+    return sorted(found)
+
+
+def _train(args: argparse.Namespace, store: ResultStore, console: Console) -> list[Path]:
+    """Train for a few seconds on an easy setting; only --quick does."""
+    import torch  # noqa: F401 - its absence is reported here and not by a process
+
+    from aura_ros.bench.synthetic_training import Budget, Task, run_task
+
+    setting = StreamSetting(bindings=4, event=0.1, repeat=0.15, query=0.2, train_length=48, length=96)
+    files = {f'quick-{args.memory}-{seed}': store.weights(f'quick-{args.memory}-{seed}') for seed in args.seeds}
+    jobs = [Job(name, run_task, (Task(args.memory, setting, Budget(steps=300, batch=16, tests=20), 3e-3, seed), file))
+            for (name, file), seed in zip(files.items(), args.seeds, strict=True)]
+    run_jobs(jobs, store, console, args.jobs)
+    return list(files.values())
+
+
+def _digest(file: Path) -> str:
+    if not file.is_file():
+        raise ConfigError(f'weights = {str(file)!r} is no file')
+    return hashlib.sha256(file.read_bytes()).hexdigest()

@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The AIS bound: by hand, on memories whose errors are known, and once through the command."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from aura_ros.bench import cli
+from aura_ros.bench.ais import bounds
+from aura_ros.bench.ais_bound import Share, loss_bound, most_to_lose, steps_that_count, weights
+from aura_ros.bench.ais_estimate import Sampling, Step, ask, differs, episodes, estimate, play, read_steps, read_table
+from aura_ros.bench.streams import CLASSES, KEY_CODE, Kind, StreamSetting, codebook, draw, generator
+from aura_ros.memory.protocol import Decision
+
+SETTING = StreamSetting(bindings=3, event=0.2, repeat=0.2, query=0.3)
+SAMPLING = Sampling(episodes=300, steps=30, gammas=(0.5, 1.0), lead=30)
+KEYS, VALUES = codebook()
+
+
+class Notebook:
+    """A memory that does exactly what a table does; `answer` and `keep` spoil it."""
+
+    name, feature_dim, policy_hash, backbone_hash = 'notebook', 64, '', ''
+
+    def __init__(self, answer: int | None = None, keep: bool = True) -> None:
+        self.answer, self.keep, self.writes = answer, keep, 0
+        self.table = np.zeros(64, np.int8)
+
+    @property
+    def state_bytes(self) -> int:
+        return self.table.nbytes
+
+    def reset(self) -> None:
+        self.table[:] = 0
+
+    def step(self, z: np.ndarray, base_action: np.ndarray) -> Decision:
+        key = int((KEYS @ z[:KEY_CODE]).argmax())
+        kind = int(z[48:51].argmax())  # shown, asked, distractor
+        if kind == 0 and (self.keep or self.table[key] == 0):
+            self.table[key] = 1 + int((VALUES @ z[KEY_CODE:48]).argmax())
+        given = self.table[key] - 1 if self.answer is None else self.answer
+        scores = np.zeros_like(base_action)
+        scores[0, given] = 100.0
+        return Decision(scores, 1.0, 0.0, kind == 0, 0.0, 0.0, 0.0)
+
+    def export(self) -> bytes:
+        return self.table.tobytes()
+
+    def restore(self, data: bytes) -> None:
+        self.table[:] = np.frombuffer(data, np.int8)
+
+
+# noise would make the notebook misread a step now and then
+CLEAR = StreamSetting(3, 0.2, 0.2, 0.3, code_noise=0.01, context_noise=0.01)
+
+
+def test_the_bound_by_hand() -> None:
+    assert steps_that_count(0.5, 3) == 1.75
+    assert weights(0.5, 3).tolist() == pytest.approx([4 / 7, 2 / 7, 1 / 7])
+    # 2 * 1.75 * (0.1 + 0.5 * 0.2), and with a value that spans 3
+    assert loss_bound(0.1, 0.2, 0.5, 3) == pytest.approx(0.7)
+    assert loss_bound(0.1, 0.2, 0.5, 3, span=3.0) == pytest.approx(1.4)
+    # without a discount it is the finite horizon's: 2 T (eps + delta)
+    assert loss_bound(0.1, 0.2, 1.0, 10) == pytest.approx(6.0)
+    # over a long episode it is the published 2 (eps + gamma delta) / (1 - gamma)
+    assert loss_bound(0.1, 0.2, 0.9, 1000) == pytest.approx(2 * (0.1 + 0.9 * 0.2) / 0.1)
+    assert most_to_lose(0.2, 0.5, 3) == pytest.approx(0.15)
+
+
+def test_a_share_has_an_interval_that_two_of_them_share() -> None:
+    share = Share(0, 100)
+    low, high = share.interval
+    z = 2.2414  # of 97.5 %
+    assert share.mean == low == 0.0 and high == pytest.approx(z * z / (100 + z * z), rel=1e-3)
+
+
+def test_a_question_is_that_of_the_streams_without_noise() -> None:
+    streams = draw(StreamSetting(5, 0.2, 0.1, 0.5, 0.0, 0.0), 1, 200, np.random.default_rng(0))
+    asked = streams.kind[0] == Kind.QUERY
+    np.testing.assert_allclose(streams.z[0][asked][:, :56], ask(5)[streams.key[0][asked]][:, :56], atol=1e-6)
+
+
+def test_the_labels_of_a_stream_make_its_answers() -> None:
+    streams = draw(SETTING, 8, 300, np.random.default_rng(0))
+    for row in range(8):
+        truth: dict[int, int] = {}
+        for step, target in zip(read_steps(streams, row), streams.target[row], strict=True):
+            if step.kind in (Kind.BINDING, Kind.REBINDING):
+                truth[step.key] = step.shown
+            elif step.kind == Kind.REPEAT:
+                assert step.shown == truth[step.key]
+            elif step.kind == Kind.QUERY:
+                assert target == truth[step.key]
+
+
+def test_episodes_begin_with_the_first_binding_and_have_their_length() -> None:
+    found = episodes(SETTING, SAMPLING, np.random.default_rng(0))
+    for _ in range(100):
+        z, steps, start = next(found)
+        assert len(z) == len(steps) == start + SAMPLING.steps
+        assert steps[start].kind == Kind.BINDING
+        assert all(step.kind == Kind.DISTRACTOR for step in steps[:start])
+
+
+def test_a_memory_that_does_what_a_table_does_has_no_error() -> None:
+    row = estimate(Notebook(), CLEAR, SAMPLING, generator('evaluation', 0))
+    assert row['accuracy'] == 1.0 and row['error_max'] < 1e-6
+    assert row['wrong'] == row['mismatch'] == [0, 0] and row['loss'] == [0.0, 0.0]
+
+
+def test_a_memory_that_always_says_the_same_errs_as_often_as_it_must() -> None:
+    row = estimate(Notebook(answer=0), CLEAR, SAMPLING, generator('evaluation', 0))
+    for index, gamma in enumerate(SAMPLING.gammas):
+        wrong, mismatch = (Share(row[kind][index], SAMPLING.episodes).interval for kind in ('wrong', 'mismatch'))
+        later = 1.0 - weights(gamma, SAMPLING.steps)[0]
+        assert wrong[0] <= 7 / 8 * CLEAR.query * later <= wrong[1]
+        # a binding to another class is not kept; nor is a rebinding, and one to this class the model rules out
+        assert mismatch[0] <= CLEAR.event and 7 / 8 * CLEAR.event * later <= mismatch[1]
+    assert row['accuracy'] == pytest.approx(1 / 8, abs=0.03)
+
+
+def test_a_memory_that_never_overwrites_misses_every_rebinding() -> None:
+    z, steps, start = next(episodes(CLEAR, SAMPLING, np.random.default_rng(1)))
+    found = play(Notebook(keep=False), z, steps, start, ask(3), set(range(SAMPLING.steps)))
+    episode = steps[start:]
+    stale: set[int] = set()
+    for now, step in enumerate(episode[1:]):
+        # the class it kept may come back by chance, which the model rules out as well
+        assert found.mismatch[now] == (step.kind == Kind.REBINDING)
+        if step.kind == Kind.REBINDING:
+            stale.add(step.key)
+        if step.key not in stale:
+            assert not found.wrong[now + 1]
+    assert found.wrong.any() and not found.mismatch[SAMPLING.steps - 1]
+
+
+def test_reading_the_table_leaves_the_memory_as_it_is() -> None:
+    memory = Notebook()
+    memory.table[:3] = (4, 1, 8)
+    before = memory.export()
+    assert read_table(memory, ask(3), [0, 2], np.zeros((1, CLASSES), np.float32)) == {0: 3, 2: 7}
+    assert memory.export() == before
+
+
+def test_delta_is_never_below_the_total_variation() -> None:
+    """All next steps of two keys are listed, with a table that is wrong about one of them."""
+    event, repeat, query = 0.3, 0.25, 0.15
+    truth, table = {0: 2, 1: 5}, {0: 4, 1: 5}
+
+    def law(held: dict[int, int]) -> list[tuple[float, Step]]:
+        steps = [(event / 2 / 7, Step(Kind.REBINDING, key, value))
+                 for key in held for value in range(CLASSES) if value != held[key]]
+        steps += [(repeat / 2, Step(Kind.REPEAT, key, 0)) for key in held]
+        steps += [(query / 2, Step(Kind.QUERY, key, 0)) for key in held]
+        rest = 1.0 - event - repeat - query
+        return steps + [(rest / 2 / 8, Step(Kind.DISTRACTOR, key, value)) for key in held for value in range(CLASSES)]
+
+    def after(step: Step) -> dict[int, int]:
+        return table | {step.key: step.shown} if step.kind == Kind.REBINDING else dict(table)
+
+    def outcomes(held: dict[int, int]) -> dict[tuple[object, ...], float]:
+        found: dict[tuple[object, ...], float] = defaultdict(float)
+        for chance, step in law(held):
+            found[step.kind, step.key, tuple(after(step).items())] += chance
+        return found
+
+    true, model = outcomes(truth), outcomes(table)
+    assert math.fsum(true.values()) == pytest.approx(1.0)
+    distance = sum(abs(true[place] - model[place]) for place in {*true, *model}) / 2
+    coupled = sum(chance for chance, step in law(truth) if differs(table, step, after(step)))
+    assert distance == pytest.approx(event / 2 / 7)
+    assert coupled == pytest.approx(distance)
+    repaired = sum(chance for chance, step in law(truth)
+                   if differs(table, step, after(step) | ({0: 2} if step == Step(Kind.REPEAT, 0, 0) else {})))
+    assert repaired == pytest.approx(distance + repeat / 2)
+
+
+def test_the_row_of_a_discount_by_hand() -> None:
+    runs = [{'setting': 'easy', 'query': 0.2, 'episodes': 100, 'accuracy': accuracy, 'questions': 50,
+             'wrong': [wrong], 'mismatch': [2], 'loss': [0.01]} for accuracy, wrong in ((1.0, 0), (0.98, 4))]
+    row, = bounds(runs, Sampling(100, 3, (0.5,)))
+    assert (row['epsilon'], row['delta'], row['episodes']) == (0.02, 0.02, 200)
+    assert row['bound_total_variation'] == pytest.approx(2 * (0.02 + 0.5 * 0.02))
+    assert row['bound_value'] == pytest.approx(0.04)
+    assert row['bound_value_high'] == pytest.approx(2 * row['epsilon_high'])
+    assert row['all_right'] == pytest.approx(0.15 / 1.75)
+    assert row['worst_epsilon_seen'] == 1.0 and row['worst_case_bound_at_least'] == 2.0
+    assert row['vacuous_value'] == (row['bound_value_high'] >= row['all_right'])
+    faultless, = bounds(runs[:1], Sampling(100, 3, (0.5,)))
+    assert faultless['worst_case_bound_at_least'] is None
+
+
+@pytest.mark.torch
+def test_the_quick_form_trains_estimates_and_writes(tmp_path: Path) -> None:
+    pytest.importorskip('torch')
+    pytest.importorskip('matplotlib')
+    command = ['ais', '--quick', '--episodes', '40', '--output', str(tmp_path)]
+    assert cli.main(command) == 0
+    found = json.loads((tmp_path / 'ais.json').read_text(encoding='utf-8'))
+    assert [row['gamma'] for row in found['rows']] == [0.5, 0.9, 0.95, 0.99, 1.0]
+    for row in found['rows']:
+        assert row['bound_value_high'] <= row['bound_total_variation_high']
+        assert row['true_loss'] <= row['bound_value_high']
+    trained, = found['runs']
+    assert trained['accuracy'] > 0.3  # chance is 0.125
+    assert 'JMLR' in found['source']
+    with (tmp_path / 'ais.csv').open(encoding='utf-8') as file:
+        assert len(list(csv.DictReader(file))) == 5
+    assert (tmp_path / 'ais.png').stat().st_size > 10_000
+    weights_file, = (tmp_path / 'ais' / 'weights').glob('*.safetensors')
+    again = ['ais', '--weights', str(weights_file), '--quick', '--episodes', '5', '--output', str(tmp_path / 'other')]
+    assert cli.main(again) == 0
+
+
+@pytest.mark.parametrize(('words', 'said'), [
+    ([], 'run `aura-bench synthetic` first'), (['--episodes', '0'], 'episodes must be >= 1'),
+    (['--weights', 'nowhere.safetensors'], 'is no file')])
+def test_refusals(tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str) -> None:
+    assert cli.main(['ais', '--output', str(tmp_path), *words]) == 1
+    assert said in capsys.readouterr().err
