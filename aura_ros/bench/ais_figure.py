@@ -40,4 +40,4 @@ def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
             axes.set_xticks(list(places), [f"{row['gamma']:g}" for row in own])
             axes.grid(axis='y', color='#E3E3E3', lw=0.7)
         panels[0].set_ylabel('loss, share of Rmax sum gamma^t')
-        panels[0].legend(frameon=False, fontsize=8)
+        panels[0].legend(frameon=False, fontsize=8, loc='upper center', bbox_to_anchor=(0.5, -0.14), ncols=2)

@@ -13,8 +13,8 @@ All have the 32 x 32 state of the paper or as many weights as AURA-Mem has with 
 steps whose 256 bytes each fit into 4,224. Learned gates are held open, so that every step writes; aura-silent is
 AURA-Mem with the gate held shut. Times of the first few steps are those of cold caches, for the others have just run.
 
-It takes about half an hour on two cores: six minutes to 100,000 steps, most of them for the KV-cache, whose step
-there reads 25.6 MB, then 25 minutes to 1,000,000. With --quick, to 2,000 steps, it takes half a minute. Needs torch
+It takes about half an hour on two cores: seven minutes to 100,000 steps, most of them for the KV-cache, whose step
+there reads 25.6 MB, then 15 to 25 minutes to 1,000,000. With --quick, to 2,000 steps, it takes 20 seconds. Needs torch
 (the train extra), to make the weights.
 
 Writes horizon.csv, horizon.json and horizon.png.
