@@ -69,6 +69,9 @@ def run(args: argparse.Namespace, console: Console) -> int:
         if args.episodes < 1:
             raise ConfigError(f'episodes must be >= 1, got {args.episodes}')
         sampling = Sampling(args.episodes, sampling.steps, sampling.gammas, sampling.lead)
+    if args.memory in ('random', 'periodic'):
+        raise ConfigError(f'memory must be one whose writes follow from its state, got {args.memory}: asking it would '
+                          'move its clock on')
     store = ResultStore(args.output, 'ais', {'sampling': sampling, 'memory': args.memory}, args.fresh)
     files = args.weights or (_train(args, store, console) if args.quick else _trained(args))
     jobs = [Job(f'{file.stem}-{_digest(file)[:12]}', estimate_file, (str(file), args.memory, sampling))
