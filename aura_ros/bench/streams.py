@@ -66,9 +66,9 @@ class StreamSetting:
     repeat: float
     query: float
     code_noise: float = 0.05
-    context_noise: float = 0.25
-    train_length: int = 96
-    length: int = 256
+    context_noise: float = 0.2
+    train_length: int = 256
+    length: int = 512
 
     def __post_init__(self) -> None:
         if not 1 <= self.bindings <= MOST_BINDINGS:
@@ -95,10 +95,9 @@ class Streams:
     key: NDArray[np.int64]
     target: NDArray[np.int64]
 
-    @property
-    def first(self) -> Streams:
-        """The first stream alone."""
-        return Streams(self.z[:1], self.kind[:1], self.key[:1], self.target[:1])
+    def __getitem__(self, which: slice) -> Streams:
+        """Some of the streams."""
+        return Streams(self.z[which], self.kind[which], self.key[which], self.target[which])
 
     @property
     def events(self) -> NDArray[np.bool_]:

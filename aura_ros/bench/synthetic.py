@@ -37,11 +37,11 @@ if TYPE_CHECKING:
 
 SUMMARY = 'accuracy from how few writes: AURA-Mem, its rivals and the oracle on streams with distractors and repeats'
 
-HARD = StreamSetting(16, event=0.075, repeat=0.28, query=0.2, train_length=128, length=512)
+HARD = StreamSetting(16, event=0.075, repeat=0.28, query=0.2)
 SETTINGS = {
     'hard': HARD,
-    'easy': StreamSetting(8, event=0.03, repeat=0.12, query=0.2, train_length=128, length=512),
-    'sparse': StreamSetting(1, event=0.02, repeat=0.04, query=0.2, train_length=128, length=512),
+    'easy': StreamSetting(8, event=0.03, repeat=0.12, query=0.2),
+    'sparse': StreamSetting(1, event=0.02, repeat=0.04, query=0.2),
     **{f'hard-{keys}': replace(HARD, bindings=keys) for keys in (8, 32, 64)},
 }
 
@@ -49,7 +49,7 @@ FREE = ('aura', 'always', 'gru', 'lstm', 'ssm', 'elmur', 'elmur-gradient', 'kv',
 MATCHED = ('random', 'periodic', 'reconstruction')
 """Memories that are given AURA's number of writes."""
 
-RATES = (1e-3, 3e-3, 6e-3)
+RATES = (3e-3, 6e-3, 1.2e-2)
 LEARNING_RATES = dict.fromkeys((*FREE, *MATCHED), 3e-3)
 """Of `RATES`, by `--tune`: one training seed that is not reported, half the steps, validation streams."""
 TUNE_SEED = 1000

@@ -27,10 +27,14 @@ SIZES = Sizes(FEATURE_DIM, 1, CLASSES, code_dim=64, gate_width=32, head_width=64
 
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     'kv-window': ('kv', {'window': 64}),
-    'elmur': ('elmur', {'detach_memory': True}),
-    'elmur-gradient': ('elmur', {'detach_memory': False}),
+    'elmur': ('elmur', {'slots': 8, 'segment': 16}),
+    'elmur-gradient': ('elmur', {'slots': 8, 'segment': 16, 'detach_memory': False}),
 }
 """Memories that are a kind with options."""
+
+
+AHEAD = 16
+"""Steps whose streams are drawn together, which is quicker."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +49,9 @@ class Budget:
     """
 
     steps: int = 1200
-    batch: int = 32
+    batch: int = 16
     tests: int = 100
-    price: float = 0.2
+    price: float = 0.4
     probe: float = 0.1
 
 
@@ -114,8 +118,10 @@ def train(module: MemoryModule, task: Task) -> None:
     learner = Learner(module, Optimisation(budget.steps, task.learning_rate),
                       GateTraining(price=budget.price, probe=budget.probe))
     module.train()
-    for _ in range(budget.steps):
-        streams = draw(task.setting, budget.batch, task.setting.train_length, rng)
+    for step in range(budget.steps):
+        if step % AHEAD == 0:
+            drawn = draw(task.setting, AHEAD * budget.batch, task.setting.train_length, rng)
+        streams = drawn[slice(step % AHEAD, None, AHEAD)]
         asked = torch.from_numpy(streams.target >= 0)
         if not asked.any():
             continue
@@ -176,7 +182,7 @@ def step_by_step(module: MemoryModule, task: Task, weights: Path, streams: Strea
     memory = load_memory(module.kind, str(weights), getattr(module, 'window', 0))
     base = np.zeros((1, CLASSES), np.float32)
     answers = np.array([memory.step(z, base).action[0].argmax() for z in streams.z[0]])
-    one = streams.first
+    one = streams[:1]
     with torch.no_grad():
         rollout = module(torch.from_numpy(one.z), no_action(one))
     asked = one.target[0] >= 0
