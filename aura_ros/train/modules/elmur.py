@@ -37,7 +37,8 @@ class ElmurOptions:
     max_offset: D_max; the bias tells apart offsets from an anchor below this [steps]. None takes the paper's 1024, or
         less where no anchor gets that old: one write per segment renews each slot after slots * segment steps.
     ffn_width: hidden units of the MLPs.
-    dropout: in training; none by default, since streams drawn anew for every step cannot be learned by heart.
+    dropout: in training; none by default, since streams drawn anew for every step cannot be learned by heart. Noise
+        also teaches a memory to hold longer than it was trained for: the authors' T-Maze has 0.10, 0.17 and 0.01.
     """
 
     layers: int = 2
