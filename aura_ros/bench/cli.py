@@ -29,6 +29,7 @@ COMMANDS: tuple[str, ...] = (
     'synthetic',
     'horizon',
     'ais',
+    'ablate',
 )
 """Modules of this package, in the order --help shows them."""
 

@@ -26,7 +26,7 @@ def report(name: str, runs: Sequence[Row], store: ResultStore, console: Console)
     table = summarise(runs)
     verdict = compare(runs)
     store.write(table, {'seeds': sorted({run['seed'] for run in runs}), 'aura': verdict, 'runs': list(runs)})
-    console.print(_table(name, table))
+    show(name, table, console)
     for line in sentences(verdict):
         console.print('  ' + line, highlight=False)
     draw(name, table, store.file('.png'))
@@ -75,11 +75,11 @@ def sentences(verdict: Row) -> list[str]:
             f"its writes over AURA's: {_interval(verdict, 'write_ratio', '.2f')}"]
 
 
-def _table(name: str, rows: Sequence[Row]) -> Table:
-    table = Table(title=f'{name}: means over seeds, 95 % intervals')
+def show(name: str, rows: Sequence[Row], console: Console) -> None:
+    """Print the table, best first."""
+    table = Table(title=f'{name}: means over n seeds [95 %]; writes per step and by kind of step')
     table.add_column('memory', no_wrap=True)
-    for column in ('seeds', 'accuracy', 'writes/step', '/oracle', 'events', 'distr.', 'repeats', 'queries',
-                   'state [B]'):
+    for column in ('n', 'accuracy', 'writes', '/oracle', 'event', 'distr.', 'repeat', 'query', 'bytes'):
         table.add_column(column, justify='right', no_wrap=True)
     for row in sorted(rows, key=lambda row: -row['accuracy']):
         table.add_row(row['memory'], str(row['seeds']), _interval(row, 'accuracy', '.3f', '\\['),
@@ -87,7 +87,7 @@ def _table(name: str, rows: Sequence[Row]) -> Table:
                       *(f"{row[column]:.3f}" if column in row else '-' for column in
                         ('fire_event', 'fire_distractor', 'fire_repeat', 'fire_query')),
                       '-' if row['state_bytes'] is None else f"{row['state_bytes']:,}")
-    return table
+    console.print(table)
 
 
 def _interval(row: Row, column: str, spec: str, bracket: str = '[') -> str:

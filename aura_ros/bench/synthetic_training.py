@@ -112,10 +112,10 @@ def schedule_of(module: MemoryModule, task: Task, streams: Streams) -> Tensor | 
     return module.draw(*streams.kind.shape) if isinstance(module, ScheduledModule) else None
 
 
-def train(module: MemoryModule, task: Task) -> None:
+def train(module: MemoryModule, task: Task, learner_type: type[Learner] = Learner) -> None:
     """Learn to answer, from streams drawn anew for every step."""
     budget, rng = task.budget, generator('train', task.seed)
-    learner = Learner(module, Optimisation(budget.steps, task.learning_rate),
+    learner = learner_type(module, Optimisation(budget.steps, task.learning_rate),
                       GateTraining(price=budget.price, probe=budget.probe))
     module.train()
     for step in range(budget.steps):

@@ -86,13 +86,19 @@ class Learner:
         rollout = self._model(z, base, asked=asked, schedule=schedule, probe=self._gate.probe if learning else 0.0)
         loss = loss_of(rollout)
         self._optimiser.zero_grad()
-        torch.autograd.backward(loss)
         if learning:
-            assert isinstance(self._model, AuraModule)
             ramp = (done - self._gate.open_until) / (self._gate.price_full - self._gate.open_until)
-            torch.autograd.backward(self._model.gate_loss(rollout, self._gate.price * min(ramp, 1.0), weight))
+            self.backward(loss, rollout, self._gate.price * min(ramp, 1.0), weight)
+        else:
+            torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(self._model.parameters(), self._settings.clip)
         self._optimiser.step()
         self._schedule.step()
         self._step += 1
         return loss.item(), float(rollout.scan.written.mean())
+
+    def backward(self, loss: Tensor, rollout: Rollout, price: float, weight: float) -> None:
+        """Gradients of the action loss, then of the gate, which is judged by them."""
+        assert isinstance(self._model, AuraModule)
+        torch.autograd.backward(loss)
+        torch.autograd.backward(self._model.gate_loss(rollout, price, weight))

@@ -59,9 +59,18 @@ SETTINGS = {
 
 
 def action_error(actions: Tensor, batch: Batch, scale: Tensor) -> Tensor:
-    """Weighted mean absolute error of the chunks in units of the usual offset of each joint."""
-    error = ((actions - batch.expert).abs() / scale).mean((-1, -2))
-    return (error * batch.weight).sum() / batch.weight.sum()
+    """Weighted mean absolute error of the chunks in units of the usual offset of each joint.
+
+    Args:
+        actions: of the steps that have a weight, [N, C, A].
+        batch: the sequences.
+        scale: [A].
+
+    """
+    asked = batch.weight > 0
+    weight = batch.weight[asked]
+    error = ((actions - batch.expert[asked]).abs() / scale).mean((-1, -2))
+    return (error * weight).sum() / weight.sum()
 
 
 def _loss(rollout: Rollout, batch: Batch, scale: Tensor) -> Tensor:
@@ -96,7 +105,7 @@ def fit(model: MemoryModule, streams: list[Stream], settings: MemoryTraining) ->
         parts = [thin(pool[rng.integers(len(pool))], settings.keep_idle, rng) for pool in drawn]
         batch = collate(parts, settings.idle_weight)
         error, written = learner.step(batch.z, batch.base, partial(_loss, batch=batch, scale=model.action_scale),
-                                      float(batch.weight.sum()))
+                                      float(batch.weight.sum()), asked=batch.weight > 0)
         if step % 20 == 0:
             bar.set_postfix(error=f'{error:.3f}', writes=f'{written:.3f}')
     model.eval()
@@ -115,7 +124,7 @@ def evaluate(model: MemoryModule, streams: list[Stream]) -> dict[str, Any]:
             batch = collate([(stream, np.arange(len(stream.z)))], 0.0)
             rollout = model(batch.z, batch.base)
             for out, actions in ((errors, rollout.actions), (baseline, batch.base)):
-                out.append(float(action_error(actions, batch, model.action_scale)))
+                out.append(float(action_error(actions[batch.weight > 0], batch, model.action_scale)))
             writes += float(rollout.scan.written.sum())
             rounds += len(set(stream.round.tolist()))
             for kind in (Kind.CUE, Kind.CUE_REPEAT, Kind.DISTRACTOR):

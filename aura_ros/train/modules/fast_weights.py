@@ -83,12 +83,20 @@ class FastWeightModule(MemoryModule):
             logit, gate = self._decide(code, W, block) if given is None else (torch.full_like(given, torch.inf), given)
             probed = torch.rand_like(gate) < probe
             if probe:
-                gate = torch.where(probed, torch.rand_like(gate), gate).requires_grad_()
-            readout, error, W = delta_rule(W, block, gate)
+                gate = torch.where(probed, self.strengths(gate), gate).requires_grad_()
+            readout, error, W = self.rule(W, block, gate)
             columns.append((readout, error, logit, gate, probed))
         readout, error, logit, gate, probed = (torch.cat(column, 1) for column in zip(*columns, strict=True))
         probes = Probes([column[3] for column in columns], probed, x.detach(), error.detach()) if probe else None
         return Scan(readout, gate.detach(), torch.sigmoid(logit), error.detach().norm(dim=-1), W, probes)
+
+    def rule(self, W: Tensor, block: Block, strengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Write and read a block; see `delta_rule`."""
+        return delta_rule(W, block, strengths)
+
+    def strengths(self, gate: Tensor) -> Tensor:
+        """With which strength probed writes are made, [B, T]."""
+        return torch.rand_like(gate)
 
     def _project(self, x: Tensor) -> Block:
         scale, one = self.log_key_scale.exp(), x.new_ones(*x.shape[:2], 1)
@@ -131,14 +139,20 @@ class AuraModule(FastWeightModule):
         return (stake.abs().clamp(max=STAKE_LIMIT) * wrong).mean()
 
     @torch.no_grad()
-    def _decide(self, code: Tensor, W: Tensor, block: Block) -> tuple[Tensor, Tensor]:
+    def _decide(self, code: Tensor, W: Tensor, block: Block, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        gates = torch.zeros_like(block.rates[..., 0])
         seen, known, overlap = self._see(code), block.values - block.keys @ W.mT, block.keys @ block.keys.mT
-        change, logits = torch.zeros_like(known), torch.zeros_like(block.rates[..., 0])
+        change, logits = torch.zeros_like(known), torch.zeros_like(gates)
         for t in range(code.shape[1]):
             error = known[:, t] - torch.bmm(overlap[:, t, None, :t], change[:, :t])[:, 0]
             logits[:, t] = self._score(seen[:, t], error)
-            change[:, t] = error * (logits[:, t, None] > 0) * block.rates[:, t]
-        return logits, (logits > 0).to(logits.dtype)
+            gates[:, t] = (logits[:, t] if noise is None else logits[:, t] + noise[:, t]) > 0
+            change[:, t] = self.increment(error, block.values[:, t]) * gates[:, t, None] * block.rates[:, t]
+        return logits, gates
+
+    def increment(self, error: Tensor, values: Tensor) -> Tensor:
+        """What a write with full rate adds to f(k): the delta rule adds what is missing."""
+        return error
 
     def _see(self, code: Tensor) -> Tensor:
         """What the gate takes from the codes, which is the same for every state."""
@@ -146,10 +160,13 @@ class AuraModule(FastWeightModule):
 
     def _score(self, seen: Tensor, error: Tensor) -> Tensor:
         """Logit of a write."""
-        surprise = error.square().sum(-1, keepdim=True).clamp(min=1e-12).sqrt()
         weight = self.gate.hidden.weight[:, self.sizes.code_dim:]
-        hidden = F.silu(seen + F.linear(torch.cat([error, surprise], -1), weight))
+        hidden = F.silu(seen + F.linear(self._news(error), weight))
         return torch.as_tensor(self.gate.output(hidden)[..., 0])
+
+    def _news(self, error: Tensor) -> Tensor:
+        """What the gate takes from the state: e and |e|."""
+        return torch.cat([error, error.square().sum(-1, keepdim=True).clamp(min=1e-12).sqrt()], -1)
 
 
 def delta_rule(W: Tensor, block: Block, strengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What does each part of AURA-Mem do? The hard synthetic setting with one thing changed at a time.
+
+  aura                the memory as it ships
+  price P             the write-sparsity term: none (0), weaker, stronger; this is the control of the write rate
+  gate sees ...       less of code x, error e and surprise |e|
+  endpoint            the first-order worth of a write at the gate's own decision instead of the mean over strengths
+  straight-through    a sampled gate with a straight-through gradient (the usual estimator)
+  hebbian             writes add v k^T without taking away what was bound to the key
+  KxK                 size of the state
+
+Three seeds unless --seeds says otherwise, the training and the evaluation streams of `synthetic`, learning rate as there.
+Takes about a minute for each variant and seed on one core: 25 minutes on two. Writes DIR/ablate.csv, .json, .png.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from aura_ros.bench.jobs import Job, run_jobs
+from aura_ros.bench.plots import COLOURS, sheet
+from aura_ros.bench.store import ResultStore
+from aura_ros.bench.synthetic import HARD, LEARNING_RATES, QUICK
+from aura_ros.bench.synthetic_report import show, summarise
+
+if TYPE_CHECKING:
+    from aura_ros.bench.synthetic_training import Task
+    from aura_ros.train.modules import AuraModule
+
+SUMMARY = 'AURA-Mem with one thing changed at a time: gate inputs, objective, estimator, write rule, state size'
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What is changed.
+
+    inputs: of the gate.
+    estimator: 'counterfactual', 'endpoint' or 'straight-through'.
+    rule: 'delta' or 'hebbian'.
+    price: of a write [nat]; None is that of `synthetic`.
+    size: K of W [K, K]; as many values as keys.
+    """
+
+    inputs: tuple[str, ...] = ('code', 'error', 'surprise')
+    estimator: str = 'counterfactual'
+    rule: str = 'delta'
+    price: float | None = None
+    size: int = 32
+
+
+VARIANTS = {
+    'aura': Variant(),
+    **{f'price {price:g}': Variant(price=price) for price in (0.0, 0.1, 1.0, 2.0)},
+    'gate sees x': Variant(inputs=('code',)),
+    'gate sees e, |e|': Variant(inputs=('error', 'surprise')),
+    'gate sees |e|': Variant(inputs=('surprise',)),
+    'gate sees x, |e|': Variant(inputs=('code', 'surprise')),
+    'endpoint': Variant(estimator='endpoint'),
+    'straight-through': Variant(estimator='straight-through'),
+    'hebbian': Variant(rule='hebbian'),
+    **{f'{size}x{size}': Variant(size=size) for size in (8, 16, 64)},
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What only this command takes."""
+    parser.set_defaults(seeds=(0, 1, 2))
+
+
+def run(args: argparse.Namespace, console: Console) -> int:
+    """Train, judge, report; returns the exit code."""
+    from aura_ros.bench.synthetic_training import Budget, Task
+
+    names, setting, budget = list(VARIANTS), HARD, Budget()
+    if args.quick:
+        names, setting, budget = ['aura', 'hebbian'], QUICK, Budget(steps=100, tests=8)
+        args.seeds = args.seeds[:1]
+    store = ResultStore(args.output, 'ablate', {'setting': setting, 'budget': budget}, args.fresh)
+    task = Task('aura', setting, budget, LEARNING_RATES['aura'], 0)
+    rows = run_jobs([Job(f'{name}-{seed}', run_variant, (name, replace(task, seed=seed)))
+                     for name in names for seed in args.seeds], store, console, args.jobs)
+    table = summarise(list(rows.values()))
+    store.write(table, {'seeds': list(args.seeds), 'runs': list(rows.values())})
+    show('ablate', table, console)
+    draw(table, store)
+    return 0
+
+
+def run_variant(name: str, task: Task) -> dict[str, Any]:
+    """Train and judge one variant; returns a row."""
+    import torch
+
+    from aura_ros.bench.ablations import StraightThroughLearner
+    from aura_ros.bench.streams import draw as draw_streams
+    from aura_ros.bench.streams import generator
+    from aura_ros.bench.synthetic_training import judge, train
+    from aura_ros.train.learner import Learner
+
+    variant = VARIANTS[name]
+    torch.set_num_threads(1)
+    torch.manual_seed(task.seed)
+    module = build(variant)
+    if variant.price is not None:
+        task = replace(task, budget=replace(task.budget, price=variant.price))
+    train(module, task, StraightThroughLearner if variant.estimator == 'straight-through' else Learner)
+    streams = draw_streams(task.setting, task.budget.tests, task.setting.length, generator(task.split, task.seed))
+    size = module.sizes.value_dim * (module.sizes.key_dim + 1)
+    return {'memory': name, 'seed': task.seed, 'parameters': module.parameter_count, 'state_bytes': 4 * size,
+            **judge(module, task, streams)}
+
+
+def build(variant: Variant) -> AuraModule:
+    """The module of a variant."""
+    from aura_ros.bench.ablations import Blinkered, Endpoint, Hebbian, StraightThrough
+    from aura_ros.bench.synthetic_training import SIZES
+    from aura_ros.train.modules import AuraModule
+
+    sizes = replace(SIZES, key_dim=variant.size, value_dim=variant.size)
+    if variant.inputs != Variant.inputs:
+        return Blinkered(sizes, variant.inputs)
+    if variant.rule == 'hebbian':
+        return Hebbian(sizes)
+    return {'counterfactual': AuraModule, 'endpoint': Endpoint, 'straight-through': StraightThrough}[
+        variant.estimator](sizes)
+
+
+def draw(table: list[dict[str, Any]], store: ResultStore) -> None:
+    """Accuracy and writes of every variant as bars."""
+    with sheet(store.file('.png'), 2, (13.0, 5.2)) as (left, right):
+        places = range(len(table))
+        left.barh(places, [row['accuracy'] for row in table], color=COLOURS[0])
+        left.set_yticks(places, [row['memory'] for row in table])
+        left.set(xlabel='accuracy of the answers', xlim=(0, 1.0))
+        right.barh(places, [row['over_oracle'] for row in table], color=COLOURS[1])
+        right.axvline(1.0, color='black', lw=0.9, ls=':')
+        right.set_yticks(places, [])
+        right.set(xlabel="writes over the oracle's", xscale='log')
+        for axes in (left, right):
+            axes.invert_yaxis()

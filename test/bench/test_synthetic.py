@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The synthetic benchmark in its small form, and what the ablations change."""
+
+import json
+
+import pytest
+
+torch = pytest.importorskip('torch')
+torch.set_num_threads(1)
+
+from aura_ros.bench.ablations import Blinkered, Endpoint, Hebbian, StraightThrough, StraightThroughLearner  # noqa: E402
+from aura_ros.bench.cli import main  # noqa: E402
+from aura_ros.bench.synthetic_report import compare, summarise  # noqa: E402
+from aura_ros.memory import load_memory  # noqa: E402
+from aura_ros.train.learner import GateTraining, Optimisation  # noqa: E402
+from aura_ros.train.modules import AuraModule, Sizes  # noqa: E402
+
+SIZES = Sizes(6, 1, 3, code_dim=8, key_dim=4, value_dim=5, gate_width=7, head_width=9)
+
+
+@pytest.mark.timeout(300)
+def test_quick_form_ranks_the_memories(tmp_path):
+    assert main(['synthetic', '--quick', '--output', str(tmp_path), '--jobs', '2']) == 0
+    found = json.loads((tmp_path / 'synthetic-quick.json').read_text())
+    row = {row['memory']: row for row in found['rows']}
+    assert row['oracle']['over_oracle'] == 1.0
+    assert row['oracle']['accuracy'] > row['random']['accuracy'] + 0.1
+    assert row['aura']['accuracy'] > row['random']['accuracy'] + 0.1
+    assert row['aura']['writes_per_step'] < 0.7 < row['always']['writes_per_step'] == 1.0
+    assert row['aura']['fire_event'] > row['aura']['fire_distractor']
+    assert row['aura']['state_bytes'] == 4224
+    assert (tmp_path / 'synthetic-quick.png').stat().st_size > 10_000
+    assert load_memory('aura', str(tmp_path / 'synthetic-quick' / 'weights' / 'aura-0.safetensors')).state_bytes == 4224
+
+
+def run(memory, seed, accuracy, writes):
+    return {'memory': memory, 'seed': seed, 'accuracy': accuracy, 'writes_per_step': writes, 'events_per_step': 0.1,
+            'parameters': 1}
+
+
+def test_the_best_always_writer_is_what_writes_are_compared_with():
+    runs = [run('aura', seed, 0.98, writes) for seed, writes in ((0, 0.1), (1, 0.125))]
+    runs += [run('always', seed, 0.97, 1.0) for seed in (0, 1)] + [run('gru', seed, 0.3, 1.0) for seed in (0, 1)]
+    verdict = compare(runs)
+    assert verdict['best_always_writer'] == 'always'
+    assert verdict['write_ratio'] == pytest.approx(9.0)
+    assert verdict['accuracy_difference'] == pytest.approx(0.01)
+    assert {row['memory']: row['over_oracle'] for row in summarise(runs)}['aura'] == pytest.approx(1.125)
+
+
+def test_hebbian_writes_add_up():
+    torch.manual_seed(0)
+    module = Hebbian(SIZES)
+    x = torch.randn(2, 9, 8)
+    scan = module.scan(x, schedule=torch.ones(2, 9))
+    keys, queries, values, rates = module._project(x)
+    W = torch.zeros(2, 5, 5)
+    for t in range(9):
+        W = W + (rates[:, t] * values[:, t])[..., None] * keys[:, t, None]
+        torch.testing.assert_close(scan.readout[:, t], (W @ queries[:, t, :, None])[..., 0])
+    torch.testing.assert_close(scan.state, W)
+
+
+@pytest.mark.parametrize('inputs', [('code',), ('error',), ('surprise',)])
+def test_a_blinkered_gate_sees_only_what_is_left(inputs):
+    torch.manual_seed(0)
+    module, code, error = Blinkered(SIZES, inputs), torch.randn(3, 8), torch.randn(3, 5)
+    score = module._score(module._see(code), error)
+    turned = error[:, torch.randperm(5)] * -1  # another error of the same size
+    moved = {'code': module._score(module._see(code + 1), error), 'error': module._score(module._see(code), turned),
+             'surprise': module._score(module._see(code), 2 * error)}
+    assert torch.equal(score, moved['code']) != ('code' in inputs)
+    assert torch.equal(score, moved['error']) != ('error' in inputs)
+    assert torch.equal(score, moved['surprise']) != (inputs != ('code',))
+
+
+def test_endpoint_probes_at_the_decision():
+    gate = torch.tensor([[0.0, 1.0]])
+    assert torch.equal(Endpoint(SIZES).strengths(gate), gate)
+    assert not torch.equal(AuraModule(SIZES).strengths(gate), gate)
+
+
+def test_straight_through_pays_for_probable_writes():
+    torch.manual_seed(0)
+    module = StraightThrough(SIZES)
+    learner = StraightThroughLearner(module, Optimisation(20), GateTraining(price=50.0, open_until=0.0, price_full=1e-6))
+    before = module.gate.output.bias.item()
+    z, base = torch.randn(2, 9, 6), torch.zeros(2, 9, 1, 3)
+    for _ in range(20):
+        learner.step(z, base, lambda rollout: rollout.actions.square().mean(), 18.0)
+    assert module.gate.output.bias.item() < before
