@@ -17,7 +17,8 @@ from tqdm import tqdm
 from aura_ros.errors import ConfigError
 from aura_ros.sim.tasks import Kind
 from aura_ros.train.learner import GateTraining, Learner, Optimisation
-from aura_ros.train.modules import AuraModule, KvCacheModule, MemoryModule, Rollout, Sizes
+from aura_ros.train.matching import build_module
+from aura_ros.train.modules import MemoryModule, Rollout, Sizes
 from aura_ros.train.saving import save_memory
 from aura_ros.train.sequences import CUE_STEPS, Batch, Stream, collate, load_streams, segments, thin
 from aura_ros.vla.embedded import EmbeddedVla
@@ -51,8 +52,11 @@ class MemoryTraining:
     gate: GateTraining = field(default_factory=lambda: GateTraining(price=0.5))
 
 
+KINDS = ('aura', 'kv', 'always', 'gru', 'lstm', 'ssm', 'elmur', 'memoryless')
+"""What can be trained, with AURA's number of parameters; random and periodic would need a budget."""
+
 SETTINGS = {
-    'aura': MemoryTraining(),
+    **dict.fromkeys(KINDS, MemoryTraining()),
     # with both from the start its one attention head learns neither
     'kv': MemoryTraining(put_back_from=0.5),
 }
@@ -145,13 +149,12 @@ def train_memory(kind: str, work_dir: Path, vla: EmbeddedVla, output: Path, sett
         ConfigError: if the kind is unknown or demonstrations are missing.
 
     """
-    modules = {'aura': AuraModule, 'kv': KvCacheModule}
-    if kind not in modules:
-        raise ConfigError(f"memory must be one of {', '.join(modules)}, got {kind!r}")
+    if kind not in KINDS:
+        raise ConfigError(f"memory must be one of {', '.join(KINDS)}, got {kind!r}")
     started = time.monotonic()
     spec = vla.spec
     torch.manual_seed(settings.seed)
-    model: MemoryModule = modules[kind](Sizes(spec.feature_dim, spec.chunk_len, spec.action_dim))
+    model = build_module(kind, Sizes(spec.feature_dim, spec.chunk_len, spec.action_dim))
     streams = [stream for task in TASKS for stream in load_streams(vla, work_dir, 'train', task)]
     held = [stream for task in TASKS for stream in load_streams(vla, work_dir, 'validation', task)]
     fit(model, streams, settings)
