@@ -9,8 +9,8 @@
   hebbian             writes add v k^T without taking away what was bound to the key
   KxK                 size of the state
 
-Three seeds unless --seeds says otherwise, the training and the evaluation streams of `synthetic`, learning rate as there.
-Takes about a minute for each variant and seed on one core: 25 minutes on two. Writes DIR/ablate.csv, .json, .png.
+Three seeds unless --seeds says otherwise; training, evaluation streams and learning rate are those of `synthetic`.
+Takes about a minute for each variant and seed on one core: 25 minutes on two. Writes DIR/ablate.csv, .json, .md, .png.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from aura_ros.bench.jobs import Job, run_jobs
 from aura_ros.bench.plots import COLOURS, sheet
 from aura_ros.bench.store import ResultStore
 from aura_ros.bench.synthetic import HARD, LEARNING_RATES, QUICK
-from aura_ros.bench.synthetic_report import show, summarise
+from aura_ros.bench.synthetic_report import markdown, show, summarise
 
 if TYPE_CHECKING:
     from aura_ros.bench.synthetic_training import Task
@@ -85,6 +85,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
                      for name in names for seed in args.seeds], store, console, args.jobs)
     table = summarise(list(rows.values()))
     store.write(table, {'seeds': list(args.seeds), 'runs': list(rows.values())})
+    store.file('.md').write_text(markdown(table))
     show('ablate', table, console)
     draw(table, store)
     return 0

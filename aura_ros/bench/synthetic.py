@@ -15,7 +15,7 @@ writes over the oracle's (the fewest that a policy can do with which cannot look
 events, distractors, repeats and queries. Random, periodic and reconstruction get as many writes as AURA made.
 
 Takes about 1.5 minutes for each memory and seed on one core: 45 minutes for hard with five seeds on two cores.
-Writes DIR/synthetic-SETTING.csv, .json, .png, and the weights to DIR/synthetic-SETTING/weights.
+Writes DIR/synthetic-SETTING.csv, .json, .md, .png, and the weights to DIR/synthetic-SETTING/weights.
 """
 
 from __future__ import annotations

@@ -18,14 +18,16 @@ from aura_ros.bench.store import ResultStore
 ALWAYS_WRITERS = ('always', 'gru', 'lstm', 'ssm')
 """Constant-size memories that write at every step."""
 CHANCE = 0.125
+FIRES = ('fire_event', 'fire_distractor', 'fire_repeat', 'fire_query')
 Row = dict[str, Any]
 
 
 def report(name: str, runs: Sequence[Row], store: ResultStore, console: Console) -> None:
-    """Write CSV, JSON and PNG, print the table."""
+    """Write CSV, JSON, Markdown and PNG, print the table."""
     table = summarise(runs)
     verdict = compare(runs)
     store.write(table, {'seeds': sorted({run['seed'] for run in runs}), 'aura': verdict, 'runs': list(runs)})
+    store.file('.md').write_text(markdown(table))
     show(name, table, console)
     for line in sentences(verdict):
         console.print('  ' + line, highlight=False)
@@ -39,7 +41,7 @@ def summarise(runs: Sequence[Row]) -> list[Row]:
         mine = [run for run in runs if run['memory'] == memory]
         row: Row = {'memory': memory, 'seeds': len(mine), 'parameters': mine[0]['parameters'],
                     'state_bytes': mine[0].get('state_bytes')}
-        for column in ('accuracy', 'writes_per_step', 'fire_event', 'fire_distractor', 'fire_repeat', 'fire_query'):
+        for column in ('accuracy', 'writes_per_step', *FIRES):
             values = [run[column] for run in mine if column in run]
             if values:
                 row[column], row[f'{column}_low'], row[f'{column}_high'] = mean_interval(values)
@@ -85,7 +87,7 @@ def show(name: str, rows: Sequence[Row], console: Console) -> None:
         table.add_row(row['memory'], str(row['seeds']), _interval(row, 'accuracy', '.3f', '\\['),
                       f"{row['writes_per_step']:.4f}", f"{row['over_oracle']:.2f}",
                       *(f"{row[column]:.3f}" if column in row else '-' for column in
-                        ('fire_event', 'fire_distractor', 'fire_repeat', 'fire_query')),
+                        FIRES),
                       '-' if row['state_bytes'] is None else f"{row['state_bytes']:,}")
     console.print(table)
 
@@ -95,6 +97,18 @@ def _interval(row: Row, column: str, spec: str, bracket: str = '[') -> str:
     if not math.isfinite(low):  # one seed has no interval
         return f'{row[column]:{spec}}'
     return f'{row[column]:{spec}} {bracket}{low:{spec}}, {high:{spec}}]'
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """The table as docs/results.md has it, best first."""
+    lines = ['| memory | accuracy [95 %] | writes per step | over the oracle | on events | distractors | repeats '
+             '| queries | state [B] |', '|---|---|---|---|---|---|---|---|---|']
+    for row in sorted(rows, key=lambda row: -row['accuracy']):
+        fires = [f'{row[column]:.3f}' if column in row else '-' for column in FIRES]
+        size = '-' if row['state_bytes'] is None else f"{row['state_bytes']:,}"
+        lines.append(f"| {row['memory']} | {_interval(row, 'accuracy', '.3f')} | {row['writes_per_step']:.4f} "
+                     f"| {row['over_oracle']:.2f} | {' | '.join(fires)} | {size} |")
+    return '\n'.join(lines) + '\n'
 
 
 def draw(name: str, rows: Sequence[Row], path: Path) -> None:

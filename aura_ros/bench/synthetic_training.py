@@ -147,7 +147,7 @@ def judge(module: MemoryModule, task: Task, streams: Streams) -> dict[str, Any]:
     rollout = module(torch.from_numpy(streams.z), no_action(streams), asked=asked,
                      schedule=schedule_of(module, task, streams))
     right = rollout.actions[:, 0].argmax(-1).numpy() == streams.target[asked.numpy()]
-    written = rollout.scan.written.numpy()
+    written = rollout.scan.written.numpy() > 0.5
     fired = {f'fire_{kind.name.lower()}': float(written[streams.kind == kind].mean()) for kind in Kind
              if (streams.kind == kind).any()}
     return {'accuracy': float(right.mean()), 'queries': len(right), 'writes_per_step': float(written.mean()),

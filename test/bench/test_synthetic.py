@@ -33,6 +33,15 @@ def test_quick_form_ranks_the_memories(tmp_path):
     assert load_memory('aura', str(tmp_path / 'synthetic-quick' / 'weights' / 'aura-0.safetensors')).state_bytes == 4224
 
 
+@pytest.mark.timeout(300)
+def test_quick_ablation_tells_the_write_rules_apart(tmp_path):
+    assert main(['ablate', '--quick', '--output', str(tmp_path), '--jobs', '2']) == 0
+    rows = {row['memory']: row for row in json.loads((tmp_path / 'ablate.json').read_text())['rows']}
+    assert set(rows) == {'aura', 'hebbian'}
+    assert rows['aura']['accuracy'] > rows['hebbian']['accuracy'], 'without taking away a rebinding stays ambiguous'
+    assert (tmp_path / 'ablate.md').read_text().count('\n') == 4
+
+
 def run(memory, seed, accuracy, writes):
     return {'memory': memory, 'seed': seed, 'accuracy': accuracy, 'writes_per_step': writes, 'events_per_step': 0.1,
             'parameters': 1}
@@ -83,7 +92,8 @@ def test_endpoint_probes_at_the_decision():
 def test_straight_through_pays_for_probable_writes():
     torch.manual_seed(0)
     module = StraightThrough(SIZES)
-    learner = StraightThroughLearner(module, Optimisation(20), GateTraining(price=50.0, open_until=0.0, price_full=1e-6))
+    gate = GateTraining(price=50.0, open_until=0.0, price_full=1e-6)
+    learner = StraightThroughLearner(module, Optimisation(20), gate)
     before = module.gate.output.bias.item()
     z, base = torch.randn(2, 9, 6), torch.zeros(2, 9, 1, 3)
     for _ in range(20):
