@@ -142,8 +142,10 @@ class AuraModule(FastWeightModule):
     def _decide(self, code: Tensor, W: Tensor, block: Block, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
         gates = torch.zeros_like(block.rates[..., 0])
         seen, known, overlap = self._see(code), block.values - block.keys @ W.mT, block.keys @ block.keys.mT
-        change, logits = torch.zeros_like(known), torch.zeros_like(gates)
-        for t in range(code.shape[1]):
+        change, logits = torch.zeros_like(known), self._score(seen, known)
+        opens = ((logits if noise is None else logits + noise) > 0).any(0).nonzero()
+        # up to the first write nothing changes that a gate sees: these steps need not be worked out one by one
+        for t in range(int(opens[0]) if len(opens) else code.shape[1], code.shape[1]):
             error = known[:, t] - torch.bmm(overlap[:, t, None, :t], change[:, :t])[:, 0]
             logits[:, t] = self._score(seen[:, t], error)
             gates[:, t] = (logits[:, t] if noise is None else logits[:, t] + noise[:, t]) > 0
