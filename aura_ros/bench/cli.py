@@ -28,6 +28,7 @@ from aura_ros.errors import AuraError
 COMMANDS: tuple[str, ...] = (
     'synthetic',
     'horizon',
+    'tmaze',
     'ais',
     'ablate',
 )
