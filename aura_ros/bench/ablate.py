@@ -3,6 +3,7 @@
 
   aura                the memory as it ships
   price P             the write-sparsity term: none (0), weaker, stronger; this is the control of the write rate
+  gate from 15 %      the gate begins to learn after 15 % of the training instead of 30 %
   gate sees ...       less of code x, error e and surprise |e|
   endpoint            the first-order worth of a write at the gate's own decision instead of the mean over strengths
   straight-through    a sampled gate with a straight-through gradient (the usual estimator)
@@ -42,6 +43,7 @@ class Variant:
     estimator: 'counterfactual', 'endpoint' or 'straight-through'.
     rule: 'delta' or 'hebbian'.
     price: of a write [nat]; None is that of `synthetic`.
+    open_until: when the gate begins to learn, as a fraction of the training; None is as in `synthetic`.
     size: K of W [K, K]; as many values as keys.
     """
 
@@ -49,12 +51,14 @@ class Variant:
     estimator: str = 'counterfactual'
     rule: str = 'delta'
     price: float | None = None
+    open_until: float | None = None
     size: int = 32
 
 
 VARIANTS = {
     'aura': Variant(),
-    **{f'price {price:g}': Variant(price=price) for price in (0.0, 0.1, 1.0, 2.0)},
+    **{f'price {price:g}': Variant(price=price) for price in (0.0, 0.1, 1.6)},
+    'gate from 15 %': Variant(open_until=0.15),
     'gate sees x': Variant(inputs=('code',)),
     'gate sees e, |e|': Variant(inputs=('error', 'surprise')),
     'gate sees |e|': Variant(inputs=('surprise',)),
@@ -105,8 +109,8 @@ def run_variant(name: str, task: Task) -> dict[str, Any]:
     torch.set_num_threads(1)
     torch.manual_seed(task.seed)
     module = build(variant)
-    if variant.price is not None:
-        task = replace(task, budget=replace(task.budget, price=variant.price))
+    changes = {name: value for name in ('price', 'open_until') if (value := getattr(variant, name)) is not None}
+    task = replace(task, budget=replace(task.budget, gate=replace(task.budget.gate, **changes)))
     train(module, task, StraightThroughLearner if variant.estimator == 'straight-through' else Learner)
     streams = draw_streams(task.setting, task.budget.tests, task.setting.length, generator(task.split, task.seed))
     size = module.sizes.value_dim * (module.sizes.key_dim + 1)

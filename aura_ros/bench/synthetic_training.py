@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -44,15 +44,13 @@ class Budget:
     steps: optimiser steps.
     batch: streams per step.
     tests: evaluation streams.
-    price: of a write, in nats that later answers must save [nat].
-    probe: share of the steps whose write is measured.
+    gate: how a learned gate learns; its price is in nats that later answers must save [nat].
     """
 
     steps: int = 1200
     batch: int = 16
     tests: int = 100
-    price: float = 0.4
-    probe: float = 0.1
+    gate: GateTraining = field(default_factory=lambda: GateTraining(price=0.4))
 
 
 @dataclass(frozen=True)
@@ -115,8 +113,7 @@ def schedule_of(module: MemoryModule, task: Task, streams: Streams) -> Tensor | 
 def train(module: MemoryModule, task: Task, learner_type: type[Learner] = Learner) -> None:
     """Learn to answer, from streams drawn anew for every step."""
     budget, rng = task.budget, generator('train', task.seed)
-    learner = learner_type(module, Optimisation(budget.steps, task.learning_rate),
-                      GateTraining(price=budget.price, probe=budget.probe))
+    learner = learner_type(module, Optimisation(budget.steps, task.learning_rate), budget.gate)
     module.train()
     for step in range(budget.steps):
         if step % AHEAD == 0:

@@ -40,8 +40,8 @@ class GateTraining:
     """
 
     price: float = 0.2
-    open_until: float = 0.15
-    price_full: float = 0.55
+    open_until: float = 0.3
+    price_full: float = 0.7
     probe: float = 0.1
 
 

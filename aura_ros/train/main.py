@@ -61,8 +61,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--workers', type=int, default=os.cpu_count() or 1,
                         help='processes that collect demonstrations (default: %(default)s)')
     parser.add_argument('--memory', default='both',
-                        help="which memory to train: both is aura and kv, which ship; or always, gru, lstm, ssm, elmur, "
-                             'memoryless with as many parameters (default: %(default)s)')
+                        help='which memory to train: both is aura and kv, which ship; or always, gru, lstm, ssm, '
+                             'elmur, memoryless with as many parameters (default: %(default)s)')
     parser.add_argument('--seed', type=int, default=0, help='seed of initialisation and sampling (default: 0)')
     parser.add_argument('--rounds', type=int, default=30, help='check: rounds per task and arm (default: 30)')
     return parser
