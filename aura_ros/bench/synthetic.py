@@ -22,6 +22,8 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -61,6 +63,11 @@ LEARNING_RATES = {
 }
 """Of `RATES`, by `--tune`: one training seed that is not reported, half the steps, validation streams."""
 TUNE_SEED = 1000
+
+
+def shipped_weights() -> Path:
+    """AURA-Mem of seed 0 on the hard setting, with its card: for `load_memory('aura', path)`."""
+    return Path(str(files('aura_ros.bench') / 'weights' / 'synthetic_hard_aura.safetensors'))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
