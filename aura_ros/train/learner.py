@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -53,6 +54,7 @@ class Learner:
         optimisation: how long and how fast.
         gate: for a memory with a gate; others take no notice.
 
+    state: after the last batch, as the memory's scan gives it.
     """
 
     def __init__(self, model: MemoryModule, optimisation: Optimisation, gate: GateTraining | None = None) -> None:
@@ -61,9 +63,10 @@ class Learner:
         self._schedule = torch.optim.lr_scheduler.OneCycleLR(
             self._optimiser, optimisation.learning_rate, total_steps=optimisation.steps)
         self._step = 0
+        self.state: Any = None
 
     def step(self, z: Tensor, base: Tensor, loss_of: Callable[[Rollout], Tensor], weight: float,
-             schedule: Tensor | None = None, asked: Tensor | None = None) -> tuple[float, float]:
+             schedule: Tensor | None = None, asked: Tensor | None = None, state: Any = None) -> tuple[float, float]:
         """Learn from one batch.
 
         Args:
@@ -73,6 +76,7 @@ class Learner:
             weight: number of steps that mean is over, or the sum of their weights.
             schedule: writes of fast weights that have no gate, [B, T].
             asked: the steps whose action the loss needs, bool [B, T]; None is all.
+            state: to begin with, as the memory's scan takes it; None is empty.
 
         Returns:
             action loss; share of steps written.
@@ -83,7 +87,8 @@ class Learner:
         learning = gated and done >= self._gate.open_until
         if gated and not learning:
             schedule = z.new_ones(z.shape[:2])
-        rollout = self._model(z, base, asked=asked, schedule=schedule, probe=self._gate.probe if learning else 0.0)
+        probe = self._gate.probe if learning else 0.0
+        rollout = self._model(z, base, state, asked=asked, schedule=schedule, probe=probe)
         loss = loss_of(rollout)
         self._optimiser.zero_grad()
         if learning:
@@ -95,6 +100,7 @@ class Learner:
         self._optimiser.step()
         self._schedule.step()
         self._step += 1
+        self.state = rollout.scan.state
         return loss.item(), float(rollout.scan.written.mean())
 
     def backward(self, loss: Tensor, rollout: Rollout, price: float, weight: float) -> None:

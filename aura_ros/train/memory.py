@@ -18,7 +18,7 @@ from aura_ros.errors import ConfigError
 from aura_ros.sim.tasks import Kind
 from aura_ros.train.learner import GateTraining, Learner, Optimisation
 from aura_ros.train.matching import build_module
-from aura_ros.train.modules import MemoryModule, Rollout, Sizes
+from aura_ros.train.modules import FastWeightModule, MemoryModule, Rollout, Sizes
 from aura_ros.train.saving import save_memory
 from aura_ros.train.sequences import CUE_STEPS, Batch, Stream, collate, load_streams, segments, thin
 from aura_ros.vla.embedded import EmbeddedVla
@@ -35,6 +35,8 @@ class MemoryTraining:
     idle_weight: weight of the action error while the go sign is off.
     keep_idle: share of the steps between cue and go sign to train on.
     put_back_from: fraction of the training at which put_back joins the other tasks.
+    used: share of the sequences of fast weights that begin from a state another sequence ended with, not from an empty
+        one: the state is never reset in use, so it must be written over and over in training too.
     seed: of initialisation and sampling.
     threads: CPU threads of torch.
     optimisation: how long and how fast to learn.
@@ -46,6 +48,7 @@ class MemoryTraining:
     idle_weight: float = 0.25
     keep_idle: float = 0.4
     put_back_from: float = 0.0
+    used: float = 0.8
     seed: int = 0
     threads: int = 1
     optimisation: Optimisation = field(default_factory=lambda: Optimisation(steps=2400))
@@ -81,6 +84,34 @@ def _loss(rollout: Rollout, batch: Batch, scale: Tensor) -> Tensor:
     return action_error(rollout.actions, batch, scale)
 
 
+class StatePool:
+    """States that sequences ended with, for others to begin from.
+
+    Args:
+        used: share that begins from one of them, 0..1; the rest is empty.
+        rng: for the draw.
+
+    """
+
+    SIZE = 256
+
+    def __init__(self, used: float, rng: np.random.Generator) -> None:
+        self._used, self._rng = used, rng
+        self._states: list[Tensor] = []
+
+    def add(self, states: Tensor) -> None:
+        """Keep the states [B, V, K + 1] of a batch, the newest `SIZE` of all."""
+        self._states = [*self._states, *states.detach()][-self.SIZE:]
+
+    def draw(self, count: int) -> Tensor | None:
+        """Where `count` sequences begin, [count, V, K + 1]; None while there is nothing to draw from."""
+        if not self._states:
+            return None
+        drawn = [self._states[i] for i in self._rng.integers(len(self._states), size=count)]
+        used = torch.from_numpy(self._rng.random(count) < self._used)
+        return torch.stack(drawn) * used[:, None, None]
+
+
 def set_scales(model: MemoryModule, streams: list[Stream]) -> None:
     """Measure features and offsets once, on the training streams."""
     z = torch.from_numpy(np.concatenate([stream.z for stream in streams]))
@@ -102,6 +133,7 @@ def fit(model: MemoryModule, streams: list[Stream], settings: MemoryTraining) ->
     learner = Learner(model, settings.optimisation, settings.gate)
     model.train()
     steps = settings.optimisation.steps
+    pool = StatePool(settings.used, rng) if isinstance(model, FastWeightModule) else None
     bar = tqdm(range(steps), desc=f'train {type(model).__name__}', unit='step')
     for step in bar:
         known = pools if step >= settings.put_back_from * steps else pools[:TASKS.index('put_back')]
@@ -109,7 +141,10 @@ def fit(model: MemoryModule, streams: list[Stream], settings: MemoryTraining) ->
         parts = [thin(pool[rng.integers(len(pool))], settings.keep_idle, rng) for pool in drawn]
         batch = collate(parts, settings.idle_weight)
         error, written = learner.step(batch.z, batch.base, partial(_loss, batch=batch, scale=model.action_scale),
-                                      float(batch.weight.sum()), asked=batch.weight > 0)
+                                      float(batch.weight.sum()), asked=batch.weight > 0,
+                                      state=pool and pool.draw(len(drawn)))
+        if pool is not None:
+            pool.add(learner.state)
         if step % 20 == 0:
             bar.set_postfix(error=f'{error:.3f}', writes=f'{written:.3f}')
     model.eval()

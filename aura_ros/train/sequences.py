@@ -44,7 +44,7 @@ class Stream:
 
 @dataclass(frozen=True)
 class Batch:
-    """Sequences of different length side by side; `weight` [B, T] is 0 where a sequence has ended."""
+    """Sequences of different length side by side; past its end one stands still, and `weight` [B, T] is 0."""
 
     z: Tensor
     base: Tensor
@@ -124,15 +124,11 @@ def collate(parts: list[Part], idle_weight: float) -> Batch:
     """
     length = max(len(steps) for _, steps in parts)
 
-    def stack(name: str, fill: float) -> Tensor:
+    def stack(name: str) -> Tensor:
         rows = [torch.from_numpy(getattr(stream, name)[steps]) for stream, steps in parts]
-        out = rows[0].new_full((len(rows), length, *rows[0].shape[1:]), fill)
-        for i, row in enumerate(rows):
-            out[i, :len(row)] = row
-        return out
+        return torch.stack([torch.cat([row, row[-1:].expand(length - len(row), *row.shape[1:])]) for row in rows])
 
-    go = stack('go', False)
-    weight = torch.zeros(go.shape)
-    for i, (_, steps) in enumerate(parts):
-        weight[i, :len(steps)] = idle_weight
-    return Batch(stack('z', 0.0), stack('base', 0.0), stack('expert', 0.0), torch.where(go, 1.0, weight))
+    go = stack('go')
+    ended = torch.arange(length) >= torch.tensor([[len(steps)] for _, steps in parts])
+    weight = torch.where(go, 1.0, idle_weight).masked_fill(ended, 0.0)
+    return Batch(stack('z'), stack('base'), stack('expert'), weight)

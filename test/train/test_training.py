@@ -17,7 +17,7 @@ from aura_ros.sim.tasks import Simulation  # noqa: E402
 from aura_ros.sim.world import World  # noqa: E402
 from aura_ros.train.demonstrations import CHUNK, Collection, collect_episode  # noqa: E402
 from aura_ros.train.learner import Optimisation  # noqa: E402
-from aura_ros.train.memory import TASKS, MemoryTraining, train_memory  # noqa: E402
+from aura_ros.train.memory import TASKS, MemoryTraining, StatePool, train_memory  # noqa: E402
 from aura_ros.train.modules import AuraModule, Sizes  # noqa: E402
 from aura_ros.train.sequences import Stream, collate, segments, thin  # noqa: E402
 from aura_ros.train.vla import VlaTraining, train_vla  # noqa: E402
@@ -70,6 +70,7 @@ def test_from_demonstrations_to_weights_that_load(work_dir, tmp_path):
     card = json.loads((tmp_path / 'aura.json').read_text())
     assert card['training']['settings']['optimisation']['steps'] == 8
     assert 'fire_rate' in card['validation']['recall']
+    assert np.isfinite([figures['action_error'] for figures in card['validation'].values()]).all()
 
 
 def test_evaluation_seeds_are_refused():
@@ -100,7 +101,23 @@ def test_padding_has_no_weight():
     first, second = segments([stream([-1] * 10, [False] * 4 + [True] + [False] * 5)], 1)
     batch = collate([first, (second[0], second[1][:2])], idle_weight=0.25)
     assert batch.weight.tolist() == [[0.25] * 4 + [1.0], [0.25, 0.25, 0, 0, 0]]
-    assert batch.z[1, :, 0].tolist() == [5, 6, 0, 0, 0]
+    assert batch.z[1, :, 0].tolist() == [5, 6, 6, 6, 6]
+    judged = collate([first, (second[0], second[1][:2])], idle_weight=0.0)
+    assert judged.weight.tolist() == [[0, 0, 0, 0, 1.0], [0, 0, 0, 0, 0]]
+
+
+def test_sequences_begin_from_states_that_others_ended_with():
+    pool = StatePool(0.5, np.random.default_rng(0))
+    assert pool.draw(3) is None
+    pool.add(torch.arange(1.0, 5.0)[:, None, None].expand(4, 2, 3))
+    drawn = pool.draw(400)
+    assert drawn.shape == (400, 2, 3)
+    kinds, counts = drawn[:, 0, 0].unique(return_counts=True)
+    assert kinds.tolist() == [0, 1, 2, 3, 4]
+    assert 160 < counts[0] < 240, 'half of them begin empty'
+    for _ in range(StatePool.SIZE):
+        pool.add(torch.full((2, 2, 3), 9.0))
+    assert set(pool.draw(50).unique().tolist()) == {0.0, 9.0}, 'only the newest states are kept'
 
 
 @pytest.mark.parametrize(('price', 'sign'), [(1e3, 1), (-1e3, -1)])
