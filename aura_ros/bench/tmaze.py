@@ -16,8 +16,8 @@ lengths: at each the junction is shown to the state as it is there, then the wal
 (0.5 outside the 95 % Wilson interval of the seed) where it was last tested; from then on half of its corridors count
 as solved. The full KV-cache, which attends over every step, is walked to 2,400 and 3,000 steps.
 
-Takes about 40 minutes on two cores. Writes DIR/tmaze.csv, .json, .md, .png. With --quick: half a minute, three memories, corridors
-to 90 steps.
+Takes about 40 minutes on two cores. Writes DIR/tmaze.csv, .json, .md, .png. With --quick: half a minute, three
+memories, corridors to 90 steps.
 """
 
 from __future__ import annotations
