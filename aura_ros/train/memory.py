@@ -51,8 +51,8 @@ class MemoryTraining:
     used: float = 0.8
     seed: int = 0
     threads: int = 1
-    optimisation: Optimisation = field(default_factory=lambda: Optimisation(steps=2400))
-    gate: GateTraining = field(default_factory=lambda: GateTraining(price=0.5))
+    optimisation: Optimisation = field(default_factory=lambda: Optimisation(steps=3000))
+    gate: GateTraining = field(default_factory=lambda: GateTraining(0.18, 0.4, 0.85))
 
 
 KINDS = ('aura', 'kv', 'always', 'gru', 'lstm', 'ssm', 'elmur', 'memoryless')
