@@ -61,10 +61,10 @@ class Course:
 COURSES = {
     'passive': Course(steps=400, batch=32, shortest=1, longest=30, first_longest=8, grown=0.4, corridor_weight=0.05,
                       validation=(10, 20, 30),
-                      gate=GateTraining(price=0.1, open_until=0.3, price_full=0.45, probe=0.3)),
+                      gate=GateTraining(price=0.05, open_until=0.3, price_full=0.45, probe=0.3)),
     'selective': Course(steps=1500, batch=32, shortest=2, longest=60, first_longest=8, grown=0.4, corridor_weight=0.05,
                         validation=(15, 30, 60),
-                        gate=GateTraining(price=0.1, open_until=0.3, price_full=0.45, probe=0.3)),
+                        gate=GateTraining(price=0.05, open_until=0.3, price_full=0.45, probe=0.3)),
 }
 
 
