@@ -118,6 +118,7 @@ class Simulation:
         self.instruction = ''
         self.goal: Goal | None = None
         self.done = False
+        self._hand_is_full = False
         self._tick = 0
         self._rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(SPLITS.index(split),)))
         self._events: list[Event] = []
@@ -186,7 +187,16 @@ class Simulation:
             self.world.set_light('go_sign', DARK)
             self.goal = None
             if self.round + 1 < self.rounds:
-                yield from _wait(RETREAT_S)
+                yield from self._retreat()
+
+    def _retreat(self) -> Iterator[bool]:
+        """Time to go home. Out of a hand that did not let go in time the parcel is taken by holding the hand open."""
+        for _ in _wait(RETREAT_S):
+            if self._hand_is_full:
+                self.world.park(PARCEL)
+                self.world.open_hand()
+            yield True
+        self._hand_is_full = False
 
     def _run_lamp(self) -> Iterator[None]:
         while True:
@@ -300,6 +310,7 @@ class Simulation:
             if released and any(near.values()):
                 self._finish(bool(near[name]), next(other for other in near if near[other]))
                 return
+        self._hand_is_full = True
         self._finish(False, '')
 
     def _finish(self, success: bool, colour: str) -> None:

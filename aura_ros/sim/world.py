@@ -139,6 +139,13 @@ class World:
         self.data.ctrl[:] = target
         mujoco.mj_step(self.model, self.data, self._substeps)
 
+    def open_hand(self) -> None:
+        """Move the fingers apart at once; they obey their actuators again from the next step on."""
+        for address in (self._qpos[-1], self._mirror):
+            self.data.qpos[address] = FINGER_OPEN
+        self.data.qvel[self._qvel[-1]] = 0.0
+        mujoco.mj_forward(self.model, self.data)
+
     def save(self) -> Floats:
         """Everything the physics needs to go on from here; for `load`."""
         state = np.empty(mujoco.mj_stateSize(self.model, mujoco.mjtState.mjSTATE_INTEGRATION))

@@ -9,8 +9,8 @@ pytest.importorskip('mujoco')
 from aura_ros.errors import ConfigError, InputError
 from aura_ros.sim import TASKS, Kind, Simulation
 from aura_ros.sim.expert import Expert
-from aura_ros.sim.tasks import DELAY_S, Goal
-from aura_ros.sim.world import COLOURS, HOME_TIP, World
+from aura_ros.sim.tasks import DELAY_S, RETREAT_S, Goal, ticks
+from aura_ros.sim.world import COLOURS, FINGER_OPEN, HOME_TIP, World
 
 
 @pytest.fixture(scope='module')
@@ -69,6 +69,22 @@ def test_touching_a_wrong_block_fails_the_round(world):
     ends = [event for event in events if event.kind >= Kind.ROUND_SUCCESS]
     assert {event.kind for event in ends} == {Kind.ROUND_FAILURE}
     assert any(event.colour for event in ends)
+
+
+def test_a_hand_that_did_not_let_go_in_time_is_held_open_until_the_next_round(world):
+    simulation = Simulation('put_back', 'validation', 3, 2, world)
+    shut = np.append(simulation.joint_positions[:7], 0.0)
+    fingers, kinds = [], []
+    while simulation.round == 0 and not simulation.done:
+        kinds += [event.kind for event in simulation.step(shut)]
+        fingers.append(simulation.joint_positions[-1])
+    retreat = fingers[-ticks(RETREAT_S):]
+    assert kinds.count(Kind.ROUND_FAILURE) == 1
+    assert max(fingers[20:-len(retreat) - 1]) < 0.01, 'it obeys while the round lasts'
+    assert min(retreat[:-1]) == pytest.approx(FINGER_OPEN)
+    for _ in range(20):
+        simulation.step(shut)
+    assert simulation.joint_positions[-1] < 0.01, 'and in the next round again'
 
 
 def test_same_seed_same_episode_and_splits_never_meet(world):
