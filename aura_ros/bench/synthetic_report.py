@@ -44,11 +44,17 @@ def summarise(runs: Sequence[Row]) -> list[Row]:
         for column in ('accuracy', 'writes_per_step', *FIRES):
             values = [run[column] for run in mine if column in run]
             if values:
-                row[column], row[f'{column}_low'], row[f'{column}_high'] = mean_interval(values)
+                row[column], row[f'{column}_low'], row[f'{column}_high'] = _share_interval(values)
         over = [run['writes_per_step'] / run['events_per_step'] for run in mine]
         row['over_oracle'], row['over_oracle_low'], row['over_oracle_high'] = mean_interval(over)
         table.append(row)
     return table
+
+
+def _share_interval(values: Sequence[float]) -> tuple[float, float, float]:
+    """As `mean_interval`, cut off at 0 and 1."""
+    mean, low, high = mean_interval(values)
+    return (mean, max(low, 0.0), min(high, 1.0)) if len(values) > 1 else (mean, low, high)
 
 
 def compare(runs: Sequence[Row]) -> Row:

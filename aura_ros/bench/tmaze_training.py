@@ -16,7 +16,16 @@ from aura_ros.bench.reconstruction import ReconstructionModule
 from aura_ros.bench.tmaze_env import ACTIONS, RIGHT, Maze, PassiveMaze, Seed, SelectiveMaze
 from aura_ros.train.learner import GateTraining, Learner, Optimisation
 from aura_ros.train.matching import build_module
-from aura_ros.train.modules import AuraModule, MemoryModule, Rollout, ScheduledModule, Sizes
+from aura_ros.train.modules import (
+    AuraModule,
+    ElmurModule,
+    ElmurOptions,
+    MemoryModule,
+    Rollout,
+    ScheduledModule,
+    Sizes,
+)
+from aura_ros.train.modules.elmur_layer import Dropout
 
 TRAIN, VALIDATE, EVALUATE = range(3)
 """First numbers of the seeds of corridors: what they are for."""
@@ -27,6 +36,10 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     'elmur-gradient': ('elmur', {'detach_memory': False}),
 }
 """Memories that are a kind with options: 16 steps of 256 bytes are the most that 4,224 bytes hold."""
+AS_ITS_AUTHORS = ElmurOptions(width=64, ffn_width=128, dropout=Dropout(branch=0.10, attention=0.17, memory=0.01))
+"""Of 'elmur-wide': half as wide as the released one, with its dropout; nine times AURA's number of parameters."""
+SMOOTHING = {'elmur-wide': 0.16}
+"""Share of a label that is spread over all actions, from the same release; none for the others."""
 SCALED = 20
 """Corridors of as many lengths from which the scale of the observations is measured."""
 JUDGED = 100
@@ -118,10 +131,12 @@ def no_action(z: Tensor) -> Tensor:
 
 
 def make(task: Task) -> MemoryModule:
-    """The untrained module, with AURA's number of parameters."""
+    """The untrained module, with AURA's number of parameters but for 'elmur-wide'."""
     sizes = Sizes(MAZES[task.maze].feature_dim, 1, ACTIONS, code_dim=48, gate_width=48, head_width=64)
     if task.memory == 'reconstruction':
         return ReconstructionModule(sizes)
+    if task.memory == 'elmur-wide':
+        return ElmurModule(sizes, AS_ITS_AUTHORS)
     kind, options = VARIANTS.get(task.memory, (task.memory, {}))
     if kind in ('random', 'periodic'):
         options = {'budget': task.rate}
@@ -137,7 +152,7 @@ def schedule_of(module: MemoryModule, task: Task, news: Tensor) -> Tensor | None
 
 def train(task: Task) -> MemoryModule:
     """Make a memory and let it learn from the oracle; corridors are drawn anew for every step."""
-    course, maze = task.course, MAZES[task.maze]
+    course, maze, smoothing = task.course, MAZES[task.maze], SMOOTHING.get(task.memory, 0.0)
     torch.manual_seed(task.seed)
     module = make(task)
     _standardise(module, task)
@@ -151,8 +166,8 @@ def train(task: Task) -> MemoryModule:
         seen = episodes(maze, course.batch, length, (TRAIN, task.seed, step))
         weight = torch.full(seen.actions.shape, course.corridor_weight)
         weight[:, -1] = 1.0
-        learner.step(seen.z, no_action(seen.z), partial(_loss, actions=seen.actions, weight=weight),
-                     float(weight.sum()), schedule_of(module, task, seen.news))
+        loss = partial(_loss, actions=seen.actions, weight=weight, smoothing=smoothing)
+        learner.step(seen.z, no_action(seen.z), loss, float(weight.sum()), schedule_of(module, task, seen.news))
     module.eval()
     if isinstance(module, ReconstructionModule):
         _spend(module, task)
@@ -168,8 +183,9 @@ def _standardise(module: MemoryModule, task: Task) -> None:
     module.feature_scale.copy_(seen.std(0).clamp(min=1e-2))
 
 
-def _loss(rollout: Rollout, actions: Tensor, weight: Tensor) -> Tensor:
-    wrong = F.cross_entropy(rollout.actions[:, :, 0].flatten(0, 1), actions.flatten(), reduction='none')
+def _loss(rollout: Rollout, actions: Tensor, weight: Tensor, smoothing: float) -> Tensor:
+    wrong = F.cross_entropy(rollout.actions[:, :, 0].flatten(0, 1), actions.flatten(), reduction='none',
+                            label_smoothing=smoothing)
     return (wrong * weight.flatten()).sum() / weight.sum()
 
 

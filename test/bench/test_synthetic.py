@@ -54,7 +54,14 @@ def test_the_best_always_writer_is_what_writes_are_compared_with():
     assert verdict['best_always_writer'] == 'always'
     assert verdict['write_ratio'] == pytest.approx(9.0)
     assert verdict['accuracy_difference'] == pytest.approx(0.01)
-    assert {row['memory']: row['over_oracle'] for row in summarise(runs)}['aura'] == pytest.approx(1.125)
+    rows = {row['memory']: row for row in summarise(runs)}
+    assert rows['aura']['over_oracle'] == pytest.approx(1.125)
+    assert rows['always']['accuracy_high'] == pytest.approx(0.97)
+
+
+def test_the_interval_of_a_share_ends_at_1():
+    row, = summarise([run('always', 0, 0.9, 1.0), run('always', 1, 1.0, 1.0)])
+    assert 0.0 <= row['accuracy_low'] < 0.95 < row['accuracy_high'] == 1.0
 
 
 def test_hebbian_writes_add_up():

