@@ -112,7 +112,8 @@ def markdown(rows: Sequence[Row]) -> str:
     for row in sorted(rows, key=lambda row: -row['accuracy']):
         fires = [f'{row[column]:.3f}' if column in row else '-' for column in FIRES]
         size = '-' if row['state_bytes'] is None else f"{row['state_bytes']:,}"
-        lines.append(f"| {row['memory']} | {_interval(row, 'accuracy', '.3f')} | {row['writes_per_step']:.4f} "
+        name = row['memory'].replace('|', '\\|')
+        lines.append(f"| {name} | {_interval(row, 'accuracy', '.3f')} | {row['writes_per_step']:.4f} "
                      f"| {row['over_oracle']:.2f} | {' | '.join(fires)} | {size} |")
     return '\n'.join(lines) + '\n'
 

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict, deque
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -35,8 +37,9 @@ class MemoryTraining:
     idle_weight: weight of the action error while the go sign is off.
     keep_idle: share of the steps between cue and go sign to train on.
     put_back_from: fraction of the training at which put_back joins the other tasks.
-    used: share of the sequences of fast weights that begin from a state another sequence ended with, not from an empty
-        one: the state is never reset in use, so it must be written over and over in training too.
+    feature_noise: standard deviation of what is added to the features, in units of theirs.
+    used: share of the sequences of fast weights that begin from a state that another of the same task ended with, not
+        from an empty one: the state is never reset in use, so it must be written over and over in training too.
     seed: of initialisation and sampling.
     threads: CPU threads of torch.
     optimisation: how long and how fast to learn.
@@ -48,11 +51,12 @@ class MemoryTraining:
     idle_weight: float = 0.25
     keep_idle: float = 0.4
     put_back_from: float = 0.0
-    used: float = 0.8
+    feature_noise: float = 0.2
+    used: float = 0.9
     seed: int = 0
     threads: int = 1
-    optimisation: Optimisation = field(default_factory=lambda: Optimisation(steps=3000))
-    gate: GateTraining = field(default_factory=lambda: GateTraining(0.18, 0.4, 0.85))
+    optimisation: Optimisation = field(default_factory=lambda: Optimisation(steps=4000))
+    gate: GateTraining = field(default_factory=lambda: GateTraining(0.2, 0.4, 0.85))
 
 
 KINDS = ('aura', 'kv', 'always', 'gru', 'lstm', 'ssm', 'elmur', 'memoryless')
@@ -85,7 +89,7 @@ def _loss(rollout: Rollout, batch: Batch, scale: Tensor) -> Tensor:
 
 
 class StatePool:
-    """States that sequences ended with, for others to begin from.
+    """States that sequences ended with, for others of the same task to begin from.
 
     Args:
         used: share that begins from one of them, 0..1; the rest is empty.
@@ -93,23 +97,25 @@ class StatePool:
 
     """
 
-    SIZE = 256
+    SIZE = 128
 
     def __init__(self, used: float, rng: np.random.Generator) -> None:
         self._used, self._rng = used, rng
-        self._states: list[Tensor] = []
+        self._states: dict[str, deque[Tensor]] = defaultdict(lambda: deque(maxlen=self.SIZE))
 
-    def add(self, states: Tensor) -> None:
-        """Keep the states [B, V, K + 1] of a batch, the newest `SIZE` of all."""
-        self._states = [*self._states, *states.detach()][-self.SIZE:]
+    def add(self, tasks: Sequence[str], states: Tensor) -> None:
+        """Keep the states [B, V, K + 1] of a batch, the newest `SIZE` of each task."""
+        for task, state in zip(tasks, states.detach(), strict=True):
+            self._states[task].append(state.clone())
 
-    def draw(self, count: int) -> Tensor | None:
-        """Where `count` sequences begin, [count, V, K + 1]; None while there is nothing to draw from."""
-        if not self._states:
-            return None
-        drawn = [self._states[i] for i in self._rng.integers(len(self._states), size=count)]
-        used = torch.from_numpy(self._rng.random(count) < self._used)
-        return torch.stack(drawn) * used[:, None, None]
+    def draw(self, tasks: Sequence[str], empty: Tensor) -> Tensor:
+        """Where sequences of these tasks begin, [B, V, K + 1]; as `empty` [V, K + 1] while there is nothing to take."""
+        return torch.stack([self._draw(self._states[task], empty) for task in tasks])
+
+    def _draw(self, states: deque[Tensor], empty: Tensor) -> Tensor:
+        if states and self._rng.random() < self._used:
+            return states[self._rng.integers(len(states))]
+        return empty
 
 
 def set_scales(model: MemoryModule, streams: list[Stream]) -> None:
@@ -133,18 +139,20 @@ def fit(model: MemoryModule, streams: list[Stream], settings: MemoryTraining) ->
     learner = Learner(model, settings.optimisation, settings.gate)
     model.train()
     steps = settings.optimisation.steps
-    pool = StatePool(settings.used, rng) if isinstance(model, FastWeightModule) else None
+    states = StatePool(settings.used, rng) if isinstance(model, FastWeightModule) else None
+    empty = torch.zeros(model.sizes.value_dim, model.sizes.key_dim + 1)
     bar = tqdm(range(steps), desc=f'train {type(model).__name__}', unit='step')
     for step in bar:
         known = pools if step >= settings.put_back_from * steps else pools[:TASKS.index('put_back')]
         drawn = [known[i] for i in rng.integers(len(known), size=settings.batch)]
         parts = [thin(pool[rng.integers(len(pool))], settings.keep_idle, rng) for pool in drawn]
-        batch = collate(parts, settings.idle_weight)
-        error, written = learner.step(batch.z, batch.base, partial(_loss, batch=batch, scale=model.action_scale),
-                                      float(batch.weight.sum()), asked=batch.weight > 0,
-                                      state=pool and pool.draw(len(drawn)))
-        if pool is not None:
-            pool.add(learner.state)
+        batch, tasks = collate(parts, settings.idle_weight), [stream.task for stream, _ in parts]
+        noise = settings.feature_noise * model.feature_scale * torch.randn_like(batch.z)
+        loss = partial(_loss, batch=batch, scale=model.action_scale)
+        error, written = learner.step(batch.z + noise, batch.base, loss, float(batch.weight.sum()),
+                                      asked=batch.weight > 0, state=states and states.draw(tasks, empty))
+        if states is not None:
+            states.add(tasks, learner.state)
         if step % 20 == 0:
             bar.set_postfix(error=f'{error:.3f}', writes=f'{written:.3f}')
     model.eval()

@@ -106,18 +106,21 @@ def test_padding_has_no_weight():
     assert judged.weight.tolist() == [[0, 0, 0, 0, 1.0], [0, 0, 0, 0, 0]]
 
 
-def test_sequences_begin_from_states_that_others_ended_with():
-    pool = StatePool(0.5, np.random.default_rng(0))
-    assert pool.draw(3) is None
-    pool.add(torch.arange(1.0, 5.0)[:, None, None].expand(4, 2, 3))
-    drawn = pool.draw(400)
+def test_sequences_begin_from_states_that_others_of_the_task_ended_with():
+    pool, empty = StatePool(0.5, np.random.default_rng(0)), torch.zeros(2, 3)
+    assert not pool.draw(['recall'] * 3, empty).any(), 'none has ended yet'
+    pool.add(['recall'] * 4, torch.arange(1.0, 5.0)[:, None, None].expand(4, 2, 3))
+    pool.add(['visible'], torch.full((1, 2, 3), 7.0))
+    drawn = pool.draw(['recall'] * 400, empty)
     assert drawn.shape == (400, 2, 3)
     kinds, counts = drawn[:, 0, 0].unique(return_counts=True)
     assert kinds.tolist() == [0, 1, 2, 3, 4]
     assert 160 < counts[0] < 240, 'half of them begin empty'
+    assert pool.draw(['visible'] * 20, empty).unique().tolist() == [0, 7]
+    assert not pool.draw(['put_back'] * 20, empty).any(), 'nothing is known of this task'
     for _ in range(StatePool.SIZE):
-        pool.add(torch.full((2, 2, 3), 9.0))
-    assert set(pool.draw(50).unique().tolist()) == {0.0, 9.0}, 'only the newest states are kept'
+        pool.add(['recall'], torch.full((1, 2, 3), 9.0))
+    assert pool.draw(['recall'] * 50, empty).unique().tolist() == [0, 9], 'only the newest states are kept'
 
 
 @pytest.mark.parametrize(('price', 'sign'), [(1e3, 1), (-1e3, -1)])
