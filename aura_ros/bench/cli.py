@@ -33,6 +33,8 @@ COMMANDS: tuple[str, ...] = (
     'ablate',
 )
 """Modules of this package, in the order --help shows them."""
+SEEDS = 5
+"""Seeds from 0 that a command takes where neither it nor the user says otherwise."""
 
 _EXTRAS = {'torch': 'train', 'tqdm': 'train', 'matplotlib': 'sim'}
 
@@ -61,7 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
     if args.output is None:
         args.output = Path('results', 'quick') if args.quick else Path('results')
     if args.seeds is None:
-        args.seeds = (0,) if args.quick else tuple(range(5))
+        args.seeds = (0,) if args.quick else tuple(range(SEEDS))
     try:
         return command.run(args, make_console())
     except AuraError as error:
@@ -88,13 +90,15 @@ def parser_of(name: str, command: Command) -> argparse.ArgumentParser:
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--output', type=Path, metavar='DIR',
                         help='folder for the results, made if need be (default: results, with --quick results/quick)')
-    parser.add_argument('--seeds', type=parse_seeds, metavar='LIST',
-                        help='for instance 0,1,2 or 0..4 (default: 0..4, with --quick 0)')
-    parser.add_argument('--quick', action='store_true', help='a small form of half a minute: does it run at all?')
+    seeds = parser.add_argument('--seeds', type=parse_seeds, metavar='LIST')
+    parser.add_argument('--quick', action='store_true',
+                        help='a small form of half a minute, on a task of its own: that it runs, not how good it is')
     parser.add_argument('--jobs', type=_positive, default=len(os.sched_getaffinity(0)), metavar='N',
                         help='processes at a time (default: one for each core, here %(default)s)')
     parser.add_argument('--fresh', action='store_true', help='forget earlier runs with the same settings')
     command.add_arguments(parser)
+    default = ','.join(map(str, parser.get_default('seeds') or range(SEEDS)))
+    seeds.help = f'for instance 0,1,2 or 0..4 (default: {default}, with --quick 0)'
     return parser
 
 

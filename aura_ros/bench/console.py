@@ -113,7 +113,7 @@ class ProgressView:
 
 def print_table(console: Console, rows: Sequence[ArmSummary]) -> None:
     """The final table, one line per task and arm."""
-    table = Table(title='Same seeds, same rounds, one non-resetting episode per arm')
+    table = Table(title='Same seed for all arms, one non-resetting episode each')
     for name in ('task', 'arm'):
         table.add_column(name)
     for name in ('solved', 'success [95 %]', 'writes', 'writes/round', 'state [B]', 'p50 [µs]',

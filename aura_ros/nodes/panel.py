@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""panel: lets each arm drive the same rounds of each task, and reports what came of it.
+"""panel: lets each arm drive rounds of the same seed of each task, and reports what came of it.
 
 A client of the running graph (demo.launch.yaml starts both). One episode per task and arm: select
 the arm, start the task, run the VLA until the last round is over. At the end a table, a JSON and a

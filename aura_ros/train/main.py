@@ -90,13 +90,13 @@ def _vla(options: argparse.Namespace) -> None:
 
 
 def _memory(options: argparse.Namespace) -> None:
-    from aura_ros.train.memory import SETTINGS, train_memory
+    from aura_ros.train.memory import SETTINGS, MemoryTraining, train_memory
     from aura_ros.vla.embedded import EmbeddedVla
 
     vla = EmbeddedVla(str(options.output / 'embedded.onnx') if options.output else None)
     for kind in ('aura', 'kv') if options.memory == 'both' else (options.memory,):
         output = _folder(options, 'aura_ros.memory') / f'{kind}.safetensors'
-        settings = replace(SETTINGS[kind], seed=options.seed)
+        settings = replace(SETTINGS.get(kind, MemoryTraining()), seed=options.seed)
         report = train_memory(kind, options.work_dir, vla, output, settings, options.command)
         for task, figures in report.items():
             print(f'{output}: {task} {figures}')

@@ -220,7 +220,7 @@ def test_the_quick_form_trains_estimates_and_writes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(('words', 'said'), [
-    ([], 'run `aura-bench synthetic` first'), (['--episodes', '0'], 'episodes must be >= 1'),
+    ([], 'run `./run bench synthetic --memories aura`'), (['--episodes', '0'], 'episodes must be >= 1'),
     (['--weights', 'nowhere.safetensors'], 'is no file'), (['--memory', 'periodic'], 'move its clock on')])
 def test_refusals(tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str) -> None:
     assert cli.main(['ais', '--output', str(tmp_path), *words]) == 1
