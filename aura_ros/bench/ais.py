@@ -175,7 +175,7 @@ def _trained(args: argparse.Namespace) -> list[Path]:
              for file in sorted(args.output.glob(f'synthetic-*/weights/{args.memory}-{seed}.safetensors'))]
     if not found:
         raise ConfigError(f'output = {str(args.output)!r} has no weights of the memory {args.memory!r} for the seeds '
-                          f'{args.seeds}: run `./run bench synthetic --memories {args.memory}` (or `aura-bench ...`) first, '
+                          f'{args.seeds}: run `./run bench synthetic --memories {args.memory}` first, '
                           'or name files with --weights')
     return sorted(found)
 

@@ -129,7 +129,8 @@ def draw(name: str, rows: Sequence[Row], path: Path) -> None:
                           color=colour[row['memory']], marker=MARKERS[i % len(MARKERS)], ls='', ms=8,
                           label=row['memory'], mfc='white' if i >= len(COLOURS) else None)
         left.axhline(CHANCE, color='#8C8C8C', lw=0.9, ls=':')
-        left.set(xscale='log', xlabel='writes per step (none is drawn at 0.001)', ylabel='accuracy of the answers', ylim=(0.0, 1.05))
+        left.set(xscale='log', ylabel='accuracy of the answers', ylim=(0.0, 1.05))
+        left.set_xlabel('writes per step (none is drawn at 0.001)')
         left.set_title(f'{name}: accuracy and writes', loc='left', weight='bold')
         left.legend(frameon=False, fontsize=8, ncols=2, loc='center left')
         shown = [row for row in rows if row['memory'] in ('aura', 'oracle', 'reconstruction', 'random', 'periodic')]
