@@ -14,7 +14,8 @@ Reported: accuracy (chance 0.125), writes, writes of the best constant-size memo
 writes over the oracle's (the fewest that a policy can do with which cannot look ahead), and how often the gate opens on
 events, distractors, repeats and queries. Random, periodic and reconstruction get as many writes as AURA made.
 
-Takes about 1.5 minutes for each memory and seed on one core: 45 minutes for hard with five seeds on two cores.
+Takes about 1.5 minutes for each memory and seed on one core: 45 minutes for each setting, with all memories and five
+seeds, on two cores.
 Writes DIR/synthetic-SETTING.csv, .json, .md, .png, and the weights to DIR/synthetic-SETTING/weights.
 """
 
