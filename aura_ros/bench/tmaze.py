@@ -9,7 +9,7 @@
 Every memory clones the same oracle in the same short corridors (to 30 and 60 steps), with the same encoder, head,
 number of parameters, steps and batches, and the learning rate that did best for it on short validation corridors
 (--tune shows how they were chosen, and AURA's price of a write). One more, elmur-wide, is ELMUR nearer to what its
-authors released: 64 wide, with their dropout and label smoothing, nine times as many parameters.
+authors released: 64 wide, with their dropout and label smoothing, ten times as many parameters.
 
 Evaluation corridors come from random numbers of their own and are walked closed loop: one wrong step in the corridor
 ends the episode in failure. One walk serves all lengths: at each the junction is shown to the state as it is there,

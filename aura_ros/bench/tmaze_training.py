@@ -37,7 +37,7 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 """Memories that are a kind with options: 16 steps of 256 bytes are the most that 4,224 bytes hold."""
 AS_ITS_AUTHORS = ElmurOptions(width=64, ffn_width=128, dropout=Dropout(branch=0.10, attention=0.17, memory=0.01))
-"""Of 'elmur-wide': half as wide as the released one, with its dropout; nine times AURA's number of parameters."""
+"""Of 'elmur-wide': half as wide as the released one, with its dropout; ten times AURA's number of parameters."""
 SMOOTHING = {'elmur-wide': 0.16}
 """Share of a label that is spread over all actions, from the same release; none for the others."""
 SCALED = 20
