@@ -121,25 +121,24 @@ def markdown(rows: Sequence[Row]) -> str:
 def draw(name: str, rows: Sequence[Row], path: Path) -> None:
     """Accuracy over writes, and on what each gate fires."""
     with sheet(path, 2, (13.0, 5.2)) as (left, right):
-        colour = {row['memory']: COLOURS[i % len(COLOURS)] for i, row in enumerate(rows)}
         for i, row in enumerate(rows):
             low, high = row['accuracy'] - row['accuracy_low'], row['accuracy_high'] - row['accuracy']
             bars = [[low], [high]] if math.isfinite(low) else None
             left.errorbar(max(row['writes_per_step'], 1e-3), row['accuracy'], bars, capsize=3,
-                          color=colour[row['memory']], marker=MARKERS[i % len(MARKERS)], ls='', ms=8,
+                          color=COLOURS[i % len(COLOURS)], marker=MARKERS[i % len(MARKERS)], ls='', ms=8,
                           label=row['memory'], mfc='white' if i >= len(COLOURS) else None)
         left.axhline(CHANCE, color='#8C8C8C', lw=0.9, ls=':')
         left.set(xscale='log', ylabel='accuracy of the answers', ylim=(0.0, 1.05))
         left.set_xlabel('writes per step (none is drawn at 0.001)')
         left.set_title(f'{name}: accuracy and writes', loc='left', weight='bold')
         left.legend(frameon=False, fontsize=8, ncols=2, loc='center left')
-        shown = [row for row in rows if row['memory'] in ('aura', 'oracle', 'reconstruction', 'random', 'periodic')]
+        shown = [(i, row) for i, row in enumerate(rows)  # i as on the left, so that a memory keeps its colour
+                 if row['memory'] in ('aura', 'oracle', 'reconstruction', 'random', 'periodic')]
         columns = ('fire_event', 'fire_repeat', 'fire_query', 'fire_distractor')
-        for i, row in enumerate(shown):
-            places = [place + 0.16 * (i - len(shown) / 2) for place in range(len(columns))]
-            memory = row['memory']
-            right.bar(places, [row.get(column, 0.0) for column in columns], 0.15, color=colour[memory], label=memory,
-                      hatch='//' if list(colour).index(memory) >= len(COLOURS) else None)
+        for bar, (i, row) in enumerate(shown):
+            places = [place + 0.16 * (bar - len(shown) / 2) for place in range(len(columns))]
+            right.bar(places, [row.get(column, 0.0) for column in columns], 0.15, color=COLOURS[i % len(COLOURS)],
+                      label=row['memory'], hatch='//' if i >= len(COLOURS) else None)
         right.set_xticks(range(len(columns)), ['event', 'repeat', 'query', 'distractor'])
         right.set(ylabel='share of these steps written', ylim=(0.0, 1.05))
         right.set_title('What is written', loc='left', weight='bold')

@@ -99,7 +99,10 @@ def run(args: argparse.Namespace, console: Console) -> int:
     if args.tune:
         return _tune(mazes, memories, courses, args, console)
     # of both, whichever is asked for: what is made for one is kept when both are
-    legs = {maze: _legs(maze, args.longest, args.quick) for maze in MAZES}
+    legs = {maze: _legs(maze, args.longest) for maze in MAZES}
+    for maze in mazes:
+        if not legs[maze]:
+            raise ConfigError(f'longest must be >= {LENGTHS[maze][0]} steps for {maze}, got {args.longest}')
     store = ResultStore(args.output, name, {'courses': courses, 'legs': legs, 'growing_to': GROWING_TO}, args.fresh)
     rows: dict[str, dict[str, Any]] = {}
     for wanted in ([memory for memory in FREE if memory in memories],
@@ -132,13 +135,12 @@ def _key(maze: str, memory: str, seed: int) -> str:
     return f'{maze}-{memory}-{LEARNING_RATES[maze][memory]:g}-{seed}'
 
 
-def _legs(maze: str, longest: int, quick: bool) -> tuple[Leg, ...]:
+def _legs(maze: str, longest: int) -> tuple[Leg, ...]:
+    """The legs of a maze, without corridors beyond `longest`; none where all are."""
     from aura_ros.bench.tmaze_walk import Leg
 
     near, far = (tuple(length for length in lengths if length <= longest) for lengths in (LENGTHS[maze], FAR))
-    if not near:
-        raise ConfigError(f'longest must be >= {LENGTHS[maze][0]} steps for {maze}, got {longest}')
-    return (Leg(100, near), *((Leg(FAR_CORRIDORS, far),) if far else ()))
+    return tuple(Leg(corridors, lengths) for corridors, lengths in ((100, near), (FAR_CORRIDORS, far)) if lengths)
 
 
 def _tune(mazes: list[str], memories: list[str], courses: Mapping[str, Course], args: argparse.Namespace,

@@ -245,10 +245,18 @@ def test_quick_form_ranks_the_memories(tmp_path: Path) -> None:
     assert (tmp_path / 'tmaze-quick.png').stat().st_size > 10_000
 
 
+def test_a_maze_that_is_not_asked_for_sets_no_limit(tmp_path: Path) -> None:
+    words = ['--mazes', 'passive', '--memories', 'memoryless', '--longest', '9', '--seeds', '0', '--jobs', '1']
+    assert main(['tmaze', *words, '--output', str(tmp_path)]) == 0
+    assert [row['length'] for row in json.loads((tmp_path / 'tmaze.json').read_text())['rows']] == [9]
+
+
 def test_what_cannot_be_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(['tmaze', '--mazes', 'round', '--output', str(tmp_path)]) == 1
     assert 'mazes' in capsys.readouterr().err
     assert main(['tmaze', '--longest', '5', '--output', str(tmp_path)]) == 1
     assert 'longest' in capsys.readouterr().err
+    assert main(['tmaze', '--longest', '9', '--mazes', 'selective', '--output', str(tmp_path)]) == 1
+    assert 'longest must be >= 30 steps for selective, got 9' in capsys.readouterr().err
     assert main(['tmaze', '--memories', 'random', '--output', str(tmp_path)]) == 1
     assert 'aura' in capsys.readouterr().err
