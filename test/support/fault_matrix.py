@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: Apache-2.0
+"""pytest plugin: the fault matrix, F1 to F18, what is promised for each and what the tests measured.
+
+A test says which fault it injects by a marker and what it found through a fixture::
+
+    @pytest.mark.fault('F2')
+    def test_any_damage_is_found(measured):
+        ...
+        measured('65,536 damaged files: 0 crashes, 0 wrong states')
+
+The promise is what the test asserts. At the end of a run with such tests a table of all faults is printed;
+`--fault-report PATH` writes it as JSON too.
+"""
+
+import json
+import os
+import platform
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from rich.table import Table
+
+FAIL, PASS, NOT_RUN = 'FAIL', 'pass', 'not run'
+_MARKER = 'fault(*numbers): the faults F1..F18 that a test injects; its promise is what the test asserts'
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One row: what goes wrong, and what holds all the same."""
+
+    what: str
+    promise: str
+
+
+FAULTS = {
+    'F1': Fault(
+        'memory node killed (-9) at random instants',
+        'no event called DURABLE is lost; restored seq >= last durable; restored within 1 s; the robot holds meanwhile',
+    ),
+    'F2': Fault(
+        'state file cut or flipped at any byte of either slot',
+        'the previous valid state or a clear refusal; no crash, no garbage',
+    ),
+    'F3': Fault('power cut: pages not yet synced are gone', 'as F2'),
+    'F4': Fault(
+        'disk full, read-only, permission lost, EIO on sync',
+        'goes on in RAM; ERROR within 1 s; durability says RAM; recovers by itself, into the other slot after a '
+        'failed sync',
+    ),
+    'F5': Fault(
+        'NaN or Inf in joints, features, gate or action; black image',
+        'no change of state, nothing published; counted; WARN',
+    ),
+    'F6': Fault(
+        'image with wrong encoding, padding, shape, byte order or no data',
+        'decoded rightly or rejected; no crash; one log line per change',
+    ),
+    'F7': Fault(
+        'stamps twice, out of order, late, in the future, zero',
+        'the memory takes a stamp at most once; each reason counted',
+    ),
+    'F8': Fault(
+        'simulated clock jumps back or forward, stands still; bag loops',
+        'as documented for each; the watchdog still fires, for it runs on the steady clock',
+    ),
+    'F9': Fault(
+        'input at 10 times its rate',
+        'resident memory grows < 10 MB; commands keep their rate within 5 %; drops are counted',
+    ),
+    'F10': Fault(
+        'publisher and subscriber with incompatible QoS',
+        'told in the diagnostics within 1 s, by topic and policy',
+    ),
+    'F11': Fault(
+        'VLA raises, hangs, gives a wrong shape, runs out of memory',
+        'holds within 2 control periods; no command older than max_action_age; retried ever more slowly; ERROR '
+        'after N times',
+    ),
+    'F12': Fault(
+        'arm switched mid-chunk under load',
+        'no command of the old arm after the acknowledgement; both arms keep their states',
+    ),
+    'F13': Fault(
+        'VLA, baseline or monitor killed',
+        'the memory node goes on; the loss is told within 1 s; what comes back is taken up again',
+    ),
+    'F14': Fault('two memory nodes, one state file', 'the second does not configure, and says why'),
+    'F15': Fault(
+        'state of another policy, version or episode',
+        'refused with the reason; a fresh start only by allow_fresh_start',
+    ),
+    'F16': Fault('the same steps twice', 'write events and the final CRC-32 are the same to the bit'),
+    'F17': Fault(
+        'instruction changed during an episode',
+        'the chunk under way is dropped; the memory is kept or reset, as the policy says',
+    ),
+    'F18': Fault('SIGINT or SIGTERM during a write', 'a clean end within 3 s; the last state is durable'),
+}
+
+
+@dataclass
+class _Run:
+    """What one test came to; the worst of its phases counts."""
+
+    outcome: str = 'passed'
+    seconds: float = 0.0
+    measured: list[str] = field(default_factory=list)
+
+
+class FaultMatrix:
+    """Collects the outcomes of fault tests by fault and test."""
+
+    def __init__(self) -> None:
+        self.runs: dict[str, dict[str, _Run]] = {number: {} for number in FAULTS}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take one phase of one test into the account of its faults."""
+        properties = report.user_properties
+        for number in [value for key, value in properties if key == 'fault']:
+            run = self.runs[str(number)].setdefault(report.nodeid, _Run())
+            run.seconds += report.duration
+            run.measured = [str(value) for key, value in properties if key == 'measured']
+            if run.outcome == 'passed':
+                run.outcome = report.outcome
+
+    def verdict(self, number: str) -> str:
+        """Judge a row: skipped tests have not run; of those that ran all must have passed."""
+        outcomes = {run.outcome for run in self.runs[number].values()} - {'skipped'}
+        if not outcomes:
+            return NOT_RUN
+        return PASS if outcomes == {'passed'} else FAIL
+
+    def findings(self, number: str) -> str:
+        """Return what the tests of a row measured, and which failed."""
+        runs = self.runs[number].items()
+        failed = [f'failed: {test.split("::")[-1]}' for test, run in runs if run.outcome == 'failed']
+        return '\n'.join([*failed, *(text for _, run in runs for text in run.measured)])
+
+    def table(self, width: int) -> str:
+        """Draw what tests were there for, `width` characters wide, and name the rest."""
+        table = Table('', 'fault', 'promise', 'measured', 'verdict', title='Fault matrix', show_lines=True)
+        for number in filter(self.runs.get, FAULTS):
+            fault = FAULTS[number]
+            table.add_row(number, fault.what, fault.promise, self.findings(number), self.verdict(number))
+        others = [number for number in FAULTS if not self.runs[number]]
+        table.caption = f'{NOT_RUN}: {", ".join(others)}' if others else None
+        text = StringIO()
+        Console(file=text, width=width, color_system=None).print(table)
+        return text.getvalue()
+
+    def to_json(self) -> dict[str, object]:
+        """Return the matrix, and where and when it was measured."""
+        rows = [
+            {
+                'number': number,
+                'fault': fault.what,
+                'promise': fault.promise,
+                'verdict': self.verdict(number),
+                'tests': [{'test': test, **vars(run)} for test, run in self.runs[number].items()],
+            }
+            for number, fault in FAULTS.items()
+        ]
+        machine = f'{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs, Python {platform.python_version()}'
+        return {'measured_at': datetime.now(UTC).isoformat(timespec='seconds'), 'machine': machine, 'faults': rows}
+
+
+_MATRIX = pytest.StashKey[FaultMatrix]()
+
+
+@pytest.fixture
+def measured(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Tell what this test measured, in a few words with figures; may be called several times."""
+    return lambda text: request.node.user_properties.append(('measured', text))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add --fault-report."""
+    parser.addoption('--fault-report', metavar='PATH', type=Path, help='write the fault matrix to PATH as JSON')
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the marker and begin a matrix."""
+    config.addinivalue_line('markers', _MARKER)
+    config.stash[_MATRIX] = FaultMatrix()
+    config.pluginmanager.register(config.stash[_MATRIX], 'fault_matrix_runs')
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Write each test's faults where its reports carry them; a fault that does not exist ends the run."""
+    for item in items:
+        for number in _numbers(item):
+            if number not in FAULTS:
+                raise pytest.UsageError(f'{item.nodeid}: no fault {number!r}; there are {", ".join(FAULTS)}')
+            item.user_properties.append(('fault', number))
+
+
+def _numbers(item: pytest.Item) -> Iterator[str]:
+    """Yield each fault of a test once, also where marked on the module and the test."""
+    yield from dict.fromkeys(number for marker in item.iter_markers('fault') for number in marker.args)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print the matrix if any of it ran, and write the report."""
+    matrix = config.stash[_MATRIX]
+    path: Path | None = config.getoption('--fault-report')
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(matrix.to_json(), indent=2, ensure_ascii=False) + '\n')
+    if any(matrix.runs.values()):
+        terminalreporter.write('\n' + matrix.table(max(100, shutil.get_terminal_size().columns)))
