@@ -10,9 +10,9 @@ import pytest
 from aura_ros.action import RunEpisode
 from aura_ros.msg import ArmStatus, GateSample, TaskEvent
 from aura_ros.srv import SelectArm
-from conftest import CONFIG
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.action import ActionClient
+from ros_graph import CONFIG
 from trajectory_msgs.msg import JointTrajectory
 
 from aura_ros.nodes import conversions, qos

@@ -5,9 +5,9 @@ import signal
 
 import pytest
 from aura_ros.msg import ArmStatus
-from conftest import CONFIG, TIMEOUT_S
 from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
+from ros_graph import CONFIG, TIMEOUT_S
 
 from aura_ros.nodes import qos
 
