@@ -16,3 +16,15 @@ class InputError(AuraError, ValueError):
 
 class StateError(AuraError):
     """A saved memory state that cannot be restored."""
+
+
+class StateLocked(StateError):
+    """A state file that another process has open."""
+
+
+class StateMismatch(StateError):
+    """A whole state of another policy, shape or format version."""
+
+
+class StateDamaged(StateError):
+    """A state file that holds something, but no state that can be trusted."""

@@ -30,6 +30,11 @@ class KvCache(Cell):
         """Bytes of the entries held: 256 for each."""
         return self.entries * self._cache.itemsize * self._cache.shape[1]
 
+    @property
+    def layout(self) -> str:
+        """Entries, of which there are more with every step."""
+        return f'<f4[*,{self._cache.shape[1]}]'
+
     def reset(self) -> None:
         """Forget everything."""
         self._cache = np.empty((64, self._cache.shape[1]), np.float32)

@@ -19,6 +19,7 @@ class NoMemory:
     policy_hash = ''
     backbone_hash = ''
     state_bytes = 0
+    state_layout = ''
 
     def __init__(self, feature_dim: int, chunk: tuple[int, int]) -> None:
         self.feature_dim, self._chunk = feature_dim, chunk

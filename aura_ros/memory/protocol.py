@@ -68,6 +68,11 @@ class Memory(Protocol):
         """Bytes of the arrays that are carried from step to step."""
         ...
 
+    @property
+    def state_layout(self) -> str:
+        """Dtype and shape of each carried array in order, as '<f4[32,32] <f4[32]'; a length that grows is '*'."""
+        ...
+
     def reset(self) -> None:
         """Forget everything."""
         ...

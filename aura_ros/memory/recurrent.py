@@ -36,6 +36,11 @@ class RecurrentMemory(Generic[CellType]):
         """Bytes of the arrays that are carried."""
         return self.cell.nbytes
 
+    @property
+    def state_layout(self) -> str:
+        """Dtype and shape of the arrays that are carried; see `Memory.state_layout`."""
+        return self.cell.layout
+
     def reset(self) -> None:
         """Forget everything."""
         self.cell.reset()
