@@ -6,7 +6,7 @@ Our own small helper, because `diagnostic_updater` is in no Python package index
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
@@ -23,15 +23,19 @@ _REPORT_EVERY = 5  # checks, that is once a second
 
 @dataclass(frozen=True)
 class Status:
-    """What one check found: a level (OK, WARN, ERROR), a sentence, and values to show."""
+    """What one check found: a level (OK, WARN, ERROR), a sentence, and values to show.
+
+    `news` is not shown; a change of it is published at once, as one of the level is.
+    """
 
     level: bytes = OK
     message: str = 'ok'
     values: Mapping[str, object] = field(default_factory=dict)
+    news: Hashable = None
 
 
 class Diagnostics:
-    """Publishes what the checks of a node find: once a second, and when a level changes.
+    """Publishes what the checks of a node find: once a second, and when a level or its news change.
 
     Lives as long as its node and reports in every lifecycle state. Executor thread only. The timer
     runs on the steady clock, so that a simulation that stands still is still reported on; stamps
@@ -43,7 +47,7 @@ class Diagnostics:
         self._node = node
         self._hardware_id = hardware_id
         self._checks: dict[str, Callable[[], Status]] = {}
-        self._levels: dict[str, bytes] = {}
+        self._shown: dict[str, tuple[bytes, Hashable]] = {}
         self._ticks = 0
         # Absolute by convention: every monitor looks there.
         self._publisher = node.create_publisher(DiagnosticArray, '/diagnostics', qos.DIAGNOSTICS)
@@ -58,12 +62,12 @@ class Diagnostics:
         """Forget checks, as far as there are any of these names."""
         for name in names:
             self._checks.pop(name, None)
-            self._levels.pop(name, None)
+            self._shown.pop(name, None)
 
     def refresh(self) -> None:
-        """Publish now if the level of any check has changed since it was last published."""
+        """Publish now if the level or the news of any check have changed since they were last published."""
         results = {name: check() for name, check in self._checks.items()}
-        if {name: status.level for name, status in results.items()} != self._levels:
+        if _urgent(results) != self._shown:
             self._publish(results)
 
     def _tick(self) -> None:
@@ -87,8 +91,13 @@ class Diagnostics:
             )
             for name, status in results.items()
         ]
-        self._levels = {name: status.level for name, status in results.items()}
+        self._shown = _urgent(results)
         self._publisher.publish(array)
+
+
+def _urgent(results: Mapping[str, Status]) -> dict[str, tuple[bytes, Hashable]]:
+    """Return, by check, what is published at once when it changes."""
+    return {name: (status.level, status.news) for name, status in results.items()}
 
 
 class Troubles:

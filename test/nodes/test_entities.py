@@ -2,6 +2,8 @@
 """Connections that exchange nothing are found and named."""
 
 import pytest
+from rclpy.duration import Duration
+from rclpy.qos import LivelinessPolicy, QoSProfile
 from std_msgs.msg import String
 
 from aura_ros.nodes import qos
@@ -14,6 +16,9 @@ from aura_ros.nodes.entities import Entities
     (qos.step(), qos.MEMORY_STATE, 'durability'),
     (qos.step(), qos.step(0.5), 'liveliness'),
     (qos.step(1.0), qos.step(0.5), 'liveliness'),
+    (qos.step(), QoSProfile(depth=1, liveliness=LivelinessPolicy.MANUAL_BY_TOPIC), 'liveliness'),
+    (qos.step(), QoSProfile(depth=1, deadline=Duration(seconds=1)), 'deadline'),
+    (QoSProfile(depth=1, deadline=Duration(seconds=1)), qos.step(), ''),
     (qos.step(0.5), qos.step(1.0), ''),
     (qos.step(0.5), qos.step(), ''),
     (qos.WRITE_EVENT, qos.WRITE_EVENT_LIVE, ''),
