@@ -7,74 +7,14 @@ import time
 
 import numpy as np
 import pytest
-from aura_ros.action import RunEpisode
-from aura_ros.msg import ArmStatus, GateSample, TaskEvent
 from aura_ros.srv import SelectArm
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from rclpy.action import ActionClient
-from ros_graph import CONFIG
-from trajectory_msgs.msg import JointTrajectory
+from diagnostic_msgs.msg import DiagnosticStatus
+from whole_graph import Whole
 
-from aura_ros.nodes import conversions, qos
+from aura_ros.nodes import conversions
 
 BASE, AURA, KV = 0, 1, 2
-ROBOT = ('--params-file', str(CONFIG / 'sim_arm.yaml'))
-SIMULATION = {'simulation': 'fakes:FakeSimulation', 'task': 'recall'}
 pytestmark = [pytest.mark.graph, pytest.mark.timeout(240)]
-
-
-class Whole:
-    """All five nodes, and the test as the one who runs episodes."""
-
-    def __init__(self, graph, lockstep, rounds):
-        self.graph = graph
-        timing = ('--params-file', str(CONFIG / f'{"lockstep" if lockstep else "real_time"}.yaml'))
-        common = {'autostart': True, 'use_sim_time': lockstep}
-        self.processes = {
-            'vla_node': graph.start('vla_node', *timing, backbone='fakes:ScriptedVla', **common),
-            'memory_node': graph.start('memory_node', *timing, memory='fakes:aura', **common),
-            'kv_baseline_node': graph.start(
-                'kv_baseline_node', *timing, memory='fakes:kv', **common
-            ),
-            'arm_switch_node': graph.start(
-                'arm_switch_node', *timing, *ROBOT, enable_control=True, **common
-            ),
-        }
-        self.statuses = graph.listen(ArmStatus, 'arm_status', qos.ARM_STATUS)
-        self.gates = graph.listen(GateSample, 'aura/gate', qos.GATE)
-        self.events = graph.listen(TaskEvent, 'sim/event', qos.TASK_EVENT)
-        self.commands = graph.listen(JointTrajectory, 'joint_command', qos.COMMAND)
-        self.diagnostics = graph.listen(DiagnosticArray, '/diagnostics', qos.DIAGNOSTICS)
-        self.client = ActionClient(graph.node, RunEpisode, 'run_episode')
-        graph.until(self.client.server_is_ready, 'run_episode')
-        graph.until(lambda: self.statuses, 'arm_status')
-        for name in ('memory_node', 'kv_baseline_node'):
-            graph.until(lambda name=name: 'is ready' in graph.log(name), name)
-        self.processes['sim_node'] = graph.start(
-            'sim_node', **SIMULATION, rounds=rounds, lockstep=lockstep, use_sim_time=lockstep
-        )
-
-    def begin(self, max_steps=0):
-        def accepted():
-            future = self.client.send_goal_async(
-                RunEpisode.Goal(instruction='go on', max_steps=max_steps)
-            )
-            self.graph.until(future.done, 'answer to the goal')
-            return future.result() if future.result().accepted else None
-
-        return self.graph.until(accepted, 'an accepted goal')
-
-    def driven(self):
-        self.graph.until(lambda: not self.statuses[-1].holding, 'an arm drives')
-
-    def told(self, name, text, level):
-        def found():
-            return any(
-                status.name == name and text in status.message and status.level == level
-                for message in self.diagnostics for status in message.status
-            )  # fmt: skip
-
-        self.graph.until(found, f'{name}: {text}')
 
 
 def test_lockstep_is_repeatable_and_loses_nothing(graph, monkeypatch, tmp_path):

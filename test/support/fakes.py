@@ -18,6 +18,9 @@ from aura_ros.vla.protocol import BackboneSpec, VlaOutput
 JOINTS = (*(f'joint{i}' for i in range(1, 8)), 'finger_joint')
 CHUNK_LEN, FEATURES = 8, 16
 AURA_OFFSET, KV_OFFSET = 0.001, 0.002
+# Where MarkedVla sends the first seven joints, and where BiasedSimulation says they are then [rad].
+POSE = 0.1
+READING = POSE + 0.0004
 SPEC = BackboneSpec(
     name='scripted',
     cameras=('front', 'wrist'),
@@ -56,6 +59,16 @@ class ScriptedVla:
         return VlaOutput(features, actions)
 
 
+class MarkedVla(ScriptedVla):
+    """Sends all joints to one pose, so that a command tells by itself whose it is: POSE plus the arm's offset."""
+
+    def infer(self, observation):
+        features = np.full(FEATURES, observation.images['front'].mean() / 255.0, np.float32)
+        actions = np.full((CHUNK_LEN, len(JOINTS)), POSE, np.float32)
+        actions[:, -1] = 0.0  # the finger
+        return VlaOutput(features, actions)
+
+
 class ScriptedMemory:
     """Counts what it was given; writes on every third step."""
 
@@ -63,6 +76,7 @@ class ScriptedMemory:
     policy_hash = SPEC.policy_hash
     backbone_hash = SPEC.policy_hash
     feature_dim = FEATURES
+    state_layout = '<f4[32,32] <f4[32]'
 
     def __init__(self, offset):
         self._offset = np.float32(offset)
@@ -154,3 +168,13 @@ class FakeSimulation:
         path = os.environ.get('FAKE_SIMULATION_LOG')
         if path and self.log:
             np.save(path, np.array(self.log))
+
+
+class BiasedSimulation(FakeSimulation):
+    """Its joints are read beside where they were sent, so that a hold is no arm's command."""
+
+    def step(self, target):
+        found = super().step(target)
+        self.joint_positions = np.full(len(JOINTS), READING)
+        self.joint_positions[-1] = 0.0
+        return found

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""F12: arms change in the middle of chunks, under load; after the acknowledgement the old one is silent."""
+
+import random
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from aura_ros.msg import CacheStatus, GateSample, MemoryState
+from aura_ros.srv import SelectArm
+from fakes import AURA_OFFSET, KV_OFFSET, POSE, READING
+from whole_graph import Flood, Whole
+
+from aura_ros.nodes import conversions, qos
+
+BASE, AURA, KV, HELD = 0, 1, 2, -1
+VALUES = {BASE: POSE, AURA: POSE + AURA_OFFSET, KV: POSE + KV_OFFSET, HELD: READING}
+pytestmark = [pytest.mark.graph, pytest.mark.fault('F12')]
+
+
+@dataclass(frozen=True)
+class Switch:
+    """One acknowledged change; times in ns on the clock of the commands' stamps."""
+
+    old: int
+    new: int
+    asked_ns: int
+    acknowledged_ns: int
+
+
+def owner(command):
+    """Tell whose a command is by its value."""
+    value = command.points[0].positions[0]
+    found = [arm for arm, expected in VALUES.items() if abs(value - expected) < 1e-5]
+    assert len(found) == 1, f'a command of nobody: {value}'
+    return found[0]
+
+
+def switch_at_random(graph, whole, count):
+    """Change the arm `count` times at random moments; returns the changes."""
+    client = graph.node.create_client(SelectArm, 'select_arm')
+    graph.until(client.service_is_ready, 'select_arm')
+    random.seed(12)
+    done, refused, old = [], 0, AURA
+    while len(done) < count:
+        new = random.choice([arm for arm in (BASE, AURA, KV) if arm != old])
+        graph.spin(random.uniform(0.0, 0.12))
+        asked_ns = time.time_ns()
+        future = client.call_async(SelectArm.Request(arm=new))
+        graph.until(future.done, 'answer of select_arm')
+        acknowledged_ns, answer = time.time_ns(), future.result()
+        if not answer.success:
+            # A machine so busy that a lease ran out; the arm drives on, or is held, as before.
+            refused += 1
+            assert answer.reason and answer.new_arm == old and refused <= count // 10 + 5, answer.reason
+            continue
+        assert answer.new_arm == new
+        done.append(Switch(old, new, asked_ns, acknowledged_ns))
+        old = new
+        graph.until(
+            lambda since=acknowledged_ns: conversions.to_ns(whole.commands[-1].header.stamp) > since, 'a command'
+        )
+    return done
+
+
+@pytest.mark.parametrize('count', [
+    pytest.param(50, marks=pytest.mark.timeout(180)),
+    pytest.param(1000, marks=[pytest.mark.slow, pytest.mark.timeout(1200)]),
+])  # fmt: skip
+def test_nothing_of_the_old_arm_leaves_after_the_acknowledgement(graph, measured, count):
+    whole = Whole(graph, lockstep=False, rounds=100_000, backbone='MarkedVla', simulation='BiasedSimulation')
+    kv_gates = graph.listen(GateSample, 'kv/gate', qos.GATE)
+    states = graph.listen(MemoryState, 'aura/memory_state', qos.MEMORY_STATE)
+    caches = graph.listen(CacheStatus, 'kv/cache_status', qos.CACHE_STATUS)
+    whole.begin()
+    whole.driven()
+    flood = Flood(graph)
+    first = len(whole.commands)
+    switches = switch_at_random(graph, whole, count)
+    flood.stop()
+
+    wrong, during, holds = [], 0, 0
+    for command in whole.commands[first:]:
+        at_ns = conversions.to_ns(command.header.stamp)
+        latest = next((each for each in reversed(switches) if each.asked_ns < at_ns), None)
+        if latest is None:
+            continue
+        who = owner(command)
+        acknowledged = at_ns > latest.acknowledged_ns
+        during += not acknowledged
+        holds += who == HELD
+        if who not in ({latest.new, HELD} if acknowledged else {latest.old, latest.new, HELD}):
+            wrong.append((at_ns - latest.acknowledged_ns, who, latest))
+    took_ms = np.array([each.acknowledged_ns - each.asked_ns for each in switches]) * 1e-6
+    commands = len(whole.commands) - first
+    measured(
+        f'{count} switches under 10x input: {len(wrong)} of {commands} commands wrong, {holds} held; '
+        f'acknowledged after {np.median(took_ms):.0f} ms (median), {took_ms.max():.0f} ms at most'
+    )
+    assert not wrong, wrong[:3]
+    assert during > count // 4, 'too few changes fell into a chunk for the test to mean anything'
+    assert holds < commands / 4
+
+    steps = whole.gates[-1].seq + 1
+    graph.until(lambda: len(kv_gates) >= steps, 'all steps at the baseline')
+    graph.until(lambda: states[-1].seq >= steps - 1 and caches[-1].seq >= steps - 1, 'both states')
+    for name, gates in (('aura', whole.gates), ('kv', kv_gates)):
+        assert [gate.seq for gate in gates] == list(range(len(gates))), f'{name} missed a step'
+    # The scripted memories count the steps they were given.
+    assert states[-1].vector[0] == states[-1].seq + 1
+    assert caches[-1].entries == caches[-1].seq + 1
