@@ -194,7 +194,7 @@ def gate_to_msg(step: Step, arm: int, decision: Any, step_us: float, size: int) 
 def write_to_msg(
     step: Step, arm: int, decision: Any, writes: int, size: int, crc: int
 ) -> WriteEvent:
-    """Return a write; `writes` since the reset, `size` of the state [B], `crc` of it."""
+    """Return a write, safe in RAM only; `writes` since the reset, `size` and `crc` of the state."""
     message = WriteEvent()
     _about(message, step)
     message.arm = int(arm)

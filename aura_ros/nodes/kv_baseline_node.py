@@ -5,12 +5,15 @@ Reads `vla_step`, writes `kv/action_chunk`.
 Executor thread only; see memory_arm.py for order and clocks.
 """
 
+import time
 from dataclasses import dataclass
 from typing import Any
 
+from aura_ros.memory.wear import WearMeter, cache_wear
 from aura_ros.msg import ActionChunk, CacheStatus
 from aura_ros.nodes import conversions, qos
 from aura_ros.nodes.conversions import Step
+from aura_ros.nodes.diagnostics import OK, Status
 from aura_ros.nodes.lifecycle import run
 from aura_ros.nodes.memory_arm import MemoryArm, MemoryArmConfig, load
 from aura_ros.nodes.parameters import parameter
@@ -42,10 +45,30 @@ class KvBaselineNode(MemoryArm):
         """Load the cache and join the graph."""
         super().configure()
         self._sizes = self.entities.publisher(CacheStatus, 'kv/cache_status', qos.CACHE_STATUS)
+        self._wear = WearMeter(time.monotonic())
+        self.diagnostics.add('storage', self._storage_status)
+
+    def release(self) -> None:
+        """Leave the graph and forget the cache."""
+        self.diagnostics.remove('storage')
+        super().release()
 
     def published(self, step: Step, decision: Any) -> None:
-        """Tell how large the cache has become."""
+        """Tell how large the cache has become, and count what it would cost to keep it."""
         self._sizes.publish(conversions.cache_to_msg(step, self.memory))
+        entry = self.memory.state_bytes // max(1, self.memory.entries)
+        cost = cache_wear(1, entry)
+        self._wear.add(cost.device_bytes, cost.logical_bytes, time.monotonic())
+
+    def _storage_status(self) -> Status:
+        """What a log of the cache, as durable as memory_node's state, would have cost the medium."""
+        meter, now_s = self._wear, time.monotonic()
+        values = {'logical_bytes': meter.logical_bytes, 'device_bytes': meter.device_bytes,
+                  'device_bytes_per_hour': round(meter.per_hour(now_s))}  # fmt: skip
+        if self.config.media_tbw_bytes and meter.device_bytes:
+            years = meter.media_life_years(self.config.media_tbw_bytes, now_s)
+            values['media_life_years'] = f'{years:.3g}'
+        return Status(OK, 'kept in RAM only; values: what keeping it would have cost', values)
 
 
 def main(args: list[str] | None = None) -> int:

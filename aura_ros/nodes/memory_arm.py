@@ -39,6 +39,11 @@ class MemoryArmConfig:
         "at most the arm switch's value",
         unit='s', low=0.0, high=60.0,
     )  # fmt: skip
+    media_tbw_bytes: float = parameter(
+        0.0, "What the storage medium endures, from its data sheet ('TBW'), to project its life; "
+        '0 = unknown',
+        unit='B', low=0.0, high=1e18,
+    )  # fmt: skip
     chunk_subscribers: int = parameter(
         0, 'Listens to vla_step only when so many listen to its chunks: a chunk is never repeated',
         unit='1', low=0, high=16,
@@ -69,6 +74,13 @@ class MemoryArm(LifecycleNode):
 
     def published(self, step: Step, decision: Any) -> None:
         """Publish what is special to this memory after a step."""
+
+    def forgot(self, seq: int) -> None:
+        """Note that the memory was reset after step `seq`, -1 before the first of the episode."""
+
+    def gap(self, seq: int, skipped: int) -> None:
+        """Tell that `skipped` steps before step `seq` are missing."""
+        self.trouble('gap', f'{skipped} steps before step {seq} never came', skipped)
 
     # ----------------------------------------------------------------------------------------------
     def configure(self) -> None:
@@ -109,17 +121,16 @@ class MemoryArm(LifecycleNode):
         missed = self.order.missed
         verdict = self.order.take(message.episode_id, message.seq)
         if not verdict.apply:
-            self._trouble(verdict.value, f'step {message.seq} of {message.episode_id} was ignored')
+            self.trouble(verdict.value, f'step {message.seq} of {message.episode_id} was ignored')
             return
         if verdict is Verdict.NEW_EPISODE and self.config.on_new_episode == 'reset':
-            self.memory.reset()
+            self._forget(-1)
         if self.order.missed > missed:
-            skipped = self.order.missed - missed
-            self._trouble('gap', f'{skipped} steps before step {message.seq} never came', skipped)
+            self.gap(message.seq, self.order.missed - missed)
         try:
             self._apply(conversions.step_from_msg(message), message.header.frame_id)
         except InputError as error:
-            self._trouble('rejected', str(error))
+            self.trouble('rejected', str(error))
 
     def _apply(self, step: Step, frame_id: str) -> None:
         wanted = self.memory.backbone_hash
@@ -137,17 +148,22 @@ class MemoryArm(LifecycleNode):
         self.last_step = step
         self.published(step, decision)
 
+    def _forget(self, seq: int) -> None:
+        self.memory.reset()
+        self.forgot(seq)
+
     def _on_reset(
         self, _: ResetMemory.Request, response: ResetMemory.Response
     ) -> ResetMemory.Response:
-        self.memory.reset()
+        self._forget(self.order.seq)
         response.success = True
         response.seq = max(0, self.order.seq)
         response.reason = 'the memory is empty; steps are counted on'
         self.get_logger().info(f'memory was reset after step {self.order.seq}')
         return response
 
-    def _trouble(self, kind: str, text: str, times: int = 1) -> None:
+    def trouble(self, kind: str, text: str, times: int = 1) -> None:
+        """Count something that should not happen, and say so."""
         self._troubles.add(kind, text, times)
         self.get_logger().warning(f'{kind}: {text}', throttle_duration_sec=1.0)
         self.diagnostics.refresh()

@@ -1,19 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """memory_node: the AURA arm, with the gated memory of 4,224 bytes.
 
-Reads `vla_step`, writes `aura/action_chunk` and tells what it remembers.
-Executor thread only; see memory_arm.py for order and clocks.
+Reads `vla_step`, writes `aura/action_chunk` and tells what it remembers; keeps it in `state_file`.
+Executor thread only; see memory_arm.py for order and clocks, keeper.py for what is kept.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import Any
 
-from aura_ros.errors import StateError
-from aura_ros.memory.snapshot import load_state, save_state
+from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.task import Future
+
+from aura_ros.memory.store import Snapshot
 from aura_ros.msg import ActionChunk, MemoryState, WriteEvent
 from aura_ros.nodes import conversions, qos
 from aura_ros.nodes.conversions import Step
+from aura_ros.nodes.keeper import Durability, Keeper, describe
 from aura_ros.nodes.lifecycle import run
 from aura_ros.nodes.memory_arm import MemoryArm, MemoryArmConfig, load
 from aura_ros.nodes.parameters import parameter
@@ -29,8 +33,17 @@ class MemoryNodeConfig(MemoryArmConfig):
 
     memory: str = parameter('aura', "Kind of memory: 'aura', or module:attribute of your own")
     state_file: str = parameter(
-        '', 'Where SaveState writes; read at configure when it exists; empty: neither'
+        '', 'Keeps the memory through restarts and power cuts; restored at configure; empty: RAM only'
     )
+    commit_period_s: float = parameter(
+        0.0, 'The state is put on the medium at most so often, 0 = at every write: then each write '
+        'event waits until it is durable',
+        unit='s', low=0.0, high=3600.0,
+    )  # fmt: skip
+    allow_fresh_start: bool = parameter(
+        False, 'A state_file of another policy or version, or one that is damaged, is set aside and '
+        'an empty memory begun; false: configure fails and says why',
+    )  # fmt: skip
 
 
 class MemoryNode(MemoryArm):
@@ -43,42 +56,104 @@ class MemoryNode(MemoryArm):
         """Declare the parameters."""
         super().__init__('memory_node', MemoryNodeConfig, **kwargs)
         self._shown: Step | None = None
+        self._keeper: Keeper | None = None
 
     def load(self, config: MemoryNodeConfig) -> Any:
         """Load the AURA memory."""
         return load(config.memory, config)
 
     def configure(self) -> None:
-        """Load, restore a saved state if there is one, and join the graph."""
+        """Load, restore what the state file holds, and join the graph."""
         super().configure()
-        make = self.entities
+        make, config = self.entities, self.config
         self._writes = make.publisher(WriteEvent, 'aura/write_event', qos.WRITE_EVENT)
         self._states = make.publisher(MemoryState, 'aura/memory_state', qos.MEMORY_STATE)
-        make.service(SaveState, 'aura/save_state', self._on_save)
+        # A group of its own: it awaits the medium, and the steps have to go on meanwhile.
+        make.service(SaveState, 'aura/save_state', self._on_save, ReentrantCallbackGroup())
         make.timer(_STATE_PERIOD_S, self._show)
+        self._kept_seq, self._resumed = -1, False
+        self._keeper = Keeper(self, make, config.commit_period_s, config.media_tbw_bytes)
+        self.diagnostics.add('state', self._keeper.status)
+        if config.state_file:
+            self._restore(self._keeper)
+
+    def _restore(self, keeper: Keeper) -> None:
         path = self.config.state_file
-        if path and Path(path).exists():
-            episode_id, seq = load_state(path, self.memory)
-            self.order.restore(episode_id, seq)
-            self.get_logger().info(f'restored {path}: step {seq} of episode {episode_id}')
+        keeper.open(path, self.memory, self.config.allow_fresh_start)
+        restored = keeper.restored
+        if restored is not None:
+            kept = restored.snapshot
+            self.memory.restore(kept.payload)
+            self.memory.writes = kept.writes
+            self.order.restore(kept.episode_id, kept.seq)
+            self._kept_seq, self._resumed = kept.seq, True
+            if restored.damaged:
+                self.get_logger().warning(f'{path}: {restored.damaged}; its twin is whole')
+        self.get_logger().info(f'restored from {path}: {describe(restored)}')
+
+    def deactivate(self) -> None:
+        """Bring the medium up to date, and tell of the last writes."""
+        assert self._keeper is not None
+        seq = self.order.seq
+        self._keeper.flush(self._snapshot(seq) if seq != self._kept_seq else None)
+
+    def release(self) -> None:
+        """Let go of the state file, then of all else."""
+        self.diagnostics.remove('state')
+        if self._keeper is not None:
+            self._keeper.close()
+        self._keeper = None
+        super().release()
+
+    def forgot(self, seq: int) -> None:
+        """Keep the empty state: what was forgotten must not come back after a restart."""
+        self._keep(seq, lambda _: None)
+
+    def gap(self, seq: int, skipped: int) -> None:
+        """Tell a gap after a restart from one on the way."""
+        if not self._resumed:
+            super().gap(seq, skipped)
+            return
+        text = (
+            f'goes on at step {seq} with what was kept at step {seq - skipped - 1}: the {skipped} '
+            'between left nothing on the medium, or came while the node was away'
+        )
+        self.trouble('resumed', text, skipped)
 
     def published(self, step: Step, decision: Any) -> None:
-        """Tell of a write."""
+        """Keep what has changed and tell of a write."""
+        self._resumed = False
         if decision.written:
             memory = self.memory
-            self._writes.publish(
-                conversions.write_to_msg(
-                    step, self.arm, decision, memory.writes, memory.state_bytes,
-                    conversions.state_crc(memory),
-                )
+            event = conversions.write_to_msg(
+                step, self.arm, decision, memory.writes, memory.state_bytes,
+                conversions.state_crc(memory),
             )  # fmt: skip
+            self._keep(step.seq, partial(self._tell, event))
+
+    def _keep(self, seq: int, told: Callable[[Durability], None], now: bool = False) -> None:
+        assert self._keeper is not None
+        self._kept_seq = seq
+        self._keeper.keep(self._snapshot(seq), told, now)
+
+    def _tell(self, event: WriteEvent, durability: Durability) -> None:
+        assert self._keeper is not None
+        event.durability = int(durability)
+        event.device_bytes, event.media_life_years = self._keeper.wear()
+        self._writes.publish(event)
+
+    def _snapshot(self, seq: int) -> Snapshot:
+        memory = self.memory
+        return Snapshot(memory.export(), self.order.episode_id, seq, memory.writes)
 
     def _show(self) -> None:
         if self.active and self.last_step is not None and self.last_step is not self._shown:
             self._shown = self.last_step
             self._states.publish(conversions.state_to_msg(self.last_step, self.memory))
 
-    def _on_save(self, _: SaveState.Request, response: SaveState.Response) -> SaveState.Response:
+    async def _on_save(
+        self, _: SaveState.Request, response: SaveState.Response
+    ) -> SaveState.Response:
         response.path = self.config.state_file
         if not response.path:
             response.reason = "parameter 'state_file' is empty: set it to a file and configure"
@@ -86,15 +161,17 @@ class MemoryNode(MemoryArm):
         if self.order.seq < 0:
             response.reason = 'no step has been applied yet: there is nothing to save'
             return response
-        try:
-            crc = save_state(response.path, self.memory, self.order.episode_id, self.order.seq)
-        except (StateError, OSError) as error:
-            response.reason = str(error)[:256]
-            self.get_logger().error(f'save failed: {error}')
-            return response
-        response.success = True
+        saved: Future[Durability] = Future()
         response.seq = max(0, self.order.seq)
-        response.state_crc32 = int(crc)
+        response.state_crc32 = conversions.state_crc(self.memory)
+        keeper = self._keeper
+        self._keep(self.order.seq, saved.set_result, now=True)
+        durability = await saved
+        response.success = durability is Durability.DURABLE
+        if not response.success:
+            slow = 'the medium is slow: it is queued and will be written as soon as it can be'
+            response.reason = (keeper.problem or slow)[:256]
+            self.get_logger().error(f'save failed: {response.reason}')
         return response
 
 

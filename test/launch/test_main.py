@@ -62,7 +62,7 @@ def test_prints_commands(capsys: Captured, stand_ins: Path) -> None:
 @pytest.mark.parametrize(
     ('words', 'told'),
     [
-        (['demo', 'ronuds:=3'], "no argument 'ronuds', allowed: arm, arms,"),
+        (['demo', 'ronuds:=3'], "no argument 'ronuds', allowed: allow_fresh_start, arm, arms,"),
         (['demo', 'split:=test'], "'split' is 'test', allowed: train, validation, evaluation"),
         (['demo', 'rounds:=few'], "'few', allowed: an integer"),
         (['no_such.launch.yaml'], "no launch file 'no_such.launch.yaml'"),

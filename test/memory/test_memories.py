@@ -10,7 +10,7 @@ import pytest
 from aura_ros.errors import ConfigError, InputError, StateError
 from aura_ros.memory import load_memory
 from aura_ros.memory.fast_weights import STATE_BYTES, FastWeights
-from aura_ros.memory.snapshot import load_state, save_state, state_crc
+from aura_ros.memory.store import state_crc
 
 KINDS = ['aura', 'kv', 'none']
 
@@ -111,31 +111,6 @@ def test_row_age_counts_the_steps_since_a_write():
     assert all(age == 0 for written, age in ages if written)
     for (_, earlier), (written, later) in pairwise(ages):
         assert written or later == earlier + 1
-
-
-def test_snapshot_round_trip_and_refusals(tmp_path):
-    aura, path = load_memory('aura'), tmp_path / 'state'
-    for z, base in steps(aura, 50):
-        aura.step(z, base)
-    crc = save_state(path, aura, 'episode-1', 49)
-    assert crc == zlib.crc32(aura.export())
-    other = load_memory('aura')
-    assert load_state(path, other) == ('episode-1', 49)
-    assert other.export() == aura.export()
-
-    good = path.read_bytes()
-    clean = load_memory('aura')
-    for position in (0, 9, 20, 60, 200, len(good) - 1):
-        path.write_bytes(good[:position] + bytes([good[position] ^ 1]) + good[position + 1:])
-        with pytest.raises(StateError):
-            load_state(path, clean)
-        path.write_bytes(good[:position])
-        with pytest.raises(StateError):
-            load_state(path, clean)
-    assert not any(clean.export())
-    path.write_bytes(good)
-    with pytest.raises(StateError, match='another policy'):
-        load_state(path, load_memory('kv'))
 
 
 @pytest.mark.parametrize(('arguments', 'message'), [

@@ -4,61 +4,18 @@
 import numpy as np
 import pytest
 from aura_ros.msg import (
-    ActionChunk,
     CacheStatus,
-    GateSample,
     MemoryState,
-    VlaStep,
     WriteEvent,
 )
-from aura_ros.srv import ResetMemory, SaveState
+from aura_ros.srv import ResetMemory
 from diagnostic_msgs.msg import DiagnosticArray
-from fakes import AURA_OFFSET, CHUNK_LEN, FEATURES, JOINTS, KV_OFFSET
+from fakes import AURA_OFFSET, KV_OFFSET
+from memory_arm import FIRST, SECOND, Arm, step
 
 from aura_ros.nodes import conversions, qos
 from aura_ros.nodes.kv_baseline_node import KvBaselineNode
 from aura_ros.nodes.memory_node import MemoryNode
-
-FIRST, SECOND = '00000000-0000-4000-8000-000000000001', '00000000-0000-4000-8000-000000000002'
-
-
-def step(seq, episode=FIRST, features=0.5):
-    return conversions.step_to_msg(
-        conversions.Step(
-            episode, seq, 1_000_000_000 + seq * 200_000_000,
-            np.full(FEATURES, features, np.float32),
-            np.full((CHUNK_LEN, len(JOINTS)), seq, np.float32), 0.05, 1.0,
-        ),
-        'base_link',
-    )  # fmt: skip
-
-
-class Arm:
-    """A memory arm in this process, its input, and what it says."""
-
-    def __init__(self, graph, make, kind, **parameters):
-        self.prefix = make.prefix
-        self.chunks = graph.listen(ActionChunk, f'{self.prefix}/action_chunk', qos.chunk())
-        self.gates = graph.listen(GateSample, f'{self.prefix}/gate', qos.GATE)
-        self.node = graph.inside(make, memory=f'fakes:{kind}', autostart=True, **parameters)
-        assert self.node.autostart()
-        self._graph = graph
-        self.steps = graph.node.create_publisher(VlaStep, 'vla_step', qos.step())
-        graph.matched(self.steps)
-        for name in ('action_chunk', 'gate'):
-            topic = f'{self.prefix}/{name}'
-            graph.until(lambda topic=topic: graph.node.count_publishers(topic), topic)
-
-    def feed(self, *messages, answers):
-        """Send steps and wait until so many chunks in all have come."""
-        for message in messages:
-            self.steps.publish(message)
-        self._graph.until(lambda: len(self.gates) >= answers, f'{answers} gate samples')
-        self._graph.until(lambda: len(self.chunks) >= answers, f'{answers} chunks')
-
-    @property
-    def seqs(self):
-        return [chunk.seq for chunk in self.chunks]
 
 
 @pytest.fixture(params=[(MemoryNode, 'aura', AURA_OFFSET), (KvBaselineNode, 'kv', KV_OFFSET)],
@@ -169,39 +126,17 @@ def test_the_cache_tells_its_size(graph):
     assert sizes[-1].entries == 2
 
 
-def test_a_saved_state_is_restored(graph, tmp_path):
-    path = tmp_path / 'state.bin'
-    arm = Arm(graph, MemoryNode, 'aura', state_file=str(path))
+def test_what_keeping_the_cache_would_cost_is_told(graph):
+    diagnostics = graph.listen(DiagnosticArray, '/diagnostics', qos.DIAGNOSTICS)
+    arm = Arm(graph, KvBaselineNode, 'kv', media_tbw_bytes=1e12)
     arm.feed(step(0), step(1), answers=2)
-    answer = graph.call(SaveState, 'aura/save_state', SaveState.Request())
-    assert answer.success and answer.path == str(path), answer.reason
-    assert (answer.seq, answer.state_crc32) == (1, arm.node.memory.crc())
-    arm.node.trigger_deactivate()
-    arm.node.trigger_cleanup()
-    assert arm.node.autostart()
-    graph.matched(arm.steps)
-    arm.feed(step(1), step(2), answers=3)
-    assert arm.seqs == [0, 1, 2] and arm.node.memory.seen == 3
 
+    def told():
+        found = [each for array in diagnostics for each in array.status if each.name.endswith(': storage')]
+        values = {entry.key: entry.value for entry in found[-1].values} if found else {}
+        return values if values.get('logical_bytes', '0') != '0' else None
 
-def test_saving_without_a_file_says_what_to_do(graph):
-    arm = Arm(graph, MemoryNode, 'aura')
-    answer = graph.call(SaveState, 'aura/save_state', SaveState.Request())
-    assert not answer.success and 'state_file' in answer.reason
-    assert arm.node.active
-
-
-def test_saving_before_the_first_step_says_so(graph, tmp_path):
-    path = tmp_path / 'state.bin'
-    arm = Arm(graph, MemoryNode, 'aura', state_file=str(path))
-    answer = graph.call(SaveState, 'aura/save_state', SaveState.Request())
-    assert not answer.success and 'no step' in answer.reason
-    assert arm.node.active and not path.exists()
-
-
-def test_a_damaged_state_file_is_refused_at_configure(graph, tmp_path):
-    path = tmp_path / 'state.bin'
-    path.write_bytes(b'no state')
-    node = graph.inside(MemoryNode, memory='fakes:aura', state_file=str(path), autostart=True)
-    assert not node.autostart()
-    assert node.memory is None
+    values = graph.until(told, 'storage')
+    # two synced appends of at least a page and the file's length each, however small the entries
+    assert int(values['device_bytes']) >= 4 * 4096
+    assert float(values['media_life_years']) > 0

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""F1 and F18: memory_node is killed or told to end while it writes; what it called durable is there afterwards."""
+
+import os
+import random
+import signal
+import time
+
+import numpy as np
+import pytest
+from aura_ros.msg import GateSample, VlaStep, WriteEvent
+from fakes import CHUNK_LEN, FEATURES, JOINTS, SPEC, aura
+
+from aura_ros.memory.store import StateStore
+from aura_ros.nodes import conversions, qos
+
+EPISODE = '00000000-0000-4000-8000-000000000001'
+PERIOD_S = 0.004
+pytestmark = [pytest.mark.graph, pytest.mark.timeout(900)]
+
+
+class Life:
+    """One memory node after another on the same state file, fed with steps faster than any robot."""
+
+    def __init__(self, graph, path):
+        self.graph, self.path = graph, path
+        self.events = graph.listen(WriteEvent, 'aura/write_event', qos.WRITE_EVENT)
+        self.gates = graph.listen(GateSample, 'aura/gate', qos.GATE)
+        self._steps = graph.node.create_publisher(VlaStep, 'vla_step', qos.step())
+        self.seq = -1
+
+    def begin(self):
+        """Start the node and return it once it answers."""
+        self.gates.clear()
+        process = self.graph.start(
+            'memory_node', memory='fakes:aura', state_file=self.path, on_new_episode='keep', autostart=True
+        )
+        self.graph.matched(self._steps)
+        self.feed_until(lambda: self.gates, 'the first gate sample')
+        return process
+
+    def feed(self):
+        """Publish the next step, and listen."""
+        self.seq += 1
+        step = conversions.Step(
+            EPISODE, self.seq, 1_000_000_000 + self.seq * 1_000_000, np.full(FEATURES, 0.5, np.float32),
+            np.zeros((CHUNK_LEN, len(JOINTS)), np.float32), 0.05, 1.0,
+        )  # fmt: skip
+        self._steps.publish(conversions.step_to_msg(step, 'base_link'))
+        self.graph.spin(PERIOD_S)
+
+    def feed_until(self, done, what, seconds=60.0):
+        """Feed until `done`."""
+        end = time.monotonic() + seconds
+        while not done():
+            assert time.monotonic() < end, f'timed out: {what}\n{self.graph.logs()}'
+            self.feed()
+
+    @property
+    def durable(self):
+        """The newest write that was called durable, None before the first."""
+        called = [event for event in self.events if event.durability == WriteEvent.DURABILITY_DURABLE]
+        return max(called, key=lambda event: event.seq, default=None)
+
+    def kept(self):
+        """What the file holds, read as the node will read it; and how long that took [s]."""
+        memory = aura()
+        began = time.monotonic()
+        store = StateStore(self.path, SPEC.policy_hash, memory.state_layout, len(memory.export()))
+        try:
+            kept = store.load()
+        finally:
+            store.close()
+        memory.restore(kept.snapshot.payload)
+        return kept.snapshot, memory, time.monotonic() - began
+
+
+@pytest.mark.fault('F1')
+@pytest.mark.parametrize('kills', [5, pytest.param(100, marks=pytest.mark.slow)])
+def test_what_was_called_durable_survives_a_kill(graph, tmp_path, measured, kills):
+    life, rng = Life(graph, tmp_path / 'aura.state'), random.Random(kills)
+    writes, slowest_s, seen_before = 0, 0.0, 0
+    for _ in range(kills):
+        life.events.clear()
+        process = life.begin()
+        assert f'restored from {life.path}' in graph.log('memory_node')
+        life.feed_until(lambda: life.durable, 'a durable write')
+        for _ in range(rng.randrange(40)):
+            life.feed()
+        time.sleep(rng.random() * PERIOD_S)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        graph.spin(0.05)
+        snapshot, memory, seconds = life.kept()
+        assert snapshot.episode_id == EPISODE
+        assert snapshot.seq >= life.durable.seq
+        assert snapshot.writes >= life.durable.writes
+        if snapshot.seq == life.durable.seq:
+            assert memory.crc() == life.durable.state_crc32
+        assert memory.seen > seen_before, 'the memory began anew instead of going on'
+        assert seconds <= 1.0
+        seen_before, slowest_s = memory.seen, max(slowest_s, seconds)
+        writes += sum(event.durability == WriteEvent.DURABILITY_DURABLE for event in life.events)
+    measured(f'{kills} kills, {writes} durable writes, 0 lost; restored in {slowest_s * 1e3:.1f} ms at most')
+
+
+@pytest.mark.fault('F18')
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_it_writes_ends_it_cleanly(graph, tmp_path, measured, number):
+    life = Life(graph, tmp_path / 'aura.state')
+    slowest_s = 0.0
+    for extra in range(3):
+        process = life.begin()
+        life.feed_until(lambda extra=extra: len(life.gates) > 30 + extra, '30 steps')
+        told = time.monotonic()
+        process.send_signal(number)
+        while process.poll() is None and time.monotonic() < told + 30.0:
+            life.feed()
+        assert process.wait(1.0) == 0, graph.log('memory_node')
+        seconds = time.monotonic() - told
+        assert seconds <= 3.0
+        graph.spin(0.05)
+        assert life.kept()[0].seq >= life.gates[-1].seq
+        slowest_s = max(slowest_s, seconds)
+    measured(f'{number.name}: over in {slowest_s:.2f} s at most, the last step is kept')

@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What memory_node keeps in its state file, and what it says of how safe that is."""
+
+import errno
+
+import pytest
+from aura_ros.msg import WriteEvent
+from aura_ros.srv import ResetMemory, SaveState
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from memory_arm import FIRST, SECOND, Arm, step
+
+from aura_ros.memory.store import Device
+from aura_ros.nodes import qos
+from aura_ros.nodes.memory_node import MemoryNode
+
+RAM, QUEUED, DURABLE = (
+    WriteEvent.DURABILITY_RAM,
+    WriteEvent.DURABILITY_QUEUED,
+    WriteEvent.DURABILITY_DURABLE,
+)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / 'aura.state'
+
+
+def make(graph, path, **parameters):
+    arm = Arm(graph, MemoryNode, 'aura', state_file=str(path), **parameters)
+    arm.events = graph.listen(WriteEvent, 'aura/write_event', qos.WRITE_EVENT)
+    arm.told = lambda: [(event.seq, event.durability) for event in arm.events]
+    return arm
+
+
+def restart(graph, arm):
+    arm.node.trigger_deactivate()
+    arm.node.trigger_cleanup()
+    assert arm.node.autostart()
+    graph.matched(arm.steps)
+
+
+def statuses(graph, name='memory_node: state'):
+    arrays = graph.listen(DiagnosticArray, '/diagnostics', qos.DIAGNOSTICS)
+    return lambda: [found for array in arrays for found in array.status if found.name == name]
+
+
+def refused(graph, path, **parameters):
+    """The diagnosed reason why a second node does not configure."""
+    node = graph.inside(MemoryNode, memory='fakes:aura', state_file=str(path), autostart=True, **parameters)
+    assert not node.autostart()
+    assert node.memory is None
+    return node._lifecycle_status().message
+
+
+def test_a_write_is_told_once_it_is_durable_and_outlives_the_node(graph, path):
+    arm = make(graph, path)
+    arm.feed(*(step(seq) for seq in range(5)), answers=5)
+    graph.until(lambda: arm.told() == [(0, DURABLE), (3, DURABLE)], 'two durable writes')
+    assert arm.events[0].device_bytes > 0 == arm.events[0].media_life_years
+    assert arm.events[1].device_bytes == arm.events[0].device_bytes + 8192
+    restart(graph, arm)
+    assert (arm.node.memory.seen, arm.node.memory.writes) == (5, 2)
+    arm.feed(step(4), step(5), answers=6)  # step 4 was kept on the way out: it is a duplicate
+    assert arm.seqs == [0, 1, 2, 3, 4, 5] and arm.node.order.missed == 0
+
+
+def test_after_a_restart_the_steps_between_are_told_apart_from_a_gap(graph, path):
+    found = statuses(graph, 'memory_node: steps')
+    arm = make(graph, path)
+    arm.feed(step(0), answers=1)
+    restart(graph, arm)
+    arm.feed(step(4), answers=2)
+    graph.until(lambda: any('resumed: goes on at step 4' in each.message for each in found()), 'resumed')
+    arm.feed(step(6), answers=3)
+    graph.until(lambda: any('gap: 1 steps before step 6' in each.message for each in found()), 'a gap')
+
+
+def test_the_life_of_the_medium_is_projected(graph, path):
+    found = statuses(graph)
+    arm = make(graph, path, media_tbw_bytes=1e12)
+    arm.feed(step(0), answers=1)
+    graph.until(lambda: arm.events, 'a write')
+    assert arm.events[0].media_life_years > 0
+    graph.until(lambda: found() and found()[-1].level == DiagnosticStatus.OK, 'diagnostics')
+    graph.until(lambda: {each.key: each.value for each in found()[-1].values}['durable_seq'] == '0', 'seq')
+    values = {each.key: each.value for each in found()[-1].values}
+    assert float(values['media_life_years']) > 0 and int(values['device_bytes_per_hour']) > 0
+
+
+def test_by_period_a_write_is_queued_and_kept_on_the_way_out(graph, path):
+    arm = make(graph, path, commit_period_s=3600.0)
+    arm.feed(*(step(seq) for seq in range(4)), answers=4)
+    graph.until(lambda: arm.told() == [(0, QUEUED), (3, QUEUED)], 'two queued writes')
+    assert arm.events[1].device_bytes == 0
+    restart(graph, arm)
+    assert arm.node.memory.seen == 4
+
+
+def test_a_short_period_commits_by_itself(graph, path):
+    found = statuses(graph)
+    arm = make(graph, path, commit_period_s=0.05)
+    arm.feed(step(0), answers=1)
+
+    def durable():
+        return found() and {each.key: each.value for each in found()[-1].values}['durable_seq'] == '0'
+
+    graph.until(durable, 'durable')
+
+
+@pytest.mark.fault('F4')
+@pytest.mark.parametrize('number', [errno.ENOSPC, errno.EROFS, errno.EIO])
+def test_a_medium_that_fails_leaves_the_memory_in_ram_until_it_works(graph, path, monkeypatch, measured, number):
+    found = statuses(graph)
+    arm = make(graph, path)
+    arm.feed(step(0), answers=1)
+    graph.until(lambda: arm.told() == [(0, DURABLE)], 'a durable write')
+    whole = Device.write
+
+    def fail(self, fd, data, offset):
+        raise OSError(number, 'injected')
+
+    monkeypatch.setattr(Device, 'write', fail)
+    arm.feed(*(step(seq) for seq in range(1, 4)), answers=4)
+    graph.until(lambda: arm.told()[1:] == [(3, RAM)], 'a write in RAM')
+    graph.until(lambda: any(each.level == DiagnosticStatus.ERROR and 'injected' in each.message
+                            for each in found()), 'ERROR', 1.0)  # fmt: skip
+    arm.feed(*(step(seq) for seq in range(4, 7)), answers=7)  # and it goes on
+    monkeypatch.setattr(Device, 'write', whole)
+    graph.until(lambda: found()[-1].level == DiagnosticStatus.OK, 'recovery by itself', 10.0)
+    restart(graph, arm)
+    assert arm.node.memory.seen == 7
+    measured(f'{errno.errorcode[number]}: ERROR within 1 s, event says RAM, nothing lost after recovery')
+
+
+def test_what_was_forgotten_does_not_come_back(graph, path):
+    arm = make(graph, path)
+    arm.feed(step(0), step(1), answers=2)
+    assert graph.call(ResetMemory, 'aura/reset_memory', ResetMemory.Request()).success
+    restart(graph, arm)
+    assert (arm.node.memory.seen, arm.node.memory.writes) == (0, 0)
+    arm.feed(step(2), answers=3)
+    assert arm.node.order.missed == 0
+
+
+def test_a_new_episode_begins_empty_unless_the_memory_is_to_be_kept(graph, path):
+    arm = make(graph, path)
+    arm.feed(step(0), step(1), answers=2)
+    restart(graph, arm)
+    arm.feed(step(0, SECOND), answers=3)
+    assert arm.node.memory.seen == 1
+    restart(graph, arm)
+    assert (arm.node.order.episode_id, arm.node.memory.seen) == (SECOND, 1)
+
+
+def test_saving_answers_when_it_is_on_the_medium(graph, path):
+    arm = make(graph, path, commit_period_s=3600.0)
+    arm.feed(step(0), step(1), answers=2)
+    answer = graph.call(SaveState, 'aura/save_state', SaveState.Request())
+    assert answer.success and answer.path == str(path), answer.reason
+    assert (answer.seq, answer.state_crc32) == (1, arm.node.memory.crc())
+    assert arm.node._keeper.wear()[0] > 0
+
+
+def test_saving_says_why_not(graph, path, monkeypatch):
+    arm = make(graph, path)
+    answer = graph.call(SaveState, 'aura/save_state', SaveState.Request())
+    assert not answer.success and 'no step' in answer.reason
+    arm.feed(step(0), answers=1)
+
+    def fail(self, fd, data, offset):
+        raise OSError(errno.ENOSPC, 'no space is left, injected')
+
+    monkeypatch.setattr(Device, 'write', fail)
+    answer = graph.call(SaveState, 'aura/save_state', SaveState.Request())
+    assert not answer.success and 'no space is left' in answer.reason
+    assert arm.node.active
+
+
+def test_saving_without_a_file_says_what_to_do(graph):
+    arm = Arm(graph, MemoryNode, 'aura')
+    answer = graph.call(SaveState, 'aura/save_state', SaveState.Request())
+    assert not answer.success and 'state_file' in answer.reason
+    assert arm.node.active
+
+
+@pytest.mark.fault('F14')
+def test_a_second_node_on_the_same_file_does_not_configure(graph, path, measured):
+    arm = make(graph, path)
+    reason = refused(graph, path)
+    assert str(path) in reason and 'configure failed' in reason
+    arm.feed(step(0), answers=1)  # the first one is none the worse for it
+    measured(f'refused: "{reason.removeprefix("configure failed: ").replace(str(path), "FILE")}"')
+
+
+@pytest.mark.fault('F15')
+def test_a_state_of_another_policy_is_refused_unless_a_fresh_start_is_allowed(graph, path, monkeypatch, measured):
+    arm = make(graph, path)
+    arm.feed(step(0), step(1), answers=2)
+    arm.node.trigger_deactivate()
+    arm.node.trigger_cleanup()
+    monkeypatch.setattr('fakes.ScriptedMemory.policy_hash', 'cd' * 32)
+    reason = refused(graph, path)
+    assert 'another policy' in reason and 'allow_fresh_start' in reason
+    node = graph.inside(MemoryNode, memory='fakes:aura', state_file=str(path), autostart=True,
+                        allow_fresh_start=True)  # fmt: skip
+    assert node.autostart() and node.memory.seen == 0
+    (aside,) = path.parent.glob('aura.state.*.bak')
+    assert aside.stat().st_size == path.stat().st_size
+    measured('refused by policy hash; a fresh start keeps the old file')
+
+
+def test_a_damaged_state_file_is_refused_at_configure(graph, path):
+    path.write_bytes(b'no state')
+    assert 'allow_fresh_start' in refused(graph, path)
+
+
+def test_without_a_file_a_write_is_in_ram(graph):
+    arm = Arm(graph, MemoryNode, 'aura')
+    events = graph.listen(WriteEvent, 'aura/write_event', qos.WRITE_EVENT)
+    arm.feed(step(0), answers=1)
+    graph.until(lambda: events, 'a write')
+    assert (events[0].durability, events[0].device_bytes, events[0].episode_id) == (RAM, 0, FIRST)
