@@ -21,6 +21,7 @@ The bytes are described in store_format.py, the thread that writes is in store_w
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import itertools
 import time
@@ -118,7 +119,7 @@ class StateStore:
             if not self._device.size(self._fd):
                 self._prepare(self._fd)
         except OSError as error:
-            self.problem = _said(self.path, error)
+            self.problem = self.explain(error)
         except BaseException:
             self.close()
             raise
@@ -141,7 +142,10 @@ class StateStore:
     @property
     def damaged(self) -> str:
         """What is wrong with slots, as found on opening; empty if nothing is."""
-        return '; '.join(f'slot {content.slot}: {content.damage}' for content in self._slots if content.damage)
+        said = [f'slot {content.slot}: {content.damage}' for content in self._slots if content.damage]
+        # the first commit fills both, so this is what a cut through it leaves, or a damage
+        said += [f'slot {content.slot}: empty' for content in self._slots if content.empty and self._newest]
+        return '; '.join(said)
 
     def commit(self, snapshot: Snapshot) -> Commit:
         """Write a state; when this returns it is on the medium.
@@ -190,6 +194,10 @@ class StateStore:
         self._scan()
         return kept
 
+    def explain(self, error: OSError | StateError) -> str:
+        """Say why a commit failed, with the path."""
+        return f'{self.path}: {error.strerror or error}' if isinstance(error, OSError) else str(error)
+
     def close(self) -> None:
         """Close the file and release its lock; may be called again."""
         if self._fd is not None:
@@ -220,7 +228,7 @@ class StateStore:
             if error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM) or not self._device.exists(self.path):
                 raise
             fd = self._device.open(self.path, write=False)
-            self._writable, self.problem = False, _said(self.path, error)
+            self._writable, self.problem = False, self.explain(error)
             return fd
 
     def _prepare(self, fd: int) -> None:
@@ -238,7 +246,7 @@ class StateStore:
             try:
                 self._device.sync(self._fd)
             except OSError as error:
-                self.problem = _said(self.path, error)  # what is on the medium is read below all the same
+                self.problem = self.explain(error)  # what is on the medium is read below all the same
         self._device.forget(self._fd)
         size = self._device.size(self._fd)
         self._slots = read_slots(self._device, self._fd)
@@ -302,7 +310,7 @@ class StateStore:
 
     def _move(self, snapshot: Snapshot) -> None:
         """Write the state into a new file, then give it the name of this one."""
-        beside = self.path.with_name(self.path.name + '.new')
+        beside = self.path.with_name(self.path.name + '.moving')
         fd = self._device.open(beside, create=True, empty=True)
         try:
             self._device.lock(fd, beside)
@@ -311,6 +319,8 @@ class StateStore:
             self._device.rename(beside, self.path)
         except BaseException:
             self._device.close(fd)
+            with contextlib.suppress(OSError):  # a file left behind does no harm: the next move begins it anew
+                self._device.remove(beside)
             raise
         assert self._fd is not None
         self._device.close(self._fd)
@@ -352,6 +362,3 @@ def state_crc(memory: Memory) -> int:
     """CRC-32 of the carried state."""
     return zlib.crc32(memory.export())
 
-
-def _said(path: Path, error: OSError) -> str:
-    return f'{path}: {error.strerror or error}'

@@ -68,6 +68,10 @@ class Device:
         """Give a file another name, in place of the file that has it; at once or not at all."""
         source.replace(target)
 
+    def remove(self, path: Path) -> None:
+        """Take a file's name away."""
+        path.unlink()
+
     def sync_folder(self, folder: Path) -> None:
         """Return when the names in a folder are on the medium."""
         fd = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)

@@ -133,7 +133,7 @@ def pack(identity: Identity, snapshot: Snapshot, generation: int, saved_ns: int)
     """Make a slot of `SLOT_BYTES`.
 
     Raises:
-        StateError: if the snapshot could not be read back: wrong size, numbers that are not finite, a bad id.
+        StateError: if the snapshot could not be restored: wrong size, numbers that are not finite, a bad id.
 
     """
     if len(snapshot.payload) != identity.size:
@@ -142,6 +142,10 @@ def pack(identity: Identity, snapshot: Snapshot, generation: int, saved_ns: int)
         raise StateError('the state holds values that are not finite; reset the memory')
     if not snapshot.episode_id.isascii() or len(snapshot.episode_id) > MAX_EPISODE or '\0' in snapshot.episode_id:
         raise StateError(f'episode_id must be at most {MAX_EPISODE} ASCII characters, got {snapshot.episode_id!r}')
+    if not -1 <= snapshot.seq < 2 ** 63:
+        raise StateError(f'seq must be -1 (before the first step) or a step, got {snapshot.seq}')
+    if not 0 <= snapshot.writes < 2 ** 64:
+        raise StateError(f'writes must be >= 0, got {snapshot.writes}')
     header = HEADER.pack(MAGIC, VERSION, HEADER.size, identity.policy, snapshot.episode_id.encode(),
                          identity.layout.encode(), snapshot.seq, snapshot.writes, generation, saved_ns, identity.size)
     body = (header + snapshot.payload).ljust(SLOT_BYTES - _TRAILER.size, b'\0')

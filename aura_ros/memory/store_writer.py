@@ -65,7 +65,7 @@ class StateWriter:
         self._commit: Commit | None = None
         self._problem = store.problem
         self._next_try_s = 0.0
-        self._stopping = False
+        self._busy = self._hurry = self._stopping = self._ended = False
         self._thread = threading.Thread(target=self._run, name='state_writer', daemon=True)
         self._thread.start()
 
@@ -107,17 +107,19 @@ class StateWriter:
         return self.status.problem
 
     def flush(self, timeout_s: float) -> bool:
-        """Wait until all that was submitted is durable; a failed commit is tried again at once.
+        """Wait until all that was submitted is durable; after a failure the next try is made at once.
 
         Returns:
-            False if it is not durable after `timeout_s`.
+            False if that try fails, or if it is not durable after `timeout_s`.
 
         """
         with self._changed:
             target = self._submitted
-            self._next_try_s = 0.0
+            failures = self._failures + self._busy  # one under way began before this call
+            self._hurry = True
             self._changed.notify_all()
-            self._changed.wait_for(lambda: self._durable_ticket >= target or not self._thread.is_alive(), timeout_s)
+            self._changed.wait_for(
+                lambda: self._durable_ticket >= target or self._failures > failures or self._ended, timeout_s)
             return self._durable_ticket >= target
 
     def close(self, timeout_s: float) -> bool:
@@ -131,6 +133,7 @@ class StateWriter:
         deadline_s = time.monotonic() + timeout_s
         flushed = self.flush(timeout_s)
         with self._changed:
+            flushed = flushed and self._durable_ticket == self._submitted
             self._stopping = True
             self._changed.notify_all()
         self._thread.join(max(0.0, deadline_s - time.monotonic()))
@@ -148,7 +151,7 @@ class StateWriter:
         finally:
             self._store.close()
             with self._changed:
-                self._stopping = True
+                self._stopping = self._ended = True
                 self._changed.notify_all()
 
     def _next(self) -> tuple[Snapshot, int] | None:
@@ -156,9 +159,13 @@ class StateWriter:
         with self._changed:
             while not self._stopping:
                 wait_s = self._next_try_s - time.monotonic()
-                if self._waiting is not None and wait_s <= 0:
+                if self._waiting is None:
+                    self._changed.wait()
+                elif wait_s > 0 and not self._hurry:
+                    self._changed.wait(wait_s)
+                else:
+                    self._busy, self._hurry = True, False
                     return self._waiting, self._submitted
-                self._changed.wait(wait_s if self._waiting is not None else None)
             return None
 
     def _attempt(self, snapshot: Snapshot, ticket: int) -> None:
@@ -166,14 +173,15 @@ class StateWriter:
             commit = self._store.commit(snapshot)
         except (OSError, StateError) as error:
             with self._changed:
-                self._problem, self._failures = str(error), self._failures + 1
+                self._busy, self._failures = False, self._failures + 1
+                self._problem = self._store.explain(error)
                 self._next_try_s = time.monotonic() + self._retry_s
                 self._changed.notify_all()
             return
         self.meter.add(commit.device_bytes, len(snapshot.payload), time.monotonic())
         with self._changed:
             self._durable_ticket, self._durable, self._commit, self._problem = ticket, snapshot, commit, ''
-            self._next_try_s = 0.0
+            self._busy, self._next_try_s = False, 0.0
             if self._submitted == ticket:
                 self._waiting = None
             self._changed.notify_all()

@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Media for state files that can be cut off and made to fail: what a real one does, at the moment a test wants it.
+
+The model. A write goes to the page cache; a sync brings the cached units of a file to the medium. A power cut keeps
+any subset of what was not synced: each unit (page or sector) of a file by itself, the file's new length or its old
+one, and of names that were made or changed the first few, in order. A failed sync brings any subset to the medium
+and, as on Linux, leaves the units clean: the cache then shows what the medium does not have.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from aura_ros.errors import StateLocked
+from aura_ros.memory.store import Device
+
+PAGE = 4096
+SECTOR = 512
+
+
+class PowerCut(BaseException):
+    """The power goes; no handler of the program under test runs usefully after that."""
+
+
+class FastDevice(Device):
+    """A real file without the waits for the medium, for tests that open it tens of thousands of times."""
+
+    def sync(self, fd: int) -> None:
+        """Do not wait."""
+
+    def forget(self, fd: int) -> None:
+        """Keep what is cached."""
+
+    def sync_folder(self, folder: Path) -> None:
+        """Do not wait."""
+
+
+@dataclass
+class _File:
+    medium: dict[int, bytes] = field(default_factory=dict)
+    cache: dict[int, bytes] = field(default_factory=dict)
+    dirty: set[int] = field(default_factory=set)
+    size: int = 0
+    synced_size: int = 0
+
+    def unit(self, number: int, length: int) -> bytes:
+        return self.cache.get(number, self.medium.get(number, bytes(length)))
+
+
+class ModelDevice(Device):
+    """A medium in memory; see the module. One process at a time, `reboot` begins the next.
+
+    calls: system calls so far; the names of the last run are in `names_of_calls`.
+    before: called with each call's name before it is made; may raise OSError, or PowerCut.
+    torn_sync: units of a failed sync that reach the medium, as a function of the dirty ones.
+    """
+
+    def __init__(self, unit: int = PAGE) -> None:
+        self.unit = unit
+        self.before: Callable[[str], None] = lambda call: None
+        self.torn_sync: Callable[[list[int]], Iterable[int]] = lambda dirty: ()
+        self.names: dict[str, _File] = {}
+        self._journal: list[dict[str, _File]] = [{}]  # names as on the medium, then after each change since
+        self._open: dict[int, _File] = {}
+        self._locked: set[int] = set()
+        self._fds = itertools.count(3)
+
+    # --- system calls ---
+
+    def open(self, path: Path, *, write: bool = True, create: bool = False, empty: bool = False) -> int:
+        self.before('open_write' if write else 'open_read')
+        name = str(path)
+        if name not in self.names:
+            if not create:
+                raise FileNotFoundError(2, 'No such file or directory', name)
+            self._rename(lambda names: names | {name: _File()})
+        elif empty:
+            self._rename(lambda names: names | {name: _File()})
+        fd = next(self._fds)
+        self._open[fd] = self.names[name]
+        return fd
+
+    def lock(self, fd: int, path: Path) -> None:
+        if id(self._open[fd]) in self._locked:
+            raise StateLocked(f'{path} is in use')
+        self._locked.add(id(self._open[fd]))
+
+    def same(self, fd: int, path: Path) -> bool:
+        return self.names.get(str(path)) is self._open[fd]
+
+    def size(self, fd: int) -> int:
+        return self._open[fd].size
+
+    def read(self, fd: int, size: int, offset: int) -> bytes:
+        self.before('read')
+        file = self._open[fd]
+        first, last = offset // self.unit, (offset + size - 1) // self.unit
+        data = b''.join(file.unit(number, self.unit) for number in range(first, last + 1))
+        return data[offset - first * self.unit:][:max(0, min(size, file.size - offset))]
+
+    def write(self, fd: int, data: bytes, offset: int) -> None:
+        file = self._open[fd]
+        for number in range(offset // self.unit, (offset + len(data) - 1) // self.unit + 1):
+            self.before('write')  # a full disk may take the first units only
+            begin = max(offset, number * self.unit)
+            end = min(offset + len(data), (number + 1) * self.unit)
+            unit = bytearray(file.unit(number, self.unit))
+            unit[begin - number * self.unit:end - number * self.unit] = data[begin - offset:end - offset]
+            file.cache[number] = bytes(unit)
+            file.dirty.add(number)
+            file.size = max(file.size, end)
+
+    def sync(self, fd: int) -> None:
+        file = self._open[fd]
+        try:
+            self.before('sync')
+        except OSError:
+            self._persist(file, self.torn_sync(sorted(file.dirty)))
+            file.dirty.clear()
+            raise
+        self._persist(file, file.dirty)
+        file.dirty.clear()
+        file.synced_size = file.size
+
+    def forget(self, fd: int) -> None:
+        file = self._open[fd]
+        file.cache = {number: file.cache[number] for number in file.dirty}
+
+    def rename(self, source: Path, target: Path) -> None:
+        self.before('rename')
+        self._rename(lambda names: {name: file for name, file in names.items() if name != str(source)}
+                     | {str(target): names[str(source)]})
+
+    def remove(self, path: Path) -> None:
+        self.before('remove')
+        self._rename(lambda names: {name: file for name, file in names.items() if name != str(path)})
+
+    def sync_folder(self, folder: Path) -> None:
+        self.before('sync_folder')
+        self._journal = [self.names]
+
+    def exists(self, path: Path) -> bool:
+        return str(path) in self.names
+
+    def close(self, fd: int) -> None:
+        self._locked.discard(id(self._open.pop(fd)))
+
+    # --- what a test does to it ---
+
+    def kill(self) -> None:
+        """End the process: descriptors and locks go, the page cache stays."""
+        self._open.clear()
+        self._locked.clear()
+
+    def outcomes(self) -> Iterator[ModelDevice]:
+        """Yield the medium after every power cut that is possible now."""
+        files = {id(file): file for names in self._journal for file in names.values()}.values()
+        units = [(index, number) for index, file in enumerate(files) for number in sorted(file.dirty)]
+        grown = [index for index, file in enumerate(files) if file.size != file.synced_size]
+        for names in range(len(self._journal)):
+            for kept in _subsets(units):
+                for sizes in _subsets(grown):
+                    yield self._cut(names, set(kept), set(sizes))
+
+    def cut(self, choose: Callable[[str, int], bool]) -> ModelDevice:
+        """Return the medium after one power cut; `choose` says of each change (kind, number) whether it is kept."""
+        files = list({id(file): file for names in self._journal for file in names.values()}.values())
+        units = {(index, number) for index, file in enumerate(files) for number in file.dirty if choose('unit', number)}
+        names = sum(1 for index in range(1, len(self._journal)) if choose('name', index))
+        return self._cut(names, units, {index for index in range(len(files)) if choose('size', index)})
+
+    def flip(self, path: Path, offset: int) -> None:
+        """Damage a byte of a file, on the medium and wherever it is cached."""
+        file = self.names[str(path)]
+        number = offset // self.unit
+        for held in (file.medium, file.cache):
+            if number in held:
+                unit = bytearray(held[number])
+                unit[offset % self.unit] ^= 0xFF
+                held[number] = bytes(unit)
+
+    def _cut(self, names: int, kept: set[tuple[int, int]], sizes: set[int]) -> ModelDevice:
+        after = ModelDevice(self.unit)
+        journal = copy.deepcopy(self._journal)  # keeps what is one file one file
+        files = list({id(file): file for state in journal for file in state.values()}.values())
+        for index, file in enumerate(files):
+            after._persist(file, [number for which, number in kept if which == index])
+            file.size = file.size if index in sizes else file.synced_size
+            file.synced_size, file.dirty, file.cache = file.size, set(), {}
+        after.names = journal[names]
+        after._journal = [after.names]
+        return after
+
+    def _persist(self, file: _File, numbers: Iterable[int]) -> None:
+        file.medium.update({number: file.cache[number] for number in numbers})
+
+    def _rename(self, change: Callable[[dict[str, _File]], dict[str, _File]]) -> None:
+        self.names = change(self.names)
+        self._journal.append(self.names)
+
+
+def _subsets(items: list) -> Iterator[tuple]:
+    return itertools.chain.from_iterable(itertools.combinations(items, count) for count in range(len(items) + 1))
