@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""F13: what is around the memory node dies and comes back; the memory goes on as if nothing had been."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from aura_ros.msg import GateSample, MemoryState
+from aura_ros.srv import SelectArm
+from diagnostic_msgs.msg import DiagnosticStatus
+from ros_graph import ROOT
+from whole_graph import Whole
+
+from aura_ros.nodes import conversions, qos
+
+AURA, KV = 1, 2
+PROMISED_S = 1.0
+pytestmark = [pytest.mark.graph, pytest.mark.fault('F13'), pytest.mark.timeout(240)]
+
+
+@pytest.fixture
+def whole(graph):
+    """Return a graph that has made some steps, whose memories outlive episodes."""
+    found = Whole(graph, lockstep=False, rounds=100_000, arms={'on_new_episode': 'keep'})
+    found.states = graph.listen(MemoryState, 'aura/memory_state', qos.MEMORY_STATE)
+    found.begin()
+    found.driven()
+    found.more_steps()
+    return found
+
+
+def kill(whole, name):
+    """Kill a node; returns seconds until /diagnostics named the loss, by the clock of its stamps."""
+    since, process = len(whole.diagnostics), whole.processes[name]
+    killed_ns = time.time_ns()
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    topic = {'vla_node': 'vla_step', 'kv_baseline_node': 'kv/action_chunk'}[name]
+    message = whole.told('arm_switch_node: switch', f'nobody publishes {topic}', DiagnosticStatus.ERROR, since)
+    return (conversions.to_ns(message.header.stamp) - killed_ns) * 1e-9
+
+
+def memory_is_unaffected(whole):
+    """Every step so far was applied once, none was missed, and nothing was forgotten."""
+    graph, steps = whole.graph, len(whole.gates)
+    assert whole.processes['memory_node'].poll() is None
+    # The scripted memory counts the steps it was given; MemoryState comes twice a second.
+    graph.until(lambda: whole.states[-1].vector[0] >= steps, 'the state of now')
+    episodes = {}
+    for gate in whole.gates:
+        episodes.setdefault(gate.episode_id, []).append(gate.seq)
+    assert all(seqs == list(range(len(seqs))) for seqs in episodes.values()), episodes
+    values = [
+        status for message in whole.diagnostics for status in message.status
+        if status.name.startswith('memory_node') and status.level != DiagnosticStatus.OK
+    ]  # fmt: skip
+    assert not values, values
+
+
+def test_the_vla_dies_and_comes_back(graph, whole, measured):
+    told_s = kill(whole, 'vla_node')
+    memory_is_unaffected(whole)
+    before, since = len(whole.gates), len(whole.diagnostics)
+    began = time.monotonic()
+    whole.start('vla_node')
+    whole.told('vla_node: lifecycle', 'active', DiagnosticStatus.OK, since)
+    whole.begin()
+    graph.until(lambda: len(whole.gates) > before, 'a step of the new VLA')
+    back_s = time.monotonic() - began
+    whole.driven()
+    whole.more_steps()
+    memory_is_unaffected(whole)
+    assert len({gate.episode_id for gate in whole.gates}) == 2
+    measured(f'VLA: loss told after {told_s:.2f} s, drives again {back_s:.1f} s after its start')
+    assert told_s <= PROMISED_S
+
+
+def test_the_baseline_dies_and_comes_back(graph, whole, measured):
+    told_s = kill(whole, 'kv_baseline_node')
+    whole.more_steps()
+    memory_is_unaffected(whole)
+    assert whole.statuses[-1].arm == AURA and not whole.statuses[-1].holding
+    refused = graph.call(SelectArm, 'select_arm', SelectArm.Request(arm=KV))
+    assert not refused.success and 'kv/action_chunk' in refused.reason
+    kv_gates = graph.listen(GateSample, 'kv/gate', qos.GATE)
+    whole.start('kv_baseline_node')
+    graph.until(lambda: kv_gates, 'a step of the new baseline')
+    found = graph.until(
+        lambda: (answer := graph.call(SelectArm, 'select_arm', SelectArm.Request(arm=KV))).success and answer, 'kv'
+    )
+    assert found.new_arm == KV
+    memory_is_unaffected(whole)
+    measured(f'baseline: loss told after {told_s:.2f} s; selected again after its return')
+    assert told_s <= PROMISED_S
+
+
+def test_the_monitor_dies_and_comes_back(graph, whole, measured, tmp_path):
+    def watch(name):
+        code = 'import sys; from aura_ros.nodes.topics import main; sys.exit(main(["echo", "/aura/write_event"]))'
+        environment = dict(os.environ, ROS_DOMAIN_ID=str(graph.domain), PYTHONUNBUFFERED='1', PYTHONPATH=str(ROOT))
+        log = tmp_path / name
+        with log.open('w') as file:
+            return subprocess.Popen([sys.executable, '-c', code], env=environment, stdout=file, stderr=file), log
+
+    killed, log = watch('first')
+    graph.until(lambda: log.read_text().count('durability') >= 3, 'the monitor shows writes')
+    killed.kill()
+    killed.wait()
+    whole.more_steps(10)
+    memory_is_unaffected(whole)
+    began = time.monotonic()
+    again, log = watch('again')
+    graph.until(lambda: 'durability' in log.read_text(), 'the new monitor shows writes')
+    back_s = time.monotonic() - began
+    graph.until(lambda: log.read_text().count('durability') >= len(whole.gates) // 3, 'and what was before it')
+    again.terminate()
+    assert again.wait(30) == 0
+    # The history is latched: it knows of the first write too.
+    assert 'seq: 0\n' in log.read_text()
+    memory_is_unaffected(whole)
+    measured(f'monitor: shows all writes, earlier ones too, {back_s:.1f} s after its start')
