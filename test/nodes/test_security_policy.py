@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The security policy: nobody may more than the documents promise, and each node just what it does.
+
+No security is needed to run these; test_security_enforce.py lets the middleware enforce the policy.
+"""
+
+from contextlib import suppress
+
+import pytest
+from rclpy.node import Node
+from ros_graph import CONFIG
+from security_policy import Rights, granted
+
+from aura_ros.nodes.panel_graph import PanelGraph
+from aura_ros.nodes.topic_graph import Watch, message_class, open_graph
+
+NODES = {'vla_node', 'memory_node', 'kv_baseline_node', 'arm_switch_node', 'sim_node'}
+OPERATOR, MONITOR = '/aura/operator', '/aura/monitor'
+# Topics whose publishers are many by nature.
+SHARED = {'/diagnostics', '/parameter_events', '/rosout'}
+# vla_node subscribes either the one or the other.
+COMPRESSED = {f'/camera/{name}/image_raw/compressed' for name in ('front', 'wrist')}
+RAW = {f'/camera/{name}/image_raw' for name in ('front', 'wrist')}
+
+
+def _holders(right: str, name: str) -> set[str]:
+    return {
+        enclave.removeprefix('/aura/')
+        for enclave, rights in granted().items() if rights.may(right, name)
+    }  # fmt: skip
+
+
+# What the policy promises.
+# --------------------------------------------------------------------------------------------------
+def test_every_node_has_an_enclave_of_its_own():
+    assert set(granted()) == {f'/aura/{name}' for name in NODES} | {OPERATOR, MONITOR}
+
+
+@pytest.mark.parametrize(('topic', 'holder'), [
+    ('/joint_command', 'arm_switch_node'),
+    ('/arm_status', 'arm_switch_node'),
+    ('/vla_step', 'vla_node'),
+    ('/aura/action_chunk', 'memory_node'),
+    ('/aura/gate', 'memory_node'),
+    ('/aura/memory_state', 'memory_node'),
+    ('/aura/write_event', 'memory_node'),
+    ('/kv/action_chunk', 'kv_baseline_node'),
+    ('/joint_states', 'sim_node'),
+    ('/clock', 'sim_node'),
+])  # fmt: skip
+def test_only_one_may_publish(topic, holder):
+    assert _holders('publish', topic) == {holder}
+
+
+def test_every_other_topic_has_one_publisher_or_is_shared_on_purpose():
+    topics = {topic for rights in granted().values() for topic in rights.publish} - SHARED
+    assert {topic: _holders('publish', topic) for topic in topics if len(_holders('publish', topic)) != 1} == {
+        # the simulator says what its task is, a person what the robot's is
+        '/instruction': {'sim_node', 'operator'},
+    }
+
+
+def test_only_the_operator_may_ask_for_anything():
+    services = {name for rights in granted().values() for name in rights.reply}
+    assert {'/select_arm', '/aura/reset_memory', '/aura/save_state', '/arm_switch_node/set_parameters',
+            '/memory_node/change_state', '/run_episode/_action/send_goal'} <= services  # fmt: skip
+    for service in services:
+        assert _holders('request', service) <= {'operator'}, service
+
+
+def test_the_operator_can_reach_every_service_of_every_node():
+    asked = granted()[OPERATOR]
+    services = {name for node in NODES for name in granted()[f'/aura/{node}'].reply}
+    assert [name for name in sorted(services) if not asked.may('request', name)] == []
+
+
+def test_no_service_is_answered_by_two():
+    services = {name for node in NODES for name in granted()[f'/aura/{node}'].reply}
+    assert {name: _holders('reply', name) for name in services if len(_holders('reply', name)) != 1} == {}
+
+
+def test_a_monitor_hears_everything_and_says_nothing():
+    monitor = granted()[MONITOR]
+    told = {topic for rights in granted().values() for topic in rights.publish}
+    assert [topic for topic in sorted(told) if not monitor.may('subscribe', topic)] == []
+    assert monitor.publish == {'/rosout', '/parameter_events'}  # which every rclpy node makes
+    assert monitor.request == set()
+
+
+def test_a_namespace_is_one_line():
+    moved = granted('/left')
+    assert moved['/aura/arm_switch_node'].publish >= {'/left/joint_command', '/diagnostics'}
+    assert not moved['/aura/arm_switch_node'].may('publish', '/joint_command')
+    assert moved[MONITOR].may('subscribe', '/left/vla_step') and moved[MONITOR].may('subscribe', '/clock')
+    assert not moved[MONITOR].may('subscribe', '/right/vla_step')
+
+
+# What the nodes do.
+# --------------------------------------------------------------------------------------------------
+def _does(observer, name, namespace):
+    """What a running node has opened, as far as `observer` has discovered it."""
+    asked = (
+        observer.get_publisher_names_and_types_by_node,
+        observer.get_subscriber_names_and_types_by_node,
+        observer.get_client_names_and_types_by_node,
+        observer.get_service_names_and_types_by_node,
+    )
+    if (name, namespace) not in observer.get_node_names_and_namespaces():
+        return Rights()
+    return Rights(*({found for found, _ in ask(name, namespace)} for ask in asked))
+
+
+@pytest.mark.graph
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize(('namespace', 'transport'), [('/', 'raw'), ('/left', 'compressed')])
+def test_each_node_opens_exactly_what_its_enclave_allows(graph, namespace, transport):
+    timing = ('-r', f'__ns:={namespace}', '--params-file', str(CONFIG / 'real_time.yaml'))
+    robot = ('--params-file', str(CONFIG / 'sim_arm.yaml'))
+    common = {'autostart': True, 'use_sim_time': True}
+    graph.start('vla_node', *timing, backbone='fakes:ScriptedVla', camera_transport=transport, **common)
+    graph.start('memory_node', *timing, memory='fakes:aura', **common)
+    graph.start('kv_baseline_node', *timing, memory='fakes:kv', **common)
+    graph.start('arm_switch_node', *timing, *robot, **common)
+    graph.start(
+        'sim_node', '-r', f'__ns:={namespace}', simulation='fakes:FakeSimulation', task='recall',
+        rounds=1, use_sim_time=True,
+    )  # fmt: skip
+    policy = granted(namespace)
+    unused = {namespace.rstrip('/') + topic for topic in (COMPRESSED if transport == 'raw' else RAW)}
+    policy['/aura/vla_node'].subscribe -= unused
+
+    def same():
+        return all(_does(graph.node, name, namespace) == policy[f'/aura/{name}'] for name in NODES)
+
+    # discovery comes bit by bit; what differs in the end is told below
+    with suppress(AssertionError):
+        graph.until(same, 'each node opens what it may', 30.0)
+    for name in NODES:
+        done, allowed = _does(graph.node, name, namespace), policy[f'/aura/{name}']
+        assert done.beyond(allowed) == [], f'{name} does more than its enclave allows'
+        assert allowed.beyond(done) == [], f'{name} may do more than it does'
+
+
+def test_the_panel_does_nothing_its_enclave_forbids(graph):
+    panel = Node('panel', context=graph.context)
+    PanelGraph(panel, graph.executor)
+    graph.until(lambda: _does(graph.node, 'panel', '/').request, 'the panel is seen')
+    done = _does(panel, 'panel', '/')
+    panel.destroy_node()
+    assert '/select_arm' in done.request
+    assert done.beyond(granted()[OPERATOR]) == []
+
+
+def test_the_viewer_does_nothing_a_monitor_may_not(graph, monkeypatch):
+    monkeypatch.setenv('ROS_DOMAIN_ID', str(graph.domain))
+    with open_graph() as viewer:
+        kind = message_class('std_msgs/msg/String')
+        Watch(viewer, '/instruction', kind, lambda *_: None, depth=1)
+        done = _does(viewer.node, viewer.node.get_name(), '/')
+    assert '/instruction' in done.subscribe
+    assert done.beyond(granted()[MONITOR]) == []
