@@ -233,7 +233,9 @@ class StateStore:
 
     def _prepare(self, fd: int) -> None:
         """Give the file its full size, so that no commit needs more room or changes its length."""
-        self._write(fd, bytes(FILE_BYTES), 0)
+        for slot in range(SLOTS):
+            # each by itself: where one stretch of the page cache spans both, the kernel books 16 KiB for either
+            self._write(fd, bytes(SLOT_BYTES), slot * SLOT_BYTES)
         self._device.sync(fd)
         self._device.sync_folder(self.path.parent)
 

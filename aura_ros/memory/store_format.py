@@ -25,6 +25,7 @@ The CRC covers the zeros too: any flipped bit of a slot is found. A slot that ho
 
 from __future__ import annotations
 
+import math
 import re
 import struct
 import zlib
@@ -45,7 +46,7 @@ MAX_EPISODE = 36
 MAX_LAYOUT = 128
 HEADER = struct.Struct('<8sII32s36s128sqQQqI8x')
 _TRAILER = struct.Struct('<I')
-_ARRAY = re.compile(r'(?P<dtype>[<|][fiub][1248])\[(?P<shape>\d+(,\d+)*)?\]')
+_ARRAY = re.compile(r'(?P<dtype><[fiu][248]|\|[iub]1)\[(?P<shape>\d+(,\d+)*)?\]')
 
 
 @dataclass(frozen=True)
@@ -192,7 +193,7 @@ def array_bytes(layout: str) -> list[int]:
         StateError: if the layout cannot be read.
 
     """
-    return [np.dtype(kind).itemsize * int(np.prod(shape, dtype=np.int64)) for kind, shape in _parse(layout)]
+    return [np.dtype(kind).itemsize * math.prod(shape) for kind, shape in _parse(layout)]
 
 
 def arrays(layout: str, payload: bytes) -> list[NDArray[np.generic]]:

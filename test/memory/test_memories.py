@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every memory promises, and what each keeps."""
 
-import zlib
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
-from aura_ros.errors import ConfigError, InputError, StateError
+from aura_ros.errors import ConfigError, InputError
 from aura_ros.memory import load_memory
 from aura_ros.memory.fast_weights import STATE_BYTES, FastWeights
 from aura_ros.memory.store import state_crc

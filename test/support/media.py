@@ -52,9 +52,8 @@ class _File:
 
 
 class ModelDevice(Device):
-    """A medium in memory; see the module. One process at a time, `reboot` begins the next.
+    """A medium in memory; see the module. One process at a time: `kill` ends it, a power cut gives another medium.
 
-    calls: system calls so far; the names of the last run are in `names_of_calls`.
     before: called with each call's name before it is made; may raise OSError, or PowerCut.
     torn_sync: units of a failed sync that reach the medium, as a function of the dirty ones.
     """
@@ -66,7 +65,7 @@ class ModelDevice(Device):
         self.names: dict[str, _File] = {}
         self._journal: list[dict[str, _File]] = [{}]  # names as on the medium, then after each change since
         self._open: dict[int, _File] = {}
-        self._locked: set[int] = set()
+        self._locked: dict[int, int] = {}  # file to descriptor
         self._fds = itertools.count(3)
 
     # --- system calls ---
@@ -87,7 +86,7 @@ class ModelDevice(Device):
     def lock(self, fd: int, path: Path) -> None:
         if id(self._open[fd]) in self._locked:
             raise StateLocked(f'{path} is in use')
-        self._locked.add(id(self._open[fd]))
+        self._locked[id(self._open[fd])] = fd
 
     def same(self, fd: int, path: Path) -> bool:
         return self.names.get(str(path)) is self._open[fd]
@@ -147,7 +146,9 @@ class ModelDevice(Device):
         return str(path) in self.names
 
     def close(self, fd: int) -> None:
-        self._locked.discard(id(self._open.pop(fd)))
+        file = self._open.pop(fd)
+        if self._locked.get(id(file)) == fd:
+            del self._locked[id(file)]
 
     # --- what a test does to it ---
 
