@@ -137,16 +137,7 @@ def pack(identity: Identity, snapshot: Snapshot, generation: int, saved_ns: int)
         StateError: if the snapshot could not be restored: wrong size, numbers that are not finite, a bad id.
 
     """
-    if len(snapshot.payload) != identity.size:
-        raise StateError(f'a state of {identity.size} bytes is expected, got {len(snapshot.payload)}')
-    if not all_finite(identity.layout, snapshot.payload):
-        raise StateError('the state holds values that are not finite; reset the memory')
-    if not snapshot.episode_id.isascii() or len(snapshot.episode_id) > MAX_EPISODE or '\0' in snapshot.episode_id:
-        raise StateError(f'episode_id must be at most {MAX_EPISODE} ASCII characters, got {snapshot.episode_id!r}')
-    if not -1 <= snapshot.seq < 2 ** 63:
-        raise StateError(f'seq must be -1 (before the first step) or a step, got {snapshot.seq}')
-    if not 0 <= snapshot.writes < 2 ** 64:
-        raise StateError(f'writes must be >= 0, got {snapshot.writes}')
+    _check(identity, snapshot)
     header = HEADER.pack(MAGIC, VERSION, HEADER.size, identity.policy, snapshot.episode_id.encode(),
                          identity.layout.encode(), snapshot.seq, snapshot.writes, generation, saved_ns, identity.size)
     body = (header + snapshot.payload).ljust(SLOT_BYTES - _TRAILER.size, b'\0')
@@ -173,17 +164,29 @@ def unpack(slot: int, data: bytes) -> SlotContent:
     _, version, length, policy, episode, layout, seq, writes, generation, saved_ns, size = HEADER.unpack_from(data)
     if version != VERSION:
         return SlotContent(slot, version=version)
+    if length != HEADER.size:
+        return SlotContent(slot, f'its header has {length} bytes and not {HEADER.size}')
     try:
         identity = Identity.of(policy.hex(), layout.rstrip(b'\0').decode('ascii'), size)
         snapshot = Snapshot(data[HEADER.size:HEADER.size + size], episode.rstrip(b'\0').decode('ascii'), seq, writes)
-        finite = all_finite(identity.layout, snapshot.payload)
+        _check(identity, snapshot)
     except (StateError, UnicodeDecodeError) as error:
-        return SlotContent(slot, f'its header contradicts itself: {error}')
-    if length != HEADER.size:
-        return SlotContent(slot, f'its header has {length} bytes and not {HEADER.size}')
-    if not finite:
-        return SlotContent(slot, 'it holds values that are not finite')
+        return SlotContent(slot, f'its CRC-32 fits, but no state: {error}')
     return SlotContent(slot, '', version, identity, snapshot, generation, saved_ns)
+
+
+def _check(identity: Identity, snapshot: Snapshot) -> None:
+    """Refuse what could not be restored."""
+    if len(snapshot.payload) != identity.size:
+        raise StateError(f'a state of {identity.size} bytes is expected, got {len(snapshot.payload)}')
+    if not all_finite(identity.layout, snapshot.payload):
+        raise StateError('the state holds values that are not finite')
+    if not snapshot.episode_id.isascii() or len(snapshot.episode_id) > MAX_EPISODE or '\0' in snapshot.episode_id:
+        raise StateError(f'episode_id must be at most {MAX_EPISODE} ASCII characters, got {snapshot.episode_id!r}')
+    if not -1 <= snapshot.seq < 2 ** 63:
+        raise StateError(f'seq must be -1 (before the first step) or a step, got {snapshot.seq}')
+    if not 0 <= snapshot.writes < 2 ** 64:
+        raise StateError(f'writes must be >= 0, got {snapshot.writes}')
 
 
 def array_bytes(layout: str) -> list[int]:
