@@ -63,6 +63,8 @@ class MarkedVla(ScriptedVla):
     """Sends all joints to one pose, so that a command tells by itself whose it is: POSE plus the arm's offset."""
 
     def infer(self, observation):
+        if observation.instruction.startswith('slow'):
+            time.sleep(0.25)  # more than the period of the steps, less than a chunk lasts
         features = np.full(FEATURES, observation.images['front'].mean() / 255.0, np.float32)
         actions = np.full((CHUNK_LEN, len(JOINTS)), POSE, np.float32)
         actions[:, -1] = 0.0  # the finger

@@ -43,7 +43,10 @@ class Whole:
         common = {'autostart': True, 'use_sim_time': lockstep}
         arms = {**common, **more.get('arms', {})}
         self._starts = {
-            'vla_node': (timing, {'backbone': f'fakes:{backbone}', **common, **more.get('vla', {})}),
+            'vla_node': (timing, {
+                # the three other nodes: a step is never repeated
+                'backbone': f'fakes:{backbone}', 'step_subscribers': 3, **common, **more.get('vla', {}),
+            }),
             'memory_node': (timing, {'memory': 'fakes:aura', **arms}),
             'kv_baseline_node': (timing, {'memory': 'fakes:kv', **arms}),
             'arm_switch_node': ((*timing, *ROBOT), {'enable_control': True, **common}),

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""F9: cameras and joints at ten times their rate, with a policy that is too slow even for the usual one."""
+
+import time
+
+import psutil
+import pytest
+from diagnostic_msgs.msg import DiagnosticStatus
+from std_msgs.msg import String
+from whole_graph import Flood, Whole
+
+from aura_ros.nodes import conversions, qos
+
+CONTROL_HZ = 20.0
+GROWTH_MB = 10.0
+pytestmark = [pytest.mark.graph, pytest.mark.fault('F9')]
+
+
+def resident_mb(whole):
+    """Return the resident memory of each node [MB]."""
+    return {name: psutil.Process(process.pid).memory_info().rss / 1e6 for name, process in whole.processes.items()}
+
+
+def command_hz(whole, seconds):
+    """Let the graph run; return the rate of commands by their stamps [Hz]."""
+    began = len(whole.commands)
+    whole.graph.spin(seconds)
+    stamps = [conversions.to_ns(command.header.stamp) for command in whole.commands[began:]]
+    return (len(stamps) - 1) / ((stamps[-1] - stamps[0]) * 1e-9)
+
+
+def dropped(whole):
+    """Return how many observations vla_node says it has dropped."""
+    for message in reversed(whole.diagnostics):
+        for status in message.status:
+            if status.name == 'vla_node: backbone':
+                return next((int(each.value) for each in status.values if each.key == 'dropped observation'), 0)
+    return 0
+
+
+@pytest.mark.parametrize(('seconds', 'tolerance'), [
+    pytest.param(8.0, 0.15, marks=pytest.mark.timeout(150)),
+    pytest.param(60.0, 0.05, marks=[pytest.mark.slow, pytest.mark.timeout(300)]),
+])  # fmt: skip
+def test_ten_times_the_input_changes_nothing_but_a_counter(graph, measured, seconds, tolerance):
+    whole = Whole(graph, lockstep=False, rounds=100_000, backbone='MarkedVla', simulation='BiasedSimulation')
+    whole.begin()
+    whole.driven()
+    instructions = graph.node.create_publisher(String, 'instruction', qos.INSTRUCTION)
+    graph.matched(instructions)
+    # What a node takes on its first turns is no growth.
+    usual_hz = command_hz(whole, max(4.0, seconds / 6))
+    flood = Flood(graph)
+    graph.spin(1.0)
+    before, sent, counted = resident_mb(whole), flood.sent, dropped(whole)
+
+    began = time.monotonic()
+    flooded_hz = command_hz(whole, seconds / 2)
+    instructions.publish(String(data='slow please'))
+    slow_hz = command_hz(whole, seconds / 2)
+    input_hz = (flood.sent - sent) / (time.monotonic() - began)
+
+    growth = {name: after - before[name] for name, after in resident_mb(whole).items()}
+    flood.stop()
+    whole.told('vla_node: backbone', 'dropped observation', DiagnosticStatus.WARN)
+    graph.until(lambda: dropped(whole) > counted, 'drops counted')
+    measured(
+        f'{seconds:.0f} s at {input_hz:.0f} images/s: memory grew by {max(growth.values()):.1f} MB at most '
+        f'({max(growth, key=growth.get)}); commands at {usual_hz:.2f} Hz before, {flooded_hz:.2f} Hz flooded, '
+        f'{slow_hz:.2f} Hz with a slow VLA; {dropped(whole)} observations dropped and counted'
+    )
+    assert input_hz > 0.8 * Flood.CAMERA_HZ, 'the test itself was too slow to flood anything'
+    assert max(growth.values()) < GROWTH_MB, growth
+    for rate in (usual_hz, flooded_hz, slow_hz):
+        assert rate == pytest.approx(CONTROL_HZ, rel=tolerance)
+    steps = [gate.seq for gate in whole.gates]
+    assert steps == list(range(len(steps))), 'a step was lost'
