@@ -14,9 +14,11 @@ rclpy = pytest.importorskip('rclpy')
 pytest.importorskip('mujoco')
 pytest.importorskip('aura_ros.msg', reason='the messages are not built')
 
+from aura_ros.action import RunEpisode  # noqa: E402
 from aura_ros.msg import ActionChunk, ArmStatus  # noqa: E402
 from lifecycle_msgs.msg import State  # noqa: E402
 from lifecycle_msgs.srv import GetState  # noqa: E402
+from rclpy.action import ActionClient  # noqa: E402
 from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 from rclpy.node import Node  # noqa: E402
 from sensor_msgs.msg import JointState  # noqa: E402
@@ -79,3 +81,17 @@ def test_nodes_become_active_and_the_simulation_runs() -> None:
         until(lambda: len(joints) > 3 and bool(status), 'joint states and the arm status')
         assert joints[-1].header.stamp != joints[0].header.stamp
         assert status[-1].arm == ActionChunk.ARM_KV
+        _run_an_episode(node, until)
+
+
+def _run_an_episode(node: Node, until: Callable[[Callable[[], bool], str], None]) -> None:
+    """Let the policy make steps: only with a common clock are the images fresh to it."""
+    client = ActionClient(node, RunEpisode, '/tested/run_episode')
+    until(client.server_is_ready, 'run_episode')
+    goal = client.send_goal_async(RunEpisode.Goal(instruction='go on', max_steps=3))
+    until(goal.done, 'an answer to the goal')
+    assert goal.result().accepted
+    result = goal.result().get_result_async()
+    until(result.done, 'three steps')
+    assert result.result().result.steps == 3
+    client.destroy()
