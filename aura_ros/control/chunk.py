@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 # Stamps made from float seconds are off by some ns; without slack an index would be one too low.
 STAMP_SLACK_NS = 1_000
+# Steps are counted one by one; room is left to add to the newest in 64 bits.
+MAX_SEQ = 2**63 - 1
 
 
 class Arm(IntEnum):
@@ -27,10 +29,11 @@ class Refusal(Enum):
 
     SHAPE = 'shape'  # not chunk_len x action_dim values, or not this robot's joints
     NON_FINITE = 'non_finite'  # NaN or infinity among the actions or their timing
-    ARM = 'arm'  # of no known arm
-    EPISODE = 'episode'  # of an episode that is over
+    ARM = 'arm'  # of no known arm, or of another than its topic is for
+    EPISODE = 'episode'  # of no episode, or of one that is over
     DUPLICATE = 'duplicate'  # this step was accepted already
     OUT_OF_ORDER = 'out_of_order'  # overtaken by a later step, or a later step with an older stamp
+    UNSTAMPED = 'unstamped'  # stamped zero or before: its sender does not stamp
     FUTURE = 'future'  # stamped further ahead of now than the tolerance
     STALE = 'stale'  # the observation is older than max_age
     LATE = 'late'  # in order and not stale, but all actions it may use lie in the past
@@ -68,18 +71,32 @@ class Chunk:
             return Refusal.SHAPE, (
                 f'seconds_per_action = {self.seconds_per_action:g}: must be 0.001..60 s'
             )
+        if not self.episode_id:
+            return Refusal.EPISODE, 'episode_id is empty: a chunk is made within an episode'
+        if not 0 <= self.seq <= MAX_SEQ:
+            return Refusal.OUT_OF_ORDER, f'seq = {self.seq}: must be 0..2^63 - 1'
+        if self.stamp_ns <= 0:
+            return Refusal.UNSTAMPED, f'stamp = {self.stamp_ns} ns: must be that of the observation'
+        return self._actions_problem(joints)
+
+    def _actions_problem(self, joints: int) -> tuple[Refusal, str] | None:
         if self.action_dim != joints:
             return Refusal.SHAPE, (
                 f'action_dim = {self.action_dim}: the robot file names {joints} joints'
             )
-        flat = np.asarray(self.actions)
-        if self.chunk_len < 1 or flat.size != self.chunk_len * self.action_dim:
+        try:
+            actions = np.asarray(self.actions, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            return Refusal.SHAPE, f'actions are no numbers: {error}'
+        count = self.chunk_len * self.action_dim
+        whole = self.chunk_len >= 1 and actions.size == count
+        if not whole or actions.shape not in ((count,), (self.chunk_len, self.action_dim)):
             return Refusal.SHAPE, (
-                f'{flat.size} actions: must be chunk_len x action_dim = '
+                f'actions have shape {actions.shape}: must be chunk_len x action_dim = '
                 f'{self.chunk_len} x {self.action_dim}'
             )
-        if not np.isfinite(flat).all():
-            return Refusal.NON_FINITE, f'{int((~np.isfinite(flat)).sum())} actions are not finite'
+        if not (finite := np.isfinite(actions)).all():
+            return Refusal.NON_FINITE, f'{int((~finite).sum())} actions are not finite'
         return None
 
 
@@ -88,7 +105,6 @@ class PlayedChunk:
 
     def __init__(self, chunk: Chunk, usable_ns: int) -> None:
         """Take a chunk whose `problem` is None; use it for `usable_ns` after its stamp at most."""
-        self.arm = Arm(chunk.arm)
         self.seq = chunk.seq
         self.stamp_ns = chunk.stamp_ns
         # float32 0.05 is 0.05000000074 s: whole microseconds keep it from drifting off the ticks.

@@ -32,6 +32,7 @@ class ActionLimiter:
     """
 
     def __init__(self, robot: RobotConfig) -> None:
+        self._names = robot.joint_names
         self._lower = np.array(robot.position_lower)
         self._upper = np.array(robot.position_upper)
         self._step = np.array(robot.step_max)
@@ -42,6 +43,15 @@ class ActionLimiter:
         self.velocity = np.zeros(robot.size, dtype=np.int64)
         self.clipped = 0
 
+    @property
+    def counts(self) -> dict[str, dict[str, int]]:
+        """How often each limit changed each joint, zeros left out."""
+        kinds = {'position': self.position, 'step': self.step, 'velocity': self.velocity}
+        return {
+            kind: {name: int(n) for name, n in zip(self._names, found, strict=True) if n}
+            for kind, found in kinds.items()
+        }
+
     def apply(
         self, target: NDArray[np.floating], reference: NDArray[np.float64], elapsed_ns: int
     ) -> Limited:
@@ -51,8 +61,8 @@ class ActionLimiter:
             target: wanted joint targets, [J] [rad or m].
             reference: last command, or the measured joints before the first one, float64 [J].
             elapsed_ns: time since `reference` was commanded [ns]. Longer than a control period
-                counts as one period: a pause is no licence to jump. Zero or less (the clock
-                stood or moved back) also counts as one.
+                counts as one period: a pause is no licence to jump. With zero or less, the clock
+                stands or moved back, nothing moves: the robot could not have followed.
 
         A reference outside the position limits is brought back in steps, never by a jump.
 
@@ -65,15 +75,40 @@ class ActionLimiter:
                 raise InputError(f'{name} has shape {array.shape}: must be {self._lower.shape}')
             if not np.isfinite(array).all():
                 raise InputError(f'{name} is not finite: {array.tolist()}')
-        period_ns = elapsed_ns if 0 < elapsed_ns < self._period_ns else self._period_ns
-        reach = self._velocity * (period_ns * 1e-9)
-        change = np.minimum(self._step, reach)
+        reach = self._reach(elapsed_ns)
         inside = np.clip(wanted, self._lower, self._upper)
-        safe = np.clip(inside, reference - change, reference + change)
+        safe = _towards(inside, reference, np.minimum(self._step, reach))
         self._count(wanted, inside, safe, reach)
         changed = bool((safe != wanted).any())
         self.clipped += int(changed)
         return Limited(safe, changed)
+
+    def approach(
+        self, goal: NDArray[np.float64], reference: NDArray[np.float64], elapsed_ns: int
+    ) -> Limited:
+        """Move from `reference` towards `goal` as `apply` does, without counting it as clipped.
+
+        For a hold: that a moving robot cannot stop at once is no fault of any arm. `clipped` tells
+        whether the goal, brought inside the position limits, is not reached yet.
+        """
+        inside = np.clip(goal, self._lower, self._upper)
+        safe = _towards(inside, reference, np.minimum(self._step, self._reach(elapsed_ns)))
+        return Limited(safe, bool((safe != inside).any()))
+
+    def out_of_reach(self, measured: NDArray[np.float64]) -> str:
+        """Name a joint that one step cannot bring back inside its position limits, '' if none."""
+        change = np.minimum(self._step, self._reach(self._period_ns))
+        far = (measured - change > self._upper) | (measured + change < self._lower)
+        if not far.any():
+            return ''
+        joint = int(np.flatnonzero(far)[0])
+        return (
+            f'{self._names[joint]} is at {measured[joint]:.4g}, outside its position limits '
+            f'{self._lower[joint]:g}..{self._upper[joint]:g}: move it inside or correct the limits'
+        )
+
+    def _reach(self, elapsed_ns: int) -> NDArray[np.float64]:
+        return np.asarray(self._velocity * (min(max(elapsed_ns, 0), self._period_ns) * 1e-9))
 
     def _count(
         self,
@@ -87,3 +122,9 @@ class ActionLimiter:
         self.velocity += by_velocity
         self.step += too_far & ~by_velocity
         self.position += ~too_far & (inside != wanted)
+
+
+def _towards(
+    inside: NDArray[np.float64], reference: NDArray[np.float64], change: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    return np.asarray(np.clip(inside, reference - change, reference + change))

@@ -173,6 +173,11 @@ class RobotConfig:
                 raise ConfigError(
                     f'position_lower of {name} = {low!r}: must be below position_upper = {high!r}'
                 )
+            if self.holds_with_zero and not low <= 0.0 <= high:
+                raise ConfigError(
+                    f'position limits of {name} = {low!r}..{high!r}: must include 0, with which a '
+                    'twist is stopped'
+                )
 
 
 def _is_finite(value: object) -> bool:

@@ -76,7 +76,11 @@ class SwitchStatus:
     clipped: int
     rejected: int
     holds: int
+    # By limit ('position', 'step', 'velocity') and joint: commands it changed; zeros left out [1].
+    limited: Mapping[str, Mapping[str, int]]
     refused: Mapping[Arm, Mapping[Refusal, int]]
+    # Refused chunks of no known arm, which `refused` cannot hold [1].
+    unknown_arm: int
     # Steps skipped by gaps, per arm [1].
     missed: Mapping[Arm, int]
     # Arms whose nodes are gone, and how that was noticed.

@@ -26,8 +26,6 @@ class ArmSteps:
 
     def order_problem(self, chunk: Chunk) -> tuple[Refusal, str] | None:
         """Say why `chunk` is not the next one, None when it is or follows a gap."""
-        if chunk.seq < 0:
-            return Refusal.OUT_OF_ORDER, f'seq = {chunk.seq}: must be >= 0'
         if chunk.seq <= self.newest_seq:
             skipped = any(first <= chunk.seq <= last for first, last in self.gaps)
             if skipped:
@@ -58,6 +56,7 @@ class StepLedger:
         episode_id: the running episode, empty before the first.
         refused: times each reason occurred, per arm, since construction.
         missed: steps skipped by gaps, per arm, since construction.
+        unknown_arm: chunks refused that are of no known arm [1].
     """
 
     def __init__(self, joints: int, max_age_ns: int, future_ns: int) -> None:
@@ -70,12 +69,12 @@ class StepLedger:
         self._steps = {arm: ArmSteps() for arm in Arm}
         self.refused: dict[Arm, Counter[Refusal]] = {arm: Counter() for arm in Arm}
         self.missed = dict.fromkeys(Arm, 0)
-        self._unknown_arm = 0
+        self.unknown_arm = 0
 
     @property
     def total_refused(self) -> int:
         """Chunks refused since construction [1]."""
-        return self._unknown_arm + sum(counts.total() for counts in self.refused.values())
+        return self.unknown_arm + sum(counts.total() for counts in self.refused.values())
 
     def steps(self, arm: Arm) -> ArmSteps:
         """What `arm` has delivered in the running episode."""
@@ -122,7 +121,7 @@ class StepLedger:
         if arm in tuple(Arm):
             self.refused[Arm(arm)][reason] += 1
         else:
-            self._unknown_arm += 1
+            self.unknown_arm += 1
 
     def accept(self, chunk: Chunk) -> int:
         """Take a chunk whose `problem` is None; returns the steps missed before it."""

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aura_ros.control.chunk import Arm, Chunk, PlayedChunk, Refusal
+from aura_ros.control.guard import CommandGuard
 from aura_ros.control.limits import ActionLimiter
 from aura_ros.control.robot import RobotConfig
 from aura_ros.control.status import Command, Selection, SwitchStatus, Verdict
@@ -33,7 +34,7 @@ class SwitchConfig:
     execute_steps: int = 4
     # Control periods a chunk may be used beyond that, before the robot is held [1].
     grace_ticks: int = 2
-    # Oldest observation a chunk may stem from when it arrives [ns].
+    # Oldest observation that may move the robot, when its chunk arrives and while it plays [ns].
     max_age_ns: int = 500_000_000
     # How far a stamp may be ahead of now [ns].
     future_tolerance_ns: int = 20_000_000
@@ -59,7 +60,7 @@ class ArmSwitch:
     def __init__(self, robot: RobotConfig, config: SwitchConfig | None = None) -> None:
         self._robot = robot
         self._config = config if config is not None else SwitchConfig()
-        self._limiter = ActionLimiter(robot)
+        self._guard = CommandGuard(robot)
         self._ledger = StepLedger(
             robot.size, self._config.max_age_ns, self._config.future_tolerance_ns
         )
@@ -68,18 +69,17 @@ class ArmSwitch:
         self._arm = self._pending = self._config.arm
         self._effective_seq = 0
         self._playing: PlayedChunk | None = None
-        self._held: NDArray[np.float64] | None = None
         self._holding = True
         self._holds = 0
         self._reason = 'no chunk yet'
-        self._last: NDArray[np.float64] | None = None
-        self._last_ns = 0
+        # Why the joints keep the robot from being driven; goes before the reason.
+        self._fault = ''
         self._last_tick_ns = 0
 
     @property
     def limiter(self) -> ActionLimiter:
         """The limits, with their counters per joint."""
-        return self._limiter
+        return self._guard.limiter
 
     def begin(self, episode_id: str) -> None:
         """Start an episode: older chunks are dropped, numbering begins anew, a pending arm drives.
@@ -94,21 +94,25 @@ class ArmSwitch:
         """Take a chunk of any arm, or refuse and count it."""
         found = self._ledger.problem(chunk, now_ns)
         if found is not None:
-            return self._refuse(chunk.arm, *found)
+            return self.refuse(chunk.arm, *found)
         if chunk.episode_id != self._ledger.episode_id:
             self.begin(chunk.episode_id)
         missed = self._ledger.accept(chunk)
         arm = Arm(chunk.arm)
         played = PlayedChunk(chunk, self._usable_ns(chunk))
+        gap = f'{missed} steps missing before step {chunk.seq}' if missed else ''
         if not played.usable(now_ns):
             age_s, usable_s = (now_ns - chunk.stamp_ns) * 1e-9, played.usable_ns * 1e-9
-            text = f'arrived {age_s:.3f} s after its observation, usable for {usable_s:g} s'
-            return self._refuse(arm, Refusal.LATE, text)
+            late = f'arrived {age_s:.3f} s after its observation, usable for {usable_s:g} s'
+            return self.refuse(arm, Refusal.LATE, f'{late}; {gap}' if gap else late, missed)
         self._newest[arm] = played
         self._lost.pop(arm, None)
-        if missed:
-            return Verdict(True, None, missed, f'{missed} steps missing before step {chunk.seq}')
-        return Verdict(True, None, 0, '')
+        return Verdict(True, None, missed, gap)
+
+    def refuse(self, arm: int, reason: Refusal, text: str, missed: int = 0) -> Verdict:
+        """Count a chunk that must not be used; for what only the caller can see, too."""
+        self._ledger.count(arm, reason)
+        return Verdict(False, reason, missed, text)
 
     def request(self, arm: int, now_ns: int) -> Selection:
         """Ask for another arm: at once when nothing is playing, else at the next boundary.
@@ -174,8 +178,7 @@ class ArmSwitch:
 
     def control_changed(self) -> None:
         """Control was enabled or disabled: what was computed last is not where the robot is."""
-        self._last = None
-        self._held = None
+        self._guard.forget()
 
     def tick(self, now_ns: int, measured: NDArray[np.float64] | None) -> Command:
         """Give the one command of this control period.
@@ -185,27 +188,25 @@ class ArmSwitch:
             measured: fresh joint positions, float64 [J] [rad or m]; None or non-finite when there
                 are none, which holds.
 
-        The command's target is None only when the robot's position was never known.
+        The command's target is None only before the first command, or after a long pause: while
+        the robot's position is not known, or is far outside its limits.
         """
         before = self._arm
         if now_ns < self._last_tick_ns - self._config.future_tolerance_ns:
             self._newest = dict.fromkeys(Arm)
             self._drop('the clock moved back')
         self._last_tick_ns = now_ns
+        self._guard.resume(now_ns)
         joints = self._checked(measured)
         self._advance(now_ns)
         playing = self._playing
-        if playing is None:
+        self._fault = self._joint_fault(joints, playing is not None)
+        if playing is None or joints is None or self._fault:
             return self._hold(now_ns, joints, before)
-        if joints is None:
-            self._reason = 'joint positions are missing, stale or not finite'
-            return self._hold(now_ns, joints, before)
-        reference = self._last if self._last is not None else self._robot.hold_target(joints)
         index = playing.index(now_ns)
-        limited = self._limiter.apply(playing.actions[index], reference, now_ns - self._last_ns)
-        self._holding, self._held = False, None
+        limited = self._guard.drive(playing.actions[index], joints, now_ns)
+        self._holding = False
         self._reason = f'{_name(self._arm)} drives'
-        self._last, self._last_ns = limited.target, now_ns
         return Command(
             limited.target.copy(), False, self._reason, limited.clipped, self._arm,
             playing.seq, index, before != self._arm,
@@ -221,20 +222,23 @@ class ArmSwitch:
             pending_arm=self._pending,
             effective_seq=self._effective_seq,
             holding=self._holding,
-            reason=self._reason,
+            reason=self._fault or self._reason,
             newest_seq=tuple(max(0, ledger.steps(arm).newest_seq) for arm in Arm),
             newest_stamp_ns=tuple(ledger.steps(arm).newest_stamp_ns for arm in Arm),
-            clipped=self._limiter.clipped,
+            clipped=self._guard.limiter.clipped,
             rejected=ledger.total_refused,
             holds=self._holds,
+            limited=self._guard.limiter.counts,
             refused={arm: dict(counts) for arm, counts in ledger.refused.items()},
+            unknown_arm=ledger.unknown_arm,
             missed=dict(ledger.missed),
             lost=dict(self._lost),
         )
 
     def _usable_ns(self, chunk: Chunk) -> int:
         share = self._config.execute_steps * round(chunk.seconds_per_action * 1e6) * 1000
-        return share + self._config.grace_ticks * self._robot.period_ns
+        usable = share + self._config.grace_ticks * self._robot.period_ns
+        return min(usable, self._config.max_age_ns)
 
     def _playable(self, chunk: PlayedChunk, now_ns: int) -> bool:
         # A clock that moved back leaves chunks of the future behind: they are not fresh either.
@@ -272,24 +276,19 @@ class ArmSwitch:
             return None
         return measured if np.isfinite(measured).all() else None
 
+    def _joint_fault(self, joints: NDArray[np.float64] | None, playing: bool) -> str:
+        if joints is not None:
+            return self._guard.problem(joints)
+        return 'joint positions are missing, stale or not finite' if playing else ''
+
     def _hold(self, now_ns: int, joints: NDArray[np.float64] | None, before: Arm) -> Command:
         if not self._holding:
             self._holding = True
             self._holds += 1
-        if self._held is None:
-            if joints is not None:
-                self._held = self._robot.hold_target(joints)
-            elif self._last is not None:
-                self._held = self._robot.hold_target(self._last)
-        if self._held is not None:
-            self._last, self._last_ns = self._held, now_ns
-        target = None if self._held is None else self._held.copy()
-        switched = before != self._arm
-        return Command(target, True, self._reason, False, self._arm, None, None, switched)
-
-    def _refuse(self, arm: int, reason: Refusal, text: str) -> Verdict:
-        self._ledger.count(arm, reason)
-        return Verdict(False, reason, 0, text)
+        target = self._guard.hold(joints, now_ns)
+        reason, switched = self._fault or self._reason, before != self._arm
+        copy = None if target is None else target.copy()
+        return Command(copy, True, reason, False, self._arm, None, None, switched)
 
     def _selection(self, success: bool, reason: str) -> Selection:
         effective = self._pending == self._arm
