@@ -119,9 +119,10 @@ class MemoryArm(LifecycleNode):
         if not self.active:
             return
         missed = self.order.missed
-        verdict = self.order.take(message.episode_id, message.seq)
+        stamp_ns = conversions.to_ns(message.header.stamp)
+        verdict = self.order.take(message.episode_id, message.seq, stamp_ns)
         if not verdict.apply:
-            self.trouble(verdict.value, f'step {message.seq} of {message.episode_id} was ignored')
+            self.trouble(verdict.value, f'step {message.seq} of {message.episode_id} was {verdict.why}')
             return
         if verdict is Verdict.NEW_EPISODE and self.config.on_new_episode == 'reset':
             self._forget(-1)
