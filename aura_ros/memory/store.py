@@ -14,6 +14,7 @@ leaves the other. What is read back is the highest generation whose CRC fits. Fi
    a first commit that was cut off: nothing was promised, and a fresh start loses nothing. Two damaged slots are a
    loss, and said so.
 4. What is read comes from the medium: a killed predecessor's pages are synced and then dropped from the page cache.
+   The same goes for the file's name: no commit counts before the folder is synced.
 5. One process at a time, by flock on the file itself; it ends with the process, however that ends.
 
 The bytes are described in store_format.py, the thread that writes is in store_writer.py.
@@ -112,7 +113,7 @@ class StateStore:
         self._device = device or Device()
         self._device_bytes = 0
         self._failures = 0
-        self._writable = True
+        self._writable, self._named = True, False
         self._fd: int | None = self._open()
         try:
             self._scan()
@@ -182,6 +183,7 @@ class StateStore:
         assert self._fd is not None
         kept = self._free_name()
         self._device.rename(self.path, kept)
+        self._named = False
         fresh = self._device.open(self.path, create=True)
         try:
             self._device.lock(fresh, self.path)
@@ -237,7 +239,12 @@ class StateStore:
             # each by itself: where one stretch of the page cache spans both, the kernel books 16 KiB for either
             self._write(fd, bytes(SLOT_BYTES), slot * SLOT_BYTES)
         self._device.sync(fd)
-        self._device.sync_folder(self.path.parent)
+
+    def _sync_name(self) -> None:
+        """Have the file's name on the medium: where it is not, a power cut brings back what had the name before."""
+        if not self._named:
+            self._device.sync_folder(self.path.parent)
+            self._named = True
 
     def _scan(self) -> None:
         """Read both slots and judge them."""
@@ -247,6 +254,7 @@ class StateStore:
         if self._writable:
             try:
                 self._device.sync(self._fd)
+                self._sync_name()
             except OSError as error:
                 self.problem = self.explain(error)  # what is on the medium is read below all the same
         self._device.forget(self._fd)
@@ -303,6 +311,7 @@ class StateStore:
 
     def _write_in_place(self, snapshot: Snapshot) -> None:
         assert self._fd is not None
+        self._sync_name()
         if self._device.size(self._fd) < FILE_BYTES and self._good is None:
             self._prepare(self._fd)
         targets = range(SLOTS) if self._good is None else (1 - self._good,)
@@ -326,8 +335,8 @@ class StateStore:
             raise
         assert self._fd is not None
         self._device.close(self._fd)
-        self._fd, self._good = fd, SLOTS - 1
-        self._device.sync_folder(self.path.parent)
+        self._fd, self._good, self._named = fd, SLOTS - 1, False
+        self._sync_name()
 
     def _put(self, fd: int, slot: int, snapshot: Snapshot) -> None:
         self._generation += 1

@@ -258,6 +258,22 @@ def test_what_a_killed_process_left_in_the_page_cache_is_not_taken_for_durable()
         check_recovery(medium, 1, 3)
 
 
+@pytest.mark.fault('F3', 'F4')
+def test_a_commit_into_a_file_whose_name_is_not_on_the_medium_does_not_count():
+    device = ModelDevice()
+    store = open_store(PATH, device)
+    store.commit(snapshot(0))
+    device.before = failing(errno.EIO, ('sync',))
+    with pytest.raises(OSError):
+        store.commit(snapshot(1))
+    device.before = failing(errno.EIO, ('sync_folder',))
+    with pytest.raises(OSError):
+        store.commit(snapshot(2))  # written and renamed, but the name may still be the old file's
+    store.commit(snapshot(3))
+    for medium in device.outcomes():
+        check_recovery(medium, 3, 3)
+
+
 # --- F4: the medium refuses ---
 
 @pytest.mark.fault('F4')
