@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One process that tries one thing on the graph and prints as JSON how far it came.
+
+    python secured_client.py publish joint_command --ros-args --enclave /aura/monitor -r __node:=monitor
+
+With which keys it comes is for its environment and its arguments to say.
+"""
+
+import json
+import sys
+import time
+
+import rclpy
+from aura_ros.action import RunEpisode
+from aura_ros.msg import ArmStatus, WriteEvent
+from aura_ros.srv import ResetMemory, SaveState, SelectArm
+from rcl_interfaces.srv import SetParameters
+from rclpy._rclpy_pybind11 import RCLError
+from rclpy.action import ActionClient
+from std_msgs.msg import String
+from trajectory_msgs.msg import JointTrajectory
+
+TOPICS = {
+    'joint_command': JointTrajectory, 'aura/write_event': WriteEvent, 'arm_status': ArmStatus, 'instruction': String,
+}  # fmt: skip
+SERVICES = {
+    'select_arm': SelectArm, 'aura/reset_memory': ResetMemory, 'aura/save_state': SaveState,
+    'arm_switch_node/set_parameters': SetParameters,
+}  # fmt: skip
+# Discovery with handshakes takes a few seconds on a busy machine.
+PATIENCE_S = 30.0
+# How long somebody who should get nowhere goes on trying.
+STUBBORN_S = 6.0
+
+
+def spin_until(node, done, seconds):
+    """Spin until `done`; returns whether it is."""
+    end = time.monotonic() + seconds
+    while not done() and time.monotonic() < end:
+        rclpy.spin_once(node, timeout_sec=0.1)
+    return bool(done())
+
+
+def publish(node, topic, seconds):
+    """Send empty messages; tell how many listened at most."""
+    publisher = node.create_publisher(TOPICS[topic], topic, 1)
+    end, most = time.monotonic() + seconds, 0
+    while time.monotonic() < end:
+        publisher.publish(TOPICS[topic]())
+        rclpy.spin_once(node, timeout_sec=0.05)
+        most = max(most, publisher.get_subscription_count())
+    return {'matched': most}
+
+
+def listen(node, topic, seconds):
+    """Wait for a message; tell how many came."""
+    heard = []
+    node.create_subscription(TOPICS[topic], topic, heard.append, 10)
+    spin_until(node, lambda: heard, seconds)
+    return {'heard': len(heard)}
+
+
+def call(node, service, seconds):
+    """Send an empty request; tell whether anybody answered."""
+    client = node.create_client(SERVICES[service], service)
+    ready = spin_until(node, client.service_is_ready, seconds)
+    # also when nobody is to be seen: what is not discovered may still listen
+    answer = client.call_async(SERVICES[service].Request())
+    return {'ready': ready, 'answered': spin_until(node, answer.done, seconds)}
+
+
+def episode(node, _name, seconds):
+    """Begin an episode; it goes on after this process."""
+    client = ActionClient(node, RunEpisode, 'run_episode')
+    spin_until(node, client.server_is_ready, seconds)
+    goal = client.send_goal_async(RunEpisode.Goal(instruction='go on'))
+    spin_until(node, goal.done, seconds)
+    return {'accepted': goal.done() and goal.result().accepted}
+
+
+def main():
+    """Join, try, tell."""
+    what, name, *_ = sys.argv[1:]
+    seconds = STUBBORN_S if '--stubborn' in sys.argv else PATIENCE_S
+    try:
+        rclpy.init(args=sys.argv)
+        node = rclpy.create_node('client')
+    except RCLError as error:
+        return {'outside': str(error)}
+    try:
+        return globals()[what](node, name, seconds)
+    except RCLError as error:
+        return {'denied': str(error)}
+    finally:
+        rclpy.shutdown()
+
+
+if __name__ == '__main__':
+    print(json.dumps(main()))
