@@ -37,16 +37,14 @@ from aura_ros.memory.store_format import (
     FILE_BYTES,
     SLOT_BYTES,
     SLOTS,
-    VERSION,
     Identity,
-    SlotContent,
     Snapshot,
     pack,
-    unpack,
 )
+from aura_ros.memory.store_reading import read_open_file
 from aura_ros.memory.store_writer import StateWriter
 
-__all__ = ['Commit', 'Device', 'Snapshot', 'StateStore', 'StateWriter', 'StoredState', 'read_slots', 'state_crc']
+__all__ = ['Commit', 'Device', 'Snapshot', 'StateStore', 'StateWriter', 'StoredState', 'state_crc']
 
 _FRESH = 'or set allow_fresh_start to keep the file under another name and begin anew'
 
@@ -134,19 +132,11 @@ class StateStore:
 
         """
         self._check_ours()
-        if self._newest is None:
+        newest = self._found.newest
+        if newest is None:
             return None
-        found = self._newest
-        assert found.snapshot is not None
-        return StoredState(found.snapshot, found.generation, found.saved_ns, found.slot, self.damaged)
-
-    @property
-    def damaged(self) -> str:
-        """What is wrong with slots, as found on opening; empty if nothing is."""
-        said = [f'slot {content.slot}: {content.damage}' for content in self._slots if content.damage]
-        # the first commit fills both, so this is what a cut through it leaves, or a damage
-        said += [f'slot {content.slot}: empty' for content in self._slots if content.empty and self._newest]
-        return '; '.join(said)
+        assert newest.snapshot is not None
+        return StoredState(newest.snapshot, newest.generation, newest.saved_ns, newest.slot, self._found.damaged)
 
     def commit(self, snapshot: Snapshot) -> Commit:
         """Write a state; when this returns it is on the medium.
@@ -249,8 +239,6 @@ class StateStore:
     def _scan(self) -> None:
         """Read both slots and judge them."""
         assert self._fd is not None
-        self._newest: SlotContent | None = None
-        self._refusal: StateError | None = None
         if self._writable:
             try:
                 self._device.sync(self._fd)
@@ -258,36 +246,26 @@ class StateStore:
             except OSError as error:
                 self.problem = self.explain(error)  # what is on the medium is read below all the same
         self._device.forget(self._fd)
-        size = self._device.size(self._fd)
-        self._slots = read_slots(self._device, self._fd)
-        valid = [content for content in self._slots if content.valid]
-        if any(content.version != VERSION for content in self._slots):
-            self._refusal = StateMismatch(self._of_another(self._slots))
-        elif valid:
-            self._newest = max(valid, key=lambda content: content.generation)
-            if self._newest.identity != self.identity:
-                self._refusal = StateMismatch(self._of_another([self._newest]))
-        elif self.damaged and (size < FILE_BYTES or not any(content.empty for content in self._slots)):
-            self._refusal = StateDamaged(f'{self.path} holds no state that can be trusted ({self.damaged}): '
-                                         f'bring back a copy, {_FRESH}')
-        self._good = self._newest.slot if self._newest else None
-        self._generation = self._newest.generation if self._newest else 0
-
-    def _of_another(self, contents: list[SlotContent]) -> str:
-        versions = {content.version for content in contents} - {VERSION}
-        if versions:
-            return f'{self.path} has format version {max(versions)}, this program reads {VERSION}: update it, {_FRESH}'
-        theirs = contents[0].identity
-        assert theirs is not None
-        if theirs.policy != self.identity.policy:
-            return (f'{self.path} belongs to another policy ({theirs.policy.hex()[:12]}, not '
-                    f'{self.identity.policy.hex()[:12]}): use its weights again, {_FRESH}')
-        return (f'{self.path} holds a state of {theirs.size} bytes, {theirs.layout}, and not of {self.identity.size}, '
-                f'{self.identity.layout}: use its memory again, {_FRESH}')
+        self._found = read_open_file(self._device, self._fd, self.path)
+        newest = self._found.newest
+        self._good = newest.slot if newest else None
+        self._generation = newest.generation if newest else 0
 
     def _check_ours(self) -> None:
-        if self._refusal is not None:
-            raise self._refusal
+        """Refuse a file that holds what is not ours to use or to overwrite."""
+        found, ours = self._found, self.identity
+        if found.other_versions:
+            raise StateMismatch(f'{self.path}: {found.problem}; update the program, {_FRESH}')
+        if found.problem:
+            raise StateDamaged(f'{self.path}: {found.problem}; bring back a copy, {_FRESH}')
+        theirs = found.newest.identity if found.newest else ours
+        assert theirs is not None
+        if theirs.policy != ours.policy:
+            raise StateMismatch(f'{self.path} belongs to another policy ({theirs.policy.hex()[:12]}, not '
+                                f'{ours.policy.hex()[:12]}): use its weights again, {_FRESH}')
+        if theirs != ours:
+            raise StateMismatch(f'{self.path} holds a state of {theirs.size} bytes, {theirs.layout}, and not of '
+                                f'{ours.size}, {ours.layout}: use its memory again, {_FRESH}')
 
     # --- writing ------------------------------------------------------------------------------------------------------
 
@@ -348,25 +326,14 @@ class StateStore:
         self._device.write(fd, data, offset)
 
     def _free_name(self) -> Path:
-        newest = self._newest
+        newest = self._found.newest
         if newest is not None and newest.identity is not None:
             stem = f'{self.path.name}.{newest.identity.policy.hex()[:12]}-{newest.generation}'
             names = itertools.chain([f'{stem}.bak'], (f'{stem}-{n}.bak' for n in itertools.count(1)))
         else:
-            kind = 'damaged' if self.damaged else 'other'
+            kind = 'other' if self._found.other_versions else 'damaged'
             names = itertools.chain(f'{self.path.name}.{kind}-{n}' for n in itertools.count(1))
         return next(path for path in map(self.path.with_name, names) if not self._device.exists(path))
-
-
-def read_slots(device: Device, fd: int) -> list[SlotContent]:
-    """Read both slots of an open file; one that the medium refuses to give counts as damaged."""
-    contents = []
-    for slot in range(SLOTS):
-        try:
-            contents.append(unpack(slot, device.read(fd, SLOT_BYTES, slot * SLOT_BYTES)))
-        except OSError as error:
-            contents.append(SlotContent(slot, f'cannot be read: {error.strerror}'))
-    return contents
 
 
 def state_crc(memory: Memory) -> int:

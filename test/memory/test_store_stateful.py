@@ -156,7 +156,7 @@ class LongStoreMachine(StoreMachine):
 StoreMachine.TestCase.settings = settings(
     max_examples=50, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck))
 LongStoreMachine.TestCase.settings = settings(
-    max_examples=500, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck))
+    max_examples=1500, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @pytest.mark.fault('F2', 'F3', 'F4')
