@@ -65,7 +65,7 @@ def load_frames(files: list[Path]) -> Frames:
     """Read episode files into one set of frames."""
     columns: dict[str, list[Tensor]] = {key: [] for key in ('front', 'wrist', 'joints', 'actions', 'scene', 'text')}
     for file in files:
-        with np.load(file) as arrays:
+        with np.load(file, allow_pickle=False) as arrays:
             for key in ('front', 'wrist', 'joints', 'actions', 'scene'):
                 columns[key].append(torch.from_numpy(arrays[key]))
             vectors = np.stack([embed(str(text)) for text in arrays['texts']])
@@ -77,7 +77,7 @@ def data_hash(files: list[Path]) -> str:
     """SHA-256 over the joints and actions of the episodes: the same demonstrations give the same hash."""
     digest = hashlib.sha256()
     for file in files:
-        with np.load(file) as arrays:
+        with np.load(file, allow_pickle=False) as arrays:
             digest.update(arrays['joints'].tobytes())
             digest.update(arrays['actions'].tobytes())
     return digest.hexdigest()

@@ -68,11 +68,11 @@ def load_streams(vla: EmbeddedVla, work_dir: Path, split: str, task: str) -> lis
     for file in tqdm(episode_files(work_dir / 'demonstrations' / f'{split}-{task}'), desc=f'features {split}-{task}'):
         kept = cache / file.name
         if not kept.exists():
-            with np.load(file) as arrays:
+            with np.load(file, allow_pickle=False) as arrays:
                 part = cache / f'part-{file.name}'
                 np.savez(part, **_features(vla, arrays, FRAMES_PER_STEP.get(f'{split}-{task}', 1)))
                 part.rename(kept)
-        with np.load(kept) as arrays:
+        with np.load(kept, allow_pickle=False) as arrays:
             streams.append(Stream(task, **{name: arrays[name] for name in arrays.files}))
     return streams
 
