@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +48,15 @@ class Cell(ABC):
     @abstractmethod
     def step(self, x: Floats) -> Transition:
         """Take one code; the caller has checked that it is finite."""
+
+    def keep(self) -> tuple[Any, ...]:
+        """What `undo` needs to take the next step back."""
+        return tuple(array.copy() for array in self.carried)
+
+    def undo(self, kept: tuple[Any, ...]) -> None:
+        """Take back the one step since `keep`."""
+        for array, before in zip(self.carried, kept, strict=True):
+            array[...] = before
 
     @property
     def nbytes(self) -> int:

@@ -12,6 +12,8 @@ so that a write with the full rate makes f(k) = v exactly:
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from aura_ros.memory.cell import Cell, Floats, Transition
@@ -63,6 +65,15 @@ class FastWeightCell(Cell):
         super().reset()
         self._policy.reset()
         self.row_age[:] = 0
+
+    def keep(self) -> tuple[Any, ...]:
+        """The state and what monitors see of it; see `Cell.keep`."""
+        return (*super().keep(), self.row_age.copy())
+
+    def undo(self, kept: tuple[Any, ...]) -> None:
+        """Take back the one step since `keep`."""
+        super().undo(kept[:-1])
+        self.row_age[:] = kept[-1]
 
     def step(self, x: Floats) -> Transition:
         """Look whether it is known, write if the policy says so, read."""

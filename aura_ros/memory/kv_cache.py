@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from aura_ros.errors import ConfigError, StateError
@@ -39,6 +41,18 @@ class KvCache(Cell):
         """Forget everything."""
         self._cache = np.empty((64, self._cache.shape[1]), np.float32)
         self.entries = 0
+
+    def keep(self) -> tuple[Any, ...]:
+        """How many entries there are, and the one that a full window is about to drop; see `Cell.keep`."""
+        return self.entries, self._cache[0].copy()
+
+    def undo(self, kept: tuple[Any, ...]) -> None:
+        """Take back the one step since `keep`."""
+        entries, oldest = kept
+        if self.window and entries == self.window:
+            self._cache[1:entries] = self._cache[:entries - 1]
+            self._cache[0] = oldest
+        self.entries = entries
 
     def step(self, x: Floats) -> Transition:
         """Append this step and attend over all that is kept."""

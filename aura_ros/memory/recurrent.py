@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aura_ros.memory.cell import Cell
+from aura_ros.errors import InputError
+from aura_ros.memory.cell import Cell, Transition
 from aura_ros.memory.layers import ActionHead, Encoder
 from aura_ros.memory.protocol import Decision, check_step
 from aura_ros.memory.weights import MemoryWeights
@@ -50,9 +52,13 @@ class RecurrentMemory(Generic[CellType]):
         """Apply one step; see `Memory.step`."""
         check_step(z, base_action, self.feature_dim, self._chunk)
         u, x = self._encode(z)
+        kept = self.cell.keep()
         done = self.cell.step(x)
         prepared = self._head.prepare(u, base_action)
         action = self._head(prepared, done.readout, base_action)
+        if (problem := _not_finite(done, action)):
+            self.cell.undo(kept)
+            raise InputError(f'{problem} of the memory is not finite: the step was taken back')
         change = 0.0
         if done.before is not None:
             change = float(np.abs(action - self._head(prepared, done.before, base_action)).max())
@@ -66,3 +72,13 @@ class RecurrentMemory(Generic[CellType]):
     def restore(self, data: bytes) -> None:
         """Take what `export` gave; see `Memory.restore`."""
         self.cell.restore(data)
+
+
+def _not_finite(done: Transition, action: Floats) -> str:
+    """Name what may neither be published nor kept, '' when all is well."""
+    for name, value in (('gate', done.gate), ('surprise', done.surprise), ('change', done.delta_norm)):
+        if not math.isfinite(value):
+            return name
+    if not np.isfinite(done.readout).all():
+        return 'read-out'
+    return '' if np.isfinite(action).all() else 'action'

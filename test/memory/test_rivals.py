@@ -7,7 +7,7 @@ import pytest
 torch = pytest.importorskip('torch')
 torch.set_num_threads(1)
 
-from aura_ros.errors import StateError  # noqa: E402
+from aura_ros.errors import InputError, StateError  # noqa: E402
 from aura_ros.train.matching import build_module  # noqa: E402
 from aura_ros.train.modules import Sizes  # noqa: E402
 
@@ -51,6 +51,16 @@ def test_a_reset_forgets_everything(memory, stream):
     memory.reset()
     assert (memory.export(), memory.writes) == (empty, 0)
     assert run(memory, steps) == first
+
+
+@pytest.mark.parametrize('memory', sorted({*STATE_BYTES, 'kv'} - {'memoryless'}), indirect=True)
+def test_a_step_whose_action_is_infinite_is_taken_back(memory, stream):
+    run(memory, stream(SYNTHETIC, 10))
+    before = memory.export()
+    memory._head.output.bias[0] = np.inf
+    with pytest.raises(InputError, match='action of the memory is not finite'):
+        memory.step(np.ones(64, np.float32), np.zeros((1, 8), np.float32))
+    assert memory.export() == before
 
 
 # when the clock of a schedule strikes is no part of the state
