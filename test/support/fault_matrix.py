@@ -50,8 +50,8 @@ FAULTS = {
     'F3': Fault('power cut: pages not yet synced are gone', 'as F2'),
     'F4': Fault(
         'disk full, read-only, permission lost, EIO on sync',
-        'goes on in RAM; ERROR within 1 s; durability says RAM; recovers by itself, into the other slot after a '
-        'failed sync',
+        'goes on in RAM; ERROR within 1 s; durability says RAM; recovers by itself, and a failed sync never costs '
+        'the last good slot',
     ),
     'F5': Fault(
         'NaN or Inf in joints, features, gate or action; black image',
