@@ -11,6 +11,7 @@ from typing import Any
 
 from aura_ros.errors import InputError
 from aura_ros.memory import load_memory
+from aura_ros.memory.step_order import StepOrder, Verdict
 from aura_ros.msg import ActionChunk, GateSample, VlaStep
 from aura_ros.nodes import conversions, qos
 from aura_ros.nodes.conversions import Step
@@ -18,7 +19,6 @@ from aura_ros.nodes.diagnostics import Troubles
 from aura_ros.nodes.entities import Entities
 from aura_ros.nodes.lifecycle import LifecycleNode
 from aura_ros.nodes.parameters import Declared, parameter
-from aura_ros.nodes.step_order import StepOrder, Verdict
 from aura_ros.srv import ResetMemory
 
 # How often a node that waits for listeners looks for them [s].

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aura_ros.nodes.step_order import StepOrder, Verdict
+from aura_ros.memory.step_order import StepOrder, Verdict
 
 
 def verdicts(*steps):
