@@ -23,7 +23,9 @@ from aura_ros.nodes.parameters import parameter
 class KvBaselineConfig(MemoryArmConfig):
     """Parameters of kv_baseline_node."""
 
-    memory: str = parameter('kv', "Kind of memory: 'kv', or module:attribute of your own")
+    memory: str = parameter(
+        'kv', "Kind of memory: 'kv', or module:attribute of your own", at_start=True
+    )
     window: int = parameter(0, 'Most steps kept, 0 = all', unit='1', low=0, high=1_000_000)
 
 

@@ -29,7 +29,9 @@ _JOIN_PERIOD_S = 0.05
 class MemoryArmConfig:
     """Parameters that both memory arms have."""
 
-    weights: str = parameter('', 'Weights file; empty: the one that ships with the package')
+    weights: str = parameter(
+        '', 'Weights file; empty: the one that ships with the package', at_start=True
+    )
     on_new_episode: str = parameter(
         'reset', 'What becomes of the memory when an episode begins', choices=('reset', 'keep')
     )

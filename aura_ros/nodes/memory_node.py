@@ -31,10 +31,13 @@ _STATE_PERIOD_S = 0.5
 class MemoryNodeConfig(MemoryArmConfig):
     """Parameters of memory_node."""
 
-    memory: str = parameter('aura', "Kind of memory: 'aura', or module:attribute of your own")
-    state_file: str = parameter(
-        '', 'Keeps the memory through restarts and power cuts; restored at configure; empty: RAM only'
+    memory: str = parameter(
+        'aura', "Kind of memory: 'aura', or module:attribute of your own", at_start=True
     )
+    state_file: str = parameter(
+        '', 'Keeps the memory through restarts and power cuts; restored at configure; empty: RAM only',
+        at_start=True,
+    )  # fmt: skip
     commit_period_s: float = parameter(
         0.0, 'The state is put on the medium at most so often, 0 = at every write: then each write '
         'event waits until it is durable',

@@ -49,7 +49,9 @@ class PanelConfig:
     split: str = parameter(
         'evaluation', 'Which seeds', choices=('train', 'validation', 'evaluation')
     )
-    report_dir: str = parameter('aura_report', 'Folder for panel.json and panel.png; is made')
+    report_dir: str = parameter(
+        'aura_report', 'Folder for panel.json and panel.png; is made', at_start=True
+    )
     lockstep: bool = parameter(True, 'The simulation waits for the graph; false: real time')
     start_timeout_s: float = parameter(
         60.0, 'How long nodes may take to come up and accept work', unit='s', low=1.0, high=3600.0

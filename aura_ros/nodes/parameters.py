@@ -40,6 +40,7 @@ class _Rule:
     high: float | None
     choices: tuple[str, ...]
     live: bool = False
+    at_start: bool = False
 
     def allowed(self) -> str:
         """Return the allowed values, in words."""
@@ -90,12 +91,15 @@ def parameter(
     high: float | None = None,
     choices: Sequence[str] = (),
     live: bool = False,
+    at_start: bool = False,
 ) -> T:
     """Return a dataclass field that is also a ROS parameter; `low` and `high` go together.
 
     A `live` one may be changed while the node is configured; the node looks at it when it uses it.
+    One `at_start` can only be given on the command line or by a launch file, never over the graph:
+    it names code or a file, and whoever may change that can run or overwrite what they like.
     """
-    rule = _Rule(_SCALARS[type(default)], text, unit, low, high, tuple(choices), live)
+    rule = _Rule(_SCALARS[type(default)], text, unit, low, high, tuple(choices), live, at_start)
     return cast(T, field(default=default, metadata={_KEY: rule}))
 
 
@@ -115,6 +119,7 @@ def _descriptor(rule: _Rule) -> ParameterDescriptor:
     descriptor = ParameterDescriptor(
         description=rule.text + (f' [{rule.unit}]' if rule.unit else ''),
         additional_constraints=rule.allowed() if rule.choices else '',
+        read_only=rule.at_start,
     )
     if rule.low is not None and rule.high is not None:
         if rule.kind is Parameter.Type.INTEGER:
@@ -172,9 +177,8 @@ class Declared(Generic[T]):
 
     @staticmethod
     def _text(name: str, rule: _Rule, value: object) -> str:
-        return (
-            f"parameter '{name}' is {value!r}: must be {rule.allowed()}; correct it and configure"
-        )
+        then = 'start again' if rule.at_start else 'configure'
+        return f"parameter '{name}' is {value!r}: must be {rule.allowed()}; correct it and {then}"
 
     def _check_change(self, parameters: list[Parameter[Any]]) -> SetParametersResult:
         known = [changed for changed in parameters if changed.name in self._fields]

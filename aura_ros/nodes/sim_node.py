@@ -68,7 +68,7 @@ class SimNodeConfig:
         'Arms that must have answered an image before lock-step goes on', ('base', 'aura', 'kv')
     )
     simulation: str = parameter(
-        'aura_ros.sim:Simulation', 'module:attribute that makes the simulation'
+        'aura_ros.sim:Simulation', 'module:attribute that makes the simulation', at_start=True
     )
 
 

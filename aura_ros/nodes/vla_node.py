@@ -40,8 +40,12 @@ _FIRST_BACKOFF_S, _LONGEST_BACKOFF_S = 0.1, 5.0
 class VlaNodeConfig:
     """Parameters of vla_node."""
 
-    backbone: str = parameter('embedded', 'The frozen VLA: a name, or module:attribute')
-    backbone_path: str = parameter('', 'Its weights; empty: those that ship with the package')
+    backbone: str = parameter(
+        'embedded', 'The frozen VLA: a name, or module:attribute', at_start=True
+    )
+    backbone_path: str = parameter(
+        '', 'Its weights; empty: those that ship with the package', at_start=True
+    )
     base_frame: str = parameter('base_link', 'frame_id of every step: where actions are expressed')
     camera_transport: str = parameter(
         'raw', 'Image on image_raw, or CompressedImage on image_raw/compressed',

@@ -17,6 +17,7 @@ class Config:
     steps: int = parameter(4, 'Steps', unit='1', low=1, high=10)
     arm: str = parameter('aura', 'Arm', choices=('base', 'aura'))
     on: bool = parameter(False, 'On', live=True)
+    code: str = parameter('built_in', 'module:attribute', at_start=True)
     names: tuple[str, ...] = strings('Names')
     limits: tuple[float, ...] = numbers('Limits', unit='rad')
     arms: tuple[str, ...] = strings('Arms', ('a', 'b'))
@@ -88,3 +89,10 @@ def test_descriptors_tell_unit_and_range(make):
     assert (limits.from_value, limits.to_value) == (1.0, 1000.0)
     assert node.describe_parameter('p.steps').integer_range[0].to_value == 10
     assert "'base', 'aura'" in node.describe_parameter('p.arm').additional_constraints
+
+
+def test_what_names_code_is_taken_at_start_and_never_over_the_graph(make):
+    node, declared = make(code='mine:Memory')
+    assert not node.set_parameters([Parameter('p.code', value='os:system')])[0].successful
+    assert declared.read().code == 'mine:Memory'
+    assert node.describe_parameter('p.code').read_only

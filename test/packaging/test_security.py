@@ -7,6 +7,8 @@ the package ships is watched, by the hook with which Python reports each object 
 
 import subprocess
 import sys
+from dataclasses import fields
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -117,6 +119,25 @@ def test_a_planted_violation_is_found(unsafe: str) -> None:
 ])  # fmt: skip
 def test_what_is_safe_is_left_alone(safe: str) -> None:
     assert findings(safe) == []
+
+
+# Free text over the graph that ends as a word in a message, as a choice or as the name of a topic.
+HARMLESS = {'arms', 'base_frame', 'command_topic', 'split', 'task', 'tasks'}
+
+
+@pytest.mark.parametrize(('module', 'schema'), [
+    ('vla_node', 'VlaNodeConfig'), ('memory_node', 'MemoryNodeConfig'), ('kv_baseline_node', 'KvBaselineConfig'),
+    ('switch_config', 'SwitchNodeConfig'), ('switch_config', 'RobotParameters'), ('sim_node', 'SimNodeConfig'),
+    ('panel', 'PanelConfig'),
+])  # fmt: skip
+def test_what_names_code_or_files_is_given_at_start_only(module: str, schema: str) -> None:
+    pytest.importorskip('rclpy')
+    rules = {
+        spec.name: spec.metadata['aura_ros.parameter']
+        for spec in fields(getattr(import_module(f'aura_ros.nodes.{module}'), schema))
+    }
+    texts = {name for name, rule in rules.items() if rule.kind.name == 'STRING' and not rule.choices}
+    assert {name for name in texts if not rules[name].at_start} <= HARMLESS
 
 
 _LOADS_EVERYTHING = """
