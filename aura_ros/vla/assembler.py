@@ -100,8 +100,9 @@ class Assembler(Generic[T]):
             name: deque(maxlen=config.depth) for name in config.streams
         }
         self._last_ns: int | None = None
-        # Samples refused because their stamp was not newer than the newest, per stream [1].
-        self.not_newer = dict.fromkeys(config.streams, 0)
+        # Samples refused because the newest has the same stamp, or a later one, per stream [1].
+        self.duplicates = dict.fromkeys(config.streams, 0)
+        self.out_of_order = dict.fromkeys(config.streams, 0)
 
     @property
     def last_stamp_ns(self) -> int | None:
@@ -116,7 +117,8 @@ class Assembler(Generic[T]):
         """
         buffer = self._buffers[stream]
         if buffer and stamp_ns <= buffer[-1][0]:
-            self.not_newer[stream] += 1
+            counts = self.duplicates if stamp_ns == buffer[-1][0] else self.out_of_order
+            counts[stream] += 1
             return False
         buffer.append((stamp_ns, sample))
         return True
@@ -126,6 +128,10 @@ class Assembler(Generic[T]):
         for buffer in self._buffers.values():
             buffer.clear()
         self._last_ns = None
+
+    def rewind(self, stamp_ns: int | None) -> None:
+        """Offer again what was observed after `stamp_ns`: nothing was made of it."""
+        self._last_ns = stamp_ns
 
     def take(self, now_ns: int) -> Aligned[T] | Gap:
         """Give the newest observation that is complete, aligned, fresh and not yet used.

@@ -6,6 +6,7 @@ Results are RGB, uint8 [H, W, 3], C-contiguous, and own their memory.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -24,8 +25,10 @@ _LAYOUTS = {
 }
 ENCODINGS = tuple(_LAYOUTS)
 MAX_SIDE = 8192
-_JPEG_START = b'\xff\xd8\xff'
+_JPEG_START, _JPEG_END = b'\xff\xd8\xff', b'\xff\xd9'
 _PNG_START = b'\x89PNG\r\n\x1a\n'
+# Markers of a JPEG's frame header, which holds its size: SOF0 to SOF15 but for DHT, JPG and DAC.
+_JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 Buffer = bytes | bytearray | memoryview | Sequence[int] | NDArray[np.uint8]
 
@@ -56,8 +59,7 @@ def decode_image(
             f'image encoding {encoding!r} is not supported: must be one of {", ".join(ENCODINGS)}; '
             'convert it in the camera driver'
         )
-    if not (1 <= height <= MAX_SIDE and 1 <= width <= MAX_SIDE):
-        raise InputError(f'image is {width} x {height}: each side must be 1..{MAX_SIDE} px')
+    _check_size(width, height)
     channels, order = _LAYOUTS[encoding]
     if step < width * channels:
         raise InputError(
@@ -96,6 +98,8 @@ def decode_compressed(data: Buffer, compressed_format: str = '') -> NDArray[np.u
         raise InputError(
             f'compressed image format {compressed_format!r} is not supported: must be jpeg or png'
         )
+    # Before anything of that size is allocated: a header of a few bytes may ask for gigabytes.
+    _check_compressed(flat.tobytes())
     try:
         image = cv2.imdecode(flat, cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
@@ -104,10 +108,6 @@ def decode_compressed(data: Buffer, compressed_format: str = '') -> NDArray[np.u
         raise InputError(f'compressed image is damaged ({flat.size} bytes)')
     if image.dtype != np.uint8:
         raise InputError(f'compressed image has {image.dtype} channels: must be uint8')
-    if max(image.shape[:2]) > MAX_SIDE:
-        raise InputError(
-            f'image is {image.shape[1]} x {image.shape[0]}: each side must be 1..{MAX_SIDE} px'
-        )
     if image.ndim == 2:
         image = image[:, :, None]
     channels = image.shape[2]
@@ -119,6 +119,56 @@ def decode_compressed(data: Buffer, compressed_format: str = '') -> NDArray[np.u
 def is_black(image: NDArray[np.uint8], level: int = 2) -> bool:
     """Whether no pixel is brighter than `level` of 255: a covered lens or a dead sensor."""
     return bool(image.max(initial=0) <= level)
+
+
+def _check_size(width: int, height: int) -> None:
+    if not (1 <= height <= MAX_SIDE and 1 <= width <= MAX_SIDE):
+        raise InputError(f'image is {width} x {height}: each side must be 1..{MAX_SIDE} px')
+
+
+def _check_compressed(data: bytes) -> None:
+    """Refuse a JPEG or PNG that is too large or not whole; some decoders fill in what is missing."""
+    if data.startswith(_PNG_START):
+        whole, size = _png_is_whole(data), _png_size(data)
+    else:
+        # Some cameras pad a JPEG with zeros.
+        whole, size = data.rstrip(b'\0').endswith(_JPEG_END), _jpeg_size(data)
+    if not whole or size is None:
+        raise InputError(f'compressed image is damaged: {len(data)} bytes are not all of it')
+    _check_size(*size)
+
+
+def _png_is_whole(data: bytes) -> bool:
+    """Whether every chunk is there and has its CRC-32; a decoder trusts the length of one before it looks."""
+    at = len(_PNG_START)
+    while at + 12 <= len(data):
+        end = at + 8 + int.from_bytes(data[at:at + 4], 'big')
+        kind = data[at + 4:at + 8]
+        if end + 4 > len(data) or zlib.crc32(data[at + 4:end]) != int.from_bytes(data[end:end + 4], 'big'):
+            return False
+        if kind == b'IEND':
+            return True
+        at = end + 4
+    return False
+
+
+def _png_size(data: bytes) -> tuple[int, int] | None:
+    """Width and height, which the first chunk of a PNG holds."""
+    if data[12:16] != b'IHDR':
+        return None
+    return int.from_bytes(data[16:20], 'big'), int.from_bytes(data[20:24], 'big')
+
+
+def _jpeg_size(data: bytes) -> tuple[int, int] | None:
+    """Width and height, from the frame header among the segments before the pixels."""
+    at = 2
+    while at + 9 <= len(data) and data[at] == 0xFF:
+        marker = data[at + 1]
+        if marker in _JPEG_FRAMES:
+            return int.from_bytes(data[at + 7:at + 9], 'big'), int.from_bytes(data[at + 5:at + 7], 'big')
+        # Any number of 0xFF may fill the space before a marker.
+        at += 1 if marker == 0xFF else 2 + int.from_bytes(data[at + 2:at + 4], 'big')
+    return None
 
 
 def _copy_rgb(pixels: NDArray[np.uint8], order: slice) -> NDArray[np.uint8]:

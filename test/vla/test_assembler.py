@@ -72,7 +72,20 @@ def test_never_the_same_stamp_twice() -> None:
     again = gap(target)
     assert again.wait is Wait.USED and not again.faulty
     assert not target.add('front', NOW - 20 * MS, 'republished')
-    assert target.not_newer['front'] == 1
+    assert not target.add('front', NOW - 30 * MS, 'overtaken')
+    assert (target.duplicates['front'], target.out_of_order['front']) == (1, 1)
+    assert (target.duplicates['joints'], target.out_of_order['joints']) == (0, 0)
+
+
+def test_a_set_of_which_nothing_came_is_offered_again_and_keeps_its_distance() -> None:
+    target = assembler(min_interval_ns=150 * MS)
+    for at in (0, 100, 200):
+        fill(target, front=at, wrist=at, joints=at)
+    assert aligned(target, 200).stamp_ns == NOW + 200 * MS
+    target.rewind(NOW)
+    assert aligned(target, 200).stamp_ns == NOW + 200 * MS
+    target.rewind(NOW + 100 * MS)
+    assert gap(target, 200).wait is Wait.EARLY
 
 
 @pytest.mark.parametrize(

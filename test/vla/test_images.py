@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import zlib
 from array import array
+from collections.abc import Callable
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -16,6 +19,11 @@ from aura_ros.errors import InputError
 from aura_ros.vla.images import ENCODINGS, decode_compressed, decode_image, is_black
 
 RGB = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3) * 10
+
+
+def as_array(data: bytes) -> array[int]:
+    """What rclpy gives."""
+    return array('B', data)
 
 
 def pack(rgb: np.ndarray, encoding: str, padding: int) -> tuple[bytes, int]:
@@ -52,7 +60,7 @@ def test_padded_rows_decode_to_the_same_pixels(
     assert image.dtype == np.uint8 and image.flags.c_contiguous and image.flags.owndata
 
 
-@pytest.mark.parametrize('kind', [bytes, bytearray, memoryview, lambda data: array('B', data)])
+@pytest.mark.parametrize('kind', [bytes, bytearray, memoryview, as_array])
 def test_takes_every_kind_of_bytes(kind: type) -> None:
     data, step = pack(RGB, 'rgb8', 2)
     np.testing.assert_array_equal(decode_image(kind(data), 2, 3, 'rgb8', step), RGB)
@@ -105,16 +113,48 @@ def test_a_list_is_refused() -> None:
         decode_image([0] * 18, 2, 3, 'rgb8', 9)
 
 
-@given(data=st.binary(max_size=64), height=st.integers(-1, 9), width=st.integers(-1, 9),
-       step=st.integers(-1, 30), encoding=st.sampled_from([*ENCODINGS, '16UC1']))
-def test_anything_decodes_or_is_refused(
-    data: bytes, height: int, width: int, step: int, encoding: str
-) -> None:
-    try:
-        image = decode_image(data, height, width, encoding, step)
-    except InputError:
-        return
-    assert image.shape == (height, width, 3)
+def reference(data: bytes, height: int, width: int, encoding: str, step: int) -> np.ndarray | None:
+    """Byte by byte, as sensor_msgs/Image says; None where it cannot be."""
+    places = {'rgb8': (0, 1, 2, 3), 'bgr8': (2, 1, 0, 3), 'rgba8': (0, 1, 2, 4), 'bgra8': (2, 1, 0, 4),
+              'mono8': (0, 0, 0, 1)}.get(encoding)
+    if places is None or height < 1 or width < 1 or max(height, width) > 8192:
+        return None
+    *colours, channels = places
+    if step < width * channels or not step * (height - 1) + width * channels <= len(data) <= step * height:
+        return None
+    pixels = [data[row * step + column * channels + place]
+              for row in range(height) for column in range(width) for place in colours]
+    return np.array(pixels, np.uint8).reshape(height, width, 3)
+
+
+@pytest.mark.fault('F6')
+def test_any_image_decodes_to_the_reference_or_is_refused(measured: Callable[[str], None]) -> None:
+    count = {'decoded': 0, 'refused': 0}
+
+    @settings(max_examples=1000)
+    @given(data=st.data(), height=st.integers(-1, 9), width=st.integers(-1, 9), extra=st.integers(-2, 9),
+           encoding=st.sampled_from([*ENCODINGS, *ENCODINGS, '16UC1', 'rgb16', '', 'bayer_rggb8']),
+           is_bigendian=st.sampled_from([0, 1, 255]), kind=st.sampled_from([bytes, bytearray, memoryview, as_array]))
+    def anything(data: st.DataObject, height: int, width: int, extra: int, encoding: str, is_bigendian: int,
+                 kind: Callable[[bytes], Any]) -> None:
+        step = max(0, width * {'rgba8': 4, 'bgra8': 4, 'mono8': 1}.get(encoding, 3) + extra)
+        whole = max(0, step * height)
+        size = data.draw(st.one_of(st.just(whole), st.integers(max(0, whole - 12), whole + 2), st.just(0)))
+        raw = data.draw(st.binary(min_size=size, max_size=size))
+        expected = reference(raw, height, width, encoding, step)
+        try:
+            image = decode_image(kind(raw), height, width, encoding, step, is_bigendian)
+        except InputError as error:
+            assert expected is None and str(error)
+            count['refused'] += 1
+            return
+        assert expected is not None
+        np.testing.assert_array_equal(image, expected)
+        count['decoded'] += 1
+
+    anything()
+    assert min(count.values()) > 100
+    measured(f'{count["decoded"]} images decoded as the reference, {count["refused"]} refused, 0 crashes')
 
 
 def encoded(suffix: str, image: np.ndarray) -> bytes:
@@ -147,6 +187,7 @@ def test_jpeg_comes_out_red_where_it_is_red() -> None:
         (b'', 'not supported'),
         (b'GIF89a' + bytes(50), 'not supported'),
         (b'\xff\xd8\xff\xe0' + bytes(50), 'damaged'),
+        (b'\xff\xd8\xff\xe0' + bytes(50) + b'\xff\xd9', 'damaged'),
         (encoded('.bmp', RGB), 'not supported'),
         (encoded('.png', RGB)[:40], 'damaged'),
         (encoded('.png', RGB.astype(np.uint16)), 'uint16'),
@@ -158,13 +199,68 @@ def test_other_compressed_images_are_refused(data: bytes, words: str) -> None:
     assert words in str(error.value)
 
 
+def noise(height: int = 9, width: int = 7, channels: int = 3) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 255, (height, width, channels), dtype=np.uint8)
+
+
+@pytest.mark.fault('F6')
+@pytest.mark.parametrize('suffix', ['.png', '.jpg'])
+def test_a_file_that_is_cut_off_is_refused(suffix: str, measured: Callable[[str], None]) -> None:
+    data = encoded(suffix, noise())
+    for size in range(len(data)):
+        with pytest.raises(InputError):
+            decode_compressed(data[:size])
+    measured(f'{suffix[1:]} cut at each of {len(data)} bytes: refused')
+
+
+@pytest.mark.fault('F6')
+def test_a_png_in_which_a_bit_changed_is_refused(measured: Callable[[str], None]) -> None:
+    data = encoded('.png', noise())
+    for place in range(len(data)):
+        for bit in (0x01, 0x80):
+            damaged = bytearray(data)
+            damaged[place] ^= bit
+            with pytest.raises(InputError):
+                decode_compressed(damaged)
+    measured(f'png with a bit changed at each of {len(data)} bytes: refused')
+
+
+@pytest.mark.parametrize('padding', [b'', bytes(700)])
+@pytest.mark.parametrize('progressive', [0, 1])
+def test_a_padded_and_a_progressive_jpeg_are_taken(padding: bytes, progressive: int) -> None:
+    smooth = cv2.resize(noise(4, 5), (40, 32))
+    data = cv2.imencode('.jpg', smooth, [cv2.IMWRITE_JPEG_PROGRESSIVE, progressive])[1].tobytes()
+    # any number of 0xFF may stand before a marker
+    for start in (data[:2], data[:2] + b'\xff\xff'):
+        assert decode_compressed(start + data[2:] + padding).shape == (32, 40, 3)
+
+
+def test_a_header_that_asks_for_gigabytes_is_refused_before_they_are_allocated() -> None:
+    """60,000 x 60,000 pixels are 10.8 GB; no byte of them is in the file."""
+    huge = (60_000).to_bytes(4, 'big')
+    png = encoded('.png', noise())
+    header = b'IHDR' + huge + huge + png[24:29]
+    with pytest.raises(InputError, match='60000 x 60000'):
+        decode_compressed(png[:12] + header + zlib.crc32(header).to_bytes(4, 'big') + png[33:])
+    longer = bytearray(png)
+    longer[33] ^= 0x40  # the length of the chunk of pixels: a gigabyte
+    with pytest.raises(InputError, match='not all of it'):
+        decode_compressed(longer)
+    jpeg = encoded('.jpg', noise())
+    place = jpeg.index(b'\xff\xc0') + 5
+    with pytest.raises(InputError, match='60000 x 60000'):
+        decode_compressed(jpeg[:place] + huge[2:] + huge[2:] + jpeg[place + 4:])
+
+
+@pytest.mark.fault('F6')
 @given(
     data=st.binary(max_size=80),
-    start=st.sampled_from([b'', b'\xff\xd8\xff', encoded('.png', RGB)]),
+    start=st.sampled_from([b'', b'\xff\xd8\xff', encoded('.png', RGB), encoded('.jpg', RGB)[:200]]),
+    end=st.sampled_from([b'', b'\xff\xd9']),
 )
-def test_any_bytes_decode_or_are_refused(data: bytes, start: bytes) -> None:
+def test_any_bytes_decode_or_are_refused(data: bytes, start: bytes, end: bytes) -> None:
     try:
-        image = decode_compressed(start + data)
+        image = decode_compressed(start + data + end)
     except InputError:
         return
     assert image.ndim == 3 and image.shape[2] == 3
