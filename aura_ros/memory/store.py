@@ -104,7 +104,7 @@ class StateStore:
         Raises:
             StateLocked: if another process has the file open.
             StateError: if such a state cannot be kept, or the folder is missing.
-            OSError: if the file can be neither read nor made.
+            OSError: if the file can be neither read nor made, or is no regular file.
 
         """
         self.path, self.identity, self.problem = Path(path).resolve(), Identity.of(policy_hash, layout, size), ''
@@ -115,13 +115,14 @@ class StateStore:
         self._fd: int | None = self._open()
         try:
             self._scan()
-            if not self._device.size(self._fd):
-                self._prepare(self._fd)
-        except OSError as error:
-            self.problem = self.explain(error)
         except BaseException:
             self.close()
             raise
+        if not self._found.size:
+            try:
+                self._prepare(self._fd)
+            except OSError as error:  # a full disk, for instance: the first commit tries again
+                self.problem = self.explain(error)
 
     def load(self) -> StoredState | None:
         """Return the newest whole state as it was on opening, None if none was ever saved.

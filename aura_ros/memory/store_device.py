@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import stat
 from pathlib import Path
 
 from aura_ros.errors import StateLocked
@@ -15,8 +17,13 @@ class Device:
 
     def open(self, path: Path, *, write: bool = True, create: bool = False, empty: bool = False) -> int:
         """Open a file; `create` it if need be, `empty` it if it is there. Returns a descriptor."""
-        flags = (os.O_RDWR if write else os.O_RDONLY) | os.O_CLOEXEC
-        return os.open(path, flags | os.O_CREAT * create | os.O_TRUNC * empty, 0o644)
+        # without waiting for whoever may be at the other end of what turns out to be a pipe
+        flags = (os.O_RDWR if write else os.O_RDONLY) | os.O_CLOEXEC | os.O_NONBLOCK
+        fd = os.open(path, flags | os.O_CREAT * create | os.O_TRUNC * empty, 0o644)
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            os.close(fd)
+            raise OSError(errno.EINVAL, 'is no regular file', str(path))
+        return fd
 
     def lock(self, fd: int, path: Path) -> None:
         """Take the file for this process alone, until it is closed or the process ends, however it ends.

@@ -122,6 +122,15 @@ def test_a_missing_folder_is_named(tmp_path):
         StateStore(tmp_path / 'nowhere' / 'state', POLICY, LAYOUT, SIZE)
 
 
+@pytest.mark.parametrize('kind', ['pipe', 'device', 'folder'])
+def test_what_is_no_file_is_refused(tmp_path, kind):
+    path = {'pipe': tmp_path / 'pipe', 'device': os.devnull, 'folder': tmp_path}[kind]
+    if kind == 'pipe':
+        os.mkfifo(path)
+    with pytest.raises(OSError, match=r'no regular file|Is a directory'):
+        StateStore(path, POLICY, LAYOUT, SIZE)
+
+
 def test_a_link_stays_a_link(tmp_path, path):
     (tmp_path / 'card').mkdir()
     path.symlink_to(tmp_path / 'card' / 'state')
