@@ -195,7 +195,7 @@ class Keeper:
             text = f'kept in RAM only, tried again every second: {self.problem}'
             return Status(ERROR, text, values)
         if self.restored is not None and self.restored.damaged:
-            return Status(WARN, f'restored from the older slot: {self.restored.damaged}', values)
+            return Status(WARN, f'restored, but {self.restored.damaged}; its twin was whole', values)
         return Status(OK, 'kept on the medium', values)
 
     def _values(self) -> dict[str, object]:

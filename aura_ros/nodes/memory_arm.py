@@ -120,6 +120,9 @@ class MemoryArm(LifecycleNode):
     def _on_step(self, message: VlaStep) -> None:
         if not self.active:
             return
+        if not message.episode_id.isascii():
+            self.trouble('rejected', f'episode_id {message.episode_id!r}: must be a UUID, in ASCII')
+            return
         missed = self.order.missed
         stamp_ns = conversions.to_ns(message.header.stamp)
         verdict = self.order.take(message.episode_id, message.seq, stamp_ns)

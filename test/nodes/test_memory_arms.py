@@ -71,6 +71,11 @@ def test_a_step_of_another_size_is_refused_by_the_memory_not_fatal(graph, arm):
     assert arm.seqs == [1]
 
 
+def test_an_episode_whose_name_no_file_could_keep_is_refused(arm):
+    arm.feed(step(0, episode='Übung'), step(0), answers=1)
+    assert arm.node.memory.seen == 1 and arm.node.order.episode_id == FIRST
+
+
 def test_a_step_of_another_vla_is_refused(arm):
     foreign = step(0)
     foreign.policy_hash = 'cd' * 32
