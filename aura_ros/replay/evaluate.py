@@ -1,0 +1,283 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every memory on the same steps: when it wrote, what it carried, how far it was from what was recorded.
+
+A step is applied as the nodes apply it: once and in order (`memory/step_order.py`); an episode begins with an empty
+memory, and a step that is refused leaves the memory as it was. So the writes here are those of the live graph, bit for
+bit; the fields of a `Write` are those of msg/WriteEvent.msg, with its float32.
+
+The *action error* of a step is |action - recorded action|, the mean over the actions of the chunk that are executed
+before the next chunk replaces it, per joint [rad, m]. Steps are run with recorded observations, whatever the arm would
+have done: it is a question of who follows the recording, not of who would solve the task.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aura_ros.errors import InputError
+from aura_ros.memory.protocol import Decision, Memory
+from aura_ros.memory.step_order import StepOrder, Verdict
+from aura_ros.memory.store import state_crc
+from aura_ros.replay.arms import Arm, ArmOptions, Budget, make_arm, needs_budget
+from aura_ros.replay.steps import Steps, StepsInfo, StepSource
+
+Floats = NDArray[np.float32]
+PROBLEMS_KEPT = 8
+"""Refused steps of which the text is kept; the others are counted."""
+
+
+@dataclass(frozen=True)
+class Write:
+    """A write, with the fields of WriteEvent that do not depend on a medium.
+
+    row: of the step, among all steps of the recording.
+    """
+
+    row: int
+    stamp_ns: int
+    episode_id: str
+    seq: int
+    gate: float
+    threshold: float
+    surprise: float
+    action_change: float
+    delta_norm: float
+    writes: int
+    bytes_written: int
+    state_crc32: int
+
+
+@dataclass(frozen=True, eq=False)
+class ArmRun:
+    """What an arm did on N steps with A joints; rows of steps that were not applied are NaN, or False.
+
+    gate, threshold, surprise: float32 [N], as in GateSample.
+    written: bool [N].
+    state_bytes: int64 [N], after the step [B].
+    step_us: float32 [N], time of the memory step [us].
+    actions: float32 [N, A], the first joint target of each chunk [rad, m].
+    errors: float32 [N, A], see the module's docstring; NaN where nothing was recorded.
+    writes: in order.
+    applied: steps that were.
+    missed: steps that are missing in the recording, by their numbers.
+    refused: steps that were not applied.
+    problems: why, for the first of them.
+    device_bytes: see `Arm.device_bytes` [B].
+    state_crc32: of the state at the end.
+    seconds: for all of it [s].
+    """
+
+    arm: Arm
+    gate: Floats
+    threshold: Floats
+    surprise: Floats
+    written: NDArray[np.bool_]
+    state_bytes: NDArray[np.int64]
+    step_us: Floats
+    actions: Floats
+    errors: Floats
+    writes: tuple[Write, ...]
+    applied: int
+    missed: int
+    refused: int
+    problems: tuple[str, ...]
+    device_bytes: int
+    state_crc32: int
+    seconds: float
+
+
+def run_arm(arm: Arm, source: StepSource, advance: Callable[[int], None] = lambda _: None) -> ArmRun:
+    """Run a memory on all steps, from empty.
+
+    Args:
+        arm: freshly made.
+        source: the steps.
+        advance: called with the number of steps that were just done.
+
+    """
+    began = time.perf_counter()
+    runner = _Runner(arm, len(source), len(source.info.joint_names))
+    for part in source.parts():
+        runner.run(part)
+        advance(len(part))
+    return runner.result(time.perf_counter() - began)
+
+
+@dataclass
+class _Runner:
+    """Fills the columns of an `ArmRun`."""
+
+    arm: Arm
+    steps: int
+    joints: int
+    order: StepOrder = field(default_factory=StepOrder)
+
+    def __post_init__(self) -> None:
+        def column(*more: int) -> Floats:
+            return np.full((self.steps, *more), np.nan, np.float32)
+
+        self.gate, self.threshold, self.surprise, self.step_us = column(), column(), column(), column()
+        self.actions, self.errors = column(self.joints), column(self.joints)
+        self.written, self.state_bytes = np.zeros(self.steps, np.bool_), np.zeros(self.steps, np.int64)
+        self.writes: list[Write] = []
+        self.row = self.refused = self.applied = 0
+        self.problems: list[str] = []
+
+    def run(self, part: Steps) -> None:
+        """Apply the steps of a part."""
+        horizon, recorded = part.info.execute_steps, part.recorded
+        memory = self.arm.memory
+        for index in range(len(part)):
+            decision = self._apply(memory, part, index)
+            if decision is not None:
+                self._note(decision, part, index)
+                if recorded[index]:
+                    distance = np.abs(decision.action[:horizon] - part.actions[index, :horizon])
+                    self.errors[self.row] = distance.mean(axis=0)
+            self.state_bytes[self.row] = memory.state_bytes
+            self.row += 1
+
+    def _apply(self, memory: Memory, part: Steps, index: int) -> Decision | None:
+        episode, seq = str(part.episode_ids[index]), int(part.seqs[index])
+        verdict = self.order.take(episode, seq, int(part.stamps_ns[index]))
+        if not verdict.apply:
+            self._refuse(f'step {seq} of {episode} was {verdict.why}')
+            return None
+        if verdict is Verdict.NEW_EPISODE:
+            memory.reset()
+        try:
+            began = time.perf_counter()
+            decision = memory.step(part.features[index], part.base[index])
+            self.step_us[self.row] = (time.perf_counter() - began) * 1e6
+        except InputError as error:
+            self._refuse(f'step {seq} of {episode}: {error}')
+            return None
+        self.applied += 1
+        return decision
+
+    def _note(self, decision: Decision, part: Steps, index: int) -> None:
+        row, memory = self.row, self.arm.memory
+        self.gate[row], self.threshold[row] = decision.gate, decision.threshold
+        self.surprise[row], self.written[row] = decision.surprise, decision.written
+        self.actions[row] = decision.action[0]
+        # a cache's checksum at every step would take longer than the steps: its last one is in the result
+        if decision.written and '*' not in memory.state_layout:
+            self.writes.append(Write(
+                row, int(part.stamps_ns[index]), str(part.episode_ids[index]), int(part.seqs[index]),
+                float(self.gate[row]), float(self.threshold[row]), float(self.surprise[row]),
+                float(np.float32(decision.action_change)), float(np.float32(decision.delta_norm)),
+                memory.writes, memory.writes * memory.state_bytes, state_crc(memory)))
+
+    def _refuse(self, text: str) -> None:
+        self.refused += 1
+        if len(self.problems) < PROBLEMS_KEPT:
+            self.problems.append(text)
+
+    def result(self, seconds: float) -> ArmRun:
+        """What has been done."""
+        total = int(self.written.sum())
+        return ArmRun(self.arm, self.gate, self.threshold, self.surprise, self.written, self.state_bytes, self.step_us,
+                      self.actions, self.errors, tuple(self.writes), self.applied, self.order.missed, self.refused,
+                      tuple(self.problems), self.arm.device_bytes(total, self.applied), state_crc(self.arm.memory),
+                      seconds)
+
+
+def run_arms(names: Sequence[str], options: ArmOptions, source: StepSource,
+             progress: Callable[[str, int], None] = lambda *_: None) -> dict[str, ArmRun]:
+    """Run several memories on the same steps.
+
+    Args:
+        names: of `choose`; the result has their order.
+        options: what the arms are made with.
+        source: the steps.
+        progress: called with the arm and the number of steps that were just done.
+
+    Raises:
+        ConfigError: an arm cannot be made.
+
+    """
+    runs: dict[str, ArmRun] = {}
+    budget: Budget | None = None
+    first = ['aura'] if any(map(needs_budget, names)) else []
+    for name in dict.fromkeys([*first, *names]):
+        runs[name] = run_arm(make_arm(name, options, budget), source, partial(progress, name))
+        if name == 'aura':
+            budget = Budget(int(runs[name].written.sum()), runs[name].applied)
+    return {name: runs[name] for name in names}
+
+
+@dataclass(frozen=True)
+class About:
+    """What is known of a recording besides its steps.
+
+    name: of the recording, for people.
+    path: where it is.
+    digest: SHA-256 of its content, hex.
+    mapping: which topic is what, as YAML.
+    partial: what is missing of the recording; empty when it is whole.
+    inputs: how each stream was used, a row of figures by its name.
+    notes: what else a reader should know, in sentences.
+    """
+
+    name: str
+    path: str = ''
+    digest: str = ''
+    mapping: str = ''
+    partial: str = ''
+    inputs: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluated:
+    """A recording of N steps on which all arms have run.
+
+    about: what is known of it besides.
+    info: what holds for all steps.
+    stamps_ns, episode_ids, seqs: of the steps, see steps.py.
+    recorded: float32 [N, A], the first recorded joint target at each step; NaN where there is none.
+    runs: by name of the arm.
+    thumbnails: JPEG by row, for rows at which a gated arm wrote.
+    """
+
+    about: About
+    info: StepsInfo
+    stamps_ns: NDArray[np.int64]
+    episode_ids: NDArray[np.str_]
+    seqs: NDArray[np.int64]
+    recorded: Floats
+    runs: dict[str, ArmRun]
+    thumbnails: dict[int, bytes]
+
+    @property
+    def times_s(self) -> NDArray[np.float64]:
+        """Seconds since the first step, float64 [N]."""
+        return np.asarray((self.stamps_ns - self.stamps_ns[0]) * 1e-9)
+
+    @property
+    def segments(self) -> NDArray[np.int64]:
+        """A number for each step that changes with the episode, int64 [N]."""
+        return np.cumsum(np.append(False, self.episode_ids[1:] != self.episode_ids[:-1]), dtype=np.int64)
+
+
+def collect(about: About, source: StepSource, runs: dict[str, ArmRun]) -> Evaluated:
+    """Put together what the arms did with what the report shows of the steps."""
+    rows = {write.row for run in runs.values() if run.arm.gated for write in run.writes}
+    stamps, episodes, seqs, recorded = [], [], [], []
+    pictures: dict[int, bytes] = {}
+    first = 0
+    for part in source.parts(thumbnails=True):
+        stamps.append(part.stamps_ns)
+        episodes.append(part.episode_ids)
+        seqs.append(part.seqs)
+        recorded.append(part.actions[:, 0])
+        pictures |= {first + row: picture for row, picture in enumerate(part.thumbnails) if first + row in rows}
+        first += len(part)
+    return Evaluated(about, source.info, np.concatenate(stamps), np.concatenate(episodes), np.concatenate(seqs),
+                     np.concatenate(recorded), runs, pictures)

@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the runs come to: a row per arm, and a sentence on who follows the recorded actions best."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aura_ros.errors import ConfigError
+from aura_ros.replay.evaluate import ArmRun, Evaluated
+from aura_ros.replay.intervals import LEAST_BLOCKS, Blocks, Interval, block_length
+
+Doubles = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ArmSummary:
+    """One arm over one or more recordings.
+
+    name, title: of the arm.
+    gated: whether a learned gate decides when it writes.
+    policy_hash: SHA-256 of its weights, hex; empty where it has none.
+    steps: that it applied.
+    refused: that it did not.
+    writes: of its memory.
+    write_rate: writes per step.
+    writes_per_minute: of recorded time.
+    state_bytes: the most it carried [B].
+    device_bytes: see `Arm.device_bytes`.
+    error: mean over joints of the action error [rad, m].
+    joint_errors: the same for each joint.
+    difference: of the error to that of base, paired; below zero is better than base.
+    joint_differences: the same for each joint.
+    p50_us, p95_us: time of a memory step [us].
+    seconds: for the whole run [s].
+    """
+
+    name: str
+    title: str
+    gated: bool
+    policy_hash: str
+    steps: int
+    refused: int
+    writes: int
+    write_rate: float
+    writes_per_minute: float
+    state_bytes: int
+    device_bytes: int
+    error: Interval
+    joint_errors: tuple[Interval, ...]
+    difference: Interval
+    joint_differences: tuple[Interval, ...]
+    p50_us: float
+    p95_us: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Summary:
+    """All arms over one or more recordings.
+
+    arms: in the order they are shown.
+    joint_names: of the columns of an action.
+    steps: in all.
+    scored: steps with recorded actions.
+    duration_s: of the steps [s].
+    block_steps: steps of a block of the bootstrap.
+    block_s: how long such a block is [s].
+    blocks: how many of them.
+    long_enough: whether blocks could be as long as the errors stay correlated.
+    best: the arm with the least error; empty where nothing is recorded.
+    not_apart: arms whose error cannot be told from that of the best, by the paired interval.
+    """
+
+    arms: tuple[ArmSummary, ...]
+    joint_names: tuple[str, ...]
+    steps: int
+    scored: int
+    duration_s: float
+    block_steps: int
+    block_s: float
+    blocks: int
+    long_enough: bool
+    best: str
+    not_apart: tuple[str, ...]
+
+    def arm(self, name: str) -> ArmSummary:
+        """The row of an arm."""
+        return next(row for row in self.arms if row.name == name)
+
+    @property
+    def gated(self) -> ArmSummary | None:
+        """The arm that the report is about: the first with a learned gate."""
+        return next((row for row in self.arms if row.gated), None)
+
+
+def summarise(recordings: Sequence[Evaluated]) -> Summary:
+    """Pool recordings: every step counts the same, blocks end where a recording or an episode does.
+
+    Raises:
+        ConfigError: the recordings are of different robots or arms.
+
+    """
+    first = recordings[0]
+    names = list(first.runs)
+    for other in recordings[1:]:
+        if list(other.runs) != names or other.info.joint_names != first.info.joint_names:
+            raise ConfigError(f'{other.about.name} has other arms or joints than {first.about.name}: '
+                              'evaluate them one by one')
+    errors = {name: np.concatenate([found.runs[name].errors for found in recordings]).astype(np.float64)
+              for name in names}
+    segments = _segments(recordings)
+    means = {name: values.mean(axis=1) for name, values in errors.items()}
+    series = [*means.values(), *(values - means['base'] for name, values in means.items() if name != 'base')]
+    length, enough = block_length(series, segments)
+    blocks = Blocks(segments, length)
+    duration_s = sum(float(found.times_s[-1]) for found in recordings)
+    rows = tuple(_arm(name, recordings, errors, blocks, duration_s) for name in names)
+    scored = int((~np.isnan(means['base'])).sum())
+    best = min(rows, key=lambda row: row.error.mean).name if scored else ''
+    tied = tuple(name for name in names
+                 if best and name != best and not blocks.interval(means[name] - means[best]).apart_from_zero)
+    steps = len(segments)
+    return Summary(rows, first.info.joint_names, steps, scored, duration_s, length, _period_s(recordings) * length,
+                   blocks.count, enough and blocks.count >= LEAST_BLOCKS, best, tied)
+
+
+def _arm(name: str, recordings: Sequence[Evaluated], errors: dict[str, Doubles], blocks: Blocks,
+         duration_s: float) -> ArmSummary:
+    runs = [found.runs[name] for found in recordings]
+    arm = runs[0].arm
+    own = errors[name]
+    error, *joints = blocks.intervals(_with_mean(own))
+    difference, *joint_differences = blocks.intervals(_with_mean(own - errors['base']))
+    applied, writes = sum(run.applied for run in runs), sum(int(run.written.sum()) for run in runs)
+    return ArmSummary(
+        name, arm.title, arm.gated, arm.memory.policy_hash, applied, sum(run.refused for run in runs), writes,
+        writes / max(1, applied), writes * 60.0 / duration_s if duration_s else 0.0,
+        max(int(run.state_bytes.max()) for run in runs), sum(run.device_bytes for run in runs),
+        error, tuple(joints), difference, tuple(joint_differences), *_percentiles(runs),
+        sum(run.seconds for run in runs))
+
+
+def _with_mean(values: Doubles) -> Doubles:
+    """The mean over joints in front of the joints."""
+    return np.concatenate([values.mean(axis=1, keepdims=True), values], axis=1)
+
+
+def _percentiles(runs: Sequence[ArmRun]) -> tuple[float, float]:
+    """Median and 95th percentile of the step time [us]; NaN when no step was applied."""
+    times = np.concatenate([run.step_us for run in runs])
+    times = times[~np.isnan(times)]
+    if not len(times):
+        return math.nan, math.nan
+    p50, p95 = np.percentile(times, (50, 95))
+    return float(p50), float(p95)
+
+
+def _segments(recordings: Sequence[Evaluated]) -> NDArray[np.int64]:
+    parts, offset = [], 0
+    for found in recordings:
+        parts.append(found.segments + offset)
+        offset = int(parts[-1][-1]) + 1
+    return np.concatenate(parts)
+
+
+def _period_s(recordings: Sequence[Evaluated]) -> float:
+    """The usual time between two steps [s]."""
+    gaps = np.concatenate([np.diff(found.stamps_ns) for found in recordings])
+    return float(np.median(gaps)) * 1e-9 if len(gaps) else 0.0
+
+
+def verdict(summary: Summary) -> str:
+    """Who follows the recorded actions best, in a sentence or two."""
+    if not summary.best:
+        return ('There are no recorded actions to compare with, so this says when each memory wrote and what it '
+                'costs, not how well it acts.')
+    if len(summary.arms) == 1:
+        return f'Only base took part; its action error is {error_text(summary.arms[0].error)}.'
+    best, base = summary.arm(summary.best), summary.arm('base')
+    tied = [name for name in summary.not_apart if name != 'base']
+    also = f' {_list(tied)} cannot be told apart from it.' if tied else ''
+    if best.name == 'base':
+        return (f'No memory follows the recorded actions better than the frozen VLA alone, whose error is '
+                f'{error_text(best.error)}.{also}')
+    percent = 100.0 * (1.0 - best.error.mean / base.error.mean) if base.error.mean else 0.0
+    sentence = (f'{best.name} follows the recorded actions best: its error is {error_text(best.error)}, {percent:.0f} '
+                f'% below base.')
+    if not best.difference.apart_from_zero:
+        sentence += ' That is within chance: on this recording it cannot be told from base.'
+    return sentence + also
+
+
+def error_text(found: Interval) -> str:
+    """An error with its interval, '0.0123 rad [0.0101, 0.0150]'."""
+    if math.isnan(found.mean):
+        return '-'
+    if math.isnan(found.low):
+        return f'{found.mean:.4f} rad'
+    return f'{found.mean:.4f} rad [{found.low:.4f}, {found.high:.4f}]'
+
+
+def _list(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else ', '.join(names[:-1]) + ' and ' + names[-1]
