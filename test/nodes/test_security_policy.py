@@ -5,15 +5,18 @@ No security is needed to run these; test_security_enforce.py lets the middleware
 """
 
 from contextlib import suppress
+from itertools import pairwise
 
 import pytest
 from rclpy.node import Node
-from ros_graph import CONFIG
+from ros_graph import CONFIG, ROOT
 from security_policy import Rights, granted
 
+from aura_ros.launching.reader import read
 from aura_ros.nodes.panel_graph import PanelGraph
 from aura_ros.nodes.topic_graph import Watch, message_class, open_graph
 
+LAUNCH = ROOT / 'launch'
 NODES = {'vla_node', 'memory_node', 'kv_baseline_node', 'arm_switch_node', 'sim_node'}
 OPERATOR, MONITOR = '/aura/operator', '/aura/monitor'
 # Topics whose publishers are many by nature.
@@ -93,6 +96,14 @@ def test_a_namespace_is_one_line():
     assert not moved['/aura/arm_switch_node'].may('publish', '/joint_command')
     assert moved[MONITOR].may('subscribe', '/left/vla_step') and moved[MONITOR].may('subscribe', '/clock')
     assert not moved[MONITOR].may('subscribe', '/right/vla_step')
+
+
+@pytest.mark.parametrize('name', ['aura', 'sim', 'demo'])
+def test_the_launch_files_tell_each_node_where_its_keys_are(name):
+    for node in read(LAUNCH / f'{name}.launch.yaml', {}).nodes:
+        enclave = OPERATOR if node.executable == 'panel' else f'/aura/{node.executable}'
+        given = [after for word, after in pairwise(node.arguments) if word == '--enclave']
+        assert given == [enclave] and enclave in granted()
 
 
 # What the nodes do.

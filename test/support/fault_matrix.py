@@ -23,6 +23,7 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
+from _pytest.terminal import TerminalReporter  # older pytest has no public name for it
 from rich.console import Console
 from rich.table import Table
 
@@ -205,7 +206,7 @@ def _numbers(item: pytest.Item) -> Iterator[str]:
     yield from dict.fromkeys(number for marker in item.iter_markers('fault') for number in marker.args)
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.Config) -> None:
     """Print the matrix if any of it ran, and write the report."""
     matrix = config.stash[_MATRIX]
     path: Path | None = config.getoption('--fault-report')
