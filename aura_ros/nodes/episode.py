@@ -126,11 +126,16 @@ class EpisodeServer:
         """Stop serving; end the running episode first."""
         self._server.destroy()
 
-    def instruct(self, text: str) -> None:
-        """Take an instruction from the topic: for now, and for goals without one."""
-        self._latched_instruction = text[:_MAX_INSTRUCTION]
-        if self.current is not None and text:
-            self.current.instruction = self._latched_instruction
+    def instruct(self, text: str) -> bool:
+        """Take an instruction from the topic; returns whether the running episode has a new one.
+
+        It counts for goals without one, too. An empty one leaves the episode what it has.
+        """
+        self._latched_instruction = given = text.strip()[:_MAX_INSTRUCTION]
+        if self.current is None or given in ('', self.current.instruction):
+            return False
+        self.current.instruction = given
+        return True
 
     def end(self, reason: str) -> None:
         """End the running episode from this side, if there is one."""
@@ -142,7 +147,7 @@ class EpisodeServer:
         if not self.refusal and (self.current is not None or self._accepted):
             running = self.current.id if self.current is not None else 'an accepted goal'
             self.refusal = f'episode {running} is running: cancel it first'
-        if not self.refusal and not (goal.instruction or self._latched_instruction):
+        if not self.refusal and not (goal.instruction.strip() or self._latched_instruction):
             self.refusal = "no instruction: give one in the goal or on topic 'instruction'"
         if self.refusal:
             # An action has no field for why it was refused, so the log and /diagnostics say it.
@@ -162,7 +167,7 @@ class EpisodeServer:
 
     async def _execute(self, goal: Any) -> RunEpisode.Result:
         request = goal.request
-        instruction = request.instruction or self._latched_instruction
+        instruction = request.instruction.strip() or self._latched_instruction
         ended = Future()
         episode = Episode(instruction, request.max_steps, goal, ended)
         self.current, self._accepted = episode, False

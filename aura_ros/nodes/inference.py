@@ -23,7 +23,7 @@ class Outcome(Generic[J, R]):
 
     job: J
     result: R | None
-    error: Exception | None
+    error: BaseException | None
     # Time `work` took [s].
     duration_s: float
 
@@ -103,11 +103,11 @@ class LatestOnlyWorker(Generic[J, R]):
                     return
             self._deliver(outcome)
 
-    def _attempt(self, job: J) -> tuple[R | None, Exception | None]:
+    def _attempt(self, job: J) -> tuple[R | None, BaseException | None]:
         try:
             return self._work(job), None
-        # A foreign model may raise anything; the owner counts it and tells it.
-        except Exception as error:  # noqa: BLE001
+        # A foreign model may raise anything, or call sys.exit; the owner counts it and tells it.
+        except BaseException as error:  # noqa: BLE001
             return None, error
 
 

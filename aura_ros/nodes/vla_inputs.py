@@ -7,6 +7,7 @@ also tells of a simulation that stands still.
 """
 
 import time
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,9 +17,9 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import CompressedImage, Image, JointState
 
 from aura_ros.errors import InputError
-from aura_ros.nodes.conversions import joints_from_msg, to_ns
+from aura_ros.nodes.conversions import finite, joints_from_msg, to_ns
 from aura_ros.nodes.diagnostics import ERROR, OK, WARN, Status
-from aura_ros.vla.assembler import Aligned, Assembler, AssemblerConfig, Gap
+from aura_ros.vla.assembler import Aligned, Assembler, AssemblerConfig, Gap, Wait
 from aura_ros.vla.images import decode_compressed, decode_image, is_black
 from aura_ros.vla.protocol import BackboneSpec, Observation
 
@@ -55,32 +56,40 @@ class Inputs:
             # Half a tick of slack: stamps of a real camera jitter around the period.
             min_interval_ns=spec.execute_steps * tick_ns - tick_ns // 2,
         )
+        self._streams = config.streams
         self._assembler: Assembler[Any] = Assembler(config)
         self._arrived: dict[str, float] = {}
         self._newest_ns: dict[str, int] = {}
         self._gap: Gap | None = None
-        self.rejected = 0
-        self._rejection = ''
+        # Of each gap counted: the stream to blame and what it showed, so that a gap counts once.
+        self._counted: dict[Wait, tuple[str, int | None]] = {}
+        # By stream and reason: samples and sets that could not be used [1].
+        self._counts: Counter[str] = Counter()
+        # By stream, why its newest sample was refused.
+        self._rejections: dict[str, str] = {}
 
     def add_image(self, camera: str, message: Image | CompressedImage, now_ns: int) -> None:
         """Keep an image; it is decoded only when it is used."""
-        self._arrived[camera] = time.monotonic()
         self._add(camera, to_ns(message.header.stamp), message, now_ns)
 
     def add_joints(self, message: JointState, now_ns: int) -> None:
         """Keep joint positions, unless one is missing or not finite."""
-        self._arrived[JOINTS] = time.monotonic()
+        names = self._spec.joint_names
         try:
-            positions = joints_from_msg(message, self._spec.joint_names)
+            with np.errstate(over='ignore'):  # float32 overflows where float64 did not
+                positions = finite(JOINTS, joints_from_msg(message, names), (len(names),))
         except InputError as error:
-            self.rejected += 1
-            self._rejection = str(error)
+            self._arrived[JOINTS] = time.monotonic()
+            self._reject(JOINTS, 'rejected', str(error))
             return
-        self._rejection = ''
-        stamp_ns = to_ns(message.header.stamp)
-        self._add(JOINTS, stamp_ns, positions.astype(np.float32), now_ns)
+        self._add(JOINTS, to_ns(message.header.stamp), positions, now_ns)
 
     def _add(self, stream: str, stamp_ns: int, sample: Any, now_ns: int) -> None:
+        self._arrived[stream] = time.monotonic()
+        if stamp_ns <= 0:
+            self._reject(stream, 'unstamped', f'{stream} is stamped zero: its driver must stamp it')
+            return
+        self._rejections.pop(stream, None)
         if not self._assembler.add(stream, stamp_ns, sample):
             ahead_s = (self._newest_ns.get(stream, 0) - now_ns) * 1e-9
             if ahead_s <= self._timing.stamp_tolerance_s:
@@ -91,17 +100,45 @@ class Inputs:
             self._assembler.add(stream, stamp_ns, sample)
         self._newest_ns[stream] = stamp_ns
 
+    def _reject(self, stream: str, reason: str, text: str) -> None:
+        self._counts[f'{stream} {reason}'] += 1
+        self._rejections[stream] = text
+
     def take(self, now_ns: int) -> Aligned[Any] | None:
         """Return the newest complete set that was not used yet, None with the reason kept."""
         found = self._assembler.take(now_ns)
         if isinstance(found, Gap):
             self._gap = found
+            self._count(found)
             return None
         self._gap = None
         return found
 
+    def _count(self, gap: Gap) -> None:
+        """Count a gap once, however often it is looked at."""
+        about = gap.stream, self._newest_ns.get(self._streams[0])
+        if gap.faulty and self._counted.get(gap.wait) != about:
+            self._counted[gap.wait] = about
+            self._counts[f'{gap.stream} {gap.wait.value}'] += 1
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """By stream and reason, samples and sets that could not be used [1]."""
+        known = {
+            'duplicate': self._assembler.duplicates, 'out of order': self._assembler.out_of_order
+        }
+        of_order = {
+            f'{stream} {reason}': count
+            for reason, counts in known.items() for stream, count in counts.items() if count
+        }  # fmt: skip
+        return {**of_order, **self._counts}
+
+    def again(self, last_ns: int | None) -> None:
+        """Offer again what was seen after the last step, stamped `last_ns`: nothing was made of it."""
+        self._assembler.rewind(last_ns)
+
     def clear(self) -> None:
-        """Forget everything: the clock jumped, or the last set has to be offered again."""
+        """Forget everything: the clock jumped, or what was seen last cannot be used."""
         self._assembler.clear()
 
     def problem(self) -> str:
@@ -113,11 +150,11 @@ class Inputs:
                 silent.append(f'{stream}: nothing received')
             elif now - self._arrived[stream] > self._timing.input_timeout_s:
                 silent.append(f'{stream}: nothing for {now - self._arrived[stream]:.1f} s')
-        return '; '.join(silent) or self._rejection
+        return '; '.join(silent or self._rejections.values())
 
     def status(self, waiting_s: float) -> Status:
         """Report on the streams; `waiting_s` is how long an episode has waited for a step [s]."""
-        values = {'rejected joint states': self.rejected}
+        values = self.counts
         problem = self.problem()
         waits = waiting_s > self._timing.input_timeout_s
         if waits and not problem and self._gap is not None:

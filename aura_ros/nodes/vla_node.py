@@ -26,7 +26,8 @@ from aura_ros.nodes.entities import Entities
 from aura_ros.nodes.episode import Episode, EpisodeServer
 from aura_ros.nodes.inference import Backoff, LatestOnlyWorker, Outcome
 from aura_ros.nodes.lifecycle import LifecycleNode, run
-from aura_ros.nodes.parameters import Declared, parameter
+from aura_ros.nodes.parameters import Declared
+from aura_ros.nodes.vla_config import VlaNodeConfig
 from aura_ros.nodes.vla_inputs import Inputs, Timing, decode
 from aura_ros.vla import load_backbone
 from aura_ros.vla.assembler import Aligned
@@ -34,50 +35,8 @@ from aura_ros.vla.protocol import VlaOutput
 
 _STOP_S = 2.0
 _FIRST_BACKOFF_S, _LONGEST_BACKOFF_S = 0.1, 5.0
-
-
-@dataclass(frozen=True)
-class VlaNodeConfig:
-    """Parameters of vla_node."""
-
-    backbone: str = parameter(
-        'embedded', 'The frozen VLA: a name, or module:attribute', at_start=True
-    )
-    backbone_path: str = parameter(
-        '', 'Its weights; empty: those that ship with the package', at_start=True
-    )
-    base_frame: str = parameter('base_link', 'frame_id of every step: where actions are expressed')
-    camera_transport: str = parameter(
-        'raw', 'Image on image_raw, or CompressedImage on image_raw/compressed',
-        choices=('raw', 'compressed'),
-    )  # fmt: skip
-    camera_reliability: str = parameter(
-        'best_effort', "Subscriptions to cameras and joint_states; 'reliable' for lock-step",
-        choices=qos.RELIABILITIES,
-    )  # fmt: skip
-    sync_slop_s: float = parameter(
-        0.06, 'Largest distance of stamps in one observation; 0 for lock-step: exactly the same',
-        unit='s', low=0.0, high=10.0,
-    )  # fmt: skip
-    max_age_s: float = parameter(
-        0.3, 'Oldest image a step may use', unit='s', low=0.001, high=60.0
-    )
-    stamp_tolerance_s: float = parameter(
-        0.1, 'How far a stamp may be ahead of the clock', unit='s', low=0.0, high=10.0
-    )
-    input_timeout_s: float = parameter(
-        1.0, 'A stream that is silent for longer is reported (steady clock)',
-        unit='s', low=0.05, high=60.0,
-    )  # fmt: skip
-    step_subscribers: int = parameter(
-        0, 'An episode makes its first step only when so many listen: a step is never repeated',
-        unit='1', low=0, high=16,
-    )  # fmt: skip
-    liveliness_lease_s: float = parameter(
-        0.08, 'The middleware tells the arm switch within this time that this process died, '
-        "0 = never; at most the arm switch's value",
-        unit='s', low=0.0, high=60.0,
-    )  # fmt: skip
+# So many failures in a row are an ERROR.
+_FAILURES = 3
 
 
 @dataclass(frozen=True)
@@ -110,6 +69,10 @@ class VlaNode(LifecycleNode):
         )
         self._inputs = Inputs(spec, timing)
         self._backoff = Backoff(_FIRST_BACKOFF_S, _LONGEST_BACKOFF_S)
+        # What went wrong last and has not worked since; '' when all is well.
+        self._failure = ''
+        self._inputs_good = True
+        self._superseded = 0
         self._worker = LatestOnlyWorker(self._infer, self._deliver)
         self._episodes = EpisodeServer(self, self._why_not, self._finished)
         self._join_graph(config)
@@ -172,7 +135,15 @@ class VlaNode(LifecycleNode):
         self._try_step(now_ns)
 
     def _on_instruction(self, message: String) -> None:
-        self._episodes.instruct(message.data)
+        if not self._episodes.instruct(message.data):
+            return
+        # What is seen now is looked at again under the new instruction; what comes of the old one
+        # is thrown away in _on_outcome.
+        episode = self._episodes.current
+        self.get_logger().info(f"episode {episode.id}: now '{episode.instruction}'")
+        self._worker.clear()
+        self._inputs.again(episode.last_stamp_ns)
+        self._try_step(self.get_clock().now().nanoseconds)
 
     def _on_gate(self, message: GateSample) -> None:
         episode = self._episodes.current
@@ -182,6 +153,8 @@ class VlaNode(LifecycleNode):
     def _on_timer(self) -> None:
         if self._episodes.current is not None:
             self._episodes.current.settle()
+        if self.active:
+            self._tell_inputs()
 
     # Steps. ---------------------------------------------------------------------------------------
     def _try_step(self, now_ns: int) -> None:
@@ -218,17 +191,23 @@ class VlaNode(LifecycleNode):
 
     def _on_outcome(self, outcome: Outcome[_Job, VlaOutput]) -> None:
         episode = self._episodes.current if self._episodes is not None else None
-        if episode is None or episode.id != outcome.job.episode_id or not episode.stepping:
+        job = outcome.job
+        if episode is None or episode.id != job.episode_id or not episode.stepping:
             return
         if outcome.error is not None:
-            self._failed(outcome.error)
+            self._failed(outcome.error, episode)
             return
-        self._backoff.succeeded()
+        self._succeeded()
+        last_ns = episode.last_stamp_ns
+        seen_before = last_ns is not None and job.inputs.stamp_ns <= last_ns
+        if seen_before or job.instruction != episode.instruction:
+            self._superseded += 1
+            return
         self._waiting_since = time.monotonic()
         step = Step(
             episode_id=episode.id,
             seq=episode.steps,
-            stamp_ns=outcome.job.inputs.stamp_ns,
+            stamp_ns=job.inputs.stamp_ns,
             features=outcome.result.features,
             actions=outcome.result.actions,
             seconds_per_action=self._spec.seconds_per_action,
@@ -238,14 +217,24 @@ class VlaNode(LifecycleNode):
         self._steps.publish(conversions.step_to_msg(step, self.config.base_frame))
         episode.stepped(step.stamp_ns, step.inference_ms)
 
-    def _failed(self, error: Exception) -> None:
-        refused = isinstance(error, InputError)
-        kind = 'rejected' if refused else 'backbone failed'
+    def _succeeded(self) -> None:
+        if self._failure:
+            self.get_logger().info(f'works again after {self._backoff.failures} failures')
+        self._failure = ''
+        self._backoff.succeeded()
+
+    def _failed(self, error: BaseException, episode: Episode) -> None:
+        kind = 'rejected' if isinstance(error, InputError) else 'backbone failed'
         wait_s = self._backoff.failed()
-        self._troubles.add(kind, f'{error or type(error).__name__}; again in {wait_s:.1f} s')
-        self.get_logger().error(f'{kind}: {error!r}', throttle_duration_sec=1.0)
+        text = f'{str(error) or type(error).__name__}; again in {wait_s:.1f} s'
+        self._troubles.add(kind, text)
+        if not self._failure.startswith(kind):
+            # Once for each kind in a row of failures; /diagnostics tells of every one.
+            self.get_logger().error(f'{kind}: {error!r}')
+        self._failure = f'{kind}: {text}'
         # In lock-step the same stamps are sent again until a step is made of them.
         self._inputs.clear()
+        self._inputs.again(episode.last_stamp_ns)
         self.diagnostics.refresh()
 
     # Episodes. ------------------------------------------------------------------------------------
@@ -265,16 +254,31 @@ class VlaNode(LifecycleNode):
         running = self._episodes is not None and self._episodes.current is not None
         return self._inputs.status(time.monotonic() - self._waiting_since if running else 0.0)
 
+    def _tell_inputs(self) -> None:
+        """Log what the inputs lack, once when it begins and once when it is over."""
+        status = self._input_status()
+        if (status.level == OK) == self._inputs_good:
+            return
+        self._inputs_good = status.level == OK
+        if self._inputs_good:
+            self.get_logger().info('inputs: all arrive again')
+        else:
+            self.get_logger().warning(f'inputs: {status.message}')
+
     def _backbone_status(self) -> Status:
+        found = self._troubles.status()
+        values = dict(found.values)
+        if self._superseded:
+            values['superseded inferences'] = self._superseded
         hangs = self._worker.busy_s
         if hangs > self.config.input_timeout_s:
-            return Status(ERROR, f'inference has been running for {hangs:.1f} s')
-        if self._backoff.failures >= 3:
-            text = self._troubles.status().message
-            return Status(ERROR, f'{self._backoff.failures} failures in a row: {text}')
+            return Status(ERROR, f'inference has been running for {hangs:.1f} s', values)
+        if self._backoff.failures >= _FAILURES:
+            text = f'{self._backoff.failures} failures in a row: {self._failure}'
+            return Status(ERROR, text, values)
         if self._episodes.refusal:
-            return Status(OK, f'last goal refused: {self._episodes.refusal}')
-        return self._troubles.status()
+            return Status(OK, f'last goal refused: {self._episodes.refusal}', values)
+        return Status(found.level, found.message, values)
 
 
 def main(args: list[str] | None = None) -> int:

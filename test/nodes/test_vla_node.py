@@ -7,104 +7,22 @@ import cv2
 import numpy as np
 import pytest
 from action_msgs.msg import GoalStatus
-from aura_ros.action import RunEpisode
 from aura_ros.msg import GateSample, VlaStep
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from diagnostic_msgs.msg import DiagnosticStatus
 from fakes import CHUNK_LEN, JOINTS
-from rclpy.action import ActionClient
-from sensor_msgs.msg import CompressedImage, Image, JointState
+from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import String
+from vla_rig import PIXELS, VlaRig
 
 from aura_ros.nodes import conversions, qos
 from aura_ros.nodes.sim_messages import image_to_msg, joints_to_msg
-from aura_ros.nodes.vla_node import VlaNode
 
 PERIOD_NS = 200_000_000
-PIXELS = np.full((128, 128, 3), 51, np.uint8)
-
-
-class Rig:
-    """vla_node in this process, with the test as its robot and its client."""
-
-    def __init__(self, graph, **parameters):
-        self.graph = graph
-        self.steps = graph.listen(VlaStep, 'vla_step', qos.step())
-        self.diagnostics = graph.listen(DiagnosticArray, '/diagnostics', qos.DIAGNOSTICS)
-        make = graph.node.create_publisher
-        kind, suffix = Image, ''
-        if parameters.get('camera_transport') == 'compressed':
-            kind, suffix = CompressedImage, '/compressed'
-        self.cameras = [
-            make(kind, f'camera/{name}/image_raw{suffix}', qos.CAMERA_OUT)
-            for name in ('front', 'wrist')
-        ]
-        self.joints = make(JointState, 'joint_states', qos.JOINT_STATES_OUT)
-        self.instructions = make(String, 'instruction', qos.INSTRUCTION)
-        self.gates = make(GateSample, 'aura/gate', qos.GATE)
-        self.node = graph.inside(
-            VlaNode, backbone='fakes:ScriptedVla', autostart=True,
-            camera_reliability='reliable', **parameters,
-        )  # fmt: skip
-        assert self.node.autostart()
-        self.client = ActionClient(graph.node, RunEpisode, 'run_episode')
-        graph.until(self.client.server_is_ready, 'run_episode')
-        for publisher in (*self.cameras, self.joints, self.instructions, self.gates):
-            graph.matched(publisher)
-        self.feedback = []
-
-    def now(self):
-        return self.graph.node.get_clock().now().nanoseconds
-
-    def goal(self, instruction='go on', max_steps=0):
-        request = RunEpisode.Goal(instruction=instruction, max_steps=max_steps)
-        future = self.client.send_goal_async(request, self.feedback.append)
-        self.graph.until(future.done, 'answer to the goal')
-        return future.result()
-
-    def result(self, handle):
-        future = handle.get_result_async()
-        self.graph.until(future.done, 'result')
-        return future.result()
-
-    def show(self, stamp_ns, pixels=PIXELS, positions=None, encoding=None):
-        """Send one set of inputs with one stamp."""
-        positions = np.zeros(len(JOINTS)) if positions is None else positions
-        for camera in self.cameras:
-            message = image_to_msg(pixels, stamp_ns, 'camera')
-            if encoding:
-                message.encoding = encoding
-            camera.publish(message)
-        self.joints.publish(joints_to_msg(JOINTS, positions, np.zeros(len(JOINTS)), stamp_ns))
-
-    def step(self, **inputs):
-        """Send fresh inputs until one more step has come; returns it."""
-        count = len(self.steps)
-
-        def again():
-            if len(self.steps) == count:
-                self.show(self.now(), **inputs)
-                self.graph.spin(0.1)
-            return len(self.steps) > count
-
-        self.graph.until(again, 'a step')
-        return self.steps[count]
-
-    def told(self, name, text, level=None):
-        """Wait until /diagnostics says `text` under `name`."""
-
-        def found():
-            return any(
-                status.name.endswith(name) and text in status.message
-                and (level is None or status.level == level)
-                for message in self.diagnostics for status in message.status
-            )  # fmt: skip
-
-        self.graph.until(found, f'{name}: {text}')
 
 
 @pytest.fixture
 def rig(graph):
-    return Rig(graph)
+    return VlaRig(graph)
 
 
 def test_an_episode_from_the_goal_to_the_result(graph, rig):
@@ -165,7 +83,7 @@ def test_the_same_stamp_makes_one_step(graph, rig):
 
 
 def test_a_missing_stream_is_named_and_nothing_is_inferred(graph):
-    rig = Rig(graph, input_timeout_s=0.2)
+    rig = VlaRig(graph, input_timeout_s=0.2)
     rig.goal()
     for _ in range(5):
         rig.cameras[0].publish(image_to_msg(PIXELS, rig.now(), ''))
@@ -176,7 +94,7 @@ def test_a_missing_stream_is_named_and_nothing_is_inferred(graph):
 
 @pytest.mark.parametrize('offset_s', [-1.0, 60.0], ids=['old', 'ahead'])
 def test_inputs_that_are_not_of_now_are_not_used(graph, offset_s):
-    rig = Rig(graph, input_timeout_s=0.3)
+    rig = VlaRig(graph, input_timeout_s=0.3)
     rig.goal()
     for _ in range(6):
         rig.show(rig.now() + round(offset_s * 1e9))
@@ -188,7 +106,7 @@ def test_inputs_that_are_not_of_now_are_not_used(graph, offset_s):
 
 
 def test_joints_that_are_not_finite_are_not_used(graph):
-    rig = Rig(graph, input_timeout_s=0.3)
+    rig = VlaRig(graph, input_timeout_s=0.3)
     rig.goal()
     for _ in range(6):
         rig.show(rig.now(), positions=np.full(len(JOINTS), np.nan))
@@ -238,7 +156,7 @@ def test_a_backbone_that_raises_is_retried_with_a_pause(graph, rig):
 
 
 def test_the_same_inputs_are_offered_again_after_a_failure(graph):
-    rig = Rig(graph, max_age_s=30.0)
+    rig = VlaRig(graph, max_age_s=30.0)
     rig.goal('once')
     stamp_ns = rig.now()
 
@@ -284,7 +202,7 @@ def test_deactivating_ends_the_episode(graph, rig):
 
 
 def test_the_first_step_waits_for_its_listeners(graph):
-    rig = Rig(graph, step_subscribers=2)
+    rig = VlaRig(graph, step_subscribers=2)
     rig.goal()
     for _ in range(3):
         rig.show(rig.now())
@@ -295,7 +213,7 @@ def test_the_first_step_waits_for_its_listeners(graph):
 
 
 def test_compressed_cameras(graph):
-    rig = Rig(graph, camera_transport='compressed')
+    rig = VlaRig(graph, camera_transport='compressed')
     rig.goal()
     data = array.array('B', cv2.imencode('.png', PIXELS)[1].tobytes())
 

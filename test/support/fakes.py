@@ -44,19 +44,24 @@ class ScriptedVla:
 
     def infer(self, observation):
         self.calls += 1
-        word = observation.instruction.split()[0]
-        if word == 'raise':
-            raise RuntimeError('the scripted backbone was told to raise')
+        word, *more = observation.instruction.split()
+        errors = {'raise': RuntimeError('told to raise'), 'memory': MemoryError(), 'exit': SystemExit(1)}
+        if word in errors:
+            raise errors[word]
         if word == 'once' and self.calls == 1:
             raise RuntimeError('the scripted backbone was told to raise once')
-        if word == 'slow':
-            time.sleep(0.5)
+        if word in ('slow', 'hang'):
+            time.sleep(float(more[0]) if word == 'hang' else 0.5)
         base = observation.joint_positions + np.float32(0.01)
         actions = np.repeat(base[None], CHUNK_LEN, axis=0)
-        if word == 'nan':
-            actions[0, 0] = np.nan
         features = np.full(FEATURES, observation.images['front'].mean() / 255.0, np.float32)
-        return VlaOutput(features, actions)
+        if word in ('nan', 'inf'):
+            actions[0, 0] = float(word)
+        if word == 'features':
+            features[0] = np.nan
+        if word == 'horizon':
+            actions = actions[:-1]
+        return None if word == 'nothing' else VlaOutput(features, actions.T if word == 'shape' else actions)
 
 
 class MarkedVla(ScriptedVla):

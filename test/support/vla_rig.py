@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""vla_node in the process of the test, which is its cameras, its joints and its client."""
+
+import numpy as np
+from aura_ros.action import RunEpisode
+from aura_ros.msg import GateSample, VlaStep
+from diagnostic_msgs.msg import DiagnosticArray
+from fakes import JOINTS
+from rclpy.action import ActionClient
+from sensor_msgs.msg import CompressedImage, Image, JointState
+from std_msgs.msg import String
+
+from aura_ros.nodes import qos
+from aura_ros.nodes.sim_messages import image_to_msg, joints_to_msg
+from aura_ros.nodes.vla_node import VlaNode
+
+PIXELS = np.full((128, 128, 3), 51, np.uint8)
+
+
+class VlaRig:
+    """vla_node in this process, with the test as its robot and its client."""
+
+    def __init__(self, graph, **parameters):
+        self.graph = graph
+        self.steps = graph.listen(VlaStep, 'vla_step', qos.step())
+        self.diagnostics = graph.listen(DiagnosticArray, '/diagnostics', qos.DIAGNOSTICS)
+        make = graph.node.create_publisher
+        kind, suffix = Image, ''
+        if parameters.get('camera_transport') == 'compressed':
+            kind, suffix = CompressedImage, '/compressed'
+        self.cameras = [
+            make(kind, f'camera/{name}/image_raw{suffix}', qos.CAMERA_OUT)
+            for name in ('front', 'wrist')
+        ]
+        self.joints = make(JointState, 'joint_states', qos.JOINT_STATES_OUT)
+        self.instructions = make(String, 'instruction', qos.INSTRUCTION)
+        self.gates = make(GateSample, 'aura/gate', qos.GATE)
+        self.node = graph.inside(
+            VlaNode, backbone='fakes:ScriptedVla', autostart=True,
+            camera_reliability='reliable', **parameters,
+        )  # fmt: skip
+        assert self.node.autostart()
+        self.client = ActionClient(graph.node, RunEpisode, 'run_episode')
+        graph.until(self.client.server_is_ready, 'run_episode')
+        for publisher in (*self.cameras, self.joints, self.instructions, self.gates):
+            graph.matched(publisher)
+        self.feedback = []
+
+    def now(self):
+        return self.graph.node.get_clock().now().nanoseconds
+
+    def goal(self, instruction='go on', max_steps=0):
+        request = RunEpisode.Goal(instruction=instruction, max_steps=max_steps)
+        future = self.client.send_goal_async(request, self.feedback.append)
+        self.graph.until(future.done, 'answer to the goal')
+        return future.result()
+
+    def result(self, handle):
+        future = handle.get_result_async()
+        self.graph.until(future.done, 'result')
+        return future.result()
+
+    def show(self, stamp_ns, pixels=PIXELS, positions=None, encoding=None):
+        """Send one set of inputs with one stamp."""
+        for camera in self.cameras:
+            message = image_to_msg(pixels, stamp_ns, 'camera')
+            if encoding:
+                message.encoding = encoding
+            camera.publish(message)
+        self.send_joints(stamp_ns, positions)
+
+    def send_joints(self, stamp_ns, positions=None):
+        """Send where the robot is; at zero if nothing is said."""
+        zeros = np.zeros(len(JOINTS))
+        positions = zeros if positions is None else positions
+        self.joints.publish(joints_to_msg(JOINTS, positions, zeros, stamp_ns))
+
+    def step(self, **inputs):
+        """Send fresh inputs until one more step has come; returns it."""
+        count = len(self.steps)
+
+        def again():
+            if len(self.steps) == count:
+                self.show(self.now(), **inputs)
+                self.graph.spin(0.1)
+            return len(self.steps) > count
+
+        self.graph.until(again, 'a step')
+        return self.steps[count]
+
+    def values(self, name):
+        """Return the newest values that /diagnostics shows under `name`."""
+        found = [
+            {entry.key: entry.value for entry in status.values}
+            for message in self.diagnostics for status in message.status if status.name.endswith(name)
+        ]  # fmt: skip
+        return found[-1] if found else {}
+
+    def told(self, name, text, level=None):
+        """Wait until /diagnostics says `text` under `name`."""
+
+        def found():
+            return any(
+                status.name.endswith(name) and text in status.message
+                and (level is None or status.level == level)
+                for message in self.diagnostics for status in message.status
+            )  # fmt: skip
+
+        self.graph.until(found, f'{name}: {text}')
