@@ -84,8 +84,8 @@ class History:
     @property
     def newest(self) -> float:
         """Time of the newest observation heard of, -inf before the first [s]."""
-        series = (*self.gates.values(), self.steps, self.cache, self.writes, self.states)
-        return max(one.newest for one in series)
+        rings = (*self.gates.values(), self.steps, self.cache)
+        return max(self.writes.newest, self.states.newest, *(ring.newest for ring in rings))
 
     def went_back(self, point: Any) -> bool:
         """Whether a point says that the clock went back."""

@@ -14,6 +14,7 @@ asks what was newest at a stamp: `state`, `writes` and `thumbnails` obey, curves
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -95,6 +96,12 @@ class MonitorModel:
         if not paused:
             self._shown, self.cursor = self._live, None
 
+    def forget(self) -> None:
+        """Forget everything, what is paused too: another robot is watched."""
+        self.cursor, self.jumps = None, 0
+        self._live = self._shown = History(self.history_s, self.rate_hz)
+        self._reports = Reports()
+
     @property
     def paused(self) -> bool:
         """Whether series stay as they are; the header never does."""
@@ -132,8 +139,15 @@ class MonitorModel:
             rows['t'], rows['gate'], rows['threshold'], rows['written'], rows['surprise'], rows['seq'], rows['step_us']
         )
 
+    def gate_table(self, arm: int = AURA) -> Iterator[tuple[Any, ...]]:
+        """Each step of a memory, for a file: stamp_s, episode_id, seq, arm, gate, threshold, written, surprise..."""
+        names = self._shown.episode_names
+        columns = ('t', 'episode', 'seq', 'gate', 'threshold', 'written', 'surprise', 'step_us', 'state_bytes')
+        for t, episode, seq, *others in self._gates(arm)[list(columns)].tolist():
+            yield (t, names.get(episode, ''), seq, arm_name(arm), *others)
+
     def writes(self, limit: int = 100) -> list[WritePoint]:
-        """The newest writes up to the cursor, oldest first, at most `limit`."""
+        """The newest writes up to the cursor, oldest first, at most `limit`; 0 for all."""
         return self._shown.writes.until(self.cursor, limit)
 
     def raster(self) -> Raster:
