@@ -14,7 +14,7 @@ the order of time. Seeds of the three splits never meet: each (split, seed) is i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from types import MappingProxyType
@@ -163,7 +163,12 @@ class Simulation:
         return self.world.render(camera)
 
     def close(self) -> None:
-        """Free the renderer."""
+        """End the episode and free the renderer."""
+        self.done = True
+        # They hold this object as it holds them: what is not closed stays until Python looks for such circles, which
+        # may be hundreds of simulations later.
+        self._lamp.close()
+        self._script.close()
         self.world.close()
 
     def _take_events(self) -> tuple[Event, ...]:
@@ -178,7 +183,7 @@ class Simulation:
     def _emit(self, kind: Kind, colour: str = '', last: bool = False) -> None:
         self._events.append(Event(kind, self.time, self.task, self.round, colour, last))
 
-    def _run_episode(self) -> Iterator[bool]:
+    def _run_episode(self) -> Generator[bool, None, None]:
         run: Callable[[], Iterator[bool]] = getattr(self, f'_run_{self.task}')
         for number in range(self.rounds):
             self.round = number
@@ -198,7 +203,7 @@ class Simulation:
             yield True
         self._hand_is_full = False
 
-    def _run_lamp(self) -> Iterator[None]:
+    def _run_lamp(self) -> Generator[None, None, None]:
         while True:
             for _ in _wait(self._rng.uniform(*FLASH_GAP_S)):
                 yield

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The simulated tasks: physics, pictures, order of events, splits, and an expert that solves them."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 
@@ -125,3 +128,16 @@ def test_a_bad_target_is_refused(target, world):
 def test_a_bad_argument_is_named_with_its_range(arguments, named):
     with pytest.raises(ConfigError, match=named):
         Simulation(*arguments)
+
+
+def test_a_closed_simulation_is_freed_at_once():
+    gc.disable()  # which would find it at last, some hundreds of simulations later
+    try:
+        simulation = Simulation('recall', 'train', 0, 2)
+        world = weakref.ref(simulation.world)
+        simulation.step(simulation.joint_positions)
+        simulation.close()
+        del simulation
+        assert world() is None
+    finally:
+        gc.enable()
