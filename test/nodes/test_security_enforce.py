@@ -70,10 +70,12 @@ def secured(graph, enforced: Path):
     def start(name: str, *arguments: str, **parameters: object) -> None:
         graph.start(name, '--enclave', f'/aura/{name}', *arguments, **parameters)
 
-    start('vla_node', *TIMING, backbone='fakes:ScriptedVla', autostart=True)
-    start('memory_node', *TIMING, memory='fakes:aura', autostart=True)
-    start('kv_baseline_node', *TIMING, memory='fakes:kv', autostart=True)
-    start('arm_switch_node', *TIMING, *ROBOT, autostart=True, enable_control=True)
+    # a busy machine must not look like a dead node
+    lasting = {'autostart': True, 'liveliness_lease_s': 5.0}
+    start('vla_node', *TIMING, backbone='fakes:ScriptedVla', **lasting)
+    start('memory_node', *TIMING, memory='fakes:aura', **lasting)
+    start('kv_baseline_node', *TIMING, memory='fakes:kv', **lasting)
+    start('arm_switch_node', *TIMING, *ROBOT, enable_control=True, **lasting)
     start('sim_node', simulation='fakes:FakeSimulation', task='recall', rounds=1000, lockstep=False)
     graph.until(lambda: 'drives' in graph.log('arm_switch_node'), 'the arm switch is up')
     assert _try(graph.domain, '/aura/operator', 'episode', '') == {'accepted': True}
@@ -94,6 +96,7 @@ def test_each_may_what_the_policy_allows_and_no_more(secured):
         return _try(secured.domain, enclave, *arguments)
 
     # the robot moves, and who may listen hears it
+    assert tried('/aura/monitor', 'driven', 'arm_status') == {'driven': True}
     assert tried('/aura/monitor', 'listen', 'joint_command')['heard']
     assert tried('/aura/monitor', 'listen', 'aura/write_event')['heard']
     for service in ('select_arm', 'aura/reset_memory', 'arm_switch_node/set_parameters'):

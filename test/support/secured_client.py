@@ -60,6 +60,13 @@ def listen(node, topic, seconds):
     return {'heard': len(heard)}
 
 
+def driven(node, topic, seconds):
+    """Wait until an arm drives; tell whether one does."""
+    statuses = []
+    node.create_subscription(TOPICS[topic], topic, statuses.append, 10)
+    return {'driven': spin_until(node, lambda: statuses and not statuses[-1].holding, seconds)}
+
+
 def call(node, service, seconds):
     """Send an empty request; tell whether anybody answered."""
     client = node.create_client(SERVICES[service], service)
