@@ -1,0 +1,341 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The monitor as one widget: the same in rqt (plugin.py) and as a window of its own (window.py).
+
+A timer takes what the bridge has heard, gives it to the model, and lets those views paint whose data have changed,
+each no more often than the eye needs. The GUI's thread does all of it and waits for nobody.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from aura_ros.rqt import export
+from aura_ros.rqt.answers import Gate
+from aura_ros.rqt.model import MonitorModel
+from aura_ros.rqt.points import (
+    ArmPoint,
+    CachePoint,
+    DiagnosticPoint,
+    GatePoint,
+    Point,
+    StatePoint,
+    StepPoint,
+    Thumbnail,
+    WritePoint,
+)
+from aura_ros.rqt.qt import Qt, QtCore, QtGui, QtWidgets
+from aura_ros.rqt.series import thin
+from aura_ros.rqt.style import DARK, LIGHT, Theme, style_sheet
+from aura_ros.rqt.views.controls import ArmControl, RobotChoice, Scrubber, WindowChoice
+from aura_ros.rqt.views.cost import CostPanel
+from aura_ros.rqt.views.gate import GateTimeline
+from aura_ros.rqt.views.header import HeaderStrip
+from aura_ros.rqt.views.latency import LatencyTable
+from aura_ros.rqt.views.panel import Panel, label, tint
+from aura_ros.rqt.views.raster import WriteRaster
+from aura_ros.rqt.views.state import StateMap
+from aura_ros.rqt.views.writes import CARDS, WriteStrip
+
+TICK_MS = 66
+WINDOW_S = 120.0
+_RIGHT_PX = 372
+# Points of a curve: more than its pixels cannot be seen.
+_POINTS = 1500
+# How long a remark stays at the bottom [s].
+_REMARK_S = 8.0
+
+
+class Source(Protocol):
+    """What the monitor needs of the bridge; all of it returns at once."""
+
+    allow_control: bool
+    namespace: str | None
+
+    def drain(self) -> list[Point]:
+        """Hand over what was heard since the last call."""
+        ...
+
+    def robots(self) -> list[str]:
+        """Namespaces of the robots that are there."""
+        ...
+
+    def select_robot(self, namespace: str) -> None:
+        """Listen to another robot."""
+        ...
+
+    def select_arm(self, arm: int, done: Callable[[bool, str], None]) -> None:
+        """Ask for another arm; `done` is called in the GUI's thread, with what came of it."""
+        ...
+
+
+@dataclass
+class _Due:
+    """When a view is to be painted: at most every `period_s`, if one of `causes` came or `period_s` is over.
+
+    paint: paints it.
+    period_s: shortest time between two times [s].
+    causes: types of points that change what it shows.
+    always: paint it each period, whatever came: it shows how old things are.
+    last_s: when it was painted last [s, steady clock].
+    waits: whether something came since.
+    """
+
+    paint: Callable[[], None]
+    period_s: float
+    causes: tuple[type, ...]
+    always: bool = False
+    last_s: float = -np.inf
+    waits: bool = True
+
+
+class Monitor(QtWidgets.QWidget):
+    """Everything on one page; see docs/monitor.md."""
+
+    def __init__(self, model: MonitorModel, source: Source, dark: bool = False, window_s: float = WINDOW_S) -> None:
+        """Make the views and start the timer.
+
+        Args:
+            model: where the points go.
+            source: where they come from; the caller closes it.
+            dark: colours for a dark room.
+            window_s: how much time the curves show, one of views.controls.WINDOWS_S [s].
+        """
+        super().__init__()
+        self.setObjectName('monitor')
+        self.setWindowTitle('AURA-Mem monitor')
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self.model, self.source, self.window_s = model, source, window_s
+        self.header, self.gate, self.raster = HeaderStrip(), GateTimeline(), WriteRaster()
+        self.state, self.cost, self.latency, self.writes = StateMap(), CostPanel(), LatencyTable(), WriteStrip()
+        self.scrubber, self.arms = Scrubber(), ArmControl(source.allow_control)
+        self.window_choice, self.robots = WindowChoice(window_s), RobotChoice()
+        self.remark = label('', 'caption')
+        self._remark_until_s = 0.0
+        self._lay_out()
+        self._connect()
+        self._dues = self._schedule()
+        self.theme = LIGHT
+        self.paint_in(DARK if dark else LIGHT)
+        self._timer = QtCore.QTimer(self)
+        self._timer.timeout.connect(self.tick)
+        self._timer.start(TICK_MS)
+
+    # How it is put together. ----------------------------------------------------------------------
+    def _lay_out(self) -> None:
+        grid = QtWidgets.QGridLayout()
+        grid.setSpacing(5)
+        for row, (left, right, stretch) in enumerate((
+            (self.gate, self.cost, 20), (self.raster, self.state, 24), (self.writes, self.latency, 0),
+        )):  # fmt: skip
+            grid.addWidget(left, row, 0)
+            grid.addWidget(right, row, 1)
+            grid.setRowStretch(row, stretch)
+            right.setFixedWidth(_RIGHT_PX)
+        grid.setColumnStretch(0, 1)
+        self.latency.setSizePolicy(QtWidgets.QSizePolicy.Policy.Fixed, QtWidgets.QSizePolicy.Policy.Ignored)
+        page = QtWidgets.QVBoxLayout(self)
+        page.setContentsMargins(6, 6, 6, 6)
+        page.setSpacing(5)
+        page.addWidget(self.header)
+        page.addLayout(grid, 1)
+        page.addLayout(self._bar())
+
+    def _bar(self) -> QtWidgets.QHBoxLayout:
+        bar = QtWidgets.QHBoxLayout()
+        bar.addWidget(self.robots)
+        bar.addWidget(self.scrubber, 1)
+        bar.addWidget(self.remark)
+        bar.addWidget(self.window_choice)
+        for text, tip, do in (
+            ('PNG', 'Save a picture of this window. Key: Ctrl+S', self._ask_png),
+            ('CSV', 'Save what is remembered as tables, one file each.', self._ask_csv),
+            ('◐', 'Light or dark.', lambda: self.paint_in(LIGHT if self.theme.dark else DARK)),
+        ):
+            button = QtWidgets.QPushButton(text)
+            button.setToolTip(tip)
+            button.clicked.connect(lambda _, do=do: do())
+            bar.addWidget(button)
+        bar.addWidget(self.arms)
+        return bar
+
+    def _connect(self) -> None:
+        self.scrubber.paused.connect(self.pause)
+        self.scrubber.moved.connect(self.look_at)
+        self.gate.chosen.connect(self.look_at)
+        self.writes.chosen.connect(self.look_at)
+        self.window_choice.chosen.connect(self.show_window)
+        self.robots.chosen.connect(self._choose_robot)
+        self.arms.asked.connect(self._ask_arm)
+        shortcut = getattr(QtGui, 'QShortcut', None) or QtWidgets.QShortcut  # Qt 6 moved it
+        keys_of = {'Space': self.scrubber.pause.toggle, 'L': self.scrubber.live.click, 'Ctrl+S': self._ask_png}
+        for keys, do in keys_of.items():
+            made = shortcut(QtGui.QKeySequence(keys), self)
+            # only here: rqt has other plugins with keys of their own
+            made.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+            made.activated.connect(do)
+
+    def _schedule(self) -> list[_Due]:
+        return [
+            _Due(self._paint_gate, 0.1, (GatePoint,)),
+            _Due(self._paint_raster, 0.25, (StatePoint, GatePoint)),
+            _Due(self._paint_state, 0.25, (StatePoint,)),
+            _Due(self._paint_writes, 0.1, (WritePoint, Thumbnail)),
+            _Due(self._paint_writes, 1.0, (GatePoint,)),
+            _Due(self._paint_cost, 1.0, (GatePoint, CachePoint, DiagnosticPoint)),
+            _Due(self._paint_latency, 1.0, (GatePoint, StepPoint, DiagnosticPoint)),
+            _Due(self._paint_header, 0.25, (ArmPoint,), always=True),
+        ]
+
+    # The clockwork. -------------------------------------------------------------------------------
+    def tick(self) -> None:
+        """Take in what was heard and paint what is due."""
+        now_s = time.monotonic()
+        points = self.source.drain()
+        jumps = self.model.jumps
+        for point in points:
+            self.model.ingest(point, now_s)
+        kinds = {type(point) for point in points}
+        if self.model.jumps != jumps:
+            self.repaint_all()
+        for due in self._dues:
+            due.waits = due.waits or due.always or not kinds.isdisjoint(due.causes)
+            if due.waits and now_s - due.last_s >= due.period_s and self.isVisible():
+                due.waits, due.last_s = False, now_s
+                due.paint()
+
+    def repaint_all(self) -> None:
+        """Paint every view at the next tick."""
+        for due in self._dues:
+            due.waits, due.last_s = True, -np.inf
+
+    def _bounds(self) -> tuple[float, float]:
+        """Begin and end of what the curves show [s, ROS clock]; a cursor stands within it, with what came after."""
+        newest = self.model.span[1]
+        cursor = self.model.cursor
+        end = newest if cursor is None else min(newest, cursor + self.window_s / 4)
+        return end - self.window_s, end
+
+    def _paint_gate(self) -> None:
+        begin, end = self._bounds()
+        self.gate.show_gate(_cut(self.model.gate(), begin, end), end, self.window_s, self.model.cursor)
+
+    def _paint_raster(self) -> None:
+        self.raster.show_raster(self.model.raster(), self._bounds()[1], self.window_s, self.model.cursor)
+
+    def _paint_state(self) -> None:
+        self.state.show_state(self.model.state())
+
+    def _paint_writes(self) -> None:
+        model = self.model
+        end_s = self._bounds()[1]
+        self.writes.show_writes(model.writes(CARDS), model.thumbnails(CARDS), end_s, model.cursor is not None)
+
+    def _paint_cost(self) -> None:
+        self.cost.show_cost(self.model.cost(points=200))
+
+    def _paint_latency(self) -> None:
+        self.latency.show_latency(self.model.latency())
+
+    def _paint_header(self) -> None:
+        now_s, model = time.monotonic(), self.model
+        header = model.header(now_s)
+        self.header.show_header(header)
+        gate = model.gate()
+        last = model.writes(1)
+        self.header.tell(
+            int(np.count_nonzero(gate.written)), len(gate.t), last[0] if last else None, model.cost(2),
+            model.span[1] if model.cursor is None else None,
+        )  # fmt: skip
+        self.arms.show_arm(header.arm)
+        self.scrubber.show_span(model.span, model.cursor, self.theme)
+        self.robots.show_robots(self.source.robots(), self.source.namespace)
+        if self._remark_until_s < now_s:
+            self.remark.setText('')
+
+    # What people do. ------------------------------------------------------------------------------
+    def paint_in(self, theme: Theme) -> None:
+        """Take on other colours."""
+        self.theme = theme
+        self.setStyleSheet(style_sheet(theme))
+        for panel in self.findChildren(Panel):
+            panel.paint_in(theme)
+        self.repaint_all()
+
+    def pause(self, paused: bool) -> None:
+        """Keep the picture as it is, or go on."""
+        self.model.paused = paused
+        self.scrubber.pause.setChecked(paused)
+        self.scrubber.pause.setText('Go on' if paused else 'Pause')
+        self.repaint_all()
+
+    def look_at(self, stamp_s: float | None) -> None:
+        """Look at a moment on the ROS clock [s]; None for now."""
+        self.model.cursor = stamp_s
+        self.repaint_all()
+
+    def show_window(self, window_s: float) -> None:
+        """Show so much time [s]."""
+        self.window_s = window_s
+        self.repaint_all()
+
+    def _choose_robot(self, namespace: str) -> None:
+        self.source.select_robot(namespace)
+        self.model = MonitorModel(self.model.history_s, self.model.rate_hz)
+        self.pause(False)
+
+    def _ask_arm(self, arm: int) -> None:
+        self.say('asking the arm switch…')
+        self.source.select_arm(arm, lambda success, reason: self.say(reason, trouble=not success))
+
+    def say(self, text: str, trouble: bool = False) -> None:
+        """Show a remark at the bottom for a while."""
+        self.remark.setText(text if len(text) < 60 else text[:59] + '…')
+        self.remark.setToolTip(text)
+        tint(self.remark, self.theme.alarm if trouble else self.theme.muted)
+        self._remark_until_s = time.monotonic() + _REMARK_S
+
+    def _ask_png(self) -> None:
+        self._ask('picture', 'aura_monitor.png', 'PNG (*.png)', self.save_png)
+
+    def _ask_csv(self) -> None:
+        self._ask('tables', 'aura_monitor.csv', 'CSV (*.csv)', self.save_csv)
+
+    def _ask(self, what: str, name: str, kinds: str, save: Callable[[Path], None]) -> None:
+        chosen, _ = QtWidgets.QFileDialog.getSaveFileName(self, f'Save {what}', name, kinds)
+        if chosen:
+            try:
+                save(Path(chosen))
+            except OSError as error:
+                self.say(str(error), trouble=True)
+            else:
+                self.say(f'saved {chosen}')
+
+    def save_png(self, path: Path) -> None:
+        """Save a picture of the whole widget.
+
+        Raises:
+            OSError: it could not be written.
+        """
+        if not self.grab().save(str(path), 'PNG'):
+            raise OSError(f'could not write {path}')
+
+    def save_csv(self, path: Path) -> None:
+        """Save what is remembered as tables: `path`, and beside it one for the writes and one for the rows of W.
+
+        Raises:
+            OSError: one could not be written.
+        """
+        export.save_csv(self.model, path)
+
+
+def _cut(gate: Gate, begin: float, end: float) -> Gate:
+    """Return what lies between two times, with one sample more on either side so that the curve reaches the edges."""
+    first = max(0, int(np.searchsorted(gate.t, begin)) - 1)
+    inside = slice(first, int(np.searchsorted(gate.t, end, side='right')) + 1)
+    part = Gate(*(getattr(gate, field.name)[inside] for field in fields(Gate)))
+    drawn = thin(part.t, part.gate, part.written, _POINTS)
+    return Gate(*(getattr(part, field.name)[drawn] for field in fields(Gate)))

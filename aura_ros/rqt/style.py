@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Colours and sizes, dark and light. Hues are those of Okabe and Ito, which the colour-blind can tell apart.
+
+Blue is AURA and orange the KV-cache, as in every figure of this package; the colour of the text marks a write; green
+is well. Vermilion means trouble and nothing else, so that a calm picture is a healthy robot.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+SMALL_PX, BODY_PX, LARGE_PX = 11, 12, 15
+# Width of the left axes, so that what lies above each other shares its time axis [px].
+AXIS_PX = 46
+
+
+@dataclass(frozen=True)
+class Theme:
+    """Colours as #rrggbb.
+
+    window: behind the panels.
+    panel: of a panel, and of a heat map's zero.
+    text: of what matters, and of the marks of writes.
+    muted: of captions and axes.
+    line: of grids and borders.
+    aura, kv, base: of the three arms.
+    good: of what is well.
+    alarm: of trouble.
+    low, high: ends of the heat map, the most negative and the most positive.
+    """
+
+    dark: bool
+    window: str
+    panel: str
+    text: str
+    muted: str
+    line: str
+    aura: str
+    kv: str
+    base: str
+    good: str
+    alarm: str
+    low: str
+    high: str
+
+    def arm(self, name: str) -> str:
+        """Return the colour of an arm; that of captions for none."""
+        return {'aura': self.aura, 'kv': self.kv, 'base': self.base}.get(name, self.muted)
+
+
+LIGHT = Theme(
+    dark=False, window='#eceef1', panel='#ffffff', text='#1a1d21', muted='#5c6570', line='#d5d9df',
+    aura='#0072b2', kv='#b87700', base='#6b7280', good='#00805d', alarm='#c44d00',
+    low='#0a4d8c', high='#b34700',
+)  # fmt: skip
+DARK = Theme(
+    dark=True, window='#101318', panel='#191d24', text='#eef0f3', muted='#9aa4b1', line='#313843',
+    aura='#56b4e9', kv='#e69f00', base='#a3acb8', good='#2fc79b', alarm='#ff7a33',
+    low='#6fc3ff', high='#ff9a4d',
+)  # fmt: skip
+
+
+def rgb(colour: str) -> NDArray[np.float64]:
+    """Return red, green and blue of '#rrggbb' [0..255]."""
+    return np.array([int(colour[place : place + 2], 16) for place in (1, 3, 5)], float)
+
+
+def ramp(*colours: str, steps: int = 256) -> NDArray[np.uint8]:
+    """Return a lookup table uint8 [steps, 3] that runs through the colours at equal distances."""
+    places = np.linspace(0.0, 1.0, len(colours))
+    at = np.linspace(0.0, 1.0, steps)
+    ends = np.array([rgb(colour) for colour in colours])
+    table = np.stack([np.interp(at, places, ends[:, channel]) for channel in range(3)], axis=1)
+    return table.round().astype(np.uint8)
+
+
+def diverging(theme: Theme) -> NDArray[np.uint8]:
+    """Return the table of the heat map: its middle is the panel, so that zero is not seen."""
+    return ramp(theme.low, theme.panel, theme.high, steps=257)
+
+
+def sequential(theme: Theme) -> NDArray[np.uint8]:
+    """Return the table of amounts: from the panel to AURA's colour, darker (lighter) all the way."""
+    return ramp(theme.panel, theme.aura, '#ffffff' if theme.dark else '#002a4d')
+
+
+def style_sheet(theme: Theme) -> str:
+    """Return the style of the monitor's own widgets; rqt's others keep theirs."""
+    return f"""
+    #monitor, #monitor QScrollArea, #cards {{ background: {theme.window}; border: none; }}
+    #monitor QLabel {{ color: {theme.text}; font-size: {BODY_PX}px; background: transparent; }}
+    #monitor QLabel[role="caption"] {{ color: {theme.muted}; font-size: {SMALL_PX}px; }}
+    #monitor QLabel[role="title"] {{ color: {theme.text}; font-size: {BODY_PX}px; font-weight: 600; }}
+    #monitor QLabel[role="large"] {{ color: {theme.text}; font-size: {LARGE_PX}px; font-weight: 600; }}
+    #monitor QFrame[role="panel"] {{ background: {theme.panel}; border: 1px solid {theme.line}; border-radius: 4px; }}
+    #monitor QFrame[role="panel"][chosen="true"] {{ border: 2px solid {theme.aura}; }}
+    #monitor QPushButton, #monitor QComboBox {{
+        color: {theme.text}; background: {theme.panel}; border: 1px solid {theme.line}; border-radius: 4px;
+        padding: 2px 9px; font-size: {BODY_PX}px; min-height: 18px; }}
+    #monitor QPushButton:hover, #monitor QComboBox:hover {{ border-color: {theme.muted}; }}
+    #monitor QPushButton:focus, #monitor QComboBox:focus {{ border-color: {theme.aura}; }}
+    #monitor QPushButton:checked {{ background: {theme.aura}; color: {theme.panel}; border-color: {theme.aura}; }}
+    #monitor QPushButton:disabled {{ color: {theme.muted}; background: {theme.window}; }}
+    #monitor QPushButton:checked:disabled {{ color: {theme.panel}; background: {theme.muted}; }}
+    #monitor QComboBox::drop-down {{ border: none; width: 14px; }}
+    #monitor QComboBox QAbstractItemView {{ color: {theme.text}; background: {theme.panel}; }}
+    #monitor QSlider {{ min-height: 18px; }}
+    #monitor QSlider::groove:horizontal {{ background: {theme.line}; height: 4px; border-radius: 2px; }}
+    #monitor QSlider::sub-page:horizontal {{ background: {theme.aura}; height: 4px; border-radius: 2px; }}
+    #monitor QSlider::handle:horizontal {{
+        background: {theme.text}; width: 10px; margin: -5px 0; border-radius: 5px; }}
+    #monitor QScrollBar:horizontal {{ background: {theme.window}; height: 7px; }}
+    #monitor QScrollBar::handle:horizontal {{ background: {theme.line}; border-radius: 3px; min-width: 30px; }}
+    #monitor QScrollBar::add-line, #monitor QScrollBar::sub-line {{ width: 0; }}
+    QToolTip {{ color: {theme.text}; background: {theme.panel}; border: 1px solid {theme.muted}; }}
+    """

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What moved: the rows of W over time, darker the more a write changed them."""
+
+import numpy as np
+
+from aura_ros.rqt.answers import Raster
+from aura_ros.rqt.qt import pyqtgraph
+from aura_ros.rqt.style import Theme, sequential
+from aura_ros.rqt.views import words
+from aura_ros.rqt.views.panel import Panel, Plot
+
+ROWS = 32
+# Columns of the picture: each is wide enough to be seen.
+_BINS = 160
+_TIP = (
+    'Each column is a write, each line a row of W. The stronger the colour, the further the write moved the row\n'
+    '(norm of its change). Bursts and long silences show at once.'
+)
+
+
+class WriteRaster(Panel):
+    """Draws a `Raster` over the seconds before a moment, in line with the gate above it."""
+
+    def __init__(self) -> None:
+        """Make the picture."""
+        super().__init__('What was written: rows of W over time', _TIP)
+        self.plot = Plot()
+        self.plot.setYRange(0, ROWS, padding=0)
+        self.plot.getPlotItem().invertY(True)
+        self.plot.getAxis('left').setTicks([[(row + 0.5, f'row {row}') for row in (0, 8, 16, 24, 31)]])
+        self._picture = pyqtgraph.ImageItem()
+        self._cursor = pyqtgraph.InfiniteLine(0.0, angle=90)
+        for item in (self._picture, self._cursor):
+            self.plot.addItem(item, ignoreBounds=True)
+        self.plot.read_with(self._read)
+        self.body.addWidget(self.plot, 1)
+        self._raster: Raster | None = None
+        self._end_s = self._window_s = 0.0
+        self._highest = 1e-6
+        self._ticks = (0.0, False)
+
+    def paint_in(self, theme: Theme) -> None:
+        """Take on other colours."""
+        super().paint_in(theme)
+        self.plot.paint_in(theme)
+        self._picture.setLookupTable(sequential(theme))
+        self._cursor.setPen(pyqtgraph.mkPen(theme.alarm, width=1))
+
+    def show_raster(self, raster: Raster, end_s: float, window_s: float, cursor_s: float | None) -> None:
+        """Draw the changes in the `window_s` before `end_s`, and a line at `cursor_s`; on the ROS clock [s]."""
+        self._raster, self._end_s, self._window_s = raster, end_s, window_s
+        if self._ticks != (window_s, cursor_s is None):
+            self._ticks = window_s, cursor_s is None
+            self.plot.setXRange(-window_s, 0.0, padding=0)
+            self.plot.getAxis('bottom').setTicks([seconds_before(window_s, 'now' if cursor_s is None else '')])
+        picture = np.zeros((ROWS, _BINS), np.float32)
+        width = window_s / _BINS
+        place = np.floor((raster.t - end_s) / width).astype(int) + _BINS
+        inside = (place >= 0) & (place <= _BINS)
+        np.maximum.at(picture.T, np.minimum(place[inside], _BINS - 1), raster.amount.T[inside])
+        # The scale only grows, so that a colour keeps its meaning while one looks.
+        self._highest = max(self._highest, float(picture.max()))
+        # The root lets small changes be seen beside large ones.
+        levels = (0.0, float(np.sqrt(self._highest)))
+        self._picture.setImage(np.sqrt(picture), autoLevels=False, levels=levels, rect=(-window_s, 0, window_s, ROWS))
+        self._cursor.setVisible(cursor_s is not None)
+        self._cursor.setPos((cursor_s or 0.0) - end_s)
+        self.caption.setText(f'strongest: a row moved by {self._highest:.2g}')
+
+    def _read(self, x: float, y: float) -> str:
+        raster = self._raster
+        if raster is None or not len(raster.t):
+            return ''
+        place = int(np.abs(raster.t - self._end_s - x).argmin())
+        if abs(raster.t[place] - self._end_s - x) > self._window_s / _BINS * 2:
+            return ''
+        row = min(ROWS - 1, max(0, int(y)))
+        moved = raster.amount[:, place]
+        return (
+            f'step {raster.seq[place]}, {words.moment(float(raster.t[place]))}\n'
+            f'row {row} moved by {moved[row]:.3g}\n{int((moved > 0).sum())} of {ROWS} rows changed'
+        )
+
+
+def seconds_before(window_s: float, end: str) -> list[tuple[float, str]]:
+    """Return ticks of a time axis, by the time before its end, which is named `end`."""
+    step = window_s / 6
+    unit, name = (60.0, 'min') if window_s > 300 else (1.0, 's')
+    ticks = [(-step * count, f'{words.MINUS}{step * count / unit:g} {name}') for count in range(5, 0, -1)]
+    return [*ticks, (0.0, end)]

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What it holds now: the 32 x 32 fast weights on a fixed symmetric scale, and beside each row how old it is."""
+
+import numpy as np
+
+from aura_ros.rqt.points import StatePoint
+from aura_ros.rqt.qt import QtWidgets, pyqtgraph
+from aura_ros.rqt.style import Theme, diverging, sequential
+from aura_ros.rqt.views.panel import Panel, Plot, label
+from aura_ros.rqt.views.words import MINUS
+
+ROWS = 32
+# Ends of the colour scale [1]: fixed, so that a colour means the same on every screen and in every episode.
+LIMIT = 0.5
+# The age map is as dark as can be right after a write, and as its panel from so many steps on.
+_OLD_STEPS = 1000
+_TIP = (
+    'The fast weights W of AURA-Mem, 32 x 32, without unit: row = value index, column = key index.\n'
+    f'Colours run from {MINUS}{LIMIT:g} to {LIMIT:g}, whatever is shown.\n'
+    'The bar on the left: steps since the row last changed, strong when it is new.'
+)
+
+
+class StateMap(Panel):
+    """Draws a `StatePoint`."""
+
+    def __init__(self) -> None:
+        """Make both pictures and the legend."""
+        super().__init__('What it holds: W', _TIP)
+        self.map, self.age = Plot(left=False), Plot(left=False)
+        self._weights, self._ages = pyqtgraph.ImageItem(), pyqtgraph.ImageItem()
+        maps = QtWidgets.QHBoxLayout()
+        maps.setSpacing(4)
+        for plot, picture, columns in ((self.age, self._ages, 1), (self.map, self._weights, ROWS)):
+            plot.addItem(picture, ignoreBounds=True)
+            plot.setRange(xRange=(0, columns), yRange=(0, ROWS), padding=0)
+            plot.getPlotItem().invertY(True)
+            plot.getPlotItem().setContentsMargins(0, 2, 0, 0)
+            maps.addWidget(plot, columns)
+        self.age.setFixedWidth(22)
+        self.age.getAxis('bottom').setTicks([[(0.5, 'age')]])
+        self.map.getAxis('bottom').setTicks([[(0.5, '0'), (31.5, '31')]])
+        self.map.read_with(self._read)
+        self.age.read_with(self._read_age)
+        self._bar = pyqtgraph.ImageItem(np.linspace(LIMIT, -LIMIT, 64)[:, None])
+        self._scale = Plot(left=False)
+        self._scale.addItem(self._bar, ignoreBounds=True)
+        self._scale.setFixedWidth(12)
+        self._scale.getAxis('bottom').setTicks([[]])
+        maps.addWidget(self._scale)
+        maps.addLayout(self._scale_labels())
+        self.body.addLayout(maps, 1)
+        self._state: StatePoint | None = None
+
+    def _scale_labels(self) -> QtWidgets.QVBoxLayout:
+        column = QtWidgets.QVBoxLayout()
+        for place, text in enumerate((f'+{LIMIT:g}', '0', f'{MINUS}{LIMIT:g}')):
+            if place:
+                column.addStretch(1)
+            column.addWidget(label(text, 'caption', _TIP))
+        column.setContentsMargins(0, 0, 0, 16)
+        return column
+
+    def paint_in(self, theme: Theme) -> None:
+        """Take on other colours."""
+        super().paint_in(theme)
+        for plot in (self.map, self.age, self._scale):
+            plot.paint_in(theme)
+        for picture in (self._weights, self._bar):
+            picture.setLookupTable(diverging(theme))
+            picture.setLevels((-LIMIT, LIMIT))
+        self._ages.setLookupTable(sequential(theme)[::-1])
+        self._bar.setRect(0, 0, 1, 1)
+        self._scale.setRange(xRange=(0, 1), yRange=(0, 1), padding=0)
+        self._scale.getPlotItem().invertY(True)
+
+    def show_state(self, state: StatePoint | None) -> None:
+        """Draw a state; None clears."""
+        self._state = state
+        self.map.setEnabled(state is not None)
+        if state is None:
+            self._weights.clear()
+            self._ages.clear()
+            self.caption.setText('no state heard yet')
+            return
+        self._weights.setImage(state.weights, autoLevels=False, levels=(-LIMIT, LIMIT), rect=(0, 0, ROWS, ROWS))
+        ages = np.log1p(state.row_age.astype(float))[:, None]
+        self._ages.setImage(ages, autoLevels=False, levels=(0.0, np.log1p(_OLD_STEPS)), rect=(0, 0, 1, ROWS))
+        beyond = int((np.abs(state.weights) > LIMIT).sum())
+        empty = int((np.abs(state.weights).max(axis=1) == 0).sum())
+        oldest, newest = int(state.row_age.max()), int(state.row_age.min())
+        ages = f'{newest:,}' if newest == oldest else f'{newest:,} to {oldest:,}'
+        self.caption.setText(f'{"every row" if newest == oldest else "rows"} changed {ages} steps ago')
+        counts = f'{empty} rows empty, {beyond} values off the scale'
+        self.map.getAxis('bottom').setTicks([[(0.5, '0'), (15.5, counts), (31.5, '31')]])
+
+    def _read(self, x: float, y: float) -> str:
+        state = self._state
+        if state is None:
+            return ''
+        row, column = (min(ROWS - 1, max(0, int(at))) for at in (y, x))
+        return (
+            f'W[{row}, {column}] = {state.weights[row, column]:+.4f}\n'
+            f'row {row} last changed {state.row_age[row]:,} steps ago\nCRC-32 of the state {state.crc:08x}'
+        )
+
+    def _read_age(self, _: float, y: float) -> str:
+        row = min(ROWS - 1, max(0, int(y)))
+        return f'row {row} last changed {self._state.row_age[row]:,} steps ago' if self._state is not None else ''

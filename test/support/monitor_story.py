@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A made-up, plausible run for the monitor: cues that are written, repeats and distractors that are not.
+
+W moves by the real delta rule; scores, sizes and rates are those of the demo. The same on every machine.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count
+
+import numpy as np
+
+from aura_ros.memory.fast_weights import FastWeights
+from aura_ros.rqt.points import (
+    AURA,
+    DURABLE,
+    KV,
+    ArmPoint,
+    CachePoint,
+    DiagnosticPoint,
+    GatePoint,
+    Point,
+    StatePoint,
+    StepPoint,
+    Thumbnail,
+    WritePoint,
+)
+
+BEGIN_S = 1_790_000_000.0
+EPISODE = '7c1e09d4-5b1f-4f6e-9a5c-2f1d8e3b6a70'
+NODES = ('arm_switch_node', 'kv_baseline_node', 'memory_node', 'sim_node', 'vla_node')
+_BLOCKS = np.array([[196, 62, 48], [52, 120, 190], [66, 150, 84]], float)
+
+
+@dataclass(frozen=True)
+class Told:
+    """A point and when it comes [s, after the begin]."""
+
+    after_s: float
+    point: Point
+
+
+def scene(colour: int, width: int = 160, height: int = 120) -> np.ndarray:
+    """A table, an arm, three blocks, and a beacon that shows a colour; uint8 [height, width, 3]."""
+    y, x = np.mgrid[0:height, 0:width]
+    image = np.empty((height, width, 3))
+    image[:] = np.where((y < 38)[..., None], [206, 210, 216], [150, 138, 122] + 14.0 * (y[..., None] / height))
+    for place, block in enumerate(_BLOCKS):
+        left = 34 + 36 * place
+        image[(abs(x - left) < 9) & (abs(y - 86) < 9)] = block
+    image[(abs(x - 80 - (y - 20) * 0.35) < 5) & (y < 66)] = [92, 98, 108]
+    image[(abs(x - 132) < 4) & (y > 22) & (y < 56)] = [70, 74, 82]
+    glow = np.exp(-((x - 132) ** 2 + (y - 20) ** 2) / 260.0)[..., None]
+    image += glow * (_BLOCKS[colour] * 1.25 - image)
+    return np.clip(image, 0, 255).astype(np.uint8)
+
+
+class Story:
+    """Steps of one episode at `rate_hz`, with a cue about every 17 s."""
+
+    def __init__(self, seconds: float = 170.0, rate_hz: float = 5.0, seed: int = 3) -> None:
+        """Tell of so much time."""
+        self._seconds, self._rate_hz = seconds, rate_hz
+        self._random = np.random.default_rng(seed)
+        self._memory = FastWeights()
+        self._row_age = np.zeros(32, np.uint64)
+        self._writes = 0
+
+    def __iter__(self) -> Iterator[Told]:
+        """All points in the order in which they come."""
+        period = 1.0 / self._rate_hz
+        cues = self._cues()
+        for seq in count():
+            after = seq * period
+            if after > self._seconds:
+                return
+            cue = next((at for at in cues if at <= after < at + period), None)
+            yield from (Told(after, point) for point in self._step(seq, BEGIN_S + after, cue is not None))
+            if seq % max(1, round(self._rate_hz)) == 0:
+                yield from (Told(after, point) for point in self.reports(BEGIN_S + after))
+
+    def _cues(self) -> list[float]:
+        gaps = self._random.uniform(7.0, 27.0, size=int(self._seconds / 7) + 1)
+        return [0.0, *np.cumsum(gaps).tolist()]
+
+    def _step(self, seq: int, stamp: float, cue: bool) -> Iterator[Point]:
+        random = self._random
+        self._row_age += np.uint64(1)
+        score = float(random.uniform(0.91, 0.98)) if cue else float(np.clip(random.gamma(0.35, 0.035), 0.002, 0.42))
+        surprise = float(random.uniform(1.4, 2.3)) if cue else float(random.uniform(0.05, 0.35))
+        yield StepPoint(stamp, seq, float(random.normal(21.0, 1.6)), EPISODE, float(random.normal(0.034, 0.004)))
+        if cue:
+            yield from self._write(seq, stamp, score, surprise)
+        micro = float(random.normal(46.0, 5.0))
+        delay = float(random.normal(0.037, 0.004))
+        yield GatePoint(stamp, EPISODE, seq, score, 0.5, cue, surprise, micro, 4224, AURA, delay)
+        size = (seq + 1) * 256
+        yield GatePoint(stamp, EPISODE, seq, 1.0, 0.0, True, 0.0, 60.0 + size / 2000, size, KV, delay)
+        yield CachePoint(stamp, seq, seq + 1, size, 0)
+        yield ArmPoint(stamp, AURA, AURA, 0, True, False, 'aura drives since step 0', 12, 0, 1, EPISODE)
+        if seq % max(1, round(self._rate_hz / 2)) == 0 or cue:
+            weights, vector = self._memory.W.copy(), self._memory.b.copy()
+            yield StatePoint(stamp, EPISODE, seq, weights, vector, self._row_age.copy(), 0x5EED0000 + seq)
+
+    def _write(self, seq: int, stamp: float, score: float, surprise: float) -> Iterator[Point]:
+        random = self._random
+        key = random.normal(size=32).astype(np.float32)
+        key *= np.float32(1.6) / np.linalg.norm(key)
+        error = (random.normal(size=32) * random.gamma(1.2, 0.5, size=32)).astype(np.float32)
+        error *= np.float32(surprise) / np.linalg.norm(error)
+        delta = self._memory.write(key, error, 0.95)
+        self._row_age[:] = 0
+        self._writes += 1
+        yield Thumbnail(stamp, scene(int(random.integers(3))))
+        yield WritePoint(
+            stamp, EPISODE, seq, AURA, score, 0.5, surprise, float(random.uniform(0.02, 0.4)),
+            float(np.linalg.norm(delta)), self._writes, self._writes * 4224, self._writes * 8352, 0.0,
+            0x5EED0000 + seq, DURABLE,
+        )  # fmt: skip
+
+    def reports(self, stamp: float) -> Iterator[Point]:
+        """What all nodes say once a second."""
+        for name in NODES:
+            if name != 'sim_node':
+                yield DiagnosticPoint(f'{name}: lifecycle', 0, 'active', {'state': 'active'})
+            yield DiagnosticPoint(f'{name}: qos', 0, 'all connections match')
+        per_hour = self._writes * 8352 * 3600 / max(60.0, stamp - BEGIN_S)
+        yield DiagnosticPoint('memory_node: state', 0, 'kept on the medium', {
+            'restored': 'step 18204 of episode 41ab90c2, 3.1 s old, 214 writes, CRC-32 ok',
+            'device_bytes_per_hour': str(round(per_hour)), 'media_life_years': '812000',
+        })  # fmt: skip
+        yield DiagnosticPoint('kv_baseline_node: storage', 0, 'kept in RAM only', {
+            'device_bytes_per_hour': str(round(self._rate_hz * 8352 * 3600)), 'media_life_years': '114',
+        })  # fmt: skip
+        yield DiagnosticPoint('arm_switch_node: switch', 0, 'aura drives', {'arm 1 late': '0', 'arm 2 stale': '2'})
+        yield DiagnosticPoint('vla_node: backbone', 0, 'backbone works', {'dropped observation': '0'})
