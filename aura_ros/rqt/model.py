@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -43,7 +44,7 @@ from aura_ros.rqt.points import (
     arm_name,
 )
 from aura_ros.rqt.reports import Reports
-from aura_ros.rqt.series import thin
+from aura_ros.rqt.series import ends, thin
 
 __all__ = [
     'ARMS', 'AURA', 'BASE', 'DURABILITIES', 'DURABLE', 'KV', 'QUEUED', 'RAM',
@@ -133,11 +134,10 @@ class MonitorModel:
             arm: AURA or KV.
         """
         rows = self._gates(arm)
+        chosen: Any = slice(None)
         if points and len(rows) > points:
-            rows = rows[thin(rows['t'], rows['gate'], rows['written'], points)]
-        return Gate(
-            rows['t'], rows['gate'], rows['threshold'], rows['written'], rows['surprise'], rows['seq'], rows['step_us']
-        )
+            chosen = thin(rows['t'], rows['gate'], rows['written'], points)
+        return Gate(**{field.name: rows[field.name][chosen] for field in fields(Gate)})
 
     def gate_table(self, arm: int = AURA) -> Iterator[tuple[Any, ...]]:
         """Each step of a memory, for a file: stamp_s, episode_id, seq, arm, gate, threshold, written, surprise..."""
@@ -173,23 +173,26 @@ class MonitorModel:
 
     def cost(self, points: int = 500) -> Cost:
         """What the memories cost, in about `points` rows each, 0 for all."""
-        aura, kv = self._gates(AURA), self._shown.cache.rows(self._shown.newest - self.history_s)
-        t = aura['t']
-        rows = aura[thin(t, aura['state_bytes'], np.zeros(len(t), np.bool_), points)]
-        minute = aura['writes'][np.searchsorted(t, rows['t'] - _MINUTE_S)] if len(t) else rows['writes']
-        seconds = np.clip(rows['t'] - t[0], _LEAST_S, _MINUTE_S) if len(t) else rows['t']
-        kv = kv[thin(kv['t'], kv['bytes'], np.zeros(len(kv), np.bool_), points)]
-        last = aura[np.searchsorted(t, self._shown.newest - _MINUTE_S) :] if len(t) else aura
+        shown = self._shown
+        aura, kv = self._gates(AURA), shown.cache.rows(shown.newest - self.history_s)
+        t, counts = aura['t'], aura['writes']
+        drawn = ends(t, points)
+        at = t[drawn]
+        per_min = np.zeros(len(at))
+        if len(t):
+            minute = np.searchsorted(t, at - _MINUTE_S)
+            per_min = (counts[drawn] - counts[minute]) / np.clip(at - t[0], _LEAST_S, _MINUTE_S) * _MINUTE_S
+        last = aura['written'][np.searchsorted(t, shown.newest - _MINUTE_S) :]
+        drawn_kv = ends(kv['t'], points)
         reports, cache = self._reports, self._reports.cache
         number = reports.number
-        per_min = (rows['writes'] - minute) / seconds * _MINUTE_S
         life = reports.write.media_life_years if reports.write is not None else 0.0
         return Cost(
-            t=rows['t'], aura_bytes=rows['state_bytes'], writes_per_min=per_min,
-            kv_t=kv['t'], kv_bytes=kv['bytes'],
+            t=at, aura_bytes=aura['state_bytes'][drawn], writes_per_min=per_min,
+            kv_t=kv['t'][drawn_kv], kv_bytes=kv['bytes'][drawn_kv],
             kv_entries=0 if cache is None else cache.entries, kv_window=0 if cache is None else cache.window,
             writes_per_min_now=float(per_min[-1]) if len(per_min) else 0.0,
-            gate_rate=float(last['written'].mean()) if len(last) else 0.0,
+            gate_rate=float(last.mean()) if len(last) else 0.0,
             device_bytes_per_hour=number('memory_node: state', 'device_bytes_per_hour'),
             kv_device_bytes_per_hour=number('kv_baseline_node: storage', 'device_bytes_per_hour'),
             media_life_years=life or number('memory_node: state', 'media_life_years'),

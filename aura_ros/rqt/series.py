@@ -140,10 +140,32 @@ class Track(Generic[Item]):
         return twin
 
 
-def thin(t: Floats, values: NDArray[Any], keep: NDArray[np.bool_], points: int) -> NDArray[np.intp]:
-    """Choose about `points` rows to draw: the first, lowest and highest of each slice of time, and all of `keep`.
+def slices(t: Floats, points: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Cut rows into about `points` slices of time; returns the first row of each, and how many rows each has.
 
-    Slices begin at multiples of their length, so that a curve that moves on does not flicker.
+    Slices begin at multiples of their length, a power of two: a curve that moves on does not flicker, and does not
+    either while its span grows a little.
+
+    Args:
+        t: times, not decreasing, not empty.
+        points: at least 1.
+    """
+    width = 2.0 ** np.ceil(np.log2(max((t[-1] - t[0]) / points, 1e-9)))
+    of = np.floor(t / width)
+    begins = np.flatnonzero(np.r_[True, of[1:] != of[:-1]])
+    return begins, np.diff(np.r_[begins, len(t)])
+
+
+def ends(t: Floats, points: int) -> NDArray[np.intp]:
+    """Choose about `points` rows of what changes slowly: the first and last of each slice; 0 for all."""
+    if points <= 0 or len(t) <= points:
+        return np.arange(len(t))
+    begins, lengths = slices(t, max(1, points // 2))
+    return np.unique(np.concatenate((begins, begins + lengths - 1)))
+
+
+def thin(t: Floats, values: NDArray[Any], keep: NDArray[np.bool_], points: int) -> NDArray[np.intp]:
+    """Choose about `points` rows of a curve: the first, lowest and highest of each slice, and all of `keep`.
 
     Args:
         t: times, not decreasing.
@@ -156,12 +178,12 @@ def thin(t: Floats, values: NDArray[Any], keep: NDArray[np.bool_], points: int) 
     """
     if points <= 0 or len(t) <= points:
         return np.arange(len(t))
-    width = max((t[-1] - t[0]) * 3.0 / points, 1e-9)
-    # a power of two: the slices stay where they are while the span grows a little
-    width = 2.0 ** np.ceil(np.log2(width))
-    slices = np.floor(t / width)
-    begins = np.flatnonzero(np.r_[True, slices[1:] != slices[:-1]])
-    order = np.lexsort((values, slices))
-    ends = np.r_[begins[1:], len(t)] - 1
-    # sorted by value within its slice, a slice still lies where it lay
-    return np.unique(np.concatenate((begins, order[begins], order[ends], np.flatnonzero(keep), [len(t) - 1])))
+    begins, lengths = slices(t, max(1, points // 3))
+    chosen, values = np.array(keep, np.bool_), np.ascontiguousarray(values)
+    chosen[begins] = chosen[-1] = True
+    of = np.repeat(begins, lengths)
+    for extreme in (np.minimum, np.maximum):
+        hits = np.flatnonzero(values == np.repeat(extreme.reduceat(values, begins), lengths))
+        # the first of each slice: a plateau needs no more
+        chosen[hits[np.r_[True, of[hits[1:]] != of[hits[:-1]]]]] = True
+    return np.flatnonzero(chosen)
