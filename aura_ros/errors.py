@@ -28,3 +28,7 @@ class StateMismatch(StateError):
 
 class StateDamaged(StateError):
     """A state file that holds something, but no state that can be trusted."""
+
+
+class BagError(AuraError):
+    """A recording that cannot be read, or that lacks what a mapping asks of it."""

@@ -225,7 +225,7 @@ ensure_rendering() {
     export MUJOCO_GL
 }
 
-# set_up [train] [dev]: everything a command needs; one process at a time
+# set_up [train] [replay] [dev]: everything a command needs; one process at a time
 set_up() {
     exec 9<"$root/run"
     if command -v flock >/dev/null && ! flock -n 9; then
@@ -236,6 +236,10 @@ set_up() {
     packages core "Python packages" "could not install the Python packages (is the package index reachable?)." build core sim
     for extra in "$@"; do
         case $extra in
+        replay)
+            packages replay "bag reading" "could not install the packages that read bags (is the package index reachable?)." \
+                replay
+            ;;
         dev) packages dev "developer tools" "could not install the developer tools (is the package index reachable?)." dev ;;
         train)
             packages train "torch and training tools" \

@@ -99,6 +99,21 @@ def _actions(items: Any, parent: Entity) -> Iterator[Entity]:
         yield Entity(kind, data, parent.file, line)
 
 
+def read_yaml(path: Path) -> Any:
+    """Return a YAML file's content, each of its mappings a Map.
+
+    Raises:
+        ConfigError: the file is missing or is not YAML.
+    """
+    try:
+        return yaml.load(path.read_text(encoding='utf-8'), _Loader)
+    except OSError as error:
+        raise ConfigError(f'{path}: cannot be read: {error.strerror}') from error
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise ConfigError(f'{path}:{line}: not valid YAML: {error.problem}') from error
+
+
 def load(path: Path) -> list[Entity]:
     """Return the actions of a .launch.yaml file in their order.
 
@@ -106,13 +121,7 @@ def load(path: Path) -> list[Entity]:
         ConfigError: the file is missing, is not YAML, or has anything at the top but `launch:`
             with a list.
     """
-    try:
-        data = yaml.load(path.read_text(encoding='utf-8'), _Loader)
-    except OSError as error:
-        raise ConfigError(f'{path}: cannot be read: {error.strerror}') from error
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise ConfigError(f'{path}:{line}: not valid YAML: {error.problem}') from error
+    data = read_yaml(path)
     if not isinstance(data, Map) or list(data) != ['launch']:
         raise ConfigError(f"{path}:1: expected one key 'launch' with a list of actions")
     return list(_actions(data['launch'], Entity('launch', data, path, 1)))

@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A recording's streams as observations of a backbone, by the rule of the live graph.
+
+Samples go into the same `vla.assembler` as in vla_node, in the order of the recording. The first camera is the
+reference: its stamp is the observation's, of the other streams the sample in force at that stamp is taken, and no
+observation is made sooner than `execute_steps` ticks after the one before, half a tick of jitter allowed. Where a part
+is missing there is no observation; nothing is filled in.
+
+What differs from the graph: age is counted on the stamps, not from a sample's arrival, since a recorder's clock may be
+another; and a sample stamped zero, which vla_node refuses, takes the time of its arrival. Both are reported.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aura_ros.errors import BagError, InputError
+from aura_ros.replay.actions import ActionTrack, action_kind
+from aura_ros.replay.alignment import AlignmentReport, Tally
+from aura_ros.replay.bags import Bag, Episode, Sample
+from aura_ros.replay.mapping import UNITS, Mapping
+from aura_ros.replay.topics import CAMERA_TYPES, JOINT_STATE, STRING, joint_positions, picture
+from aura_ros.vla.assembler import Aligned, Assembler, AssemblerConfig, Gap
+from aura_ros.vla.protocol import BackboneSpec, Observation
+
+JOINTS = 'joint_states'
+# A stamp that is so much before its stream's newest is no straggler: the clock was set back.
+_JUMP_NS = 1_000_000_000
+# How much longer than a chunk is waited for late actions [ns, log time].
+_PATIENCE_NS = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """One observation of a recording.
+
+    episode: name of the run it belongs to.
+    stamp_ns: of the first camera's picture [ns].
+    observation: what the backbone is given.
+    action: float32 [C, A], recorded joint targets at stamp_ns + i x seconds_per_action [rad, m]; None where the
+        recording does not say.
+    skew_ns: largest distance of a part's stamp from stamp_ns [ns].
+    """
+
+    episode: str
+    stamp_ns: int
+    observation: Observation
+    action: NDArray[np.float32] | None
+    skew_ns: int
+
+
+class Observations:
+    """The observations of a recording, once, in order; `report` is whole when they have all been taken."""
+
+    def __init__(
+        self, bag: Bag, mapping: Mapping, spec: BackboneSpec, begin_ns: int | None = None, end_ns: int | None = None
+    ) -> None:
+        """Check that the recording has what the mapping names, and the mapping what the backbone needs.
+
+        Raises:
+            BagError: a topic is missing, of a type that will not do, or a camera of the backbone has none.
+        """
+        self._bag, self._mapping, self._spec = bag, mapping, spec
+        self._begin_ns = bag.begin_ns if begin_ns is None else begin_ns
+        self._end_ns = bag.end_ns if end_ns is None else end_ns
+        types = topic_types(bag, mapping)
+        _check(mapping, spec, types)
+        self._tick_ns = round(spec.seconds_per_action * 1e9)
+        self._streams = {camera: mapping.cameras[camera] for camera in spec.cameras} | {JOINTS: mapping.joints.topic}
+        self._tally = Tally(self._streams)
+        self._track = None
+        if mapping.actions is not None:
+            kind = action_kind(mapping.actions, types[mapping.actions.topic])
+            self._track = ActionTrack(mapping.actions, kind, spec.joint_names[: spec.action_dim])
+
+    @property
+    def report(self) -> AlignmentReport:
+        """What was used of each stream so far, and what was not."""
+        return self._tally.report(self._mapping, self._track, self._bag.partial)
+
+    def __iter__(self) -> Iterator[Recorded]:
+        """Give the observations; memory holds those of one chunk's time."""
+        for episode in self._bag.episodes:
+            if episode.begin_ns < self._end_ns and episode.end_ns > self._begin_ns:
+                yield from self._episode(episode)
+
+    def _episode(self, episode: Episode) -> Iterator[Recorded]:
+        begin_ns, end_ns = max(episode.begin_ns, self._begin_ns), min(episode.end_ns, self._end_ns)
+        assembler, track = self._assembler(), self._track
+        if track is not None:
+            track.clear()
+        instruction = self._instruction_before(episode.begin_ns, begin_ns)
+        waiting: deque[tuple[int, Recorded]] = deque()
+        chunk_ns = (self._spec.chunk_len - 1) * self._tick_ns
+        by_topic: dict[str, list[str]] = {}
+        for stream, topic in self._streams.items():
+            by_topic.setdefault(topic, []).append(stream)
+        for sample in self._bag.samples(self._topics(), begin_ns, end_ns):
+            if sample.topic == self._mapping.instruction.topic:
+                instruction = sample.message.data
+            if track is not None and self._mapping.actions is not None and sample.topic == self._mapping.actions.topic:
+                track.add(sample)
+            for stream in by_topic.get(sample.topic, ()):
+                self._add(assembler, stream, sample)
+            if sample.topic in by_topic:
+                found = self._take(assembler, episode, sample.stamp_ns, instruction)
+                if found is not None:
+                    waiting.append((sample.log_ns, found))
+            while waiting and (
+                track is None or track.covers(waiting[0][1].stamp_ns + chunk_ns)
+                or sample.log_ns > waiting[0][0] + chunk_ns + _PATIENCE_NS
+            ):  # fmt: skip
+                yield self._with_action(waiting.popleft()[1])
+        for _, found in waiting:
+            yield self._with_action(found)
+
+    def _assembler(self) -> Assembler[Sample]:
+        return Assembler(AssemblerConfig(
+            streams=tuple(self._streams),
+            slop_ns=round(self._mapping.slop_s * 1e9),
+            min_interval_ns=self._spec.execute_steps * self._tick_ns - self._tick_ns // 2,
+        ))  # fmt: skip
+
+    def _topics(self) -> list[str]:
+        named = [*self._streams.values(), self._mapping.instruction.topic]
+        named += [self._mapping.actions.topic] if self._mapping.actions is not None else []
+        return list(dict.fromkeys(filter(None, named)))
+
+    def _instruction_before(self, begin_ns: int, until_ns: int) -> str | None:
+        """The instruction in force where reading begins; None: none yet."""
+        topic = self._mapping.instruction.topic
+        if not topic:
+            return self._mapping.instruction.text
+        found = None
+        if until_ns > begin_ns:
+            for sample in self._bag.samples([topic], begin_ns, until_ns):
+                found = sample.message.data
+        return found
+
+    def _add(self, assembler: Assembler[Sample], stream: str, sample: Sample) -> None:
+        tally = self._tally
+        tally.arrived(stream, sample)
+        if stream == JOINTS:
+            names = [self._mapping.joints.names.get(name, name) for name in self._spec.joint_names]
+            try:
+                positions = joint_positions(sample.message, names) * UNITS[self._mapping.joints.unit]
+            except InputError as error:
+                tally.unusable(stream, str(error))
+                return
+            sample = Sample(sample.topic, sample.stamp_ns, sample.log_ns, positions.astype(np.float32), sample.stamped)
+        if assembler.add(stream, sample.stamp_ns, sample):
+            tally.accepted(stream, sample.stamp_ns)
+            return
+        if tally.newest_ns(stream) - sample.stamp_ns > _JUMP_NS:
+            assembler.clear()
+            assembler.add(stream, sample.stamp_ns, sample)
+            tally.jumped(stream, sample.stamp_ns)
+        else:
+            tally.out_of_order(stream)
+
+    def _take(
+        self, assembler: Assembler[Sample], episode: Episode, now_ns: int, instruction: str | None
+    ) -> Recorded | None:
+        found = assembler.take(now_ns)
+        if isinstance(found, Gap):
+            self._tally.gap(found)
+            return None
+        if instruction is None:
+            self._tally.uninstructed()
+            return None
+        try:
+            observation = self._decoded(found, instruction)
+        except InputError as error:
+            self._tally.undecodable(error)
+            # As in the graph: the next pictures are tried at once.
+            assembler.clear()
+            return None
+        self._tally.used(found)
+        return Recorded(episode.name, found.stamp_ns, observation, None, found.skew_ns)
+
+    def _decoded(self, found: Aligned[Sample], instruction: str) -> Observation:
+        images: dict[str, Any] = {}
+        for camera in self._spec.cameras:
+            try:
+                images[camera] = picture(found.samples[camera].message)
+            except InputError as error:
+                raise InputError(f'camera {camera}: {error}') from error
+        return Observation(images, found.samples[JOINTS].message, instruction)
+
+    def _with_action(self, found: Recorded) -> Recorded:
+        if self._track is None:
+            return found
+        action = self._track.chunk(found.stamp_ns, self._spec.chunk_len, self._tick_ns)
+        self._track.forget_before(found.stamp_ns)
+        self._tally.action(action is not None)
+        return Recorded(found.episode, found.stamp_ns, found.observation, action, found.skew_ns)
+
+
+def observations(
+    bag: Bag, mapping: Mapping, spec: BackboneSpec, begin_ns: int | None = None, end_ns: int | None = None
+) -> Observations:
+    """The observations between two log times [ns], the whole recording by default; see `Observations`."""
+    return Observations(bag, mapping, spec, begin_ns, end_ns)
+
+
+def topic_types(bag: Bag, mapping: Mapping) -> dict[str, str]:
+    """Type of each topic that a mapping names.
+
+    Raises:
+        BagError: one was not recorded, or holds no message.
+    """
+    recorded = {topic.name: topic for topic in bag.topics}
+    for name in mapping.topics:
+        if name not in recorded or not recorded[name].count:
+            what = 'has no message on' if name in recorded else 'has no topic'
+            has = ', '.join(f'{topic.name} ({topic.type})' for topic in bag.topics if topic.count)
+            raise BagError(f'{bag.path} {what} {name}, which the mapping names; it has {has}')
+    return {name: recorded[name].type for name in mapping.topics}
+
+
+def _check(mapping: Mapping, spec: BackboneSpec, types: dict[str, str]) -> None:
+    if missing := [camera for camera in spec.cameras if camera not in mapping.cameras]:
+        raise BagError(f"the mapping has no camera {', '.join(missing)}, which backbone '{spec.name}' needs; it has "
+                       f'{", ".join(mapping.cameras)}')  # fmt: skip
+    expected: dict[str, tuple[str, ...]] = {mapping.cameras[camera]: CAMERA_TYPES for camera in spec.cameras}
+    expected[mapping.joints.topic] = (JOINT_STATE,)
+    if mapping.instruction.topic:
+        expected[mapping.instruction.topic] = (STRING,)
+    for topic, allowed in expected.items():
+        if types[topic] not in allowed:
+            raise BagError(f'{topic} is of type {types[topic]}: must be {" or ".join(allowed)}')
