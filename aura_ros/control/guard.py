@@ -57,8 +57,11 @@ class CommandGuard:
         self, action: NDArray[np.float64], joints: NDArray[np.float64], now_ns: int
     ) -> Limited:
         """Return the command nearest to `action`; `joints` are where the robot is measured."""
-        last = self._robot.hold_target(joints) if self._last is None else self._last
-        limited = self.limiter.apply(action, last, self._elapsed_ns(now_ns))
+        if self._last is None:
+            last, elapsed_ns = self._robot.hold_target(joints), self._robot.period_ns
+        else:
+            last, elapsed_ns = self._last, now_ns - self._last_ns
+        limited = self.limiter.apply(action, last, elapsed_ns)
         self._keep(limited.target, now_ns)
         self._stands = False
         return limited
@@ -76,14 +79,11 @@ class CommandGuard:
             target = self._robot.hold_target(joints)
         else:
             last = joints if self._last is None else self._last
-            limited = self.limiter.approach(joints, last, self._elapsed_ns(now_ns))
+            limited = self.limiter.approach(joints, last)
             target, self._stands = limited.target, not limited.clipped
         if target is not None:
             self._keep(target, now_ns)
         return target
-
-    def _elapsed_ns(self, now_ns: int) -> int:
-        return self._robot.period_ns if self._last is None else now_ns - self._last_ns
 
     def _keep(self, target: NDArray[np.float64], now_ns: int) -> None:
         self._last, self._last_ns = target.copy(), now_ns

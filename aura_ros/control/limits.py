@@ -83,21 +83,20 @@ class ActionLimiter:
         self.clipped += int(changed)
         return Limited(safe, changed)
 
-    def approach(
-        self, goal: NDArray[np.float64], reference: NDArray[np.float64], elapsed_ns: int
-    ) -> Limited:
-        """Move from `reference` towards `goal` as `apply` does, without counting it as clipped.
+    def approach(self, goal: NDArray[np.float64], reference: NDArray[np.float64]) -> Limited:
+        """Move from `reference` towards `goal` by what one control period allows; counts nothing.
 
-        For a hold: that a moving robot cannot stop at once is no fault of any arm. `clipped` tells
-        whether the goal, brought inside the position limits, is not reached yet.
+        For a hold, which aims at where the robot is measured: however often it is commanded, it
+        only meets the robot; and that a moving robot cannot stop at once is no fault of any arm.
+        `clipped` tells whether the goal, brought inside the position limits, is not reached yet.
         """
         inside = np.clip(goal, self._lower, self._upper)
-        safe = _towards(inside, reference, np.minimum(self._step, self._reach(elapsed_ns)))
+        safe = _towards(inside, reference, self._period_change())
         return Limited(safe, bool((safe != inside).any()))
 
     def out_of_reach(self, measured: NDArray[np.float64]) -> str:
         """Name a joint that one step cannot bring back inside its position limits, '' if none."""
-        change = np.minimum(self._step, self._reach(self._period_ns))
+        change = self._period_change()
         far = (measured - change > self._upper) | (measured + change < self._lower)
         if not far.any():
             return ''
@@ -109,6 +108,9 @@ class ActionLimiter:
 
     def _reach(self, elapsed_ns: int) -> NDArray[np.float64]:
         return np.asarray(self._velocity * (min(max(elapsed_ns, 0), self._period_ns) * 1e-9))
+
+    def _period_change(self) -> NDArray[np.float64]:
+        return np.asarray(np.minimum(self._step, self._reach(self._period_ns)))
 
     def _count(
         self,

@@ -10,18 +10,17 @@ which commands a last hold and is silent after it.
 import time
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from rclpy.callback_groups import ReentrantCallbackGroup
 from sensor_msgs.msg import JointState
 
-from aura_ros.control import Arm, ArmSwitch, Chunk, Command
-from aura_ros.errors import ConfigError, InputError
+from aura_ros.control import Arm, ArmSwitch, Chunk, ClockWatch, Command, Refusal
+from aura_ros.errors import ConfigError
 from aura_ros.msg import ActionChunk, ArmStatus, VlaStep
 from aura_ros.nodes import commands, conversions, qos
 from aura_ros.nodes.diagnostics import OK, Status, Troubles
 from aura_ros.nodes.entities import Entities
 from aura_ros.nodes.lifecycle import LifecycleNode, run
+from aura_ros.nodes.measured import Measured
 from aura_ros.nodes.parameters import Declared
 from aura_ros.nodes.peers import TOPICS, Peers
 from aura_ros.nodes.selections import Selections
@@ -72,9 +71,10 @@ class ArmSwitchNode(LifecycleNode):
         self._commands = make.publisher(kind, config.command_topic, qos.COMMAND)
         self._statuses = make.publisher(ArmStatus, 'arm_status', qos.ARM_STATUS)
         from_step, from_chunk = conversions.base_chunk_from_msg, conversions.chunk_from_msg
-        self._watch(VlaStep, 'vla_step', from_step, qos.step(lease_s))
-        for topic in ('aura/action_chunk', 'kv/action_chunk'):
-            self._watch(ActionChunk, topic, from_chunk, qos.chunk(lease_s))
+        self._watch(Arm.BASE, VlaStep, 'vla_step', from_step, qos.step(lease_s))
+        for arm in (Arm.AURA, Arm.KV):
+            topic = f'{arm.name.lower()}/action_chunk'
+            self._watch(arm, ActionChunk, topic, from_chunk, qos.chunk(lease_s))
         joints_qos = qos.sensor(config.joint_reliability, 5)
         make.subscription(JointState, 'joint_states', self._on_joints, joints_qos)
         # A group of its own: it awaits the switch, and everything else has to go on meanwhile.
@@ -83,11 +83,11 @@ class ArmSwitchNode(LifecycleNode):
         if not self._lockstep:
             make.timer(self._robot.period_ns * 1e-9, self._on_timer)
 
-    def _watch(self, message: type, topic: str, convert: Any, profile: Any) -> None:
+    def _watch(self, arm: Arm, message: type, topic: str, convert: Any, profile: Any) -> None:
         self._entities.subscription(
             message,
             topic,
-            lambda found: self._on_chunk(convert(found)),
+            lambda found: self._on_chunk(convert(found), arm),
             profile,
             liveliness=lambda event: self._on_liveliness(topic, event.alive_count),
         )
@@ -95,7 +95,11 @@ class ArmSwitchNode(LifecycleNode):
     def activate(self) -> None:
         """Begin with a fresh switch: counters at zero, no chunk, hold."""
         self._switch = ArmSwitch(self._robot, self._core_config)
-        self._measured: tuple[int, NDArray[np.float64]] | None = None
+        config = self.config
+        self._measured = Measured(
+            self._robot, config.joint_max_age_s, config.stamp_tolerance_s, self._trouble
+        )
+        self._clock_watch = ClockWatch(round(config.clock_timeout_s * 1e9))
         self._ticked_ns = self._lockstep_ns = -1
         self._waiting_since: float | None = None
         self._last_command: Any = None
@@ -120,17 +124,24 @@ class ArmSwitchNode(LifecycleNode):
         self._switch = None
 
     # Inputs. --------------------------------------------------------------------------------------
-    def _on_chunk(self, chunk: Chunk) -> None:
-        # A dead node's last words may still be on their way; in lock-step nothing is ever dropped.
-        if not self.active or (chunk.arm in self._peers.lost and not self._lockstep):
+    def _on_chunk(self, chunk: Chunk, arm: Arm) -> None:
+        if not self.active:
+            return
+        if arm in self._peers.lost and not self._lockstep:
+            # A dead node's last words; in lock-step nothing is ever dropped.
+            self._trouble(f'arm {arm:d}: lost', f'step {chunk.seq} came after its node had gone')
             return
         now_ns = self._now_ns()
         if self._lockstep:
             # Simulated time is at least where it was observed, even if /clock was not heard yet.
             now_ns = max(now_ns, chunk.stamp_ns)
-        verdict = self._switch.accept(chunk, now_ns)
+        if chunk.arm != arm:
+            text = f'a chunk of arm {chunk.arm} came on the topic of arm {arm:d}'
+            verdict = self._switch.refuse(arm, Refusal.ARM, text)
+        else:
+            verdict = self._switch.accept(chunk, now_ns)
         if verdict.text:
-            self._trouble(f'arm {chunk.arm}: {verdict.refusal or "gap"}', verdict.text)
+            self._trouble(f'arm {arm:d}: {verdict.refusal or "gap"}', verdict.text)
         if verdict.accepted:
             self._tick_if_due()
             self._show_status(always=True)
@@ -144,22 +155,14 @@ class ArmSwitchNode(LifecycleNode):
             if self._last_command is not None:
                 self._commands.publish(self._last_command)
             return
-        try:
-            self._measured = stamp_ns, self._positions(message)
-        except InputError as error:
-            self._trouble('joint_states', str(error))
-            self._measured = None
+        if not self._measured.take(message, stamp_ns if self._lockstep else self._now_ns()):
+            return
         self._moved_at = time.monotonic()
         if self._lockstep:
             # A tick that still waits keeps its start when the simulation sends it again.
             self._waiting_since = self._waiting_since or self._moved_at
         self._lockstep_ns = stamp_ns
         self._tick_if_due()
-
-    def _positions(self, message: JointState) -> NDArray[np.float64]:
-        if self._robot.holds_with_zero:  # its 'joints' are the axes of a twist
-            return np.zeros(self._robot.size)
-        return conversions.joints_from_msg(message, self._robot.joint_names)
 
     def _on_liveliness(self, topic: str, alive: int) -> None:
         lost, found = self._peers.update(topic, alive)
@@ -178,19 +181,24 @@ class ArmSwitchNode(LifecycleNode):
             self.diagnostics.refresh()
 
     def _trouble(self, kind: str, text: str) -> None:
-        self._troubles.add(kind, text)
-        self.get_logger().warning(f'{kind}: {text}', throttle_duration_sec=1.0)
+        if self._troubles.add(kind, text):
+            self.get_logger().warning(f'{kind}: {text}')
         self.diagnostics.refresh()
 
     # Ticks. ---------------------------------------------------------------------------------------
     def _now_ns(self) -> int:
-        if self._lockstep and self._measured is not None:
-            return self._measured[0]
+        if self._lockstep and self._measured.stamp_ns is not None:
+            return self._measured.stamp_ns
         return self.get_clock().now().nanoseconds
 
     def _on_timer(self) -> None:
-        if self.active:
-            self._tick(self._now_ns())
+        if not self.active:
+            return
+        now_ns = self._now_ns()
+        if self._clock_watch.stands(now_ns, time.monotonic_ns()):
+            # No age grows any more: without this the chunk that plays would never get old.
+            self._switch.expire('the ROS clock stands still')
+        self._tick(now_ns)
 
     def _tick_if_due(self) -> None:
         """In lock-step: command once for the newest stamp, as soon as its chunk is there."""
@@ -207,16 +215,8 @@ class ArmSwitchNode(LifecycleNode):
     def _tick(self, now_ns: int) -> None:
         if self._control != self._wants_control():
             self._change_control()
-        self._publish(self._switch.tick(now_ns, self._fresh(now_ns)), now_ns)
+        self._publish(self._switch.tick(now_ns, self._measured.fresh(now_ns)), now_ns)
         self._settle()
-
-    def _fresh(self, now_ns: int) -> NDArray[np.float64] | None:
-        if self._measured is None:
-            return None
-        stamp_ns, positions = self._measured
-        age_s = (now_ns - stamp_ns) * 1e-9
-        fresh = -self.config.stamp_tolerance_s <= age_s <= self.config.joint_max_age_s
-        return positions if fresh else None
 
     def _publish(self, command: Command, stamp_ns: int) -> None:
         if command.target is None or not self._control:
@@ -228,7 +228,7 @@ class ArmSwitchNode(LifecycleNode):
         """Command a hold now, whatever chunks there are."""
         self._switch.peer_lost(set(Arm), reason)
         now_ns = self._now_ns()
-        self._publish(self._switch.tick(now_ns, self._fresh(now_ns)), now_ns)
+        self._publish(self._switch.tick(now_ns, self._measured.fresh(now_ns)), now_ns)
         self._switch.peer_found(set(Arm) - set(self._peers.lost))
         self._show_status(always=True)
 

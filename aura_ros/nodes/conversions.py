@@ -261,9 +261,12 @@ def joints_from_msg(message: JointState, names: Sequence[str]) -> NDArray[np.flo
     """Return the positions of `names` in their order, float64 [J] [rad, m].
 
     Raises:
-        InputError: a joint is missing or its position is not finite.
+        InputError: a joint is missing, is there twice, or its position is not finite.
     """
     place = {name: index for index, name in enumerate(message.name)}
+    if len(place) != len(message.name):
+        twice = next(name for name in place if list(message.name).count(name) > 1)
+        raise InputError(f'joint_states has {twice} twice: which one is meant?')
     missing = [name for name in names if name not in place]
     if missing:
         lacks, has = ', '.join(missing), ', '.join(message.name)

@@ -110,12 +110,19 @@ class Troubles:
         self.counts: dict[str, int] = {}
         self._text = ''
         self._since = -math.inf
+        self._last: dict[str, float] = {}
 
-    def add(self, kind: str, text: str, times: int = 1) -> None:
-        """Count a trouble of a kind, told in `text`."""
+    def add(self, kind: str, text: str, times: int = 1) -> bool:
+        """Count a trouble of a kind, told in `text`; returns whether it is news, to be logged.
+
+        It is not while the last of its kind is recent: a fault that lasts is logged once.
+        """
         self.counts[kind] = self.counts.get(kind, 0) + times
         self._text = f'{kind}: {text}'
-        self._since = time.monotonic()
+        self._since = now = time.monotonic()
+        before = self._last.get(kind, -math.inf)
+        self._last[kind] = now
+        return now - before > self._hold_s
 
     def status(self) -> Status:
         """Return the newest trouble while it is recent, and all counts."""

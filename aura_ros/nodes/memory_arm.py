@@ -170,8 +170,8 @@ class MemoryArm(LifecycleNode):
 
     def trouble(self, kind: str, text: str, times: int = 1) -> None:
         """Count something that should not happen, and say so."""
-        self._troubles.add(kind, text, times)
-        self.get_logger().warning(f'{kind}: {text}', throttle_duration_sec=1.0)
+        if self._troubles.add(kind, text, times):
+            self.get_logger().warning(f'{kind}: {text}')
         self.diagnostics.refresh()
 
 

@@ -39,8 +39,8 @@ class SwitchNodeConfig:
         unit='1', low=0, high=100,
     )  # fmt: skip
     max_age_s: float = parameter(
-        0.5, 'Oldest observation a chunk may stem from when it arrives', unit='s',
-        low=0.001, high=60.0,
+        0.5, 'Oldest observation that may move the robot, when its chunk arrives and while it plays',
+        unit='s', low=0.001, high=60.0,
     )  # fmt: skip
     joint_max_age_s: float = parameter(
         0.2, 'Oldest joint_states that still tell where the robot is', unit='s',
@@ -49,6 +49,10 @@ class SwitchNodeConfig:
     stamp_tolerance_s: float = parameter(
         0.1, 'How far a stamp may be ahead of the clock', unit='s', low=0.0, high=10.0
     )
+    clock_timeout_s: float = parameter(
+        0.5, 'The ROS clock may stand still for so long, then the robot is held (steady clock)',
+        unit='s', low=0.05, high=60.0,
+    )  # fmt: skip
     joint_reliability: str = parameter(
         'best_effort', "Subscription to joint_states; 'reliable' for lock-step",
         choices=qos.RELIABILITIES,

@@ -30,8 +30,15 @@ def report(status: SwitchStatus, control: bool) -> Status:
         'missed steps': sum(status.missed.values()),
         'holds': status.holds,
     }
+    for arm, missed in status.missed.items():
+        values |= {f'{arm.name.lower()} gap': missed} if missed else {}
     for arm, counts in status.refused.items():
         values |= {f'{arm.name.lower()} {kind}': count for kind, count in counts.items()}
+    if status.unknown_arm:
+        values['of no known arm'] = status.unknown_arm
+    for kind, joints in status.limited.items():
+        if joints:
+            values[f'clipped by {kind}'] = ', '.join(f'{name} {n}' for name, n in joints.items())
     if status.lost:
         names = ', '.join(arm.name.lower() for arm in status.lost)
         reasons = '; '.join(sorted(set(status.lost.values())))

@@ -3,131 +3,29 @@
 
 import numpy as np
 import pytest
-from aura_ros.msg import ActionChunk, ArmStatus, VlaStep
-from aura_ros.srv import SelectArm
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from aura_ros.msg import ActionChunk
+from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.parameter import Parameter
-from sensor_msgs.msg import JointState
-from trajectory_msgs.msg import JointTrajectory
+from switch_rig import AURA, BASE, KV, LEASE_S, NAMES, ROBOT, SwitchRig
 
 from aura_ros.nodes import conversions, qos
 from aura_ros.nodes.arm_switch_node import ArmSwitchNode
-from aura_ros.nodes.sim_messages import joints_to_msg
-
-EPISODE = '00000000-0000-4000-8000-000000000001'
-NAMES = ['a', 'b']
-BASE, AURA, KV = 0, 1, 2
-# Long, because a busy test machine must not be taken for a dead process; that a kill is noticed in
-# time is shown in test_graph.py.
-LEASE_S = 10.0
-ROBOT = {
-    'robot__joint_names': NAMES, 'robot__position_lower': [-1.0, -1.0],
-    'robot__position_upper': [1.0, 1.0], 'robot__velocity_max': [10.0, 10.0],
-    'robot__step_max': [0.5, 0.5],
-}  # fmt: skip
-
-
-class Rig:
-    """arm_switch_node in this process, with the test as all arms and as the robot."""
-
-    def __init__(self, graph, **parameters):
-        self.graph = graph
-        self.commands = graph.listen(JointTrajectory, 'joint_command', qos.COMMAND)
-        self.statuses = graph.listen(ArmStatus, 'arm_status', qos.ARM_STATUS)
-        self.diagnostics = graph.listen(DiagnosticArray, '/diagnostics', qos.DIAGNOSTICS)
-        lease_s = parameters.setdefault('liveliness_lease_s', LEASE_S)
-        make = graph.node.create_publisher
-        self.steps = make(VlaStep, 'vla_step', qos.step(lease_s))
-        self.chunks = {
-            AURA: make(ActionChunk, 'aura/action_chunk', qos.chunk(lease_s)),
-            KV: make(ActionChunk, 'kv/action_chunk', qos.chunk(lease_s)),
-        }
-        self.joints = make(JointState, 'joint_states', qos.JOINT_STATES_OUT)
-        defaults = {'enable_control': True, 'arm': 'aura', 'autostart': True}
-        # A busy test machine must not make what was measured stale.
-        parameters = defaults | {'joint_max_age_s': 10.0} | parameters
-        self.node = graph.inside(ArmSwitchNode, **(ROBOT | parameters))
-        assert self.node.autostart()
-        for publisher in (self.steps, *self.chunks.values(), self.joints):
-            graph.matched(publisher)
-        graph.until(lambda: self.statuses, 'arm_status')
-        graph.until(lambda: graph.node.count_publishers('joint_command'), 'joint_command')
-        self.seq = dict.fromkeys((BASE, AURA, KV), 0)
-
-    def now(self):
-        return self.graph.node.get_clock().now().nanoseconds
-
-    def measure(self, *positions, stamp_ns=None):
-        stamp_ns = self.now() if stamp_ns is None else stamp_ns
-        found = np.array(positions)
-        self.joints.publish(joints_to_msg(NAMES, found, np.zeros(2), stamp_ns))
-
-    def chunk(self, arm, value, stamp_ns=None, seq=None, episode=EPISODE):
-        """Send a chunk of eight equal actions of an arm."""
-        seq = self.seq[arm] if seq is None else seq
-        self.seq[arm] = seq + 1
-        stamp_ns = self.now() if stamp_ns is None else stamp_ns
-        step = conversions.Step(
-            episode, seq, stamp_ns, np.ones(3, np.float32), np.zeros((8, 2), np.float32), 0.05, 1.0
-        )
-        message = conversions.chunk_to_msg(step, arm, np.zeros((8, 2)), 'base_link')
-        message.actions = conversions.float32s(np.full(16, value))
-        if arm == BASE:
-            whole = conversions.step_to_msg(step, 'base_link')
-            whole.base_action = message.actions
-            self.steps.publish(whole)
-        else:
-            self.chunks[arm].publish(message)
-
-    def drive(self, value=0.2, arm=AURA):
-        """Measure and propose until the robot is driven by `arm`."""
-
-        def again():
-            self.measure(0.0, 0.0)
-            self.chunk(arm, value)
-            self.graph.spin(0.1)
-            return self.status.arm == arm and not self.status.holding
-
-        self.graph.until(again, f'arm {arm} drives')
-
-    @property
-    def status(self):
-        return self.statuses[-1]
-
-    @property
-    def target(self):
-        return list(self.commands[-1].points[-1].positions) if self.commands else None
-
-    def select(self, arm):
-        """Ask for an arm; returns the future of the answer."""
-        client = self.graph.node.create_client(SelectArm, 'select_arm')
-        self.graph.until(client.service_is_ready, 'select_arm')
-        return client.call_async(SelectArm.Request(arm=arm))
-
-    def told(self, name, text, level):
-        def found():
-            return any(
-                status.name.endswith(name) and text in status.message and status.level == level
-                for message in self.diagnostics for status in message.status
-            )  # fmt: skip
-
-        self.graph.until(found, f'{name}: {text}')
 
 
 @pytest.fixture
 def rig(graph):
-    return Rig(graph)
+    return SwitchRig(graph)
 
 
 def test_a_dry_run_computes_and_says_but_commands_nothing(graph):
-    rig = Rig(graph, enable_control=False)
+    rig = SwitchRig(graph, enable_control=False)
     rig.drive()
     assert not rig.status.control_enabled and rig.status.newest_stamp[AURA].sec > 0
     assert not rig.commands
 
 
 def test_control_can_be_enabled_and_disabled_while_it_runs(graph):
-    rig = Rig(graph, enable_control=False)
+    rig = SwitchRig(graph, enable_control=False)
     rig.drive()
     assert rig.node.set_parameters([Parameter('enable_control', value=True)])[0].successful
     graph.until(lambda: rig.commands, 'a command')
@@ -205,7 +103,7 @@ def test_a_switch_is_acknowledged_when_it_is_in_effect_and_then_nothing_old_come
 
 
 def test_the_base_arm_drives_from_the_steps_themselves(graph):
-    rig = Rig(graph, arm='base')
+    rig = SwitchRig(graph, arm='base')
     rig.drive(value=0.3, arm=BASE)
     graph.until(lambda: rig.target and rig.target[0] == pytest.approx(0.3), 'the base action')
 
@@ -251,13 +149,13 @@ def test_without_the_vla_every_arm_is_lost(graph, rig):
 
 def test_an_arm_that_offers_no_liveliness_is_reported(graph):
     chunks = graph.node.create_publisher(ActionChunk, 'aura/action_chunk', qos.chunk(0.0))
-    rig = Rig(graph)
+    rig = SwitchRig(graph)
     rig.told('qos', 'aura/action_chunk', DiagnosticStatus.ERROR)
     assert chunks.get_subscription_count() <= 1
 
 
 def test_stale_joints_hold_the_robot(graph):
-    rig = Rig(graph, joint_max_age_s=0.2)
+    rig = SwitchRig(graph, joint_max_age_s=0.2)
     rig.drive()
 
     def again():
@@ -283,7 +181,7 @@ def test_deactivation_holds_once_and_then_says_nothing(graph, rig):
     rig.drive()
 
 
-class Lockstep(Rig):
+class Lockstep(SwitchRig):
     """The same, paced by the test's joint_states."""
 
     def __init__(self, graph, **parameters):

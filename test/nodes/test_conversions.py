@@ -123,6 +123,7 @@ def test_joints_are_taken_by_name():
     (JointState(name=['a'], position=[1.0]), 'lacks b'),
     (JointState(name=['a', 'b'], position=[1.0]), '1 positions for 2 names'),
     (JointState(name=['a', 'b'], position=[1.0, float('nan')]), 'not finite'),
+    (JointState(name=['a', 'b', 'a'], position=[1.0, 2.0, 3.0]), 'a twice'),
 ])  # fmt: skip
 def test_bad_joints_are_refused(message, text):
     with pytest.raises(InputError, match=text):

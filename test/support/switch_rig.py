@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""arm_switch_node in the process of the test, which is all arms and the robot."""
+
+import numpy as np
+from aura_ros.msg import ActionChunk, ArmStatus, VlaStep
+from aura_ros.srv import SelectArm
+from diagnostic_msgs.msg import DiagnosticArray
+from sensor_msgs.msg import JointState
+from trajectory_msgs.msg import JointTrajectory
+
+from aura_ros.nodes import conversions, qos
+from aura_ros.nodes.arm_switch_node import ArmSwitchNode
+from aura_ros.nodes.sim_messages import joints_to_msg
+
+EPISODE = '00000000-0000-4000-8000-000000000001'
+NAMES = ['a', 'b']
+BASE, AURA, KV = 0, 1, 2
+# Long, because a busy test machine must not be taken for a dead process; that a kill is noticed in
+# time is shown in test_graph.py.
+LEASE_S = 10.0
+ROBOT = {
+    'robot__joint_names': NAMES, 'robot__position_lower': [-1.0, -1.0],
+    'robot__position_upper': [1.0, 1.0], 'robot__velocity_max': [10.0, 10.0],
+    'robot__step_max': [0.5, 0.5],
+}  # fmt: skip
+
+
+class SwitchRig:
+    """arm_switch_node in this process, with the test as all arms and as the robot."""
+
+    def __init__(self, graph, **parameters):
+        self.graph = graph
+        self.commands = graph.listen(JointTrajectory, 'joint_command', qos.COMMAND)
+        self.statuses = graph.listen(ArmStatus, 'arm_status', qos.ARM_STATUS)
+        self.diagnostics = graph.listen(DiagnosticArray, '/diagnostics', qos.DIAGNOSTICS)
+        lease_s = parameters.setdefault('liveliness_lease_s', LEASE_S)
+        make = graph.node.create_publisher
+        self.steps = make(VlaStep, 'vla_step', qos.step(lease_s))
+        self.chunks = {
+            AURA: make(ActionChunk, 'aura/action_chunk', qos.chunk(lease_s)),
+            KV: make(ActionChunk, 'kv/action_chunk', qos.chunk(lease_s)),
+        }
+        self.joints = make(JointState, 'joint_states', qos.JOINT_STATES_OUT)
+        defaults = {'enable_control': True, 'arm': 'aura', 'autostart': True}
+        # A busy test machine must not make what was measured stale.
+        parameters = defaults | {'joint_max_age_s': 10.0} | parameters
+        self.node = graph.inside(ArmSwitchNode, **(ROBOT | parameters))
+        assert self.node.autostart()
+        for publisher in (self.steps, *self.chunks.values(), self.joints):
+            graph.matched(publisher)
+        graph.until(lambda: self.statuses, 'arm_status')
+        graph.until(lambda: graph.node.count_publishers('joint_command'), 'joint_command')
+        self.seq = dict.fromkeys((BASE, AURA, KV), 0)
+
+    def now(self):
+        return self.graph.node.get_clock().now().nanoseconds
+
+    def measure(self, *positions, stamp_ns=None):
+        stamp_ns = self.now() if stamp_ns is None else stamp_ns
+        found = np.array(positions)
+        self.joints.publish(joints_to_msg(NAMES, found, np.zeros(2), stamp_ns))
+
+    def message(self, arm, value, stamp_ns=None, seq=None, episode=EPISODE):
+        """Return a chunk of eight equal actions of an arm; the base arm's is a whole step."""
+        seq = self.seq[arm] if seq is None else seq
+        self.seq[arm] = seq + 1
+        stamp_ns = self.now() if stamp_ns is None else stamp_ns
+        step = conversions.Step(
+            episode, seq, stamp_ns, np.ones(3, np.float32), np.zeros((8, 2), np.float32), 0.05, 1.0
+        )
+        if arm == BASE:
+            message = conversions.step_to_msg(step, 'base_link')
+            message.base_action = conversions.float32s(np.full(16, value))
+        else:
+            message = conversions.chunk_to_msg(step, arm, np.zeros((8, 2)), 'base_link')
+            message.actions = conversions.float32s(np.full(16, value))
+        return message
+
+    def chunk(self, arm, value, **about):
+        """Send such a chunk where it belongs."""
+        topic = self.steps if arm == BASE else self.chunks[arm]
+        topic.publish(self.message(arm, value, **about))
+
+    def drive(self, value=0.2, arm=AURA):
+        """Measure and propose until the robot is driven by `arm`."""
+
+        def again():
+            self.measure(0.0, 0.0)
+            self.chunk(arm, value)
+            self.graph.spin(0.1)
+            return self.status.arm == arm and not self.status.holding
+
+        self.graph.until(again, f'arm {arm} drives')
+
+    @property
+    def status(self):
+        return self.statuses[-1]
+
+    @property
+    def target(self):
+        return list(self.commands[-1].points[-1].positions) if self.commands else None
+
+    def select(self, arm):
+        """Ask for an arm; returns the future of the answer."""
+        client = self.graph.node.create_client(SelectArm, 'select_arm')
+        self.graph.until(client.service_is_ready, 'select_arm')
+        return client.call_async(SelectArm.Request(arm=arm))
+
+    def values(self, name):
+        """Return the newest values that /diagnostics shows under `name`."""
+        found = [
+            {entry.key: entry.value for entry in status.values}
+            for message in self.diagnostics for status in message.status if status.name.endswith(name)
+        ]  # fmt: skip
+        return found[-1] if found else {}
+
+    def told(self, name, text, level):
+        def found():
+            return any(
+                status.name.endswith(name) and text in status.message and status.level == level
+                for message in self.diagnostics for status in message.status
+            )  # fmt: skip
+
+        self.graph.until(found, f'{name}: {text}')
