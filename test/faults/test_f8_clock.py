@@ -5,6 +5,7 @@
   on, its steps without a gap.
 * Back, as when a bag loops: the robot is held. The running episode makes no step until time has passed that of its
   last step, so no stamp reaches a memory twice; a new episode begins at once.
+* Standing: nothing gets old on a clock that stands, so the steady clock tells: the robot is held. It goes on with time.
 """
 
 import time
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 from aura_ros.action import RunEpisode
 from aura_ros.msg import ArmStatus, GateSample, VlaStep
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from fakes import AURA_OFFSET, JOINTS, POSE, READING
 from rclpy.action import ActionClient
 from rclpy.qos import QoSProfile
@@ -83,6 +85,7 @@ class Rig:
         self.gates = graph.listen(GateSample, 'aura/gate', qos.GATE)
         self.statuses = graph.listen(ArmStatus, 'arm_status', qos.ARM_STATUS)
         self.commands = graph.listen(JointTrajectory, 'joint_command', QoSProfile(depth=1000))
+        self.diagnostics = graph.listen(DiagnosticArray, '/diagnostics', qos.DIAGNOSTICS)
         self._client = ActionClient(graph.node, RunEpisode, 'run_episode')
         graph.until(self._client.server_is_ready, 'run_episode')
         self.handle = None
@@ -105,13 +108,16 @@ class Rig:
         self.graph.until(lambda: len(self.commands) > since + 3 and self.commanded(DRIVEN), 'an arm drives')
 
     def held(self, reason):
-        """Wait until the robot is held for `reason` and commanded so; returns seconds on the steady clock."""
+        """Wait until the robot is held for `reason`; returns the commands of half a second of it, and seconds until it.
+
+        Seconds are on the steady clock.
+        """
         began = time.monotonic()
         self.graph.until(lambda: self.statuses[-1].holding and reason in self.statuses[-1].reason, f'hold: {reason}')
         took_s, count = time.monotonic() - began, len(self.commands)
-        self.graph.until(lambda: len(self.commands) > count + 1, 'commands go on')
-        assert self.commanded(READING)
-        return took_s
+        # The first may have been on its way when the status came.
+        self.graph.until(lambda: len(self.commands) > count + 10, 'commands go on')
+        return {command.points[0].positions[0] for command in self.commands[count + 1 :]}, took_s
 
     def commanded(self, value):
         """Whether the newest command is `value`."""
@@ -143,7 +149,7 @@ def test_a_jump_forward_holds_until_there_is_a_step_of_the_new_time(graph, rig, 
     boundary_ns = rig.bag.now_ns + 30_000_000_000
     rig.bag.seeing = False
     rig.bag.jump(60.0)
-    rig.held('no chunk')
+    assert rig.held('no chunk')[0] == {READING}
     rig.bag.seeing = True
     graph.until(lambda: stamps(rig.steps)[-1] > boundary_ns, 'a step of the new time')
     fresh_ns = next(stamp for stamp in stamps(rig.steps) if stamp > boundary_ns)
@@ -162,7 +168,8 @@ def test_a_bag_that_loops_gives_no_stamp_twice(graph, rig, measured):
     rig.driven(len(rig.commands))
     last_ns, made = rig.bag.now_ns, len(rig.steps)
     rig.bag.jump(-2.0)
-    held_s = rig.held('clock moved back')
+    held, held_s = rig.held('clock moved back')
+    assert held == {READING}
     # The same stamps come again, and lead to nothing; after them the episode goes on.
     graph.until(lambda: len(rig.steps) > made + 2, 'the episode goes on')
     assert stamps(rig.steps)[made + 1] > last_ns - 500_000_000
@@ -174,7 +181,7 @@ def test_a_bag_that_loops_gives_no_stamp_twice(graph, rig, measured):
 
 def test_after_a_jump_back_a_new_episode_begins_at_once(graph, rig, measured):
     rig.bag.jump(-50.0)
-    rig.held('clock moved back')
+    assert rig.held('clock moved back')[0] == {READING}
     made = len(rig.steps)
     rig.episode()
     graph.until(lambda: len(rig.steps) > made and rig.steps[-1].seq >= 2, 'steps of the new episode')
@@ -182,3 +189,29 @@ def test_after_a_jump_back_a_new_episode_begins_at_once(graph, rig, measured):
     assert len({step.episode_id for step in rig.steps}) == 2
     no_stamp_reached_the_memory_twice(rig)
     measured('50 s back: held; a new episode drives at once')
+
+
+def test_a_clock_that_stands_is_noticed_by_the_steady_one(graph, rig, measured):
+    rig.bag.moving = False
+    heard = len(rig.diagnostics)
+    held, held_s = rig.held('clock stands still')
+    # In no time nothing may move: it is kept where it was sent last.
+    assert len(held) == 1
+
+    def told():
+        return any(
+            status.name == 'vla_node: inputs' and 'nothing for' in status.message
+            and status.level == DiagnosticStatus.ERROR
+            for message in rig.diagnostics[heard:] for status in message.status
+        )  # fmt: skip
+
+    graph.until(told, 'vla_node tells of silent inputs')
+    made = len(rig.steps)
+    rig.bag.moving = True
+    graph.until(lambda: len(rig.steps) > made, 'steps go on with time')
+    rig.driven(len(rig.commands))
+    assert len({step.episode_id for step in rig.steps}) == 1
+    no_stamp_reached_the_memory_twice(rig)
+    measured(f'clock stands: held after {held_s:.2f} s; on with time, in the same episode')
+    # Its clock_timeout_s is 0.5 s.
+    assert held_s < 2.0

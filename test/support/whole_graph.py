@@ -110,13 +110,13 @@ class Whole:
 
 
 class Flood:
-    """Cameras and joint states at ten times the rate of the embedded robot, from the test's own node.
+    """Cameras and joint states at ten times the rate of the embedded robot and a bit, from the test's own node.
 
     Attributes:
         sent: sets of images sent so far [1].
     """
 
-    CAMERA_HZ, JOINT_HZ = 100.0, 200.0
+    CAMERA_HZ, JOINT_HZ = 120.0, 240.0
 
     def __init__(self, graph):
         self._node = graph.node
