@@ -228,6 +228,8 @@ def _check(mapping: Mapping, spec: BackboneSpec, types: dict[str, str]) -> None:
     if missing := [camera for camera in spec.cameras if camera not in mapping.cameras]:
         raise BagError(f"the mapping has no camera {', '.join(missing)}, which backbone '{spec.name}' needs; it has "
                        f'{", ".join(mapping.cameras)}')  # fmt: skip
+    if not mapping.joints.topic:
+        raise BagError(f"the mapping has no joints, which backbone '{spec.name}' needs")
     expected: dict[str, tuple[str, ...]] = {mapping.cameras[camera]: CAMERA_TYPES for camera in spec.cameras}
     expected[mapping.joints.topic] = (JOINT_STATE,)
     if mapping.instruction.topic:

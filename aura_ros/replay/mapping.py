@@ -72,8 +72,8 @@ class Instruction:
 class Mapping:
     """Which topics of a recording are what.
 
-    cameras: topic of each of the backbone's cameras; one topic may serve several.
-    joints: measured joint positions.
+    cameras: topic of each of the backbone's cameras; one topic may serve several. None are needed for recorded steps.
+    joints: measured joint positions; its topic is '' where none are needed.
     actions: recorded actions, to compare with; None where there are none.
     instruction: what the robot was told.
     steps: topic of recorded VlaSteps, used in place of the backbone where they fit; '' where there are none.
@@ -107,7 +107,11 @@ def load_mapping(path: str | Path) -> Mapping:
 
 def as_yaml(mapping: Mapping, notes: tuple[str, ...] = ()) -> str:
     """The mapping as the text of a file that `load_mapping` reads back, with notes as comments."""
-    data: dict[str, Any] = {'cameras': dict(mapping.cameras), 'joints': _plain(mapping.joints)}
+    data: dict[str, Any] = {}
+    if mapping.cameras:
+        data['cameras'] = dict(mapping.cameras)
+    if mapping.joints.topic:
+        data['joints'] = _plain(mapping.joints)
     if mapping.actions is not None:
         data['actions'] = _plain(mapping.actions)
     if mapping.instruction != Instruction():
@@ -141,24 +145,24 @@ class _Reader:
             self._fail(1, 'the file', data, "'key: value' lines, cameras and joints among them")
         self._keys(data, 'the file', ('cameras', 'joints', 'actions', 'instruction', 'steps', 'slop_s'))
         for key in ('cameras', 'joints'):
-            if key not in data:
-                self._fail(1, 'the file', 'nothing', f"the key '{key}'", key)
-        given = data.get('actions')
+            if key not in data and 'steps' not in data:
+                self._fail(1, key, 'nothing', 'there, unless steps are')
         return Mapping(
-            self._names(data, 'cameras', 'CAMERA: TOPIC', empty=False),
-            self._joints(self._stream(data, 'joints', ('topic', 'names', 'unit'))),
-            None if given is None else self._actions(
-                self._stream(data, 'actions', ('topic', 'kind', 'columns', 'unit', 'tolerance_s'))),
+            self._names(data, 'cameras', 'CAMERA: TOPIC', empty=False) if 'cameras' in data else {},
+            self._joints(data) if 'joints' in data else JointStream(''),
+            self._actions(data) if 'actions' in data else None,
             self._instruction(data),
             self._text(data, 'steps') if 'steps' in data else '',
             self._number(data, 'slop_s', 0.0, 10.0) if 'slop_s' in data else Mapping.slop_s,
         )  # fmt: skip
 
-    def _joints(self, data: Map) -> JointStream:
+    def _joints(self, file: Map) -> JointStream:
+        data = self._stream(file, 'joints', ('topic', 'names', 'unit'))
         names = self._names(data, 'names', 'BACKBONE_JOINT: RECORDED_JOINT') if 'names' in data else {}
         return JointStream(self._text(data, 'topic'), names, self._choice(data, 'unit', tuple(UNITS), 'rad'))
 
-    def _actions(self, data: Map) -> ActionStream:
+    def _actions(self, file: Map) -> ActionStream:
+        data = self._stream(file, 'actions', ('topic', 'kind', 'columns', 'unit', 'tolerance_s'))
         columns: AnyMapping[str, str] | tuple[str, ...] = ()
         if isinstance(data.get('columns'), list):
             columns = tuple(data['columns'])
