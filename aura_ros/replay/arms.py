@@ -48,6 +48,9 @@ TITLES = {
 }
 """Arms that are known by name, in the order they are shown."""
 
+MOST_OWN = 4
+"""Arms with weights and a name of the user's in one report: it has so many colours for them."""
+
 _KIND = {'base': 'none', 'kv-window': 'kv', 'always': 'aura', 'random': 'aura', 'periodic': 'aura'}
 _SCHEDULED = ('random', 'periodic')
 _LEARNED_GATES = ('aura', 'reconstruction')
@@ -161,7 +164,10 @@ def choose(names: Sequence[str], weights: Mapping[str, Path]) -> tuple[list[str]
         ConfigError: an arm is not known, or was asked for and has no weights.
 
     """
-    known = [*TITLES, *(name for name in weights if name not in TITLES)]
+    own = [name for name in weights if name not in TITLES]
+    if len(own) > MOST_OWN:
+        raise ConfigError(f'{len(own)} arms of your own: at most {MOST_OWN} in one report, more cannot be told apart')
+    known = [*TITLES, *own]
     for name in (*names, *weights):
         if name not in known:
             raise ConfigError(f'there is no arm {name!r}: must be one of {", ".join(known)}, or a name of your own '

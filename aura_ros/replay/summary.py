@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -98,6 +98,30 @@ class Summary:
         return next((row for row in self.arms if row.gated), None)
 
 
+@dataclass(frozen=True, eq=False)
+class Report:
+    """All that a report says.
+
+    recordings: evaluated, at least one.
+    pooled: all of them together.
+    single: each by itself, in the same order.
+    made: when, ISO 8601.
+    command: that made it.
+    versions: of what took part.
+    left_out: why, by arms that are.
+    refused: why, by recordings that could not be evaluated.
+    """
+
+    recordings: tuple[Evaluated, ...]
+    pooled: Summary
+    single: tuple[Summary, ...]
+    made: str
+    command: str
+    versions: Mapping[str, str]
+    left_out: Mapping[str, str]
+    refused: Mapping[str, str]
+
+
 def summarise(recordings: Sequence[Evaluated]) -> Summary:
     """Pool recordings: every step counts the same, blocks end where a recording or an episode does.
 
@@ -183,16 +207,26 @@ def verdict(summary: Summary) -> str:
         return f'Only base took part; its action error is {error_text(summary.arms[0].error)}.'
     best, base = summary.arm(summary.best), summary.arm('base')
     tied = [name for name in summary.not_apart if name != 'base']
-    also = f' {_list(tied)} cannot be told apart from it.' if tied else ''
+    also = f' Not to be told apart from it: {_list(tied)}.' if tied else ''
     if best.name == 'base':
-        return (f'No memory follows the recorded actions better than the frozen VLA alone, whose error is '
+        return (f'No memory follows the recorded actions better than base, the frozen VLA alone, whose error is '
                 f'{error_text(best.error)}.{also}')
     percent = 100.0 * (1.0 - best.error.mean / base.error.mean) if base.error.mean else 0.0
-    sentence = (f'{best.name} follows the recorded actions best: its error is {error_text(best.error)}, {percent:.0f} '
-                f'% below base.')
+    sentence = (f'Nearest to the recorded actions is {best.name}: its error is {error_text(best.error)}, {percent:.0f} '
+                '% below base.')
     if not best.difference.apart_from_zero:
         sentence += ' That is within chance: on this recording it cannot be told from base.'
-    return sentence + also
+    return sentence + also + _for_its_writes(summary, best)
+
+
+def _for_its_writes(summary: Summary, best: ArmSummary) -> str:
+    """Where the gated arm stands and what it wrote for that, if it is not the best itself."""
+    gated = summary.gated
+    if gated is None or gated is best:
+        return ''
+    percent = 100.0 * (gated.error.mean / best.error.mean - 1.0) if best.error.mean else 0.0
+    return (f' The gated memory, {gated.name}, is {percent:.0f} % above it, at {error_text(gated.error)}, with '
+            f'{gated.writes:,} writes in place of {best.writes:,}.')
 
 
 def error_text(found: Interval) -> str:

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One recording from its file to its figures: map, digest, steps, arms; with a bar for what takes time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from rich.console import Console
+
+from aura_ros.bench.progress import Bar
+from aura_ros.replay.arms import ArmOptions, needs_budget
+from aura_ros.replay.bags import Bag
+from aura_ros.replay.cache import FirstSteps, StepCache, content_digest, key_of
+from aura_ros.replay.evaluate import About, Evaluated, collect, run_arms
+from aura_ros.replay.features import BackboneSteps, Row, StepStream, fill
+from aura_ros.replay.guess import guess
+from aura_ros.replay.mapping import Instruction, Mapping, as_yaml
+from aura_ros.replay.recorded_steps import RecordedSteps, recorded_policy
+from aura_ros.vla.protocol import Backbone
+
+_NS = 1e9
+_MEGABYTE = 1_000_000
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a user asked for.
+
+    arms: names, see `choose`.
+    weights: files by name of the arm.
+    window: steps that 'kv-window' keeps.
+    mapping: which topic is what; None guesses.
+    instruction: in place of the mapping's; empty takes the mapping's.
+    begin_s: seconds of the recording to leave out at its beginning.
+    end_s: seconds after its beginning at which to stop; None goes to its end.
+    limit: most steps; None takes all.
+    cache: folder of the steps.
+    fresh: work the steps out anew.
+    run_backbone: run it also where its steps were recorded.
+    """
+
+    arms: Sequence[str]
+    weights: dict[str, Path] = field(default_factory=dict)
+    window: int = 512
+    mapping: Mapping | None = None
+    instruction: str = ''
+    begin_s: float = 0.0
+    end_s: float | None = None
+    limit: int | None = None
+    cache: Path = Path()
+    fresh: bool = False
+    run_backbone: bool = False
+
+
+def evaluate_bag(path: Path, settings: Settings, backbone: Backbone, console: Console) -> Evaluated:
+    """Run all arms on a recording.
+
+    Raises:
+        AuraError: it cannot be read, or an arm cannot be run on it; the text says why.
+
+    """
+    with Bag(path) as bag:
+        mapping, notes = mapping_of(bag, settings, backbone)
+        span = _span(bag, settings)
+        digest = _digest(bag, console)
+        recorded = None if settings.run_backbone else recorded_policy(bag, mapping)
+        fits = recorded == backbone.spec.policy_hash
+        if recorded is not None and not fits:
+            notes = (*notes, f'the recorded steps are of another VLA ({recorded[:12]}): the chosen one was run')
+        stream: StepStream = RecordedSteps(bag, mapping, backbone.spec, *span) if fits else BackboneSteps(
+            bag, mapping, backbone, digest, *span)
+        key = key_of(content=digest, policy=backbone.spec.policy_hash, mapping=as_yaml(mapping), span=span,
+                     recorded=fits, package=_version())
+
+        def about() -> About:
+            return About(path.name or str(path), str(path.resolve()), digest, as_yaml(mapping), bag.partial,
+                         stream.inputs(), (*notes, *stream.notes()))
+
+        with StepCache(settings.cache, key, settings.fresh) as cache:
+            _fill(cache, stream, about, bag, settings.limit, console)
+            source = FirstSteps(cache, settings.limit) if settings.limit is not None else cache
+            known = replace(cache.about, name=path.name or str(path), path=str(path.resolve()))
+            return _run(known, source, settings, console)
+
+
+def mapping_of(bag: Bag, settings: Settings, backbone: Backbone) -> tuple[Mapping, tuple[str, ...]]:
+    """The mapping to read a recording with, and what a reader should know of it.
+
+    Raises:
+        BagError: none can be guessed.
+
+    """
+    notes: tuple[str, ...] = ()
+    mapping = settings.mapping
+    if mapping is None:
+        found = guess(bag, backbone.spec)
+        mapping, notes = found.mapping, ('the mapping was guessed from the types and names of the topics', *found.notes)
+    if settings.instruction:
+        mapping = replace(mapping, instruction=Instruction(text=settings.instruction))
+    return mapping, notes
+
+
+def _span(bag: Bag, settings: Settings) -> tuple[int | None, int | None]:
+    begin = bag.begin_ns + round(settings.begin_s * _NS) if settings.begin_s else None
+    return begin, None if settings.end_s is None else bag.begin_ns + round(settings.end_s * _NS)
+
+
+def _digest(bag: Bag, console: Console) -> str:
+    total = sum(file.stat().st_size for file in bag.files)
+    if total < 256 * _MEGABYTE:
+        return content_digest(bag.files)
+    with Bar(console, f'{bag.path.name}: digest [MB]', max(1, total // _MEGABYTE)) as bar:
+        left = 0
+
+        def advance(count: int) -> None:
+            nonlocal left
+            whole, left = divmod(left + count, _MEGABYTE)
+            bar.advance(whole)
+
+        return content_digest(bag.files, advance)
+
+
+def _fill(cache: StepCache, stream: StepStream, about: Callable[[], About], bag: Bag, limit: int | None,
+          console: Console) -> None:
+    """Bring the cache up to date, with a bar in seconds of the recording, or in steps where they are limited."""
+    if cache.complete or (limit is not None and len(cache) >= limit):
+        console.print(f'{bag.path.name}: {len(cache):,} steps are in the cache', markup=False)
+        return
+    seconds = max(1, round((bag.end_ns - bag.begin_ns) / _NS))
+    title, total, done = f'{bag.path.name}: steps [s]', seconds, 0
+    if limit is not None:
+        title, total, done = f'{bag.path.name}: steps', limit, len(cache)
+    with Bar(console, title, total, done) as bar:
+
+        def advance(row: Row) -> None:
+            nonlocal done
+            reached = done + 1 if limit is not None else round((row.stamp_ns - bag.begin_ns) / _NS)
+            if done < reached <= total:
+                bar.advance(reached - done)
+                done = reached
+
+        fill(cache, stream, about, limit, advance)
+
+
+def _run(about: About, source: StepCache | FirstSteps, settings: Settings, console: Console) -> Evaluated:
+    part = next(iter(source.parts()))
+    options = ArmOptions(part.features.shape[1], (part.base.shape[1], part.base.shape[2]), part.info.policy_hash,
+                         settings.weights, settings.window)
+    hidden = any(map(needs_budget, settings.arms)) and 'aura' not in settings.arms
+    count = len(source) * (len(settings.arms) + hidden)
+    with Bar(console, f'{about.name}: memories', count) as bar:
+        runs = run_arms(settings.arms, options, source, lambda name, steps: bar.advance(steps, name))
+    return collect(about, source, runs)
+
+
+def _version() -> str:
+    try:
+        return version('aura_ros')
+    except PackageNotFoundError:
+        return ''
