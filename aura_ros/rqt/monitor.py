@@ -7,7 +7,7 @@ each no more often than the eye needs. The GUI's thread does all of it and waits
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Protocol
 
@@ -17,7 +17,6 @@ from aura_ros.rqt import export
 from aura_ros.rqt.answers import Gate
 from aura_ros.rqt.model import MonitorModel
 from aura_ros.rqt.points import (
-    ArmPoint,
     CachePoint,
     DiagnosticPoint,
     GatePoint,
@@ -28,6 +27,7 @@ from aura_ros.rqt.points import (
     WritePoint,
 )
 from aura_ros.rqt.qt import Qt, QtCore, QtGui, QtWidgets
+from aura_ros.rqt.schedule import Due, Schedule
 from aura_ros.rqt.series import thin
 from aura_ros.rqt.style import DARK, LIGHT, Theme, style_sheet
 from aura_ros.rqt.views.controls import ArmControl, RobotChoice, Scrubber, WindowChoice
@@ -35,7 +35,7 @@ from aura_ros.rqt.views.cost import CostPanel
 from aura_ros.rqt.views.gate import GateTimeline
 from aura_ros.rqt.views.header import HeaderStrip
 from aura_ros.rqt.views.latency import LatencyTable
-from aura_ros.rqt.views.panel import Panel, label, tint
+from aura_ros.rqt.views.panel import Panel, Window, label, tint
 from aura_ros.rqt.views.raster import WriteRaster
 from aura_ros.rqt.views.state import StateMap
 from aura_ros.rqt.views.writes import CARDS, WriteStrip
@@ -44,7 +44,7 @@ TICK_MS = 66
 WINDOW_S = 120.0
 _RIGHT_PX = 372
 # Points of a curve: more than its pixels cannot be seen.
-_POINTS = 1500
+_POINTS = 800
 # How long a remark stays at the bottom [s].
 _REMARK_S = 8.0
 
@@ -72,26 +72,6 @@ class Source(Protocol):
         ...
 
 
-@dataclass
-class _Due:
-    """When a view is to be painted: at most every `period_s`, if one of `causes` came or `period_s` is over.
-
-    paint: paints it.
-    period_s: shortest time between two times [s].
-    causes: types of points that change what it shows.
-    always: paint it each period, whatever came: it shows how old things are.
-    last_s: when it was painted last [s, steady clock].
-    waits: whether something came since.
-    """
-
-    paint: Callable[[], None]
-    period_s: float
-    causes: tuple[type, ...]
-    always: bool = False
-    last_s: float = -np.inf
-    waits: bool = True
-
-
 class Monitor(QtWidgets.QWidget):
     """Everything on one page; see docs/monitor.md."""
 
@@ -117,7 +97,7 @@ class Monitor(QtWidgets.QWidget):
         self._remark_until_s = 0.0
         self._lay_out()
         self._connect()
-        self._dues = self._schedule()
+        self.schedule = self._schedule()
         self.theme = LIGHT
         self.paint_in(DARK if dark else LIGHT)
         self._timer = QtCore.QTimer(self)
@@ -178,19 +158,20 @@ class Monitor(QtWidgets.QWidget):
             made.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
             made.activated.connect(do)
 
-    def _schedule(self) -> list[_Due]:
-        return [
-            _Due(self._paint_gate, 0.1, (GatePoint,)),
-            _Due(self._paint_raster, 0.25, (StatePoint, GatePoint)),
-            _Due(self._paint_state, 0.25, (StatePoint,)),
-            _Due(self._paint_writes, 0.1, (WritePoint, Thumbnail)),
-            _Due(self._paint_writes, 1.0, (GatePoint,)),
-            _Due(self._paint_cost, 1.0, (GatePoint, CachePoint, DiagnosticPoint)),
-            _Due(self._paint_latency, 1.0, (GatePoint, StepPoint, DiagnosticPoint)),
-            _Due(self._paint_header, 0.25, (ArmPoint,), always=True),
-        ]
-
     # The clockwork. -------------------------------------------------------------------------------
+    def _schedule(self) -> Schedule:
+        return Schedule(
+            Due(self._paint_gate, 0.1, {GatePoint}),
+            Due(self._paint_raster, 0.25, {StatePoint, GatePoint}),
+            Due(lambda: self.state.show_state(self.model.state()), 0.25, {StatePoint}),
+            Due(self._paint_writes, 0.1, {WritePoint, Thumbnail}),
+            Due(self._paint_writes, 1.0, {GatePoint}),  # how long ago they were
+            Due(lambda: self.cost.show_cost(self.model.cost(points=200)), 1.0, {GatePoint, CachePoint}),
+            Due(lambda: self.latency.show_latency(self.model.latency()), 1.0, {GatePoint, StepPoint, DiagnosticPoint}),
+            Due(self._paint_header, 0.2),
+            Due(self._paint_story, 1.0, {GatePoint}),
+        )
+
     def tick(self) -> None:
         """Take in what was heard and paint what is due."""
         now_s = time.monotonic()
@@ -198,63 +179,48 @@ class Monitor(QtWidgets.QWidget):
         jumps = self.model.jumps
         for point in points:
             self.model.ingest(point, now_s)
-        kinds = {type(point) for point in points}
         if self.model.jumps != jumps:
-            self.repaint_all()
-        for due in self._dues:
-            due.waits = due.waits or due.always or not kinds.isdisjoint(due.causes)
-            if due.waits and now_s - due.last_s >= due.period_s and self.isVisible():
-                due.waits, due.last_s = False, now_s
-                due.paint()
+            self.schedule.hasten()
+        self.schedule.hear({type(point) for point in points})
+        if self.isVisible():
+            self.schedule.run(now_s)
 
-    def repaint_all(self) -> None:
-        """Paint every view at the next tick."""
-        for due in self._dues:
-            due.waits, due.last_s = True, -np.inf
-
-    def _bounds(self) -> tuple[float, float]:
-        """Begin and end of what the curves show [s, ROS clock]; a cursor stands within it, with what came after."""
-        newest = self.model.span[1]
-        cursor = self.model.cursor
-        end = newest if cursor is None else min(newest, cursor + self.window_s / 4)
-        return end - self.window_s, end
+    def _window(self) -> Window:
+        """What the curves show; a cursor stands within it, with what came after."""
+        newest, cursor = self.model.span[1], self.model.cursor
+        end_s = newest if cursor is None else min(newest, cursor + self.window_s / 4)
+        return Window(end_s, self.window_s, cursor)
 
     def _paint_gate(self) -> None:
-        begin, end = self._bounds()
-        self.gate.show_gate(_cut(self.model.gate(), begin, end), end, self.window_s, self.model.cursor)
+        window = self._window()
+        self.gate.show_gate(_cut(self.model.gate(), window.end_s - window.length_s, window.end_s), window)
 
     def _paint_raster(self) -> None:
-        self.raster.show_raster(self.model.raster(), self._bounds()[1], self.window_s, self.model.cursor)
-
-    def _paint_state(self) -> None:
-        self.state.show_state(self.model.state())
+        self.raster.show_raster(self.model.raster(), self._window())
 
     def _paint_writes(self) -> None:
-        model = self.model
-        end_s = self._bounds()[1]
-        self.writes.show_writes(model.writes(CARDS), model.thumbnails(CARDS), end_s, model.cursor is not None)
-
-    def _paint_cost(self) -> None:
-        self.cost.show_cost(self.model.cost(points=200))
-
-    def _paint_latency(self) -> None:
-        self.latency.show_latency(self.model.latency())
+        self.writes.show_writes(self.model.writes(CARDS), self.model.thumbnails(CARDS), self._window())
 
     def _paint_header(self) -> None:
         now_s, model = time.monotonic(), self.model
         header = model.header(now_s)
         self.header.show_header(header)
-        gate = model.gate()
-        last = model.writes(1)
-        self.header.tell(
-            int(np.count_nonzero(gate.written)), len(gate.t), last[0] if last else None, model.cost(2),
-            model.span[1] if model.cursor is None else None,
-        )  # fmt: skip
         self.arms.show_arm(header.arm)
         self.scrubber.show_span(model.span, model.cursor, self.theme)
         self.robots.show_robots(self.source.robots(), self.source.namespace)
         if self._remark_until_s < now_s:
             self.remark.setText('')
+
+    def _paint_story(self) -> None:
+        model, gate, last = self.model, self.model.gate(), self.model.writes(1)
+        newest_s = model.span[1] if model.cursor is None else None
+        self.header.tell(
+            int(np.count_nonzero(gate.written)), len(gate.t), last[0] if last else None, model.cost(2), newest_s
+        )
+
+    def stop(self) -> None:
+        """Paint no more, for the source is about to close."""
+        self._timer.stop()
 
     # What people do. ------------------------------------------------------------------------------
     def paint_in(self, theme: Theme) -> None:
@@ -263,24 +229,24 @@ class Monitor(QtWidgets.QWidget):
         self.setStyleSheet(style_sheet(theme))
         for panel in self.findChildren(Panel):
             panel.paint_in(theme)
-        self.repaint_all()
+        self.schedule.hasten()
 
     def pause(self, paused: bool) -> None:
         """Keep the picture as it is, or go on."""
         self.model.paused = paused
         self.scrubber.pause.setChecked(paused)
         self.scrubber.pause.setText('Go on' if paused else 'Pause')
-        self.repaint_all()
+        self.schedule.hasten()
 
     def look_at(self, stamp_s: float | None) -> None:
         """Look at a moment on the ROS clock [s]; None for now."""
         self.model.cursor = stamp_s
-        self.repaint_all()
+        self.schedule.hasten()
 
     def show_window(self, window_s: float) -> None:
         """Show so much time [s]."""
         self.window_s = window_s
-        self.repaint_all()
+        self.schedule.hasten()
 
     def _choose_robot(self, namespace: str) -> None:
         self.source.select_robot(namespace)

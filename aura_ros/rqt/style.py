@@ -77,7 +77,7 @@ def ramp(*colours: str, steps: int = 256) -> NDArray[np.uint8]:
 
 def diverging(theme: Theme) -> NDArray[np.uint8]:
     """Return the table of the heat map: its middle is the panel, so that zero is not seen."""
-    return ramp(theme.low, theme.panel, theme.high, steps=257)
+    return ramp(theme.low, theme.panel, theme.high, steps=255)
 
 
 def sequential(theme: Theme) -> NDArray[np.uint8]:

@@ -2,14 +2,17 @@
 """When and why: the gate score over time, filled where it is above the threshold, with a mark at each write."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from aura_ros.rqt.answers import Gate
 from aura_ros.rqt.qt import Signal, pyqtgraph
 from aura_ros.rqt.style import Theme
 from aura_ros.rqt.views import words
-from aura_ros.rqt.views.panel import Panel, Plot
+from aura_ros.rqt.views.panel import Panel, Plot, Window
 
 _TOP = 1.12
+# Where the marks of writes have their heads.
+_HEAD = _TOP - 0.05
 _TIP = (
     'Gate score of AURA-Mem at each step [0..1]. The memory writes where it is above the threshold.\n'
     'Each mark at the top is a write. Click to look at that moment.'
@@ -40,7 +43,8 @@ class GateTimeline(Panel):
         self.plot.scene().sigMouseClicked.connect(self._on_click)
         self.body.addWidget(self.plot, 1)
         self._gate: Gate | None = None
-        self._end_s = 0.0
+        self._end_s = self._base_s = self._shown_s = 0.0
+        self._marked = b''
 
     def paint_in(self, theme: Theme) -> None:
         """Take on other colours."""
@@ -58,27 +62,49 @@ class GateTimeline(Panel):
         self._heads.setBrush(theme.text)
         self._cursor.setPen(pen(theme.alarm, width=1))
 
-    def show_gate(self, gate: Gate, end_s: float, window_s: float, cursor_s: float | None) -> None:
-        """Draw the `window_s` before `end_s`, and a line at `cursor_s`; on the ROS clock [s]."""
-        self._gate, self._end_s = gate, end_s
-        x = gate.t - end_s
-        self.plot.setXRange(-window_s, 0.0, padding=0)
-        score, threshold = gate.gate.astype(float), gate.threshold.astype(float)
+    def show_gate(self, gate: Gate, window: Window) -> None:
+        """Draw what lies in a window."""
+        self._gate, self._end_s = gate, window.end_s
+        if self._shown_s != window.length_s:
+            self._shown_s = window.length_s
+            self.plot.setXRange(-window.length_s, 0.0, padding=0)
+        x, score, threshold = gate.t - window.end_s, gate.gate, gate.threshold
         level = float(threshold[-1]) if len(threshold) else 0.0
         self._curve.setData(x, score)
-        self._excess.setData(x, np.maximum(score, level), fillLevel=level)
-        self._threshold.setData(x, threshold)
-        at = x[gate.written]
-        self._marks.setData(np.repeat(at, 2), np.tile([0.0, _TOP - 0.05], len(at)), connect='pairs')
-        self._heads.setData(at, np.full(len(at), _TOP - 0.05))
-        self._cursor.setVisible(cursor_s is not None)
-        self._cursor.setPos((cursor_s or 0.0) - end_s)
-        count = len(at)
-        self.caption.setText(
-            f'threshold {level:.2f} · {count} write{"" if count == 1 else "s"} in these {words.duration(window_s)}'
-            if len(x)
-            else 'no step heard yet'
-        )
+        self._fill(x, score, level)
+        # a dashed line costs by its points, and this one is straight
+        bends = np.flatnonzero(np.diff(threshold, prepend=np.nan, append=np.nan)[:-1])
+        bends = np.union1d(bends, np.maximum(bends - 1, 0))
+        ends = np.union1d(bends, [len(x) - 1]) if len(x) else bends
+        self._threshold.setData(x[ends], threshold[ends])
+        count = self._mark(gate)
+        for item in (self._marks, self._heads):
+            item.setPos(self._base_s - window.end_s, 0.0)
+        self._cursor.setVisible(window.cursor_s is not None)
+        self._cursor.setPos((window.cursor_s or 0.0) - window.end_s)
+        writes = f'{count} write{"" if count == 1 else "s"} in these {words.duration(window.length_s)}'
+        self.caption.setText(f'threshold {level:.2f} · {writes}' if len(x) else 'no step heard yet')
+
+    def _fill(self, x: NDArray[np.float64], score: NDArray[np.float32], level: float) -> None:
+        """Fill what is above `level`; of what is below only the neighbours matter, which are seldom."""
+        above = score > level
+        near = above.copy()
+        near[1:] |= above[:-1]
+        near[:-1] |= above[1:]
+        self._excess.setVisible(bool(near.any()))
+        self._excess.setData(x[near], np.maximum(score[near], level), fillLevel=level)
+
+    def _mark(self, gate: Gate) -> int:
+        """Mark the writes; the marks stay as they are while none comes or goes, and only move."""
+        at = gate.t[gate.written]
+        told = at.tobytes()
+        if told != self._marked:
+            self._marked = told
+            self._base_s = float(at[0]) if len(at) else 0.0
+            places = at - self._base_s
+            self._marks.setData(np.repeat(places, 2), np.tile([0.0, _HEAD], len(at)), connect='pairs')
+            self._heads.setData(places, np.full(len(at), _HEAD))
+        return len(at)
 
     def _nearest(self, x: float) -> int | None:
         gate = self._gate

@@ -2,9 +2,24 @@
 """What the views are made of: a frame with a title, and plots that look alike."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from aura_ros.rqt.qt import Qt, QtGui, QtWidgets, pyqtgraph
 from aura_ros.rqt.style import AXIS_PX, SMALL_PX, Theme
+
+
+@dataclass(frozen=True)
+class Window:
+    """The time that curves show, on the ROS clock.
+
+    end_s: where they end [s].
+    length_s: how much time there is before [s].
+    cursor_s: the moment that is looked at; None for now [s].
+    """
+
+    end_s: float
+    length_s: float
+    cursor_s: float | None = None
 
 
 def label(text: str = '', role: str = 'body', tip: str = '') -> QtWidgets.QLabel:

@@ -2,12 +2,13 @@
 """What moved: the rows of W over time, darker the more a write changed them."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from aura_ros.rqt.answers import Raster
 from aura_ros.rqt.qt import pyqtgraph
 from aura_ros.rqt.style import Theme, sequential
 from aura_ros.rqt.views import words
-from aura_ros.rqt.views.panel import Panel, Plot
+from aura_ros.rqt.views.panel import Panel, Plot, Window
 
 ROWS = 32
 # Columns of the picture: each is wide enough to be seen.
@@ -35,9 +36,10 @@ class WriteRaster(Panel):
         self.plot.read_with(self._read)
         self.body.addWidget(self.plot, 1)
         self._raster: Raster | None = None
-        self._end_s = self._window_s = 0.0
+        self._end_s = self._length_s = 0.0
         self._highest = 1e-6
-        self._ticks = (0.0, False)
+        self._axis = (0.0, False)
+        self._shown = (b'', 0.0)
 
     def paint_in(self, theme: Theme) -> None:
         """Take on other colours."""
@@ -46,33 +48,41 @@ class WriteRaster(Panel):
         self._picture.setLookupTable(sequential(theme))
         self._cursor.setPen(pyqtgraph.mkPen(theme.alarm, width=1))
 
-    def show_raster(self, raster: Raster, end_s: float, window_s: float, cursor_s: float | None) -> None:
-        """Draw the changes in the `window_s` before `end_s`, and a line at `cursor_s`; on the ROS clock [s]."""
-        self._raster, self._end_s, self._window_s = raster, end_s, window_s
-        if self._ticks != (window_s, cursor_s is None):
-            self._ticks = window_s, cursor_s is None
-            self.plot.setXRange(-window_s, 0.0, padding=0)
-            self.plot.getAxis('bottom').setTicks([seconds_before(window_s, 'now' if cursor_s is None else '')])
-        picture = np.zeros((ROWS, _BINS), np.float32)
-        width = window_s / _BINS
-        place = np.floor((raster.t - end_s) / width).astype(int) + _BINS
+    def show_raster(self, raster: Raster, window: Window) -> None:
+        """Draw the changes that lie in a window."""
+        self._raster, self._end_s, self._length_s = raster, window.end_s, window.length_s
+        live = window.cursor_s is None
+        if self._axis != (window.length_s, live):
+            self._axis = window.length_s, live
+            self.plot.setXRange(-window.length_s, 0.0, padding=0)
+            self.plot.getAxis('bottom').setTicks([seconds_before(window.length_s, 'now' if live else '')])
+        picture = self._picture_of(raster, window)
+        shown = (picture.tobytes(), window.length_s)
+        if shown != self._shown:
+            self._shown = shown
+            rect = (-window.length_s, 0, window.length_s, ROWS)
+            self._picture.setImage(picture, autoLevels=False, levels=(0, 255), rect=rect)
+            self.caption.setText(f'strongest: a row moved by {self._highest:.2g}')
+        self._cursor.setVisible(not live)
+        self._cursor.setPos((window.cursor_s or 0.0) - window.end_s)
+
+    def _picture_of(self, raster: Raster, window: Window) -> NDArray[np.uint8]:
+        """Sort the changes into columns of time; uint8 [32, columns], the strongest of each."""
+        change = np.zeros((_BINS, ROWS), np.float32)
+        place = np.floor((raster.t - window.end_s) / window.length_s * _BINS).astype(int) + _BINS
         inside = (place >= 0) & (place <= _BINS)
-        np.maximum.at(picture.T, np.minimum(place[inside], _BINS - 1), raster.amount.T[inside])
+        np.maximum.at(change, np.minimum(place[inside], _BINS - 1), raster.amount.T[inside])
         # The scale only grows, so that a colour keeps its meaning while one looks.
-        self._highest = max(self._highest, float(picture.max()))
+        self._highest = max(self._highest, float(change.max()))
         # The root lets small changes be seen beside large ones.
-        levels = (0.0, float(np.sqrt(self._highest)))
-        self._picture.setImage(np.sqrt(picture), autoLevels=False, levels=levels, rect=(-window_s, 0, window_s, ROWS))
-        self._cursor.setVisible(cursor_s is not None)
-        self._cursor.setPos((cursor_s or 0.0) - end_s)
-        self.caption.setText(f'strongest: a row moved by {self._highest:.2g}')
+        return (np.sqrt(change.T / self._highest) * 255).astype(np.uint8)
 
     def _read(self, x: float, y: float) -> str:
         raster = self._raster
         if raster is None or not len(raster.t):
             return ''
         place = int(np.abs(raster.t - self._end_s - x).argmin())
-        if abs(raster.t[place] - self._end_s - x) > self._window_s / _BINS * 2:
+        if abs(raster.t[place] - self._end_s - x) > self._length_s / _BINS * 2:
             return ''
         row = min(ROWS - 1, max(0, int(y)))
         moved = raster.amount[:, place]

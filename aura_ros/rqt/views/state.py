@@ -2,6 +2,7 @@
 """What it holds now: the 32 x 32 fast weights on a fixed symmetric scale, and beside each row how old it is."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from aura_ros.rqt.points import StatePoint
 from aura_ros.rqt.qt import QtWidgets, pyqtgraph
@@ -42,7 +43,7 @@ class StateMap(Panel):
         self.map.getAxis('bottom').setTicks([[(0.5, '0'), (31.5, '31')]])
         self.map.read_with(self._read)
         self.age.read_with(self._read_age)
-        self._bar = pyqtgraph.ImageItem(np.linspace(LIMIT, -LIMIT, 64)[:, None])
+        self._bar = pyqtgraph.ImageItem(np.linspace(254, 0, 64).astype(np.uint8)[:, None])
         self._scale = Plot(left=False)
         self._scale.addItem(self._bar, ignoreBounds=True)
         self._scale.setFixedWidth(12)
@@ -51,6 +52,7 @@ class StateMap(Panel):
         maps.addLayout(self._scale_labels())
         self.body.addLayout(maps, 1)
         self._state: StatePoint | None = None
+        self._drawn: NDArray[np.float32] | None = None
 
     def _scale_labels(self) -> QtWidgets.QVBoxLayout:
         column = QtWidgets.QVBoxLayout()
@@ -68,7 +70,7 @@ class StateMap(Panel):
             plot.paint_in(theme)
         for picture in (self._weights, self._bar):
             picture.setLookupTable(diverging(theme))
-            picture.setLevels((-LIMIT, LIMIT))
+            picture.setLevels((0, 255))
         self._ages.setLookupTable(sequential(theme)[::-1])
         self._bar.setRect(0, 0, 1, 1)
         self._scale.setRange(xRange=(0, 1), yRange=(0, 1), padding=0)
@@ -77,20 +79,29 @@ class StateMap(Panel):
     def show_state(self, state: StatePoint | None) -> None:
         """Draw a state; None clears."""
         self._state = state
-        self.map.setEnabled(state is not None)
         if state is None:
             self._weights.clear()
             self._ages.clear()
+            self._drawn = None
             self.caption.setText('no state heard yet')
             return
-        self._weights.setImage(state.weights, autoLevels=False, levels=(-LIMIT, LIMIT), rect=(0, 0, ROWS, ROWS))
-        ages = np.log1p(state.row_age.astype(float))[:, None]
-        self._ages.setImage(ages, autoLevels=False, levels=(0.0, np.log1p(_OLD_STEPS)), rect=(0, 0, 1, ROWS))
-        beyond = int((np.abs(state.weights) > LIMIT).sum())
-        empty = int((np.abs(state.weights).max(axis=1) == 0).sum())
+        if self._drawn is None or not np.array_equal(self._drawn, state.weights):
+            self._drawn = state.weights
+            self._draw(state.weights)
+        ages = np.log1p(state.row_age.astype(float))[:, None] * (255.0 / np.log1p(_OLD_STEPS))
+        shades = np.minimum(ages, 255.0).astype(np.uint8)
+        self._ages.setImage(shades, autoLevels=False, levels=(0, 255), rect=(0, 0, 1, ROWS))
         oldest, newest = int(state.row_age.max()), int(state.row_age.min())
-        ages = f'{newest:,}' if newest == oldest else f'{newest:,} to {oldest:,}'
-        self.caption.setText(f'{"every row" if newest == oldest else "rows"} changed {ages} steps ago')
+        same = newest == oldest
+        steps = f'{newest:,}' if same else f'{newest:,} to {oldest:,}'
+        self.caption.setText(f'{"every row" if same else "rows"} changed {steps} steps ago')
+
+    def _draw(self, weights: NDArray[np.float32]) -> None:
+        # places in the table: 0 for -LIMIT, 127 for zero
+        shades = np.clip(np.rint(weights * (127.0 / LIMIT)) + 127.0, 0, 254).astype(np.uint8)
+        self._weights.setImage(shades, autoLevels=False, levels=(0, 255), rect=(0, 0, ROWS, ROWS))
+        beyond = int((np.abs(weights) > LIMIT).sum())
+        empty = int((np.abs(weights).max(axis=1) == 0).sum())
         counts = f'{empty} rows empty, {beyond} values off the scale'
         self.map.getAxis('bottom').setTicks([[(0.5, '0'), (15.5, counts), (31.5, '31')]])
 

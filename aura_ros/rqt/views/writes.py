@@ -9,7 +9,7 @@ from aura_ros.rqt.points import DURABILITIES, DURABLE, RAM, Thumbnail, WritePoin
 from aura_ros.rqt.qt import Qt, QtCore, QtGui, QtWidgets, Signal
 from aura_ros.rqt.style import BODY_PX, Theme
 from aura_ros.rqt.views import words
-from aura_ros.rqt.views.panel import Panel, label, tint
+from aura_ros.rqt.views.panel import Panel, Window, label, tint
 
 CARDS = 20
 _WIDTH, _HEIGHT = 110, 82
@@ -131,16 +131,13 @@ class WriteStrip(Panel):
         for card in self.cards:
             card.forget()
 
-    def show_writes(
-        self, writes: Sequence[WritePoint], thumbnails: Sequence[Thumbnail], end_s: float, cursor: bool
-    ) -> None:
+    def show_writes(self, writes: Sequence[WritePoint], thumbnails: Sequence[Thumbnail], window: Window) -> None:
         """Show writes, oldest first.
 
         Args:
             writes: those up to the moment that is looked at.
             thumbnails: what the camera saw, as far as it is known.
-            end_s: the end of the time axis above [s, ROS clock].
-            cursor: one looks at the last of them and not at now.
+            window: the time axis above; with a cursor, the last write is the one that is looked at.
         """
         assert self.theme is not None
         shown = writes[-CARDS:]
@@ -148,8 +145,8 @@ class WriteStrip(Panel):
         for place, card in enumerate(self.cards):
             card.setVisible(place < len(shown))
             if place < len(shown):
-                card.show_write(shown[place], _thumbnail_of(shown[place], thumbnails), end_s, self.theme)
-                card.choose(cursor and place == len(shown) - 1)
+                card.show_write(shown[place], _thumbnail_of(shown[place], thumbnails), window.end_s, self.theme)
+                card.choose(window.cursor_s is not None and place == len(shown) - 1)
         self.caption.setText('' if not shown else summary(shown[-1]))
 
     def _follow(self, _: int, highest: int) -> None:
