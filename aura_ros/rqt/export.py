@@ -9,7 +9,7 @@ from dataclasses import astuple, fields
 from pathlib import Path
 from typing import Any
 
-from aura_ros.rqt.model import ARMS, AURA, DURABILITIES, KV, MonitorModel, WritePoint
+from aura_ros.rqt.model import AURA, KV, MonitorModel, WritePoint, arm_name, durability_name
 
 _GATE = ('stamp_s', 'episode_id', 'seq', 'arm', 'gate', 'threshold', 'written', 'surprise', 'step_us', 'state_bytes')
 
@@ -53,7 +53,8 @@ def write_rows(model: MonitorModel) -> Iterable[Sequence[Any]]:
     names = [field.name for field in fields(WritePoint)]
     for point in model.writes(limit=0):
         values = dict(zip(names, astuple(point), strict=True))
-        values |= {'arm': ARMS[point.arm], 'durability': DURABILITIES[point.durability], 'crc': f'{point.crc:08x}'}
+        values |= {'arm': arm_name(point.arm), 'durability': durability_name(point.durability)}
+        values['crc'] = f'{point.crc:08x}'
         yield tuple(values.values())
 
 

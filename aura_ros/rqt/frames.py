@@ -25,7 +25,11 @@ _SIDE_PX = 160
 
 
 class Frames:
-    """A few seconds of one camera, bounded in number and bytes. One thread."""
+    """A few seconds of one camera, bounded in number and bytes. One thread.
+
+    Attributes:
+        failures: pictures that could not be read [1].
+    """
 
     def __init__(self) -> None:
         """Begin with none."""
@@ -33,6 +37,10 @@ class Frames:
         self._bytes = 0
         self._wanted: deque[float] = deque(maxlen=_WANTED)
         self.failures = 0
+
+    def __len__(self) -> int:
+        """Frames held."""
+        return len(self._frames)
 
     def add(self, kind: type, data: bytes) -> None:
         """Keep a frame.

@@ -42,6 +42,7 @@ from aura_ros.rqt.points import (
     Thumbnail,
     WritePoint,
     arm_name,
+    durability_name,
 )
 from aura_ros.rqt.reports import Reports
 from aura_ros.rqt.series import ends, thin
@@ -50,7 +51,7 @@ __all__ = [
     'ARMS', 'AURA', 'BASE', 'DURABILITIES', 'DURABLE', 'KV', 'QUEUED', 'RAM',
     'ArmPoint', 'CachePoint', 'Cost', 'DiagnosticPoint', 'Gate', 'GatePoint', 'Header', 'Latency', 'MonitorModel',
     'NodeReport', 'Point', 'Raster', 'Spans', 'Stage', 'StatePoint', 'StepPoint', 'Thumbnail', 'WritePoint',
-    'arm_name',
+    'arm_name', 'durability_name',
 ]  # fmt: skip
 
 # Of a rate [s]; below the second a rate would be a guess from a few steps.

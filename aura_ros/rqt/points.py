@@ -25,6 +25,11 @@ def arm_name(arm: int) -> str:
     return ARMS[arm] if 0 <= arm < len(ARMS) else f'arm {arm}'
 
 
+def durability_name(durability: int) -> str:
+    """Name how safe a write is, also a number that is not known here."""
+    return DURABILITIES[durability] if 0 <= durability < len(DURABILITIES) else str(durability)
+
+
 @dataclass(frozen=True, slots=True)
 class GatePoint:
     """The gate of one memory at one step: GateSample.msg.
