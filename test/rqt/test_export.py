@@ -35,7 +35,8 @@ def test_tables_hold_what_the_model_remembers(model, tmp_path):
     saved = save_csv(model, tmp_path / 'out.csv')
     assert [path.name for path in saved] == ['out.csv', 'out_writes.csv', 'out_rows.csv']
     gates, writes, rows = map(table, saved)
-    assert [(row['arm'], int(row['seq'])) for row in gates] == [(arm, seq) for arm in ('aura', 'kv') for seq in range(6)]
+    steps = [(row['arm'], int(row['seq'])) for row in gates]
+    assert steps == [(arm, seq) for arm in ('aura', 'kv') for seq in range(6)]
     assert float(gates[1]['stamp_s']) == 100.0 + 1 / 3  # no digit is lost
     assert (gates[4]['written'], gates[0]['written'], gates[0]['episode_id']) == ('True', 'False', 'a')
     assert [int(row['state_bytes']) for row in gates[6:]] == [256 * seq for seq in range(6)]
