@@ -206,9 +206,11 @@ def _show(console: Console, record: SoakRecord) -> None:
         f'  {counters.commands} commands, {counters.steps} steps, {counters.episodes} episodes, '
         f'{counters.switches} switches, {counters.writes} writes, {counters.device_bytes / 1e6:.2f} MB to the medium'
     )
-    for what, times in [*counters.told.items(), *counters.errors.items()]:
+    for what, times in counters.told.items():
         if times:
             console.print(f'  counted {times} times: {escape(what)}', soft_wrap=True)
+    for what, times in counters.errors.items():
+        console.print(f'  in {times} reports an ERROR: {escape(what)}', soft_wrap=True)
     print_checks(console, verdict(record))
 
 
