@@ -4,14 +4,17 @@
 from __future__ import annotations
 
 import argparse
+import math
 import shlex
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from aura_ros.bench.console import make_console
 from aura_ros.bench.provenance import versions
@@ -168,27 +171,27 @@ def _print(console: Console, report: Report, paths: list[Path]) -> None:
 
 
 def _table(summary: Summary, name: str) -> Table:
-    table = Table(title=f'{escape(name)}: {summary.steps:,} steps, {summary.scored:,} with recorded actions')
-    table.add_column('arm')
-    for column in ('writes', 'of steps', 'state', 'to medium', 'error [95 %]', 'less base [95 %]', 'µs p50', 'p95'):
+    table = Table(title=f'{escape(name)}: {summary.steps:,} steps, {summary.scored:,} with recorded actions',
+                  box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column('arm', no_wrap=True)
+    for column in ('writes', 'of steps', 'state', 'to medium', 'error [mrad]', 'less base [mrad]', 'step [µs]'):
         table.add_column(escape(column), justify='right', no_wrap=True)
     for row in summary.arms:
-        style = 'bold' if row.gated else ''
         apart = row.name != 'base' and row.difference.apart_from_zero
         colour = ('green' if row.difference.mean < 0 else 'red') if apart else ''
-        difference = '' if row.name == 'base' else escape(_ends(row.difference, '+.4f'))
         table.add_row(row.name, f'{row.writes:,}', f'{row.write_rate:.1%}', size(row.state_bytes),
-                      size(row.device_bytes), escape(_ends(row.error, '.4f')),
-                      f'[{colour}]{difference}[/]' if colour else difference, f'{row.p50_us:.0f}', f'{row.p95_us:.0f}',
-                      style=style)
+                      size(row.device_bytes), Text(_milli(row.error, '')),
+                      Text('' if row.name == 'base' else _milli(row.difference, '+'), colour),
+                      f'{row.p50_us:.0f}', style='bold' if row.gated else '')
     return table
 
 
-def _ends(found: Interval, form: str) -> str:
-    if found.mean != found.mean:
+def _milli(found: Interval, sign: str) -> str:
+    """A mean with its interval in thousandths, '1.23 [1.01, 1.50]'."""
+    if math.isnan(found.mean):
         return '-'
-    ends = '' if found.low != found.low else f' [{found.low:.4f}, {found.high:.4f}]'
-    return format(found.mean, form) + ends
+    ends = '' if math.isnan(found.low) else f' [{found.low * 1e3:.2f}, {found.high * 1e3:.2f}]'
+    return f'{found.mean * 1e3:{sign}.2f}{ends}'
 
 
 def _seconds(text: str) -> float:
