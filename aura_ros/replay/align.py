@@ -93,6 +93,7 @@ class Observations:
     def _episode(self, episode: Episode) -> Iterator[Recorded]:
         begin_ns, end_ns = max(episode.begin_ns, self._begin_ns), min(episode.end_ns, self._end_ns)
         assembler, track = self._assembler(), self._track
+        self._tally.begin()
         if track is not None:
             track.clear()
         instruction = self._instruction_before(episode.begin_ns, begin_ns)
@@ -128,8 +129,10 @@ class Observations:
         ))  # fmt: skip
 
     def _topics(self) -> list[str]:
-        named = [*self._streams.values(), self._mapping.instruction.topic]
+        """What to read; the reference last, so that of one moment in a dataset it finds the others already there."""
+        named = [self._mapping.instruction.topic]
         named += [self._mapping.actions.topic] if self._mapping.actions is not None else []
+        named += reversed(self._streams.values())
         return list(dict.fromkeys(filter(None, named)))
 
     def _instruction_before(self, begin_ns: int, until_ns: int) -> str | None:

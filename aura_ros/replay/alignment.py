@@ -132,7 +132,12 @@ class Tally:
         self._refused: Counter[str] = Counter()
         # Why the newest picture of the reference has become no observation so far.
         self._why = ''
+        self._began = False
         self._observations = self._with_action = self._jumps = 0
+
+    def begin(self) -> None:
+        """Another episode: its first picture is still to come."""
+        self._began = False
 
     def arrived(self, stream: str, sample: Sample) -> None:
         """A message came."""
@@ -140,9 +145,11 @@ class Tally:
         counts.samples += 1
         counts.unstamped += not sample.stamped
         counts.delay.add((sample.log_ns - sample.stamp_ns) * _MS)
-        if stream == self._reference and self._why:
-            self._refused[self._why] += 1
-            self._why = ''
+        if stream == self._reference:
+            self._began = True
+            if self._why:
+                self._refused[self._why] += 1
+                self._why = ''
 
     def newest_ns(self, stream: str) -> int:
         """Newest stamp of a stream so far [ns]."""
@@ -168,7 +175,7 @@ class Tally:
 
     def gap(self, gap: Gap) -> None:
         """There is no observation now; the reason counts when the next picture comes and it is still so."""
-        if not self._streams[self._reference].samples:
+        if not self._began:
             return
         if gap.faulty:
             self._why = f'{gap.stream}: {gap.wait.value}'

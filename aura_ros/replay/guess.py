@@ -141,7 +141,7 @@ def _renamed(
     missing = [name for name in wanted if name not in recorded]
     free = [name for name in recorded if name not in wanted]
     if len(free) < len(missing):
-        notes.append(f'{what}: nothing fits {", ".join(missing)}; the recording has {", ".join(recorded) or "no names"}')
+        notes.append(f'{what}: nothing fits {", ".join(missing)}; it has {", ".join(recorded) or "no names"}')
         return None
     renamed = dict(zip(missing, free, strict=False))
     if renamed:
