@@ -185,7 +185,7 @@ ensure_messages() {
         mark_done messages "$key"
     fi
     # Python is imported from here, but these were copied by the install
-    key=$(digest config launch scripts)
+    key=$(digest config launch plugin.xml scripts)
     if ! is_done shared "$key"; then
         for folder in config launch; do
             rm -rf "${venv:?}/share/aura_ros/$folder" # a file that is gone shall not stay there
@@ -193,6 +193,7 @@ ensure_messages() {
         done
         find "$venv/share/aura_ros" -name __pycache__ -prune -exec rm -rf {} +
         cp "$root"/scripts/* "$venv/lib/aura_ros/" || die "could not copy scripts/."
+        cp "$root/plugin.xml" "$venv/share/aura_ros/" || die "could not copy plugin.xml."
         mark_done shared "$key"
     fi
 }
@@ -225,7 +226,25 @@ ensure_rendering() {
     export MUJOCO_GL
 }
 
-# set_up [train] [replay] [dev]: everything a command needs; one process at a time
+# What Qt loads by itself, and its packages in Debian and Ubuntu; fonts come with fontconfig.
+qt_libraries='libglib-2.0.so.0=libglib2.0-0 libfontconfig.so.1=libfontconfig1 libdbus-1.so.3=libdbus-1-3
+libX11-xcb.so.1=libx11-xcb1 libxkbcommon-x11.so.0=libxkbcommon-x11-0 libxcb-icccm.so.4=libxcb-icccm4
+libxcb-image.so.0=libxcb-image0 libxcb-keysyms.so.1=libxcb-keysyms1 libxcb-randr.so.0=libxcb-randr0
+libxcb-render-util.so.0=libxcb-render-util0 libxcb-shape.so.0=libxcb-shape0 libxcb-xinerama.so.0=libxcb-xinerama0
+libxcb-xkb.so.1=libxcb-xkb1'
+
+ensure_qt() {
+    [ ! -f "$stamps/qt" ] || return 0
+    python=$venv/bin/python wanted=''
+    for pair in $qt_libraries; do
+        has_library "${pair%%=*}" || wanted="$wanted ${pair#*=}"
+    done
+    # shellcheck disable=SC2086 # a list of words
+    [ -z "$wanted" ] || need $wanted
+    mark_done qt checked
+}
+
+# set_up [train] [replay] [monitor] [dev]: everything a command needs; one process at a time
 set_up() {
     exec 9<"$root/run"
     if command -v flock >/dev/null && ! flock -n 9; then
@@ -236,6 +255,10 @@ set_up() {
     packages core "Python packages" "could not install the Python packages (is the package index reachable?)." build core sim
     for extra in "$@"; do
         case $extra in
+        monitor)
+            packages monitor "monitor" "could not install Qt and pyqtgraph (is the package index reachable?)." monitor
+            ensure_qt
+            ;;
         replay)
             packages replay "bag reading" "could not install the packages that read bags (is the package index reachable?)." \
                 replay

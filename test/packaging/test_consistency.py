@@ -46,8 +46,9 @@ def test_executable_and_console_script_are_the_same_program(name: str) -> None:
     text = path.read_text(encoding='utf-8')
     assert text.startswith('#!/usr/bin/env python3\n')
     assert path.stat().st_mode & stat.S_IXUSR
-    assert f'from aura_ros.nodes.{name} import main' in text
-    assert PYPROJECT['project']['scripts'][name] == f'aura_ros.nodes.{name}:main'
+    module = {'monitor': 'aura_ros.rqt.window'}.get(name, f'aura_ros.nodes.{name}')
+    assert f'from {module} import main' in text
+    assert PYPROJECT['project']['scripts'][name] == f'{module}:main'
 
 
 @pytest.mark.parametrize(('name', 'target'), sorted(PYPROJECT['project']['scripts'].items()))
