@@ -18,8 +18,8 @@ pytest.importorskip('rclpy')
 pytest.importorskip('aura_ros.msg')
 pytestmark = [pytest.mark.graph, pytest.mark.timeout(400)]
 
-HERE = Path(__file__).parent
-CONFIG = HERE.parents[1] / 'config'
+SUPPORT = Path(__file__).parents[1] / 'support'
+CONFIG = SUPPORT.parents[1] / 'config'
 COMMON = ['--ros-args', '--params-file', str(CONFIG / 'lockstep.yaml'), '-p', 'autostart:=true',
           '-p', 'use_sim_time:=true']  # fmt: skip
 NODES = {
@@ -35,7 +35,7 @@ NODES = {
 @pytest.fixture
 def environment() -> dict[str, str]:
     """A ROS domain of our own, and the fakes importable."""
-    path = os.pathsep.join([str(HERE), os.environ.get('PYTHONPATH', '')])
+    path = os.pathsep.join([str(SUPPORT), os.environ.get('PYTHONPATH', '')])
     return os.environ | {
         'PYTHONPATH': path,
         'ROS_DOMAIN_ID': str(1 + os.getpid() % 100),
