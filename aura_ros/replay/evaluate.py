@@ -223,6 +223,7 @@ class About:
     partial: what is missing of the recording; empty when it is whole.
     inputs: how each stream was used, a row of figures by its name.
     notes: what else a reader should know, in sentences.
+    live: whether the writes are those of the live run, in a sentence; empty where it recorded none.
     """
 
     name: str
@@ -232,6 +233,7 @@ class About:
     partial: str = ''
     inputs: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    live: str = ''
 
 
 @dataclass(frozen=True, eq=False)

@@ -53,7 +53,9 @@ def _head(report: Report, title: str) -> str:
                          f'{escape(found.about.partial)}. What follows is of the part that can be read.</p>')
     for name, why in report.refused.items():
         parts.append(f'<p class="warning"><b>{escape(name)} was left out:</b> {escape(why)}</p>')
-    parts += [f'<p class="verdict">{escape(verdict(summary))}</p>', _tiles(summary)]
+    live = [found.about.live for found in report.recordings if found.about.live]
+    parts += [f'<p class="verdict">{escape(verdict(summary))}</p>', _tiles(summary),
+              *(f'<p class="soft">{escape(sentence)}</p>' for sentence in live)]
     return '\n'.join(parts)
 
 

@@ -161,6 +161,8 @@ def _print(console: Console, report: Report, paths: list[Path]) -> None:
                           soft_wrap=True)
         if len(report.recordings) > 1:
             console.print(_table(summary, found.about.name))
+        if found.about.live:
+            console.print(f'{found.about.name}: {found.about.live}', markup=False, soft_wrap=True)
     title = report.recordings[0].about.name if len(report.recordings) == 1 else 'all recordings'
     console.print(_table(report.pooled, title))
     for why in report.left_out.values():

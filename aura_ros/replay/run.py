@@ -17,6 +17,7 @@ from aura_ros.replay.cache import FirstSteps, StepCache, content_digest, key_of
 from aura_ros.replay.evaluate import About, Evaluated, collect, run_arms
 from aura_ros.replay.features import BackboneSteps, Row, StepStream, fill
 from aura_ros.replay.guess import guess
+from aura_ros.replay.live import compare, recorded_writes
 from aura_ros.replay.mapping import Instruction, Mapping, as_yaml
 from aura_ros.replay.recorded_steps import RecordedSteps, recorded_policy
 from aura_ros.vla.protocol import Backbone
@@ -83,7 +84,7 @@ def evaluate_bag(path: Path, settings: Settings, backbone: Backbone, console: Co
             _fill(cache, stream, about, bag, settings.limit, console)
             source = FirstSteps(cache, settings.limit) if settings.limit is not None else cache
             known = replace(cache.about, name=path.name or str(path), path=str(path.resolve()))
-            return _run(known, source, settings, console)
+            return _compared(bag, _run(known, source, settings, console))
 
 
 def mapping_of(bag: Bag, settings: Settings, backbone: Backbone) -> tuple[Mapping, tuple[str, ...]]:
@@ -154,6 +155,15 @@ def _run(about: About, source: StepCache | FirstSteps, settings: Settings, conso
     with Bar(console, f'{about.name}: memories', count) as bar:
         runs = run_arms(settings.arms, options, source, lambda name, steps: bar.advance(steps, name))
     return collect(about, source, runs)
+
+
+def _compared(bag: Bag, found: Evaluated) -> Evaluated:
+    """Say whether the live run wrote as AURA does here."""
+    live = recorded_writes(bag)
+    if live is None or 'aura' not in found.runs:
+        return found
+    sentence = compare(live, found.runs['aura'].writes, found.stamps_ns.tolist())
+    return replace(found, about=replace(found.about, live=sentence))
 
 
 def _version() -> str:
