@@ -9,9 +9,8 @@ from heapq import merge
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from aura_ros.errors import BagError
+from aura_ros.replay.bag_metadata import read_metadata
 from aura_ros.replay.bags import FOREVER_NS, Episode, Topic
 from aura_ros.replay.message_types import Decoder, decoder
 from aura_ros.replay.storage import COMPRESSED, SUFFIXES, Message, StorageFile
@@ -29,8 +28,10 @@ class Rosbag:
         self._path = path
         self._lost: list[str] = []
         self._undecoded: Counter[str] = Counter()
-        self.metadata, self._distribution, named = _read_metadata(path, self._lost)
-        self.files = tuple(named or _storage_files(path))
+        known = read_metadata(path, self._lost)
+        self.metadata: Mapping[str, str] = known.custom
+        self._distribution = known.distribution
+        self.files = known.files or tuple(_storage_files(path))
         self._storage: list[StorageFile] = []
         try:
             self._open()
@@ -125,25 +126,3 @@ def _storage_files(path: Path) -> list[Path]:
 def _is_storage(path: Path) -> bool:
     name = path.name.removesuffix(COMPRESSED)
     return path.is_file() and name.endswith(SUFFIXES)
-
-
-def _read_metadata(path: Path, lost: list[str]) -> tuple[Mapping[str, str], str, list[Path]]:
-    """(custom data, distribution, storage files in their order) from metadata.yaml, as far as it is one."""
-    file = path / 'metadata.yaml'
-    if not path.is_dir():
-        return {}, '', []
-    if not file.exists():
-        lost.append('metadata.yaml is missing, as when the recorder was killed; the files were read without it')
-        return {}, '', []
-    try:
-        facts = yaml.safe_load(file.read_text(encoding='utf-8'))['rosbag2_bagfile_information']
-        names = [Path(str(name)).name for name in facts.get('relative_file_paths') or ()]
-        custom = {str(key): str(value) for key, value in (facts.get('custom_data') or {}).items()}
-        distribution = str(facts.get('ros_distro') or '')
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
-        lost.append(f'metadata.yaml cannot be used ({type(error).__name__}); the files were read without it')
-        return {}, '', []
-    here = [path / name for name in names if (path / name).is_file()]
-    if missing := [name for name in names if not (path / name).is_file()]:
-        lost.append(f'{", ".join(missing)} of {len(names)} files is not there')
-    return custom, distribution, here
