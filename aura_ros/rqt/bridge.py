@@ -32,6 +32,8 @@ _MATCH_S = 0.5
 # Points that wait for the GUI; at 300 a second, half a minute of one that hangs.
 _ROOM = 10_000
 _CLOSE_S = 2.0
+# Ten turns: whoever spins the node takes one by then [s].
+_SPUN_S = 0.5
 
 
 class Bridge:
@@ -208,32 +210,34 @@ class OwnBridge(Bridge):
 
 
 class SpunBridge(Bridge):
-    """A bridge on a node that somebody else spins, for rqt."""
+    """A bridge on a node that somebody else spins, for rqt: all its work is done in one timer and in callbacks.
+
+    Both are in the node's own callback group, so that no two of them run at once.
+    """
 
     def __init__(self, node: Node, namespace: str | None = None, **options: Any) -> None:
         """Begin with a timer on `node`; `namespace` and `options` as of `Bridge`."""
         super().__init__(node, namespace, **options)
+        self._closing, self._closed = threading.Event(), threading.Event()
         # on the steady clock, which no jump of simulated time can stop
-        steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._timer = node.create_timer(_TURN_S, self.turn, clock=steady)
-        self._closed = False
+        self._timer = node.create_timer(_TURN_S, self._on_timer, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    def _on_timer(self) -> None:
+        if not self._closing.is_set():
+            self.turn()
+        elif not self._closed.is_set():
+            self._end()
 
     def close(self) -> None:
         """Destroy all that was made on the node, in the thread that spins it. Does nothing the second time."""
-        if self._closed:
+        if self._closing.is_set():
             return
-        self._closed = True
-        done = threading.Event()
-        executor = self._node.executor
-        if executor is not None:
-            executor.create_task(self._end, done)
-            if done.wait(_CLOSE_S):
-                return
-        # nobody spins any more, so that nobody is in the way
-        self._end(done)
+        self._closing.set()
+        if not self._closed.wait(_SPUN_S):
+            # nobody spins any more, so that nobody is in the way
+            self._end()
 
-    def _end(self, done: threading.Event) -> None:
-        if not done.is_set():
-            self._node.destroy_timer(self._timer)
-            self.release()
-            done.set()
+    def _end(self) -> None:
+        self._node.destroy_timer(self._timer)
+        self.release()
+        self._closed.set()
