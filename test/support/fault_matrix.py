@@ -9,7 +9,7 @@ A test says which fault it injects by a marker and what it found through a fixtu
         measured('65,536 damaged files: 0 crashes, 0 wrong states')
 
 The promise is what the test asserts. At the end of a run with such tests a table of all faults is printed;
-`--fault-report PATH` writes it as JSON too.
+`--fault-report PATH` writes it too: as Markdown where PATH ends in .md, which docs/reliability.md takes over, else as JSON.
 """
 
 import json
@@ -170,6 +170,17 @@ class FaultMatrix:
         machine = f'{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs, Python {platform.python_version()}'
         return {'measured_at': datetime.now(UTC).isoformat(timespec='seconds'), 'machine': machine, 'faults': rows}
 
+    def to_markdown(self) -> str:
+        """Return the matrix as a Markdown table, with the files that hold the tests."""
+        lines = ['| | fault | promise | measured | tests |', '|---|---|---|---|---|']
+        for number, fault in FAULTS.items():
+            measured = '; '.join(self.findings(number).splitlines()) or '–'
+            files = dict.fromkeys(test.split('::')[0].removeprefix('test/') for test in self.runs[number])
+            tests = ', '.join(f'`{file}`' for file in files)
+            verdict = self.verdict(number)
+            lines.append(f'| {number} | {fault.what} | {fault.promise} | **{verdict}**: {measured} | {tests} |')
+        return '\n'.join(lines) + '\n'
+
 
 _MATRIX = pytest.StashKey[FaultMatrix]()
 
@@ -182,7 +193,7 @@ def measured(request: pytest.FixtureRequest) -> Callable[[str], None]:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add --fault-report."""
-    parser.addoption('--fault-report', metavar='PATH', type=Path, help='write the fault matrix to PATH as JSON')
+    parser.addoption('--fault-report', metavar='PATH', type=Path, help='write the fault matrix to PATH, as Markdown or JSON')
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -212,6 +223,7 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.C
     path: Path | None = config.getoption('--fault-report')
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(matrix.to_json(), indent=2, ensure_ascii=False) + '\n')
+        as_json = json.dumps(matrix.to_json(), indent=2, ensure_ascii=False) + '\n'
+        path.write_text(matrix.to_markdown() if path.suffix == '.md' else as_json)
     if any(matrix.runs.values()):
         terminalreporter.write('\n' + matrix.table(max(100, shutil.get_terminal_size().columns)))
