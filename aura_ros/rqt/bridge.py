@@ -32,8 +32,8 @@ _MATCH_S = 0.5
 # Points that wait for the GUI; at 300 a second, half a minute of one that hangs.
 _ROOM = 10_000
 _CLOSE_S = 2.0
-# Ten turns: whoever spins the node takes one by then [s].
-_SPUN_S = 0.5
+# Twenty turns: whoever spins the node takes one by then [s].
+_SPUN_S = 1.0
 
 
 class Bridge:
@@ -219,13 +219,14 @@ class SpunBridge(Bridge):
         """Begin with a timer on `node`; `namespace` and `options` as of `Bridge`."""
         super().__init__(node, namespace, **options)
         self._closing, self._closed = threading.Event(), threading.Event()
+        self._ending = threading.Lock()
         # on the steady clock, which no jump of simulated time can stop
         self._timer = node.create_timer(_TURN_S, self._on_timer, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def _on_timer(self) -> None:
         if not self._closing.is_set():
             self.turn()
-        elif not self._closed.is_set():
+        else:
             self._end()
 
     def close(self) -> None:
@@ -238,6 +239,8 @@ class SpunBridge(Bridge):
             self._end()
 
     def _end(self) -> None:
-        self._node.destroy_timer(self._timer)
-        self.release()
-        self._closed.set()
+        with self._ending:
+            if not self._closed.is_set():
+                self._node.destroy_timer(self._timer)
+                self.release()
+                self._closed.set()

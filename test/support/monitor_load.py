@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The graph as the monitor hears it, at any rate, and what hearing and remembering it costs.
+
+    python test/support/monitor_load.py [HZ] [SECONDS]
+
+prints the share of one core that the bridge, the model and what the views ask it take at HZ steps a second, and by how
+much the process grows during an hour of steps told as fast as may be. Nothing here is asserted: the machine decides.
+"""
+
+import array
+import os
+import subprocess
+import sys
+import time
+
+import numpy as np
+import psutil
+import rclpy
+from aura_ros.msg import ActionChunk, ArmStatus, CacheStatus, GateSample, MemoryState, VlaStep, WriteEvent
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.node import Node
+from sensor_msgs.msg import Image
+
+from aura_ros.nodes import qos
+from aura_ros.nodes.conversions import to_stamp
+from aura_ros.nodes.sim_messages import image_to_msg
+from aura_ros.rqt.bridge import OwnBridge
+from aura_ros.rqt.model import AURA, KV, CachePoint, GatePoint, MonitorModel, StatePoint, StepPoint, WritePoint
+
+NODES = ('vla_node', 'memory_node', 'kv_baseline_node', 'arm_switch_node', 'sim_node')
+TICK_S = 1 / 15
+HOUR_S = 3600
+
+
+class Speaker:
+    """All nodes of the graph in one: every step is a write."""
+
+    def __init__(self, node, hz):
+        self._node, self._hz, self.seq = node, hz, 0
+        make = node.create_publisher
+        self._steps, self._image = make(VlaStep, 'vla_step', qos.step()), make(Image, 'camera/front/image_raw', 5)
+        self._gates = [make(GateSample, f'{prefix}/gate', qos.GATE) for prefix in ('aura', 'kv')]
+        self._cache = make(CacheStatus, 'kv/cache_status', qos.CACHE_STATUS)
+        self._writes = make(WriteEvent, 'aura/write_event', qos.WRITE_EVENT)
+        self._states = make(MemoryState, 'aura/memory_state', qos.MEMORY_STATE)
+        self._arms = make(ArmStatus, 'arm_status', qos.ARM_STATUS)
+        self._diagnostics = make(DiagnosticArray, '/diagnostics', qos.DIAGNOSTICS)
+        self._pixels = np.zeros((128, 128, 3), np.uint8)
+        self._weights = np.zeros(1024, np.float32)
+
+    def _about(self, kind, **values):
+        message = kind(episode_id='e', seq=self.seq, **values)
+        message.header.stamp = self._stamp
+        return message
+
+    def step(self):
+        """Say all that one step makes the nodes say."""
+        stamp_ns = time.time_ns()
+        self._stamp = to_stamp(stamp_ns)
+        zeros = array.array('f', bytes(4 * 512))
+        self._image.publish(image_to_msg(self._pixels, stamp_ns, 'camera'))
+        self._steps.publish(self._about(VlaStep, features=zeros, base_action=zeros, inference_ms=20.0))
+        for arm, publisher in enumerate(self._gates, 1):
+            publisher.publish(self._about(
+                GateSample, arm=arm, gate=0.5 + 0.5 * np.sin(self.seq / 9).item(), threshold=0.5, written=True,
+                step_us=40.0, state_bytes=4224 if arm == ActionChunk.ARM_AURA else 256 * self.seq,
+            ))  # fmt: skip
+        self._cache.publish(self._about(CacheStatus, entries=self.seq, bytes=256 * self.seq))
+        self._writes.publish(self._about(WriteEvent, arm=1, gate=0.9, threshold=0.5, durability=2))
+        for _ in range(3):  # arm_switch_node: one for each arm's chunk
+            status = ArmStatus(episode_id='e', arm=1, pending_arm=1, control_enabled=True)
+            status.header.stamp = self._stamp
+            self._arms.publish(status)
+        if self.seq % max(1, self._hz // 2) == 0:
+            self._weights = self._weights + np.float32(0.01)
+            self._states.publish(self._about(
+                MemoryState, fast_weights=self._weights, row_age=np.zeros(32, np.uint64)
+            ))  # fmt: skip
+        if self.seq % max(1, self._hz) == 0:
+            for name in NODES:
+                self._diagnostics.publish(DiagnosticArray(status=[
+                    DiagnosticStatus(name=f'{name}: {check}', hardware_id=name, values=[KeyValue(key='k', value='1')])
+                    for check in ('lifecycle', 'steps', 'state', 'qos')
+                ]))  # fmt: skip
+        self.seq += 1
+
+
+def speak(hz, seconds):
+    """Be all nodes, in this process."""
+    rclpy.init()
+    node = Node('speaker')
+    speaker, begin = Speaker(node, hz), time.monotonic()
+    while (now := time.monotonic()) < begin + seconds:
+        if now >= begin + speaker.seq / hz:
+            speaker.step()
+        else:
+            time.sleep(0.002)
+    node.destroy_node()
+    rclpy.shutdown()
+
+
+def look(model, now_s):
+    """Ask what the views ask in one tick, at the most."""
+    return model.gate(1500), model.raster(), model.state(), model.writes(20), model.thumbnails(20), model.header(now_s)
+
+
+def listen(hz, seconds):
+    """Hear `hz` steps a second for a while; returns the model, the points heard, and CPU seconds per second."""
+    speaker = subprocess.Popen([sys.executable, __file__, 'speak', str(hz), str(seconds + 4)], env=dict(os.environ))
+    bridge, model, heard = OwnBridge(), MonitorModel(), 0
+    try:
+        while not bridge.drain():
+            time.sleep(TICK_S)
+        time.sleep(1.0)  # discovery has its own price
+        began, cpu = time.monotonic(), time.process_time()
+        while (now := time.monotonic()) < began + seconds:
+            points = bridge.drain()
+            heard += len(points)
+            for point in points:
+                model.ingest(point, now)
+            look(model, now)
+            time.sleep(TICK_S)
+        return model, heard, (time.process_time() - cpu) / (time.monotonic() - began)
+    finally:
+        bridge.close()
+        speaker.wait()
+
+
+def replay_hour(hz):
+    """Tell a model an hour of steps; returns by how many bytes the process grew."""
+    process, model = psutil.Process(), MonitorModel()
+    before = process.memory_info().rss
+    weights = np.zeros((32, 32), np.float32)
+    for seq in range(HOUR_S * hz):
+        stamp_s = 1000.0 + seq / hz
+        model.ingest(StepPoint(stamp_s, seq, 20.0, 'e'), stamp_s)
+        model.ingest(GatePoint(stamp_s, 'e', seq, 0.4, 0.5, True, 1.0, 40.0, 4224, AURA), stamp_s)
+        model.ingest(GatePoint(stamp_s, 'e', seq, 1.0, 0.0, True, 1.0, 40.0, 256 * seq, KV), stamp_s)
+        model.ingest(CachePoint(stamp_s, seq, seq, 256 * seq, 0), stamp_s)
+        model.ingest(WritePoint(stamp_s, 'e', seq, AURA, 0.9, 0.5, 1.0, 0.1, 0.1, seq, 0, 0, 0.0, 0, 2), stamp_s)
+        if seq % max(1, hz // 2) == 0:
+            weights = weights + np.float32(0.001)
+            ages = np.zeros(32, np.uint64)
+            model.ingest(StatePoint(stamp_s, 'e', seq, weights, weights[0].copy(), ages, 0), stamp_s)
+        if seq % (60 * hz) == 0:
+            look(model, stamp_s)
+    return process.memory_info().rss - before
+
+
+def main(hz=30, seconds=20):
+    """Measure and print."""
+    _, heard, share = listen(hz, seconds)
+    print(f'{hz} steps/s, {heard / seconds:.0f} points/s: {100 * share:.1f} % of a core for bridge, model and queries')
+    began = time.process_time()
+    grown = replay_hour(hz)
+    print(f'an hour at {hz} steps/s in {time.process_time() - began:.0f} s of CPU: grew by {grown / 1e6:.1f} MB')
+
+
+if __name__ == '__main__':
+    if sys.argv[1:2] == ['speak']:
+        speak(int(sys.argv[2]), float(sys.argv[3]))
+    else:
+        main(*(int(argument) for argument in sys.argv[1:]))
