@@ -68,10 +68,11 @@ def chunk(lease_s: float = 0.0) -> QoSProfile:
     return _profile(10, lease_s=lease_s)
 
 
-# A new subscriber gets the pixels of now, and lock-step never loses one.
-CAMERA_OUT = _profile(1)
-# The arm switch's only measurement: some history for a busy subscriber, reliable for lock-step.
-JOINT_STATES_OUT = _profile(5)
+# Volatile: a new subscriber gets the pixels of now. Reliable for lock-step, and with some history for a recorder that
+# is busy for a second; who wants only the newest subscribes with depth 1.
+CAMERA_OUT = _profile(10)
+# The arm switch's only measurement, likewise: of as long a time.
+JOINT_STATES_OUT = _profile(50)
 # Latched: the instruction given before the node came up still counts.
 INSTRUCTION = _profile(1, latched=True)
 # A monitor that joins late sees the history of the memory.

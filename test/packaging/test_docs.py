@@ -17,7 +17,9 @@ from aura_ros.nodes import (
     kv_baseline_node,
     memory_node,
     panel,
+    player_tape,
     qos,
+    recorder,
     sim_node,
     switch_config,
     vla_node,
@@ -38,6 +40,8 @@ NODES: dict[str, tuple[dict[str, Any], ...]] = {
     ),
     'sim_node': ({}, {'': sim_node.SimNodeConfig}),
     'panel': ({}, {'': panel.PanelConfig}),
+    'player': ({}, {'': player_tape.PlayerConfig}),
+    'recorder': ({}, {'': recorder.RecorderConfig}),
 }
 ROW = re.compile(r'^\| `([^`]+)` \|(.*)\|$', re.MULTILINE)
 TYPES = {

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -144,8 +145,8 @@ class Graph:
         self.context.try_shutdown()
 
 
-@pytest.fixture
-def domain() -> Iterator[int]:
+@contextmanager
+def free_domain() -> Iterator[int]:
     """A ROS_DOMAIN_ID that nobody on this machine uses; a bound port keeps it from other tests."""
     first = random.randrange(100)
     for number in (1 + (first + offset) % 100 for offset in range(100)):
@@ -160,6 +161,13 @@ def domain() -> Iterator[int]:
             yield number
             return
     pytest.fail('all DDS domains are taken')
+
+
+@pytest.fixture
+def domain() -> Iterator[int]:
+    """A DDS domain of the test's own."""
+    with free_domain() as number:
+        yield number
 
 
 def _free(port: int) -> bool:

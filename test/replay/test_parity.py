@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Offline and live say the same to the bit: gate decisions, write events and the final state, on one bag.
+
+The bag is recorded here, from the embedded robot that the real nodes drive. Offline is what `aura-replay` does, without
+ROS; live is the player in lock-step, vla_node and memory_node, each a process of its own.
+"""
+
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import takewhile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip('rclpy')
+pytest.importorskip('rosbags')
+pytest.importorskip('mujoco')
+
+from aura_ros.msg import MemoryState
+from bag_rig import Heard, record, stop
+from ros_graph import Graph, free_domain
+
+from aura_ros.nodes import qos
+from aura_ros.replay.arms import ArmOptions, make_arm
+from aura_ros.replay.bags import Bag
+from aura_ros.replay.evaluate import run_arm
+from aura_ros.replay.features import BackboneSteps
+from aura_ros.replay.mapping import load_mapping
+from aura_ros.replay.recorded_steps import RecordedSteps
+from aura_ros.replay.steps import Steps, StepsBuilder
+from aura_ros.vla import load_backbone
+
+pytestmark = [pytest.mark.graph, pytest.mark.render, pytest.mark.fault('F16'), pytest.mark.timeout(300)]
+MAPPING = """\
+cameras: {front: /camera/front/image_raw, wrist: /camera/wrist/image_raw}
+joints: /joint_states
+instruction: /instruction
+steps: /vla_step
+slop_s: 0.0
+"""
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A bag, its mapping, and what the memory said when it was recorded."""
+
+    bag: Path
+    mapping: Path
+    gates: list
+    events: list
+    final_crc: int
+
+
+@pytest.fixture(scope='module')
+def recorded(tmp_path_factory):
+    """A short episode of the embedded robot in lock-step, with everything that went through the graph."""
+    folder = tmp_path_factory.mktemp('parity')
+    with free_domain() as number, closing(Graph(number, folder)) as live:
+        heard = Heard(live)
+        states = live.listen(MemoryState, 'aura/memory_state', qos.MEMORY_STATE)
+        recorder = record(live, folder / 'bag')
+        live.until(lambda: states and states[-1].seq == heard.gates[-1].seq, 'the last state')
+        live.until(lambda: len(heard.events) == sum(gate.written for gate in heard.gates), 'all write events')
+        assert stop(live, recorder) == 0, live.logs()
+        (folder / 'mapping.yaml').write_text(MAPPING)
+        return Recorded(
+            folder / 'bag', folder / 'mapping.yaml', _gates(heard.gates), _events(heard.events),
+            states[-1].state_crc32,
+        )  # fmt: skip
+
+
+def _gates(messages):
+    """What decides at each step, live: by number, without what only the clock of the machine tells."""
+    return [
+        (one.seq, _ns(one), one.gate, one.threshold, one.surprise, one.written) for one in messages
+    ]
+
+
+def _events(messages):
+    """Each write, live; the medium's part of the message aside."""
+    return [
+        (one.seq, _ns(one), one.gate, one.threshold, one.surprise, one.action_change, one.delta_norm, one.writes,
+         one.bytes_written, one.state_crc32) for one in messages
+    ]  # fmt: skip
+
+
+def _ns(message):
+    return message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
+
+
+def _offline(steps: Steps):
+    """The same of a replay without ROS, and the CRC-32 of its last state."""
+    options = ArmOptions(steps.features.shape[1], steps.base.shape[1:], steps.info.policy_hash)
+    run = run_arm(make_arm('aura', options), steps)
+    assert not run.refused and not run.missed
+    columns = (steps.seqs, steps.stamps_ns, run.gate, run.threshold, run.surprise, run.written)
+    gates = list(zip(*(column.tolist() for column in columns), strict=True))
+    events = [
+        (one.seq, one.stamp_ns, one.gate, one.threshold, one.surprise, one.action_change, one.delta_norm, one.writes,
+         one.bytes_written, one.state_crc32) for one in run.writes
+    ]  # fmt: skip
+    return gates, events, run.state_crc32
+
+
+def _steps(stream):
+    builder = StepsBuilder(stream.info)
+    for row in stream.rows([]):
+        builder.add(row.stamp_ns, row.episode_id, row.seq, row.features, row.base)
+    return builder.take()
+
+
+def _live(graph, recorded, **player):
+    """Play the bag through fresh nodes."""
+    heard = Heard(graph)
+    states = graph.listen(MemoryState, 'aura/memory_state', qos.MEMORY_STATE)
+    graph.start('memory_node', autostart=True, use_sim_time=True, chunk_subscribers=0)
+    listeners = ['memory_node']
+    if player['source'] == 'inputs':
+        graph.start('vla_node', autostart=True, use_sim_time=True, camera_reliability='reliable', sync_slop_s=0.0,
+                    step_subscribers=2)  # fmt: skip
+    graph.until(lambda: all('is ready' in graph.log(name) for name in listeners), 'the nodes')
+    graph.until(lambda: graph.node.count_publishers('aura/gate') and graph.node.count_publishers('aura/write_event'),
+                'memory_node')  # fmt: skip
+    process = graph.start('player', bag=recorded.bag, mapping=recorded.mapping, lockstep=True, arms='[aura]',
+                          step_subscribers=1, **player)  # fmt: skip
+    graph.until(lambda: process.poll() is not None, 'the player', timeout_s=120.0)
+    assert process.returncode == 0, graph.logs()
+    graph.until(lambda: states and states[-1].seq == heard.gates[-1].seq, 'the last state')
+    graph.until(lambda: len(heard.events) == sum(gate.written for gate in heard.gates), 'all write events')
+    return _gates(heard.gates), _events(heard.events), states[-1].state_crc32
+
+
+def test_offline_replay_and_the_live_graph_are_the_same_to_the_bit(recorded, graph, measured):
+    with Bag(recorded.bag) as bag:
+        steps = _steps(BackboneSteps(bag, load_mapping(recorded.mapping), load_backbone('embedded'), 'parity'))
+    gates, events, crc = _offline(steps)
+    assert len(gates) > 20 and events, 'too little for the test to mean anything'
+    live_gates, live_events, live_crc = _live(graph, recorded, source='inputs')
+    assert live_gates == gates
+    assert live_events == events
+    assert live_crc == crc
+    # And both are what the robot's memory did when the bag was recorded, up to the first image that the recorder, which
+    # nobody waits for, may have missed on a busy machine.
+    alike = sum(1 for _ in takewhile(lambda pair: pair[0][:2] == pair[1][:2], zip(gates, recorded.gates, strict=False)))
+    assert alike > 20 and gates[:alike] == recorded.gates[:alike]
+    measured(f'offline and live: {len(gates)} gates, {len(events)} write events, state {crc:08x} equal; '
+             f'{alike} of {len(recorded.gates)} gates as when it was recorded')  # fmt: skip
+
+
+def test_recorded_steps_reproduce_the_write_events_to_the_bit(recorded, graph, measured):
+    with Bag(recorded.bag) as bag:
+        steps = _steps(RecordedSteps(bag, load_mapping(recorded.mapping), load_backbone('embedded').spec))
+    gates, events, crc = _offline(steps)
+    assert (gates, events, crc) == (recorded.gates, recorded.events, recorded.final_crc)
+    assert _live(graph, recorded, source='steps') == (gates, events, crc)
+    measured(f'recorded steps: {len(gates)} steps, {len(events)} write events, state {crc:08x} equal, offline and live')
+
+
+def test_what_is_compared_would_tell_a_difference_of_one_bit(recorded):
+    with Bag(recorded.bag) as bag:
+        steps = _steps(RecordedSteps(bag, load_mapping(recorded.mapping), load_backbone('embedded').spec))
+    first = recorded.events[0][0]
+    steps.features[first] = np.nextafter(steps.features[first], np.inf, dtype=np.float32)
+    _, events, crc = _offline(steps)
+    assert events != recorded.events and crc != recorded.final_crc
