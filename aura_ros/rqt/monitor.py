@@ -193,7 +193,8 @@ class Monitor(QtWidgets.QWidget):
 
     def _paint_gate(self) -> None:
         window = self._window()
-        self.gate.show_gate(_cut(self.model.gate(), window.end_s - window.length_s, window.end_s), window)
+        gate = _cut(self.model.gate(), window.end_s - window.length_s, window.end_s)
+        self.gate.show_gate(gate, self.model.arms(), self.model.episodes(), window)
 
     def _paint_raster(self) -> None:
         self.raster.show_raster(self.model.raster(), self._window())

@@ -87,7 +87,7 @@ class Story:
         random = self._random
         self._row_age += np.uint64(1)
         score = float(random.uniform(0.91, 0.98)) if cue else float(np.clip(random.gamma(0.35, 0.035), 0.002, 0.42))
-        surprise = float(random.uniform(1.4, 2.3)) if cue else float(random.uniform(0.05, 0.35))
+        surprise = float(random.uniform(18.0, 33.0)) if cue else float(random.uniform(0.5, 3.5))
         yield StepPoint(stamp, seq, float(random.normal(21.0, 1.6)), EPISODE, float(random.normal(0.034, 0.004)))
         if cue:
             yield from self._write(seq, stamp, score, surprise)

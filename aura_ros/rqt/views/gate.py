@@ -4,18 +4,21 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from aura_ros.rqt.answers import Gate
+from aura_ros.rqt.answers import Gate, Spans
+from aura_ros.rqt.points import ARMS
 from aura_ros.rqt.qt import Signal, pyqtgraph
 from aura_ros.rqt.style import Theme
 from aura_ros.rqt.views import words
 from aura_ros.rqt.views.panel import Panel, Plot, Window
 
-_TOP = 1.12
-# Where the marks of writes have their heads.
-_HEAD = _TOP - 0.05
+_BOTTOM, _TOP = -0.12, 1.12
+# Heads of the marks of writes, and the band that tells who drove.
+_HEAD, _BAND = 1.05, -0.09
+_FOR_EVER_S = 1e6
 _TIP = (
     'Gate score of AURA-Mem at each step [0..1]. The memory writes where it is above the threshold.\n'
-    'Each mark at the top is a write. Click to look at that moment.'
+    'Each mark at the top is a write. The band below tells who drove: blue AURA, orange the KV-cache, grey the base\n'
+    'VLA. A dotted line is the begin of an episode. Click to look at that moment.'
 )
 
 
@@ -30,21 +33,25 @@ class GateTimeline(Panel):
 
     def __init__(self) -> None:
         """Make the curves."""
-        super().__init__('When and why: gate score', _TIP)
+        super().__init__("When and why: AURA's gate score", _TIP)
         self.plot = Plot(bottom=False)
-        self.plot.setYRange(-0.04, _TOP, padding=0)
+        self.plot.setYRange(_BOTTOM, _TOP, padding=0)
         self.plot.getAxis('left').setTicks([[(0.0, '0'), (0.5, '0.5'), (1.0, '1')]])
-        self._excess, self._curve, self._threshold, self._marks = (pyqtgraph.PlotCurveItem() for _ in range(4))
-        self._heads = pyqtgraph.ScatterPlotItem(symbol='t', size=11)
+        self._excess, self._curve, self._threshold, self._marks, self._heads, self._begins = (
+            pyqtgraph.PlotCurveItem() for _ in range(6)
+        )
+        self._driven = {arm: pyqtgraph.PlotCurveItem() for arm in ARMS}
         self._cursor = pyqtgraph.InfiniteLine(0.0, angle=90)
-        for item in (self._excess, self._marks, self._threshold, self._curve, self._heads, self._cursor):
+        # what is written once and then only moves; the others are drawn anew
+        self._moving = (self._begins, self._marks, self._heads, *self._driven.values())
+        for item in (*self._moving, self._excess, self._threshold, self._curve, self._cursor):
             self.plot.addItem(item, ignoreBounds=True)
         self.plot.read_with(self._read)
         self.plot.scene().sigMouseClicked.connect(self._on_click)
         self.body.addWidget(self.plot, 1)
         self._gate: Gate | None = None
         self._end_s = self._base_s = self._shown_s = 0.0
-        self._marked = b''
+        self._marked: object = None
 
     def paint_in(self, theme: Theme) -> None:
         """Take on other colours."""
@@ -58,11 +65,13 @@ class GateTimeline(Panel):
         self._excess.setBrush(fill)
         self._threshold.setPen(pen(theme.muted, width=1, dash=[4, 3]))
         self._marks.setPen(pen(theme.text, width=1))
-        self._heads.setPen(None)
-        self._heads.setBrush(theme.text)
+        self._heads.setPen(pen(theme.text, width=7))
+        self._begins.setPen(pen(theme.muted, width=1, dash=[1, 3]))
+        for arm, curve in self._driven.items():
+            curve.setPen(pen(theme.arm(arm), width=4))
         self._cursor.setPen(pen(theme.alarm, width=1))
 
-    def show_gate(self, gate: Gate, window: Window) -> None:
+    def show_gate(self, gate: Gate, arms: Spans, episodes: Spans, window: Window) -> None:
         """Draw what lies in a window."""
         self._gate, self._end_s = gate, window.end_s
         if self._shown_s != window.length_s:
@@ -77,8 +86,8 @@ class GateTimeline(Panel):
         bends = np.union1d(bends, np.maximum(bends - 1, 0))
         ends = np.union1d(bends, [len(x) - 1]) if len(x) else bends
         self._threshold.setData(x[ends], threshold[ends])
-        count = self._mark(gate)
-        for item in (self._marks, self._heads):
+        count = self._mark(gate, arms, episodes)
+        for item in self._moving:
             item.setPos(self._base_s - window.end_s, 0.0)
         self._cursor.setVisible(window.cursor_s is not None)
         self._cursor.setPos((window.cursor_s or 0.0) - window.end_s)
@@ -94,16 +103,21 @@ class GateTimeline(Panel):
         self._excess.setVisible(bool(near.any()))
         self._excess.setData(x[near], np.maximum(score[near], level), fillLevel=level)
 
-    def _mark(self, gate: Gate) -> int:
-        """Mark the writes; the marks stay as they are while none comes or goes, and only move."""
+    def _mark(self, gate: Gate, arms: Spans, episodes: Spans) -> int:
+        """Mark the writes, the episodes and who drove; while none comes or goes, all that only moves."""
         at = gate.t[gate.written]
-        told = at.tobytes()
+        told = (at.tobytes(), arms, episodes)
         if told != self._marked:
             self._marked = told
-            self._base_s = float(at[0]) if len(at) else 0.0
-            places = at - self._base_s
-            self._marks.setData(np.repeat(places, 2), np.tile([0.0, _HEAD], len(at)), connect='pairs')
-            self._heads.setData(places, np.full(len(at), _HEAD))
+            self._base_s = float(gate.t[0]) if len(gate.t) else 0.0
+            places = np.repeat(at - self._base_s, 2)
+            self._marks.setData(places, np.tile([0.0, _HEAD], len(at)), connect='pairs')
+            self._heads.setData(places, np.tile([_HEAD - 0.03, _HEAD + 0.06], len(at)), connect='pairs')
+            begins = np.repeat(np.array(episodes.t) - self._base_s, 2)
+            self._begins.setData(begins, np.tile([_BOTTOM, _TOP], len(episodes.t)), connect='pairs')
+            for arm, curve in self._driven.items():
+                drove = _pairs(arms, arm) - self._base_s
+                curve.setData(drove, np.full(len(drove), _BAND), connect='pairs')
         return len(at)
 
     def _nearest(self, x: float) -> int | None:
@@ -128,3 +142,10 @@ class GateTimeline(Panel):
         place = self._nearest(box.mapSceneToView(event.scenePos()).x())
         if place is not None and self._gate is not None:
             self.chosen.emit(float(self._gate.t[place]))
+
+
+def _pairs(spans: Spans, arm: str) -> NDArray[np.float64]:
+    """Return begin and end of each time an arm drove, one after the other; the last has no end."""
+    ends = (*spans.t[1:], spans.t[-1] + _FOR_EVER_S) if spans.t else ()
+    drove = [(begin, end) for begin, end, label in zip(spans.t, ends, spans.labels, strict=True) if label == arm]
+    return np.array(drove, float).reshape(-1)

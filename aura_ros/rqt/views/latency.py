@@ -44,6 +44,7 @@ class LatencyTable(Panel):
                 texts = (stage.name, words.milliseconds(stage.p50_ms), words.milliseconds(stage.p95_ms))
             for cell, text in zip(cells, texts, strict=True):
                 cell.setText(text)
+                cell.setVisible(stage is not None)
                 cell.setToolTip(f'{stage.tooltip}\nof {stage.samples:,} samples' if stage is not None else '')
         late = {name: count for name, count in latency.misses.items() if count}
         text = ' · '.join(f'{name} {count:,}' for name, count in late.items())

@@ -12,12 +12,12 @@ from aura_ros.rqt.views.words import MINUS
 
 ROWS = 32
 # Ends of the colour scale [1]: fixed, so that a colour means the same on every screen and in every episode.
-LIMIT = 0.5
+LIMIT = 4.0
 # The age map is as dark as can be right after a write, and as its panel from so many steps on.
 _OLD_STEPS = 1000
 _TIP = (
     'The fast weights W of AURA-Mem, 32 x 32, without unit: row = value index, column = key index.\n'
-    f'Colours run from {MINUS}{LIMIT:g} to {LIMIT:g}, whatever is shown.\n'
+    f'Colours run from {MINUS}{LIMIT:g} to {LIMIT:g}, whatever is shown, by the root of the amount.\n'
     'The bar on the left: steps since the row last changed, strong when it is new.'
 )
 
@@ -56,7 +56,9 @@ class StateMap(Panel):
 
     def _scale_labels(self) -> QtWidgets.QVBoxLayout:
         column = QtWidgets.QVBoxLayout()
-        for place, text in enumerate((f'+{LIMIT:g}', '0', f'{MINUS}{LIMIT:g}')):
+        for place, text in enumerate(
+            (f'+{LIMIT:g}', f'+{LIMIT / 4:g}', '0', f'{MINUS}{LIMIT / 4:g}', f'{MINUS}{LIMIT:g}')
+        ):
             if place:
                 column.addStretch(1)
             column.addWidget(label(text, 'caption', _TIP))
@@ -98,7 +100,8 @@ class StateMap(Panel):
 
     def _draw(self, weights: NDArray[np.float32]) -> None:
         # places in the table: 0 for -LIMIT, 127 for zero
-        shades = np.clip(np.rint(weights * (127.0 / LIMIT)) + 127.0, 0, 254).astype(np.uint8)
+        roots = np.sign(weights) * np.sqrt(np.abs(weights) / LIMIT)
+        shades = np.clip(np.rint(roots * 127.0) + 127.0, 0, 254).astype(np.uint8)
         self._weights.setImage(shades, autoLevels=False, levels=(0, 255), rect=(0, 0, ROWS, ROWS))
         beyond = int((np.abs(weights) > LIMIT).sum())
         empty = int((np.abs(weights).max(axis=1) == 0).sum())

@@ -1,0 +1,276 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Colours, words and pictures of the monitor's views."""
+
+import math
+from dataclasses import replace
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+pytest.importorskip('pyqtgraph')
+pytest.importorskip('pytestqt')
+from aura_ros.rqt.answers import Cost, Gate, Latency, Raster, Spans, Stage
+from aura_ros.rqt.points import RAM, StatePoint, Thumbnail, WritePoint
+from aura_ros.rqt.style import DARK, LIGHT, diverging, rgb, sequential
+from aura_ros.rqt.views import words
+from aura_ros.rqt.views.cost import CostPanel
+from aura_ros.rqt.views.gate import GateTimeline
+from aura_ros.rqt.views.latency import LatencyTable
+from aura_ros.rqt.views.panel import Window
+from aura_ros.rqt.views.raster import WriteRaster
+from aura_ros.rqt.views.state import LIMIT, StateMap
+from aura_ros.rqt.views.writes import WriteStrip
+
+THEMES = pytest.mark.parametrize('theme', [LIGHT, DARK], ids=['light', 'dark'])
+# What a colour becomes for those who lack the red or the green cones (Machado et al. 2009), in linear RGB.
+BLIND = {
+    'protan': [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    'deutan': [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+    'all': np.eye(3),
+}
+NO_SPANS = Spans((), ())
+
+
+def linear(colour: str) -> np.ndarray:
+    part = rgb(colour) / 255.0
+    return np.where(part <= 0.04045, part / 12.92, ((part + 0.055) / 1.055) ** 2.4)
+
+
+def contrast(one: str, other: str) -> float:
+    """The contrast ratio of WCAG 2, from 1 to 21."""
+    bright, dim = sorted((float(linear(c) @ [0.2126, 0.7152, 0.0722]) for c in (one, other)), reverse=True)
+    return (bright + 0.05) / (dim + 0.05)
+
+
+def lab(colour: str, eyes: str) -> np.ndarray:
+    """Lightness and two hues as those eyes see it; about 2.3 apart is just noticeable."""
+    seen = np.clip(np.array(BLIND[eyes]) @ linear(colour), 0.0, 1.0)
+    to_xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+    xyz = to_xyz @ seen / [0.9505, 1.0, 1.089]
+    x, y, z = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+@THEMES
+def test_text_can_be_read(theme):
+    for ground in (theme.panel, theme.window):
+        assert contrast(theme.text, ground) > 12
+        assert contrast(theme.muted, ground) > 4.5
+    for colour in (theme.aura, theme.kv, theme.good, theme.alarm, theme.base):
+        assert contrast(colour, theme.panel) > 3.0, colour
+
+
+@THEMES
+@pytest.mark.parametrize('eyes', BLIND)
+def test_the_arms_and_trouble_look_different_to_all_eyes(theme, eyes):
+    for one, other in combinations((theme.aura, theme.kv, theme.base), 2):
+        assert np.linalg.norm(lab(one, eyes) - lab(other, eyes)) > 20, (one, other)
+    assert np.linalg.norm(lab(theme.low, eyes) - lab(theme.high, eyes)) > 40
+    assert np.linalg.norm(lab(theme.good, eyes) - lab(theme.alarm, eyes)) > 15
+
+
+@THEMES
+def test_amounts_run_from_the_ground_one_way(theme):
+    for table in (sequential(theme), diverging(theme)[127:], diverging(theme)[127::-1]):
+        assert table[0].tolist() == rgb(theme.panel).tolist()
+        light = table @ [0.2126, 0.7152, 0.0722]
+        steps = np.diff(light) * (1 if theme.dark else -1)
+        assert (steps > -0.6).all() and abs(light[-1] - light[0]) > 80
+
+
+@pytest.mark.parametrize(('count', 'text'), [
+    (0, '0 B'), (4224, '4,224 B'), (99_999, '99,999 B'), (220_160, '220 KB'), (1.5e6, '1.50 MB'), (4e12, '4.00 TB'),
+    (math.nan, words.NOTHING),
+])  # fmt: skip
+def test_sizes(count, text):
+    assert words.size(count) == text
+
+
+@pytest.mark.parametrize(('seconds', 'text'), [
+    (0.04, '0.0 s'), (9.96, '10.0 s'), (42.4, '42 s'), (120.0, '2 min'), (185.0, '3 min 05 s'), (7800.0, '2 h 10 min'),
+    (math.inf, words.NOTHING),
+])  # fmt: skip
+def test_durations(seconds, text):
+    assert words.duration(seconds) == text
+
+
+def test_other_words():
+    assert [words.ago(at) for at in (0.4, 11.0, 100.0, 3720.0)] == [
+        f'{words.MINUS}{text}' for text in ('0 s', '11 s', '1:40', '1 h 02')
+    ]
+    assert [words.years(at) for at in (math.nan, 0.5, 114.0, 8e5)] == [
+        words.NOTHING, '183 days', '114 years', '> 1,000 years'
+    ]  # fmt: skip
+    assert [words.milliseconds(at) for at in (0.046, 1.66, 21.1)] == ['46 µs', '1.66 ms', '21.1 ms']
+    assert words.moment(329.45) == '329.45 s'
+    assert words.moment(1_790_000_000.25) == '14:13:20.2 UTC'
+
+
+def gate(count: int, written: tuple[int, ...] = ()) -> Gate:
+    t = 100.0 + np.arange(count) * 0.2
+    score = np.full(count, 0.1, np.float32)
+    score[list(written)] = 0.9
+    flags = np.zeros(count, bool)
+    flags[list(written)] = True
+    same = np.full(count, 0.5, np.float32)
+    return Gate(t, score, same, flags, same, np.arange(count), same)
+
+
+@pytest.fixture
+def shown(qtbot):
+    """Put a view on the screen."""
+
+    def show(view, theme=LIGHT):
+        qtbot.addWidget(view)
+        view.paint_in(theme)
+        view.resize(600, 200)
+        view.show()
+        return view
+
+    return show
+
+
+def test_gate_fills_only_what_is_above_the_threshold(shown):
+    view = shown(GateTimeline())
+    view.show_gate(gate(500, (100, 101, 300)), NO_SPANS, NO_SPANS, Window(200.0, 120.0))
+    x, y = view._excess.getData()
+    assert y.max() == pytest.approx(0.9) and y.min() == 0.5
+    assert sorted(set(np.round((x + 100.0) / 0.2).astype(int))) == [99, 100, 101, 102, 299, 300, 301]
+    assert '3 writes in these 2 min' in view.caption.text()
+    assert len(view._threshold.getData()[0]) == 2, 'a straight line has two ends'
+
+
+def test_gate_marks_stand_at_the_writes_when_time_goes_on(shown):
+    view = shown(GateTimeline())
+    for end in (200.0, 203.0):
+        view.show_gate(gate(500, (100, 300)), NO_SPANS, NO_SPANS, Window(end, 120.0))
+        x = view._marks.getData()[0] + view._marks.pos().x()
+        assert np.unique(x.round(6)).tolist() == pytest.approx([120.0 - end, 160.0 - end])
+
+
+def test_gate_tells_who_drove(shown):
+    view = shown(GateTimeline())
+    arms = Spans((100.0, 120.0, 130.0), ('aura', 'kv', 'aura (held)'))
+    view.show_gate(gate(500), arms, NO_SPANS, Window(200.0, 120.0))
+    offset = 200.0 + view._driven['kv'].pos().x()
+    assert (view._driven['kv'].getData()[0] + offset).tolist() == [120.0, 130.0]
+    assert (view._driven['aura'].getData()[0] + offset).tolist() == [100.0, 120.0]
+    assert view._driven['base'].getData()[0] is None or not len(view._driven['base'].getData()[0])
+
+
+def test_gate_says_what_is_under_the_mouse(shown):
+    view = shown(GateTimeline())
+    assert view._read(0.0, 0.0) == ''
+    view.show_gate(gate(500, (100,)), NO_SPANS, NO_SPANS, Window(200.0, 120.0))
+    assert view._read(-80.0, 0.5).startswith('step 100: wrote')
+    assert 'did not write' in view._read(-79.8, 0.5)
+
+
+@pytest.mark.parametrize('count', [0, 1, 2])
+def test_gate_with_next_to_nothing(shown, count):
+    view = shown(GateTimeline())
+    view.show_gate(gate(count), NO_SPANS, NO_SPANS, Window(200.0, 120.0))
+    assert ('no step' in view.caption.text()) == (count == 0)
+
+
+def test_raster_puts_a_change_where_and_as_strong_as_it_was(shown):
+    view = shown(WriteRaster())
+    amount = np.zeros((32, 3), np.float32)
+    amount[3, 0], amount[7, 1], amount[7, 2] = 4.0, 1.0, 9.0
+    raster = Raster(np.array([140.0, 199.9, 300.0]), amount, np.arange(3))
+    view.show_raster(raster, Window(200.0, 120.0))
+    picture = view._picture.image
+    assert picture.shape == (32, 160)
+    assert np.argwhere(picture).tolist() == [[3, 80], [7, 159]], 'what is later than the window is not in it'
+    assert picture[3, 80] == 255 and picture[7, 159] == 127, 'by the root of the amount'
+    assert view._read(-60.0, 3.5).startswith('step 0, 140.00 s\nrow 3 moved by 4')
+    assert view._read(-30.0, 3.5) == ''
+
+
+def state(weights: np.ndarray, age: int = 5) -> StatePoint:
+    ages = np.full(32, age, np.uint64)
+    return StatePoint(1.0, 'e', 7, weights.astype(np.float32), np.zeros(32, np.float32), ages, 0xABCD)
+
+
+def test_state_has_a_fixed_symmetric_scale(shown):
+    view = shown(StateMap())
+    weights = np.zeros((32, 32))
+    weights[0, :5] = (LIMIT, LIMIT / 4, -LIMIT / 4, -LIMIT, 9 * LIMIT)
+    view.show_state(state(weights))
+    assert view._weights.image[0, :6].tolist() == [254, 191, 63, 0, 254, 127]
+    assert view._weights.image[1].tolist() == [127] * 32
+    ticks = view.map.getAxis('bottom')._tickLevels[0]
+    assert '31 rows empty, 1 values off the scale' in [text for _, text in ticks]
+    assert view.caption.text() == 'every row changed 5 steps ago'
+    assert view._read(4.2, 0.1).startswith(f'W[0, 4] = +{9 * LIMIT:.4f}')
+    view.show_state(None)
+    assert view._read(4.2, 0.1) == '' and view.caption.text() == 'no state heard yet'
+
+
+def cost(**changes) -> Cost:
+    t = np.arange(10.0)
+    common = Cost(
+        t=t, aura_bytes=np.full(10, 4224), writes_per_min=t, kv_t=t, kv_bytes=256 * (1 + np.arange(10)) * 100,
+        kv_entries=1000, kv_window=0, writes_per_min_now=2.5, gate_rate=0.0125, device_bytes_per_hour=math.nan,
+        kv_device_bytes_per_hour=4.1e8, media_life_years=math.nan, kv_media_life_years=12.0,
+    )  # fmt: skip
+    return replace(common, **changes)
+
+
+def texts(cells) -> list[list[str]]:
+    return [[cell.text() for cell in row] for row in cells]
+
+
+def test_cost_compares_the_two(shown):
+    view = shown(CostPanel())
+    view.show_cost(cost())
+    assert texts(view._cells) == [
+        ['4,224 B', '256 KB'], ['1.2% · 2.5/min', '100 %'], ['RAM only', '410 MB/h'], [words.NOTHING, '12.0 years']
+    ]  # fmt: skip
+    assert view.caption.text() == 'the cache is 61 times as large'
+    assert view._aura.getData()[1] == pytest.approx(np.log10(4224))
+    view.show_cost(cost(kv_bytes=np.full(10, 3 * 10**8)))
+    assert view.plot.getPlotItem().viewRange()[1] == [2.0, 9.0], 'the axis grows with the cache'
+
+
+def test_cost_with_nothing_heard(shown):
+    view = shown(CostPanel())
+    nothing = np.zeros(0)
+    view.show_cost(cost(t=nothing, aura_bytes=nothing, kv_t=nothing, kv_bytes=nothing))
+    assert texts(view._cells)[0] == [words.NOTHING] * 2 and view.caption.text() == ''
+
+
+def test_latency_names_what_came_too_late(shown):
+    view = shown(LatencyTable())
+    view.show_latency(Latency((Stage('backbone', 21.0, 30.0, 300, 'inference'),), {'held': 0, 'arm 2 late': 3}))
+    assert [cell.text() for cell in view._rows[0]] == ['backbone', '21.0 ms', '30.0 ms']
+    assert not view._rows[1][0].isVisible()
+    assert view._misses.text() == 'late: arm 2 late 3'
+    view.show_latency(Latency((), {'held': 0}))
+    assert view._misses.text() == 'nothing came too late'
+
+
+def write(seq: int, durability: int = 2) -> WritePoint:
+    return WritePoint(seq * 0.2, 'e', seq, 1, 0.93, 0.5, 30.0, 0.01, 11.8, 1, 4224, 8352, 0.0, 7, durability)
+
+
+def test_writes_have_the_picture_of_their_observation(shown):
+    view = shown(WriteStrip())
+    red = Thumbnail(10.0, np.full((60, 80, 3), (250, 0, 0), np.uint8))
+    view.show_writes([write(10, RAM), write(50)], [red], Window(20.0, 120.0))
+    first, second, third = view.cards[:3]
+    assert (first.image.text(), second.image.pixmap().toImage().pixelColor(50, 40).red()) == ('no image', 250)
+    assert (first.safe.text(), second.safe.text()) == ('in RAM only', 'on the medium')
+    assert (second.when.text(), second.step.text()) == (f'{words.MINUS}10 s', 'step 50')
+    assert third.isHidden()
+    view.show_writes([write(60)], [red], Window(20.0, 120.0))
+    assert first.image.text() == 'no image', 'the picture of another write must not stay'
+
+
+def test_a_click_on_a_write_names_its_time(shown, qtbot):
+    view = shown(WriteStrip())
+    view.show_writes([write(10), write(50)], [], Window(20.0, 120.0))
+    with qtbot.waitSignal(view.chosen) as told:
+        view.cards[1].mousePressEvent(None)
+    assert told.args == [10.0]
