@@ -26,6 +26,7 @@ from aura_ros.replay.intervals import Interval
 from aura_ros.replay.summary import Report, Summary, summarise, verdict
 from aura_ros.replay.svg import size
 
+_EXTRA = ('rosbags', 'mcap', 'pyarrow', 'av')
 _DESCRIPTION = """\
 Replays recordings through every memory and says who follows the recorded actions best, when each memory wrote, why, and
 what it costs. The frozen VLA runs once on a recording; then each arm gets the very same steps, from an empty memory, as
@@ -62,9 +63,10 @@ def main(arguments: list[str] | None = None) -> int:
         print(f'aura-replay: {error}', file=sys.stderr)
         return 2
     except ImportError as error:
-        if error.name is None or error.name.split('.')[0] not in ('rosbags', 'mcap', 'pyarrow', 'av'):
+        package = (error.name or '').split('.')[0]
+        if package not in _EXTRA:
             raise
-        print(f'aura-replay needs {error.name}: pip install "aura_ros[replay]"', file=sys.stderr)
+        print(f'aura-replay needs {package}: pip install "aura_ros[replay]"', file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print('aura-replay: stopped; the same command goes on from here', file=sys.stderr)
@@ -123,7 +125,7 @@ def _guess(options: argparse.Namespace) -> int:
 def _replay(options: argparse.Namespace, words: list[str], console: Console) -> int:
     from aura_ros.replay.mapping import load_mapping
     from aura_ros.replay.report import write_report
-    from aura_ros.replay.run import Settings, evaluate_bag
+    from aura_ros.replay.run import Settings, check_arms, evaluate_bag
     from aura_ros.vla import load_backbone
 
     weights = dict(options.weights)
@@ -135,6 +137,7 @@ def _replay(options: argparse.Namespace, words: list[str], console: Console) -> 
         options.instruction, options.begin, options.end, options.limit, options.cache, options.fresh,
         options.run_backbone)
     backbone = load_backbone(options.backbone, options.backbone_weights)
+    check_arms(settings, backbone)
     found: list[Evaluated] = []
     refused: dict[str, str] = {}
     for path in options.bags:

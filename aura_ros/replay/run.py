@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from aura_ros.bench.progress import Bar
-from aura_ros.replay.arms import ArmOptions, needs_budget
+from aura_ros.replay.arms import ArmOptions, Budget, make_arm, needs_budget
 from aura_ros.replay.bags import Bag
 from aura_ros.replay.cache import FirstSteps, StepCache, content_digest, key_of
 from aura_ros.replay.evaluate import About, Evaluated, collect, run_arms
@@ -78,13 +78,28 @@ def evaluate_bag(path: Path, settings: Settings, backbone: Backbone, console: Co
 
         def about() -> About:
             return About(path.name or str(path), str(path.resolve()), digest, as_yaml(mapping), bag.partial,
-                         stream.inputs(), (*notes, *stream.notes()))
+                         stream.inputs(), stream.notes())
 
         with StepCache(settings.cache, key, settings.fresh) as cache:
             _fill(cache, stream, about, bag, settings.limit, console)
             source = FirstSteps(cache, settings.limit) if settings.limit is not None else cache
-            known = replace(cache.about, name=path.name or str(path), path=str(path.resolve()))
+            known = replace(cache.about, name=path.name or str(path), path=str(path.resolve()),
+                            notes=(*notes, *cache.about.notes))
             return _compared(bag, _run(known, source, settings, console))
+
+
+def check_arms(settings: Settings, backbone: Backbone) -> None:
+    """Make all arms once, before anything takes time.
+
+    Raises:
+        ConfigError: one cannot be made; the text says why.
+
+    """
+    spec = backbone.spec
+    options = ArmOptions(spec.feature_dim, (spec.chunk_len, spec.action_dim), spec.policy_hash, settings.weights,
+                         settings.window)
+    for name in settings.arms:
+        make_arm(name, options, Budget(0, 1))
 
 
 def mapping_of(bag: Bag, settings: Settings, backbone: Backbone) -> tuple[Mapping, tuple[str, ...]]:

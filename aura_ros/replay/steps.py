@@ -19,6 +19,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Protocol
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -136,7 +137,7 @@ class Steps:
                 return cls(StepsInfo(**info), **{name: file[name] for name in _COLUMNS}, thumbnails=pictures)
         except ConfigError:
             raise
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
             raise ConfigError(f'{path} holds no steps ({error}); remove it') from error
 
 

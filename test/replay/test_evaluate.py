@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The arms on the same steps: decisions are those of the memory stepped by hand, budgets and errors are right."""
+
+import zlib
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from replayed import BEGIN_NS, CHUNK, INFO, OPTIONS, PERIOD_NS, WEIGHTS, made_up
+
+from aura_ros.errors import ConfigError
+from aura_ros.memory import load_memory
+from aura_ros.memory.store_format import SLOT_BYTES
+from aura_ros.memory.weights import default_path
+from aura_ros.replay.arms import Budget, choose, drawn_by_lot, evenly_spread, make_arm
+from aura_ros.replay.evaluate import run_arm, run_arms
+from aura_ros.replay.live import compare
+from aura_ros.replay.steps import StepsBuilder, joined
+
+ALL = ['base', 'aura', 'kv', 'kv-window', 'always', 'random', 'periodic']
+
+
+@pytest.fixture(scope='module')
+def runs():
+    return run_arms(ALL, OPTIONS, made_up(60))
+
+
+def test_the_gate_decides_as_the_memory_stepped_by_hand(runs):
+    steps, memory, run = made_up(60), load_memory('aura'), runs['aura']
+    writes = []
+    for row in range(len(steps)):
+        decision = memory.step(steps.features[row], steps.base[row])
+        assert run.gate[row] == np.float32(decision.gate)
+        assert run.written[row] == decision.written
+        assert np.array_equal(run.actions[row], decision.action[0])
+        if decision.written:
+            writes.append((row, memory.writes, zlib.crc32(memory.export())))
+    assert 0 < len(writes) < 60
+    assert [(write.row, write.writes, write.state_crc32) for write in run.writes] == writes
+    assert run.state_crc32 == zlib.crc32(memory.export())
+    assert all(write.bytes_written == write.writes * 4224 for write in run.writes)
+
+
+def test_the_same_steps_give_the_same_bits_in_one_part_or_many(runs):
+    steps = made_up(60)
+
+    class Parts:
+        info = steps.info
+
+        def __len__(self):
+            return len(steps)
+
+        def parts(self, thumbnails=False):
+            for begin in range(0, 60, 7):
+                rows = slice(begin, begin + 7)
+                yield replace(steps, thumbnails=(), **{
+                    name: getattr(steps, name)[rows]
+                    for name in ('stamps_ns', 'episode_ids', 'seqs', 'skews_ns', 'features', 'base', 'actions')})
+
+    again = run_arm(make_arm('aura', OPTIONS), Parts())
+    assert again.writes == runs['aura'].writes and again.state_crc32 == runs['aura'].state_crc32
+    assert np.array_equal(again.errors, runs['aura'].errors)
+
+
+def test_schedules_write_as_often_as_aura_did(runs):
+    budget = int(runs['aura'].written.sum())
+    assert int(runs['random'].written.sum()) == int(runs['periodic'].written.sum()) == budget
+    assert runs['always'].written.all() and not runs['base'].written.any()
+    assert not np.array_equal(runs['random'].written, runs['aura'].written)
+
+
+@pytest.mark.parametrize(('writes', 'steps'), [(0, 10), (1, 10), (3, 10), (10, 10), (333, 1000)])
+def test_schedules_keep_their_budget(writes, steps):
+    for seed in range(3):
+        assert drawn_by_lot(Budget(writes, steps), seed).sum() == writes
+    even = np.flatnonzero(evenly_spread(Budget(writes, steps)))
+    assert len(even) == writes
+    if writes > 1:
+        assert even[0] == 0 and np.ptp(np.diff(even)) <= 1
+
+
+def test_a_budget_is_found_without_showing_aura():
+    shown = run_arms(['base', 'random'], OPTIONS, made_up(60))
+    assert list(shown) == ['base', 'random']
+    with pytest.raises(ConfigError, match='needs a budget'):
+        make_arm('random', OPTIONS)
+
+
+def test_sizes_and_what_they_cost_the_medium(runs):
+    assert not runs['base'].state_bytes.any()
+    assert set(runs['aura'].state_bytes) == {4224}
+    assert runs['kv'].state_bytes.tolist() == [256 * (row + 1) for row in range(60)]
+    # the first write fills both slots of the state file
+    assert runs['aura'].device_bytes == (len(runs['aura'].writes) + 1) * SLOT_BYTES
+    assert runs['always'].device_bytes == 61 * SLOT_BYTES
+    assert runs['kv'].device_bytes == runs['kv-window'].device_bytes == 60 * 2 * 4096
+    assert runs['base'].device_bytes == 0
+
+
+def test_a_window_bounds_the_cache():
+    run = run_arm(make_arm('kv-window', replace(OPTIONS, window=8)), made_up(20))
+    assert run.state_bytes.max() == 8 * 256
+
+
+def test_the_error_is_of_the_actions_that_are_executed(runs):
+    builder = StepsBuilder(INFO)
+    base = np.zeros(CHUNK, np.float32)
+    action = np.zeros(CHUNK, np.float32)
+    action[:INFO.execute_steps, 1] = [0.1, 0.2, -0.3, 0.4]
+    action[INFO.execute_steps:] = 9.0  # replaced by the next chunk before it is executed
+    builder.add(1, 'e', 0, WEIGHTS.arrays['feature_mean'], base, action=action)
+    builder.add(2, 'e', 1, WEIGHTS.arrays['feature_mean'], base)
+    run = run_arm(make_arm('base', OPTIONS), builder.take())
+    assert run.errors[0] == pytest.approx([0, 0.25] + [0] * (CHUNK[1] - 2))
+    assert np.isnan(run.errors[1]).all()
+    assert runs['base'].errors == pytest.approx(0.01, rel=1e-4)
+
+
+def test_a_new_episode_begins_with_an_empty_memory():
+    two = made_up(60, episodes=2)
+    run = run_arm(make_arm('aura', OPTIONS), two)
+    second = joined([two])
+    rows = slice(30, None)
+    alone = run_arm(make_arm('aura', OPTIONS), replace(second, thumbnails=(), **{
+        name: getattr(second, name)[rows]
+        for name in ('stamps_ns', 'episode_ids', 'seqs', 'skews_ns', 'features', 'base', 'actions')}))
+    assert np.array_equal(run.gate[rows], alone.gate)
+    assert run.state_crc32 == alone.state_crc32
+    assert [write.writes for write in run.writes if write.row >= 30] == list(range(1, len(alone.writes) + 1))
+
+
+def test_steps_come_once_and_in_order_and_what_is_refused_leaves_no_trace():
+    steps = made_up(30)
+    order = [*range(10), 9, *range(12, 30)]  # one twice, two missing
+    mixed = replace(steps, thumbnails=(), **{
+        name: getattr(steps, name)[order].copy()
+        for name in ('stamps_ns', 'episode_ids', 'seqs', 'skews_ns', 'features', 'base', 'actions')})
+    mixed.features[20, 3] = np.nan
+    run = run_arm(make_arm('aura', OPTIONS), mixed)
+    assert (run.applied, run.refused, run.missed) == (len(order) - 2, 2, 2)
+    assert 'applied before' in run.problems[0] and 'not finite' in run.problems[1]
+    assert np.isnan(run.gate[[10, 20]]).all() and np.isnan(run.errors[[10, 20]]).all()
+    assert not np.isnan(run.gate[21:]).any()
+    memory = load_memory('aura')
+    for row in (*range(10), *range(12, 21), *range(22, 30)):
+        memory.step(steps.features[row], steps.base[row])
+    assert run.state_crc32 == zlib.crc32(memory.export())
+
+
+def test_arms_are_chosen_by_name():
+    names, missing = choose([], {})
+    assert names == ALL or 'elmur' in names  # once its weights ship
+    assert all('aura-train memory --memory elmur' in why for why in missing.values())
+    assert choose(['kv', 'aura'], {})[0] == ['base', 'aura', 'kv']
+    with pytest.raises(ConfigError, match=r"no arm 'kvv'.*base, aura, kv.*--weights kvv=FILE"):
+        choose(['kvv'], {})
+
+
+@pytest.mark.skipif(default_path('elmur').is_file(), reason='weights of ELMUR ship')
+def test_an_arm_without_weights_is_refused_with_the_way_to_get_some():
+    with pytest.raises(ConfigError, match='train them with `aura-train memory --memory elmur`'):
+        choose(['elmur'], {})
+
+
+def test_weights_of_ones_own_take_part():
+    weights = {'mine': default_path('aura')}
+    assert choose(['mine'], weights)[0] == ['base', 'mine']
+    arm = make_arm('mine', replace(OPTIONS, weights=weights))
+    assert arm.gated and arm.memory.policy_hash == WEIGHTS.sha256
+    with pytest.raises(ConfigError, match="is of the memory 'kv', which is none for the arm 'aura'"):
+        make_arm('aura', replace(OPTIONS, weights={'aura': default_path('kv')}))
+    with pytest.raises(ConfigError, match='no file'):
+        make_arm('mine', replace(OPTIONS, weights={'mine': default_path('nothing')}))
+
+
+def test_steps_of_another_backbone_are_refused():
+    with pytest.raises(ConfigError, match='trained for a VLA with weights'):
+        make_arm('aura', replace(OPTIONS, policy_hash='cd' * 32))
+    with pytest.raises(ConfigError, match='trained for 256 features'):
+        make_arm('aura', replace(OPTIONS, feature_dim=16))
+
+
+class Event:
+    """A write event as it is read from a bag."""
+
+    def __init__(self, write):
+        for name in ('seq', 'gate', 'threshold', 'surprise', 'action_change', 'delta_norm', 'writes', 'state_crc32'):
+            setattr(self, name, getattr(write, name))
+        self.header = self
+        self.stamp = self
+        self.sec, self.nanosec = divmod(write.stamp_ns, 1_000_000_000)
+
+
+def test_the_live_run_is_compared_bit_for_bit(runs):
+    writes = runs['aura'].writes
+    stamps = [BEGIN_NS + row * PERIOD_NS for row in range(60)]
+    live = [Event(write) for write in writes]
+    all_same = 'All {} write events of the live run are reproduced bit for bit.'
+    assert compare(live, writes, stamps) == all_same.format(len(writes))
+    assert 'wrote live, not here' in compare(live, writes[1:], stamps)
+    assert 'writes here, not live' in compare(live[1:], writes, stamps)
+    # a live write on a step that was not replayed says nothing
+    assert compare(live, writes[:-1], stamps[:writes[-1].row]) == all_same.format(len(writes) - 1)
+    live[0].gate = float(np.nextafter(np.float32(live[0].gate), np.float32(2)))
+    assert f'at step {writes[0].seq} gate was' in compare(live, writes, stamps)
+    assert 'wrote nothing' in compare([], [], stamps)

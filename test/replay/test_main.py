@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: Apache-2.0
+"""aura-replay from a bag to its report: what it takes, what it leaves, what it says when something is wrong."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from recordings import INSTRUCTION, recording
+from replayed import SPEC, SeeingVla, bag_of
+
+from aura_ros.replay.main import main
+from aura_ros.replay.mapping import load_mapping
+
+
+@pytest.fixture(scope='module')
+def bag(tmp_path_factory):
+    return bag_of(tmp_path_factory.mktemp('bags') / 'monday')
+
+
+@pytest.fixture
+def replay(tmp_path, capsys):
+    """A function (arguments) -> exit code, report or None, stdout, stderr, backbone calls."""
+    def run(*arguments):
+        before, output = SeeingVla.calls, tmp_path / 'out'
+        code = main([*map(str, arguments), '--backbone', 'replayed:seeing', '--cache', str(tmp_path / 'cache'),
+                     '--output', str(output)])
+        report = output / 'report.json'
+        data = json.loads(report.read_text()) if report.exists() else None
+        said = capsys.readouterr()
+        return code, data, said.out, said.err, SeeingVla.calls - before
+
+    return run
+
+
+def writes(report, bag=0):
+    return [{key: write[key] for key in ('seq', 'gate', 'state_crc32')}
+            for write in report['recordings'][bag]['arms']['aura']['writes']]
+
+
+def test_one_command_guesses_maps_runs_and_reports(bag, replay, tmp_path):
+    code, report, out, err, calls = replay(bag)
+    assert (code, err, calls) == (0, '', 20)
+    assert {path.name for path in (tmp_path / 'out').iterdir()} == {'report.html', 'report.json', 'steps.parquet'}
+    one = report['recordings'][0]
+    assert one['steps'] == 20 and one['name'] == 'monday' and one['partial'] == ''
+    assert [row['name'] for row in report['summary']['arms']][:3] == ['base', 'aura', 'kv']
+    assert 0 < len(writes(report)) < 20
+    assert report['summary']['scored'] >= 18  # the last chunks reach beyond the recording
+    assert report['verdict'] in ' '.join(out.split()) and 'report.html' in out
+    assert any('guessed' in note for note in one['notes'])
+    assert one['inputs']
+
+
+def test_a_second_run_takes_its_steps_from_the_cache_and_finds_the_same(bag, replay):
+    first = replay(bag)
+    second = replay(bag)
+    assert (first[4], second[4]) == (20, 0)
+    assert 'in the cache' in second[2]
+    assert writes(first[1]) == writes(second[1])
+    assert first[1]['verdict'] == second[1]['verdict']
+    assert first[1]['recordings'][0]['notes'] == second[1]['recordings'][0]['notes']
+    assert replay(bag, '--fresh')[4] == 20
+
+
+def test_a_limit_is_a_beginning_and_is_gone_on_from(bag, replay):
+    short = replay(bag, '--limit', 8)
+    assert short[1]['recordings'][0]['steps'] == short[4] == 8
+    whole = replay(bag)
+    assert whole[4] == 12 and whole[1]['recordings'][0]['steps'] == 20
+    fresh = replay(bag, '--fresh')
+    assert writes(whole[1]) == writes(fresh[1])
+    assert [write for write in writes(fresh[1]) if write['seq'] < 8] == writes(short[1])
+
+
+def test_a_part_in_time(bag, replay):
+    report = replay(bag, '--from', '1.0', '--to', '0:03')[1]['recordings'][0]
+    assert report['steps'] == 10
+    assert report['end_ns'] - report['begin_ns'] == 9 * 200_000_000
+
+
+def test_steps_that_were_recorded_are_not_made_again(tmp_path, replay):
+    live = bag_of(tmp_path / 'live', with_steps=True)
+    made = replay(live, '--run-backbone')
+    SeeingVla.calls = 0
+    found = replay(live)
+    assert found[4] == 0
+    one = found[1]['recordings'][0]
+    assert any('was not run again' in note for note in one['notes'])
+    # the same pictures through the same backbone: the same writes, bit for bit
+    assert writes(found[1]) == writes(made[1]) != []
+    assert one['arms']['aura']['writes'][0]['episode_id'] == 'live'
+
+
+def test_several_bags_and_one_that_is_not_there(bag, tmp_path, replay):
+    tuesday = bag_of(tmp_path / 'tuesday', 2.0)
+    code, report, out, _, _ = replay(bag, tuesday, tmp_path / 'nothing')
+    assert code == 1
+    assert [one['name'] for one in report['recordings']] == ['monday', 'tuesday']
+    assert report['summary']['steps'] == 30
+    assert 'does not exist' in report['refused'][str(tmp_path / 'nothing')]
+    assert 'is refused' in out and 'all recordings' in out
+
+
+def test_nothing_that_can_be_used_ends_in_a_sentence(tmp_path, replay):
+    with recording(tmp_path / 'text') as recorder:
+        recorder.text(INSTRUCTION, 'hello', 0.0)
+    code, report, out, _, _ = replay(tmp_path / 'text')
+    assert (code, report) == (2, None)
+    assert 'has no camera' in ' '.join(out.split())
+
+
+def test_the_guess_is_a_mapping_file(bag, replay, tmp_path, capsys):
+    assert main([str(bag), '--guess', '--backbone', 'replayed:seeing']) == 0
+    (tmp_path / 'mapping.yaml').write_text(capsys.readouterr().out)
+    mapping = load_mapping(tmp_path / 'mapping.yaml')
+    assert set(mapping.cameras) == set(SPEC.cameras) and mapping.actions is not None
+    guessed, given = replay(bag), replay(bag, '--mapping', tmp_path / 'mapping.yaml')
+    assert writes(guessed[1]) == writes(given[1])
+    assert given[4] == 0  # the same mapping, the same steps
+    assert not any('guessed' in note for note in given[1]['recordings'][0]['notes'])
+
+
+def test_an_instruction_can_be_given(bag, replay):
+    assert replay(bag, '--instruction', 'stack them')[4] == 20
+    assert 'stack them' in replay(bag, '--instruction', 'stack them')[1]['recordings'][0]['mapping']
+
+
+@pytest.mark.parametrize(('arguments', 'says'), [
+    (['--arms', 'kvv'], "there is no arm 'kvv'"),
+    (['--from', '3', '--to', '2'], '--to 2 s: must be after --from, 3 s'),
+    (['--mapping', 'no.yaml'], 'no.yaml'),
+    (['--weights', 'mine=no.safetensors'], 'no.safetensors'),
+])  # fmt: skip
+def test_a_mistake_is_told_before_anything_is_run(bag, replay, arguments, says):
+    code, report, out, err, calls = replay(bag, *arguments)
+    assert (code, report, calls) == (2, None, 0)
+    assert says in err + out
+
+
+@pytest.mark.parametrize('arguments', [['--from', 'x'], ['--limit', '0'], ['--weights', 'aura'], []])
+def test_what_cannot_be_read_ends_with_the_usage(arguments, capsys):
+    with pytest.raises(SystemExit) as end:
+        main([*arguments])
+    assert end.value.code == 2 and 'usage: aura-replay' in capsys.readouterr().err
+
+
+def test_help_teaches(capsys):
+    with pytest.raises(SystemExit):
+        main(['--help'])
+    text = capsys.readouterr().out
+    assert 'examples:' in text and '--guess > mapping.yaml' in text and 'kv-window' in text
+
+
+def test_a_package_that_is_missing_is_named_with_its_extra(bag):
+    program = 'import sys; sys.modules["rosbags"] = None; from aura_ros.replay.main import main; sys.exit(main())'
+    found = subprocess.run([sys.executable, '-c', program, str(bag)], capture_output=True, text=True, timeout=60)
+    assert found.returncode == 2
+    assert found.stderr == 'aura-replay needs rosbags: pip install "aura_ros[replay]"\n'
+
+
+def test_ctrl_c_keeps_what_was_done(bag, replay, monkeypatch):
+    infer = SeeingVla.infer
+
+    def interrupted(self, observation):
+        if SeeingVla.calls - before >= 7:
+            raise KeyboardInterrupt
+        return infer(self, observation)
+
+    before = SeeingVla.calls
+    monkeypatch.setattr(SeeingVla, 'infer', interrupted)
+    code, _, _, err, _ = replay(bag)
+    assert code == 130 and 'goes on from here' in err
+    monkeypatch.setattr(SeeingVla, 'infer', infer)
+    assert replay(bag)[4] == 13

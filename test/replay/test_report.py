@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The files of a replay: a page that needs nothing else and says what is so, JSON and a table with the same figures."""
+
+import base64
+import csv
+import html
+import json
+import math
+import re
+import sys
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import cv2
+import numpy as np
+import pytest
+from replayed import OPTIONS, made_up
+
+from aura_ros.errors import ConfigError
+from aura_ros.replay import svg
+from aura_ros.replay.evaluate import About, collect, run_arms
+from aura_ros.replay.html import page
+from aura_ros.replay.intervals import Interval
+from aura_ros.replay.report import write_report
+from aura_ros.replay.summary import Report, summarise, verdict
+
+ALL = ['base', 'aura', 'kv', 'kv-window', 'always', 'random', 'periodic']
+INPUTS = {'front (/camera)': {'samples': 300.0, 'used': 120.0}}
+
+
+def evaluated(steps, names=ALL, **about):
+    return collect(About(**{'name': 'bag', 'path': '/data/bag', 'digest': 'ab' * 32, 'inputs': INPUTS} | about), steps,
+                   run_arms(names, OPTIONS, steps))
+
+
+def report_of(*found, **more):
+    single = tuple(summarise([one]) for one in found)
+    pooled = summarise(found) if len(found) > 1 else single[0]
+    return Report(**{'recordings': found, 'pooled': pooled, 'single': single, 'made': '2026-11-22 08:00 UTC',
+                     'command': 'aura-replay bag', 'versions': {'aura_ros': '0.1.0'}, 'left_out': {}, 'refused': {}}
+                  | more)
+
+
+@pytest.fixture(scope='module')
+def found():
+    return evaluated(made_up(120))
+
+
+@pytest.fixture(scope='module')
+def text(found):
+    return page(report_of(found))
+
+
+class Strict(HTMLParser):
+    """Checks that every element is closed by its own end."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.addresses = [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.addresses += [value for name, value in attrs if name in ('href', 'src')]
+        if tag not in ('meta', 'input', 'img', 'br'):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_startendtag(self, tag, attrs):
+        self.addresses += [value for name, value in attrs if name in ('href', 'src')]
+
+
+def test_the_page_is_well_formed_and_needs_nothing_else(text):
+    parser = Strict()
+    parser.feed(text)
+    assert parser.open == []
+    assert parser.addresses and all(address.startswith('data:image/jpeg;base64,') for address in parser.addresses)
+    assert not re.search(r'https?://|@import|<script|<link|url\(', text)
+    assert '$' not in text and 'nan' not in re.sub(r'base64,[^"]*', '', text).lower().replace('provenance', '')
+
+
+def test_the_page_has_a_light_and_a_dark_form(text):
+    assert 'prefers-color-scheme: dark' in text
+    light, dark = (set(re.findall(r'(--a\d+):', part)) for part in text.split('prefers-color-scheme: dark')[:2])
+    assert light == dark and len(light) == 12
+
+
+def test_pictures_at_the_writes_are_those_of_their_steps(found, text):
+    cards = re.findall(r'alt="camera at step (\d+)" src="data:image/jpeg;base64,([^"]+)"', text)
+    assert [int(seq) for seq, _ in cards] == [write.seq for write in found.runs['aura'].writes][:96]
+    for seq, data in cards:
+        picture = cv2.imdecode(np.frombuffer(base64.b64decode(data), np.uint8), cv2.IMREAD_COLOR)
+        assert abs(int(picture.mean()) - int(seq)) <= 1  # made_up paints its step
+
+
+def test_the_page_says_what_was_found(found, text):
+    words = html.unescape(text)
+    summary = summarise([found])
+    assert verdict(summary) in words
+    for row in summary.arms:
+        assert row.title in words and f'{row.writes:,}' in words
+    assert f'{summary.block_steps} steps' in words and 'front (/camera)' in words and 'ab' * 32 in words
+    assert 'is not whole' not in words
+
+
+def test_names_from_a_recording_are_text_and_no_markup():
+    bad = evaluated(made_up(20), ['base'], name='<script>alert(1)</script>', mapping='a: <b>', partial='<i>cut</i>')
+    text = page(report_of(bad, refused={'<u>other</u>': 'why & how'}))
+    assert '<script' not in text and '<i>cut' not in text and '<u>other' not in text and 'a: <b>' not in text
+    assert '&lt;script&gt;alert(1)' in text and '&lt;i&gt;cut' in text and '&lt;u&gt;other' in text
+    assert 'is not whole' in text and 'why &amp; how' in text
+
+
+def test_no_recorded_actions_no_claim():
+    without = evaluated(made_up(40, recorded=False))
+    summary = summarise([without])
+    assert summary.best == '' and summary.scored == 0
+    assert 'no recorded actions' in verdict(summary)
+    text = page(report_of(without))
+    assert 'Who follows the recorded actions best' not in text and 'When aura wrote' in text
+
+
+@pytest.mark.parametrize('steps', [made_up(1), made_up(3, recorded=False, pictures=False), made_up(40, episodes=3)])
+def test_small_and_odd_recordings_have_a_page(steps, tmp_path):
+    Strict().feed(page(report_of(evaluated(steps))))
+    assert all(path.stat().st_size for path in write_report(report_of(evaluated(steps)), tmp_path))
+
+
+def test_several_recordings_are_pooled_and_shown_one_by_one(found):
+    other = evaluated(made_up(50, seed=1), name='second')
+    report = report_of(found, other)
+    assert report.pooled.steps == 170
+    mean = np.nanmean(np.concatenate([found.runs['kv'].errors, other.runs['kv'].errors]).astype(np.float64))
+    assert report.pooled.arm('kv').error.mean == pytest.approx(mean)
+    text = page(report)
+    assert 'Replay of 2 recordings' in text and text.count('When aura wrote') == 2
+    with pytest.raises(ConfigError, match='has other arms or joints'):
+        summarise([found, evaluated(made_up(20), ['base'])])
+
+
+def test_differences_are_paired_and_base_differs_from_itself_by_nothing(found):
+    summary = summarise([found])
+    base, aura = summary.arm('base'), summary.arm('aura')
+    assert (base.difference.mean, base.difference.low, base.difference.high) == (0.0, 0.0, 0.0)
+    assert aura.difference.mean == pytest.approx(aura.error.mean - base.error.mean)
+    means = np.nanmean(found.runs['aura'].errors.astype(np.float64), axis=0)
+    assert [one.mean for one in aura.joint_errors] == pytest.approx(means)
+    # base is 0.01 from what was recorded at every step: nothing to be unsure of
+    assert base.error.high - base.error.low < 1e-6
+    assert summary.best == 'base' and 'No memory follows' in verdict(summary)
+
+
+def of(summary, name, **change):
+    return replace(summary, arms=tuple(replace(row, **change) if row.name == name else row for row in summary.arms))
+
+
+def test_the_verdict_tells_chance_from_more(found):
+    summary = replace(summarise([found]), best='aura', not_apart=())
+    sure = of(summary, 'aura', error=Interval(0.005, 0.004, 0.006), difference=Interval(-0.005, -0.006, -0.004))
+    assert verdict(sure) == ('Nearest to the recorded actions is aura: its error is 0.0050 rad [0.0040, 0.0060], 50 % '
+                             'below base.')
+    unsure = replace(of(sure, 'aura', difference=Interval(-0.005, -0.011, 0.001)), not_apart=('base', 'kv'))
+    assert 'within chance' in verdict(unsure) and 'Not to be told apart from it: kv.' in verdict(unsure)
+
+
+def test_json_and_table_have_the_same_figures(found, tmp_path):
+    pytest.importorskip('pyarrow')
+    from pyarrow import parquet
+
+    report = report_of(found)
+    page_path, json_path, table_path = write_report(report, tmp_path / 'deep' / 'folder')
+    data = json.loads(json_path.read_text())
+    assert page_path.read_text() == page(report)
+    assert data['verdict'] == verdict(report.pooled)
+    assert [row['name'] for row in data['summary']['arms']] == ALL
+    writes = data['recordings'][0]['arms']['aura']['writes']
+    assert [write['state_crc32'] for write in writes] == [one.state_crc32 for one in found.runs['aura'].writes]
+    table = parquet.read_table(table_path).to_pydict()
+    assert len(table['arm']) == 120 * len(ALL)
+    aura = [row for row, name in enumerate(table['arm']) if name == 'aura']
+    assert [table['written'][row] for row in aura] == found.runs['aura'].written.tolist()
+    assert [table['error.joint3'][row] for row in aura] == pytest.approx(found.runs['aura'].errors[:, 3].tolist())
+
+
+def test_without_pyarrow_there_is_a_csv(found, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'pyarrow', None)
+    path = write_report(report_of(found), tmp_path)[2]
+    with path.open(newline='') as file:
+        rows = list(csv.DictReader(file))
+    assert path.name == 'steps.csv' and len(rows) == 120 * len(ALL)
+    base = [row for row in rows if row['arm'] == 'base']
+    assert float(base[5]['error']) == pytest.approx(0.01, rel=1e-3) and base[5]['written'] == 'False'
+
+
+def test_a_folder_that_cannot_be_made_names_the_option(found, tmp_path):
+    (tmp_path / 'file').write_text('')
+    with pytest.raises(ConfigError, match='--output'):
+        write_report(report_of(found), tmp_path / 'file')
+
+
+def test_ticks_are_round_and_within():
+    assert svg.Scale(0.0, 1.0, 0, 1).ticks(4) == pytest.approx([0, 0.5, 1.0])
+    assert svg.Scale(100.0, 1e6, 0, 1, True).ticks() == [100.0, 1e3, 1e4, 1e5, 1e6]
+    assert svg.Scale(3.0, 3.0, 0, 1).ticks() == [3.0]
+    assert [svg.clock(time) for time in (0, 7.5, 125, 3725)] == ['0 s', '7.5 s', '2:05', '1:02:05']
+    assert [svg.size(count) for count in (4224, 126_464, 4_055_040)] == ['4,224 B', '126 kB', '4.06 MB']
+
+
+def test_a_thinned_line_keeps_every_peak():
+    y = np.zeros(50_000)
+    y[31_234] = 1.0
+    y[40_000:41_000] = np.nan
+    x, thin = svg.thinned(np.arange(50_000.0), y, 500)
+    assert len(x) <= 1000 and np.nanmax(thin) == 1.0 and (np.diff(x) > 0).all()
+    assert svg.polyline(np.array([0.0, 1.0, 2.0]), np.array([0.0, math.nan, 1.0]), 'c').count('M') == 2

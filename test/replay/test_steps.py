@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Steps as arrays, on disk and in the cache: what goes in comes out, and a run that was stopped goes on."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from replayed import CHUNK, INFO, made_up
+
+from aura_ros.errors import BagError, ConfigError, InputError
+from aura_ros.replay.cache import FirstSteps, StepCache, content_digest, key_of
+from aura_ros.replay.evaluate import About
+from aura_ros.replay.features import Row, fill
+from aura_ros.replay.steps import Steps, StepsBuilder, joined
+
+COLUMNS = ('stamps_ns', 'episode_ids', 'seqs', 'skews_ns', 'features', 'base', 'actions')
+
+
+def same(one, other):
+    return all(np.array_equal(getattr(one, name), getattr(other, name), equal_nan=name == 'actions')
+               for name in COLUMNS) and one.thumbnails == other.thumbnails and one.info == other.info
+
+
+class Stream:
+    """Gives prepared steps, and stops when told to."""
+
+    def __init__(self, steps, stop_after=None):
+        self.info, self.asked, self._steps, self._stop = steps.info, 0, steps, stop_after
+
+    def rows(self, known):
+        steps = self._steps
+        for row in range(len(known), len(steps)):
+            if self._stop is not None and self.asked >= self._stop:
+                raise KeyboardInterrupt
+            self.asked += 1
+            yield Row(int(steps.stamps_ns[row]), str(steps.episode_ids[row]), int(steps.seqs[row]), steps.features[row],
+                      steps.base[row], steps.actions[row], int(steps.skews_ns[row]), steps.thumbnails[row])
+
+    def inputs(self):
+        return {'front': {'samples': float(self.asked)}}
+
+    def notes(self):
+        return ('a note',)
+
+
+def about():
+    return About('bag', '/bag', 'ab', inputs={'front': {'samples': 1.0}}, notes=('a note',))
+
+
+def test_a_file_gives_back_what_was_saved(tmp_path):
+    steps = made_up(7)
+    steps.save(tmp_path / 'steps.npz')
+    assert same(Steps.load(tmp_path / 'steps.npz'), steps)
+    assert Steps.load(tmp_path / 'steps.npz', thumbnails=False).thumbnails == ()
+    assert [path.name for path in tmp_path.iterdir()] == ['steps.npz']
+
+
+def test_what_was_not_recorded_is_no_zero():
+    builder = StepsBuilder(INFO)
+    for row, action in enumerate((None, np.zeros(CHUNK, np.float32))):
+        builder.add(1 + row, 'e', row, np.zeros(4, np.float32), np.zeros(CHUNK, np.float32), action=action)
+    steps = builder.take()
+    assert np.isnan(steps.actions[0]).all()
+    assert steps.recorded.tolist() == [False, True]
+
+
+@pytest.mark.parametrize('data', [b'', b'PK\x03\x04 and then nothing', b'text'])
+def test_a_damaged_file_is_refused_by_name(tmp_path, data):
+    (tmp_path / 'steps.npz').write_bytes(data)
+    with pytest.raises(ConfigError, match=r'steps\.npz holds no steps.*remove it'):
+        Steps.load(tmp_path / 'steps.npz')
+
+
+def test_arrays_that_do_not_belong_together_are_refused():
+    steps = made_up(5)
+    with pytest.raises(InputError, match='features has 4 steps'):
+        replace(steps, features=steps.features[:4])
+    with pytest.raises(InputError, match='execute_steps = 99'):
+        replace(steps, info=replace(INFO, execute_steps=99))
+    with pytest.raises(InputError, match='3 thumbnails for 5 steps'):
+        replace(steps, thumbnails=steps.thumbnails[:3])
+    with pytest.raises(InputError, match='no step'):
+        StepsBuilder(INFO).take()
+
+
+def test_the_digest_is_of_the_content(tmp_path):
+    first, second = tmp_path / 'a' / 'bag.mcap', tmp_path / 'b' / 'bag.mcap'
+    for path in (first, second):
+        path.parent.mkdir()
+        path.write_bytes(b'x' * 3_000_000)
+    read = []
+    assert content_digest([first], read.append) == content_digest([second])
+    assert sum(read) == 3_000_000
+    with second.open('r+b') as file:  # a byte in the middle, same size
+        file.seek(1_500_000)
+        file.write(b'y')
+    assert content_digest([first]) != content_digest([second])
+    assert key_of(content='a', span=(None, 1)) != key_of(content='a', span=(None, 2))
+
+
+def test_the_cache_is_filled_once(tmp_path):
+    steps, seen = made_up(300), []
+    with StepCache(tmp_path, 'key') as cache:
+        fill(cache, Stream(steps), about, advance=seen.append)
+        assert len(cache) == len(seen) == 300 and cache.complete
+    with StepCache(tmp_path, 'key') as cache:
+        again = Stream(steps)
+        fill(cache, again, about)
+        assert again.asked == 0
+        assert cache.about == about() and cache.info == steps.info
+        assert same(joined(list(cache.parts(thumbnails=True))), steps)
+        assert [len(part) for part in cache.parts()] == [256, 44]
+
+
+def test_a_run_that_was_stopped_goes_on_and_ends_up_the_same(tmp_path):
+    steps = made_up(300)
+    with StepCache(tmp_path, 'key') as cache:
+        with pytest.raises(KeyboardInterrupt):
+            fill(cache, Stream(steps, stop_after=270), about)
+        assert len(cache) == 270 and not cache.complete
+    with StepCache(tmp_path, 'key') as cache:
+        rest = Stream(steps)
+        fill(cache, rest, about)
+        assert rest.asked == 30 and cache.complete
+        assert same(joined(list(cache.parts(thumbnails=True))), steps)
+
+
+def test_a_limit_is_enough_and_more_is_added_to_it_later(tmp_path):
+    steps = made_up(50)
+    with StepCache(tmp_path, 'key') as cache:
+        fill(cache, Stream(steps), about, limit=20)
+        assert len(cache) == 20 and not cache.complete
+        short = Stream(steps)
+        fill(cache, short, about, limit=10)
+        assert short.asked == 0
+        assert len(FirstSteps(cache, 10)) == sum(map(len, FirstSteps(cache, 10).parts())) == 10
+        fill(cache, Stream(steps), about)
+        assert len(cache) == 50 and len(FirstSteps(cache, 99)) == 50
+
+
+def test_a_torn_part_and_what_follows_it_is_made_again(tmp_path):
+    steps = made_up(600, pictures=True)
+    with StepCache(tmp_path, 'key') as cache:
+        fill(cache, Stream(steps), about)
+    next((tmp_path / 'key').glob('00000256-*')).unlink()
+    (tmp_path / 'key' / '00000256-0256.part').write_bytes(b'torn')
+    (tmp_path / 'key' / 'state.json').write_text('{"complete": fal')
+    with StepCache(tmp_path, 'key') as cache:
+        assert len(cache) == 256
+        fill(cache, Stream(steps), about)
+        assert same(joined(list(cache.parts(thumbnails=True))), steps)
+
+
+def test_two_processes_do_not_fill_one_cache(tmp_path):
+    with StepCache(tmp_path, 'key'):
+        with pytest.raises(ConfigError, match='another aura-replay'):
+            StepCache(tmp_path, 'key')
+    with StepCache(tmp_path, 'key'):
+        pass
+
+
+def test_a_recording_without_a_step_says_why(tmp_path):
+    steps = made_up(1)
+    stream = Stream(steps)
+    stream.rows = lambda known: iter(())
+    with StepCache(tmp_path, 'key') as cache:
+        with pytest.raises(BagError, match='no step can be made of it: a note'):
+            fill(cache, stream, about)
+        assert not cache.complete
+
+
+def test_a_cache_that_cannot_be_made_names_the_option(tmp_path):
+    (tmp_path / 'file').write_text('')
+    with pytest.raises(ConfigError, match='--cache'):
+        StepCache(tmp_path / 'file', 'key')

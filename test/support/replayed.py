@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Steps of a made-up recording for the shipped memories, for the tests of replay."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from recordings import BEGIN_NS, COMMANDS, FRONT, INSTRUCTION, STATES, WRIST, Recorder, recording
+
+from aura_ros.memory.weights import load_weights
+from aura_ros.replay.arms import ArmOptions
+from aura_ros.replay.steps import Steps, StepsBuilder, StepsInfo
+from aura_ros.vla.protocol import BackboneSpec, Observation, VlaOutput
+
+WEIGHTS = load_weights('aura')
+CHUNK = (WEIGHTS.chunk_len, WEIGHTS.action_dim)
+INFO = StepsInfo(tuple(f'joint{i}' for i in range(CHUNK[1])), 0.05, 4)
+OPTIONS = ArmOptions(WEIGHTS.feature_dim, CHUNK)
+PERIOD_NS = 200_000_000
+JOINTS = INFO.joint_names
+SPEC = BackboneSpec(
+    name='seeing', cameras=('front', 'wrist'), image_size=(8, 8), joint_names=JOINTS, feature_dim=WEIGHTS.feature_dim,
+    chunk_len=CHUNK[0], action_dim=CHUNK[1], execute_steps=INFO.execute_steps,
+    seconds_per_action=INFO.seconds_per_action, policy_hash=WEIGHTS.backbone_hash,
+)  # fmt: skip
+STEPS = '/vla_step'
+
+
+def made_up(
+    count: int = 60, *, seed: int = 0, recorded: bool = True, episodes: int = 1, pictures: bool = True
+) -> Steps:
+    """Features as spread as those the memories were trained on; recorded actions near the base's."""
+    rng = np.random.default_rng(seed)
+    mean, scale = WEIGHTS.arrays['feature_mean'], WEIGHTS.arrays['feature_scale']
+    builder = StepsBuilder(INFO)
+    for row in range(count):
+        episode = row * episodes // count
+        base = np.repeat(rng.normal(0, 0.3, (1, CHUNK[1])), CHUNK[0], axis=0).astype(np.float32)
+        builder.add(
+            BEGIN_NS + row * PERIOD_NS, f'episode-{episode}', row - -(-episode * count // episodes),
+            (mean + scale * rng.normal(size=len(mean))).astype(np.float32), base,
+            action=base + np.float32(0.01) if recorded else None, skew_ns=row,
+            thumbnail=jpeg(row) if pictures else b'')
+    return builder.take()
+
+
+def jpeg(level: int) -> bytes:
+    """A small grey picture."""
+    return bytes(cv2.imencode('.jpg', np.full((12, 16, 3), level % 256, np.uint8))[1].tobytes())
+
+
+class SeeingVla:
+    """A backbone whose feature hangs on how bright the first camera is, and which stays where it is."""
+
+    spec = SPEC
+    calls = 0
+
+    def infer(self, observation: Observation) -> VlaOutput:
+        """Features as spread as the memories know them."""
+        SeeingVla.calls += 1
+        level = int(observation.images['front'].mean())
+        noise = np.random.default_rng(level).normal(size=SPEC.feature_dim)
+        z = WEIGHTS.arrays['feature_mean'] + WEIGHTS.arrays['feature_scale'] * noise
+        return VlaOutput(z.astype(np.float32), np.repeat(observation.joint_positions[None], CHUNK[0], axis=0))
+
+
+def seeing(path: str | None = None) -> SeeingVla:
+    """The backbone by its name, 'replayed:seeing'."""
+    return SeeingVla()
+
+
+def bag_of(folder: Path, seconds: float = 4.0, *, with_steps: bool = False, **options: Any) -> Path:
+    """A recording of an arm of eight joints for `SeeingVla`, with its own steps if asked for."""
+    with recording(folder, **options) as recorder:
+        recorder.text(INSTRUCTION, 'put it back', 0.0)
+        for tick in range(round(seconds * 20)):
+            at, positions = 50.0 * tick + 10.0, [0.1 * joint + 0.001 * tick for joint in range(len(JOINTS))]
+            recorder.joints(STATES, at, positions, JOINTS)
+            recorder.image(WRIST, at + 1)
+            recorder.image(FRONT, at + 2, level=20 + tick % 200)
+            recorder.trajectory(COMMANDS, at + 3, [positions], (0.05,), JOINTS)
+            if with_steps and tick % SPEC.execute_steps == 0:
+                _step(recorder, tick, at + 2, positions)
+    return folder
+
+
+def _step(recorder: Recorder, tick: int, stamp: float, positions: list[float]) -> None:
+    """What vla_node publishes, of an episode of its own name."""
+    image = np.full((8, 8, 3), 20 + tick % 200, np.uint8)
+    found = SeeingVla().infer(Observation({'front': image}, np.asarray(positions, np.float32), 'put it back'))
+    recorder.write(STEPS, recorder.make(
+        'aura_ros/msg/VlaStep', stamp=stamp, episode_id='live', policy_hash=SPEC.policy_hash,
+        seq=tick // SPEC.execute_steps, features=found.features, base_action=found.actions.ravel(),
+        chunk_len=CHUNK[0], action_dim=CHUNK[1], seconds_per_action=SPEC.seconds_per_action, inference_ms=1.0),
+        stamp + 30)  # fmt: skip
