@@ -153,8 +153,7 @@ class VlaNode(LifecycleNode):
     def _on_timer(self) -> None:
         if self._episodes.current is not None:
             self._episodes.current.settle()
-        if self.active:
-            self._tell_inputs()
+        self._tell_inputs()
 
     # Steps. ---------------------------------------------------------------------------------------
     def _try_step(self, now_ns: int) -> None:
@@ -255,7 +254,10 @@ class VlaNode(LifecycleNode):
         return self._inputs.status(time.monotonic() - self._waiting_since if running else 0.0)
 
     def _tell_inputs(self) -> None:
-        """Log what the inputs lack, once when it begins and once when it is over."""
+        """Log what a running episode lacks, once when it begins and once when it is over."""
+        if self._episodes.current is None:
+            self._inputs_good = True
+            return
         status = self._input_status()
         if (status.level == OK) == self._inputs_good:
             return
