@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pictures of the monitor at 1280 x 720: nothing is cut off, and they are kept for people to look at.
+
+They go to the folder that the variable AURA_SCREENSHOTS names, else to a temporary one:
+
+    AURA_SCREENSHOTS=docs/images ./run test test/rqt/test_screenshot.py
+"""
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip('pyqtgraph')
+pytest.importorskip('pytestqt')
+from monitor_stage import SIZE, Stage
+from monitor_story import Story
+
+from aura_ros.rqt.points import WritePoint
+from aura_ros.rqt.qt import QtGui, QtWidgets
+
+ROOT = Path(__file__).parents[2]
+
+
+def look(stage: Stage, scene: str) -> None:
+    """Bring the monitor to what a picture shows."""
+    stage.hear_story()
+    if scene == 'scrub':
+        writes = [told.point for told in Story() if isinstance(told.point, WritePoint)]
+        stage.monitor.look_at(writes[-4].stamp_s)
+        stage.settle()
+    if scene == 'stale':
+        stage.hear(after_s=3.4)
+
+
+def cut_off(monitor: QtWidgets.QWidget) -> list[str]:
+    """Texts that do not fit into their labels."""
+    labels = [label for label in monitor.findChildren(QtWidgets.QLabel) if label.isVisible() and label.text()]
+    return [
+        label.text() for label in labels if not label.wordWrap() and label.sizeHint().width() > label.width() + 1
+    ]
+
+
+@pytest.mark.parametrize('scene', ['light', 'dark', 'scrub', 'stale'])
+def test_screenshot(scene, qtbot, monkeypatch, tmp_path):
+    stage = Stage(qtbot, monkeypatch, dark=scene == 'dark')
+    if not QtGui.QFontDatabase().families():
+        pytest.skip('no fonts here: install fontconfig and a font')
+    look(stage, scene)
+    folder = Path(os.environ.get('AURA_SCREENSHOTS', tmp_path))
+    path = folder / ('monitor.png' if scene == 'light' else f'monitor_{scene}.png')
+    stage.monitor.save_png(path)
+    picture = QtGui.QImage(str(path))
+    assert (picture.width(), picture.height()) == SIZE, 'something does not fit on a small screen'
+    seen = {picture.pixel(x, y) for x in range(0, SIZE[0], 3) for y in range(0, SIZE[1], 3)}
+    assert len(seen) > 200, 'curves, maps and thumbnails have many colours'
+    assert cut_off(stage.monitor) == []
+
+
+@pytest.mark.parametrize('page', ['docs/monitor.md', 'README.md'])
+def test_pages_show_pictures_that_exist(page):
+    path = ROOT / page
+    pictures = [path.parent / name for name in re.findall(r'!\[[^]]*\]\(([^)]+)\)', path.read_text(encoding='utf-8'))]
+    assert pictures and all(picture.is_file() for picture in pictures), pictures
