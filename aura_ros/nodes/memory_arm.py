@@ -5,6 +5,7 @@ Everything runs in the executor thread: a memory step takes microseconds, less t
 Stamps are those of the observations; the only clock read is the steady one, to time the step.
 """
 
+import math
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -148,6 +149,7 @@ class MemoryArm(LifecycleNode):
         began = time.perf_counter()
         decision = self.memory.step(step.features, step.actions)
         step_us = (time.perf_counter() - began) * 1e6
+        _check_told(step, decision)
         self._chunks.publish(conversions.chunk_to_msg(step, self.arm, decision.action, frame_id))
         size = self.memory.state_bytes
         self._gates.publish(conversions.gate_to_msg(step, self.arm, decision, step_us, size))
@@ -173,6 +175,18 @@ class MemoryArm(LifecycleNode):
         if self._troubles.add(kind, text, times):
             self.get_logger().warning(f'{kind}: {text}')
         self.diagnostics.refresh()
+
+
+def _check_told(step: Step, decision: Any) -> None:
+    """Publish nothing that is no number, also of a memory that is not ours.
+
+    Raises:
+        InputError: naming what is not finite.
+    """
+    for name in ('gate', 'threshold', 'surprise', 'action_change', 'delta_norm'):
+        value = getattr(decision, name)
+        if not math.isfinite(value):
+            raise InputError(f'step {step.seq}: the memory gave {name} = {value}: must be finite')
 
 
 def load(kind: str, config: MemoryArmConfig, window: int = 0) -> Any:

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Both memory arms on the graph: each step once and in order, and everything told."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from aura_ros.msg import (
@@ -69,6 +71,19 @@ def test_a_step_of_another_size_is_refused_by_the_memory_not_fatal(graph, arm):
     message.base_action = message.base_action[:-1]
     arm.feed(message, step(1), answers=1)
     assert arm.seqs == [1]
+
+
+@pytest.mark.fault('F5')
+def test_a_memory_of_ones_own_that_gives_no_numbers_is_not_heard(arm, monkeypatch, measured):
+    whole = arm.node.memory.step
+
+    def broken(z, base):
+        return replace(whole(z, base), gate=np.nan if base[0, 0] == 1 else 0.75)
+
+    monkeypatch.setattr(arm.node.memory, 'step', broken)
+    arm.feed(step(0), step(1), step(2), answers=2)
+    assert arm.seqs == [0, 2]
+    measured(f'{arm.node.arm}: gate NaN: no chunk, no gate sample, no event')
 
 
 def test_an_episode_whose_name_no_file_could_keep_is_refused(arm):
