@@ -17,8 +17,9 @@ launch (Jazzy and Kilted):
                         on_exit: shutdown, respawn, respawn_delay
 
 and `if` or `unless` with any of them. Substitutions: $(var NAME), $(find-pkg-share PACKAGE),
-$(env NAME [DEFAULT]), $(dirname). The values `sigterm_timeout` and `sigkill_timeout`, set by `let`
-at the top of a file, say in seconds how soon a node that does not end by itself is ended.
+$(env NAME [DEFAULT]), $(dirname), and $(not-equals A B), $(and A B) of words and of these. The values
+`sigterm_timeout` and `sigkill_timeout`, set by `let` at the top of a file, say in seconds how soon a
+node that does not end by itself is ended.
 
 Stricter than ROS launch on purpose: an argument that no file declares and a parameter file that is
 missing are errors.

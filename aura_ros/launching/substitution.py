@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The substitutions of a launch file: $(var), $(find-pkg-share), $(env) and $(dirname)."""
+"""The substitutions of a launch file: $(var), $(find-pkg-share), $(env), $(dirname), $(not-equals) and $(and)."""
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 from collections.abc import Mapping
@@ -13,11 +14,21 @@ from ament_index_python.packages import PackageNotFoundError, get_package_share_
 
 from aura_ros.errors import ConfigError
 
-_CALL = re.compile(r'\$\(([^()$]*)\)')
+_SIMPLE = r'\$\([^()$]*\)'
+_CALL = re.compile(rf'\$\(((?:[^()$]|{_SIMPLE})*)\)')
+_WORD = re.compile(rf'(?:{_SIMPLE}|[^\s()$])+')
 # How many words may follow the name.
-_KNOWN = {'var': (1, 1), 'find-pkg-share': (1, 1), 'env': (1, 2), 'dirname': (0, 0)}
-_USAGE = '$(var NAME), $(find-pkg-share PACKAGE), $(env NAME [DEFAULT]), $(dirname)'
+_KNOWN = {
+    'var': (1, 1), 'find-pkg-share': (1, 1), 'env': (1, 2), 'dirname': (0, 0), 'not-equals': (2, 2), 'and': (2, 2),
+}  # fmt: skip
+# Those whose words may be substitutions themselves.
+_OF_SUBSTITUTIONS = ('not-equals', 'and')
+_USAGE = (
+    '$(var NAME), $(find-pkg-share PACKAGE), $(env NAME [DEFAULT]), $(dirname), $(not-equals A B), $(and A B), '
+    'where A and B may be one of the first four'
+)
 _PRIVATE_USE = 0xE000
+_TRUTHS = {'true': True, '1': True, 'false': False, '0': False}
 
 
 def _split(text: str) -> list[str | tuple[str, ...]]:
@@ -27,7 +38,7 @@ def _split(text: str) -> list[str | tuple[str, ...]]:
     found: list[str | tuple[str, ...]] = []
     position = 0
     for match in _CALL.finditer(text):
-        found += [text[position : match.start()], tuple(match[1].split())]
+        found += [text[position : match.start()], tuple(_WORD.findall(match[1]))]
         position = match.end()
     found.append(text[position:])
     for part in found:
@@ -41,7 +52,16 @@ def _split(text: str) -> list[str | tuple[str, ...]]:
                 raise ConfigError(
                     f'$({" ".join(part)}) is not known to this reader; it knows: {_USAGE}'
                 )
+            _check_words(text, part)
     return [part for part in found if part != '']
+
+
+def _check_words(text: str, words: tuple[str, ...]) -> None:
+    for word in words[1:]:
+        if words[0] in _OF_SUBSTITUTIONS:
+            _split(word)
+        elif '$(' in word:
+            raise ConfigError(f'{text!r}: a nested substitution is not known to this reader in $({words[0]})')
 
 
 def check_syntax(text: str) -> None:
@@ -103,6 +123,10 @@ class Substituter:
     def _perform(self, name: str, *words: str) -> str:
         if name == 'dirname':
             return str(self.directory)
+        if name in _OF_SUBSTITUTIONS:
+            left, right = (self(word) for word in words)
+            true = not _equal(left, right) if name == 'not-equals' else _truth(left) and _truth(right)
+            return str(true).lower()
         if name == 'var':
             if words[0] not in self.values:
                 known = ', '.join(sorted(self.values)) or 'none'
@@ -121,3 +145,19 @@ class Substituter:
             raise ConfigError(
                 f'$(find-pkg-share {words[0]}): no such package under AMENT_PREFIX_PATH'
             ) from error
+
+
+def _equal(left: str, right: str) -> bool:
+    """As ROS launch compares: truth values and numbers by what they mean, all else by its text."""
+    if left.lower() in _TRUTHS and right.lower() in _TRUTHS:
+        return _TRUTHS[left.lower()] is _TRUTHS[right.lower()]
+    try:
+        return math.isclose(float(left), float(right))
+    except ValueError:
+        return left == right
+
+
+def _truth(text: str) -> bool:
+    if text.lower() not in ('true', 'false'):
+        raise ConfigError(f'$(and): {text!r} is no truth value, allowed: true, false')
+    return text.lower() == 'true'

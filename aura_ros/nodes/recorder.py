@@ -52,9 +52,7 @@ class RecorderConfig:
     )
     images: bool = parameter(True, 'Record the cameras, too')
     cameras: tuple[str, ...] = strings('Names of the cameras', ('front', 'wrist'))
-    compression: str = parameter(
-        'none', 'Of the file, by chunks; zstd takes a third of the room and ten times the time', choices=('none', 'zstd')
-    )
+    compression: str = parameter('none', 'Of the file, by chunks', choices=('none', 'zstd'))
     more_topics: tuple[str, ...] = strings('Further topics, of any type that is installed')
     queue_mib: int = parameter(
         64, 'Most that waits for the disk; what finds no room is dropped and counted', unit='MiB', low=1, high=4096
@@ -168,6 +166,9 @@ class Recorder(Node):
     # Notes and diagnostics. -----------------------------------------------------------------------
     def _ask(self) -> None:
         self._survey.look()
+        # arm_switch_node's own; a remapping is followed anyway
+        named = [values['command_topic'] for values in self._survey.found.values() if 'command_topic' in values]
+        self._wanted += [topic for topic in dict.fromkeys(named) if topic not in self._wanted]
         self._note()
 
     def _note(self) -> None:

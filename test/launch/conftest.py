@@ -20,7 +20,9 @@ import pytest
 from aura_ros.launching import ros_launch
 
 ROOT = Path(__file__).parents[2]
-NODES = ('vla_node', 'memory_node', 'kv_baseline_node', 'arm_switch_node', 'sim_node', 'panel')
+NODES = (
+    'vla_node', 'memory_node', 'kv_baseline_node', 'arm_switch_node', 'sim_node', 'panel', 'player', 'recorder',
+)  # fmt: skip
 TIMEOUT_S = 30.0
 HERE = 'AURA_LAUNCH_TEST'
 

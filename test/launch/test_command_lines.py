@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from aura_ros.launching import ros_launch
 from aura_ros.launching.reader import read
@@ -15,6 +16,7 @@ LAUNCH = Path(__file__).parents[2] / 'launch'
 EVERYTHING = Path(__file__).with_name('everything.launch.yaml')
 KEPT = Path(__file__).with_name('command_lines.txt')
 GRAPH = {'vla_node', 'memory_node', 'kv_baseline_node', 'arm_switch_node'}
+REPLAY = {'player', 'memory_node', 'kv_baseline_node'}
 FILES = [
     ('aura', {}),
     (
@@ -25,6 +27,10 @@ FILES = [
     ('sim', {}),
     ('demo', {}),
     ('demo', {'rounds': '60', 'tasks': 'recall,visible,put_back', 'lockstep': 'false'}),
+    ('demo', {'record': '/data/run'}),
+    ('aura', {'record': '/data/run', 'front_camera_topic': '/cam/color', 'namespace': 'left'}),
+    ('replay', {'bag': '/data/run'}),
+    ('replay', {'bag': '/data/run', 'source': 'steps', 'lockstep': 'true', 'record': 'none', 'namespace': 'left'}),
 ]
 CASES = [(LAUNCH / f'{name}.launch.yaml', given) for name, given in FILES]
 CASES += [
@@ -40,11 +46,21 @@ CASE = pytest.mark.parametrize(
 
 
 @pytest.mark.parametrize(
-    ('name', 'nodes'),
-    [('aura', GRAPH), ('sim', GRAPH | {'sim_node'}), ('demo', GRAPH | {'sim_node', 'panel'})],
+    ('name', 'given', 'nodes'),
+    [
+        ('aura', {}, GRAPH),
+        ('aura', {'record': 'run'}, GRAPH | {'recorder'}),
+        ('sim', {}, GRAPH | {'sim_node'}),
+        ('sim', {'record': 'run'}, GRAPH | {'sim_node', 'recorder'}),
+        ('demo', {}, GRAPH | {'sim_node', 'panel'}),
+        ('demo', {'record': 'run'}, GRAPH | {'sim_node', 'panel', 'recorder'}),
+        ('replay', {'bag': 'run'}, REPLAY | {'vla_node', 'recorder'}),
+        ('replay', {'bag': 'run', 'record': 'none'}, REPLAY | {'vla_node'}),
+        ('replay', {'bag': 'run', 'source': 'steps'}, REPLAY | {'recorder'}),
+    ],
 )
-def test_nodes_of_each_file(name: str, nodes: set[str]) -> None:
-    plan = read(LAUNCH / f'{name}.launch.yaml', {})
+def test_nodes_of_each_file(name: str, given: dict[str, str], nodes: set[str]) -> None:
+    plan = read(LAUNCH / f'{name}.launch.yaml', given)
     assert {node.executable for node in plan.nodes} == nodes
     assert len(plan.nodes) == len(nodes)
     # With Ctrl-C everything is to be over in 3 s, however little a node cares.
@@ -64,6 +80,32 @@ def test_the_demonstration_ends_with_the_panel_and_with_the_simulator() -> None:
         'panel',
         'sim_node',
     }
+
+
+def test_a_recorder_in_lockstep_is_one_more_listener_and_nothing_else() -> None:
+    alone, recorded = (
+        yaml.safe_load((LAUNCH.parent / 'config' / f'{name}.yaml').read_text())
+        for name in ('lockstep', 'lockstep_recorded')
+    )
+    for node in alone.values():
+        for name in node['ros__parameters'].keys() & {'step_subscribers', 'chunk_subscribers'}:
+            node['ros__parameters'][name] += 1
+    assert alone == recorded
+    for given, timing in (
+        ({}, 'lockstep.yaml'),
+        ({'record': 'run'}, 'lockstep_recorded.yaml'),
+        ({'record': 'run', 'lockstep': 'false'}, 'real_time.yaml'),
+    ):
+        for node in read(LAUNCH / 'demo.launch.yaml', given).nodes:
+            if node.executable in GRAPH:
+                files = [Path(word).name for word in node.arguments if isinstance(word, str)]
+                assert timing in files
+
+
+def test_a_replay_cannot_move_a_robot() -> None:
+    plan = read(LAUNCH / 'replay.launch.yaml', {'bag': 'run'})
+    assert 'arm_switch_node' not in {node.executable for node in plan.nodes}
+    assert [node.executable for node in plan.nodes if node.shutdown_on_exit] == ['player']
 
 
 def test_a_robot_does_not_move_unasked() -> None:

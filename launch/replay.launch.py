@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: Apache-2.0
+"""replay.launch.yaml for those who expect a Python file: the same arguments, the same nodes."""
+
+from pathlib import Path
+
+from launch import LaunchDescription
+from launch.actions import IncludeLaunchDescription
+from launch.launch_description_sources import AnyLaunchDescriptionSource
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Return the description that includes the YAML file beside this one."""
+    path = Path(__file__).with_suffix('.yaml')
+    return LaunchDescription([IncludeLaunchDescription(AnyLaunchDescriptionSource(str(path)))])
