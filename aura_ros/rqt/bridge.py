@@ -7,6 +7,7 @@ takes what has come 20 times a second: an executor that wakes for each message c
 the thread in which rqt spins its node.
 """
 
+import math
 import threading
 import time
 from collections import deque
@@ -67,7 +68,7 @@ class Bridge:
         self._links: Links | None = None
         self._requests = ArmRequests(node)
         self._answers: list[tuple[Answer, Callable[[bool, str], None]]] = []
-        self._matched_at = 0.0
+        self._matched_at = -math.inf
         self._robots: tuple[str, ...] = ()
         self.dropped = 0
 
@@ -122,7 +123,8 @@ class Bridge:
             take: take messages too, where nobody spins the node.
         """
         now = time.monotonic()
-        if self._links is None or self._links.namespace != self._wanted or now - self._matched_at >= _MATCH_S:
+        another = self._links is not None and self._links.namespace != self._wanted
+        if another or now - self._matched_at >= _MATCH_S:
             self._matched_at = now
             self._match()
         if take and self._links is not None:

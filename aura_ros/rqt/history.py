@@ -151,29 +151,42 @@ class History:
         """Keep a state, and find which rows of W changed since the one before, at which steps and how much."""
         before = self.states.last
         self.states.append(point)
-        if before is None:
+        weights, since = self._compared_with(before, point)
+        if weights is None:
             return
-        if before.episode_id == point.episode_id and before.seq < point.seq:
-            weights, since = before.weights, before.seq
-        else:
-            # a memory that was reset has no row that is older than its episode
-            kept = bool((point.row_age > point.seq + 1).any())
-            weights, since = before.weights if kept else np.zeros_like(point.weights), -1
+        after_s = -math.inf if before is None else before.stamp_s
         changed_at = point.seq - point.row_age.astype(np.int64)
         amount = np.linalg.norm(point.weights - weights, axis=1)
         for seq in np.unique(changed_at[changed_at > since]):
-            stamp_s = self._stamp_of(int(seq), since, before, point)
+            stamp_s = self._stamp_of(int(seq), after_s)
+            if stamp_s is None:
+                # in between
+                share = (seq - since) / (point.seq - since)
+                stamp_s = point.stamp_s if before is None else after_s + share * (point.stamp_s - after_s)
             if stamp_s > self.rows.newest:
                 self.rows.append((stamp_s, seq, np.where(changed_at == seq, amount, 0.0)))
 
-    def _stamp_of(self, seq: int, since: int, before: StatePoint, point: StatePoint) -> float:
-        """Stamp of a step between two states, in between where the gate's sample of it was not heard."""
+    def _compared_with(self, before: StatePoint | None, point: StatePoint) -> tuple[NDArray[np.float32] | None, int]:
+        """What W was, None if nobody knows, and after which step of this episode."""
+        if before is not None and before.episode_id == point.episode_id and before.seq < point.seq:
+            return before.weights, before.seq
+        # a memory that was reset has no row that is older than its episode
+        if (point.row_age > point.seq + 1).any():
+            return None if before is None else before.weights, -1
+        known = before is not None or self._from_the_start(point.episode_id)
+        return np.zeros_like(point.weights) if known else None, -1
+
+    def _from_the_start(self, episode_id: str) -> bool:
+        """Whether the gate was heard from the first step of an episode on, which is the newest."""
         recent = self.gates[AURA].tail(_RECENT)
-        found: NDArray[Any] = recent['t'][(recent['seq'] == seq) & (recent['t'] > before.stamp_s)]
-        if len(found):
-            return float(found[-1])
-        share = (seq - since) / (point.seq - since)
-        return before.stamp_s + share * (point.stamp_s - before.stamp_s)
+        first = recent['episode'][recent['seq'] == 0]
+        return bool(len(first)) and self.episode_names.get(int(first[-1])) == episode_id
+
+    def _stamp_of(self, seq: int, after_s: float) -> float | None:
+        """Stamp of a step after a time, None where the gate's sample of it was not heard."""
+        recent = self.gates[AURA].tail(_RECENT)
+        found: NDArray[Any] = recent['t'][(recent['seq'] == seq) & (recent['t'] > after_s)]
+        return float(found[-1]) if len(found) else None
 
 
 _SERIES: Mapping[type, str] = {

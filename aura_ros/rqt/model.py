@@ -98,12 +98,6 @@ class MonitorModel:
         if not paused:
             self._shown, self.cursor = self._live, None
 
-    def forget(self) -> None:
-        """Forget everything, what is paused too: another robot is watched."""
-        self.cursor, self.jumps = None, 0
-        self._live = self._shown = History(self.history_s, self.rate_hz)
-        self._reports = Reports()
-
     @property
     def paused(self) -> bool:
         """Whether series stay as they are; the header never does."""

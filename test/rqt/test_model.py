@@ -180,13 +180,6 @@ def test_the_bridge_may_say_that_the_clock_jumped():
     assert (model.jumps, len(model.gate().t), model.cursor) == (1, 0, None)
 
 
-def test_another_robot_begins_with_nothing():
-    model = feed(MonitorModel(), gate(0), arm(2), told('memory_node: lifecycle', 'active', state='active'))
-    model.paused = True
-    model.forget()
-    assert (model.paused, len(model.gate().t), model.header(0.0).arm, model.header(0.0).nodes) == (False, 0, '', ())
-
-
 # Episodes. --------------------------------------------------------------------------------------------------------
 def test_an_episode_that_ends_leaves_its_curve_and_numbers_begin_anew():
     model = feed(MonitorModel(), *(gate(seq) for seq in range(30)))
@@ -240,6 +233,20 @@ def test_a_step_whose_gate_was_not_heard_is_placed_between_the_states():
     weights, ages = changed([4], 15, 10)
     model = feed(MonitorModel(), state(5, 100.0), state(15, 102.0, weights=weights, ages=ages))
     assert model.raster().t.tolist() == [pytest.approx(101.0)]
+
+
+def test_the_first_write_is_shown_to_who_heard_the_episode_from_its_start():
+    weights, ages = changed([3], 2, 0)
+    model = feed(MonitorModel(), *(gate(seq) for seq in range(3)), state(2, weights=weights, ages=ages))
+    assert (model.raster().seq.tolist(), model.raster().t.tolist()) == ([0], [100.0])
+    assert model.raster().amount[3, 0] == pytest.approx(0.5 * math.sqrt(32))
+
+
+@pytest.mark.parametrize('first', [1, 50])
+def test_who_joins_later_does_not_take_all_that_was_written_before_for_one_write(first):
+    weights, ages = changed([3], 60, 58)
+    model = feed(MonitorModel(), *(gate(seq) for seq in range(first, 61)), state(60, weights=weights, ages=ages))
+    assert len(model.raster().t) == 0
 
 
 def test_a_quiet_memory_leaves_the_raster_empty():
