@@ -104,6 +104,10 @@ class Monitor(QtWidgets.QWidget):
         self._timer.timeout.connect(self.tick)
         self._timer.start(TICK_MS)
 
+    def sizeHint(self) -> QtCore.QSize:
+        """All of it can be read at this size."""
+        return QtCore.QSize(1280, 720)
+
     # How it is put together. ----------------------------------------------------------------------
     def _lay_out(self) -> None:
         grid = QtWidgets.QGridLayout()

@@ -17,8 +17,6 @@ from aura_ros.errors import AuraError
 from aura_ros.rqt.bridge import CAMERA, OwnBridge
 from aura_ros.rqt.model import MonitorModel
 
-_SIZE = (1280, 720)
-
 
 def parse(args: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     """Read the command line; what comes from `--ros-args` on is ROS's."""
@@ -46,7 +44,6 @@ def _show(options: argparse.Namespace, ros_args: list[str]) -> int:
     bridge = OwnBridge(ros_args, options.namespace, camera=options.camera, allow_control=options.allow_control)
     try:
         monitor = Monitor(MonitorModel(), bridge, dark=options.dark)
-        monitor.resize(*_SIZE)
         monitor.show()
         # Python sees a signal when Qt next calls it, which the monitor's timer makes soon.
         for name in (signal.SIGINT, signal.SIGTERM):

@@ -274,3 +274,14 @@ def test_a_click_on_a_write_names_its_time(shown, qtbot):
     with qtbot.waitSignal(view.chosen) as told:
         view.cards[1].mousePressEvent(None)
     assert told.args == [10.0]
+
+
+def test_gate_is_not_drawn_over_a_silence(shown):
+    view = shown(GateTimeline())
+    told = gate(20, (10,))
+    later = np.where(told.seq >= 10, told.t + 30.0, told.t)
+    view.show_gate(replace(told, t=later), NO_SPANS, NO_SPANS, Window(200.0, 120.0))
+    x, _ = view._curve.getData()
+    assert np.flatnonzero(np.isnan(x)).tolist() == [10]
+    filled, _ = view._excess.getData()
+    assert np.nanmax(filled) - np.nanmin(filled) < 0.5, 'only what is beside the write'

@@ -15,6 +15,8 @@ _BOTTOM, _TOP = -0.12, 1.12
 # Heads of the marks of writes, and the band that tells who drove.
 _HEAD, _BAND = 1.05, -0.09
 _FOR_EVER_S = 1e6
+# Nothing is drawn over a silence of so long.
+_BREAK_S = 1.0
 _TIP = (
     'Gate score of AURA-Mem at each step [0..1]. The memory writes where it is above the threshold.\n'
     'Each mark at the top is a write. The band below tells who drove: blue AURA, orange the KV-cache, grey the base\n'
@@ -79,8 +81,10 @@ class GateTimeline(Panel):
             self.plot.setXRange(-window.length_s, 0.0, padding=0)
         x, score, threshold = gate.t - window.end_s, gate.gate, gate.threshold
         level = float(threshold[-1]) if len(threshold) else 0.0
-        self._curve.setData(x, score)
-        self._fill(x, score, level)
+        at = _breaks(x)
+        broken = np.insert(x, at, np.nan), np.insert(score, at, np.nan)
+        self._curve.setData(*broken, connect='finite')
+        self._fill(*broken, level)
         # a dashed line costs by its points, and this one is straight
         bends = np.flatnonzero(np.diff(threshold, prepend=np.nan, append=np.nan)[:-1])
         bends = np.union1d(bends, np.maximum(bends - 1, 0))
@@ -101,7 +105,7 @@ class GateTimeline(Panel):
         near[1:] |= above[:-1]
         near[:-1] |= above[1:]
         self._excess.setVisible(bool(near.any()))
-        self._excess.setData(x[near], np.maximum(score[near], level), fillLevel=level)
+        self._excess.setData(x[near], np.maximum(score[near], level), fillLevel=level, connect='finite')
 
     def _mark(self, gate: Gate, arms: Spans, episodes: Spans) -> int:
         """Mark the writes, the episodes and who drove; while none comes or goes, all that only moves."""
@@ -142,6 +146,12 @@ class GateTimeline(Panel):
         place = self._nearest(box.mapSceneToView(event.scenePos()).x())
         if place is not None and self._gate is not None:
             self.chosen.emit(float(self._gate.t[place]))
+
+
+def _breaks(x: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Return where the curve is to be broken: before a step that came long after the one before it."""
+    apart = np.diff(x)
+    return np.flatnonzero(apart > max(_BREAK_S, 4.0 * float(np.median(apart)))) + 1 if len(apart) else np.zeros(0, int)
 
 
 def _pairs(spans: Spans, arm: str) -> NDArray[np.float64]:
