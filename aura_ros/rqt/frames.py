@@ -53,7 +53,7 @@ class Frames:
         sec, nanosec = struct.unpack_from(f'{order}iI', data, 4)
         stamp_s = sec + nanosec * 1e-9
         if self._frames and stamp_s < self._frames[-1][0]:
-            self.clear()
+            self.clear()  # the clock went back
         self._frames.append((stamp_s, kind, data))
         self._bytes += len(data)
         while len(self._frames) > _FRAMES or self._bytes > _BYTES:

@@ -93,7 +93,8 @@ class Links:
     def _cameras(self, camera: str) -> list[_Topic]:
         if not camera:
             return []
-        kinds = {self._full(camera): Image, f'{self._full(camera)}/compressed': CompressedImage}
+        # the smaller first: only one is watched
+        kinds = {f'{self._full(camera)}/compressed': CompressedImage, self._full(camera): Image}
         return [
             _Topic(name, kind, partial(self._on_frame, kind), depth=10, raw=True)
             for name, kind in kinds.items()
@@ -118,10 +119,15 @@ class Links:
             watch = self._watches.get(topic.name)
             if watch is not None:
                 watch.match()
-            elif self.publishers(topic.name):
+            elif self._needed(topic) and self.publishers(topic.name):
                 self._watches[topic.name] = Watch(
                     self, topic.name, topic.kind, topic.heard, depth=topic.depth, raw=topic.raw
                 )
+
+    def _needed(self, topic: _Topic) -> bool:
+        return topic.kind not in (Image, CompressedImage) or not any(
+            other.name in self._watches for other in self._topics if other.kind in (Image, CompressedImage)
+        )
 
     def take(self) -> None:
         """Take what has come, cameras first: a write finds its picture then."""

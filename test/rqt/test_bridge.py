@@ -226,6 +226,18 @@ def test_a_write_brings_what_the_camera_saw(graph, publish, listen):
     assert thumbnail.rgb[60, 80].tolist() == [50, 10, 200]
 
 
+def test_of_a_camera_that_is_published_twice_only_the_smaller_stream_is_taken(graph, publish, listen):
+    raw = publish(Image, 'camera/front/image_raw', qos.CAMERA_OUT)
+    small = publish(CompressedImage, 'camera/front/image_raw/compressed', qos.CAMERA_OUT)
+    publish(GateSample, 'aura/gate', qos.GATE)
+    listener = listen()
+    graph.matched(small)
+    graph.until(lambda: subscribers(graph), 'the gate')
+    graph.spin(1.2)  # two looks at the publishers
+    assert (small.get_subscription_count(), raw.get_subscription_count()) == (1, 0)
+    assert listener.of(Thumbnail) == []
+
+
 def frame(shade, stamp_ns, kind=Image):
     message = image_to_msg(pixels(shade), stamp_ns, 'camera')
     if kind is CompressedImage:
