@@ -92,8 +92,8 @@ def _all_arms(report: Report) -> list[str]:
         'power cut. Median and 95 %: time of one memory step on this machine.'), _table(summary)))
     if summary.scored:
         parts.append(_section('Joint by joint', (
-            'Action error of each joint [rad; m where the joint slides], in brackets the paired difference to base; '
-            'bold where that is more than chance.'), _joints(summary)))
+            'Action error of each joint [mrad; mm where the joint slides], in brackets the paired difference to '
+            'base; bold where that is more than chance.'), _joints(summary)))
     parts.append(_section('What keeping it costs the medium', (
         'Bytes that reach the storage device, whole pages: a memory of constant size rewrites one slot of its file at '
         'each write; a cache appends every step to a log and syncs it. The axis is logarithmic.'),
@@ -106,9 +106,10 @@ def _recording(found: Evaluated, summary: Summary) -> list[str]:
     for name, run in found.runs.items():
         if run.arm.gated:
             parts.append(_section(f'When {name} wrote', (
-                'Top: what the first camera saw at the writes that surprised it most. Middle: the gate score, '
-                "the memory's own estimate of the probability that a write pays; above the dashed line it writes "
-                '(dots). Bottom: when each arm wrote.'), traces.timeline(found, name) + _writes(found, run.writes)))
+                'Top: what the first camera saw at the writes that surprised it most, one in each stretch. Middle: the '
+                "gate score, the memory's own estimate of the probability that a write pays; above the dashed line it "
+                'writes (dots). Bottom: when each arm wrote.'),
+                traces.timeline(found, name) + _writes(found, run.writes)))
     parts.append(_section('What each memory carries', 'State from step to step, in bytes, on a logarithmic axis; base '
                           'carries nothing.', charts.carried(found)))
     if summary.scored:
@@ -149,9 +150,9 @@ def _joints(summary: Summary) -> str:
 
 def _joint_cell(row: ArmSummary, column: int) -> str:
     error, difference = row.joint_errors[column], row.joint_differences[column]
-    words = f'{error.mean:.3g}'
+    words = f'{error.mean * 1e3:.2f}'
     if row.name != 'base':
-        words += f' ({difference.mean:+.2g})'
+        words += f' ({difference.mean * 1e3:+.2f})'
     return f'<td><b>{words}</b></td>' if difference.apart_from_zero else f'<td>{words}</td>'
 
 

@@ -28,6 +28,7 @@ from aura_ros.replay.html import page
 from aura_ros.replay.summary import Report, Summary, verdict
 
 FORMAT = 1
+_ROWS = 8192
 
 
 def write_report(report: Report, folder: Path) -> list[Path]:
@@ -119,22 +120,24 @@ def _write_csv(report: Report, path: Path) -> Path:
 
 
 def _tables(report: Report) -> Iterator[dict[str, Any]]:
-    """Columns of the steps of one arm on one recording after the other."""
+    """Columns of the steps of one arm on one recording after the other, some rows at a time."""
     for found in report.recordings:
         for name, run in found.runs.items():
-            yield _columns(found, name, run)
+            for begin in range(0, len(found.stamps_ns), _ROWS):
+                yield _columns(found, name, run, slice(begin, begin + _ROWS))
 
 
-def _columns(found: Evaluated, name: str, run: ArmRun) -> dict[str, Any]:
-    count = len(found.stamps_ns)
+def _columns(found: Evaluated, name: str, run: ArmRun, rows: slice) -> dict[str, Any]:
+    seqs = found.seqs[rows]
     columns: dict[str, Any] = {
-        'recording': np.full(count, found.about.name), 'arm': np.full(count, name), 'episode_id': found.episode_ids,
-        'seq': found.seqs, 'stamp_ns': found.stamps_ns, 'applied': ~np.isnan(run.step_us), 'gate': run.gate,
-        'threshold': run.threshold, 'written': run.written, 'surprise': run.surprise, 'state_bytes': run.state_bytes,
-        'step_us': run.step_us, 'error': run.errors.mean(axis=1)}
+        'recording': np.full(len(seqs), found.about.name), 'arm': np.full(len(seqs), name),
+        'episode_id': found.episode_ids[rows], 'seq': seqs, 'stamp_ns': found.stamps_ns[rows],
+        'applied': ~np.isnan(run.step_us[rows]), 'gate': run.gate[rows], 'threshold': run.threshold[rows],
+        'written': run.written[rows], 'surprise': run.surprise[rows], 'state_bytes': run.state_bytes[rows],
+        'step_us': run.step_us[rows], 'error': run.errors[rows].mean(axis=1)}
     for joint, label in enumerate(found.info.joint_names):
-        columns |= {f'error.{label}': run.errors[:, joint], f'action.{label}': run.actions[:, joint],
-                    f'recorded.{label}': found.recorded[:, joint]}
+        columns |= {f'error.{label}': run.errors[rows, joint], f'action.{label}': run.actions[rows, joint],
+                    f'recorded.{label}': found.recorded[rows, joint]}
     return columns
 
 

@@ -21,6 +21,8 @@ Doubles = NDArray[np.float64]
 WIDTH = 1160
 """Width of a picture in its own units, which are pixels on a page of 1,280."""
 
+_TIME_STEPS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, 3600.0, 7200.0)
+
 
 @dataclass(frozen=True)
 class Scale:
@@ -119,9 +121,9 @@ def picture(height: float, content: Sequence[str], label: str, width: float = WI
 
 
 def axis_below(scale: Scale, top: float, bottom: float, say: Callable[[float], str], about: int = 10) -> list[str]:
-    """Ticks and numbers below a plot, with faint lines through it."""
+    """Ticks and numbers below a plot, with faint lines through it; `say` is `clock` where they are times."""
     parts = []
-    for value in scale.ticks(about):
+    for value in (time_ticks(scale, about) if say is clock else scale.ticks(about)):
         x = scale(value)
         parts += [line(x, top, x, bottom, 'grid'), text(x, bottom + 16, say(value), 'tick', 'middle')]
     return [*parts, line(scale.begin, bottom, scale.end, bottom, 'axis')]
@@ -134,6 +136,15 @@ def axis_left(scale: Scale, left: float, right: float, say: Callable[[float], st
         y = scale(value)
         parts += [line(left, y, right, y, 'grid'), text(left - 8, y + 4, say(value), 'tick', 'end')]
     return parts
+
+
+def time_ticks(scale: Scale, about: int) -> list[float]:
+    """Times within a scale that are round to people, at most about so many."""
+    step = next((step for step in _TIME_STEPS if (scale.high - scale.low) / step <= about), 0.0)
+    if not step:
+        return scale.ticks(about)
+    first, last = math.ceil(scale.low / step - 1e-9), math.floor(scale.high / step + 1e-9)
+    return [index * step for index in range(first, last + 1)]
 
 
 def clock(seconds: float) -> str:

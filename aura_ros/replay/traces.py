@@ -32,7 +32,7 @@ def timeline(found: Evaluated, name: str) -> str:
     """Gate score of an arm over time with its writes and their pictures, and when the others wrote."""
     run, times = found.runs[name], found.times_s
     across = Scale(0.0, max(float(times[-1]), 1e-3), _LEFT, _RIGHT)
-    shown = _most_telling([write for write in run.writes if write.row in found.thumbnails])
+    shown = _most_telling(run.writes, found)
     top = 150.0 if shown else 20.0
     up = Scale(0.0, 1.0, top + 170.0, top + 16.0)
     classes = colours(list(found.runs))
@@ -43,7 +43,6 @@ def timeline(found: Evaluated, name: str) -> str:
     parts = [*axis_below(across, top + 8, bottom, clock), *axis_left(up, _LEFT, _RIGHT, lambda value: f'{value:g}', 4),
              text(8, up(1.0) - 12, 'gate score', 'label'),
              line(_LEFT, up(threshold), _RIGHT, up(threshold), 'threshold'),
-             text(_RIGHT, up(threshold) - 5, f'writes above {threshold:g}', 'small', 'end'),
              polyline(*thinned(across.places(times), up.places(run.gate.astype(np.float64))), class_=f'thin {class_}')]
     for write in run.writes:
         x = across(float(times[write.row]))
@@ -57,9 +56,17 @@ def timeline(found: Evaluated, name: str) -> str:
     return picture(bottom + 24, parts, f'gate score of {name} over time, and when each arm wrote')
 
 
-def _most_telling(writes: Sequence[Write]) -> list[Write]:
-    """The writes whose pictures are shown on the time line: those that surprised the memory most."""
-    return sorted(sorted(writes, key=lambda write: -write.surprise)[:_THUMBNAILS], key=lambda write: write.row)
+def _most_telling(writes: Sequence[Write], found: Evaluated) -> list[Write]:
+    """The writes whose pictures are shown on the time line: in each stretch of it the one that surprised most."""
+    times, best = found.times_s, dict[int, Write]()
+    seen = [write for write in writes if write.row in found.thumbnails]
+    if len(seen) <= _THUMBNAILS:
+        return seen
+    for write in seen:
+        stretch = int(times[write.row] / max(float(times[-1]), 1e-3) * (_THUMBNAILS - 1e-9))
+        if stretch not in best or write.surprise > best[stretch].surprise:
+            best[stretch] = write
+    return [best[stretch] for stretch in sorted(best)]
 
 
 def _strip(found: Evaluated, shown: Sequence[Write], across: Scale, up: Scale) -> list[str]:
@@ -156,14 +163,13 @@ def joint(found: Evaluated, column: int, stretch: tuple[int, int]) -> str:
     actions = [run.actions[rows, column].astype(np.float64) for run in found.runs.values()]
     apart = [run.errors[rows, column].astype(np.float64) for run in found.runs.values()]
     across = Scale(float(times[0]), float(times[-1]) + 1e-9, 58.0, 566.0)
-    parts = [text(58, 12, found.info.joint_names[column], 'name')]
+    parts = [text(58, 12, found.info.joint_names[column], 'name'), *axis_below(across, 20, 188, clock, 5)]
     x = across.places(times)
     classes = [f'thin {class_} of-arm' for class_ in colours(list(found.runs)).values()]
     parts += _panel(x, across, [recorded, *actions], (20.0, 130.0), ['recorded', *classes], False)
     if not all(np.isnan(curve).all() for curve in apart):
         parts += _panel(x, across, apart, (142.0, 188.0), classes, True)
         parts.append(text(562, 151, 'error', 'small', 'end'))
-    parts += axis_below(across, 20, 188, clock, 5)
     return picture(210, parts, f'joint {found.info.joint_names[column]}', 572)
 
 
