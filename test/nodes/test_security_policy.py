@@ -13,12 +13,14 @@ from ros_graph import CONFIG, ROOT
 from security_policy import Rights, granted
 
 from aura_ros.launching.reader import read
+from aura_ros.nodes.memory_node import MemoryNode
 from aura_ros.nodes.panel_graph import PanelGraph
+from aura_ros.nodes.recorder import Recorder
 from aura_ros.nodes.topic_graph import Watch, message_class, open_graph
 
 LAUNCH = ROOT / 'launch'
 NODES = {'vla_node', 'memory_node', 'kv_baseline_node', 'arm_switch_node', 'sim_node'}
-OPERATOR, MONITOR = '/aura/operator', '/aura/monitor'
+OPERATOR, MONITOR, RECORDER = '/aura/operator', '/aura/monitor', '/aura/recorder'
 # Topics whose publishers are many by nature.
 SHARED = {'/diagnostics', '/parameter_events', '/rosout'}
 # vla_node subscribes either the one or the other.
@@ -36,7 +38,7 @@ def _holders(right: str, name: str) -> set[str]:
 # What the policy promises.
 # --------------------------------------------------------------------------------------------------
 def test_every_node_has_an_enclave_of_its_own():
-    assert set(granted()) == {f'/aura/{name}' for name in NODES} | {OPERATOR, MONITOR}
+    assert set(granted()) == {f'/aura/{name}' for name in NODES} | {OPERATOR, MONITOR, RECORDER}
 
 
 @pytest.mark.parametrize(('topic', 'holder'), [
@@ -68,7 +70,9 @@ def test_only_the_operator_may_ask_for_anything():
     assert {'/select_arm', '/aura/reset_memory', '/aura/save_state', '/arm_switch_node/set_parameters',
             '/memory_node/change_state', '/run_episode/_action/send_goal'} <= services  # fmt: skip
     for service in services:
-        assert _holders('request', service) <= {'operator'}, service
+        # the recorder notes how each node was set, which changes nothing
+        reads = service.endswith(('/get_parameters', '/list_parameters'))
+        assert _holders('request', service) <= {'operator'} | ({'recorder'} if reads else set()), service
 
 
 def test_the_operator_can_reach_every_service_of_every_node():
@@ -100,7 +104,7 @@ def test_a_namespace_is_one_line():
 
 @pytest.mark.parametrize('name', ['aura', 'sim', 'demo'])
 def test_the_launch_files_tell_each_node_where_its_keys_are(name):
-    for node in read(LAUNCH / f'{name}.launch.yaml', {}).nodes:
+    for node in read(LAUNCH / f'{name}.launch.yaml', {'record': 'run'}).nodes:
         enclave = OPERATOR if node.executable == 'panel' else f'/aura/{node.executable}'
         given = [after for word, after in pairwise(node.arguments) if word == '--enclave']
         assert given == [enclave] and enclave in granted()
@@ -160,6 +164,15 @@ def test_the_panel_does_nothing_its_enclave_forbids(graph):
     panel.destroy_node()
     assert '/select_arm' in done.request
     assert done.beyond(granted()[OPERATOR]) == []
+
+
+def test_the_recorder_does_nothing_its_enclave_forbids(graph, tmp_path):
+    pytest.importorskip('rosbags')
+    recorder = graph.inside(Recorder, path=str(tmp_path / 'bag'))
+    graph.inside(MemoryNode, memory='fakes:aura', autostart=True).autostart()
+    graph.until(lambda: '/memory_node' in recorder._survey.found, 'parameters')
+    graph.until(lambda: '/aura/gate' in _does(graph.node, 'recorder', '/').subscribe, 'the recorder is seen')
+    assert _does(graph.node, 'recorder', '/').beyond(granted()[RECORDER]) == []
 
 
 def test_the_viewer_does_nothing_a_monitor_may_not(graph, monkeypatch):
