@@ -193,7 +193,8 @@ def measured(request: pytest.FixtureRequest) -> Callable[[str], None]:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add --fault-report."""
-    parser.addoption('--fault-report', metavar='PATH', type=Path, help='write the fault matrix to PATH, as Markdown or JSON')
+    text = 'write the fault matrix to PATH, as Markdown or JSON'
+    parser.addoption('--fault-report', metavar='PATH', type=Path, help=text)
 
 
 def pytest_configure(config: pytest.Config) -> None:
