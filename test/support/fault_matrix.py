@@ -9,7 +9,7 @@ A test says which fault it injects by a marker and what it found through a fixtu
         measured('65,536 damaged files: 0 crashes, 0 wrong states')
 
 The promise is what the test asserts. At the end of a run with such tests a table of all faults is printed;
-`--fault-report PATH` writes it too: as Markdown where PATH ends in .md, which docs/reliability.md takes over, else as JSON.
+`--fault-report PATH` writes it too: as Markdown where PATH ends in .md, for docs/reliability.md, else as JSON.
 """
 
 import json
@@ -174,7 +174,7 @@ class FaultMatrix:
         """Return the matrix as a Markdown table, with the files that hold the tests."""
         lines = ['| | fault | promise | measured | tests |', '|---|---|---|---|---|']
         for number, fault in FAULTS.items():
-            measured = '; '.join(self.findings(number).splitlines()) or '–'
+            measured = '; '.join(self.findings(number).splitlines()) or '-'
             files = dict.fromkeys(test.split('::')[0].removeprefix('test/') for test in self.runs[number])
             tests = ', '.join(f'`{file}`' for file in files)
             verdict = self.verdict(number)
