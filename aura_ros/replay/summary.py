@@ -16,6 +16,9 @@ from aura_ros.replay.intervals import LEAST_BLOCKS, Blocks, Interval, block_leng
 
 Doubles = NDArray[np.float64]
 
+_THE_SAME = 1e-5
+"""Error below which actions are the recorded ones but for rounding [rad, m]."""
+
 
 @dataclass(frozen=True)
 class ArmSummary:
@@ -211,6 +214,9 @@ def verdict(summary: Summary) -> str:
     if best.name == 'base':
         return (f'No memory follows the recorded actions better than base, the frozen VLA alone, whose error is '
                 f'{error_text(best.error)}.{also}')
+    if best.error.mean < _THE_SAME:
+        return (f'{best.name} gives the very actions that were recorded: it drove when this was recorded, so its error '
+                f'says nothing of how good it is. That of base is {error_text(base.error)}.')
     percent = 100.0 * (1.0 - best.error.mean / base.error.mean) if base.error.mean else 0.0
     sentence = (f'Nearest to the recorded actions is {best.name}: its error is {error_text(best.error)}, {percent:.0f} '
                 '% below base.')

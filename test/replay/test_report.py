@@ -159,6 +159,8 @@ def test_the_verdict_tells_chance_from_more(found):
     sure = of(summary, 'aura', error=Interval(0.005, 0.004, 0.006), difference=Interval(-0.005, -0.006, -0.004))
     assert verdict(sure) == ('Nearest to the recorded actions is aura: its error is 0.0050 rad [0.0040, 0.0060], 50 % '
                              'below base.')
+    drove = of(sure, 'aura', error=Interval(1e-9, 0.0, 2e-9))
+    assert 'it drove when this was recorded' in verdict(drove)
     unsure = replace(of(sure, 'aura', difference=Interval(-0.005, -0.011, 0.001)), not_apart=('base', 'kv'))
     assert 'within chance' in verdict(unsure) and 'Not to be told apart from it: kv.' in verdict(unsure)
 
