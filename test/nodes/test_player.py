@@ -1,0 +1,293 @@
+# SPDX-License-Identifier: Apache-2.0
+"""player: what it makes of a recording, how it times it, what it says when it cannot; parity is in test/replay."""
+
+import array
+import os
+import stat
+
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip('rosbags')
+
+from aura_ros.msg import GateSample, VlaStep
+from fakes import JOINTS
+from rclpy.qos import QoSProfile
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import CompressedImage, Image, JointState
+from std_msgs.msg import String
+
+from aura_ros.errors import BagError, ConfigError
+from aura_ros.nodes import bag_play, conversions
+from aura_ros.nodes.player_messages import Streams, clock_offset_ns, instruction_at_start, serialised
+from aura_ros.nodes.player_tape import PlayerConfig
+from aura_ros.nodes.sim_messages import image_to_msg, joints_to_msg
+from aura_ros.replay.bags import Bag, Sample
+from aura_ros.replay.mapping import Instruction, JointStream, Mapping
+from aura_ros.replay.message_types import standard_types
+from aura_ros.replay.recording import Recording
+
+NS = 10**9
+PERIOD_NS = NS // 5
+BEGIN_NS = 100 * NS
+EVERY_ONE = QoSProfile(depth=5000)
+MAPPING = Mapping(
+    {'front': '/left_eye', 'wrist': '/hand'}, JointStream('/robot/joints'), None, Instruction(text='go on'), slop_s=0.03
+)
+MAPPING_FILE = """\
+cameras: {front: /left_eye, wrist: /hand}
+joints: /robot/joints
+instruction: {text: go on}
+slop_s: 0.03
+"""
+
+
+class Spec:
+    cameras = ('front', 'wrist')
+    joint_names = JOINTS
+
+
+def pixels(value):
+    return np.full((16, 16, 3), value, np.uint8)
+
+
+def cdr(message):
+    """A message of rclpy as bytes; its own serialize_message may add four of its own, which rosbags refuses."""
+    return serialised(_native(message))
+
+
+def _native(message):
+    kind = type(message)
+    fields = {}
+    for name in message.get_fields_and_field_types():
+        value = getattr(message, name)
+        if hasattr(value, 'get_fields_and_field_types'):
+            value = _native(value)
+        fields[name] = np.array(value) if isinstance(value, array.array) else value
+    return standard_types('kilted').types[f'{kind.__module__.split(".")[0]}/msg/{kind.__name__}'](**fields)
+
+
+def recorded(path, frames, log_offset_ns=0, names=JOINTS, compressed=False, factor=1.0):
+    """A bag of `frames` sets of inputs, the wrist camera and the joints 10 ms behind the front camera."""
+    recording = Recording(path, 1 << 24)
+    kind = CompressedImage if compressed else Image
+    for topic, message in {'/left_eye': Image, '/hand': kind, '/robot/joints': JointState}.items():
+        recording.topic(topic, f'sensor_msgs/msg/{message.__name__}')
+    for frame in range(frames):
+        stamp_ns = BEGIN_NS + frame * PERIOD_NS
+        late_ns = stamp_ns + 10_000_000
+        hand = image_to_msg(pixels(100 + frame), late_ns, 'hand')
+        if compressed:
+            data = cv2.imencode('.png', pixels(100 + frame))[1].tobytes()
+            hand = CompressedImage(header=hand.header, format='png', data=data)
+        joints = joints_to_msg(names, np.full(len(names), 0.01 * frame * factor), np.zeros(len(names)), late_ns)
+        eye = image_to_msg(pixels(50), stamp_ns, 'eye')
+        recording.put('/left_eye', stamp_ns + log_offset_ns, cdr(eye))
+        recording.put('/hand', late_ns + log_offset_ns, cdr(hand))
+        recording.put('/robot/joints', late_ns + log_offset_ns + 1, cdr(joints))
+    assert recording.close(30.0)
+    return path
+
+
+# What it makes of a recording.
+# --------------------------------------------------------------------------------------------------
+def played(path, mapping=MAPPING, transport='raw'):
+    with Bag(path) as bag:
+        streams = Streams(bag, mapping, Spec, transport)
+        return [pair for sample in bag.samples(streams.topics) for pair in streams.messages(sample)]
+
+
+def test_topics_get_our_names_and_messages_stay_what_they_were(tmp_path):
+    found = played(recorded(tmp_path / 'bag', 2))
+    assert [topic for topic, _ in found[:3]] == ['camera/front/image_raw', 'camera/wrist/image_raw', 'joint_states']
+    # serialised: nothing of the image was touched
+    assert found[1][1] == cdr(image_to_msg(pixels(100), BEGIN_NS + 10_000_000, 'hand'))
+
+
+def test_joints_are_renamed_and_converted(tmp_path):
+    names = tuple(f'axis_{index}' for index in range(len(JOINTS)))
+    path = recorded(tmp_path / 'bag', 3, names=names, factor=180.0 / np.pi)
+    joints = JointStream('/robot/joints', dict(zip(JOINTS, names, strict=True)), 'deg')
+    mapping = Mapping(MAPPING.cameras, joints, None, MAPPING.instruction)
+    messages = [message for topic, message in played(path, mapping) if topic == 'joint_states']
+    assert list(messages[2].name) == list(JOINTS)
+    assert np.allclose(messages[2].position, 0.02)
+    assert conversions.to_ns(messages[2].header.stamp) == BEGIN_NS + 2 * PERIOD_NS + 10_000_000
+
+
+def test_compressed_images_are_decoded_or_passed_on(tmp_path):
+    path = recorded(tmp_path / 'bag', 1, compressed=True)
+    (_, decoded) = played(path)[1]
+    assert decoded.encoding == 'rgb8' and set(decoded.data) == {100}
+    with pytest.raises(BagError, match='/left_eye is of type sensor_msgs/msg/Image'):
+        played(path, transport='compressed')
+
+
+def test_the_first_instruction_is_found_wherever_it_stands(tmp_path):
+    recording = Recording(tmp_path / 'bag', 1 << 20)
+    recording.topic('/say', 'std_msgs/msg/String')
+    recording.put('/say', 5, cdr(String(data='first')))
+    recording.put('/say', 6, cdr(String(data='second')))
+    assert recording.close(30.0)
+    with Bag(tmp_path / 'bag') as bag:
+        assert instruction_at_start(bag, Mapping({}, JointStream(''), instruction=Instruction('/say'))) == 'first'
+        assert instruction_at_start(bag, MAPPING) == 'go on'
+
+
+@pytest.mark.parametrize(('log_ns', 'offset_ns'), [(5 * NS, 95 * NS - 1), (100 * NS, 0), (101 * NS - 10, 0)])
+def test_a_clock_is_moved_only_where_it_is_another_one(log_ns, offset_ns):
+    samples = [Sample('/a', 100 * NS, log_ns + delay, None) for delay in (30, 1, 7)]
+    assert clock_offset_ns([*samples, Sample('/b', 1, 1, None, stamped=False)]) == offset_ns
+
+
+# ros2 bag play.
+# --------------------------------------------------------------------------------------------------
+@pytest.fixture
+def ros2(tmp_path, monkeypatch):
+    """A `ros2` that writes down what it was asked; returns that file."""
+    said = tmp_path / 'said'
+    program = tmp_path / 'bin/ros2'
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\n[ "$4" = --help ] || printf "%s\\n" "$@" > {said}\nexit ${{ROS2_CODE:-0}}\n')
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv('PATH', f'{program.parent}{os.pathsep}{os.environ["PATH"]}')
+    return said
+
+
+def test_ros2_bag_play_is_taken_where_it_can_play_it_as_it_is(tmp_path, ros2):
+    with Bag(recorded(tmp_path / 'bag', 1)) as bag:
+        remap = Streams(bag, MAPPING, Spec, 'raw').unchanged()
+    assert bag_play.chosen('auto', remap)
+    assert not bag_play.chosen('own', remap)
+    bag_play.play(tmp_path / 'bag', remap, 2.0, (3 * NS, 4 * NS), lambda done, _: done())
+    words = ros2.read_text().split('\n')
+    assert words[:4] == ['bag', 'play', str(tmp_path / 'bag'), '--clock']
+    assert words[words.index('--rate') + 1] == '2' and words[words.index('--start-offset') + 1] == '3.000000000'
+    assert '/left_eye:=camera/front/image_raw' in words and '/robot/joints:=joint_states' in words
+
+
+def test_its_failure_is_ours(tmp_path, ros2, monkeypatch):
+    monkeypatch.setenv('ROS2_CODE', '3')
+    with pytest.raises(ConfigError, match='ended with 3'):
+        bag_play.play(tmp_path, {'/a': 'b'}, 1.0, (0, NS), lambda done, _: done())
+    assert not bag_play.chosen('auto', {'/a': 'b'}), 'it has no bag play'
+
+
+def test_what_has_to_be_changed_is_played_by_ourselves(tmp_path, ros2):
+    with Bag(recorded(tmp_path / 'bag', 1, compressed=True)) as bag:
+        assert Streams(bag, MAPPING, Spec, 'raw').unchanged() is None
+        degrees = Mapping(MAPPING.cameras, JointStream('/robot/joints', unit='deg'))
+        assert Streams(bag, degrees, Spec, 'raw').unchanged() is None
+    assert not bag_play.chosen('auto', None)
+    with pytest.raises(ConfigError, match='player:=own'):
+        bag_play.chosen('ros2', None)
+
+
+def test_without_ros2_it_is_asked_for_in_vain(monkeypatch):
+    monkeypatch.setenv('PATH', '/nowhere')
+    assert not bag_play.chosen('auto', {'/a': 'b'})
+    with pytest.raises(ConfigError, match='install rosbag2'):
+        bag_play.chosen('ros2', {'/a': 'b'})
+
+
+@pytest.mark.parametrize(('given', 'told'), [
+    ({}, "'bag' is empty"),
+    ({'bag': 'b', 'arms': ('aura', 'gru')}, "'arms' has 'gru': must be of aura, kv"),
+    ({'bag': 'b', 'lockstep': True, 'camera_transport': 'compressed'}, "must be 'raw' in lock-step"),
+    ({'bag': 'b', 'lockstep': True, 'player': 'ros2'}, "lock-step needs 'own'"),
+])  # fmt: skip
+def test_parameters_that_exclude_each_other_are_refused(given, told):
+    with pytest.raises(ConfigError, match=told):
+        PlayerConfig(**given).check()
+
+
+# On the graph.
+# --------------------------------------------------------------------------------------------------
+class Rig:
+    """A scripted VLA and a scripted memory, the player between them, and the test that listens."""
+
+    def __init__(self, graph, tmp_path):
+        self.graph = graph
+        self.steps = graph.listen(VlaStep, 'vla_step', EVERY_ONE)
+        self.gates = graph.listen(GateSample, 'aura/gate', EVERY_ONE)
+        self.joints = graph.listen(JointState, 'joint_states', EVERY_ONE)
+        self.clocks = graph.listen(Clock, '/clock', EVERY_ONE)
+        self.mapping = tmp_path / 'mapping.yaml'
+        self.mapping.write_text(MAPPING_FILE)
+
+    def start(self, **vla):
+        """Start the nodes."""
+        common = {'autostart': True, 'use_sim_time': True}
+        self.graph.start('memory_node', memory='fakes:aura', **common)
+        # the memory and the test
+        self.graph.start('vla_node', backbone='fakes:ScriptedVla', camera_reliability='reliable', step_subscribers=3,
+                         **{**common, **vla})  # fmt: skip
+
+    def play(self, bag, **parameters):
+        """Play to the end; returns the exit code and what the player said."""
+        given = {'bag': bag, 'mapping': self.mapping, 'backbone': 'fakes:ScriptedVla', 'arms': '[aura]', **parameters}
+        process = self.graph.start('player', **given)
+        self.graph.until(lambda: process.poll() is not None, 'the end of the player', timeout_s=100.0)
+        return process.returncode, self.graph.log('player')
+
+
+@pytest.fixture
+def rig(graph, tmp_path):
+    return Rig(graph, tmp_path)
+
+
+@pytest.mark.timeout(240)
+def test_in_lockstep_each_observation_makes_its_step(rig, tmp_path):
+    rig.start(sync_slop_s=0.0)
+    code, said = rig.play(recorded(tmp_path / 'bag', 12), lockstep=True)
+    assert code == 0, said
+    stamps = [conversions.to_ns(step.header.stamp) for step in rig.steps]
+    assert stamps == [BEGIN_NS + frame * PERIOD_NS for frame in range(12)]
+    assert [step.seq for step in rig.steps] == list(range(12))
+    # the scripted VLA adds 0.01 to the joints it sees, so a step tells which ones they were
+    assert np.allclose([step.base_action[0] for step in rig.steps], [0.01 * frame + 0.01 for frame in range(12)])
+    rig.graph.until(lambda: len(rig.gates) == 12, 'all gates')
+    assert '12 steps, 4 writes' in said
+
+
+@pytest.mark.timeout(240)
+def test_in_real_time_messages_keep_their_stamps_and_their_pace(rig, tmp_path):
+    rig.start(sync_slop_s=0.05)
+    # the recorder's clock had begun at 1 s
+    bag = recorded(tmp_path / 'bag', 20, log_offset_ns=-BEGIN_NS + NS)
+    code, said = rig.play(bag, player='own')
+    assert code == 0, said
+    stamps = [conversions.to_ns(message.header.stamp) for message in rig.joints]
+    assert stamps == [BEGIN_NS + frame * PERIOD_NS + 10_000_000 for frame in range(20)]
+    told = [conversions.to_ns(message.clock) for message in rig.clocks]
+    assert told == sorted(told), 'time never goes back'
+    assert told[-1] - told[0] >= 19 * PERIOD_NS and abs(told[-1] - stamps[-1]) < NS // 10
+    assert len(told) > 100, 'time is told between the messages, too'
+    assert len(rig.steps) > 5, said
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(('bag', 'more', 'told'), [
+    ('no-bag', {}, 'no-bag does not exist'),
+    ('bag', {'mapping': 'no-mapping.yaml'}, 'no-mapping.yaml'),
+    ('bag', {'from_s': 100.0}, 'from_s = 100, to_s = 0: must be a span within'),
+    ('bag', {'source': 'steps'}, 'has no VlaStep'),
+    ('bag', {'lockstep': True, 'start_timeout_s': 1.0}, 'vla_node, a listener to camera/front/image_raw'),
+])  # fmt: skip
+def test_what_cannot_be_played_ends_it_with_one_sentence(rig, tmp_path, bag, more, told):
+    recorded(tmp_path / 'bag', 2)
+    code, said = rig.play(tmp_path / bag, **more)
+    assert code == 1 and told in said
+    assert 'Traceback' not in said
+
+
+@pytest.mark.timeout(240)
+def test_a_memory_that_does_not_answer_is_named_and_not_waited_for_without_end(rig, tmp_path):
+    rig.start(sync_slop_s=0.0)
+    code, said = rig.play(
+        recorded(tmp_path / 'bag', 2), lockstep=True, arms='[aura, kv]', stall_timeout_s=2.0, start_timeout_s=2.0,
+        backbone='fakes:ScriptedVla',
+    )  # fmt: skip
+    assert code == 1
+    assert 'kv_baseline_node' in said
