@@ -112,6 +112,8 @@ def read_yaml(path: Path) -> Any:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ConfigError(f'{path}:{line}: not valid YAML: {error.problem}') from error
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f'{path}:1: not a text file in UTF-8: {error}') from error
 
 
 def load(path: Path) -> list[Entity]:

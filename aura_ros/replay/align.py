@@ -13,7 +13,8 @@ another; and a sample stamped zero, which vla_node refuses, takes the time of it
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from collections.abc import Mapping as AnyMapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,10 +70,11 @@ class Observations:
         self._bag, self._mapping, self._spec = bag, mapping, spec
         self._begin_ns = bag.begin_ns if begin_ns is None else begin_ns
         self._end_ns = bag.end_ns if end_ns is None else end_ns
-        types = topic_types(bag, mapping)
-        _check(mapping, spec, types)
+        _check_streams(mapping, spec)
         self._tick_ns = round(spec.seconds_per_action * 1e9)
         self._streams = {camera: mapping.cameras[camera] for camera in spec.cameras} | {JOINTS: mapping.joints.topic}
+        types = topic_types(bag, mapping, self._topics())
+        _check_types(mapping, spec, types)
         self._tally = Tally(self._streams)
         self._track = None
         if mapping.actions is not None:
@@ -212,31 +214,35 @@ def observations(
     return Observations(bag, mapping, spec, begin_ns, end_ns)
 
 
-def topic_types(bag: Bag, mapping: Mapping) -> dict[str, str]:
-    """Type of each topic that a mapping names.
+def topic_types(bag: Bag, mapping: Mapping, topics: Collection[str] | None = None) -> dict[str, str]:
+    """Type of each topic that a mapping names, or of some of them.
 
     Raises:
         BagError: one was not recorded, or holds no message.
     """
     recorded = {topic.name: topic for topic in bag.topics}
-    for name in mapping.topics:
+    wanted = mapping.topics if topics is None else topics
+    for name in wanted:
         if name not in recorded or not recorded[name].count:
             what = 'has no message on' if name in recorded else 'has no topic'
             has = ', '.join(f'{topic.name} ({topic.type})' for topic in bag.topics if topic.count)
             raise BagError(f'{bag.path} {what} {name}, which the mapping names; it has {has}')
-    return {name: recorded[name].type for name in mapping.topics}
+    return {name: recorded[name].type for name in wanted}
 
 
-def _check(mapping: Mapping, spec: BackboneSpec, types: dict[str, str]) -> None:
+def _check_streams(mapping: Mapping, spec: BackboneSpec) -> None:
     if missing := [camera for camera in spec.cameras if camera not in mapping.cameras]:
         raise BagError(f"the mapping has no camera {', '.join(missing)}, which backbone '{spec.name}' needs; it has "
                        f'{", ".join(mapping.cameras)}')  # fmt: skip
     if not mapping.joints.topic:
         raise BagError(f"the mapping has no joints, which backbone '{spec.name}' needs")
-    expected: dict[str, tuple[str, ...]] = {mapping.cameras[camera]: CAMERA_TYPES for camera in spec.cameras}
-    expected[mapping.joints.topic] = (JOINT_STATE,)
+
+
+def _check_types(mapping: Mapping, spec: BackboneSpec, types: AnyMapping[str, str]) -> None:
+    expected: list[tuple[str, tuple[str, ...]]] = [(mapping.cameras[camera], CAMERA_TYPES) for camera in spec.cameras]
+    expected.append((mapping.joints.topic, (JOINT_STATE,)))
     if mapping.instruction.topic:
-        expected[mapping.instruction.topic] = (STRING,)
-    for topic, allowed in expected.items():
+        expected.append((mapping.instruction.topic, (STRING,)))
+    for topic, allowed in expected:
         if types[topic] not in allowed:
             raise BagError(f'{topic} is of type {types[topic]}: must be {" or ".join(allowed)}')

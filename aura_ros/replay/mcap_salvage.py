@@ -34,7 +34,8 @@ _BLOCK_BYTES = 4 << 20
 _FORMATS = {'ros2msg': MessageDefinitionFormat.MSG, 'ros2idl': MessageDefinitionFormat.IDL,
             'omgidl': MessageDefinitionFormat.IDL}  # fmt: skip
 # All that parsing and decompressing raise on bytes that are not what they should be.
-_DAMAGE = (McapError, CRCValidationError, zstandard.ZstdError, struct.error, ValueError, RuntimeError, EOFError)
+_DAMAGE = (McapError, CRCValidationError, zstandard.ZstdError, struct.error, ValueError, RuntimeError, EOFError,
+           ArithmeticError, MemoryError)  # fmt: skip
 
 
 @dataclass
@@ -60,7 +61,7 @@ class SalvagedMcap:
     Attributes:
         connections: topics, with their types, definitions and numbers of messages.
         begin_ns, end_ns: log time of the first message, and after the last [ns].
-        lost: what is missing, for people; '' when only the index is.
+        lost: '' or what is missing, for people.
     """
 
     def __init__(self, path: Path) -> None:
@@ -75,7 +76,7 @@ class SalvagedMcap:
         self._blocks: list[_Block] = []
         self._counts: Counter[int] = Counter()
         self._damaged = 0
-        self._ended = False
+        self._ended = self._closed = False
         try:
             self._scan(path.stat().st_size)
         except BaseException:
@@ -112,7 +113,9 @@ class SalvagedMcap:
             found.append('the file ends in the middle of a record, as after a crash or a broken copy')
         if self._damaged:
             found.append(f'{self._damaged} damaged parts were left out')
-        return ' and '.join(found) or 'the index is missing; all messages were found without it'
+        if not found and not self._closed:
+            return 'the index is missing; all messages were found without it'
+        return ' and '.join(found)
 
     # The first pass. ------------------------------------------------------------------------------------------------
     def _scan(self, size: int) -> None:
@@ -125,6 +128,8 @@ class SalvagedMcap:
             after = offset + _HEAD.size + length
             if opcode in (Opcode.DATA_END, Opcode.FOOTER):
                 self._ended = True
+                self._file.seek(max(offset, size - len(_MAGIC)))
+                self._closed = self._file.read() == _MAGIC
                 break
             if after > size:
                 break

@@ -20,6 +20,9 @@ from aura_ros.errors import BagError
 
 # Rows that are sorted at a time: their keys are held, not their data.
 _WINDOW = 4096
+# UnicodeError: of an error whose text quotes damaged names.
+_DAMAGE = (sqlite3.Error, UnicodeError)
+_DAMAGED_ROWS = 'damaged rows were left out'
 _FORMATS = {'ros2msg': MessageDefinitionFormat.MSG, 'ros2idl': MessageDefinitionFormat.IDL}
 
 
@@ -41,6 +44,7 @@ class SalvagedSqlite:
         self.lost = ''
         # immutable: a journal that is missing or left over is no reason to refuse, and nothing is written
         self._file = sqlite3.connect(f'{path.absolute().as_uri()}?mode=ro&immutable=1', uri=True)
+        self._file.text_factory = _text
         counts: Counter[int] = Counter()
         self.begin_ns, self.end_ns = 2**63 - 1, 0
         try:
@@ -49,7 +53,7 @@ class SalvagedSqlite:
             for _, topic, log_ns in self._rows():
                 counts[topic] += 1
                 self.begin_ns, self.end_ns = min(self.begin_ns, log_ns), max(self.end_ns, log_ns + 1)
-        except sqlite3.Error as error:
+        except _DAMAGE as error:
             self._file.close()
             raise BagError(f'is no rosbag2 database that can be read ({error}): record or copy it again') from None
         if not counts:
@@ -60,6 +64,7 @@ class SalvagedSqlite:
             Connection(number, name, kind, definitions.get(kind, none), '', counts[number],
                        ConnectionExtRosbag2(encoding, []), self)
             for number, name, kind, encoding in topics
+            if isinstance(name, str) and isinstance(kind, str)
         ]  # fmt: skip
 
     def close(self) -> None:
@@ -72,10 +77,14 @@ class SalvagedSqlite:
         """Messages of `connections` in [begin_ns, end_ns), by log time, then in the order of recording."""
         wanted = {connection.id: connection for connection in connections}
         waiting: list[tuple[int, int, int]] = []
+        last_ns = begin_ns
         for row, topic, log_ns in self._rows():
-            if topic in wanted and begin_ns <= log_ns < end_ns:
+            if topic in wanted and last_ns <= log_ns < end_ns:
                 heappush(waiting, (log_ns, row, topic))
+            elif topic in wanted and begin_ns <= log_ns < last_ns:
+                self.lost = _DAMAGED_ROWS
             if len(waiting) > _WINDOW:
+                last_ns = waiting[0][0]
                 yield from self._message(*heappop(waiting), wanted)
         while waiting:
             yield from self._message(*heappop(waiting), wanted)
@@ -83,8 +92,13 @@ class SalvagedSqlite:
     def _rows(self) -> Iterator[tuple[int, int, int]]:
         """(row, topic, log time [ns]) up to the first row that cannot be read."""
         try:
-            yield from self._file.execute('SELECT id, topic_id, timestamp FROM messages NOT INDEXED ORDER BY id')
-        except sqlite3.DatabaseError as error:
+            for row in self._file.execute('SELECT id, topic_id, timestamp FROM messages NOT INDEXED ORDER BY id'):
+                # SQLite stores a value of any type in any column.
+                if all(isinstance(value, int) for value in row):
+                    yield row
+                else:
+                    self.lost = _DAMAGED_ROWS
+        except _DAMAGE as error:
             self.lost = f'the rows after the first damaged one are missing ({error})'
 
     def _message(
@@ -93,10 +107,13 @@ class SalvagedSqlite:
         try:
             with closing(self._file.execute('SELECT data FROM messages WHERE id = ?', (row,))) as cursor:
                 ((data,),) = cursor.fetchall()
-        except sqlite3.DatabaseError as error:
-            self.lost = f'messages whose data are damaged are missing ({error})'
+        except _DAMAGE as error:
+            self.lost = f'{_DAMAGED_ROWS} ({error})'
             return
-        yield wanted[topic], log_ns, data
+        if isinstance(data, bytes):
+            yield wanted[topic], log_ns, data
+        else:
+            self.lost = _DAMAGED_ROWS
 
     def _definitions(self) -> dict[str, MessageDefinition]:
         try:
@@ -104,5 +121,9 @@ class SalvagedSqlite:
             rows = self._file.execute(f'SELECT {columns} FROM message_definitions')
             return {name: MessageDefinition(_FORMATS[encoding], text) for name, encoding, text in rows
                     if encoding in _FORMATS}  # fmt: skip
-        except sqlite3.OperationalError:  # a version without that table
+        except _DAMAGE:  # a version without that table, or it is damaged: then there are the standard types
             return {}
+
+
+def _text(data: bytes) -> str:
+    return data.decode('utf-8', 'replace')

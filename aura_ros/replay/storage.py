@@ -8,16 +8,14 @@ by what needs neither end nor index (mcap_salvage, sqlite_salvage), on from the 
 from __future__ import annotations
 
 import shutil
-import struct
 import tempfile
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
-import apsw
 import zstandard
 from rosbags.interfaces import Connection
-from rosbags.rosbag2 import Reader, ReaderError
+from rosbags.rosbag2 import Reader
 
 from aura_ros.errors import BagError
 from aura_ros.replay.mcap_salvage import SalvagedMcap
@@ -29,9 +27,6 @@ SUFFIXES = ('.mcap', '.db3')
 COMPRESSED = '.zstd'
 _ZSTD_START = b'\x28\xb5\x2f\xfd'
 _POINTER_START = b'version https://git-lfs'
-# All that rosbags and the decompressors raise on bytes that are not what they should be.
-_DAMAGE = (ReaderError, apsw.Error, struct.error, ValueError, TypeError, KeyError, EOFError, RuntimeError,
-           zstandard.ZstdError)  # fmt: skip
 
 
 class _Salvage(Protocol):
@@ -53,7 +48,6 @@ class StorageFile:
     Attributes:
         connections: topics, with their types, definitions and numbers of messages.
         begin_ns, end_ns: log time of the first message, and after the last [ns]; equal without messages.
-        partial: '' or what of it could not be read; more may be found out while reading.
     """
 
     def __init__(self, path: Path) -> None:
@@ -67,7 +61,7 @@ class StorageFile:
         self._file = Path(self._unpacked.name, path.stem) if self._unpacked else path
         self._reader: Reader | None = None
         self._salvage: _Salvage | None = None
-        self.partial = ''
+        self._failure = ''
         try:
             self._open()
         except BaseException:
@@ -83,24 +77,34 @@ class StorageFile:
         reader = Reader(self._file)
         try:
             reader.open()
-        except _DAMAGE as error:
-            salvage = self._salvaged(str(error))
-            self.begin_ns, self.end_ns = salvage.begin_ns, salvage.end_ns
-            self.connections = list(salvage.connections)
-        else:
+            # Messages outside chunks rosbags reads only where the file has them in order of time.
+            whole = getattr(reader.storage, 'chunks', None) != [] or not reader.message_count
+        except Exception:  # noqa: BLE001  # rosbags and its decompressors raise all kinds on damaged bytes
+            whole = False
+        if reader.is_open:
             self._reader = reader
+        if whole:
             self.begin_ns, self.end_ns = reader.start_time, reader.end_time
             self.connections = list(reader.connections)
+        else:
+            salvage = self._salvaged()
+            self.begin_ns, self.end_ns = salvage.begin_ns, salvage.end_ns
+            self.connections = list(salvage.connections)
         if not any(connection.msgcount for connection in self.connections):
             self.begin_ns = self.end_ns = 0
 
-    def _salvaged(self, cause: str) -> _Salvage:
+    @property
+    def partial(self) -> str:
+        """'' or what of the file could not be read; more may be found out while reading."""
+        lost = self._failure or (self._salvage.lost if self._salvage is not None else '')
+        return f'{self._path.name}: {lost}' if lost else ''
+
+    def _salvaged(self) -> _Salvage:
         try:
             mcap = self._file.suffix == '.mcap'
             self._salvage = SalvagedMcap(self._file) if mcap else SalvagedSqlite(self._file)
         except BagError as error:
             raise BagError(f'{self._path.name}: {error}') from None
-        self.partial = f'{self._path.name}: {self._salvage.lost or cause}'
         return self._salvage
 
     def messages(self, connections: Collection[Connection], begin_ns: int, end_ns: int) -> Iterator[Message]:
@@ -110,11 +114,17 @@ class StorageFile:
         if self._reader is not None and self._salvage is None:
             try:
                 for connection, log_ns, data in self._reader.messages(connections, begin_ns, end_ns):
+                    if not isinstance(log_ns, int) or log_ns < at_ns:
+                        raise BagError('its index is damaged')
                     yield connection, log_ns, _decompressed(data)
                     at_ns, same = log_ns, (same + 1 if log_ns == at_ns else 1)
                 return
-            except _DAMAGE as error:
-                self._salvaged(str(error))
+            except Exception as damage:  # noqa: BLE001  # as above; what is lost is told
+                try:
+                    self._salvaged()
+                except BagError:
+                    self._failure = f'nothing could be read after {(at_ns - self.begin_ns) / 1e9:.1f} s ({damage})'
+                    return
         assert self._salvage is not None
         known = [one for one in self._salvage.connections if (one.topic, one.msgtype) in wanted]
         for connection, log_ns, data in self._salvage.messages(known, at_ns, end_ns):
@@ -146,7 +156,11 @@ def _unpack(path: Path) -> tempfile.TemporaryDirectory[str]:
 
 
 def _decompressed(data: Any) -> bytes:
-    """Undo compression by message (CDR itself never begins like this)."""
-    if data[:4] == _ZSTD_START:
+    """Undo compression by message (CDR itself never begins like this); nothing where it is damaged, which cannot be
+    decoded then and is counted there."""
+    if data[:4] != _ZSTD_START:
+        return bytes(data)
+    try:
         return zstandard.ZstdDecompressor().decompressobj().decompress(data)
-    return bytes(data)
+    except (zstandard.ZstdError, MemoryError):
+        return b''

@@ -1,0 +1,253 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Streams to observations by the live graph's rule: what is used, what is not and why, and never a guess."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from recordings import (
+    BEGIN_NS,
+    COMMANDS,
+    FRONT,
+    INSTRUCTION,
+    JOINTS,
+    MS,
+    SPEC,
+    STATES,
+    WRIST,
+    Recorder,
+    arm,
+    arm_bag,
+    recording,
+)
+
+from aura_ros.errors import BagError
+from aura_ros.replay.align import Recorded, observations
+from aura_ros.replay.alignment import AlignmentReport
+from aura_ros.replay.bags import Bag
+from aura_ros.replay.mapping import ActionStream, Instruction, JointStream, Mapping
+from aura_ros.vla.assembler import Aligned, Assembler, AssemblerConfig
+
+MAPPING = Mapping({'front': FRONT, 'wrist': WRIST}, JointStream(STATES), ActionStream(COMMANDS),
+                  Instruction(topic=INSTRUCTION))  # fmt: skip
+BARE = replace(MAPPING, actions=None, instruction=Instruction(text='go'))
+ONE = replace(SPEC, cameras=('front',))
+
+
+def aligned(
+    folder: Path, write: Callable[[Recorder], Any], mapping: Mapping = BARE, spec: Any = ONE, **span: int
+) -> tuple[list[Recorded], AlignmentReport]:
+    with recording(folder) as recorder:
+        write(recorder)
+    with Bag(folder) as bag:
+        source = observations(bag, mapping, spec, **span)
+        found = list(source)
+        return found, source.report
+
+
+def offsets(found: list[Recorded]) -> list[float]:
+    return [(one.stamp_ns - BEGIN_NS) / MS for one in found]
+
+
+def test_observes_at_the_pace_of_the_backbone(tmp_path: Path) -> None:
+    found, report = aligned(tmp_path / 'bag', arm, MAPPING, SPEC)
+    # Two of three cameras' ticks: execute_steps x seconds_per_action = 0.1 s.
+    assert offsets(found) == [1.0, *np.arange(101.0, 2000.0, 100.0)]
+    assert {one.observation.instruction for one in found} == {'put it back'}
+    assert (report.observations, dict(report.refused)) == (20, {'between two steps': 20})
+    third = found[3].observation
+    np.testing.assert_allclose(third.joint_positions, [0.3, 1.3, 2.3], rtol=1e-6)
+    assert third.joint_positions.dtype == np.float32
+    assert third.images['front'].shape == (8, 8, 3) and third.images['front'][0, 0, 0] == 20 + 30
+    streams = {one.name: one for one in report.streams}
+    assert (streams['front'].samples, streams['front'].used) == (40, 20)
+    assert (streams['joint_states'].samples, streams['joint_states'].used) == (200, 20)
+    # The picture of the other camera that is in force when the first one's arrives is one period old.
+    assert (streams['wrist'].skew.p50, streams['wrist'].skew.largest) == (49.0, 49.0)
+
+
+def test_agrees_with_the_live_assembler_fed_in_the_order_of_arrival(tmp_path: Path) -> None:
+    random = np.random.default_rng(3)
+    arrivals = []
+    for topic, period in ((FRONT, 33), (WRIST, 40), (STATES, 9)):
+        for number in range(2000 // period):
+            stamp = number * period + float(random.integers(0, 12))
+            arrivals.append((stamp + float(random.integers(0, 60)), topic, stamp))
+    arrivals.sort()
+
+    def write(recorder: Recorder) -> None:
+        for log, topic, stamp in arrivals:
+            if topic == STATES:
+                recorder.joints(topic, stamp, [stamp, 0, 0], log=log)
+            else:
+                recorder.image(topic, stamp, log)
+
+    found, report = aligned(tmp_path / 'bag', write, BARE, SPEC)
+    live: Assembler[float] = Assembler(AssemblerConfig(('front', 'wrist', 'joint_states'), min_interval_ns=75 * MS))
+    names, expected, refused = {FRONT: 'front', WRIST: 'wrist', STATES: 'joint_states'}, [], 0
+    for log, topic, stamp in arrivals:
+        refused += not live.add(names[topic], BEGIN_NS + round(stamp * MS), stamp)
+        if isinstance(step := live.take(BEGIN_NS + round(log * MS)), Aligned):
+            expected.append((step.stamp_ns, step.samples['joint_states'], step.skew_ns))
+    assert [(one.stamp_ns, one.observation.joint_positions[0], one.skew_ns) for one in found] == expected
+    assert len(expected) > 10
+    assert sum(one.out_of_order for one in report.streams) == refused > 0
+
+
+def test_nothing_is_filled_in_where_a_stream_has_a_gap(tmp_path: Path) -> None:
+    def write(recorder: Recorder) -> None:
+        for at in range(0, 1000, 100):
+            if not 300 <= at < 600:
+                recorder.joints(STATES, at, [0, 0, 0])
+            recorder.image(FRONT, at + 1)
+
+    found, report = aligned(tmp_path / 'bag', write)
+    assert offsets(found) == [1, 101, 201, 601, 701, 801, 901]
+    assert dict(report.refused) == {'joint_states: unaligned': 3}
+
+
+def test_the_slop_of_the_mapping_counts(tmp_path: Path) -> None:
+    def write(recorder: Recorder) -> None:
+        recorder.joints(STATES, 0, [0, 0, 0])
+        recorder.image(FRONT, 100)
+
+    assert not aligned(tmp_path / 'a', write)[0]
+    (one,) = aligned(tmp_path / 'b', write, replace(BARE, slop_s=0.1))[0]
+    assert one.skew_ns == 100 * MS
+
+
+def test_joints_are_found_by_name_and_brought_to_radians(tmp_path: Path) -> None:
+    def write(recorder: Recorder) -> None:
+        recorder.joints(STATES, 0, [180, 7, 90, -90], ('a', 'gripper', 'joint3', 'joint2'))
+        recorder.image(FRONT, 0)
+
+    mapping = replace(BARE, joints=JointStream(STATES, {'joint1': 'a'}, 'deg'))
+    (one,) = aligned(tmp_path / 'bag', write, mapping)[0]
+    np.testing.assert_allclose(one.observation.joint_positions, [np.pi, -np.pi / 2, np.pi / 2], rtol=1e-6)
+
+
+def test_unusable_joint_states_are_counted_with_the_reason(tmp_path: Path) -> None:
+    def write(recorder: Recorder) -> None:
+        recorder.joints(STATES, 0, [0, 0], JOINTS[:2])
+        recorder.joints(STATES, 1, [0, 0, np.nan])
+        recorder.joints(STATES, 2, [0, 0])
+        recorder.image(FRONT, 3)
+
+    found, report = aligned(tmp_path / 'bag', write)
+    assert not found and report.streams[1].unusable == 3
+    assert report.streams[1].problem == 'has 2 positions for 3 names'
+    assert any('3 messages could not be used' in note for note in report.notes)
+
+
+def test_black_and_undecodable_pictures_make_no_observation(tmp_path: Path) -> None:
+    def write(recorder: Recorder) -> None:
+        for at in (0, 100, 200, 300):
+            recorder.joints(STATES, at, [0, 0, 0])
+            if at == 100:
+                recorder.image(FRONT, at, level=0)
+            elif at == 200:
+                recorder.write(FRONT, recorder.make(
+                    'sensor_msgs/msg/Image', stamp=at, height=8, width=8, encoding='bayer_rggb8', is_bigendian=0,
+                    step=8, data=np.zeros(64, np.uint8)), at)  # fmt: skip
+            else:
+                recorder.image(FRONT, at)
+
+    found, report = aligned(tmp_path / 'bag', write)
+    assert offsets(found) == [0, 300]
+    assert any('black' in reason for reason in report.refused)
+    assert any('bayer_rggb8' in reason for reason in report.refused)
+
+
+def test_waits_for_the_first_instruction_and_follows_the_newest(tmp_path: Path) -> None:
+    def write(recorder: Recorder) -> None:
+        for at in range(0, 600, 100):
+            if at in (200, 400):
+                recorder.text(INSTRUCTION, f'do {at}', at)
+            recorder.joints(STATES, at, [0, 0, 0])
+            recorder.image(FRONT, at)
+
+    mapping = replace(BARE, instruction=Instruction(topic=INSTRUCTION))
+    found, report = aligned(tmp_path / 'bag', write, mapping)
+    assert [one.observation.instruction for one in found] == ['do 200', 'do 200', 'do 400', 'do 400']
+    assert report.refused['before the first instruction'] == 2
+    # What was said before the range is still in force in it.
+    with Bag(tmp_path / 'bag') as bag:
+        late = observations(bag, mapping, ONE, begin_ns=BEGIN_NS + 300 * MS, end_ns=BEGIN_NS + 500 * MS)
+        assert [one.observation.instruction for one in late] == ['do 200', 'do 400']
+
+
+def test_a_clock_set_back_begins_anew_and_a_straggler_is_dropped(tmp_path: Path) -> None:
+    def write(recorder: Recorder) -> None:
+        for log, stamp in enumerate((5000, 5100, 5050, 5200, 0, 100, 200)):
+            recorder.joints(STATES, stamp, [0, 0, 0], log=100 * log)
+            recorder.image(FRONT, stamp, 100 * log + 1)
+
+    found, report = aligned(tmp_path / 'bag', write)
+    assert offsets(found) == [5000, 5100, 5200, 0, 100, 200]
+    assert report.jumps >= 1 and [one.out_of_order for one in report.streams] == [1, 1]
+
+
+def test_messages_without_a_stamp_are_used_and_told(tmp_path: Path) -> None:
+    def write(recorder: Recorder) -> None:
+        for at in range(0, 500, 100):
+            recorder.joints(STATES, -BEGIN_NS / MS, [at, 0, 0], log=at)
+            recorder.image(FRONT, at, at)
+
+    found, report = aligned(tmp_path / 'bag', write)
+    assert [one.observation.joint_positions[0] for one in found] == [0, 100, 200, 300, 400]
+    assert any('5 messages have no stamp; vla_node refuses them' in note for note in report.notes)
+
+
+def test_stamps_of_another_clock_are_aligned_and_told(tmp_path: Path) -> None:
+    def write(recorder: Recorder) -> None:
+        for at in range(0, 500, 100):
+            recorder.joints(STATES, at - 3_600_000, [at, 0, 0], log=at)
+            recorder.image(FRONT, at - 3_600_000, at)
+
+    found, report = aligned(tmp_path / 'bag', write)
+    assert len(found) == 5
+    assert any('stamps differ from the times of arrival by 3.6e+03 s' in note for note in report.notes)
+
+
+def test_one_topic_may_serve_two_cameras(tmp_path: Path) -> None:
+    def write(recorder: Recorder) -> None:
+        recorder.joints(STATES, 0, [0, 0, 0])
+        recorder.image(FRONT, 0)
+
+    (one,) = aligned(tmp_path / 'bag', write, replace(BARE, cameras={'front': FRONT, 'wrist': FRONT}), SPEC)[0]
+    np.testing.assert_array_equal(one.observation.images['front'], one.observation.images['wrist'])
+
+
+def test_a_partial_recording_is_noted(tmp_path: Path) -> None:
+    folder = arm_bag(tmp_path / 'bag')
+    (file,) = folder.glob('*.mcap')
+    data = file.read_bytes()
+    file.write_bytes(data[: int.from_bytes(data[-28:-20], 'little')])
+    with Bag(folder) as bag:
+        source = observations(bag, MAPPING, SPEC)
+        assert len(list(source)) == 20
+        assert source.report.notes[0].startswith('the recording is partial: bag.mcap: the index is missing')
+
+
+@pytest.mark.parametrize(
+    ('mapping', 'text'),
+    [
+        (replace(BARE, cameras={'wrist': WRIST}), "the mapping has no camera front, which backbone 'test' needs"),
+        (replace(BARE, cameras={'front': '/cam', 'wrist': WRIST}), 'has no topic /cam, which the mapping names'),
+        (replace(BARE, cameras={'front': STATES, 'wrist': WRIST}), f'{STATES} is of type sensor_msgs/msg/JointState'),
+        (replace(BARE, joints=JointStream(FRONT)), f'{FRONT} is of type'),
+        (replace(BARE, joints=JointStream('')), 'the mapping has no joints'),
+        (replace(BARE, instruction=Instruction(topic=STATES)), f'{STATES} is of type'),
+        (replace(BARE, actions=ActionStream(FRONT)), f'actions: {FRONT} is of type sensor_msgs/msg/Image'),
+        (replace(BARE, actions=ActionStream(COMMANDS, 'twist_stamped')), "kind 'twist_stamped' needs geometry_msgs"),
+    ],
+)
+def test_what_does_not_fit_is_refused_before_anything_is_read(tmp_path: Path, mapping: Mapping, text: str) -> None:
+    with Bag(arm_bag(tmp_path / 'bag')) as bag, pytest.raises(BagError) as caught:
+        observations(bag, mapping, SPEC)
+    assert text in str(caught.value)

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The mapping file: what may stand in it, what it says of what may not, and that it survives being written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aura_ros.errors import ConfigError
+from aura_ros.replay.mapping import (
+    UNITS,
+    ActionStream,
+    Instruction,
+    JointStream,
+    Mapping,
+    as_yaml,
+    load_mapping,
+)
+from aura_ros.replay.topics import ACTION_TYPES
+
+FULL = """\
+cameras:
+  front: /cam0
+  wrist: /cam1
+joints:
+  topic: /joint_states
+  names: {joint1: shoulder}
+  unit: deg
+actions:
+  topic: /commands
+  kind: float64_multi_array
+  columns: [joint1, joint2]
+  tolerance_s: 0.5
+instruction: {text: put it back}
+steps: /vla_step
+slop_s: 0.1
+"""
+
+
+def load(tmp_path: Path, text: str) -> Mapping:
+    file = tmp_path / 'mapping.yaml'
+    file.write_text(text, encoding='utf-8')
+    return load_mapping(file)
+
+
+def test_reads_all_there_is(tmp_path: Path) -> None:
+    assert load(tmp_path, FULL) == Mapping(
+        {'front': '/cam0', 'wrist': '/cam1'},
+        JointStream('/joint_states', {'joint1': 'shoulder'}, 'deg'),
+        ActionStream('/commands', 'float64_multi_array', ('joint1', 'joint2'), 'rad', 0.5),
+        Instruction(text='put it back'), '/vla_step', 0.1,
+    )  # fmt: skip
+
+
+def test_a_topic_alone_is_a_stream(tmp_path: Path) -> None:
+    found = load(tmp_path, 'cameras: {a: /a}\njoints: /j\nactions: /c\ninstruction: /i\n')
+    assert found == Mapping({'a': '/a'}, JointStream('/j'), ActionStream('/c'), Instruction(topic='/i'))
+    assert found.topics == ('/a', '/j', '/i', '/c')
+
+
+def test_recorded_steps_need_no_cameras(tmp_path: Path) -> None:
+    assert load(tmp_path, 'steps: /vla_step\n').topics == ('/vla_step',)
+
+
+@pytest.mark.parametrize(
+    ('change', 'line', 'words'),
+    [
+        (('slop_s: 0.1', 'slop_s: -1'), 15, ["key 'slop_s'", '-1', '0..10']),
+        (('slop_s: 0.1', 'slop_s: true'), 15, ["key 'slop_s'", 'True']),
+        (('slop_s: 0.1', 'slop_s: .nan'), 15, ["key 'slop_s'", 'nan']),
+        (('slop_s', 'slops'), 15, ["key 'slops'", 'cameras, joints, actions, instruction, steps, slop_s']),
+        (('unit: deg', 'unit: turns'), 7, ["key 'unit'", "'turns'", 'rad, deg, m, mm']),
+        (('kind: float64_multi_array', 'kind: pose'), 10, ["key 'kind'", "'pose'", 'auto, joint_trajectory']),
+        (('[joint1, joint2]', '[joint1, joint1]'), 11, ["key 'columns'", 'different names']),
+        (('[joint1, joint2]', '3'), 11, ["key 'columns'", 'BACKBONE_JOINT: RECORDED_COLUMN']),
+        (('tolerance_s: 0.5', 'tolerance_s: 11'), 12, ["key 'tolerance_s'", '11']),
+        (('  wrist: /cam1', '  wrist: 1'), 3, ["key 'wrist'", 'a text that is not empty']),
+        (('  wrist: /cam1', "  wrist: ''"), 3, ["key 'wrist'"]),
+        (('{text: put it back}', '{text: a, topic: /b}'), 13, ["key 'instruction'", 'either a topic or a text']),
+        (('{text: put it back}', '{}'), 13, ["key 'instruction'", 'either a topic or a text']),
+        (('{text: put it back}', '{words: a}'), 13, ["key 'words'", 'topic, text']),
+        (('  topic: /joint_states\n', ''), 5, ["key 'joints'", "the key 'topic'"]),
+        (('names: {joint1: shoulder}', 'names: [shoulder]'), 6, ["key 'names'", 'BACKBONE_JOINT: RECORDED_JOINT']),
+        (('cameras:\n  front: /cam0\n  wrist: /cam1\n', 'cameras: {}\n'), 1, ["key 'cameras'", 'CAMERA: TOPIC']),
+        (('cameras:\n  front: /cam0\n  wrist: /cam1\n', 'cameras: /cam0\n'), 1, ["key 'cameras'", 'CAMERA: TOPIC']),
+        (('actions:\n', 'actions: []\nother:\n'), 9, ["key 'other'"]),
+        (('instruction: {', 'instruction: {['), 13, ['not valid YAML']),
+    ],
+)
+def test_names_line_key_value_and_what_is_allowed(
+    tmp_path: Path, change: tuple[str, str], line: int, words: list[str]
+) -> None:
+    text = FULL.replace(*change)
+    assert text != FULL
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, text)
+    message = str(caught.value)
+    assert all(word in message for word in words), message
+    found = int(message.removeprefix(f'{tmp_path}/mapping.yaml:').split(':')[0])
+    assert abs(found - line) <= (1 if 'not valid' in message else 0), message
+
+
+@pytest.mark.parametrize('text', ['', '- a', 'joints: /j', 'cameras: {a: /a}', 'a'])
+def test_a_file_that_lacks_the_essential_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigError, match=r'mapping.yaml:1'):
+        load(tmp_path, text)
+
+
+def test_a_missing_or_binary_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match='cannot be read'):
+        load_mapping(tmp_path / 'none.yaml')
+    (tmp_path / 'mapping.yaml').write_bytes(b'\xff\xfe\x00')
+    with pytest.raises(ConfigError, match=r'mapping.yaml'):
+        load_mapping(tmp_path / 'mapping.yaml')
+
+
+# What YAML can carry in a plain file, and not nothing.
+names = st.text(st.characters(codec='utf-8', exclude_categories=['C', 'Zl', 'Zp']), min_size=1).filter(str.strip)
+seconds = st.floats(0, 10)
+renamed = st.dictionaries(names, names, min_size=1, max_size=3)
+mappings = st.builds(
+    Mapping,
+    st.dictionaries(names, names, min_size=1, max_size=3),
+    st.builds(JointStream, names, renamed | st.just({}), st.sampled_from(list(UNITS))),
+    st.none() | st.builds(
+        ActionStream, names, st.sampled_from(['auto', *ACTION_TYPES]),
+        st.just(()) | renamed | st.lists(names, min_size=1, max_size=4, unique=True).map(tuple),
+        st.sampled_from(list(UNITS)), seconds),
+    st.just(Instruction()) | st.builds(Instruction, topic=names) | st.builds(Instruction, st.just(''), names),
+    st.just('') | names,
+    seconds,
+)  # fmt: skip
+
+
+@given(mapping=mappings)
+def test_what_is_written_reads_back_the_same(tmp_path_factory: pytest.TempPathFactory, mapping: Mapping) -> None:
+    file = tmp_path_factory.mktemp('mapping') / 'mapping.yaml'
+    file.write_text(as_yaml(mapping, ('a note',)), encoding='utf-8')
+    assert load_mapping(file) == mapping
