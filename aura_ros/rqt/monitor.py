@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
@@ -20,7 +19,6 @@ from aura_ros.rqt.points import (
     CachePoint,
     DiagnosticPoint,
     GatePoint,
-    Point,
     StatePoint,
     StepPoint,
     Thumbnail,
@@ -29,6 +27,7 @@ from aura_ros.rqt.points import (
 from aura_ros.rqt.qt import Qt, QtCore, QtGui, QtWidgets
 from aura_ros.rqt.schedule import Due, Schedule
 from aura_ros.rqt.series import thin
+from aura_ros.rqt.source import Source
 from aura_ros.rqt.style import DARK, LIGHT, Theme, style_sheet
 from aura_ros.rqt.views.controls import ArmControl, RobotChoice, Scrubber, WindowChoice
 from aura_ros.rqt.views.cost import CostPanel
@@ -43,33 +42,10 @@ from aura_ros.rqt.views.writes import CARDS, WriteStrip
 TICK_MS = 66
 WINDOW_S = 120.0
 _RIGHT_PX = 372
-# Points of a curve: more than its pixels cannot be seen.
-_POINTS = 800
+# Width of the curves and points of each, about: more than its pixels cannot be seen.
+_PIXELS = _POINTS = 800
 # How long a remark stays at the bottom [s].
 _REMARK_S = 8.0
-
-
-class Source(Protocol):
-    """What the monitor needs of the bridge; all of it returns at once."""
-
-    allow_control: bool
-    namespace: str | None
-
-    def drain(self) -> list[Point]:
-        """Hand over what was heard since the last call."""
-        ...
-
-    def robots(self) -> list[str]:
-        """Namespaces of the robots that are there."""
-        ...
-
-    def select_robot(self, namespace: str) -> None:
-        """Listen to another robot."""
-        ...
-
-    def select_arm(self, arm: int, done: Callable[[bool, str], None]) -> None:
-        """Ask for another arm; `done` is called in the GUI's thread, with what came of it."""
-        ...
 
 
 class Monitor(QtWidgets.QWidget):
@@ -97,7 +73,7 @@ class Monitor(QtWidgets.QWidget):
         self._remark_until_s = 0.0
         self._lay_out()
         self._connect()
-        self.schedule = self._schedule()
+        self.schedule, self._kinds = self._schedule(), set()
         self.theme = LIGHT
         self.paint_in(DARK if dark else LIGHT)
         self._timer = QtCore.QTimer(self)
@@ -164,15 +140,16 @@ class Monitor(QtWidgets.QWidget):
 
     # The clockwork. -------------------------------------------------------------------------------
     def _schedule(self) -> Schedule:
+        # a curve need not be drawn before it has moved by a pixel
         return Schedule(
-            Due(self._paint_gate, 0.1, {GatePoint}),
+            Due(self._paint_gate, self.window_s / _PIXELS, {GatePoint}, urgent={WritePoint}),
             Due(self._paint_raster, 0.25, {StatePoint, GatePoint}),
             Due(lambda: self.state.show_state(self.model.state()), 0.25, {StatePoint}),
-            Due(self._paint_writes, 0.1, {WritePoint, Thumbnail}),
-            Due(self._paint_writes, 1.0, {GatePoint}),  # how long ago they were
+            # each second, for how long ago they were
+            Due(self._paint_writes, 1.0, {GatePoint}, urgent={WritePoint, Thumbnail}),
             Due(lambda: self.cost.show_cost(self.model.cost(points=200)), 1.0, {GatePoint, CachePoint}),
             Due(lambda: self.latency.show_latency(self.model.latency()), 1.0, {GatePoint, StepPoint, DiagnosticPoint}),
-            Due(self._paint_header, 0.2),
+            Due(self._paint_header, 0.25),
             Due(self._paint_story, 1.0, {GatePoint}),
         )
 
@@ -185,9 +162,10 @@ class Monitor(QtWidgets.QWidget):
             self.model.ingest(point, now_s)
         if self.model.jumps != jumps:
             self.schedule.hasten()
-        self.schedule.hear({type(point) for point in points})
+        self._kinds |= {type(point) for point in points}
         if self.isVisible():
-            self.schedule.run(now_s)
+            self.schedule.run(self._kinds, now_s)
+            self._kinds = set()
 
     def _window(self) -> Window:
         """What the curves show; a cursor stands within it, with what came after."""
@@ -251,7 +229,7 @@ class Monitor(QtWidgets.QWidget):
     def show_window(self, window_s: float) -> None:
         """Show so much time [s]."""
         self.window_s = window_s
-        self.schedule.hasten()
+        self.schedule = self._schedule()
 
     def _choose_robot(self, namespace: str) -> None:
         self.source.select_robot(namespace)

@@ -13,13 +13,31 @@ class Due:
     do: does it.
     period_s: shortest time from one time to the next [s].
     causes: types of points that make it due; None: time alone does.
+    urgent: types of points that make it due whatever the period.
     """
 
     do: Callable[[], None]
     period_s: float
     causes: Collection[type] | None = None
+    urgent: Collection[type] = ()
     _waits: bool = True
     _last_s: float = -math.inf
+
+    def hasten(self) -> None:
+        """Be due at once."""
+        self._waits, self._last_s = True, -math.inf
+
+    def hear(self, kinds: Collection[type]) -> None:
+        """Be due if points of these types are a cause."""
+        if any(kind in self.urgent for kind in kinds):
+            self.hasten()
+        self._waits = self._waits or self.causes is None or any(kind in self.causes for kind in kinds)
+
+    def run(self, now_s: float) -> None:
+        """Do it, if it waits and was not done lately."""
+        if self._waits and now_s - self._last_s >= self.period_s:
+            self._waits, self._last_s = False, now_s
+            self.do()
 
 
 class Schedule:
@@ -32,17 +50,15 @@ class Schedule:
     def hasten(self) -> None:
         """Make everything due at once: colours, the window or the robot have changed."""
         for due in self._dues:
-            due._waits, due._last_s = True, -math.inf
+            due.hasten()
 
-    def hear(self, kinds: Collection[type]) -> None:
-        """Make due what points of these types are the cause of."""
-        for due in self._dues:
-            if due.causes is None or any(kind in due.causes for kind in kinds):
-                due._waits = True
+    def run(self, kinds: Collection[type], now_s: float) -> None:
+        """Do what is due.
 
-    def run(self, now_s: float) -> None:
-        """Do what waits and was not done lately; `now_s` is on a steady clock [s]."""
+        Args:
+            kinds: types of the points that came since the last call.
+            now_s: on a steady clock [s].
+        """
         for due in self._dues:
-            if due._waits and now_s - due._last_s >= due.period_s:
-                due._waits, due._last_s = False, now_s
-                due.do()
+            due.hear(kinds)
+            due.run(now_s)

@@ -29,6 +29,7 @@ class CostPanel(Panel):
         """Make curves and table."""
         super().__init__('What it costs', _TIP)
         self.plot = Plot(bottom=False)
+        self.plot.setMinimumHeight(70)
         decades = range(int(_LOWEST), 13)
         names = {2: '100 B', 3: '1 KB', 4: '10 KB', 5: '100 KB', 6: '1 MB', 7: '10 MB', 8: '100 MB', 9: '1 GB'}
         self.plot.getAxis('left').setTicks([[(decade, names.get(decade, '')) for decade in decades]])
@@ -78,15 +79,11 @@ class CostPanel(Panel):
     def _fill(self, cost: Cost) -> None:
         aura = int(cost.aura_bytes[-1]) if len(cost.aura_bytes) else None
         cache = int(cost.kv_bytes[-1]) if len(cost.kv_bytes) else None
-        rate = (
-            f'{cost.gate_rate:.1%} · {cost.writes_per_min_now:.1f}/min'
-            if math.isfinite(cost.gate_rate)
-            else words.NOTHING
-        )
+        rate = f'{cost.gate_rate:.1%} · {cost.writes_per_min_now:.1f}/min' if aura else words.NOTHING
         rows = (
             (_size(aura), _size(cache)),
             (rate, '100 %' if cache else words.NOTHING),
-            (_per_hour(cost.device_bytes_per_hour), _per_hour(cost.kv_device_bytes_per_hour)),
+            (_per_hour(cost.device_bytes_per_hour, aura), _per_hour(cost.kv_device_bytes_per_hour, cache)),
             (words.years(cost.media_life_years), words.years(cost.kv_media_life_years)),
         )
         for cells, texts in zip(self._cells, rows, strict=True):
@@ -99,5 +96,7 @@ def _size(count: int | None) -> str:
     return words.NOTHING if count is None else words.size(count)
 
 
-def _per_hour(count: float) -> str:
+def _per_hour(count: float, carried: int | None) -> str:
+    if carried is None:
+        return words.NOTHING
     return f'{words.size(count)}/h' if math.isfinite(count) else 'RAM only'

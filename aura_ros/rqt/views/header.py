@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who drives, what step it is, who is up, what was restored; and a banner when all that is no longer news."""
 
+import math
 import re
 
 from aura_ros.rqt.answers import Cost, Header, NodeReport
@@ -60,8 +61,12 @@ class HeaderStrip(Panel):
         self._show_kept(header, theme)
         self.banner.setVisible(bool(header.stale))
         self.story.setVisible(not header.stale)
-        self.banner.setText(f'STALE: {header.stale}. What is shown is the last that was heard.')
-        tint(self.banner, theme.panel, f'background: {theme.alarm}; font-weight: 600; padding: 0 6px;')
+        if header.stale_s == math.inf:
+            self.banner.setText('Waiting for a robot: nothing heard yet.')
+            tint(self.banner, theme.muted)
+        else:
+            self.banner.setText(f'STALE: {header.stale}. What is shown is the last that was heard.')
+            tint(self.banner, theme.panel, f'background: {theme.alarm}; font-weight: 600; padding: 0 6px;')
 
     def _show_control(self, header: Header, theme: Theme) -> None:
         if header.dry_run is None:

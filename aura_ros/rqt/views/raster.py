@@ -62,7 +62,8 @@ class WriteRaster(Panel):
             self._shown = shown
             rect = (-window.length_s, 0, window.length_s, ROWS)
             self._picture.setImage(picture, autoLevels=False, levels=(0, 255), rect=rect)
-            self.caption.setText(f'strongest: a row moved by {self._highest:.2g}')
+            moved = f'strongest: a row moved by {self._highest:.2g}'
+            self.caption.setText(moved if len(raster.t) else 'no write seen yet')
         self._cursor.setVisible(not live)
         self._cursor.setPos((window.cursor_s or 0.0) - window.end_s)
 

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The plugin as rqt uses it: loads what plugin.xml names, keeps what was chosen, and leaves nothing on rqt's node.
+
+rqt is in no Python package index, so that its base class is stood in for where it is not installed.
+"""
+
+import importlib
+import sys
+import types
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip('rclpy')
+pytest.importorskip('pyqtgraph')
+pytest.importorskip('pytestqt')
+from aura_ros.rqt.qt import QtCore
+from aura_ros.rqt.style import DARK
+
+ROOT = Path(__file__).parents[2]
+
+
+class Context:
+    """What rqt hands to a plugin."""
+
+    def __init__(self, node, *argv):
+        self.node, self._argv, self.widgets = node, argv, []
+
+    def argv(self):
+        return list(self._argv)
+
+    def serial_number(self):
+        return 2
+
+    def add_widget(self, widget):
+        self.widgets.append(widget)
+
+
+class Settings(dict):
+    """What rqt keeps in a perspective: text."""
+
+    def set_value(self, key, value):
+        self[key] = value
+
+    def value(self, key, default=None):
+        return self.get(key, default)
+
+
+@pytest.fixture
+def plugin_class(monkeypatch):
+    """The class that plugin.xml names, found the way rqt does."""
+    if importlib.util.find_spec('rqt_gui_py') is None:
+        package, module = types.ModuleType('rqt_gui_py'), types.ModuleType('rqt_gui_py.plugin')
+        module.Plugin = type('Plugin', (QtCore.QObject,), {'__init__': lambda self, _: QtCore.QObject.__init__(self)})
+        monkeypatch.setitem(sys.modules, 'rqt_gui_py', package)
+        monkeypatch.setitem(sys.modules, 'rqt_gui_py.plugin', module)
+    named = ElementTree.parse(ROOT / 'plugin.xml').find('class').get('type')
+    module, _, name = named.rpartition('.')
+    yield getattr(importlib.import_module(module), name)
+    sys.modules.pop(module, None)
+
+
+@pytest.fixture
+def loaded(plugin_class, graph, qtbot):
+    """Load plugins on the test's node, which the test spins as rqt would."""
+    made = []
+
+    def load(*argv):
+        context = Context(graph.node, *argv)
+        plugin = plugin_class(context)
+        qtbot.addWidget(context.widgets[0])
+        made.append(plugin)
+        return plugin, context.widgets[0]
+
+    yield load
+    for plugin in made:
+        plugin.shutdown_plugin()
+
+
+def test_package_exports_the_file_that_names_the_plugin():
+    export = ElementTree.parse(ROOT / 'package.xml').find('export/rqt_gui')
+    assert export.get('plugin') == '${prefix}/plugin.xml'
+
+
+@pytest.mark.graph
+def test_it_only_looks_unless_it_is_told_otherwise(loaded):
+    for argv, allowed in (((), False), (('--allow-control',), True)):
+        _, monitor = loaded(*argv)
+        assert [button.isEnabled() for button in monitor.arms.buttons] == [allowed] * 3
+        assert monitor.windowTitle() == 'AURA-Mem monitor (2)'
+
+
+@pytest.mark.graph
+def test_a_perspective_keeps_what_was_chosen(loaded):
+    plugin, monitor = loaded('--namespace', '/left')
+    monitor.paint_in(DARK)
+    monitor.window_choice.setCurrentIndex(2)
+    kept = Settings()
+    plugin.save_settings(None, kept)
+    other, restored = loaded()
+    other.restore_settings(None, kept)
+    assert restored.theme == DARK and restored.window_s == 600.0 and restored.source.namespace == '/left'
+    assert all(isinstance(value, str) for value in kept.values()), 'rqt keeps text'
+
+
+@pytest.mark.graph
+@pytest.mark.parametrize('kept', [{}, {'dark': None, 'window_s': 'wide'}, {'window_s': '17'}])
+def test_what_it_cannot_read_in_a_perspective_is_left_alone(loaded, kept):
+    plugin, monitor = loaded()
+    plugin.restore_settings(None, Settings(kept))
+    assert monitor.window_s == 120.0
+
+
+@pytest.mark.graph
+def test_shutdown_leaves_nothing_on_the_node(plugin_class, graph, qtbot):
+    from aura_ros.msg import GateSample
+
+    from aura_ros.nodes import qos
+
+    gates = graph.node.create_publisher(GateSample, 'aura/gate', qos.GATE)
+    before = len(list(graph.node.subscriptions)), len(list(graph.node.timers)), len(list(graph.node.clients))
+    context = Context(graph.node)
+    plugin = plugin_class(context)
+    qtbot.addWidget(context.widgets[0])
+    graph.until(gates.get_subscription_count, 'subscribed')
+    plugin.shutdown_plugin()
+    after = len(list(graph.node.subscriptions)), len(list(graph.node.timers)), len(list(graph.node.clients))
+    assert after == before
+    plugin.shutdown_plugin()
