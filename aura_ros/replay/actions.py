@@ -21,6 +21,8 @@ from aura_ros.replay.mapping import UNITS, ActionStream
 from aura_ros.replay.topics import ACTION_TYPES, Target, target
 
 _NS = 1e9
+# A stamp that is so much before its stream's newest is no straggler: the clock was set back.
+JUMP_NS = 1_000_000_000
 
 
 def action_kind(stream: ActionStream, type_name: str) -> str:
@@ -66,6 +68,8 @@ class ActionTrack:
         Raises:
             BagError: it has other columns than the backbone's joints: no action of this topic will do.
         """
+        if self._actions and self._actions[-1][0] - sample.stamp_ns > JUMP_NS:
+            self._actions.clear()
         if self._actions and sample.stamp_ns <= self._actions[-1][0]:
             self.dropped['out of order'] += 1
             return

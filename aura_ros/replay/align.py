@@ -15,14 +15,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Collection, Iterator
 from collections.abc import Mapping as AnyMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aura_ros.errors import BagError, InputError
-from aura_ros.replay.actions import ActionTrack, action_kind
+from aura_ros.replay.actions import JUMP_NS, ActionTrack, action_kind
 from aura_ros.replay.alignment import AlignmentReport, Tally
 from aura_ros.replay.bags import Bag, Episode, Sample
 from aura_ros.replay.mapping import UNITS, Mapping
@@ -31,8 +31,6 @@ from aura_ros.vla.assembler import Aligned, Assembler, AssemblerConfig, Gap
 from aura_ros.vla.protocol import BackboneSpec, Observation
 
 JOINTS = 'joint_states'
-# A stamp that is so much before its stream's newest is no straggler: the clock was set back.
-_JUMP_NS = 1_000_000_000
 # How much longer than a chunk is waited for late actions [ns, log time].
 _PATIENCE_NS = 1_000_000_000
 
@@ -76,6 +74,8 @@ class Observations:
         types = topic_types(bag, mapping, self._topics())
         _check_types(mapping, spec, types)
         self._tally = Tally(self._streams)
+        # Of the last observation of the episode that is being read [ns].
+        self._last_ns: int | None = None
         self._track = None
         if mapping.actions is not None:
             kind = action_kind(mapping.actions, types[mapping.actions.topic])
@@ -96,6 +96,7 @@ class Observations:
         begin_ns, end_ns = max(episode.begin_ns, self._begin_ns), min(episode.end_ns, self._end_ns)
         assembler, track = self._assembler(), self._track
         self._tally.begin()
+        self._last_ns = None
         if track is not None:
             track.clear()
         instruction = self._instruction_before(episode.begin_ns, begin_ns)
@@ -154,16 +155,17 @@ class Observations:
         if stream == JOINTS:
             names = [self._mapping.joints.names.get(name, name) for name in self._spec.joint_names]
             try:
-                positions = joint_positions(sample.message, names) * UNITS[self._mapping.joints.unit]
+                positions = joint_positions(sample.message, names, UNITS[self._mapping.joints.unit])
             except InputError as error:
                 tally.unusable(stream, str(error))
                 return
-            sample = Sample(sample.topic, sample.stamp_ns, sample.log_ns, positions.astype(np.float32), sample.stamped)
+            sample = replace(sample, message=positions)
         if assembler.add(stream, sample.stamp_ns, sample):
             tally.accepted(stream, sample.stamp_ns)
             return
-        if tally.newest_ns(stream) - sample.stamp_ns > _JUMP_NS:
+        if tally.newest_ns(stream) - sample.stamp_ns > JUMP_NS:
             assembler.clear()
+            self._last_ns = None
             assembler.add(stream, sample.stamp_ns, sample)
             tally.jumped(stream, sample.stamp_ns)
         else:
@@ -183,10 +185,12 @@ class Observations:
             observation = self._decoded(found, instruction)
         except InputError as error:
             self._tally.undecodable(error)
-            # As in the graph: the next pictures are tried at once.
+            # As in the graph: what was seen cannot be used, and the pace is kept from the last that was.
             assembler.clear()
+            assembler.rewind(self._last_ns)
             return None
         self._tally.used(found)
+        self._last_ns = found.stamp_ns
         return Recorded(episode.name, found.stamp_ns, observation, None, found.skew_ns)
 
     def _decoded(self, found: Aligned[Sample], instruction: str) -> Observation:
@@ -204,7 +208,7 @@ class Observations:
         action = self._track.chunk(found.stamp_ns, self._spec.chunk_len, self._tick_ns)
         self._track.forget_before(found.stamp_ns)
         self._tally.action(action is not None)
-        return Recorded(found.episode, found.stamp_ns, found.observation, action, found.skew_ns)
+        return replace(found, action=action)
 
 
 def observations(

@@ -144,8 +144,9 @@ class Bag:
         begin = 0 if begin_ns is None else begin_ns
         end = FOREVER_NS if end_ns is None else end_ns
         for topic, log_ns, message in self._source.messages(wanted, begin, end):
-            header = getattr(message, 'header', None)
-            stamp_ns = header.stamp.sec * _NS + header.stamp.nanosec if header is not None else 0
+            # Messages of others may have a header of their own kind.
+            stamp = getattr(getattr(message, 'header', None), 'stamp', None)
+            stamp_ns = getattr(stamp, 'sec', 0) * _NS + getattr(stamp, 'nanosec', 0)
             stamped = stamp_ns > 0
             yield Sample(topic, stamp_ns if stamped else log_ns, log_ns, message, stamped)
 

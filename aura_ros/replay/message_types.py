@@ -25,6 +25,8 @@ Decoder = Callable[[bytes], Any]
 
 # What has no distribution and no definitions was written by Humble or one before it.
 _WITHOUT = Stores.ROS2_HUMBLE
+# Packages whose messages are read here by field.
+_USED = ('aura_ros', 'builtin_interfaces', 'geometry_msgs', 'sensor_msgs', 'std_msgs', 'trajectory_msgs')
 _SEPARATOR = '=' * 80 + '\n'
 
 
@@ -74,7 +76,21 @@ def decoder(connection: Connection, distribution: str) -> Decoder:
             f'topic {connection.topic} is of type {name}, which neither the bag nor ROS 2 defines; record it with a '
             'ROS 2 that stores definitions in the bag (Iron or later, MCAP), or leave the topic out of the mapping'
         )
+    if types is not standard_types(distribution):
+        _check_fields(connection, types, standard_types(distribution))
     return lambda data: types.deserialize_cdr(data, name)
+
+
+def _check_fields(connection: Connection, types: Typestore, standard: Typestore) -> None:
+    """Refuse definitions of the types that are used here without the fields that are used."""
+    for name in types.fielddefs.keys() & standard.fielddefs.keys():
+        if name.split('/')[0] in _USED:
+            has = {field for field, _ in types.fielddefs[name][1]}
+            if missing := [field for field, _ in standard.fielddefs[name][1] if field not in has]:
+                raise BagError(
+                    f'topic {connection.topic}: the definition of {name} in the bag lacks {", ".join(missing)}; it is '
+                    'damaged or of another version; leave the topic out of the mapping'
+                )
 
 
 def _embedded(definition: MessageDefinition, name: str) -> Typestore | None:

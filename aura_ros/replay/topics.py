@@ -67,8 +67,8 @@ def picture(message: Any) -> NDArray[np.uint8]:
     return pixels
 
 
-def joint_positions(message: Any, names: Sequence[str]) -> Floats:
-    """Positions of `names` in a JointState, in their order, float64 [J], in the message's units.
+def joint_positions(message: Any, names: Sequence[str], factor: float = 1.0) -> NDArray[np.float32]:
+    """Positions of `names` in a JointState, in their order, times `factor`, float32 [J].
 
     Raises:
         InputError: a joint is missing or its position is not finite.
@@ -78,10 +78,12 @@ def joint_positions(message: Any, names: Sequence[str]) -> Floats:
         raise InputError(f'lacks {", ".join(missing)}; it has {", ".join(message.name) or "no joint"}')
     if len(message.position) != len(message.name):
         raise InputError(f'has {len(message.position)} positions for {len(message.name)} names')
-    positions = np.array([message.position[place[name]] for name in names], np.float64)
-    if not np.isfinite(positions).all():
+    positions = np.array([message.position[place[name]] for name in names], np.float64) * factor
+    with np.errstate(over='ignore'):  # float32 overflows where float64 did not
+        found = positions.astype(np.float32)
+    if not np.isfinite(found).all():
         raise InputError(f'is not finite: {positions.tolist()}')
-    return positions
+    return found
 
 
 def target(kind: str, message: Any) -> Target:

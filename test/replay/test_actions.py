@@ -127,6 +127,15 @@ def test_trajectories_that_make_no_sense_are_counted(tmp_path: Path, points: lis
     assert found.dropped['unusable'] == 1 and found.problem
 
 
+def test_a_clock_set_back_begins_anew(tmp_path: Path) -> None:
+    def write(recorder: Recorder) -> None:
+        for log, stamp in enumerate((5000, 5100, 0, 100)):
+            recorder.joints(TOPIC, stamp, [stamp, 0, 0], log=log * 100)
+
+    found = track(tmp_path / 'bag', ActionStream(TOPIC), write)
+    assert at(found, 50, 150, 5050) == [0, 100, None]
+
+
 def test_observations_carry_what_the_robot_was_told_next(tmp_path: Path) -> None:
     def write(recorder: Recorder) -> None:
         for tick in range(0, 1000, 50):

@@ -135,13 +135,14 @@ def test_unusable_joint_states_are_counted_with_the_reason(tmp_path: Path) -> No
     def write(recorder: Recorder) -> None:
         recorder.joints(STATES, 0, [0, 0], JOINTS[:2])
         recorder.joints(STATES, 1, [0, 0, np.nan])
-        recorder.joints(STATES, 2, [0, 0])
-        recorder.image(FRONT, 3)
+        recorder.joints(STATES, 2, [0, 0, 1e300])
+        recorder.joints(STATES, 3, [0, 0])
+        recorder.image(FRONT, 4)
 
     found, report = aligned(tmp_path / 'bag', write)
-    assert not found and report.streams[1].unusable == 3
+    assert not found and report.streams[1].unusable == 4
     assert report.streams[1].problem == 'has 2 positions for 3 names'
-    assert any('3 messages could not be used' in note for note in report.notes)
+    assert any('4 messages could not be used' in note for note in report.notes)
 
 
 def test_black_and_undecodable_pictures_make_no_observation(tmp_path: Path) -> None:

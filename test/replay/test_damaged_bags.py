@@ -186,6 +186,7 @@ def test_a_type_nobody_defines_is_refused_only_where_it_is_read(tmp_path: Path) 
             ('/known', 'std_msgs/msg/UInt8', 'ros2msg', b'uint8 data'), ('/none', 'acme_msgs/msg/Arm', '', b''),
             ('/half', 'acme_msgs/msg/Leg', 'ros2msg', b'acme_msgs/Foot foot'),
             ('/bad', 'acme_msgs/msg/Toe', 'ros2msg', b'\xff\xfe int['),
+            ('/other', 'std_msgs/msg/String', 'ros2msg', b'string text'),
             ('/service', 'acme_msgs/srv/Ask_Event', 'ros2msg', b'uint8 a\n---\nuint8 b'),
         ):  # fmt: skip
             schema = writer.register_schema(kind, encoding, text)
@@ -194,7 +195,7 @@ def test_a_type_nobody_defines_is_refused_only_where_it_is_read(tmp_path: Path) 
     with Bag(file) as bag:
         (sample,) = bag.samples(['/known'])
         assert sample.message.data == 5
-        for topic in ('/none', '/half', '/bad', '/service'):
+        for topic in ('/none', '/half', '/bad', '/other', '/service'):
             with pytest.raises(BagError, match=f'topic {topic}') as caught:
                 list(bag.samples(['/known', topic]))
             assert 'leave the topic out of the mapping' in str(caught.value) and '\n' not in str(caught.value)

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Proposals for a mapping: right where names say it, honest where they do not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from recordings import COMMANDS, FRONT, INSTRUCTION, SPEC, STATES, WRIST, Recorder, arm, recording
+
+from aura_ros.errors import BagError
+from aura_ros.replay.bags import Bag
+from aura_ros.replay.guess import Guess, guess
+from aura_ros.replay.mapping import ActionStream, Instruction, JointStream, Mapping
+
+ONE = replace(SPEC, cameras=('front',))
+
+
+def guessed(folder: Path, write: Callable[[Recorder], Any], spec: Any = SPEC) -> Guess:
+    with recording(folder) as recorder:
+        write(recorder)
+    with Bag(folder) as bag:
+        return guess(bag, spec)
+
+
+def step(recorder: Recorder) -> None:
+    none = np.zeros(0, np.float32)
+    recorder.write('/vla_step', recorder.make(
+        'aura_ros/msg/VlaStep', stamp=1, episode_id='e', policy_hash='h', seq=0, features=none, base_action=none,
+        chunk_len=0, action_dim=0, seconds_per_action=0.05, inference_ms=1.0), 2)  # fmt: skip
+
+
+def test_finds_what_names_and_types_say(tmp_path: Path) -> None:
+    def write(recorder: Recorder) -> None:
+        arm(recorder, 0.2)
+        step(recorder)
+        recorder.image('/camera/front/depth', 1)
+        recorder.joints('/leader/joint_states', 1, [0, 0, 0])
+        recorder.text('/chatter', 'hello', 1)
+
+    found = guessed(tmp_path / 'bag', write)
+    assert found.mapping == Mapping({'front': FRONT, 'wrist': WRIST}, JointStream(STATES), ActionStream(COMMANDS),
+                                    Instruction(topic=INSTRUCTION), '/vla_step')  # fmt: skip
+    assert 'cameras not used: /camera/front/depth' in found.notes
+    assert any(f'{COMMANDS} was chosen; there are also /leader/joint_states' in note for note in found.notes)
+
+
+def test_says_where_names_do_not_fit(tmp_path: Path) -> None:
+    def write(recorder: Recorder) -> None:
+        recorder.image('/cam0', 0)
+        recorder.joints('/states', 0, [0, 0, 0, 0], ('gripper', 'pan', 'lift', 'joint3'))
+        recorder.trajectory('/goal', 0, [[0, 0]], names=('pan', 'lift'))
+
+    found = guessed(tmp_path / 'bag', write)
+    assert found.mapping.cameras == {'front': '/cam0', 'wrist': '/cam0'}
+    assert found.mapping.joints == JointStream('/states', {'joint1': 'gripper', 'joint2': 'pan'})
+    assert found.mapping.actions is None
+    notes = '\n'.join(found.notes)
+    assert 'camera front: no topic has that name; check that /cam0 is the right one' in notes
+    assert 'camera wrist: there is no further camera' in notes
+    assert 'joints: names differ; taken in order: joint1 = gripper, joint2 = pan' in notes
+    assert 'actions: nothing fits joint1, joint2, joint3; it has pan, lift' in notes
+    assert 'instruction: none was recorded' in notes
+
+
+def test_takes_an_array_of_commands_in_the_backbones_order(tmp_path: Path) -> None:
+    def write(recorder: Recorder) -> None:
+        recorder.image('/front', 0)
+        recorder.joints(STATES, 0, [0, 0, 0])
+        layout = recorder.make('std_msgs/msg/MultiArrayLayout', dim=[], data_offset=0)
+        message = recorder.make('std_msgs/msg/Float64MultiArray', layout=layout, data=np.zeros(3))
+        recorder.write('/position_controller/commands', message, 0)
+
+    found = guessed(tmp_path / 'bag', write, ONE)
+    assert found.mapping.actions == ActionStream('/position_controller/commands', columns=SPEC.joint_names)
+    assert any('names no joints; taken to be joint1, joint2, joint3 in this order' in note for note in found.notes)
+
+
+def test_cartesian_commands_are_none_for_a_backbone_of_joints(tmp_path: Path) -> None:
+    def write(recorder: Recorder) -> None:
+        recorder.image('/front', 0)
+        recorder.joints(STATES, 0, [0, 0, 0])
+        vector = recorder.make('geometry_msgs/msg/Vector3', x=0.0, y=0.0, z=0.0)
+        twist = recorder.make('geometry_msgs/msg/Twist', linear=vector, angular=vector)
+        recorder.write('/servo/twist', recorder.make('geometry_msgs/msg/TwistStamped', stamp=0, twist=twist), 0)
+
+    found = guessed(tmp_path / 'bag', write, ONE)
+    assert found.mapping.actions is None
+    assert any('/servo/twist commands no joints' in note for note in found.notes)
+
+
+def test_recorded_steps_alone_will_do(tmp_path: Path) -> None:
+    found = guessed(tmp_path / 'bag', step)
+    assert found.mapping == Mapping({}, JointStream(''), steps='/vla_step')
+    assert any('only the recorded steps can be replayed' in note for note in found.notes)
+
+
+def test_without_camera_or_joints_there_is_nothing_to_propose(tmp_path: Path) -> None:
+    with pytest.raises(BagError, match=r'has no camera .*; it has /joint_states \(sensor_msgs/msg/JointState\)'):
+        guessed(tmp_path / 'a', lambda recorder: recorder.joints(STATES, 0, [0, 0, 0]))
+    with pytest.raises(BagError, match='has no measured joints'):
+        guessed(tmp_path / 'b', lambda recorder: recorder.image(FRONT, 0))
