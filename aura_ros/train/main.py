@@ -6,6 +6,7 @@
     aura-train memory           AURA-Mem and the KV-cache on the frozen VLA's features
     aura-train check            closed-loop success on the validation seeds, without ROS
     aura-train all              all of it in this order
+    aura-train memory --from-bags BAG...   AURA-Mem on recordings of your robot, and your own frozen VLA
 
 Every stage keeps what it made in --work-dir and goes on where it stopped. Evaluation seeds are never read.
 """
@@ -21,7 +22,8 @@ from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
-from aura_ros.errors import AuraError
+from aura_ros.errors import AuraError, ConfigError
+from aura_ros.train.features import add_arguments, collect
 
 COLLECTIONS = (  # task, split, episodes, rounds, control ticks between frames; a VLA step is 4
     ('visible', 'train', 80, 10, 2), ('place', 'train', 80, 10, 2),
@@ -45,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f'aura-train: {error}', file=sys.stderr)
         return 1
     except ImportError as error:
-        print(f'aura-train: {error}; training needs the extra: pip install "aura_ros[train,sim]"', file=sys.stderr)
+        print(f'aura-train: {error}; training needs extras: pip install "aura_ros[train,sim,replay]"', file=sys.stderr)
         return 1
     return 0
 
@@ -65,6 +67,18 @@ def _parser() -> argparse.ArgumentParser:
                              'elmur, memoryless with as many parameters (default: %(default)s)')
     parser.add_argument('--seed', type=int, default=0, help='seed of initialisation and sampling (default: 0)')
     parser.add_argument('--rounds', type=int, default=30, help='check: rounds per task and arm (default: 30)')
+    bags = parser.add_argument_group('memory, on recordings')
+    bags.add_argument('--from-bags', nargs='+', type=Path, metavar='BAG',
+                      help='recordings with commands, to learn from in place of demonstrations; --output is then a '
+                           'folder of yours, my_weights by default, and --memory aura')
+    add_arguments(bags)
+    bags.add_argument('--start-from', type=Path, metavar='FILE',
+                      help='weights to go on from, trained for the same VLA (default: begin anew)')
+    bags.add_argument('--steps', type=int, default=None, help='optimiser steps (default: 4000)')
+    bags.add_argument('--holdout', type=float, default=0.2,
+                      help='share of each episode, its end, to judge by and not to learn from (default: %(default)s)')
+    bags.add_argument('--round-steps', type=int, default=50,
+                      help='steps that count as a round; three rounds make a sequence (default: %(default)s)')
     return parser
 
 
@@ -90,6 +104,9 @@ def _vla(options: argparse.Namespace) -> None:
 
 
 def _memory(options: argparse.Namespace) -> None:
+    if options.from_bags:
+        _memory_from_bags(options)
+        return
     from aura_ros.train.memory import SETTINGS, MemoryTraining, train_memory
     from aura_ros.vla.embedded import EmbeddedVla
 
@@ -100,6 +117,30 @@ def _memory(options: argparse.Namespace) -> None:
         report = train_memory(kind, options.work_dir, vla, output, settings, options.command)
         for task, figures in report.items():
             print(f'{output}: {task} {figures}')
+
+
+def _memory_from_bags(options: argparse.Namespace) -> None:
+    from aura_ros.bench.console import make_console
+    from aura_ros.train.memory import SETTINGS, MemoryTraining, train_on_recordings
+
+    for name, low, high in (('holdout', 0.01, 0.9), ('round_steps', 1, 10_000), ('steps', 1, 1_000_000)):
+        value = getattr(options, name)
+        if value is not None and not low <= value <= high:
+            raise ConfigError(f'--{name.replace("_", "-")} is {value:g}: must be in {low:g}..{high:g}')
+    kind = 'aura' if options.memory == 'both' else options.memory
+    settings = replace(SETTINGS.get(kind, MemoryTraining()), seed=options.seed)
+    if options.steps is not None:
+        settings = replace(settings, optimisation=replace(settings.optimisation, steps=options.steps))
+    kept, backbone = collect(options, options.from_bags, make_console())
+    folder: Path = options.output or Path('my_weights')
+    folder.mkdir(parents=True, exist_ok=True)
+    output = folder / f'{kind}.safetensors'
+    report = train_on_recordings(
+        kind, kept, backbone.spec, output, settings, options.command, holdout=options.holdout,
+        round_steps=options.round_steps, start_from=options.start_from)
+    for figures in report.values():
+        print(f'{output}: held out {figures}')
+    print(f'compare it: aura-replay {shlex.join(map(str, options.from_bags))} --weights mine={output}')
 
 
 def _check(options: argparse.Namespace) -> None:

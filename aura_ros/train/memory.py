@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict, deque
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,12 @@ from aura_ros.sim.tasks import Kind
 from aura_ros.train.learner import GateTraining, Learner, Optimisation
 from aura_ros.train.matching import build_module
 from aura_ros.train.modules import FastWeightModule, MemoryModule, Rollout, Sizes
-from aura_ros.train.saving import save_memory
+from aura_ros.train.recordings import TASK as RECORDED
+from aura_ros.train.recordings import Kept, rounds_within, split
+from aura_ros.train.saving import load_module, save_memory
 from aura_ros.train.sequences import CUE_STEPS, Batch, Stream, collate, load_streams, segments, thin
 from aura_ros.vla.embedded import EmbeddedVla
+from aura_ros.vla.protocol import BackboneSpec
 
 TASKS = ('recall', 'visible', 'put_back')
 
@@ -127,15 +130,17 @@ def set_scales(model: MemoryModule, streams: list[Stream]) -> None:
     model.action_scale.copy_(torch.from_numpy(offsets).flatten(0, 1).std(0).clamp(min=2e-3))
 
 
-def fit(model: MemoryModule, streams: list[Stream], settings: MemoryTraining) -> None:
-    """Train in place."""
+def fit(model: MemoryModule, streams: list[Stream], settings: MemoryTraining, fresh: bool = True) -> None:
+    """Train in place; a model that is not `fresh` keeps the scales it was trained with."""
     torch.manual_seed(settings.seed)
     torch.set_num_threads(settings.threads)
     rng = np.random.default_rng(settings.seed)
-    set_scales(model, streams)
+    if fresh:
+        set_scales(model, streams)
     # every task as often as the others: the head must also learn when to leave the base alone
-    pools = [segments([stream for stream in streams if stream.task == task], settings.rounds)
-             for task in TASKS]
+    tasks_known = tuple(dict.fromkeys(stream.task for stream in streams))
+    pools = [segments([stream for stream in streams if stream.task == task], settings.rounds) for task in tasks_known]
+    early = [pool for task, pool in zip(tasks_known, pools, strict=True) if task != 'put_back']
     learner = Learner(model, settings.optimisation, settings.gate)
     model.train()
     steps = settings.optimisation.steps
@@ -143,7 +148,7 @@ def fit(model: MemoryModule, streams: list[Stream], settings: MemoryTraining) ->
     empty = torch.zeros(model.sizes.value_dim, model.sizes.key_dim + 1)
     bar = tqdm(range(steps), desc=f'train {type(model).__name__}', unit='step')
     for step in bar:
-        known = pools if step >= settings.put_back_from * steps else pools[:TASKS.index('put_back')]
+        known = pools if step >= settings.put_back_from * steps else early
         drawn = [known[i] for i in rng.integers(len(known), size=settings.batch)]
         parts = [thin(pool[rng.integers(len(pool))], settings.keep_idle, rng) for pool in drawn]
         batch, tasks = collate(parts, settings.idle_weight), [stream.task for stream, _ in parts]
@@ -192,20 +197,75 @@ def train_memory(kind: str, work_dir: Path, vla: EmbeddedVla, output: Path, sett
         ConfigError: if the kind is unknown or demonstrations are missing.
 
     """
-    if kind not in KINDS:
-        raise ConfigError(f"memory must be one of {', '.join(KINDS)}, got {kind!r}")
-    started = time.monotonic()
-    spec = vla.spec
-    torch.manual_seed(settings.seed)
-    model = build_module(kind, Sizes(spec.feature_dim, spec.chunk_len, spec.action_dim))
+    _check_kind(kind)
     streams = [stream for task in TASKS for stream in load_streams(vla, work_dir, 'train', task)]
     held = [stream for task in TASKS for stream in load_streams(vla, work_dir, 'validation', task)]
-    fit(model, streams, settings)
-    report = evaluate(model, held)
+    return _train(kind, vla.spec, TrainingSet(streams, held, {'tasks': list(TASKS)}), output, settings, command, None)
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """What a memory is trained on and judged by.
+
+    train: to learn from.
+    held: never learnt from.
+    source: where they come from, for the card.
+    """
+
+    train: list[Stream]
+    held: list[Stream]
+    source: dict[str, Any]
+
+
+def train_on_recordings(kind: str, kept: Sequence[Kept], spec: BackboneSpec, output: Path, settings: MemoryTraining,
+                        command: str, *, holdout: float = 0.2, round_steps: int = 50,
+                        start_from: Path | None = None) -> dict[str, Any]:
+    """Train a memory on recordings and write weights and card; returns the report of what was held out.
+
+    Args:
+        kind: one of KINDS.
+        kept: features of the recordings.
+        spec: of the frozen VLA.
+        output: .safetensors to write.
+        settings: only steps with a recorded action count, so those for steps without go sign have no effect.
+        command: for the card.
+        holdout: share of each episode, its end, that is not learnt from.
+        round_steps: steps that count as a round.
+        start_from: weights of the same kind and VLA to go on from; None begins anew.
+
+    Raises:
+        ConfigError: the kind is unknown, there is too little to learn from, or `start_from` does not fit.
+
+    """
+    _check_kind(kind)
+    parts = split(kept, holdout, round_steps)
+    train, held = ([Stream(RECORDED, **part.columns) for part in some] for some in parts)
+    settings = replace(settings, rounds=rounds_within(parts[0], settings.rounds), idle_weight=0.0, keep_idle=1.0)
+    source = {'tasks': [RECORDED], 'holdout': holdout, 'round_steps': round_steps,
+              'start_from': start_from.name if start_from else '',
+              'recordings': [{name: one.about[name] for name in ('bag', 'sha256', 'steps', 'covered', 'mapping')}
+                             for one in kept]}
+    return _train(kind, spec, TrainingSet(train, held, source), output, settings, command, start_from)
+
+
+def _check_kind(kind: str) -> None:
+    if kind not in KINDS:
+        raise ConfigError(f"memory must be one of {', '.join(KINDS)}, got {kind!r}")
+
+
+def _train(kind: str, spec: BackboneSpec, data: TrainingSet, output: Path, settings: MemoryTraining, command: str,
+           start_from: Path | None) -> dict[str, Any]:
+    started = time.monotonic()
+    torch.manual_seed(settings.seed)
+    model = build_module(kind, Sizes(spec.feature_dim, spec.chunk_len, spec.action_dim))
+    if start_from is not None:
+        load_module(model, start_from, spec.policy_hash)
+    fit(model, data.train, settings, fresh=start_from is None)
+    report = evaluate(model, data.held)
     save_memory(model, output, {
         'backbone_sha256': spec.policy_hash,
-        'training': {'command': command, 'settings': asdict(settings), 'tasks': list(TASKS),
-                     'episodes': len(streams), 'steps_seen': sum(len(stream.z) for stream in streams),
+        'training': {'command': command, 'settings': asdict(settings), **data.source,
+                     'episodes': len(data.train), 'steps_seen': sum(len(stream.z) for stream in data.train),
                      'minutes': round((time.monotonic() - started) / 60, 1)},
         'validation': report})
     return report
