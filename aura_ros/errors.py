@@ -31,4 +31,8 @@ class StateDamaged(StateError):
 
 
 class BagError(AuraError):
-    """A recording that cannot be read, or that lacks what a mapping asks of it."""
+    """A recording that cannot be read, or that lacks what a mapping asks of it; its text is one line."""
+
+    def __init__(self, text: str) -> None:
+        """Take the text on one line, also where it quotes a library's error of several."""
+        super().__init__(' '.join(text.split()))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,11 @@ def _message_folder() -> Path:
     return next((folder for folder in folders if (folder / 'VlaStep.msg').exists()), folders[0])
 
 
+def full_name(name: str) -> str:
+    """A type's full name; early recorders left out the middle: std_msgs/String is std_msgs/msg/String."""
+    return name.replace('/', '/msg/') if name.count('/') == 1 else name
+
+
 def decoder(connection: Connection, distribution: str) -> Decoder:
     """What turns the bytes of one topic into messages.
 
@@ -61,36 +66,45 @@ def decoder(connection: Connection, distribution: str) -> Decoder:
         raise BagError(
             f"topic {connection.topic} is written in '{encoding}': must be cdr; convert the bag with ros2 bag convert"
         )
-    name, types = connection.msgtype, standard_types(distribution)
+    name, standard = full_name(connection.msgtype), standard_types(distribution)
+    known = [standard] if name in standard.types else []
+    reason = ''
     try:
-        types = _embedded(connection.msgdef, name) or types
+        embedded = _embedded(connection.msgdef, name)
+        if embedded is not None and name in embedded.types and _is_whole(embedded, standard):
+            known.insert(0, embedded)
     except Exception as error:  # noqa: BLE001  # the parser may fail in any way on what is no definition
-        if name not in types.types:
-            reason = str(error).partition('\n')[0].rstrip(':')
-            raise BagError(
-                f'topic {connection.topic}: the definition of {name} in the bag cannot be used ({reason}); '
-                'leave the topic out of the mapping'
-            ) from None
-    if name not in types.types:
+        reason = str(error).partition('\n')[0].rstrip(':')
+    if not known and reason:
+        raise BagError(
+            f'topic {connection.topic}: the definition of {name} in the bag cannot be used ({reason}); '
+            'leave the topic out of the mapping'
+        )
+    if not known:
         raise BagError(
             f'topic {connection.topic} is of type {name}, which neither the bag nor ROS 2 defines; record it with a '
             'ROS 2 that stores definitions in the bag (Iron or later, MCAP), or leave the topic out of the mapping'
         )
-    if types is not standard_types(distribution):
-        _check_fields(connection, types, standard_types(distribution))
-    return lambda data: types.deserialize_cdr(data, name)
+    return lambda data: _decode(known, data, name)
 
 
-def _check_fields(connection: Connection, types: Typestore, standard: Typestore) -> None:
-    """Refuse definitions of the types that are used here without the fields that are used."""
+def _decode(known: Sequence[Typestore], data: bytes, name: str) -> Any:
+    """Decode by the first definition that fits: rosbags refuses bytes of another length than it says."""
+    for types in known[:-1]:
+        try:
+            return types.deserialize_cdr(data, name)
+        except Exception:  # noqa: BLE001  # generated code may fail in any way; the last one raises
+            continue
+    return known[-1].deserialize_cdr(data, name)
+
+
+def _is_whole(types: Typestore, standard: Typestore) -> bool:
+    """Whether definitions of types that are read here by field have the fields."""
     for name in types.fielddefs.keys() & standard.fielddefs.keys():
-        if name.split('/')[0] in _USED:
-            has = {field for field, _ in types.fielddefs[name][1]}
-            if missing := [field for field, _ in standard.fielddefs[name][1] if field not in has]:
-                raise BagError(
-                    f'topic {connection.topic}: the definition of {name} in the bag lacks {", ".join(missing)}; it is '
-                    'damaged or of another version; leave the topic out of the mapping'
-                )
+        has = {field for field, _ in types.fielddefs[name][1]}
+        if name.split('/')[0] in _USED and not has.issuperset(field for field, _ in standard.fielddefs[name][1]):
+            return False
+    return True
 
 
 def _embedded(definition: MessageDefinition, name: str) -> Typestore | None:

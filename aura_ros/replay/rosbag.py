@@ -12,7 +12,7 @@ from typing import Any
 from aura_ros.errors import BagError
 from aura_ros.replay.bag_metadata import read_metadata
 from aura_ros.replay.bags import FOREVER_NS, Episode, Topic
-from aura_ros.replay.message_types import Decoder, decoder
+from aura_ros.replay.message_types import Decoder, decoder, full_name
 from aura_ros.replay.storage import COMPRESSED, SUFFIXES, Message, StorageFile
 
 
@@ -55,7 +55,7 @@ class Rosbag:
         for storage in self._storage:
             for one in storage.connections:
                 counts[one.topic, one.msgtype] += one.msgcount
-        self.topics = tuple(Topic(name, kind, count) for (name, kind), count in counts.items())
+        self.topics = tuple(Topic(name, full_name(kind), count) for (name, kind), count in counts.items())
         filled = [storage for storage in self._storage if storage.end_ns > storage.begin_ns]
         if not filled:
             topics = ', '.join(topic.name for topic in self.topics) or 'no topic'
