@@ -103,6 +103,7 @@ class Recorder(Node):
         while self.executor is not None and self._speaking() and time.monotonic() < end:
             self.executor.spin_once(timeout_sec=0.05)
         self._entities.destroy()
+        self._survey.end()
         for watch in self._watches.values():
             watch.close()
         self._note()

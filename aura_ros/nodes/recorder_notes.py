@@ -5,12 +5,12 @@ Executor thread only; answers come by callback, and a node that does not answer 
 """
 
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import yaml
 from rcl_interfaces.srv import GetParameters, ListParameters
-from rclpy.client import Client
 from rclpy.node import Node
 from rclpy.parameter import parameter_value_to_python
 from rclpy.task import Future
@@ -44,49 +44,76 @@ class ParameterSurvey:
     def __init__(self, node: Node) -> None:
         """Ask with `node`, which is not asked itself."""
         self._node = node
-        self._asked: dict[str, float] = {}
+        self._talks: dict[str, _Talk] = {}
         self.found: dict[str, dict[str, Any]] = {}
 
     def look(self) -> None:
-        """Ask the nodes that have come up since; forget those that went, for they may come again otherwise."""
-        now = time.monotonic()
+        """Ask the nodes that have come up since; one that went is asked again when it is back."""
         own = self._node.get_fully_qualified_name()
         there = {
             f'{namespace.rstrip("/")}/{name}'
             for name, namespace in self._node.get_node_names_and_namespaces()
             if not name.startswith('_')
         } - {own}
-        self._asked = {name: at for name, at in self._asked.items() if name in there}
+        for name in [*self._talks]:
+            if name not in there or self._talks[name].overdue:
+                self._talks.pop(name).end()
         for name in sorted(there):
-            answered = name in self._asked and name in self.found
-            if not answered and now - self._asked.get(name, -_PATIENCE_S) >= _PATIENCE_S:
-                self._ask(name, now)
+            if name not in self._talks:
+                # asked at the next look: by then the node knows, too, whom to answer
+                self._talks[name] = _Talk(self._node, name, partial(self.found.__setitem__, name))
+            else:
+                self._talks[name].begin()
 
-    def _ask(self, name: str, now: float) -> None:
-        lists = self._node.create_client(ListParameters, f'{name}/list_parameters')
-        values = self._node.create_client(GetParameters, f'{name}/get_parameters')
-        if not (lists.service_is_ready() and values.service_is_ready()):
-            self._forget(lists, values)
-            return
-        self._asked[name] = now
-        self.found.pop(name, None)
-        listed = lists.call_async(ListParameters.Request())
-        listed.add_done_callback(partial(self._on_names, name, lists, values))
+    def end(self) -> None:
+        """Wait for no answer any more."""
+        for talk in self._talks.values():
+            talk.end()
+        self._talks.clear()
 
-    def _on_names(self, name: str, lists: Client, values: Client, answer: Future) -> None:
-        names = [] if answer.cancelled() else list(answer.result().result.names)
-        got = values.call_async(GetParameters.Request(names=names))
-        got.add_done_callback(partial(self._on_values, name, names, lists, values))
 
-    def _on_values(self, name: str, names: list[str], lists: Client, values: Client, answer: Future) -> None:
-        if not answer.cancelled():
+class _Talk:
+    """The names of a node's parameters, then their values."""
+
+    def __init__(self, node: Node, name: str, told: Callable[[dict[str, Any]], None]) -> None:
+        self._node, self._told = node, told
+        self._names: list[str] = []
+        self._asked_at: float | None = None
+        self._done = False
+        self._lists = node.create_client(ListParameters, f'{name}/list_parameters')
+        self._values = node.create_client(GetParameters, f'{name}/get_parameters')
+
+    @property
+    def overdue(self) -> bool:
+        """Whether an answer was lost."""
+        asked = self._asked_at is not None and not self._done
+        return asked and time.monotonic() - self._asked_at > _PATIENCE_S
+
+    def begin(self) -> None:
+        """Ask, once, as soon as the node answers such questions."""
+        if self._asked_at is None and self._lists.service_is_ready() and self._values.service_is_ready():
+            self._asked_at = time.monotonic()
+            self._lists.call_async(ListParameters.Request()).add_done_callback(self._on_names)
+
+    def _on_names(self, answer: Future) -> None:
+        if not answer.cancelled() and self._lists is not None:
+            self._names = list(answer.result().result.names)
+            request = GetParameters.Request(names=self._names)
+            self._values.call_async(request).add_done_callback(self._on_values)
+
+    def _on_values(self, answer: Future) -> None:
+        if not answer.cancelled() and self._lists is not None:
             given = map(parameter_value_to_python, answer.result().values)
-            self.found[name] = {key: _plain(value) for key, value in zip(names, given, strict=False)}
-        self._forget(lists, values)
+            self._told({key: _plain(value) for key, value in zip(self._names, given, strict=False)})
+            self._done = True
+            self.end()
 
-    def _forget(self, *clients: Client) -> None:
-        for client in clients:
-            self._node.destroy_client(client)
+    def end(self) -> None:
+        """Ask nothing more."""
+        if self._lists is not None:
+            self._node.destroy_client(self._lists)
+            self._node.destroy_client(self._values)
+            self._lists = self._values = None
 
 
 def _plain(value: Any) -> Any:
