@@ -224,8 +224,11 @@ def topic_types(bag: Bag, mapping: Mapping, topics: Collection[str] | None = Non
     Raises:
         BagError: one was not recorded, or holds no message.
     """
-    recorded = {topic.name: topic for topic in bag.topics}
+    filled = [topic.name for topic in bag.topics if topic.count]
     wanted = mapping.topics if topics is None else topics
+    if twice := [name for name in wanted if filled.count(name) > 1]:
+        raise BagError(f'{bag.path} has messages of several types on {", ".join(twice)}: one of them must be renamed')
+    recorded = {topic.name: topic for topic in sorted(bag.topics, key=lambda topic: topic.count)}
     for name in wanted:
         if name not in recorded or not recorded[name].count:
             what = 'has no message on' if name in recorded else 'has no topic'

@@ -107,7 +107,7 @@ class Bag:
         """
         self.path = Path(path)
         self._source = _open(self.path)
-        self.topics = tuple(sorted(self._source.topics, key=lambda topic: topic.name))
+        self.topics = tuple(sorted(self._source.topics, key=lambda topic: (topic.name, topic.type)))
         self.episodes = self._source.episodes
         self.metadata = self._source.metadata
         self.files = self._source.files

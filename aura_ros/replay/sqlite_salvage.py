@@ -48,6 +48,8 @@ class SalvagedSqlite:
         counts: Counter[int] = Counter()
         self.begin_ns, self.end_ns = 2**63 - 1, 0
         try:
+            # Else SQLite refuses a file that is shorter than its head says; nothing is written all the same.
+            self._file.execute('PRAGMA writable_schema = ON')
             topics = self._file.execute('SELECT id, name, type, serialization_format FROM topics').fetchall()
             definitions = self._definitions()
             for _, topic, log_ns in self._rows():

@@ -85,7 +85,8 @@ def test_a_file_cut_off_anywhere_gives_its_beginning_or_a_sentence(
         assert partial or size > 0.99 * len(data)
         assert list(map(key, found)) == list(map(key, everything))[: len(found)]
         lengths.append(len(found))
-    assert max(lengths) > 0.6 * len(everything)
+    # Of three quarters of a file much is there: recorders write as they go.
+    assert lengths[45] > 0.5 * len(everything)
     assert lengths == sorted(lengths), 'more of a file must not give less'
 
 
