@@ -35,11 +35,12 @@ from aura_ros.rqt.views.gate import GateTimeline
 from aura_ros.rqt.views.header import HeaderStrip
 from aura_ros.rqt.views.latency import LatencyTable
 from aura_ros.rqt.views.panel import Panel, Window, label, tint
-from aura_ros.rqt.views.raster import WriteRaster
+from aura_ros.rqt.views.raster import BINS, WriteRaster
 from aura_ros.rqt.views.state import StateMap
 from aura_ros.rqt.views.writes import CARDS, WriteStrip
 
-TICK_MS = 66
+# The bridge takes messages each 50 ms: together a write is seen within 200 ms.
+TICK_MS = 90
 WINDOW_S = 120.0
 _RIGHT_PX = 372
 # Width of the curves and points of each, about: more than its pixels cannot be seen.
@@ -143,7 +144,7 @@ class Monitor(QtWidgets.QWidget):
         # a curve need not be drawn before it has moved by a pixel
         return Schedule(
             Due(self._paint_gate, self.window_s / _PIXELS, {GatePoint}, urgent={WritePoint}),
-            Due(self._paint_raster, 0.25, {StatePoint, GatePoint}),
+            Due(self._paint_raster, max(0.25, self.window_s / BINS), {StatePoint, GatePoint}),
             Due(lambda: self.state.show_state(self.model.state()), 0.25, {StatePoint}),
             # each second, for how long ago they were
             Due(self._paint_writes, 1.0, {GatePoint}, urgent={WritePoint, Thumbnail}),

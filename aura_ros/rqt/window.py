@@ -44,6 +44,7 @@ def _show(options: argparse.Namespace, ros_args: list[str]) -> int:
     bridge = OwnBridge(ros_args, options.namespace, camera=options.camera, allow_control=options.allow_control)
     try:
         monitor = Monitor(MonitorModel(), bridge, dark=options.dark)
+        monitor.resize(monitor.sizeHint())
         monitor.show()
         # Python sees a signal when Qt next calls it, which the monitor's timer makes soon.
         for name in (signal.SIGINT, signal.SIGTERM):

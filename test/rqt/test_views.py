@@ -145,7 +145,7 @@ def test_gate_marks_stand_at_the_writes_when_time_goes_on(shown):
     view = shown(GateTimeline())
     for end in (200.0, 203.0):
         view.show_gate(gate(500, (100, 300)), NO_SPANS, NO_SPANS, Window(end, 120.0))
-        x = view._marks.getData()[0] + view._marks.pos().x()
+        x = view._marks.getData()[0] + view._moving.pos().x()
         assert np.unique(x.round(6)).tolist() == pytest.approx([120.0 - end, 160.0 - end])
 
 
@@ -153,7 +153,7 @@ def test_gate_tells_who_drove(shown):
     view = shown(GateTimeline())
     arms = Spans((100.0, 120.0, 130.0), ('aura', 'kv', 'aura (held)'))
     view.show_gate(gate(500), arms, NO_SPANS, Window(200.0, 120.0))
-    offset = 200.0 + view._driven['kv'].pos().x()
+    offset = 200.0 + view._moving.pos().x()
     assert (view._driven['kv'].getData()[0] + offset).tolist() == [120.0, 130.0]
     assert (view._driven['aura'].getData()[0] + offset).tolist() == [100.0, 120.0]
     assert view._driven['base'].getData()[0] is None or not len(view._driven['base'].getData()[0])

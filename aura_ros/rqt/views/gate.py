@@ -45,8 +45,10 @@ class GateTimeline(Panel):
         self._driven = {arm: pyqtgraph.PlotCurveItem() for arm in ARMS}
         self._cursor = pyqtgraph.InfiniteLine(0.0, angle=90)
         # what is written once and then only moves; the others are drawn anew
-        self._moving = (self._begins, self._marks, self._heads, *self._driven.values())
-        for item in (*self._moving, self._excess, self._threshold, self._curve, self._cursor):
+        self._moving = pyqtgraph.ItemGroup()
+        for item in (self._begins, self._marks, self._heads, *self._driven.values()):
+            item.setParentItem(self._moving)
+        for item in (self._moving, self._excess, self._threshold, self._curve, self._cursor):
             self.plot.addItem(item, ignoreBounds=True)
         self.plot.read_with(self._read)
         self.plot.scene().sigMouseClicked.connect(self._on_click)
@@ -91,10 +93,10 @@ class GateTimeline(Panel):
         ends = np.union1d(bends, [len(x) - 1]) if len(x) else bends
         self._threshold.setData(x[ends], threshold[ends])
         count = self._mark(gate, arms, episodes)
-        for item in self._moving:
-            item.setPos(self._base_s - window.end_s, 0.0)
+        self._moving.setPos(self._base_s - window.end_s, 0.0)
         self._cursor.setVisible(window.cursor_s is not None)
-        self._cursor.setPos((window.cursor_s or 0.0) - window.end_s)
+        if window.cursor_s is not None:
+            self._cursor.setPos(window.cursor_s - window.end_s)
         writes = f'{count} write{"" if count == 1 else "s"} in these {words.duration(window.length_s)}'
         self.caption.setText(f'threshold {level:.2f} · {writes}' if len(x) else 'no step heard yet')
 

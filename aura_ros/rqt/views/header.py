@@ -9,7 +9,7 @@ from aura_ros.rqt.points import WritePoint
 from aura_ros.rqt.qt import Qt, QtCore, QtWidgets
 from aura_ros.rqt.style import Theme
 from aura_ros.rqt.views import words
-from aura_ros.rqt.views.panel import Panel, label, tint
+from aura_ros.rqt.views.panel import Elided, Panel, label, tint
 
 _ARMS = {'aura': 'AURA drives', 'kv': 'KV-cache drives', 'base': 'base VLA drives', '': 'nobody drives'}
 _OF_EPISODE = re.compile(r' of episode \S+(?=,)')
@@ -33,14 +33,13 @@ class HeaderStrip(Panel):
         self.top.setSpacing(14)
         self.title.hide()
         self.top.addWidget(self.nodes)
-        self.story, self.banner = label(), label()
+        self.story, self.banner = Elided('body'), label()
         self.banner.hide()
         line = QtWidgets.QHBoxLayout()
         line.addWidget(self.story, 1)
         line.addWidget(self.banner, 1)
         self.body.addLayout(line)
-        for widget in (self.story, self.banner):
-            widget.setSizePolicy(QtWidgets.QSizePolicy.Policy.Ignored, QtWidgets.QSizePolicy.Policy.Preferred)
+        self.banner.setSizePolicy(QtWidgets.QSizePolicy.Policy.Ignored, QtWidgets.QSizePolicy.Policy.Preferred)
 
     def minimumSizeHint(self) -> QtCore.QSize:
         """Two lines."""

@@ -31,6 +31,24 @@ def label(text: str = '', role: str = 'body', tip: str = '') -> QtWidgets.QLabel
     return made
 
 
+class Elided(QtWidgets.QLabel):
+    """A label that ends in an ellipsis where there is no room for all of it, and never widens the window."""
+
+    def __init__(self, role: str, tip: str = '') -> None:
+        """Begin empty; `role` as of `label`."""
+        super().__init__()
+        self.setProperty('role', role)
+        self.setToolTip(tip)
+        self.setSizePolicy(QtWidgets.QSizePolicy.Policy.Ignored, QtWidgets.QSizePolicy.Policy.Preferred)
+
+    def paintEvent(self, _: QtGui.QPaintEvent) -> None:
+        """Draw as much as there is room for."""
+        painter = QtGui.QPainter(self)
+        text = self.fontMetrics().elidedText(self.text(), Qt.TextElideMode.ElideRight, self.width())
+        painter.drawText(self.rect(), int(self.alignment()), text)
+        painter.end()
+
+
 def tint(widget: QtWidgets.QWidget, colour: str, rest: str = '') -> None:
     """Give a label a colour of its own, if it has not got it."""
     sheet = f'color: {colour}; {rest}'
@@ -43,20 +61,15 @@ RIGHT_PX = 16
 
 
 class Panel(QtWidgets.QFrame):
-    """A frame with a title on the left and a caption on the right; views put their content below.
-
-    `shown` is what is on the screen, so that the same is not painted twice.
-    """
+    """A frame with a title on the left and a caption on the right; views put their content below."""
 
     def __init__(self, title: str, tip: str) -> None:
         """Begin with an empty body."""
         super().__init__()
         self.setProperty('role', 'panel')
         self.theme: Theme | None = None
-        self.title, self.caption = label(title, 'title', tip), label('', 'caption', tip)
+        self.title, self.caption = label(title, 'title', tip), Elided('caption', tip)
         self.caption.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-        # a long caption is cut off and does not widen the window
-        self.caption.setSizePolicy(QtWidgets.QSizePolicy.Policy.Ignored, QtWidgets.QSizePolicy.Policy.Preferred)
         self.top = QtWidgets.QHBoxLayout()
         self.top.addWidget(self.title)
         self.top.addWidget(self.caption, 1)

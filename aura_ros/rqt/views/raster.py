@@ -12,7 +12,7 @@ from aura_ros.rqt.views.panel import Panel, Plot, Window
 
 ROWS = 32
 # Columns of the picture: each is wide enough to be seen.
-_BINS = 160
+BINS = 160
 _TIP = (
     'Each column is a write, each line a row of W. The stronger the colour, the further the write moved the row\n'
     '(norm of its change). Bursts and long silences show at once.'
@@ -64,15 +64,16 @@ class WriteRaster(Panel):
             self._picture.setImage(picture, autoLevels=False, levels=(0, 255), rect=rect)
             moved = f'strongest: a row moved by {self._highest:.2g}'
             self.caption.setText(moved if len(raster.t) else 'no write seen yet')
-        self._cursor.setVisible(not live)
-        self._cursor.setPos((window.cursor_s or 0.0) - window.end_s)
+        self._cursor.setVisible(window.cursor_s is not None)
+        if window.cursor_s is not None:
+            self._cursor.setPos(window.cursor_s - window.end_s)
 
     def _picture_of(self, raster: Raster, window: Window) -> NDArray[np.uint8]:
         """Sort the changes into columns of time; uint8 [32, columns], the strongest of each."""
-        change = np.zeros((_BINS, ROWS), np.float32)
-        place = np.floor((raster.t - window.end_s) / window.length_s * _BINS).astype(int) + _BINS
-        inside = (place >= 0) & (place <= _BINS)
-        np.maximum.at(change, np.minimum(place[inside], _BINS - 1), raster.amount.T[inside])
+        change = np.zeros((BINS, ROWS), np.float32)
+        place = np.floor((raster.t - window.end_s) / window.length_s * BINS).astype(int) + BINS
+        inside = (place >= 0) & (place <= BINS)
+        np.maximum.at(change, np.minimum(place[inside], BINS - 1), raster.amount.T[inside])
         # The scale only grows, so that a colour keeps its meaning while one looks.
         self._highest = max(self._highest, float(change.max()))
         # The root lets small changes be seen beside large ones.
@@ -83,7 +84,7 @@ class WriteRaster(Panel):
         if raster is None or not len(raster.t):
             return ''
         place = int(np.abs(raster.t - self._end_s - x).argmin())
-        if abs(raster.t[place] - self._end_s - x) > self._length_s / _BINS * 2:
+        if abs(raster.t[place] - self._end_s - x) > self._length_s / BINS * 2:
             return ''
         row = min(ROWS - 1, max(0, int(y)))
         moved = raster.amount[:, place]
