@@ -88,7 +88,8 @@ def sequential(theme: Theme) -> NDArray[np.uint8]:
 def style_sheet(theme: Theme) -> str:
     """Return the style of the monitor's own widgets; rqt's others keep theirs."""
     return f"""
-    #monitor, #monitor QScrollArea, #cards {{ background: {theme.window}; border: none; }}
+    #monitor {{ background: {theme.window}; }}
+    #monitor QScrollArea, #cards {{ background: {theme.panel}; border: none; }}
     #monitor QLabel {{ color: {theme.text}; font-size: {BODY_PX}px; background: transparent; }}
     #monitor QLabel[role="caption"] {{ color: {theme.muted}; font-size: {SMALL_PX}px; }}
     #monitor QLabel[role="title"] {{ color: {theme.text}; font-size: {BODY_PX}px; font-weight: 600; }}
@@ -110,7 +111,7 @@ def style_sheet(theme: Theme) -> str:
     #monitor QSlider::sub-page:horizontal {{ background: {theme.aura}; height: 4px; border-radius: 2px; }}
     #monitor QSlider::handle:horizontal {{
         background: {theme.text}; width: 10px; margin: -5px 0; border-radius: 5px; }}
-    #monitor QScrollBar:horizontal {{ background: {theme.window}; height: 7px; }}
+    #monitor QScrollBar:horizontal {{ background: {theme.panel}; height: 7px; }}
     #monitor QScrollBar::handle:horizontal {{ background: {theme.line}; border-radius: 3px; min-width: 30px; }}
     #monitor QScrollBar::add-line, #monitor QScrollBar::sub-line {{ width: 0; }}
     QToolTip {{ color: {theme.text}; background: {theme.panel}; border: 1px solid {theme.muted}; }}

@@ -123,7 +123,7 @@ class WriteStrip(Panel):
 
     def minimumSizeHint(self) -> QtCore.QSize:
         """Room for a whole card."""
-        return QtCore.QSize(200, _HEIGHT + 84)
+        return QtCore.QSize(200, _HEIGHT + 92)
 
     def paint_in(self, theme: Theme) -> None:
         """Take on other colours."""
