@@ -22,8 +22,23 @@ from aura_ros.errors import BagError
 _WINDOW = 4096
 # UnicodeError: of an error whose text quotes damaged names.
 _DAMAGE = (sqlite3.Error, UnicodeError)
+_CUT = 'the file is shorter than its head says, as after a crash or a broken copy'
 _DAMAGED_ROWS = 'damaged rows were left out'
 _FORMATS = {'ros2msg': MessageDefinitionFormat.MSG, 'ros2idl': MessageDefinitionFormat.IDL}
+
+
+def is_cut_short(path: Path) -> bool:
+    """Whether a database is shorter than its head says; SQLite takes what is missing of a page for zeros."""
+    size = path.stat().st_size
+    with path.open('rb') as file:
+        head = file.read(100)
+    if len(head) < 100:
+        return True
+    page = int.from_bytes(head[16:18], 'big')
+    page = 65536 if page == 1 else page
+    # The number of pages holds only where it was written with the last change.
+    pages = int.from_bytes(head[28:32], 'big') if head[24:28] == head[92:96] else 0
+    return size < pages * page or bool(page and size % page)
 
 
 class SalvagedSqlite:
@@ -41,7 +56,7 @@ class SalvagedSqlite:
         Raises:
             BagError: it is no rosbag2 database, or no row of it can be read.
         """
-        self.lost = ''
+        self.lost = _CUT if is_cut_short(path) else ''
         # immutable: a journal that is missing or left over is no reason to refuse, and nothing is written
         self._file = sqlite3.connect(f'{path.absolute().as_uri()}?mode=ro&immutable=1', uri=True)
         self._file.text_factory = _text
@@ -84,7 +99,7 @@ class SalvagedSqlite:
             if topic in wanted and last_ns <= log_ns < end_ns:
                 heappush(waiting, (log_ns, row, topic))
             elif topic in wanted and begin_ns <= log_ns < last_ns:
-                self.lost = _DAMAGED_ROWS
+                self.lost = self.lost or _DAMAGED_ROWS
             if len(waiting) > _WINDOW:
                 last_ns = waiting[0][0]
                 yield from self._message(*heappop(waiting), wanted)
@@ -99,23 +114,24 @@ class SalvagedSqlite:
                 if all(isinstance(value, int) for value in row):
                     yield row
                 else:
-                    self.lost = _DAMAGED_ROWS
+                    self.lost = self.lost or _DAMAGED_ROWS
         except _DAMAGE as error:
-            self.lost = f'the rows after the first damaged one are missing ({error})'
+            self.lost = self.lost or f'the rows after the first damaged one are missing ({error})'
 
     def _message(
         self, log_ns: int, row: int, topic: int, wanted: dict[int, Connection]
     ) -> Iterator[tuple[Connection, int, bytes]]:
         try:
             with closing(self._file.execute('SELECT data FROM messages WHERE id = ?', (row,))) as cursor:
-                ((data,),) = cursor.fetchall()
+                found = cursor.fetchone()
         except _DAMAGE as error:
-            self.lost = f'{_DAMAGED_ROWS} ({error})'
+            self.lost = self.lost or f'{_DAMAGED_ROWS} ({error})'
             return
-        if isinstance(data, bytes):
-            yield wanted[topic], log_ns, data
+        # A damaged page may bear a row that its parent does not lead to.
+        if found is not None and isinstance(found[0], bytes):
+            yield wanted[topic], log_ns, found[0]
         else:
-            self.lost = _DAMAGED_ROWS
+            self.lost = self.lost or _DAMAGED_ROWS
 
     def _definitions(self) -> dict[str, MessageDefinition]:
         try:

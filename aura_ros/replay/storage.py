@@ -19,7 +19,7 @@ from rosbags.rosbag2 import Reader
 
 from aura_ros.errors import BagError
 from aura_ros.replay.mcap_salvage import SalvagedMcap
-from aura_ros.replay.sqlite_salvage import SalvagedSqlite
+from aura_ros.replay.sqlite_salvage import SalvagedSqlite, is_cut_short
 
 Message = tuple[Connection, int, bytes]
 
@@ -79,6 +79,7 @@ class StorageFile:
             reader.open()
             # Messages outside chunks rosbags reads only where the file has them in order of time.
             whole = getattr(reader.storage, 'chunks', None) != [] or not reader.message_count
+            whole = whole and not (self._file.suffix == '.db3' and is_cut_short(self._file))
         except Exception:  # noqa: BLE001  # rosbags and its decompressors raise all kinds on damaged bytes
             whole = False
         if reader.is_open:

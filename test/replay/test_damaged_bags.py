@@ -82,7 +82,7 @@ def test_a_file_cut_off_anywhere_gives_its_beginning_or_a_sentence(
             assert '\n' not in str(error)
             lengths.append(0)
             continue
-        assert partial or size > 0.99 * len(data)
+        assert partial
         assert list(map(key, found)) == list(map(key, everything))[: len(found)]
         lengths.append(len(found))
     # Of three quarters of a file much is there: recorders write as they go.
