@@ -15,8 +15,8 @@ import yaml
 from mcap.exceptions import McapError
 from mcap.reader import make_reader
 
-# Written beside the storage file by aura_ros' recorder, for a recording that was cut off.
-NOTES = 'recording.yaml'
+from aura_ros.replay.recording import NOTES
+
 _KEY = 'rosbag2_bagfile_information'
 
 
