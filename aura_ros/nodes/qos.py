@@ -70,9 +70,9 @@ def chunk(lease_s: float = 0.0) -> QoSProfile:
 
 # Volatile: a new subscriber gets the pixels of now. Reliable for lock-step, and with some history for a recorder that
 # is busy for a second; who wants only the newest subscribes with depth 1.
-CAMERA_OUT = _profile(10)
+CAMERA_OUT = _profile(30)
 # The arm switch's only measurement, likewise: of as long a time.
-JOINT_STATES_OUT = _profile(50)
+JOINT_STATES_OUT = _profile(150)
 # Latched: the instruction given before the node came up still counts.
 INSTRUCTION = _profile(1, latched=True)
 # A monitor that joins late sees the history of the memory.

@@ -27,15 +27,16 @@ from aura_ros.nodes.parameters import Declared, parameter, strings
 from aura_ros.nodes.recorder_notes import DROPPED, PARAMETERS, POLICY_HASHES, ParameterSurvey, as_text, provenance
 from aura_ros.nodes.topic_graph import TopicGraph, Watch, message_class
 
-# The instruction first: of all that has arrived it is taken, and so logged, first. The streams by which others know
-# that somebody listens come last.
+# The instruction first: of all that has arrived it is taken, and so logged, first.
 TOPICS = (
     'instruction', '/clock', 'sim/event', 'joint_states', 'joint_command', 'arm_status',
     'aura/write_event', 'aura/gate', 'aura/memory_state', 'kv/gate', 'kv/cache_status',
-    '/diagnostics', '/parameter_events', '/rosout', 'aura/action_chunk', 'kv/action_chunk', 'vla_step',
+    '/diagnostics', '/parameter_events', '/rosout',
 )  # fmt: skip
+# By these others know that somebody listens, and begin: all else is listened to before.
+SIGNALS = ('aura/action_chunk', 'kv/action_chunk', 'vla_step')
 _LOOK_S, _ASK_S = 0.1, 1.0
-_DEPTH, _IMAGE_DEPTH = 200, 10
+_DEPTH, _IMAGE_DEPTH = 200, 30
 # What waits for /clock at most [1].
 _EARLY = 1000
 # How long the last words of the other nodes are waited for when everything ends, and then the file [s, steady clock].
@@ -71,11 +72,9 @@ class Recorder(Node):
         super().__init__('recorder', **kwargs)
         config = Declared(self, RecorderConfig).read()
         self.recording = _begin(config)
-        self._wanted = list(TOPICS + config.more_topics)
-        if config.images:
-            raw = [f'camera/{name}/image_raw' for name in config.cameras]
-            # behind all that is small: a queue of images must not keep the executor from it
-            self._wanted += raw + [f'{topic}/compressed' for topic in raw]
+        raw = [f'camera/{name}/image_raw' for name in config.cameras if config.images]
+        images = raw + [f'{topic}/compressed' for topic in raw]
+        self._wanted = [*TOPICS, *config.more_topics, *images, *SIGNALS]
         self._graph = TopicGraph(self, None)
         self._watches: dict[str, Watch] = {}
         self._refused: dict[str, str] = {}
