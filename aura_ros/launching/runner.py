@@ -29,6 +29,8 @@ from honcho.process import Popen
 from aura_ros.launching.plan import NodeProcess, Plan
 
 _DRAIN_S = 0.5  # for the last lines of a process that has ended
+_SHORT_LIFE_S = 10.0
+_LONGEST_DELAY_S = 30.0  # between two starts of a process whose lives are short, where the file asks for less
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _NAME = 'aura-launch'
 
@@ -39,6 +41,9 @@ class _Running:
     colour: str
     child: subprocess.Popen[bytes] | None = None
     respawn_at: float | None = None
+    started_at: float = 0.0
+    # Short lives one after another [1].
+    in_a_row: int = 0
     files: list[str] = field(default_factory=list)
 
 
@@ -105,6 +110,7 @@ class Runner:
 
     def _start(self, item: _Running) -> None:
         item.respawn_at = None
+        item.started_at = time.monotonic()
         self._remove_files(item)
         command, item.files = item.node.command()
         environment = {**os.environ, **item.node.environment}
@@ -169,7 +175,11 @@ class Runner:
         if item.node.shutdown_on_exit:
             self._shutdown(code if code >= 0 else 128 - code)
         elif item.node.respawn:
-            item.respawn_at = time.monotonic() + item.node.respawn_delay_s
+            now = time.monotonic()
+            # One that ends at once each time has a fault that starting it again does not cure.
+            item.in_a_row = item.in_a_row + 1 if now - item.started_at < _SHORT_LIFE_S else 0
+            delay_s = item.node.respawn_delay_s * 2.0 ** max(0, item.in_a_row - 1)
+            item.respawn_at = now + min(delay_s, max(_LONGEST_DELAY_S, item.node.respawn_delay_s))
 
     def _shutdown(self, code: int) -> None:
         if self._code is not None:  # asked again: do not wait for the timeouts any longer

@@ -170,8 +170,11 @@ class ArmSwitchNode(LifecycleNode):
             return
         if found:
             self._switch.peer_found(found)
+            names = ', '.join(arm.name.lower() for arm in sorted(found))
+            self.get_logger().info(f'back: {names}', throttle_duration_sec=5.0)
         if lost:
-            self.get_logger().error(reason := self._peers.lost[min(lost)])
+            reason = self._peers.lost[min(lost)]
+            self.get_logger().error(reason, throttle_duration_sec=5.0)
             self._switch.peer_lost(lost, reason)
             # Not at the next tick: the robot has been without guidance for the whole lease.
             if self._lockstep:

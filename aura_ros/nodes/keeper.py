@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
+from pathlib import Path
 from typing import Any
 
 from rclpy.node import Node
@@ -26,7 +27,8 @@ from aura_ros.nodes.entities import Entities
 
 # A commit that takes longer is told as queued [s].
 _PATIENCE_S = 0.25
-_CLOSE_S = 2.0
+# Both ends of a shutdown together; a medium that hangs must not keep a node from ending [s].
+_FLUSH_S = _CLOSE_S = 1.0
 
 
 class Durability(IntEnum):
@@ -68,10 +70,12 @@ class Keeper:
         self._writer: StateWriter | None = None
         self._waiting: deque[_Waiting] = deque()
         self._unsaved: Snapshot | None = None
+        self._restored_text = ''
+        self._told_problem = ''
         self.restored: StoredState | None = None
 
-    def open(self, path: str, memory: Any, fresh: bool) -> None:
-        """Take the file and read what it holds into `restored`.
+    def open(self, path: str, memory: Any, fresh: bool) -> Path:
+        """Take the file and read what it holds into `restored`; returns the file's full name.
 
         Args:
             path: of the state file.
@@ -79,20 +83,28 @@ class Keeper:
             fresh: whether a state that cannot be used is set aside and a new one begun.
 
         Raises:
-            StateError: another process has it, it is of another policy, or both slots are damaged.
-            OSError: it cannot be opened.
+            StateError: it cannot be opened, another process has it, it is of another policy, or both
+                slots are damaged.
         """
         size = len(memory.export())
-        store = StateStore(path, memory.policy_hash, memory.state_layout, size)
+        try:
+            full = Path(path).expanduser()
+            store = StateStore(full, memory.policy_hash, memory.state_layout, size)
+        except OSError as error:
+            reason = error.strerror or error
+            raise StateError(f'state_file {path} cannot be used: {reason}; name another') from error
         try:
             self.restored = self._load(store, fresh)
         except BaseException:
             store.close()
             raise
+        self._restored_text = describe(self.restored)
         self._writer = StateWriter(store, self._changed)
+        self._tell_problem()
         self._make.timer(_PATIENCE_S, self._settle)
         if self._period_s > 0.0:
             self._make.timer(self._period_s, self._commit_unsaved)
+        return store.path
 
     def _load(self, store: StateStore, fresh: bool) -> StoredState | None:
         try:
@@ -132,8 +144,8 @@ class Keeper:
         self._unsaved = None
         if snapshot is not None:
             writer.submit(snapshot)
-        if not writer.flush(_CLOSE_S):
-            why = writer.problem or f'not done within {_CLOSE_S:g} s'
+        if not writer.flush(_FLUSH_S):
+            why = writer.problem or f'not done within {_FLUSH_S:g} s'
             self._node.get_logger().error(f'the newest state is not on the medium: {why}')
         self._settle()
 
@@ -141,7 +153,7 @@ class Keeper:
         """Let go of the file."""
         writer, self._writer = self._writer, None
         self._waiting.clear()
-        if writer is not None and not writer.close(_CLOSE_S):
+        if writer is not None and not writer.close(_CLOSE_S) and not writer.problem:
             self._node.get_logger().error(f'the state file did not close within {_CLOSE_S:g} s')
 
     @property
@@ -164,7 +176,17 @@ class Keeper:
 
     def _on_changed(self) -> None:
         self._settle()
+        self._tell_problem()
         self._node.diagnostics.refresh()
+
+    def _tell_problem(self) -> None:
+        """Log that commits fail, and that they do no more; not each of them."""
+        problem, before = self.problem, self._told_problem
+        self._told_problem = problem
+        if problem and not before:
+            self._node.get_logger().error(f'the memory is kept in RAM only: {problem}')
+        elif before and not problem:
+            self._node.get_logger().info('the memory is kept on the medium again')
 
     def _commit_unsaved(self) -> None:
         snapshot, self._unsaved = self._unsaved, None
@@ -196,6 +218,8 @@ class Keeper:
             return Status(ERROR, text, values)
         if self.restored is not None and self.restored.damaged:
             return Status(WARN, f'restored, but {self.restored.damaged}; its twin was whole', values)
+        if self.restored is None and self._writer.durable is None:
+            return Status(OK, 'nothing to keep yet: nothing was written', values)
         return Status(OK, 'kept on the medium', values)
 
     def _values(self) -> dict[str, object]:
@@ -203,7 +227,7 @@ class Keeper:
         meter, durable = self._writer.meter, self._writer.durable
         device_bytes, years = self.wear()
         return {
-            'restored': describe(self.restored),
+            'restored': self._restored_text,
             'durable_seq': 'none' if durable is None else durable.seq,
             'commits': meter.commits,
             'state_bytes_kept': meter.logical_bytes,

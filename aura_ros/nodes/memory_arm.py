@@ -78,6 +78,11 @@ class MemoryArm(LifecycleNode):
     def published(self, step: Step, decision: Any) -> None:
         """Publish what is special to this memory after a step."""
 
+    @property
+    def forgets(self) -> bool:
+        """Whether a new episode empties the memory."""
+        return bool(self.config.on_new_episode == 'reset')
+
     def forgot(self, seq: int) -> None:
         """Note that the memory was reset after step `seq`, -1 before the first of the episode."""
 
@@ -130,7 +135,7 @@ class MemoryArm(LifecycleNode):
         if not verdict.apply:
             self.trouble(verdict.value, f'step {message.seq} of {message.episode_id} was {verdict.why}')
             return
-        if verdict is Verdict.NEW_EPISODE and self.config.on_new_episode == 'reset':
+        if verdict is Verdict.NEW_EPISODE and self.forgets:
             self._forget(-1)
         if self.order.missed > missed:
             self.gap(message.seq, self.order.missed - missed)

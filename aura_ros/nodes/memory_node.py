@@ -31,6 +31,11 @@ _STATE_PERIOD_S = 0.5
 class MemoryNodeConfig(MemoryArmConfig):
     """Parameters of memory_node."""
 
+    on_new_episode: str = parameter(
+        'auto', 'What becomes of the memory when an episode begins; auto: it is kept where there is '
+        'a state_file, else emptied',
+        choices=('auto', 'reset', 'keep'),
+    )  # fmt: skip
     memory: str = parameter(
         'aura', "Kind of memory: 'aura', or module:attribute of your own", at_start=True
     )
@@ -79,10 +84,11 @@ class MemoryNode(MemoryArm):
         self.diagnostics.add('state', self._keeper.status)
         if config.state_file:
             self._restore(self._keeper)
+        else:
+            self.get_logger().info('the memory is kept in RAM only: state_file is empty')
 
     def _restore(self, keeper: Keeper) -> None:
-        path = self.config.state_file
-        keeper.open(path, self.memory, self.config.allow_fresh_start)
+        path = keeper.open(self.config.state_file, self.memory, self.config.allow_fresh_start)
         restored = keeper.restored
         if restored is not None:
             kept = restored.snapshot
@@ -92,7 +98,8 @@ class MemoryNode(MemoryArm):
             self._kept_seq, self._resumed = kept.seq, True
             if restored.damaged:
                 self.get_logger().warning(f'{path}: {restored.damaged}; its twin is whole')
-        self.get_logger().info(f'restored from {path}: {describe(restored)}')
+        emptied = '; the next episode empties it: on_new_episode' if restored and self.forgets else ''
+        self.get_logger().info(f'restored from {path}: {describe(restored)}{emptied}')
 
     def deactivate(self) -> None:
         """Bring the medium up to date, and tell of the last writes."""
@@ -108,8 +115,16 @@ class MemoryNode(MemoryArm):
         self._keeper = None
         super().release()
 
+    @property
+    def forgets(self) -> bool:
+        """Whether a new episode empties the memory."""
+        auto = not self.config.state_file
+        return {'auto': auto, 'reset': True, 'keep': False}[self.config.on_new_episode]
+
     def forgot(self, seq: int) -> None:
         """Keep the empty state: what was forgotten must not come back after a restart."""
+        if seq < 0 and self._kept_seq >= 0:
+            self.get_logger().info('a new episode empties the memory: on_new_episode')
         self._keep(seq, lambda _: None)
 
     def gap(self, seq: int, skipped: int) -> None:

@@ -36,7 +36,8 @@ class Peers:
     def lost(self) -> dict[Arm, str]:
         """The arms that cannot deliver, and why."""
         return {
-            arm: f'nobody publishes {topic} any more: its node died or lost the network'
+            arm: f'nobody publishes {topic} any more: its node died, lost the network, or was slower than '
+            'liveliness_lease_s'
             for topic, arms in self._topics.items()
             if self._alive[topic] == 0
             for arm in arms

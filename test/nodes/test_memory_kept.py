@@ -142,14 +142,32 @@ def test_what_was_forgotten_does_not_come_back(graph, path):
     assert arm.node.order.missed == 0
 
 
-def test_a_new_episode_begins_empty_unless_the_memory_is_to_be_kept(graph, path):
-    arm = make(graph, path)
+@pytest.mark.fault('F15')
+@pytest.mark.parametrize(('policy', 'seen'), [('auto', 3), ('keep', 3), ('reset', 1)])
+def test_what_a_new_episode_does_to_a_restored_memory_is_as_asked(graph, path, capfd, measured, policy, seen):
+    arm = make(graph, path, on_new_episode=policy)
     arm.feed(step(0), step(1), answers=2)
     restart(graph, arm)
     arm.feed(step(0, SECOND), answers=3)
-    assert arm.node.memory.seen == 1
+    assert arm.node.memory.seen == seen
+    told = capfd.readouterr().err
+    assert ('the next episode empties it' in told) == ('a new episode empties' in told) == (policy == 'reset')
     restart(graph, arm)
-    assert (arm.node.order.episode_id, arm.node.memory.seen) == (SECOND, 1)
+    assert (arm.node.order.episode_id, arm.node.memory.seen) == (SECOND, seen)
+    measured(f'on_new_episode {policy}: {"emptied, and told twice" if seen == 1 else "kept"}')
+
+
+@pytest.mark.parametrize(('name', 'said'), [('', 'directory'), ('missing/aura.state', 'make it')])
+def test_a_file_that_cannot_be_used_is_named_with_the_reason(graph, tmp_path, name, said):
+    reason = refused(graph, tmp_path / name)
+    assert 'state_file' in reason and said in reason and '[Errno' not in reason
+
+
+def test_the_home_folder_may_be_a_tilde(graph, tmp_path, monkeypatch):
+    monkeypatch.setenv('HOME', str(tmp_path))
+    arm = Arm(graph, MemoryNode, 'aura', state_file='~/aura.state')
+    arm.feed(step(0), answers=1)
+    assert (tmp_path / 'aura.state').exists()
 
 
 def test_saving_answers_when_it_is_on_the_medium(graph, path):

@@ -94,7 +94,8 @@ FAULTS = {
     'F14': Fault('two memory nodes, one state file', 'the second does not configure, and says why'),
     'F15': Fault(
         'state of another policy, version or episode',
-        'refused with the reason; a fresh start only by allow_fresh_start',
+        'refused with the reason, a fresh start only by allow_fresh_start; of another episode: kept or emptied as '
+        'on_new_episode says, and told',
     ),
     'F16': Fault('the same steps twice', 'write events and the final CRC-32 are the same to the bit'),
     'F17': Fault(
