@@ -2,6 +2,7 @@
 """aura-launch as a process, over both back ends: ending, exit codes, and nothing left behind."""
 
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -91,6 +92,20 @@ def test_a_node_comes_back(back_end: str, start: Start, write: Write) -> None:
     launched.process.send_signal(signal.SIGINT)
     assert launched.wait() == 130
     launched.wait_for_no_children()
+
+
+def test_a_node_that_ends_at_once_each_time_is_started_ever_more_slowly(start: Start, write: Write) -> None:
+    path = write("""\
+        launch:
+        - node: {pkg: aura_ros, exec: sim_node, respawn: 'true', respawn_delay: 0.1}
+        """)
+    launched = start('own', path, wish={'sim_node': {'life_s': 0.0, 'code': 1}})
+    began = time.monotonic()
+    launched.nodes(5)
+    # 0.1 + 0.2 + 0.4 + 0.8 s; a busy machine only makes it longer
+    assert time.monotonic() - began >= 1.5
+    launched.process.send_signal(signal.SIGINT)
+    assert launched.wait() == 130
 
 
 def test_sigterm_ends_everything(start: Start, write: Write) -> None:
