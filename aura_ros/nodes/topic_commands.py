@@ -12,6 +12,7 @@ from collections import deque
 from itertools import pairwise
 from typing import Any
 
+from aura_ros.nodes.topic_calls import call, goal
 from aura_ros.nodes.topic_graph import DISCOVERY_S, TopicGraph, Watch, message_class
 from aura_ros.nodes.topic_table import show_table
 from aura_ros.nodes.topic_text import NoEntryError, as_text, select
@@ -123,4 +124,7 @@ def table(graph: TopicGraph, _options: argparse.Namespace) -> None:
     show_table(graph)
 
 
-COMMANDS = {'list': list_topics, 'echo': echo, 'hz': hz, 'table': table}
+# Each returns the exit code, or None for 0.
+COMMANDS = {
+    'list': list_topics, 'echo': echo, 'hz': hz, 'table': table, 'call': call, 'goal': goal,
+}  # fmt: skip

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a viewer needs of the ROS graph: which topics there are, and subscriptions that match."""
+"""What a viewer needs of the ROS graph: which names there are, and subscriptions that match."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import rclpy
+from rclpy.action import get_action_names_and_types
 from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.exceptions import NoTypeSupportImportedException
 from rclpy.executors import SingleThreadedExecutor
@@ -33,8 +34,12 @@ _TURN_S = 0.1
 _NODE_NAME = '_aura_topics_'
 
 
+# Every node has these; they are not what a list of services is read for.
+_PACKAGES_OF_EVERY_NODE = ('lifecycle_msgs/', 'rcl_interfaces/', 'type_description_interfaces/')
+
+
 class TopicError(AuraError):
-    """A topic that is not there or cannot be read."""
+    """A topic, service or action that is not there or cannot be used."""
 
 
 class TopicGraph:
@@ -101,40 +106,57 @@ class TopicGraph:
             raise TopicError(self.nothing_there())
         return found
 
-    def nothing_there(self) -> str:
+    def named(self, what: Literal['topic', 'service', 'action']) -> dict[str, list[str]]:
+        """Return all of a kind with their types; of services and actions also who only calls."""
+        if what == 'topic':
+            return self.topics(hidden=True)
+        if what == 'service':
+            return dict(sorted(self.node.get_service_names_and_types()))
+        return dict(sorted(get_action_names_and_types(self.node)))
+
+    def nothing_there(self, what: str = 'topic') -> str:
         """Say that no topic is to be seen, and what to look at."""
         return (
-            f'no topics on {self.where}: is the graph running, and on the same ROS_DOMAIN_ID? '
+            f'no {what}s on {self.where}: is the graph running, and on the same ROS_DOMAIN_ID? '
             '`./run shell` opens a shell on that of `./run demo`'
         )
 
-    def resolve(self, name: str) -> tuple[str, str]:
-        """Wait for a topic; returns its full name and its type name.
+    def resolve(
+        self, name: str, what: Literal['topic', 'service', 'action'] = 'topic'
+    ) -> tuple[str, str]:
+        """Wait for a topic, service or action; returns its full name and its type name.
 
         Raises:
             TopicError: it does not come up within `DISCOVERY_S`, or has several types.
         """
-        topic = name if name.startswith('/') else f'/{name}'
+        full = name if name.startswith('/') else f'/{name}'
         end = time.monotonic() + DISCOVERY_S
-        while not (types := (found := self.topics(hidden=True)).get(topic)):
+        while not (types := (found := self.named(what)).get(full)):
             if time.monotonic() > end:
-                raise TopicError(self._unknown(topic, sorted(found)))
+                raise TopicError(self._unknown(what, full, found))
             self.spin(_TURN_S)
         if len(types) > 1:
-            raise TopicError(f'{topic} has several types, it must have one: {", ".join(types)}')
-        return topic, types[0]
+            raise TopicError(f'{full} has several types, it must have one: {", ".join(types)}')
+        return full, types[0]
 
-    def _unknown(self, topic: str, found: Sequence[str]) -> str:
+    def _unknown(self, what: str, full: str, found: dict[str, list[str]]) -> str:
+        if what != 'topic':
+            found = {
+                name: types
+                for name, types in found.items()
+                if not topic_or_service_is_hidden(name)
+                and not types[0].startswith(_PACKAGES_OF_EVERY_NODE)
+            }
         if not found:
-            return self.nothing_there()
-        last = topic.rsplit('/', 1)[-1]
+            return self.nothing_there(what)
+        last = full.rsplit('/', 1)[-1]
         alike = [name for name in found if last and name.endswith(f'/{last}')]
-        alike += difflib.get_close_matches(topic, found)
+        alike += difflib.get_close_matches(full, found)
         hint = f'; did you mean {" or ".join(dict.fromkeys(alike))}?' if alike else ''
-        return (
-            f'no topic {topic} after {DISCOVERY_S:.0f} s on {self.where}{hint} '
-            f'({len(found)} others are there: aura-topics list)'
-        )
+        others = f'{len(found)} others are there: aura-topics list'
+        if what != 'topic':
+            others = f'there are {", ".join(found)}'
+        return f'no {what} {full} after {DISCOVERY_S:.0f} s on {self.where}{hint} ({others})'
 
 
 @contextmanager
@@ -164,7 +186,7 @@ def open_graph() -> Iterator[TopicGraph]:
 
 
 def message_class(type_name: str) -> Any:
-    """Import a message type, for instance `sensor_msgs/msg/Image`.
+    """Import the class of a type: `sensor_msgs/msg/Image`, likewise of a service or an action.
 
     Raises:
         TopicError: it is not installed here; says what to install.

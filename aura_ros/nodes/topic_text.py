@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 from collections import deque
@@ -18,8 +19,15 @@ FIRST_ENTRIES = 8
 RATE_WINDOW_NS = 10_000_000_000
 _RATE_SAMPLES = 5000
 
-_LIST_TYPE = re.compile(r'sequence<(?P<of>.*?)(, \d+)?>|(?P<of_array>.+)\[\d+\]')
+LIST_TYPE = re.compile(
+    r'sequence<(?P<of>.*?)(, (?P<most>\d+))?>|(?P<of_array>.+)\[(?P<length>\d+)\]'
+)
 _STEP = re.compile(r'(?P<name>\w+)(?P<indices>(\[\d+\])*)')
+# Fields of aura_ros whose constants are those of another message or have no common beginning.
+_CONSTANTS_OF = {
+    **dict.fromkeys(('arm', 'pending_arm', 'old_arm', 'new_arm'), ('ActionChunk', 'ARM_')),
+    'kind': ('TaskEvent', ''),
+}
 
 
 class NoEntryError(LookupError):
@@ -28,7 +36,7 @@ class NoEntryError(LookupError):
 
 def element_type(list_type: str) -> str:
     """Return what a list type as `sequence<float>` or `double[36]` consists of."""
-    match = _LIST_TYPE.fullmatch(list_type)
+    match = LIST_TYPE.fullmatch(list_type)
     return (match['of'] or match['of_array']) if match else list_type
 
 
@@ -74,6 +82,25 @@ def is_message(value: Any) -> bool:
     return hasattr(value, 'get_fields_and_field_types')
 
 
+def constants(message: Any, field: str) -> dict[Any, str]:
+    """Return the names of a field's enumerated values; empty for a field without.
+
+    A field's constants are those of its message that begin with its name: DURABILITY_RAM is one of
+    `durability`.
+    """
+    kind, prefix = type(message), f'{field.upper()}_'
+    if kind.__module__.startswith('aura_ros.') and field in _CONSTANTS_OF:
+        other, prefix = _CONSTANTS_OF[field]
+        kind = getattr(importlib.import_module('aura_ros.msg'), other)
+    # the generated classes keep their constants in the metaclass, beside the fields' defaults
+    names = [name for name in vars(type(kind)) if name.isupper() and name.startswith(prefix)]
+    return {
+        getattr(kind, name): name
+        for name in names
+        if not name.startswith('_') and not name.endswith('__DEFAULT')
+    }
+
+
 def as_text(value: Any, kind: str = '', *, whole: bool = False) -> str:
     """Return a message or a field's value the way YAML looks, one field a line.
 
@@ -90,7 +117,10 @@ def _block(value: Any, kind: str, whole: bool) -> list[str]:
     if is_message(value):
         lines = []
         for name, of in value.get_fields_and_field_types().items():
-            lines += _named(name, getattr(value, name), of, whole)
+            inner = getattr(value, name)
+            lines += _named(name, inner, of, whole)
+            if isinstance(inner, int) and (constant := constants(value, name).get(inner)):
+                lines[-1] += f'  # {constant}'
         return lines
     if not _is_list(value):
         return [_scalar(value, kind)]
