@@ -1,17 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """A recording's streams as observations of a backbone, by the rule of the live graph.
 
-Samples go into the same `vla.assembler` as in vla_node, in the order of the recording. The first camera is the
-reference: its stamp is the observation's, of the other streams the sample in force at that stamp is taken, and no
-observation is made sooner than `execute_steps` ticks after the one before, half a tick of jitter allowed. Where a part
-is missing there is no observation; nothing is filled in.
+Samples go into the same `vla.assembler` as in vla_node. The first camera is the reference: its stamp is the
+observation's, of the other streams the sample in force at that stamp is taken, and no observation is made sooner than
+`execute_steps` ticks after the one before, half a tick of jitter allowed. Where a part is missing there is no
+observation; nothing is filled in. Where the recording has steps of our own graph, an episode begins where theirs did.
 
-What differs from the graph: age is counted on the stamps, not from a sample's arrival, since a recorder's clock may be
-another; and a sample stamped zero, which vla_node refuses, takes the time of its arrival. Both are reported.
+What differs from the graph: samples are taken in the order of their stamps (`by_stamp.py`), as a recorder may write the
+joints down after the picture they belong to; age is counted on the stamps, not from a sample's arrival, since a
+recorder's clock may be another; and a sample stamped zero, which vla_node refuses, takes the time of its arrival. The
+last two are reported.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Collection, Iterator
 from collections.abc import Mapping as AnyMapping
@@ -25,14 +28,17 @@ from aura_ros.errors import BagError, InputError
 from aura_ros.replay.actions import JUMP_NS, ActionTrack, action_kind
 from aura_ros.replay.alignment import AlignmentReport, Tally
 from aura_ros.replay.bags import Bag, Episode, Sample
+from aura_ros.replay.by_stamp import ByStamp
 from aura_ros.replay.mapping import UNITS, Mapping
-from aura_ros.replay.topics import CAMERA_TYPES, JOINT_STATE, STRING, joint_positions, picture
+from aura_ros.replay.topics import CAMERA_TYPES, JOINT_STATE, STRING, VLA_STEP, joint_positions, picture
 from aura_ros.vla.assembler import Aligned, Assembler, AssemblerConfig, Gap
 from aura_ros.vla.protocol import BackboneSpec, Observation
 
 JOINTS = 'joint_states'
 # How much longer than a chunk is waited for late actions [ns, log time].
 _PATIENCE_NS = 1_000_000_000
+# How long a sample waits at least for those of the other streams that were recorded after it [ns, log time].
+_LOOK_AHEAD_NS = 1_000_000_000
 
 
 @dataclass(frozen=True)
@@ -74,6 +80,8 @@ class Observations:
         types = topic_types(bag, mapping, self._topics())
         _check_types(mapping, spec, types)
         self._tally = Tally(self._streams)
+        self._starts = episode_starts(bag)
+        self._look_ahead_ns = max(round(mapping.slop_s * 1e9), _LOOK_AHEAD_NS)
         # Of the last observation of the episode that is being read [ns].
         self._last_ns: int | None = None
         self._track = None
@@ -86,6 +94,11 @@ class Observations:
         """What was used of each stream so far, and what was not."""
         return self._tally.report(self._mapping, self._track, self._bag.partial)
 
+    @property
+    def one_episode(self) -> bool:
+        """Whether nothing in the recording says where an episode begins."""
+        return not self._starts and len(self._bag.episodes) == 1
+
     def __iter__(self) -> Iterator[Recorded]:
         """Give the observations; memory holds those of one chunk's time."""
         for episode in self._bag.episodes:
@@ -95,6 +108,7 @@ class Observations:
     def _episode(self, episode: Episode) -> Iterator[Recorded]:
         begin_ns, end_ns = max(episode.begin_ns, self._begin_ns), min(episode.end_ns, self._end_ns)
         assembler, track = self._assembler(), self._track
+        held = ByStamp(self._streams, self._look_ahead_ns)
         self._tally.begin()
         self._last_ns = None
         if track is not None:
@@ -111,16 +125,16 @@ class Observations:
             if track is not None and self._mapping.actions is not None and sample.topic == self._mapping.actions.topic:
                 track.add(sample)
             for stream in by_topic.get(sample.topic, ()):
-                self._add(assembler, stream, sample)
-            if sample.topic in by_topic:
-                found = self._take(assembler, episode, sample.stamp_ns, instruction)
-                if found is not None:
-                    waiting.append((sample.log_ns, found))
+                ready = self._add(held, assembler, stream, sample)
+                waiting.extend((sample.log_ns, found) for found in self._taken(ready, assembler, episode, instruction))
+            ready = held.ready(sample.log_ns)
+            waiting.extend((sample.log_ns, found) for found in self._taken(ready, assembler, episode, instruction))
             while waiting and (
                 track is None or track.covers(waiting[0][1].stamp_ns + chunk_ns)
                 or sample.log_ns > waiting[0][0] + chunk_ns + _PATIENCE_NS
             ):  # fmt: skip
                 yield self._with_action(waiting.popleft()[1])
+        waiting.extend((end_ns, found) for found in self._taken(held.rest(), assembler, episode, instruction))
         for _, found in waiting:
             yield self._with_action(found)
 
@@ -149,7 +163,8 @@ class Observations:
                 found = sample.message.data
         return found
 
-    def _add(self, assembler: Assembler[Sample], stream: str, sample: Sample) -> None:
+    def _add(self, held: ByStamp, assembler: Assembler[Sample], stream: str, sample: Sample) -> Released:
+        """Hold a sample back until its turn; gives what its turn comes with it, where its clock was set back."""
         tally = self._tally
         tally.arrived(stream, sample)
         if stream == JOINTS:
@@ -160,16 +175,33 @@ class Observations:
                 tally.unusable(stream, str(error))
                 return
             sample = replace(sample, message=positions)
-        if assembler.add(stream, sample.stamp_ns, sample):
-            tally.accepted(stream, sample.stamp_ns)
-            return
-        if tally.newest_ns(stream) - sample.stamp_ns > JUMP_NS:
+        ahead_ns = held.newest_ns(stream) - sample.stamp_ns
+        if ahead_ns > JUMP_NS:
+            yield from held.rest()
             assembler.clear()
             self._last_ns = None
-            assembler.add(stream, sample.stamp_ns, sample)
-            tally.jumped(stream, sample.stamp_ns)
-        else:
+            tally.jumped()
+        elif ahead_ns >= 0:
             tally.out_of_order(stream)
+            return
+        held.add(stream, sample)
+
+    def _taken(
+        self, released: Released, assembler: Assembler[Sample], episode: Episode, instruction: str | None
+    ) -> Iterator[Recorded]:
+        """Observations that samples make, one after the other."""
+        for stream, sample in released:
+            self._tally.offered(stream)
+            assembler.add(stream, sample.stamp_ns, sample)
+            begins = self._last_ns is not None and \
+                self._name(episode, sample.stamp_ns) != self._name(episode, self._last_ns)
+            if begins and stream == self._spec.cameras[0]:
+                # The first step of an episode keeps no distance from the last one of the episode before.
+                assembler.rewind(None)
+                self._last_ns = None
+            found = self._take(assembler, episode, sample.stamp_ns, instruction)
+            if found is not None:
+                yield found
 
     def _take(
         self, assembler: Assembler[Sample], episode: Episode, now_ns: int, instruction: str | None
@@ -191,7 +223,12 @@ class Observations:
             return None
         self._tally.used(found)
         self._last_ns = found.stamp_ns
-        return Recorded(episode.name, found.stamp_ns, observation, None, found.skew_ns)
+        return Recorded(self._name(episode, found.stamp_ns), found.stamp_ns, observation, None, found.skew_ns)
+
+    def _name(self, episode: Episode, stamp_ns: int) -> str:
+        """The episode of a stamp: by the recorded steps where there are some, else that of the recording."""
+        number = bisect_right(self._starts, stamp_ns, key=lambda start: start[0])
+        return self._starts[number - 1][1] if number else episode.name
 
     def _decoded(self, found: Aligned[Sample], instruction: str) -> Observation:
         images: dict[str, Any] = {}
@@ -209,6 +246,22 @@ class Observations:
         self._track.forget_before(found.stamp_ns)
         self._tally.action(action is not None)
         return replace(found, action=action)
+
+
+Released = Iterator[tuple[str, Sample]]
+"""Samples whose turn has come, each with the name of its stream."""
+
+
+def episode_starts(bag: Bag) -> list[tuple[int, str]]:
+    """Stamp of the first step of each episode of our own graph [ns], with the episode's name, in order of the stamps.
+
+    Empty where the recording has no steps, or names its episodes itself.
+    """
+    topics = [topic.name for topic in bag.topics if topic.type == VLA_STEP and topic.count]
+    found: dict[str, int] = {}
+    for sample in bag.samples(topics) if topics and len(bag.episodes) == 1 else ():
+        found.setdefault(str(sample.message.episode_id), sample.stamp_ns)
+    return sorted((stamp_ns, name) for name, stamp_ns in found.items())
 
 
 def observations(

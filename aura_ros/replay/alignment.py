@@ -116,7 +116,6 @@ class _Stream:
     out_of_order: int = 0
     unusable: int = 0
     unstamped: int = 0
-    newest_ns: int = 0
     problem: str = ''
     skew: _Quantiles = field(default_factory=_Quantiles)
     delay: _Quantiles = field(default_factory=_Quantiles)
@@ -132,12 +131,13 @@ class Tally:
         self._refused: Counter[str] = Counter()
         # Why the newest picture of the reference has become no observation so far.
         self._why = ''
-        self._began = False
+        # Whether that picture has become nothing yet.
+        self._waits = False
         self._observations = self._with_action = self._jumps = 0
 
     def begin(self) -> None:
         """Another episode: its first picture is still to come."""
-        self._began = False
+        self._waits = False
 
     def arrived(self, stream: str, sample: Sample) -> None:
         """A message came."""
@@ -145,24 +145,18 @@ class Tally:
         counts.samples += 1
         counts.unstamped += not sample.stamped
         counts.delay.add((sample.log_ns - sample.stamp_ns) * _MS)
+
+    def offered(self, stream: str) -> None:
+        """A message goes to the assembler."""
         if stream == self._reference:
-            self._began = True
+            self._waits = True
             if self._why:
                 self._refused[self._why] += 1
                 self._why = ''
 
-    def newest_ns(self, stream: str) -> int:
-        """Newest stamp of a stream so far [ns]."""
-        return self._streams[stream].newest_ns
-
-    def accepted(self, stream: str, stamp_ns: int) -> None:
-        """A message is in the assembler."""
-        self._streams[stream].newest_ns = stamp_ns
-
-    def jumped(self, stream: str, stamp_ns: int) -> None:
+    def jumped(self) -> None:
         """A stream's clock was set back."""
         self._jumps += 1
-        self._streams[stream].newest_ns = stamp_ns
 
     def out_of_order(self, stream: str) -> None:
         """A message was not newer than its stream's newest."""
@@ -175,7 +169,7 @@ class Tally:
 
     def gap(self, gap: Gap) -> None:
         """There is no observation now; the reason counts when the next picture comes and it is still so."""
-        if not self._began:
+        if not self._waits:
             return
         if gap.faulty:
             self._why = f'{gap.stream}: {gap.wait.value}'
@@ -195,6 +189,7 @@ class Tally:
     def used(self, found: Aligned[Sample]) -> None:
         """An observation was made."""
         self._why = ''
+        self._waits = False
         self._observations += 1
         for name, sample in found.samples.items():
             self._streams[name].used += 1

@@ -123,6 +123,9 @@ class BackboneSteps:
         found = [*report.notes, f'{report.with_action} of {report.observations} steps have recorded actions']
         found += [f'{count} pictures of the first camera became no step: {why}'
                   for why, count in report.refused.items()]
+        if self._found.one_episode:
+            found.append('the recording tells of no episodes: all of it is one, and memory is emptied only where it '
+                         'begins')
         if self._refused:
             found.append(f'the backbone refused {self._refused} observations; the last: {self._problem}')
         return tuple(found)

@@ -29,7 +29,7 @@ from aura_ros.errors import ConfigError, InputError
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
 
-FORMAT = 1
+FORMAT = 2
 _COLUMNS = ('stamps_ns', 'episode_ids', 'seqs', 'skews_ns', 'features', 'base', 'actions')
 
 

@@ -71,7 +71,7 @@ def test_observes_at_the_pace_of_the_backbone(tmp_path: Path) -> None:
     assert (streams['wrist'].skew.p50, streams['wrist'].skew.largest) == (49.0, 49.0)
 
 
-def test_agrees_with_the_live_assembler_fed_in_the_order_of_arrival(tmp_path: Path) -> None:
+def test_agrees_with_the_live_assembler_fed_in_the_order_of_the_stamps(tmp_path: Path) -> None:
     random = np.random.default_rng(3)
     arrivals = []
     for topic, period in ((FRONT, 33), (WRIST, 40), (STATES, 9)):
@@ -89,10 +89,15 @@ def test_agrees_with_the_live_assembler_fed_in_the_order_of_arrival(tmp_path: Pa
 
     found, report = aligned(tmp_path / 'bag', write, BARE, SPEC)
     live: Assembler[float] = Assembler(AssemblerConfig(('front', 'wrist', 'joint_states'), min_interval_ns=75 * MS))
-    names, expected, refused = {FRONT: 'front', WRIST: 'wrist', STATES: 'joint_states'}, [], 0
-    for log, topic, stamp in arrivals:
-        refused += not live.add(names[topic], BEGIN_NS + round(stamp * MS), stamp)
-        if isinstance(step := live.take(BEGIN_NS + round(log * MS)), Aligned):
+    names, expected, accepted, newest = {FRONT: 'front', WRIST: 'wrist', STATES: 'joint_states'}, [], [], {}
+    for _, topic, stamp in arrivals:
+        if stamp > newest.get(topic, -1.0):
+            accepted.append((stamp, topic == FRONT, topic))
+            newest[topic] = stamp
+    refused = len(arrivals) - len(accepted)
+    for stamp, _, topic in sorted(accepted):
+        live.add(names[topic], at := BEGIN_NS + round(stamp * MS), stamp)
+        if isinstance(step := live.take(at), Aligned):
             expected.append((step.stamp_ns, step.samples['joint_states'], step.skew_ns))
     assert [(one.stamp_ns, one.observation.joint_positions[0], one.skew_ns) for one in found] == expected
     assert len(expected) > 10
@@ -252,3 +257,44 @@ def test_what_does_not_fit_is_refused_before_anything_is_read(tmp_path: Path, ma
     with Bag(arm_bag(tmp_path / 'bag')) as bag, pytest.raises(BagError) as caught:
         observations(bag, mapping, SPEC)
     assert text in str(caught.value)
+
+
+def test_a_picture_that_was_written_down_before_its_joints_finds_them(tmp_path: Path) -> None:
+    def write(recorder: Recorder) -> None:
+        for at in range(0, 1000, 100):
+            recorder.image(FRONT, at, log=at)
+            recorder.joints(STATES, at, [at, 0, 0], log=at + 120)
+
+    found, report = aligned(tmp_path / 'bag', write, replace(BARE, slop_s=0.0))
+    assert [(at, one.observation.joint_positions[0]) for at, one in zip(offsets(found), found, strict=True)] == [
+        (at, at) for at in range(0, 1000, 100)]  # fmt: skip
+    assert not report.refused
+
+
+def test_a_picture_stamped_in_the_future_is_refused_and_holds_up_nothing(tmp_path: Path) -> None:
+    def write(recorder: Recorder) -> None:
+        for at in range(0, 4000, 100):
+            recorder.joints(STATES, at, [0, 0, 0])
+            recorder.image(FRONT, at + 1 + (60_000 if at == 3000 else 0), log=at + 1)
+
+    found, report = aligned(tmp_path / 'bag', write)
+    # What follows it looks like a clock that was set back: the streams begin anew.
+    assert offsets(found) == [*range(1, 3000, 100), *range(3201, 4000, 100)]
+    assert dict(report.refused) == {'joint_states: unaligned': 2}
+    assert report.jumps == 1
+
+
+def test_an_episode_begins_where_that_of_the_recorded_steps_did(tmp_path: Path) -> None:
+    def write(recorder: Recorder) -> None:
+        for at in range(0, 1000, 50):
+            recorder.joints(STATES, at, [0, 0, 0])
+            recorder.image(FRONT, at)
+        for episode, at in (('one', 0), ('one', 100), ('two', 550), ('two', 650)):
+            recorder.write('/vla_step', recorder.make(
+                'aura_ros/msg/VlaStep', stamp=at, episode_id=episode, policy_hash='', seq=0,
+                features=np.zeros(1, np.float32), base_action=np.zeros(1, np.float32), chunk_len=1, action_dim=1,
+                seconds_per_action=0.1, inference_ms=1.0), at + 30)  # fmt: skip
+
+    found, _ = aligned(tmp_path / 'bag', write)
+    assert offsets(found) == [0, 100, 200, 300, 400, 500, 550, 650, 750, 850, 950]
+    assert [one.episode for one in found] == ['one'] * 6 + ['two'] * 5

@@ -92,6 +92,20 @@ def test_steps_that_were_recorded_are_not_made_again(tmp_path, replay):
     assert one['arms']['aura']['writes'][0]['episode_id'] == 'live'
 
 
+def test_a_backbone_that_is_run_again_keeps_the_episodes_of_the_recorded_steps(tmp_path, replay):
+    live = bag_of(tmp_path / 'live', with_steps=True, episodes=2)
+    steps = [replay(live, *more)[1]['recordings'][0] for more in ((), ('--run-backbone',))]
+    found = [{(write['stamp_ns'], write['state_crc32']) for write in one['arms']['aura']['writes']} for one in steps]
+    assert found[0] == found[1] != set()
+    again = {write['episode_id'] for write in steps[1]['arms']['aura']['writes']}
+    assert len(again) == 2
+    assert not any('no episodes' in note for note in steps[1]['notes'])
+
+
+def test_a_recording_without_episodes_is_told_to_be_one(bag, replay):
+    assert any('tells of no episodes' in note for note in replay(bag)[1]['recordings'][0]['notes'])
+
+
 def test_several_bags_and_one_that_is_not_there(bag, tmp_path, replay):
     tuesday = bag_of(tmp_path / 'tuesday', 2.0)
     code, report, out, _, _ = replay(bag, tuesday, tmp_path / 'nothing')

@@ -72,7 +72,9 @@ def seeing(path: str | None = None) -> SeeingVla:
     return SeeingVla()
 
 
-def bag_of(folder: Path, seconds: float = 4.0, *, with_steps: bool = False, **options: Any) -> Path:
+def bag_of(
+    folder: Path, seconds: float = 4.0, *, with_steps: bool = False, episodes: int = 1, **options: Any
+) -> Path:
     """A recording of an arm of eight joints for `SeeingVla`, with its own steps if asked for."""
     with recording(folder, **options) as recorder:
         recorder.text(INSTRUCTION, 'put it back', 0.0)
@@ -83,16 +85,16 @@ def bag_of(folder: Path, seconds: float = 4.0, *, with_steps: bool = False, **op
             recorder.image(FRONT, at + 2, level=20 + tick % 200)
             recorder.trajectory(COMMANDS, at + 3, [positions], (0.05,), JOINTS)
             if with_steps and tick % SPEC.execute_steps == 0:
-                _step(recorder, tick, at + 2, positions)
+                _step(recorder, tick, at + 2, positions, tick * episodes // round(seconds * 20))
     return folder
 
 
-def _step(recorder: Recorder, tick: int, stamp: float, positions: list[float]) -> None:
+def _step(recorder: Recorder, tick: int, stamp: float, positions: list[float], episode: int) -> None:
     """What vla_node publishes, of an episode of its own name."""
     image = np.full((8, 8, 3), 20 + tick % 200, np.uint8)
     found = SeeingVla().infer(Observation({'front': image}, np.asarray(positions, np.float32), 'put it back'))
     recorder.write(STEPS, recorder.make(
-        'aura_ros/msg/VlaStep', stamp=stamp, episode_id='live', policy_hash=SPEC.policy_hash,
+        'aura_ros/msg/VlaStep', stamp=stamp, episode_id=f'live{episode or ""}', policy_hash=SPEC.policy_hash,
         seq=tick // SPEC.execute_steps, features=found.features, base_action=found.actions.ravel(),
         chunk_len=CHUNK[0], action_dim=CHUNK[1], seconds_per_action=SPEC.seconds_per_action, inference_ms=1.0),
         stamp + 30)  # fmt: skip
