@@ -224,6 +224,7 @@ class About:
     inputs: how each stream was used, a row of figures by its name.
     notes: what else a reader should know, in sentences.
     live: whether the writes are those of the live run, in a sentence; empty where it recorded none.
+    drivers: share of the steps that each arm drove when it was recorded [1]; empty where it does not say.
     """
 
     name: str
@@ -234,6 +235,7 @@ class About:
     inputs: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     live: str = ''
+    drivers: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

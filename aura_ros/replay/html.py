@@ -72,11 +72,17 @@ def _tiles(summary: Summary) -> str:
                                        f'{biggest.name}'),
              (size(gated.device_bytes), f'to the medium if it is kept; {size(dearest.device_bytes)} for '
                                         f'{dearest.name}'),
-             (_signed(gated.difference.mean), f'rad: error of {gated.name} less that of base, 95 % interval '
-                                              f'{_ends(gated.difference)}')]
+             _difference_tile(summary, gated)]
     return '<div class="tiles">' + ''.join(
         f'<div class="tile"><b>{escape(figure)}</b><span>{escape(words)}</span></div>' for figure, words in tiles
     ) + '</div>'
+
+
+def _difference_tile(summary: Summary, gated: ArmSummary) -> tuple[str, str]:
+    if summary.drove:
+        return 'none', f'no difference of errors is claimed: {summary.drove} drove when this was recorded'
+    return _signed(gated.difference.mean), (f'rad: error of {gated.name} minus that of base, 95 % interval '
+                                            f'{_ends(gated.difference)}')
 
 
 def _all_arms(report: Report) -> list[str]:
@@ -128,7 +134,7 @@ def _section(title: str, words: str, content: str) -> str:
 
 def _table(summary: Summary) -> str:
     classes = colours([row.name for row in summary.arms])
-    head = ('arm', 'writes', 'of steps', 'state at most', 'to the medium', 'error [rad]', 'less base [rad]',
+    head = ('arm', 'writes', 'of steps', 'state at most', 'to the medium', 'error [rad]', 'minus base [rad]',
             'median [µs]', '95 % [µs]')
     rows = []
     for row in summary.arms:

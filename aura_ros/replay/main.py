@@ -179,24 +179,24 @@ def _table(summary: Summary, name: str) -> Table:
     table = Table(title=f'{escape(name)}: {summary.steps:,} steps, {summary.scored:,} with recorded actions',
                   box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column('arm', no_wrap=True)
-    for column in ('writes', 'of steps', 'state', 'to medium', 'error [mrad]', 'less base [mrad]', 'step [µs]'):
+    for column in ('writes', 'of steps', 'state', 'to medium', 'error [rad]', 'minus base [rad]', 'step [µs]'):
         table.add_column(escape(column), justify='right', no_wrap=True)
     for row in summary.arms:
-        apart = row.name != 'base' and row.difference.apart_from_zero
+        apart = row.name != 'base' and row.difference.apart_from_zero and not summary.drove
         colour = ('green' if row.difference.mean < 0 else 'red') if apart else ''
         table.add_row(row.name, f'{row.writes:,}', f'{row.write_rate:.1%}', size(row.state_bytes),
-                      size(row.device_bytes), Text(_milli(row.error, '')),
-                      Text('' if row.name == 'base' else _milli(row.difference, '+'), colour),
+                      size(row.device_bytes), Text(_radians(row.error, '')),
+                      Text('' if row.name == 'base' else _radians(row.difference, '+'), colour),
                       f'{row.p50_us:.0f}', style='bold' if row.gated else '')
     return table
 
 
-def _milli(found: Interval, sign: str) -> str:
-    """A mean with its interval in thousandths, '1.23 [1.01, 1.50]'."""
+def _radians(found: Interval, sign: str) -> str:
+    """A mean with its interval, '0.0123 [0.0101, 0.0150]'."""
     if math.isnan(found.mean):
         return '-'
-    ends = '' if math.isnan(found.low) else f' [{found.low * 1e3:.2f}, {found.high * 1e3:.2f}]'
-    return f'{found.mean * 1e3:{sign}.2f}{ends}'
+    ends = '' if math.isnan(found.low) else f' [{found.low:.4f}, {found.high:.4f}]'
+    return f'{found.mean:{sign}.4f}{ends}'
 
 
 def _seconds(text: str) -> float:

@@ -11,9 +11,12 @@ from pathlib import Path
 from rich.console import Console
 
 from aura_ros.bench.progress import Bar
+from aura_ros.errors import BagError
+from aura_ros.replay.align import episode_starts
 from aura_ros.replay.arms import ArmOptions, Budget, make_arm, needs_budget
 from aura_ros.replay.bags import Bag
 from aura_ros.replay.cache import FirstSteps, StepCache, content_digest, key_of
+from aura_ros.replay.drivers import drivers
 from aura_ros.replay.evaluate import About, Evaluated, collect, run_arms
 from aura_ros.replay.features import BackboneSteps, Row, StepStream, fill
 from aura_ros.replay.guess import guess
@@ -71,6 +74,11 @@ def evaluate_bag(path: Path, settings: Settings, backbone: Backbone, console: Co
         fits = recorded == backbone.spec.policy_hash
         if recorded is not None and not fits:
             notes = (*notes, f'the recorded steps are of another VLA ({recorded[:12]}): the chosen one was run')
+        if fits:
+            notes = (*notes, 'recorded steps are used; cameras, joints and instruction of the mapping are not '
+                             '(--run-backbone uses them)')
+        for note in notes:
+            console.print(f'{path.name}: {note}', style='dim', markup=False, soft_wrap=True)
         stream: StepStream = RecordedSteps(bag, mapping, backbone.spec, *span) if fits else BackboneSteps(
             bag, mapping, backbone, digest, *span)
         key = key_of(content=digest, policy=backbone.spec.policy_hash, mapping=as_yaml(mapping), span=span,
@@ -85,7 +93,12 @@ def evaluate_bag(path: Path, settings: Settings, backbone: Backbone, console: Co
             source = FirstSteps(cache, settings.limit) if settings.limit is not None else cache
             known = replace(cache.about, name=path.name or str(path), path=str(path.resolve()),
                             notes=(*notes, *cache.about.notes))
-            return _compared(bag, _run(known, source, settings, console))
+            found = _run(known, source, settings, console)
+            if middle := _begins_in_the_middle(bag, found, settings.begin_s):
+                console.print(f'{known.name}: {middle}', style='yellow', markup=False, soft_wrap=True)
+                found = replace(found, about=replace(found.about, notes=(middle, *found.about.notes)))
+            found = replace(found, about=replace(found.about, drivers=drivers(bag, found.stamps_ns)))
+            return _compared(bag, found)
 
 
 def check_arms(settings: Settings, backbone: Backbone) -> None:
@@ -120,6 +133,9 @@ def mapping_of(bag: Bag, settings: Settings, backbone: Backbone) -> tuple[Mappin
 
 
 def _span(bag: Bag, settings: Settings) -> tuple[int | None, int | None]:
+    length_s = (bag.end_ns - bag.begin_ns) / _NS
+    if settings.begin_s >= length_s:
+        raise BagError(f'--from {settings.begin_s:g} s begins after the end: {bag.path} is {length_s:.1f} s long')
     begin = bag.begin_ns + round(settings.begin_s * _NS) if settings.begin_s else None
     return begin, None if settings.end_s is None else bag.begin_ns + round(settings.end_s * _NS)
 
@@ -170,6 +186,18 @@ def _run(about: About, source: StepCache | FirstSteps, settings: Settings, conso
     with Bar(console, f'{about.name}: memories', count) as bar:
         runs = run_arms(settings.arms, options, source, lambda name, steps: bar.advance(steps, name))
     return collect(about, source, runs)
+
+
+def _begins_in_the_middle(bag: Bag, found: Evaluated, begin_s: float) -> str:
+    """Say that the first episode is not read from its beginning, so that memory lacks what came before; else ''."""
+    stamp_ns = int(found.stamps_ns[0])
+    starts = [at_ns for at_ns, _ in episode_starts(bag)]
+    if starts:
+        in_the_middle = stamp_ns > starts[0] and stamp_ns not in starts
+    else:
+        in_the_middle = begin_s > 0.0 and len(bag.episodes) == 1
+    return ('it begins in the middle of an episode with an empty memory: what the memories knew from before is '
+            'missing, and the first writes differ from those of the whole recording') if in_the_middle else ''
 
 
 def _compared(bag: Bag, found: Evaluated) -> Evaluated:

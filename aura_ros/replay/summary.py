@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aura_ros.errors import ConfigError
+from aura_ros.replay.drivers import shares
 from aura_ros.replay.evaluate import ArmRun, Evaluated
 from aura_ros.replay.intervals import LEAST_BLOCKS, Blocks, Interval, block_length
 
@@ -77,6 +78,7 @@ class Summary:
     long_enough: whether blocks could be as long as the errors stay correlated.
     best: the arm with the least error; empty where nothing is recorded.
     not_apart: arms whose error cannot be told from that of the best, by the paired interval.
+    drivers: share of the steps that each arm drove when they were recorded [1]; empty where that is not known.
     """
 
     arms: tuple[ArmSummary, ...]
@@ -90,10 +92,19 @@ class Summary:
     long_enough: bool
     best: str
     not_apart: tuple[str, ...]
+    drivers: Mapping[str, float]
 
     def arm(self, name: str) -> ArmSummary:
         """The row of an arm."""
         return next(row for row in self.arms if row.name == name)
+
+    @property
+    def drove(self) -> str:
+        """Who drove, for people, where that makes the errors worthless as a comparison; empty where they are one."""
+        if self.drivers:
+            return shares(self.drivers)
+        same = [row.name for row in self.arms if row.error.mean < _THE_SAME]
+        return _list(same) if self.scored and same else ''
 
     @property
     def gated(self) -> ArmSummary | None:
@@ -153,7 +164,15 @@ def summarise(recordings: Sequence[Evaluated]) -> Summary:
                  if best and name != best and not blocks.interval(means[name] - means[best]).apart_from_zero)
     steps = len(segments)
     return Summary(rows, first.info.joint_names, steps, scored, duration_s, length, _period_s(recordings) * length,
-                   blocks.count, enough and blocks.count >= LEAST_BLOCKS, best, tied)
+                   blocks.count, enough and blocks.count >= LEAST_BLOCKS, best, tied, _drivers(recordings))
+
+
+def _drivers(recordings: Sequence[Evaluated]) -> dict[str, float]:
+    """Shares of all steps together."""
+    names = dict.fromkeys(name for found in recordings for name in found.about.drivers)
+    steps = sum(len(found.stamps_ns) for found in recordings)
+    return {name: sum(found.about.drivers.get(name, 0.0) * len(found.stamps_ns) for found in recordings) / steps
+            for name in names}
 
 
 def _arm(name: str, recordings: Sequence[Evaluated], errors: dict[str, Doubles], blocks: Blocks,
@@ -208,15 +227,16 @@ def verdict(summary: Summary) -> str:
                 'costs, not how well it acts.')
     if len(summary.arms) == 1:
         return f'Only base took part; its action error is {error_text(summary.arms[0].error)}.'
+    if summary.drove:
+        return (f'{summary.drove} drove when this was recorded: an arm that drove is near to its own actions, which '
+                'proves nothing, and the others are only as far from it as they differ. What can be compared here is '
+                'when each memory wrote and what it costs.')
     best, base = summary.arm(summary.best), summary.arm('base')
     tied = [name for name in summary.not_apart if name != 'base']
     also = f' Not to be told apart from it: {_list(tied)}.' if tied else ''
     if best.name == 'base':
         return (f'No memory follows the recorded actions better than base, the frozen VLA alone, whose error is '
                 f'{error_text(best.error)}.{also}')
-    if best.error.mean < _THE_SAME:
-        return (f'{best.name} gives the very actions that were recorded: it drove when this was recorded, so its error '
-                f'says nothing of how good it is. That of base is {error_text(base.error)}.')
     percent = 100.0 * (1.0 - best.error.mean / base.error.mean) if base.error.mean else 0.0
     sentence = (f'Nearest to the recorded actions is {best.name}: its error is {error_text(best.error)}, {percent:.0f} '
                 '% below base.')

@@ -79,6 +79,37 @@ def test_a_part_in_time(bag, replay):
     assert report['end_ns'] - report['begin_ns'] == 9 * 200_000_000
 
 
+def test_a_part_that_begins_in_the_middle_of_an_episode_says_that_memory_was_empty(bag, replay, tmp_path):
+    live = bag_of(tmp_path / 'live', with_steps=True, episodes=2)
+    for arguments in ((bag,), (live,), (live, '--run-backbone')):
+        _, report, out, _, _ = replay(*arguments, '--from', '1.0')
+        assert 'in the middle of an episode with an empty memory' in out
+        assert any('in the middle of an episode' in note for note in report['recordings'][0]['notes'])
+    for arguments in ((bag,), (live,), (live, '--from', '2.0')):
+        assert 'in the middle of an episode' not in replay(*arguments)[2]
+
+
+def test_a_part_after_the_end_is_refused_with_the_length(bag, replay):
+    code, report, out, _, _ = replay(bag, '--from', '50')
+    assert (code, report) == (2, None)
+    assert '--from 50 s begins after the end' in ' '.join(out.split()) and 'is 4.0 s long' in ' '.join(out.split())
+
+
+def test_the_terminal_says_what_was_guessed_and_that_recorded_steps_are_used(tmp_path, replay):
+    live = bag_of(tmp_path / 'live', with_steps=True)
+    out = replay(live)[2]
+    assert 'the mapping was guessed' in out and 'cameras, joints and instruction of the mapping are not' in out
+    assert 'recorded steps are used' not in replay(live, '--run-backbone')[2]
+
+
+def test_the_one_who_drove_is_named_with_and_without_the_backbone(tmp_path, replay):
+    live = bag_of(tmp_path / 'live', with_steps=True, drove=(0, 1, 1, 2))
+    for more in ((), ('--run-backbone',)):
+        report = replay(live, *more)[1]
+        assert report['recordings'][0]['drivers'] == {'base': 0.25, 'aura': 0.5, 'kv': 0.25}
+        assert report['verdict'].startswith('base (25 % of the steps), aura (50 % of the steps) and kv (25 %')
+
+
 def test_steps_that_were_recorded_are_not_made_again(tmp_path, replay):
     live = bag_of(tmp_path / 'live', with_steps=True)
     made = replay(live, '--run-backbone')

@@ -160,9 +160,19 @@ def test_the_verdict_tells_chance_from_more(found):
     assert verdict(sure) == ('Nearest to the recorded actions is aura: its error is 0.0050 rad [0.0040, 0.0060], 50 % '
                              'below base.')
     drove = of(sure, 'aura', error=Interval(1e-9, 0.0, 2e-9))
-    assert 'it drove when this was recorded' in verdict(drove)
+    assert verdict(drove).startswith('aura drove when this was recorded: ') and 'proves nothing' in verdict(drove)
     unsure = replace(of(sure, 'aura', difference=Interval(-0.005, -0.011, 0.001)), not_apart=('base', 'kv'))
     assert 'within chance' in verdict(unsure) and 'Not to be told apart from it: kv.' in verdict(unsure)
+
+
+def test_where_the_arms_drove_themselves_no_error_is_claimed(found):
+    driven = replace(found, about=replace(found.about, drivers={'base': 0.25, 'aura': 0.75}))
+    report = report_of(driven, replace(found, about=replace(found.about, drivers={'aura': 1.0})))
+    assert verdict(report.single[0]).startswith('base (25 % of the steps) and aura (75 %')
+    assert verdict(report.pooled).startswith('base (12 % of the steps) and aura (88 %')
+    text = html.unescape(page(report_of(driven)))
+    assert 'rad: error of aura' not in text and 'no difference of errors is claimed: base (25 %' in text
+    assert 'rad: error of aura minus that of base' in html.unescape(page(report_of(found)))
 
 
 def test_json_and_table_have_the_same_figures(found, tmp_path):

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,10 +74,16 @@ def seeing(path: str | None = None) -> SeeingVla:
 
 
 def bag_of(
-    folder: Path, seconds: float = 4.0, *, with_steps: bool = False, episodes: int = 1, **options: Any
+    folder: Path, seconds: float = 4.0, *, with_steps: bool = False, episodes: int = 1,
+    drove: Sequence[int] = (), **options: Any
 ) -> Path:
-    """A recording of an arm of eight joints for `SeeingVla`, with its own steps if asked for."""
+    """A recording of an arm of eight joints for `SeeingVla`, with its own steps if asked for.
+
+    drove: arms that drive one after the other, each as long as the others.
+    """
     with recording(folder, **options) as recorder:
+        for number, arm in enumerate(drove):
+            _status(recorder, 1000.0 * seconds * number / len(drove), arm)
         recorder.text(INSTRUCTION, 'put it back', 0.0)
         for tick in range(round(seconds * 20)):
             at, positions = 50.0 * tick + 10.0, [0.1 * joint + 0.001 * tick for joint in range(len(JOINTS))]
@@ -87,6 +94,15 @@ def bag_of(
             if with_steps and tick % SPEC.execute_steps == 0:
                 _step(recorder, tick, at + 2, positions, tick * episodes // round(seconds * 20))
     return folder
+
+
+def _status(recorder: Recorder, at: float, arm: int) -> None:
+    """What arm_switch_node says when `arm` begins to drive."""
+    times = [recorder.make('builtin_interfaces/msg/Time', sec=0, nanosec=0) for _ in range(3)]
+    recorder.write('/arm_status', recorder.make(
+        'aura_ros/msg/ArmStatus', stamp=at, episode_id='live', arm=arm, pending_arm=arm, effective_seq=0,
+        control_enabled=True, holding=False, reason='', newest_seq=np.zeros(3, np.uint64), newest_stamp=times,
+        clipped=0, rejected=0, holds=0), at)  # fmt: skip
 
 
 def _step(recorder: Recorder, tick: int, stamp: float, positions: list[float], episode: int) -> None:
