@@ -124,12 +124,13 @@ def _guess(options: argparse.Namespace) -> int:
 
 def _replay(options: argparse.Namespace, words: list[str], console: Console) -> int:
     from aura_ros.replay.mapping import load_mapping
-    from aura_ros.replay.report import write_report
+    from aura_ros.replay.report import check_output, write_report
     from aura_ros.replay.run import Settings, check_arms, evaluate_bag
     from aura_ros.vla import load_backbone
 
     weights = dict(options.weights)
     arms, left_out = choose(options.arms, weights)
+    check_output(options.output)
     if options.end is not None and options.end <= options.begin:
         raise ConfigError(f'--to {options.end:g} s: must be after --from, {options.begin:g} s')
     settings = Settings(

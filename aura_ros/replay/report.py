@@ -35,9 +35,10 @@ def write_report(report: Report, folder: Path) -> list[Path]:
     """Write all files into a folder, which is made; returns their paths, the page first.
 
     Raises:
-        ConfigError: the folder cannot be written to.
+        ConfigError: the folder cannot be written to, or is a recording.
 
     """
+    check_output(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         paths = [folder / 'report.html', folder / 'report.json']
@@ -47,6 +48,18 @@ def write_report(report: Report, folder: Path) -> list[Path]:
     except OSError as error:
         raise ConfigError(f'output {str(folder)!r} cannot be written ({error.strerror}): give a folder of yours with '
                           '--output') from error
+
+
+def check_output(folder: Path) -> None:
+    """Hold that a folder is no recording: a report in it would be taken for a part of that.
+
+    Raises:
+        ConfigError: it is one.
+
+    """
+    kept = ('metadata.yaml', '*.mcap', '*.db3', '*.mcap.zstd', '*.db3.zstd', 'meta/info.json')
+    if any(path for pattern in kept for path in folder.glob(pattern)):
+        raise ConfigError(f'output {str(folder)!r} is a recording: name another folder with --output')
 
 
 def as_json(report: Report) -> dict[str, Any]:

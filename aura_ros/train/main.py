@@ -17,7 +17,7 @@ import argparse
 import os
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
@@ -74,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     add_arguments(bags)
     bags.add_argument('--start-from', type=Path, metavar='FILE',
                       help='weights to go on from, trained for the same VLA (default: begin anew)')
+    bags.add_argument('--overwrite', action='store_true', help='replace weights of an earlier training')
     bags.add_argument('--steps', type=int, default=None, help='optimiser steps (default: 4000)')
     bags.add_argument('--holdout', type=float, default=0.2,
                       help='share of each episode, its end, to judge by and not to learn from (default: %(default)s)')
@@ -131,16 +132,26 @@ def _memory_from_bags(options: argparse.Namespace) -> None:
     settings = replace(SETTINGS.get(kind, MemoryTraining()), seed=options.seed)
     if options.steps is not None:
         settings = replace(settings, optimisation=replace(settings.optimisation, steps=options.steps))
-    kept, backbone = collect(options, options.from_bags, make_console())
     folder: Path = options.output or Path('my_weights')
-    folder.mkdir(parents=True, exist_ok=True)
     output = folder / f'{kind}.safetensors'
+    if output.exists() and not options.overwrite:
+        raise ConfigError(f'{output} is there already: name another folder with --output, or replace it with '
+                          '--overwrite')
+    kept, backbone = collect(options, options.from_bags, make_console())
+    folder.mkdir(parents=True, exist_ok=True)
     report = train_on_recordings(
         kind, kept, backbone.spec, output, settings, options.command, holdout=options.holdout,
         round_steps=options.round_steps, start_from=options.start_from)
     for figures in report.values():
-        print(f'{output}: held out {figures}')
+        print(f'{output}: {_held_out(figures)}')
     print(f'compare it: aura-replay {shlex.join(map(str, options.from_bags))} --weights mine={output}')
+
+
+def _held_out(figures: Mapping[str, float]) -> str:
+    """What the end of the recordings, which was not learnt from, says of a memory."""
+    return (f'on what was held out its action error is {figures["action_error"]:.4g}, that of the frozen VLA alone '
+            f'{figures["base_action_error"]:.4g} (1 is the usual offset of the recorded commands from the VLA), with '
+            f'{figures["writes_per_round"]:.1f} writes a round')
 
 
 def _check(options: argparse.Namespace) -> None:

@@ -166,6 +166,13 @@ def test_the_guess_is_a_mapping_file(bag, replay, tmp_path, capsys):
     assert not any('guessed' in note for note in given[1]['recordings'][0]['notes'])
 
 
+def test_a_report_goes_into_no_recording(bag, capsys):
+    before = sorted(bag.iterdir())
+    assert main([str(bag), '--output', str(bag), '--backbone', 'replayed:seeing']) == 2
+    assert 'is a recording: name another folder with --output' in capsys.readouterr().err
+    assert sorted(bag.iterdir()) == before
+
+
 def test_an_instruction_can_be_given(bag, replay):
     assert replay(bag, '--instruction', 'stack them')[4] == 20
     assert 'stack them' in replay(bag, '--instruction', 'stack them')[1]['recordings'][0]['mapping']

@@ -177,6 +177,20 @@ def test_from_recordings_to_weights_that_load(trained, backbone):
     assert card['validation']['recorded']['base_action_error'] > 0
 
 
+def test_weights_are_replaced_only_where_that_is_asked_for(trained, tmp_path, capsys):
+    words = ['memory', '--from-bags', str(trained / 'monday'), '--work-dir', str(trained / 'work'), '--mapping',
+             str(trained / 'mapping.yaml'), '--steps', '2', '--round-steps', '10',
+             '--output', str(tmp_path)]  # fmt: skip
+    weights = tmp_path / 'aura.safetensors'
+    weights.write_bytes(b'mine')
+    assert main(words) == 1
+    assert '--overwrite' in capsys.readouterr().err and weights.read_bytes() == b'mine'
+    assert main([*words, '--overwrite']) == 0
+    assert load_weights('aura', str(weights)).sha256
+    said = capsys.readouterr().out
+    assert 'on what was held out its action error is ' in said and ' writes a round' in said and '{' not in said
+
+
 def test_training_goes_on_from_weights(trained, tmp_path, capsys):
     words = ['--work-dir', str(trained / 'work'), '--mapping', str(trained / 'mapping.yaml'), '--steps', '4',
              '--round-steps', '10', '--output', str(tmp_path)]  # fmt: skip
