@@ -109,7 +109,8 @@ class Recorder(Node):
         recording, self.recording = self.recording, None
         if recording.close(_CLOSE_S):
             count = sum(recording.written.values())
-            self.get_logger().info(f'{recording.path}: {count} messages, {sum(recording.dropped.values())} dropped')
+            said = f'{count} messages, {sum(recording.dropped.values())} dropped'
+            self.get_logger().info(f'{recording.path}: {said if recording.path.exists() else "no message, not kept"}')
         else:
             self.get_logger().error(recording.problem or f'{recording.path} was not completed in time')
 

@@ -13,6 +13,7 @@ replaced as a whole when they change.
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from collections import Counter, deque
@@ -141,12 +142,18 @@ class Recording:
             self._append(dict(self._notes))
 
     def close(self, timeout_s: float) -> bool:
-        """Write what waits, index and metadata; False where that failed or is not done in time [s]."""
+        """Write what waits, index and metadata; False where that failed or is not done in time [s].
+
+        A recording in which there is no message is removed: nobody could read it.
+        """
         with self._changed:
             self._ending = True
             self._changed.notify()
         self._thread.join(timeout_s)
-        return not self._thread.is_alive() and not self.problem
+        done = not self._thread.is_alive() and not self.problem
+        if done and not self.written and not self.dropped:
+            shutil.rmtree(self.path)
+        return done
 
     def _append(self, item: _Topic | Mapping[str, str]) -> None:
         with self._changed:

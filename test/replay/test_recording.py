@@ -59,6 +59,14 @@ def test_a_folder_that_is_there_is_not_touched(tmp_path):
     assert free_path(tmp_path / 'other') == tmp_path / 'other'
 
 
+def test_a_recording_without_a_message_is_not_kept(tmp_path):
+    recording = Recording(tmp_path / 'bag', MIB)
+    recording.topic('/a', STRING)
+    recording.note({'aura_ros/versions': 'any'})
+    assert recording.close(30.0)
+    assert not (tmp_path / 'bag').exists()
+
+
 def test_an_unknown_type_is_refused_by_name(tmp_path):
     recording = Recording(tmp_path / 'bag', MIB)
     with pytest.raises(BagError, match='/odd is of type no_such_msgs/msg/Thing'):
