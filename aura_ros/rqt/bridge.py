@@ -3,7 +3,7 @@
 
 Two threads. The *owner* takes messages, makes and destroys subscriptions, and nobody else does; the GUI's thread calls
 what is public here and only exchanges values with it. In a window of its own the owner is a thread of the bridge, which
-takes what has come 20 times a second: an executor that wakes for each message costs several times as much. In rqt it is
+takes what has come 10 times a second: an executor that wakes for each message costs several times as much. In rqt it is
 the thread in which rqt spins its node.
 """
 
@@ -27,13 +27,13 @@ from aura_ros.rqt.points import Point
 from aura_ros.rqt.requests import Answer, ArmRequests
 
 CAMERA = 'camera/front/image_raw'
-_TURN_S = 0.05
-# How often publishers and robots are looked for [s]: 0.5 ms of work each time.
-_MATCH_S = 0.5
+_TURN_S = 0.1
+# How often publishers and robots are looked for [s]: 5 ms of work each time; once a robot is heard, less often.
+_SEEK_S, _MATCH_S = 0.5, 2.0
 # Points that wait for the GUI; at 300 a second, half a minute of one that hangs.
 _ROOM = 10_000
 _CLOSE_S = 2.0
-# Twenty turns: whoever spins the node takes one by then [s].
+# Ten turns: whoever spins the node takes one by then [s].
 _SPUN_S = 1.0
 
 
@@ -117,14 +117,15 @@ class Bridge:
 
     # The owner's thread. --------------------------------------------------------------------------
     def turn(self, take: bool = False) -> None:
-        """Follow the robot that is wanted, twice a second its publishers, and see to requests.
+        """Follow the robot that is wanted, now and then its publishers, and see to requests.
 
         Args:
             take: take messages too, where nobody spins the node.
         """
         now = time.monotonic()
         another = self._links is not None and self._links.namespace != self._wanted
-        if another or now - self._matched_at >= _MATCH_S:
+        every_s = _SEEK_S if self._links is None or self._links.seeking else _MATCH_S
+        if another or now - self._matched_at >= every_s:
             self._matched_at = now
             self._match()
         if take and self._links is not None:

@@ -22,6 +22,8 @@ _BYTES = 24_000_000
 _WANTED = 20
 _SLOP_S = 0.06
 _SIDE_PX = 160
+# Thumbnails: a few writes in a row have one each, of a stream of writes two a second do.
+_BURST, _PER_S = 4, 2.0
 
 
 class Frames:
@@ -37,6 +39,8 @@ class Frames:
         self._bytes = 0
         self._wanted: deque[float] = deque(maxlen=_WANTED)
         self.failures = 0
+        # how many may be made as of when
+        self._may, self._may_s = float(_BURST), 0.0
 
     def __len__(self) -> int:
         """Frames held."""
@@ -64,13 +68,13 @@ class Frames:
         self._wanted.append(stamp_s)
 
     def found(self) -> list[Thumbnail]:
-        """Thumbnails of what was asked for and has come; what can no longer come is forgotten."""
+        """Thumbnails of what was asked for and has come; what can no longer come, or is too much, is forgotten."""
         made = []
         for _ in range(len(self._wanted)):
             stamp_s = self._wanted.popleft()
             frame = min(self._frames, key=lambda frame: abs(frame[0] - stamp_s), default=None)
             if frame is not None and abs(frame[0] - stamp_s) <= _SLOP_S:
-                made += self._thumbnail(stamp_s, frame[1], frame[2])
+                made += self._thumbnail(stamp_s, frame[1], frame[2]) if self._may_make(stamp_s) else []
             elif not self._frames or self._frames[-1][0] < stamp_s:
                 self._wanted.append(stamp_s)
         return made
@@ -79,7 +83,16 @@ class Frames:
         """Forget all frames."""
         self._frames.clear()
         self._wanted.clear()
+        self._may, self._may_s = float(_BURST), 0.0
         self._bytes = 0
+
+    def _may_make(self, stamp_s: float) -> bool:
+        self._may = min(_BURST, self._may + _PER_S * max(0.0, stamp_s - self._may_s))
+        self._may_s = max(stamp_s, self._may_s)
+        if self._may < 1.0:
+            return False
+        self._may -= 1.0
+        return True
 
     def _thumbnail(self, stamp_s: float, kind: type, data: bytes) -> list[Thumbnail]:
         try:

@@ -30,7 +30,7 @@ class _Topic:
     name: full name.
     kind: its message.
     heard: told each message and when it was sent [ns, system clock].
-    depth: messages kept until they are taken; at 100 Hz and 20 takes a second, 5 are due.
+    depth: messages kept until they are taken; at 100 Hz and 10 takes a second, 10 are due.
     raw: messages stay serialised.
     """
 
@@ -46,6 +46,7 @@ class Links:
 
     Attributes:
         namespace: of the robot, '' or '/name'.
+        seeking: whether the last `match` found a topic, so that others may be about to come up.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Links:
         self._push, self._frames = push, Frames()
         self._topics = self._cameras(camera) + self._streams()
         self._watches: dict[str, Watch] = {}
+        self.seeking = True
 
     def publishers(self, topic: str) -> list[Any]:
         """Return the endpoint infos of a topic's publishers; `Watch` asks for them."""
@@ -115,6 +117,7 @@ class Links:
 
     def match(self) -> None:
         """Subscribe to what is published by now, and anew where the quality of service changed."""
+        self.seeking = False
         for topic in self._topics:
             watch = self._watches.get(topic.name)
             if watch is not None:
@@ -123,6 +126,7 @@ class Links:
                 self._watches[topic.name] = Watch(
                     self, topic.name, topic.kind, topic.heard, depth=topic.depth, raw=topic.raw
                 )
+                self.seeking = True
 
     def _needed(self, topic: _Topic) -> bool:
         return topic.kind not in (Image, CompressedImage) or not any(

@@ -39,7 +39,7 @@ from aura_ros.rqt.views.raster import BINS, WriteRaster
 from aura_ros.rqt.views.state import StateMap
 from aura_ros.rqt.views.writes import CARDS, WriteStrip
 
-# The bridge takes messages each 50 ms: together a write is seen within 200 ms.
+# The bridge takes messages each 100 ms: together a write is seen within 200 ms, one of a stream within half a second.
 TICK_MS = 90
 WINDOW_S = 120.0
 _RIGHT_PX = 372
@@ -141,9 +141,9 @@ class Monitor(QtWidgets.QWidget):
 
     # The clockwork. -------------------------------------------------------------------------------
     def _schedule(self) -> Schedule:
-        # a curve need not be drawn before it has moved by a pixel
+        # a curve need not be drawn before it has moved by a pixel, nor more than four times a second
         return Schedule(
-            Due(self._paint_gate, self.window_s / _PIXELS, {GatePoint}, urgent={WritePoint}),
+            Due(self._paint_gate, max(0.25, self.window_s / _PIXELS), {GatePoint}, urgent={WritePoint}),
             Due(self._paint_raster, max(0.25, self.window_s / BINS), {StatePoint, GatePoint}),
             Due(lambda: self.state.show_state(self.model.state()), 0.25, {StatePoint}),
             # each second, for how long ago they were

@@ -5,6 +5,9 @@ import math
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
+# A single write is shown at once; a stream of them in a few pictures a second, which is all an eye can tell apart.
+_URGENT_S = 0.25
+
 
 @dataclass
 class Due:
@@ -13,7 +16,7 @@ class Due:
     do: does it.
     period_s: shortest time from one time to the next [s].
     causes: types of points that make it due; None: time alone does.
-    urgent: types of points that make it due whatever the period.
+    urgent: types of points that make it due before the period is over, but not more often than each `_URGENT_S`.
     """
 
     do: Callable[[], None]
@@ -21,6 +24,7 @@ class Due:
     causes: Collection[type] | None = None
     urgent: Collection[type] = ()
     _waits: bool = True
+    _hurries: bool = False
     _last_s: float = -math.inf
 
     def hasten(self) -> None:
@@ -30,13 +34,14 @@ class Due:
     def hear(self, kinds: Collection[type]) -> None:
         """Be due if points of these types are a cause."""
         if any(kind in self.urgent for kind in kinds):
-            self.hasten()
+            self._waits = self._hurries = True
         self._waits = self._waits or self.causes is None or any(kind in self.causes for kind in kinds)
 
     def run(self, now_s: float) -> None:
         """Do it, if it waits and was not done lately."""
-        if self._waits and now_s - self._last_s >= self.period_s:
-            self._waits, self._last_s = False, now_s
+        period_s = min(self.period_s, _URGENT_S) if self._hurries else self.period_s
+        if self._waits and now_s - self._last_s >= period_s:
+            self._waits, self._hurries, self._last_s = False, False, now_s
             self.do()
 
 

@@ -2,6 +2,7 @@
 """The monitor's bridge on a real graph: it hears what is said, however it is said, and leaves nothing behind."""
 
 import array
+import itertools
 import threading
 
 import numpy as np
@@ -260,6 +261,18 @@ def test_frames_are_found_by_their_stamps_whichever_comes_first(kind):
     assert frames.found() == []
     frames.add(kind, frame(2, S + S // 5, kind))
     assert [thumbnail.stamp_s for thumbnail in frames.found()] == [1.2]
+
+
+def test_of_a_stream_of_writes_two_a_second_are_decoded_and_a_few_in_a_row_all():
+    frames, made = Frames(), []
+    for number in range(90):
+        stamp_ns = S + number * S // 30
+        frames.add(Image, frame(1, stamp_ns))
+        frames.want(stamp_ns * 1e-9)
+        made += [thumbnail.stamp_s for thumbnail in frames.found()]
+    assert made[:4] == pytest.approx([1.0, 1.0 + 1 / 30, 1.0 + 2 / 30, 1.1])
+    assert 8 <= len(made) <= 10
+    assert min(b - a for a, b in itertools.pairwise(made[4:])) > 0.4, 'evenly'
 
 
 def test_frames_are_bounded_and_forget_what_can_no_longer_come():

@@ -70,7 +70,7 @@ def test_a_write_has_its_card_at_the_next_tick(stage):
     last = max(place for place, point in enumerate(told) if isinstance(point, WritePoint))
     stage.hear(told[:last])
     before = len(cards(stage.monitor))
-    stage.hear(told[last : last + 1], after_s=0.11)
+    stage.hear(told[last : last + 1], after_s=0.26)
     assert len(cards(stage.monitor)) == before + 1
 
 
@@ -240,6 +240,7 @@ def test_live_a_write_is_seen_within_a_fifth_of_a_second_and_closing_leaves_noth
         writes.publish(stamped(WriteEvent, seq))
         qtbot.waitUntil(lambda seq=seq: f'step {seq}' in cards(monitor), timeout=10_000)
         delays.append(time.monotonic() - began)
+        qtbot.wait(300)  # writes are seldom: those of a stream are painted together
     # of the better half, for others work on this machine too
     assert statistics.median(sorted(delays)[:6]) < 0.2, delays
     monitor.stop()

@@ -20,8 +20,13 @@ def test_a_cause_is_followed_once_and_not_before_the_period_is_over():
 
 
 def test_an_urgent_one_is_followed_at_once():
-    heard = [(0.0, set()), (0.1, {str}), (0.2, {int}), (0.3, set())]
-    assert done(heard, period_s=1.0, causes={int}, urgent={str}) == [0.0, 0.1]
+    heard = [(0.0, set()), (0.3, {str}), (0.4, {int}), (0.6, set())]
+    assert done(heard, period_s=1.0, causes={int}, urgent={str}) == [0.0, 0.3]
+
+
+def test_a_stream_of_urgent_ones_is_followed_four_times_a_second_and_to_its_end():
+    heard = [(at / 32, {str} if at < 32 else set()) for at in range(64)]
+    assert done(heard, period_s=10.0, causes=set(), urgent={str}) == [0.0, 0.25, 0.5, 0.75, 1.0]
 
 
 def test_without_a_cause_time_alone_counts():

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from aura_ros.rqt.answers import Gate, Spans
 from aura_ros.rqt.points import ARMS
 from aura_ros.rqt.qt import Signal, pyqtgraph
+from aura_ros.rqt.series import thin
 from aura_ros.rqt.style import Theme
 from aura_ros.rqt.views import words
 from aura_ros.rqt.views.panel import Panel, Plot, Window
@@ -15,6 +16,8 @@ _BOTTOM, _TOP = -0.12, 1.12
 # Heads of the marks of writes, and the band that tells who drove.
 _HEAD, _BAND = 1.05, -0.09
 _FOR_EVER_S = 1e6
+# The curve and the marks: about one for each pixel. Heads are wide: one for each three.
+_POINTS, _HEADS = 800, 260
 # Nothing is drawn over a silence of so long.
 _BREAK_S = 1.0
 _TIP = (
@@ -81,7 +84,9 @@ class GateTimeline(Panel):
         if self._shown_s != window.length_s:
             self._shown_s = window.length_s
             self.plot.setXRange(-window.length_s, 0.0, padding=0)
-        x, score, threshold = gate.t - window.end_s, gate.gate, gate.threshold
+        # all writes are in `gate`; of a stream of them the curve needs no more points than any other
+        drawn = thin(gate.t, gate.gate, np.zeros(len(gate.t), bool), _POINTS)
+        x, score, threshold = gate.t[drawn] - window.end_s, gate.gate[drawn], gate.threshold[drawn]
         level = float(threshold[-1]) if len(threshold) else 0.0
         at = _breaks(x)
         broken = np.insert(x, at, np.nan), np.insert(score, at, np.nan)
@@ -116,9 +121,11 @@ class GateTimeline(Panel):
         if told != self._marked:
             self._marked = told
             self._base_s = float(gate.t[0]) if len(gate.t) else 0.0
-            places = np.repeat(at - self._base_s, 2)
-            self._marks.setData(places, np.tile([0.0, _HEAD], len(at)), connect='pairs')
-            self._heads.setData(places, np.tile([_HEAD - 0.03, _HEAD + 0.06], len(at)), connect='pairs')
+            for item, low, high, marks in (
+                (self._marks, 0.0, _HEAD, _POINTS), (self._heads, _HEAD - 0.03, _HEAD + 0.06, _HEADS),
+            ):  # fmt: skip
+                places = _apart(at, self._shown_s / marks) - self._base_s
+                item.setData(np.repeat(places, 2), np.tile([low, high], len(places)), connect='pairs')
             begins = np.repeat(np.array(episodes.t) - self._base_s, 2)
             self._begins.setData(begins, np.tile([_BOTTOM, _TOP], len(episodes.t)), connect='pairs')
             for arm, curve in self._driven.items():
@@ -148,6 +155,11 @@ class GateTimeline(Panel):
         place = self._nearest(box.mapSceneToView(event.scenePos()).x())
         if place is not None and self._gate is not None:
             self.chosen.emit(float(self._gate.t[place]))
+
+
+def _apart(at: NDArray[np.float64], slice_s: float) -> NDArray[np.float64]:
+    """Return the first time of each slice: more marks could not be told apart, and each costs."""
+    return at[np.flatnonzero(np.diff(np.floor(at / slice_s), prepend=-np.inf))]
 
 
 def _breaks(x: NDArray[np.float64]) -> NDArray[np.intp]:

@@ -13,7 +13,7 @@ from aura_ros.rqt.views.panel import Panel, Window, label, tint
 
 CARDS = 20
 _WIDTH, _HEIGHT = 110, 82
-_CARD = 120
+_CARD, _GAP = 120, 5
 # A thumbnail belongs to the write of the same observation; a camera that is not the first may be a little off [s].
 _NEAR_S = 0.25
 _TIP = (
@@ -53,29 +53,28 @@ class Card(QtWidgets.QFrame):
         rows.addWidget(self.why)
         rows.addWidget(self.safe)
         self.write: WritePoint | None = None
-        self.thumbnail: Thumbnail | None = None
+        self.picture: QtGui.QPixmap | None = None
 
-    def show_write(self, write: WritePoint, thumbnail: Thumbnail | None, end_s: float, theme: Theme) -> None:
+    def show_write(self, write: WritePoint, picture: QtGui.QPixmap | None, end_s: float, theme: Theme) -> None:
         """Show a write, how long before `end_s` it was [s, ROS clock], and what the camera saw."""
         self.when.setText(words.ago(end_s - write.stamp_s))
         if self.write != write:
             self.write = write
             self.step.setText(f'step {write.seq:,}')
             self.why.setText(f'gate {write.gate:.2f} > {write.threshold:.2f}')
-            self.setToolTip(describe(write))
             safe = write.durability == DURABLE
             self.safe.setText('on the medium' if safe else 'in RAM only' if write.durability == RAM else 'queued')
             tint(self.safe, theme.good if safe else theme.muted, 'font-size: 11px;')
-        if thumbnail is None:
+        if picture is None:
             self.image.setText('no image')
             tint(self.image, theme.muted, f'background: {theme.window}; font-size: {BODY_PX}px;')
-        elif thumbnail is not self.thumbnail:
-            self.image.setPixmap(_pixmap(thumbnail))
-        self.thumbnail = thumbnail
+        elif picture is not self.picture:
+            self.image.setPixmap(picture)
+        self.picture = picture
 
     def forget(self) -> None:
         """Show the next write even if it is the same, for colours have changed."""
-        self.write = self.thumbnail = None
+        self.write = self.picture = None
 
     def choose(self, chosen: bool) -> None:
         """Frame it as the one that is looked at."""
@@ -83,6 +82,12 @@ class Card(QtWidgets.QFrame):
             self.setProperty('chosen', chosen)
             self.style().unpolish(self)
             self.style().polish(self)
+
+    def event(self, event: QtCore.QEvent) -> bool:
+        """Say all about the write once somebody asks: most cards pass unread."""
+        if event.type() == QtCore.QEvent.Type.ToolTip and self.write is not None:
+            self.setToolTip(describe(self.write))
+        return bool(super().event(event))
 
     def mousePressEvent(self, _: QtGui.QMouseEvent) -> None:
         """Tell that it was clicked."""
@@ -105,7 +110,7 @@ class WriteStrip(Panel):
         inner.setObjectName('cards')
         row = QtWidgets.QHBoxLayout(inner)
         row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(5)
+        row.setSpacing(_GAP)
         self._nothing = label('nothing written yet', 'caption')
         row.addWidget(self._nothing)
         self.cards = [Card() for _ in range(CARDS)]
@@ -120,6 +125,7 @@ class WriteStrip(Panel):
         self._area.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self._area.horizontalScrollBar().rangeChanged.connect(self._follow)
         self.body.addWidget(self._area, 1)
+        self._pictures: dict[Thumbnail, QtGui.QPixmap] = {}
 
     def minimumSizeHint(self) -> QtCore.QSize:
         """Room for a whole card."""
@@ -139,13 +145,16 @@ class WriteStrip(Panel):
             thumbnails: what the camera saw, as far as it is known.
             window: the time axis above; with a cursor, the last write is the one that is looked at.
         """
-        assert self.theme is not None
         shown = writes[-CARDS:]
+        assert self.theme is not None
+        self._pictures = {made: self._pictures.get(made) or _pixmap(made) for made in thumbnails}
         self._nothing.setVisible(not shown)
         for place, card in enumerate(self.cards):
             card.setVisible(place < len(shown))
             if place < len(shown):
-                card.show_write(shown[place], _thumbnail_of(shown[place], thumbnails), window.end_s, self.theme)
+                thumbnail = _thumbnail_of(shown[place], thumbnails)
+                picture = None if thumbnail is None else self._pictures[thumbnail]
+                card.show_write(shown[place], picture, window.end_s, self.theme)
                 card.choose(window.cursor_s is not None and place == len(shown) - 1)
         self.caption.setText('' if not shown else summary(shown[-1]))
 
