@@ -265,11 +265,13 @@ class Monitor(QtWidgets.QWidget):
                 self.say(f'saved {chosen}')
 
     def save_png(self, path: Path) -> None:
-        """Save a picture of the whole widget.
+        """Save a picture of the whole widget, all views of one moment.
 
         Raises:
             OSError: it could not be written.
         """
+        self.schedule.hasten()
+        self.schedule.run(set(), time.monotonic())
         if not self.grab().save(str(path), 'PNG'):
             raise OSError(f'could not write {path}')
 

@@ -5,17 +5,26 @@
 ros2 run aura_ros monitor --namespace /left --ros-args -p use_sim_time:=true
 """
 
+from __future__ import annotations
+
 import argparse
+import os
 import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from aura_ros.errors import AuraError
+from aura_ros.errors import AuraError, ConfigError
 from aura_ros.rqt.bridge import CAMERA, OwnBridge
 from aura_ros.rqt.model import MonitorModel
+
+if TYPE_CHECKING:
+    from aura_ros.rqt.monitor import Monitor
+
+_AFTER_S = 30.0
 
 
 def parse(args: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
@@ -29,10 +38,39 @@ def parse(args: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument('--allow-control', action='store_true', help='let the buttons change which arm drives')
     parser.add_argument('--dark', action='store_true', help='colours for a dark room')
     parser.add_argument('--save', type=Path, metavar='PNG', help='save a picture after --after seconds, and end')
-    parser.add_argument('--after', type=float, default=30.0, metavar='S', help='see --save (%(default)s s)')
+    parser.add_argument('--after', type=float, metavar='S', help=f'see --save ({_AFTER_S:g} s)')
     given = list(args)
     place = given.index('--ros-args') if '--ros-args' in given else len(given)
-    return parser.parse_args(given[:place]), given[place:]
+    options = parser.parse_args(given[:place])
+    if options.save is None and options.after is not None:
+        parser.error('--after says when to --save: give both')
+    options.after = _AFTER_S if options.after is None else options.after
+    return options, given[place:]
+
+
+def _save(monitor: Monitor, path: Path) -> int:
+    """Save a picture of now; returns the exit code."""
+    monitor.tick()
+    if monitor.model.span == (0.0, 0.0):
+        _complain(f'{path} was not saved, for no step was heard: is the graph running, on the same ROS_DOMAIN_ID?')
+        return 1
+    try:
+        monitor.save_png(path)
+    except OSError as error:
+        _complain(str(error))
+        return 1
+    print(f'saved {path}')
+    return 0
+
+
+def _complain(text: str) -> None:
+    Console(stderr=True).print(f'monitor: {text}', style='bold red', markup=False, soft_wrap=True)
+
+
+def _draw_without_display() -> None:
+    """Let Qt draw in memory where there is no display: it would abort the process."""
+    if sys.platform.startswith('linux') and not (os.environ.get('DISPLAY') or os.environ.get('WAYLAND_DISPLAY')):
+        os.environ.setdefault('QT_QPA_PLATFORM', 'offscreen')
 
 
 def _show(options: argparse.Namespace, ros_args: list[str]) -> int:
@@ -40,8 +78,14 @@ def _show(options: argparse.Namespace, ros_args: list[str]) -> int:
     from aura_ros.rqt.monitor import Monitor
     from aura_ros.rqt.qt import QtCore, application
 
+    if options.save is not None:
+        _draw_without_display()
     app = application()
-    bridge = OwnBridge(ros_args, options.namespace, camera=options.camera, allow_control=options.allow_control)
+    try:
+        bridge = OwnBridge(ros_args, options.namespace, camera=options.camera, allow_control=options.allow_control)
+    except RuntimeError as error:  # rclpy has no narrower public one
+        text = str(error).partition(', at ')[0].replace('\n', ' ')
+        raise ConfigError(f'cannot join the ROS graph, see --ros-args: {text}') from error
     try:
         monitor = Monitor(MonitorModel(), bridge, dark=options.dark)
         monitor.resize(monitor.sizeHint())
@@ -50,12 +94,9 @@ def _show(options: argparse.Namespace, ros_args: list[str]) -> int:
         for name in (signal.SIGINT, signal.SIGTERM):
             signal.signal(name, lambda *_: app.quit())
         if options.save is not None:
-
-            def save() -> None:
-                monitor.save_png(options.save)
-                app.quit()
-
-            QtCore.QTimer.singleShot(round(options.after * 1000), save)
+            QtCore.QTimer.singleShot(
+                round(options.after * 1000), lambda: app.exit(_save(monitor, options.save))
+            )
         status = app.exec() if hasattr(app, 'exec') else app.exec_()
         monitor.stop()
         return int(status)
@@ -69,5 +110,5 @@ def main(args: Sequence[str] | None = None) -> int:
     try:
         return _show(options, ros_args)
     except (AuraError, OSError) as error:
-        Console(stderr=True).print(f'monitor: {error}', style='bold red', markup=False, soft_wrap=True)
+        _complain(str(error))
         return 1
