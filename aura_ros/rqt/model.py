@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aura_ros.memory.wear import cache_wear
 from aura_ros.rqt.answers import Cost, Gate, Header, Latency, NodeReport, Raster, Spans, Stage
 from aura_ros.rqt.history import History
 from aura_ros.rqt.points import (
@@ -55,7 +56,7 @@ __all__ = [
 ]  # fmt: skip
 
 # Of a rate [s]; below the second a rate would be a guess from a few steps.
-_MINUTE_S = 60.0
+_MINUTE_S, _HOUR_S = 60.0, 3600.0
 _LEAST_S = 10.0
 # Of a quantile [samples].
 _SAMPLES = 300
@@ -181,6 +182,7 @@ class MonitorModel:
         drawn_kv = ends(kv['t'], points)
         reports, cache = self._reports, self._reports.cache
         number = reports.number
+        kv_rate = _kept_per_hour(kv, cache)
         life = reports.write.media_life_years if reports.write is not None else 0.0
         return Cost(
             t=at, aura_bytes=aura['state_bytes'][drawn], writes_per_min=per_min,
@@ -189,9 +191,11 @@ class MonitorModel:
             writes_per_min_now=float(per_min[-1]) if len(per_min) else 0.0,
             gate_rate=float(last.mean()) if len(last) else 0.0,
             device_bytes_per_hour=number('memory_node: state', 'device_bytes_per_hour'),
-            kv_device_bytes_per_hour=number('kv_baseline_node: storage', 'device_bytes_per_hour'),
+            kv_device_bytes_per_hour=kv_rate,
             media_life_years=life or number('memory_node: state', 'media_life_years'),
-            kv_media_life_years=number('kv_baseline_node: storage', 'media_life_years'),
+            # the node's is at the node's rate
+            kv_media_life_years=number('kv_baseline_node: storage', 'media_life_years')
+            * number('kv_baseline_node: storage', 'device_bytes_per_hour') / kv_rate,
         )  # fmt: skip
 
     def latency(self) -> Latency:
@@ -229,6 +233,15 @@ class MonitorModel:
             kept='' if state is None else state.message, kept_level=0 if state is None else state.level,
             stale=reports.stale(now_s), stale_s=max(0.0, now_s - reports.heard_s), jumps=self.jumps,
         )  # fmt: skip
+
+
+def _kept_per_hour(kv: NDArray[Any], cache: CachePoint | None) -> float:
+    """What keeping the cache would cost at the steps of the last minute, by their stamps [B/h]; NaN if not known."""
+    recent = kv['t'][np.searchsorted(kv['t'], kv['t'][-1] - _MINUTE_S) :] if len(kv) else kv['t']
+    if cache is None or not cache.entries or len(recent) < 2:
+        return math.nan
+    steps_per_s = (len(recent) - 1) / float(recent[-1] - recent[0])
+    return cache_wear(1, cache.bytes // cache.entries).device_bytes * steps_per_s * _HOUR_S
 
 
 def _spans(changes: Any) -> Spans:

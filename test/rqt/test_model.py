@@ -329,7 +329,8 @@ def test_the_cost_is_flat_for_one_and_grows_for_the_other():
     assert cost.writes_per_min_now == pytest.approx(30.0)  # each tenth of five steps a second
     assert cost.writes_per_min[-20:] == pytest.approx(30.0, abs=1.0)
     assert cost.gate_rate == pytest.approx(0.1, abs=0.01)
-    assert (cost.device_bytes_per_hour, cost.kv_device_bytes_per_hour) == (1200.0, 98000.0)
+    assert cost.device_bytes_per_hour == 1200.0
+    assert cost.kv_device_bytes_per_hour == pytest.approx(2 * 4096 * 5 * 3600)  # by the stamps, not by the node
     assert (cost.media_life_years, math.isnan(cost.kv_media_life_years)) == (7.5, True)
 
 
@@ -478,3 +479,11 @@ def test_ten_hours_on_each_point_takes_as_long_as_at_first():
     assert 2999 <= len(model.gate().t) <= 3001
     # the median minute of the last hour against that of the first
     assert np.median(minutes[-60:]) < 2.0 * np.median(minutes[5:65])
+
+
+@pytest.mark.parametrize('hz', [5, 30])
+def test_what_keeping_the_cache_would_cost_is_two_pages_a_step_by_the_stamps_from_the_start_on(hz):
+    model = MonitorModel()
+    for seq in range(2 * hz):
+        model.ingest(CachePoint(1000.0 + seq / hz, seq, seq + 1, 256 * (seq + 1), 0), 5.0)
+    assert model.cost().kv_device_bytes_per_hour == pytest.approx(2 * 4096 * hz * 3600)
