@@ -77,6 +77,8 @@ def test_killing_the_arm_that_does_not_drive_changes_nothing(graph):
     whole = Whole(graph, lockstep=False, rounds=1000)
     whole.begin()
     whole.driven()
+    # one that the switch has never heard is not missed
+    graph.until(lambda: conversions.to_ns(whole.statuses[-1].newest_stamp[KV]) > 0, 'a chunk of the KV arm')
     os.kill(whole.processes['kv_baseline_node'].pid, signal.SIGKILL)
     whole.told('arm_switch_node: switch', 'lost: kv', DiagnosticStatus.ERROR)
     count = len(whole.gates)
