@@ -17,7 +17,7 @@ from aura_ros.bench.collector import EpisodeCollector
 from aura_ros.bench.records import ARMS, GatePoint
 from aura_ros.errors import AuraError
 from aura_ros.msg import ArmStatus, GateSample, TaskEvent, WriteEvent
-from aura_ros.nodes import qos
+from aura_ros.nodes import qos, waiting
 from aura_ros.nodes.conversions import to_ns
 from aura_ros.srv import SelectArm, StartTask
 
@@ -92,13 +92,7 @@ class PanelGraph:
 
     def spin_until(self, done: Callable[[], bool], timeout_s: float) -> bool:
         """Listen until `done` or the time is over; returns whether it is done."""
-        end = time.monotonic() + timeout_s
-        while not done():
-            left = end - time.monotonic()
-            if left <= 0.0:
-                return False
-            self._executor.spin_once(timeout_sec=min(left, 0.1))
-        return True
+        return waiting.spin_until(self._executor, done, timeout_s)
 
     def missing(self) -> list[str]:
         """Names of the nodes that are not there, [] when the graph is complete."""

@@ -19,7 +19,7 @@ from std_msgs.msg import String
 from aura_ros.action import RunEpisode
 from aura_ros.errors import AuraError
 from aura_ros.msg import GateSample, VlaStep, WriteEvent
-from aura_ros.nodes import qos
+from aura_ros.nodes import qos, waiting
 from aura_ros.nodes.conversions import to_ns, to_stamp
 
 # Both memory arms tell at each step what their gate said.
@@ -83,13 +83,7 @@ class PlayerGraph:
     # Waiting. -------------------------------------------------------------------------------------
     def spin_until(self, done: Callable[[], bool], timeout_s: float) -> bool:
         """Listen until `done` or the time is over; returns whether it is done."""
-        end = time.monotonic() + timeout_s
-        while not done():
-            left = end - time.monotonic()
-            if left <= 0.0:
-                return False
-            self._executor.spin_once(timeout_sec=min(left, 0.1))
-        return True
+        return waiting.spin_until(self._executor, done, timeout_s)
 
     def listen(self) -> None:
         """Take some of what has arrived."""

@@ -23,13 +23,12 @@ from rclpy.topic_or_service_is_hidden import topic_or_service_is_hidden
 from rclpy.type_support import check_for_type_support
 
 from aura_ros.errors import AuraError
+from aura_ros.nodes import waiting
 
 # Discovery takes 0.1 s, at times 3 s.
 DISCOVERY_S = 5.0
 # All is found when nothing new has come for so long [s].
 _QUIET_S = 1.0
-# How often the graph is looked at; also the longest that Ctrl-C has to wait [s].
-_TURN_S = 0.1
 # Hidden, as ros2's own nodes are.
 _NODE_NAME = '_aura_topics_'
 
@@ -58,13 +57,7 @@ class TopicGraph:
 
     def spin(self, seconds: float, done: Callable[[], bool] = lambda: False) -> bool:
         """Let messages come in for a while, or until `done`; returns whether it is done."""
-        end = time.monotonic() + seconds
-        while not done():
-            left = end - time.monotonic()
-            if left <= 0.0:
-                return False
-            self._executor.spin_once(timeout_sec=min(left, _TURN_S))
-        return True
+        return waiting.spin_until(self._executor, done, seconds)
 
     def topics(self, *, hidden: bool = False) -> dict[str, list[str]]:
         """Return each topic that another node publishes or subscribes, with its types."""
@@ -99,7 +92,7 @@ class TopicGraph:
         end = time.monotonic() + DISCOVERY_S
         quiet_from = time.monotonic()
         while (now := time.monotonic()) < end and not (found and now - quiet_from > _QUIET_S):
-            self.spin(_TURN_S)
+            self.spin(waiting.TURN_S)
             if (topics := self.topics()) != found:
                 found, quiet_from = topics, time.monotonic()
         if not found:
@@ -134,7 +127,7 @@ class TopicGraph:
         while not (types := (found := self.named(what)).get(full)):
             if time.monotonic() > end:
                 raise TopicError(self._unknown(what, full, found))
-            self.spin(_TURN_S)
+            self.spin(waiting.TURN_S)
         if len(types) > 1:
             raise TopicError(f'{full} has several types, it must have one: {", ".join(types)}')
         return full, types[0]
