@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""aura-bench: one command for each table of docs/results.md; python -m aura_ros.bench does the same.
+"""aura-bench: one command for each table of docs/results.md and docs/replay.md; python -m aura_ros.bench does the same.
 
 A command is a module of this package with
 
@@ -31,6 +31,7 @@ COMMANDS: tuple[str, ...] = (
     'tmaze',
     'ais',
     'ablate',
+    'replay',
 )
 """Modules of this package, in the order --help shows them."""
 SEEDS = 5
@@ -127,7 +128,8 @@ def _overview() -> argparse.ArgumentParser:
     width = max((len(name) for name in COMMANDS), default=0)
     lines = [f'  {name:{width}s}  {load(name).SUMMARY}' for name in COMMANDS]
     parser = argparse.ArgumentParser(
-        'aura-bench', description='One command for each table of docs/results.md.\n\n' + '\n'.join(lines),
+        'aura-bench', description='One command for each table of docs/results.md and docs/replay.md.\n\n'
+        + '\n'.join(lines),
         epilog='aura-bench COMMAND --help says what it measures, how long it takes and what it writes.',
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('command', choices=COMMANDS, metavar='COMMAND')

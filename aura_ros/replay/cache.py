@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 from aura_ros.errors import ConfigError
-from aura_ros.replay.evaluate import About
+from aura_ros.replay.evaluated import About
 from aura_ros.replay.steps import FORMAT, Steps, StepsInfo
 
 PART_STEPS = 256

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aura_ros.replay.arms import TITLES
-from aura_ros.replay.evaluate import Evaluated
+from aura_ros.replay.evaluated import Evaluated
 from aura_ros.replay.intervals import Interval
 from aura_ros.replay.summary import ArmSummary, Summary
 from aura_ros.replay.svg import (

@@ -13,7 +13,7 @@ have done: it is a question of who follows the recording, not of who would solve
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -25,7 +25,8 @@ from aura_ros.memory.protocol import Decision, Memory
 from aura_ros.memory.step_order import StepOrder, Verdict
 from aura_ros.memory.store import state_crc
 from aura_ros.replay.arms import Arm, ArmOptions, Budget, make_arm, needs_budget
-from aura_ros.replay.steps import Steps, StepsInfo, StepSource
+from aura_ros.replay.columns import Columns
+from aura_ros.replay.steps import Steps, StepSource
 
 Floats = NDArray[np.float32]
 PROBLEMS_KEPT = 8
@@ -63,7 +64,7 @@ class ArmRun:
     step_us: float32 [N], time of the memory step [us].
     actions: float32 [N, A], the first joint target of each chunk [rad, m].
     errors: float32 [N, A], see the module's docstring; NaN where nothing was recorded.
-    writes: in order.
+    writes: in order, of an arm with a learned gate; that of others is in `written`.
     applied: steps that were.
     missed: steps that are missing in the recording, by their numbers.
     refused: steps that were not applied.
@@ -92,19 +93,24 @@ class ArmRun:
     seconds: float
 
 
-def run_arm(arm: Arm, source: StepSource, advance: Callable[[int], None] = lambda _: None) -> ArmRun:
+def run_arm(arm: Arm, source: StepSource, columns: Columns, advance: Callable[[int], None] = lambda _: None) -> ArmRun:
     """Run a memory on all steps, from empty.
 
     Args:
         arm: freshly made.
         source: the steps.
+        columns: where the figures of the steps go.
         advance: called with the number of steps that were just done.
+
+    Raises:
+        ConfigError: there is no room for the figures.
 
     """
     began = time.perf_counter()
-    runner = _Runner(arm, len(source), len(source.info.joint_names))
+    runner = _Runner(arm, columns, len(source), len(source.info.joint_names))
     for part in source.parts():
         runner.run(part)
+        columns.rest()
         advance(len(part))
     return runner.result(time.perf_counter() - began)
 
@@ -114,17 +120,19 @@ class _Runner:
     """Fills the columns of an `ArmRun`."""
 
     arm: Arm
+    columns: Columns
     steps: int
     joints: int
     order: StepOrder = field(default_factory=StepOrder)
 
     def __post_init__(self) -> None:
         def column(*more: int) -> Floats:
-            return np.full((self.steps, *more), np.nan, np.float32)
+            return self.columns.new((self.steps, *more), np.float32, np.nan)
 
         self.gate, self.threshold, self.surprise, self.step_us = column(), column(), column(), column()
         self.actions, self.errors = column(self.joints), column(self.joints)
-        self.written, self.state_bytes = np.zeros(self.steps, np.bool_), np.zeros(self.steps, np.int64)
+        self.written = self.columns.new((self.steps,), np.bool_)
+        self.state_bytes = self.columns.new((self.steps,), np.int64)
         self.writes: list[Write] = []
         self.row = self.refused = self.applied = 0
         self.problems: list[str] = []
@@ -166,8 +174,7 @@ class _Runner:
         self.gate[row], self.threshold[row] = decision.gate, decision.threshold
         self.surprise[row], self.written[row] = decision.surprise, decision.written
         self.actions[row] = decision.action[0]
-        # a cache's checksum at every step would take longer than the steps: its last one is in the result
-        if decision.written and '*' not in memory.state_layout:
+        if decision.written and self.arm.gated:
             self.writes.append(Write(
                 row, int(part.stamps_ns[index]), str(part.episode_ids[index]), int(part.seqs[index]),
                 float(self.gate[row]), float(self.threshold[row]), float(self.surprise[row]),
@@ -188,7 +195,7 @@ class _Runner:
                       seconds)
 
 
-def run_arms(names: Sequence[str], options: ArmOptions, source: StepSource,
+def run_arms(names: Sequence[str], options: ArmOptions, source: StepSource, columns: Columns,
              progress: Callable[[str, int], None] = lambda *_: None) -> dict[str, ArmRun]:
     """Run several memories on the same steps.
 
@@ -196,92 +203,18 @@ def run_arms(names: Sequence[str], options: ArmOptions, source: StepSource,
         names: of `choose`; the result has their order.
         options: what the arms are made with.
         source: the steps.
+        columns: where the figures of the steps go.
         progress: called with the arm and the number of steps that were just done.
 
     Raises:
-        ConfigError: an arm cannot be made.
+        ConfigError: an arm cannot be made, or there is no room for the figures.
 
     """
     runs: dict[str, ArmRun] = {}
     budget: Budget | None = None
     first = ['aura'] if any(map(needs_budget, names)) else []
     for name in dict.fromkeys([*first, *names]):
-        runs[name] = run_arm(make_arm(name, options, budget), source, partial(progress, name))
+        runs[name] = run_arm(make_arm(name, options, budget), source, columns, partial(progress, name))
         if name == 'aura':
             budget = Budget(int(runs[name].written.sum()), runs[name].applied)
     return {name: runs[name] for name in names}
-
-
-@dataclass(frozen=True)
-class About:
-    """What is known of a recording besides its steps.
-
-    name: of the recording, for people.
-    path: where it is.
-    digest: SHA-256 of its content, hex.
-    mapping: which topic is what, as YAML.
-    partial: what is missing of the recording; empty when it is whole.
-    inputs: how each stream was used, a row of figures by its name.
-    notes: what else a reader should know, in sentences.
-    live: whether the writes are those of the live run, in a sentence; empty where it recorded none.
-    drivers: share of the steps that each arm drove when it was recorded [1]; empty where it does not say.
-    """
-
-    name: str
-    path: str = ''
-    digest: str = ''
-    mapping: str = ''
-    partial: str = ''
-    inputs: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-    live: str = ''
-    drivers: Mapping[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, eq=False)
-class Evaluated:
-    """A recording of N steps on which all arms have run.
-
-    about: what is known of it besides.
-    info: what holds for all steps.
-    stamps_ns, episode_ids, seqs: of the steps, see steps.py.
-    recorded: float32 [N, A], the first recorded joint target at each step; NaN where there is none.
-    runs: by name of the arm.
-    thumbnails: JPEG by row, for rows at which a gated arm wrote.
-    """
-
-    about: About
-    info: StepsInfo
-    stamps_ns: NDArray[np.int64]
-    episode_ids: NDArray[np.str_]
-    seqs: NDArray[np.int64]
-    recorded: Floats
-    runs: dict[str, ArmRun]
-    thumbnails: dict[int, bytes]
-
-    @property
-    def times_s(self) -> NDArray[np.float64]:
-        """Seconds since the first step, float64 [N]."""
-        return np.asarray((self.stamps_ns - self.stamps_ns[0]) * 1e-9)
-
-    @property
-    def segments(self) -> NDArray[np.int64]:
-        """A number for each step that changes with the episode, int64 [N]."""
-        return np.cumsum(np.append(False, self.episode_ids[1:] != self.episode_ids[:-1]), dtype=np.int64)
-
-
-def collect(about: About, source: StepSource, runs: dict[str, ArmRun]) -> Evaluated:
-    """Put together what the arms did with what the report shows of the steps."""
-    rows = {write.row for run in runs.values() if run.arm.gated for write in run.writes}
-    stamps, episodes, seqs, recorded = [], [], [], []
-    pictures: dict[int, bytes] = {}
-    first = 0
-    for part in source.parts(thumbnails=True):
-        stamps.append(part.stamps_ns)
-        episodes.append(part.episode_ids)
-        seqs.append(part.seqs)
-        recorded.append(part.actions[:, 0])
-        pictures |= {first + row: picture for row, picture in enumerate(part.thumbnails) if first + row in rows}
-        first += len(part)
-    return Evaluated(about, source.info, np.concatenate(stamps), np.concatenate(episodes), np.concatenate(seqs),
-                     np.concatenate(recorded), runs, pictures)

@@ -17,7 +17,7 @@ from aura_ros.errors import BagError, InputError
 from aura_ros.replay.align import observations
 from aura_ros.replay.bags import Bag
 from aura_ros.replay.cache import PART_STEPS, StepCache
-from aura_ros.replay.evaluate import About
+from aura_ros.replay.evaluated import About
 from aura_ros.replay.mapping import Mapping
 from aura_ros.replay.steps import StepsBuilder, StepsInfo
 from aura_ros.vla.protocol import Backbone

@@ -14,13 +14,13 @@ from string import Template
 
 from aura_ros.replay import charts, traces
 from aura_ros.replay.charts import colours
-from aura_ros.replay.evaluate import Evaluated, Write
+from aura_ros.replay.evaluate import Write
+from aura_ros.replay.evaluated import CARDS, Evaluated
 from aura_ros.replay.intervals import RESAMPLES, Interval
 from aura_ros.replay.summary import ArmSummary, Report, Summary, verdict
 from aura_ros.replay.svg import clock, size
 
 _CARDS_OPEN = 12
-_CARDS = 96
 _FIRST_SHOWN = ('base', 'kv')
 
 
@@ -36,6 +36,7 @@ def page(report: Report) -> str:
             body.append(f'<h2 class="recording">{escape(found.about.name)}</h2>'
                         f'<p class="soft">{escape(verdict(summary))}</p>')
         body += _recording(found, summary)
+        found.columns.rest()
     body += [_method(report.pooled), _provenance(report)]
     template = Template((files('aura_ros.replay') / 'report.html').read_text(encoding='utf-8'))
     return template.substitute(title=escape(f'Replay of {title}'), hiding=hiding, body='\n'.join(filter(None, body)))
@@ -175,13 +176,13 @@ def _writes(found: Evaluated, writes: Sequence[Write]) -> str:
     """A card for each write: what was seen, why it wrote, what it changed."""
     if not writes:
         return '<p>It never wrote.</p>'
-    cards = [_card(found, write) for write in writes[:_CARDS]]
+    cards = [_card(found, write) for write in writes[:CARDS]]
     shown = f'<div class="writes">{"".join(cards[:_CARDS_OPEN])}</div>'
     if len(cards) > _CARDS_OPEN:
         shown += (f'<details><summary>{len(cards) - _CARDS_OPEN} more writes</summary>'
                   f'<div class="writes">{"".join(cards[_CARDS_OPEN:])}</div></details>')
-    if len(writes) > _CARDS:
-        shown += f'<p class="soft">{len(writes) - _CARDS:,} further writes are in report.json.</p>'
+    if len(writes) > CARDS:
+        shown += f'<p class="soft">{len(writes) - CARDS:,} further writes are in report.json.</p>'
     return shown
 
 

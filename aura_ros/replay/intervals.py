@@ -10,7 +10,7 @@ The same blocks are drawn for every arm, which makes the interval of a differenc
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +24,8 @@ RESAMPLES = 2000
 """Resamples of a bootstrap: the ends of a 95 % interval are then good to a few per cent of its width."""
 LEAST_BLOCKS = 10
 """Blocks below which a percentile interval is rough."""
+MOST_BLOCKS = 500
+"""Blocks above which an interval gains nothing, and its resamples would take memory with the recording's length."""
 
 
 @dataclass(frozen=True)
@@ -60,34 +62,39 @@ class Blocks:
         rng = np.random.default_rng(seed)
         self._draws = rng.multinomial(self.count, np.full(self.count, 1.0 / self.count), RESAMPLES).astype(np.float64)
 
-    def intervals(self, values: Doubles) -> list[Interval]:
-        """The mean of each column of `values`, float64 [N, K]; a row that is NaN anywhere does not count."""
+    def intervals(self, values: Doubles) -> tuple[Interval, list[Interval]]:
+        """The mean of `values`, float64 [N, K], and that of each column; a row that is NaN anywhere is left out."""
         there = np.asarray(~np.isnan(values).any(axis=1))
-        sums = np.add.reduceat(np.where(there[:, None], values, 0.0), self._starts)
-        counts = np.add.reduceat(there.astype(np.float64), self._starts)
         if not there.any():
-            return [Interval(math.nan, math.nan, math.nan)] * values.shape[1]
+            nothing = Interval(math.nan, math.nan, math.nan)
+            return nothing, [nothing] * values.shape[1]
+        sums = np.stack([np.add.reduceat(np.where(there, column, 0.0), self._starts) for column in values.T], axis=1)
+        sums = np.concatenate([sums.mean(axis=1, keepdims=True), sums], axis=1)
+        counts = np.add.reduceat(there.astype(np.float64), self._starts)
         means = sums.sum(axis=0) / counts.sum()
         if np.count_nonzero(counts) < 2:
-            return [Interval(float(mean), math.nan, math.nan) for mean in means]
-        drawn = self._draws @ counts
-        # a resample of nothing but blocks without a row says nothing
-        resampled = (self._draws @ sums)[drawn > 0] / drawn[drawn > 0, None]
-        low, high = np.percentile(resampled, (2.5, 97.5), axis=0)
-        return [Interval(*map(float, row)) for row in zip(means, low, high, strict=True)]
+            found = [Interval(float(mean), math.nan, math.nan) for mean in means]
+        else:
+            drawn = self._draws @ counts
+            # a resample of nothing but blocks without a row says nothing
+            resampled = (self._draws @ sums)[drawn > 0] / drawn[drawn > 0, None]
+            low, high = np.percentile(resampled, (2.5, 97.5), axis=0)
+            found = [Interval(*map(float, row)) for row in zip(means, low, high, strict=True)]
+        return found[0], found[1:]
 
     def interval(self, values: Doubles) -> Interval:
         """`intervals` of one column, float64 [N]."""
         return self.intervals(values[:, None])[0]
 
 
-def block_length(series: Sequence[Doubles], segments: NDArray[np.int64]) -> tuple[int, bool]:
+def block_length(series: Iterable[Doubles], segments: NDArray[np.int64]) -> tuple[int, bool]:
     """How long a block has to be, and whether the recording is long enough for that.
 
     Twice the lag from which on the autocorrelation of every series is noise, by the rule of Politis and White (2004):
     below 2 sqrt(log10(N) / N) at five lags in a row. At least the cube root of N, which is how blocks have to grow for
     the interval to be right in the end. At most a tenth of N, so that there are ten blocks to draw from; where that is
-    too short for the correlation, the intervals are too narrow and the second value is False.
+    too short for the correlation, the intervals are too narrow and the second value is False. Of a long recording there
+    are about `MOST_BLOCKS`, longer than they need be.
 
     Args:
         series: what means are taken of, float64 [N] each; NaN where there is nothing.
@@ -97,7 +104,8 @@ def block_length(series: Sequence[Doubles], segments: NDArray[np.int64]) -> tupl
     rows = len(segments)
     wanted = max((2 * _decorrelated(values, segments) for values in series), default=1)
     most = max(1, rows // LEAST_BLOCKS)
-    return min(max(wanted, math.ceil(rows ** (1 / 3))), most), wanted <= most
+    least = max(math.ceil(rows ** (1 / 3)), math.ceil(rows / MOST_BLOCKS))
+    return min(max(wanted, least), most), wanted <= most
 
 
 def _decorrelated(values: Doubles, segments: NDArray[np.int64], in_a_row: int = 5) -> int:

@@ -21,7 +21,7 @@ from aura_ros.bench.provenance import versions
 from aura_ros.errors import AuraError, ConfigError
 from aura_ros.replay.arms import TITLES, choose
 from aura_ros.replay.cache import default_folder
-from aura_ros.replay.evaluate import Evaluated
+from aura_ros.replay.evaluated import Evaluated
 from aura_ros.replay.intervals import Interval
 from aura_ros.replay.summary import Report, Summary, summarise, verdict
 from aura_ros.replay.svg import size

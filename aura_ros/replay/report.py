@@ -23,7 +23,8 @@ import numpy as np
 
 from aura_ros.bench.store import plain
 from aura_ros.errors import ConfigError
-from aura_ros.replay.evaluate import ArmRun, Evaluated
+from aura_ros.replay.evaluate import ArmRun
+from aura_ros.replay.evaluated import Evaluated
 from aura_ros.replay.html import page
 from aura_ros.replay.summary import Report, Summary, verdict
 
@@ -138,13 +139,15 @@ def _tables(report: Report) -> Iterator[dict[str, Any]]:
         for name, run in found.runs.items():
             for begin in range(0, len(found.stamps_ns), _ROWS):
                 yield _columns(found, name, run, slice(begin, begin + _ROWS))
+                found.columns.rest()
 
 
 def _columns(found: Evaluated, name: str, run: ArmRun, rows: slice) -> dict[str, Any]:
     seqs = found.seqs[rows]
     columns: dict[str, Any] = {
         'recording': np.full(len(seqs), found.about.name), 'arm': np.full(len(seqs), name),
-        'episode_id': found.episode_ids[rows], 'seq': seqs, 'stamp_ns': found.stamps_ns[rows],
+        'episode_id': np.asarray(found.episode_names)[found.episodes[rows]], 'seq': seqs,
+        'stamp_ns': found.stamps_ns[rows],
         'applied': ~np.isnan(run.step_us[rows]), 'gate': run.gate[rows], 'threshold': run.threshold[rows],
         'written': run.written[rows], 'surprise': run.surprise[rows], 'state_bytes': run.state_bytes[rows],
         'step_us': run.step_us[rows], 'error': run.errors[rows].mean(axis=1)}

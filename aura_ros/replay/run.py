@@ -16,8 +16,10 @@ from aura_ros.replay.align import episode_starts
 from aura_ros.replay.arms import ArmOptions, Budget, make_arm, needs_budget
 from aura_ros.replay.bags import Bag
 from aura_ros.replay.cache import FirstSteps, StepCache, content_digest, key_of
+from aura_ros.replay.columns import Columns
 from aura_ros.replay.drivers import drivers
-from aura_ros.replay.evaluate import About, Evaluated, collect, run_arms
+from aura_ros.replay.evaluate import run_arms
+from aura_ros.replay.evaluated import About, Evaluated, collect
 from aura_ros.replay.features import BackboneSteps, Row, StepStream, fill
 from aura_ros.replay.guess import guess
 from aura_ros.replay.live import compare, recorded_writes
@@ -93,7 +95,7 @@ def evaluate_bag(path: Path, settings: Settings, backbone: Backbone, console: Co
             source = FirstSteps(cache, settings.limit) if settings.limit is not None else cache
             known = replace(cache.about, name=path.name or str(path), path=str(path.resolve()),
                             notes=(*notes, *cache.about.notes))
-            found = _run(known, source, settings, console)
+            found = _run(known, source, Columns(settings.cache), settings, console)
             if middle := _begins_in_the_middle(bag, found, settings.begin_s):
                 console.print(f'{known.name}: {middle}', style='yellow', markup=False, soft_wrap=True)
                 found = replace(found, about=replace(found.about, notes=(middle, *found.about.notes)))
@@ -177,15 +179,16 @@ def _fill(cache: StepCache, stream: StepStream, about: Callable[[], About], bag:
         fill(cache, stream, about, limit, advance)
 
 
-def _run(about: About, source: StepCache | FirstSteps, settings: Settings, console: Console) -> Evaluated:
+def _run(about: About, source: StepCache | FirstSteps, columns: Columns, settings: Settings,
+         console: Console) -> Evaluated:
     part = next(iter(source.parts()))
     options = ArmOptions(part.features.shape[1], (part.base.shape[1], part.base.shape[2]), part.info.policy_hash,
                          settings.weights, settings.window)
     hidden = any(map(needs_budget, settings.arms)) and 'aura' not in settings.arms
     count = len(source) * (len(settings.arms) + hidden)
     with Bar(console, f'{about.name}: memories', count) as bar:
-        runs = run_arms(settings.arms, options, source, lambda name, steps: bar.advance(steps, name))
-    return collect(about, source, runs)
+        runs = run_arms(settings.arms, options, source, columns, lambda name, steps: bar.advance(steps, name))
+    return collect(about, source, runs, columns)
 
 
 def _begins_in_the_middle(bag: Bag, found: Evaluated, begin_s: float) -> str:

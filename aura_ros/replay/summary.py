@@ -6,13 +6,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aura_ros.errors import ConfigError
 from aura_ros.replay.drivers import shares
-from aura_ros.replay.evaluate import ArmRun, Evaluated
+from aura_ros.replay.evaluate import ArmRun
+from aura_ros.replay.evaluated import Evaluated
 from aura_ros.replay.intervals import LEAST_BLOCKS, Blocks, Interval, block_length
 
 Doubles = NDArray[np.float64]
@@ -149,15 +151,13 @@ def summarise(recordings: Sequence[Evaluated]) -> Summary:
         if list(other.runs) != names or other.info.joint_names != first.info.joint_names:
             raise ConfigError(f'{other.about.name} has other arms or joints than {first.about.name}: '
                               'evaluate them one by one')
-    errors = {name: np.concatenate([found.runs[name].errors for found in recordings]).astype(np.float64)
-              for name in names}
     segments = _segments(recordings)
-    means = {name: values.mean(axis=1) for name, values in errors.items()}
-    series = [*means.values(), *(values - means['base'] for name, values in means.items() if name != 'base')]
-    length, enough = block_length(series, segments)
+    means = {name: _errors(name, recordings).mean(axis=1) for name in names}
+    differences = (values - means['base'] for name, values in means.items() if name != 'base')
+    length, enough = block_length(chain(means.values(), differences), segments)
     blocks = Blocks(segments, length)
     duration_s = sum(float(found.times_s[-1]) for found in recordings)
-    rows = tuple(_arm(name, recordings, errors, blocks, duration_s) for name in names)
+    rows = tuple(_arm(name, recordings, blocks, duration_s) for name in names)
     scored = int((~np.isnan(means['base'])).sum())
     best = min(rows, key=lambda row: row.error.mean).name if scored else ''
     tied = tuple(name for name in names
@@ -175,13 +175,21 @@ def _drivers(recordings: Sequence[Evaluated]) -> dict[str, float]:
             for name in names}
 
 
-def _arm(name: str, recordings: Sequence[Evaluated], errors: dict[str, Doubles], blocks: Blocks,
-         duration_s: float) -> ArmSummary:
+def _errors(name: str, recordings: Sequence[Evaluated]) -> Doubles:
+    """The action errors of an arm on all steps of all recordings, float64 [N, A]."""
+    errors = np.concatenate([found.runs[name].errors for found in recordings], dtype=np.float64)
+    for found in recordings:
+        found.columns.rest()
+    return errors
+
+
+def _arm(name: str, recordings: Sequence[Evaluated], blocks: Blocks, duration_s: float) -> ArmSummary:
     runs = [found.runs[name] for found in recordings]
     arm = runs[0].arm
-    own = errors[name]
-    error, *joints = blocks.intervals(_with_mean(own))
-    difference, *joint_differences = blocks.intervals(_with_mean(own - errors['base']))
+    own = _errors(name, recordings)
+    error, joints = blocks.intervals(own)
+    own -= _errors('base', recordings)
+    difference, joint_differences = blocks.intervals(own)
     applied, writes = sum(run.applied for run in runs), sum(int(run.written.sum()) for run in runs)
     return ArmSummary(
         name, arm.title, arm.gated, arm.memory.policy_hash, applied, sum(run.refused for run in runs), writes,
@@ -189,11 +197,6 @@ def _arm(name: str, recordings: Sequence[Evaluated], errors: dict[str, Doubles],
         max(int(run.state_bytes.max()) for run in runs), sum(run.device_bytes for run in runs),
         error, tuple(joints), difference, tuple(joint_differences), *_percentiles(runs),
         sum(run.seconds for run in runs))
-
-
-def _with_mean(values: Doubles) -> Doubles:
-    """The mean over joints in front of the joints."""
-    return np.concatenate([values.mean(axis=1, keepdims=True), values], axis=1)
 
 
 def _percentiles(runs: Sequence[ArmRun]) -> tuple[float, float]:

@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aura_ros.replay.charts import colours
-from aura_ros.replay.evaluate import ArmRun, Evaluated, Write
+from aura_ros.replay.evaluate import ArmRun, Write
+from aura_ros.replay.evaluated import Evaluated, most_surprising
 from aura_ros.replay.svg import WIDTH, Scale, axis_below, axis_left, clock, line, picture, polyline, tag, text, thinned
 
 Doubles = NDArray[np.float64]
 
 SHOWN_STEPS = 300
 """Most steps in the pictures of single joints: more would only be a grey band."""
-_THUMBNAILS = 9
 _BINS = 290
 _LEFT, _RIGHT = 86.0, float(WIDTH) - 10.0
 _PICTURE = 110.0
@@ -32,7 +32,7 @@ def timeline(found: Evaluated, name: str) -> str:
     """Gate score of an arm over time with its writes and their pictures, and when the others wrote."""
     run, times = found.runs[name], found.times_s
     across = Scale(0.0, max(float(times[-1]), 1e-3), _LEFT, _RIGHT)
-    shown = _most_telling(run.writes, found)
+    shown = [write for write in most_surprising(run.writes, len(times)) if write.row in found.thumbnails]
     top = 150.0 if shown else 20.0
     up = Scale(0.0, 1.0, top + 170.0, top + 16.0)
     classes = colours(list(found.runs))
@@ -54,19 +54,6 @@ def timeline(found: Evaluated, name: str) -> str:
         parts += [text(_LEFT - 8, y + 13, other, 'name', 'end'),
                   _marks(found.runs[other], times, across, y, classes[other])]
     return picture(bottom + 24, parts, f'gate score of {name} over time, and when each arm wrote')
-
-
-def _most_telling(writes: Sequence[Write], found: Evaluated) -> list[Write]:
-    """The writes whose pictures are shown on the time line: in each stretch of it the one that surprised most."""
-    times, best = found.times_s, dict[int, Write]()
-    seen = [write for write in writes if write.row in found.thumbnails]
-    if len(seen) <= _THUMBNAILS:
-        return seen
-    for write in seen:
-        stretch = int(times[write.row] / max(float(times[-1]), 1e-3) * (_THUMBNAILS - 1e-9))
-        if stretch not in best or write.surprise > best[stretch].surprise:
-            best[stretch] = write
-    return [best[stretch] for stretch in sorted(best)]
 
 
 def _strip(found: Evaluated, shown: Sequence[Write], across: Scale, up: Scale) -> list[str]:
@@ -124,15 +111,18 @@ def _why(write: Write, at: float) -> str:
 def errors(found: Evaluated, window: int) -> str:
     """The action error over time, smoothed over a block, of every arm."""
     times = found.times_s
-    curves = [_smoothed(run.errors.astype(np.float64).mean(axis=1), window) for run in found.runs.values()]
-    highest = max((float(np.nanmax(curve)) for curve in curves if not np.isnan(curve).all()), default=0.0)
+    curves = []
+    for run in found.runs.values():
+        curves.append(thinned(times, _smoothed(run.errors.mean(axis=1, dtype=np.float64), window)))
+        found.columns.rest()
+    highest = max((float(np.nanmax(curve)) for _, curve in curves if not np.isnan(curve).all()), default=0.0)
     if not highest:
         return ''
     across, up = Scale(0.0, max(float(times[-1]), 1e-3), _LEFT, _RIGHT), Scale(0.0, highest * 1.05, 210.0, 14.0)
     parts = [*axis_left(up, _LEFT, _RIGHT, lambda value: f'{value:.3g}'), *axis_below(across, 14, 210, clock),
              text(8, 10, 'error [rad]', 'label')]
-    for class_, curve in zip(colours(list(found.runs)).values(), curves, strict=True):
-        parts.append(polyline(*thinned(across.places(times), up.places(curve)), class_=f'line {class_} of-arm'))
+    for class_, (at, curve) in zip(colours(list(found.runs)).values(), curves, strict=True):
+        parts.append(polyline(across.places(at), up.places(curve), class_=f'line {class_} of-arm'))
     return picture(236, parts, 'action error of each arm over time')
 
 

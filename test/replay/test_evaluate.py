@@ -13,6 +13,7 @@ from aura_ros.memory import load_memory
 from aura_ros.memory.store_format import SLOT_BYTES
 from aura_ros.memory.weights import default_path
 from aura_ros.replay.arms import Budget, choose, drawn_by_lot, evenly_spread, make_arm
+from aura_ros.replay.columns import Columns
 from aura_ros.replay.evaluate import run_arm, run_arms
 from aura_ros.replay.live import compare
 from aura_ros.replay.steps import StepsBuilder, joined
@@ -22,7 +23,7 @@ ALL = ['base', 'aura', 'kv', 'kv-window', 'always', 'random', 'periodic']
 
 @pytest.fixture(scope='module')
 def runs():
-    return run_arms(ALL, OPTIONS, made_up(60))
+    return run_arms(ALL, OPTIONS, made_up(60), Columns())
 
 
 def test_the_gate_decides_as_the_memory_stepped_by_hand(runs):
@@ -57,7 +58,7 @@ def test_the_same_steps_give_the_same_bits_in_one_part_or_many(runs):
                     name: getattr(steps, name)[rows]
                     for name in ('stamps_ns', 'episode_ids', 'seqs', 'skews_ns', 'features', 'base', 'actions')})
 
-    again = run_arm(make_arm('aura', OPTIONS), Parts())
+    again = run_arm(make_arm('aura', OPTIONS), Parts(), Columns())
     assert again.writes == runs['aura'].writes and again.state_crc32 == runs['aura'].state_crc32
     assert np.array_equal(again.errors, runs['aura'].errors)
 
@@ -80,7 +81,7 @@ def test_schedules_keep_their_budget(writes, steps):
 
 
 def test_a_budget_is_found_without_showing_aura():
-    shown = run_arms(['base', 'random'], OPTIONS, made_up(60))
+    shown = run_arms(['base', 'random'], OPTIONS, made_up(60), Columns())
     assert list(shown) == ['base', 'random']
     with pytest.raises(ConfigError, match='needs a budget'):
         make_arm('random', OPTIONS)
@@ -98,7 +99,7 @@ def test_sizes_and_what_they_cost_the_medium(runs):
 
 
 def test_a_window_bounds_the_cache():
-    run = run_arm(make_arm('kv-window', replace(OPTIONS, window=8)), made_up(20))
+    run = run_arm(make_arm('kv-window', replace(OPTIONS, window=8)), made_up(20), Columns())
     assert run.state_bytes.max() == 8 * 256
 
 
@@ -110,7 +111,7 @@ def test_the_error_is_of_the_actions_that_are_executed(runs):
     action[INFO.execute_steps:] = 9.0  # replaced by the next chunk before it is executed
     builder.add(1, 'e', 0, WEIGHTS.arrays['feature_mean'], base, action=action)
     builder.add(2, 'e', 1, WEIGHTS.arrays['feature_mean'], base)
-    run = run_arm(make_arm('base', OPTIONS), builder.take())
+    run = run_arm(make_arm('base', OPTIONS), builder.take(), Columns())
     assert run.errors[0] == pytest.approx([0, 0.25] + [0] * (CHUNK[1] - 2))
     assert np.isnan(run.errors[1]).all()
     assert runs['base'].errors == pytest.approx(0.01, rel=1e-4)
@@ -118,12 +119,12 @@ def test_the_error_is_of_the_actions_that_are_executed(runs):
 
 def test_a_new_episode_begins_with_an_empty_memory():
     two = made_up(60, episodes=2)
-    run = run_arm(make_arm('aura', OPTIONS), two)
+    run = run_arm(make_arm('aura', OPTIONS), two, Columns())
     second = joined([two])
     rows = slice(30, None)
     alone = run_arm(make_arm('aura', OPTIONS), replace(second, thumbnails=(), **{
         name: getattr(second, name)[rows]
-        for name in ('stamps_ns', 'episode_ids', 'seqs', 'skews_ns', 'features', 'base', 'actions')}))
+        for name in ('stamps_ns', 'episode_ids', 'seqs', 'skews_ns', 'features', 'base', 'actions')}), Columns())
     assert np.array_equal(run.gate[rows], alone.gate)
     assert run.state_crc32 == alone.state_crc32
     assert [write.writes for write in run.writes if write.row >= 30] == list(range(1, len(alone.writes) + 1))
@@ -136,7 +137,7 @@ def test_steps_come_once_and_in_order_and_what_is_refused_leaves_no_trace():
         name: getattr(steps, name)[order].copy()
         for name in ('stamps_ns', 'episode_ids', 'seqs', 'skews_ns', 'features', 'base', 'actions')})
     mixed.features[20, 3] = np.nan
-    run = run_arm(make_arm('aura', OPTIONS), mixed)
+    run = run_arm(make_arm('aura', OPTIONS), mixed, Columns())
     assert (run.applied, run.refused, run.missed) == (len(order) - 2, 2, 2)
     assert 'applied before' in run.problems[0] and 'not finite' in run.problems[1]
     assert np.isnan(run.gate[[10, 20]]).all() and np.isnan(run.errors[[10, 20]]).all()

@@ -53,7 +53,7 @@ def test_a_recording_that_is_too_short_says_so():
 def test_a_constant_difference_has_a_narrow_interval_and_noise_has_not():
     rng = np.random.default_rng(3)
     base = rng.normal(size=400)
-    found = Blocks(ONE, 10).intervals(np.stack([base + 0.1 - base, base], axis=1))
+    _, found = Blocks(ONE, 10).intervals(np.stack([base + 0.1 - base, base], axis=1))
     assert found[0].mean == pytest.approx(0.1) and found[0].high - found[0].low < 1e-12 and found[0].apart_from_zero
     assert found[1].low < 0 < found[1].high and not found[1].apart_from_zero
 

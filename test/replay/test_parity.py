@@ -24,6 +24,7 @@ from ros_graph import Graph, free_domain
 from aura_ros.nodes import qos
 from aura_ros.replay.arms import ArmOptions, make_arm
 from aura_ros.replay.bags import Bag
+from aura_ros.replay.columns import Columns
 from aura_ros.replay.evaluate import run_arm
 from aura_ros.replay.features import BackboneSteps
 from aura_ros.replay.mapping import load_mapping
@@ -92,7 +93,7 @@ def _ns(message):
 def _offline(steps: Steps):
     """The same of a replay without ROS, and the CRC-32 of its last state."""
     options = ArmOptions(steps.features.shape[1], steps.base.shape[1:], steps.info.policy_hash)
-    run = run_arm(make_arm('aura', options), steps)
+    run = run_arm(make_arm('aura', options), steps, Columns())
     assert not run.refused and not run.missed
     columns = (steps.seqs, steps.stamps_ns, run.gate, run.threshold, run.surprise, run.written)
     gates = list(zip(*(column.tolist() for column in columns), strict=True))

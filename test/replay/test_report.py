@@ -18,7 +18,9 @@ from replayed import OPTIONS, made_up
 
 from aura_ros.errors import ConfigError
 from aura_ros.replay import svg
-from aura_ros.replay.evaluate import About, collect, run_arms
+from aura_ros.replay.columns import Columns
+from aura_ros.replay.evaluate import run_arms
+from aura_ros.replay.evaluated import About, collect
 from aura_ros.replay.html import page
 from aura_ros.replay.intervals import Interval
 from aura_ros.replay.report import write_report
@@ -29,8 +31,9 @@ INPUTS = {'front (/camera)': {'samples': 300.0, 'used': 120.0}}
 
 
 def evaluated(steps, names=ALL, **about):
+    columns = Columns()
     return collect(About(**{'name': 'bag', 'path': '/data/bag', 'digest': 'ab' * 32, 'inputs': INPUTS} | about), steps,
-                   run_arms(names, OPTIONS, steps))
+                   run_arms(names, OPTIONS, steps, columns), columns)
 
 
 def report_of(*found, **more):

@@ -9,7 +9,7 @@ from replayed import CHUNK, INFO, made_up
 
 from aura_ros.errors import BagError, ConfigError, InputError
 from aura_ros.replay.cache import FirstSteps, StepCache, content_digest, key_of
-from aura_ros.replay.evaluate import About
+from aura_ros.replay.evaluated import About
 from aura_ros.replay.features import Row, fill
 from aura_ros.replay.steps import Steps, StepsBuilder, joined
 

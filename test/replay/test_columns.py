@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Arrays whose pages may be handed back."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from aura_ros.errors import ConfigError
+from aura_ros.replay.columns import Columns
+
+
+def resident_mb():
+    pages = int(Path('/proc/self/statm').read_text(encoding='ascii').split()[1])
+    return pages * 4096 / 1e6
+
+
+def test_what_was_written_is_there_after_a_rest():
+    columns = Columns()
+    first, second = columns.new((5, 3), np.float32, np.nan), columns.new((5,), np.int64)
+    assert np.isnan(first).all() and not second.any()
+    first[2], second[4] = 7.0, -1
+    columns.rest()
+    assert first[2].tolist() == [7.0, 7.0, 7.0] and second.tolist() == [0, 0, 0, 0, -1]
+
+
+def test_a_rest_gives_the_memory_back():
+    columns = Columns()
+    before = resident_mb()
+    array = columns.new((4_000_000,), np.float64, np.nan)  # 32 MB
+    assert resident_mb() < before + 8
+    array[:] = 1.0
+    assert resident_mb() > before + 24
+    columns.rest()
+    assert resident_mb() < before + 8
+    assert array[::1000].sum() == 4000.0
+
+
+def test_nothing_is_left_in_the_folder(tmp_path):
+    columns = Columns(tmp_path)
+    columns.new((1000,), np.float32, np.nan)
+    assert not list(tmp_path.iterdir())
+
+
+def test_no_room_is_told_before_anything_is_written(tmp_path):
+    with pytest.raises(ConfigError, match=r'cannot be had in .*make room there'):
+        Columns(tmp_path / 'missing').new((10,), np.float32)
+    with pytest.raises(ConfigError, match=r'8,000,000,000,000,000 bytes .*make room there'):
+        Columns(tmp_path).new((10 ** 15,), np.float64)
