@@ -16,21 +16,21 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Collection, Iterator
-from collections.abc import Mapping as AnyMapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aura_ros.errors import BagError, InputError
+from aura_ros.errors import InputError
 from aura_ros.replay.actions import JUMP_NS, ActionTrack, action_kind
 from aura_ros.replay.alignment import AlignmentReport, Tally
 from aura_ros.replay.bags import Bag, Episode, Sample
 from aura_ros.replay.by_stamp import ByStamp
+from aura_ros.replay.checks import check_streams, check_types, topic_types
 from aura_ros.replay.mapping import UNITS, Mapping
-from aura_ros.replay.topics import CAMERA_TYPES, JOINT_STATE, STRING, VLA_STEP, joint_positions, picture
+from aura_ros.replay.topics import VLA_STEP, joint_positions, picture
 from aura_ros.vla.assembler import Aligned, Assembler, AssemblerConfig, Gap
 from aura_ros.vla.protocol import BackboneSpec, Observation
 
@@ -74,11 +74,11 @@ class Observations:
         self._bag, self._mapping, self._spec = bag, mapping, spec
         self._begin_ns = bag.begin_ns if begin_ns is None else begin_ns
         self._end_ns = bag.end_ns if end_ns is None else end_ns
-        _check_streams(mapping, spec)
+        check_streams(mapping, spec)
         self._tick_ns = round(spec.seconds_per_action * 1e9)
         self._streams = {camera: mapping.cameras[camera] for camera in spec.cameras} | {JOINTS: mapping.joints.topic}
         types = topic_types(bag, mapping, self._topics())
-        _check_types(mapping, spec, types)
+        check_types(mapping, spec, types)
         self._tally = Tally(self._streams)
         self._starts = episode_starts(bag)
         self._look_ahead_ns = max(round(mapping.slop_s * 1e9), _LOOK_AHEAD_NS)
@@ -269,40 +269,3 @@ def observations(
 ) -> Observations:
     """The observations between two log times [ns], the whole recording by default; see `Observations`."""
     return Observations(bag, mapping, spec, begin_ns, end_ns)
-
-
-def topic_types(bag: Bag, mapping: Mapping, topics: Collection[str] | None = None) -> dict[str, str]:
-    """Type of each topic that a mapping names, or of some of them.
-
-    Raises:
-        BagError: one was not recorded, or holds no message.
-    """
-    filled = [topic.name for topic in bag.topics if topic.count]
-    wanted = mapping.topics if topics is None else topics
-    if twice := [name for name in wanted if filled.count(name) > 1]:
-        raise BagError(f'{bag.path} has messages of several types on {", ".join(twice)}: one of them must be renamed')
-    recorded = {topic.name: topic for topic in sorted(bag.topics, key=lambda topic: topic.count)}
-    for name in wanted:
-        if name not in recorded or not recorded[name].count:
-            what = 'has no message on' if name in recorded else 'has no topic'
-            has = ', '.join(f'{topic.name} ({topic.type})' for topic in bag.topics if topic.count)
-            raise BagError(f'{bag.path} {what} {name}, which the mapping names; it has {has}')
-    return {name: recorded[name].type for name in wanted}
-
-
-def _check_streams(mapping: Mapping, spec: BackboneSpec) -> None:
-    if missing := [camera for camera in spec.cameras if camera not in mapping.cameras]:
-        raise BagError(f"the mapping has no camera {', '.join(missing)}, which backbone '{spec.name}' needs; it has "
-                       f'{", ".join(mapping.cameras)}')  # fmt: skip
-    if not mapping.joints.topic:
-        raise BagError(f"the mapping has no joints, which backbone '{spec.name}' needs")
-
-
-def _check_types(mapping: Mapping, spec: BackboneSpec, types: AnyMapping[str, str]) -> None:
-    expected: list[tuple[str, tuple[str, ...]]] = [(mapping.cameras[camera], CAMERA_TYPES) for camera in spec.cameras]
-    expected.append((mapping.joints.topic, (JOINT_STATE,)))
-    if mapping.instruction.topic:
-        expected.append((mapping.instruction.topic, (STRING,)))
-    for topic, allowed in expected:
-        if types[topic] not in allowed:
-            raise BagError(f'{topic} is of type {types[topic]}: must be {" or ".join(allowed)}')

@@ -26,6 +26,8 @@ Floats = NDArray[np.float32]
 
 THUMBNAIL = 160
 """Longest side of a thumbnail [px]."""
+_IMPLAUSIBLE = 4 * np.pi
+"""Joint position beyond which another unit is likelier, even with an arm that turns on and on [rad]."""
 _QUALITY = 82
 
 
@@ -87,6 +89,7 @@ class BackboneSteps:
         self._found = observations(bag, mapping, spec, begin_ns, end_ns)
         self._backbone, self._digest = backbone, digest
         self._refused, self._problem = 0, ''
+        self._furthest = 0.0
         self.info = StepsInfo(spec.joint_names[:spec.action_dim], spec.seconds_per_action, spec.execute_steps,
                               spec.policy_hash)
 
@@ -94,6 +97,7 @@ class BackboneSteps:
         """Run the backbone on what is not known yet; see `StepStream`."""
         spec, seqs, seen = self._backbone.spec, Counter[str](), 0
         for recorded in self._found:
+            self._furthest = max(self._furthest, float(np.abs(recorded.observation.joint_positions).max()))
             if seen < len(known):
                 if recorded.stamp_ns == known[seen]:  # else the backbone refused it
                     seqs[recorded.episode] += 1
@@ -126,6 +130,9 @@ class BackboneSteps:
         if self._found.one_episode:
             found.append('the recording tells of no episodes: all of it is one, and memory is emptied only where it '
                          'begins')
+        if self._furthest > _IMPLAUSIBLE:
+            found.append(f'a joint stands at {self._furthest:.0f} rad: if these are degrees, the mapping needs '
+                         'joints: {unit: deg}')
         if self._refused:
             found.append(f'the backbone refused {self._refused} observations; the last: {self._problem}')
         return tuple(found)

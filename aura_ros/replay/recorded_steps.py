@@ -14,8 +14,8 @@ import numpy as np
 
 from aura_ros.errors import BagError, InputError
 from aura_ros.replay.actions import ActionTrack, action_kind
-from aura_ros.replay.align import topic_types
 from aura_ros.replay.bags import Bag, Sample
+from aura_ros.replay.checks import topic_types
 from aura_ros.replay.features import Row, thumbnail
 from aura_ros.replay.mapping import Mapping
 from aura_ros.replay.steps import StepsInfo

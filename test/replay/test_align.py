@@ -245,6 +245,7 @@ def test_a_partial_recording_is_noted(tmp_path: Path) -> None:
     [
         (replace(BARE, cameras={'wrist': WRIST}), "the mapping has no camera front, which backbone 'test' needs"),
         (replace(BARE, cameras={'front': '/cam', 'wrist': WRIST}), 'has no topic /cam, which the mapping names'),
+        (replace(BARE, cameras={'front': FRONT[:-1], 'wrist': WRIST}), f'did you mean {FRONT}? It has'),
         (replace(BARE, cameras={'front': STATES, 'wrist': WRIST}), f'{STATES} is of type sensor_msgs/msg/JointState'),
         (replace(BARE, joints=JointStream(FRONT)), f'{FRONT} is of type'),
         (replace(BARE, joints=JointStream('')), 'the mapping has no joints'),

@@ -13,8 +13,8 @@ from mcap.writer import Writer as McapWriter
 from recordings import BEGIN_NS, STATES, arm_bag, recording
 
 from aura_ros.errors import BagError
-from aura_ros.replay.align import topic_types
 from aura_ros.replay.bags import Bag
+from aura_ros.replay.checks import topic_types
 from aura_ros.replay.mapping import JointStream, Mapping
 
 BYTE = b'\0\1\0\0\5'

@@ -137,6 +137,12 @@ def test_a_recording_without_episodes_is_told_to_be_one(bag, replay):
     assert any('tells of no episodes' in note for note in replay(bag)[1]['recordings'][0]['notes'])
 
 
+def test_joints_that_were_recorded_in_degrees_are_noticed(bag, tmp_path, replay):
+    in_degrees = bag_of(tmp_path / 'degrees', per_rad=57.3)
+    assert any('if these are degrees' in note for note in replay(in_degrees)[1]['recordings'][0]['notes'])
+    assert not any('degrees' in note for note in replay(bag)[1]['recordings'][0]['notes'])
+
+
 def test_several_bags_and_one_that_is_not_there(bag, tmp_path, replay):
     tuesday = bag_of(tmp_path / 'tuesday', 2.0)
     code, report, out, _, _ = replay(bag, tuesday, tmp_path / 'nothing')

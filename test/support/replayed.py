@@ -75,18 +75,20 @@ def seeing(path: str | None = None) -> SeeingVla:
 
 def bag_of(
     folder: Path, seconds: float = 4.0, *, with_steps: bool = False, episodes: int = 1,
-    drove: Sequence[int] = (), **options: Any
+    drove: Sequence[int] = (), per_rad: float = 1.0, **options: Any
 ) -> Path:
     """A recording of an arm of eight joints for `SeeingVla`, with its own steps if asked for.
 
     drove: arms that drive one after the other, each as long as the others.
+    per_rad: of the unit in which joints are recorded.
     """
     with recording(folder, **options) as recorder:
         for number, arm in enumerate(drove):
             _status(recorder, 1000.0 * seconds * number / len(drove), arm)
         recorder.text(INSTRUCTION, 'put it back', 0.0)
         for tick in range(round(seconds * 20)):
-            at, positions = 50.0 * tick + 10.0, [0.1 * joint + 0.001 * tick for joint in range(len(JOINTS))]
+            at, positions = 50.0 * tick + 10.0, [
+                per_rad * (0.1 * joint + 0.001 * tick) for joint in range(len(JOINTS))]
             recorder.joints(STATES, at, positions, JOINTS)
             recorder.image(WRIST, at + 1)
             recorder.image(FRONT, at + 2, level=20 + tick % 200)
