@@ -141,16 +141,16 @@ class Monitor(QtWidgets.QWidget):
 
     # The clockwork. -------------------------------------------------------------------------------
     def _schedule(self) -> Schedule:
-        # a curve need not be drawn before it has moved by a pixel, nor more than four times a second
+        # a curve need not be drawn before it has moved by a pixel, nor more than twice a second
         return Schedule(
-            Due(self._paint_gate, max(0.25, self.window_s / _PIXELS), {GatePoint}, urgent={WritePoint}),
-            Due(self._paint_raster, max(0.25, self.window_s / BINS), {StatePoint, GatePoint}),
-            Due(lambda: self.state.show_state(self.model.state()), 0.25, {StatePoint}),
+            Due(self._paint_gate, max(0.5, self.window_s / _PIXELS), {GatePoint}, urgent={WritePoint}),
+            Due(self._paint_raster, max(0.5, self.window_s / BINS), {StatePoint, GatePoint}),
+            Due(lambda: self.state.show_state(self.model.state()), 0.5, {StatePoint}),
             # each second, for how long ago they were
             Due(self._paint_writes, 1.0, {GatePoint}, urgent={WritePoint, Thumbnail}),
             Due(lambda: self.cost.show_cost(self.model.cost(points=200)), 1.0, {GatePoint, CachePoint}),
             Due(lambda: self.latency.show_latency(self.model.latency()), 1.0, {GatePoint, StepPoint, DiagnosticPoint}),
-            Due(self._paint_header, 0.25),
+            Due(self._paint_header, 0.5),
             Due(self._paint_story, 1.0, {GatePoint}),
         )
 

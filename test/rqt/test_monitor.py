@@ -70,7 +70,7 @@ def test_a_write_has_its_card_at_the_next_tick(stage):
     last = max(place for place, point in enumerate(told) if isinstance(point, WritePoint))
     stage.hear(told[:last])
     before = len(cards(stage.monitor))
-    stage.hear(told[last : last + 1], after_s=0.26)
+    stage.hear(told[last : last + 1], after_s=0.56)
     assert len(cards(stage.monitor)) == before + 1
 
 
@@ -139,7 +139,7 @@ def test_the_arm_that_is_marked_is_the_one_that_drives_not_the_one_asked_for(qtb
     stage.settle()
     assert stage.source.asked == [KV] and monitor.remark.text() == 'kv is lost'
     assert [button.isChecked() for button in monitor.arms.buttons] == [False, True, False]
-    stage.hear([ArmPoint(BEGIN_S + 6.0, KV, KV, 30, True, False, '', 0, 0, 0, 'e')], after_s=0.3)
+    stage.hear([ArmPoint(BEGIN_S + 6.0, KV, KV, 30, True, False, '', 0, 0, 0, 'e')], after_s=0.6)
     assert [button.isChecked() for button in monitor.arms.buttons] == [False, False, True]
     assert 'KV-cache drives' in monitor.header.arm.text()
 
@@ -240,7 +240,7 @@ def test_live_a_write_is_seen_within_a_fifth_of_a_second_and_closing_leaves_noth
         writes.publish(stamped(WriteEvent, seq))
         qtbot.waitUntil(lambda seq=seq: f'step {seq}' in cards(monitor), timeout=10_000)
         delays.append(time.monotonic() - began)
-        qtbot.wait(300)  # writes are seldom: those of a stream are painted together
+        qtbot.wait(600)  # writes are seldom: those of a stream are painted together
     # of the better half, for others work on this machine too
     assert statistics.median(sorted(delays)[:6]) < 0.2, delays
     monitor.stop()

@@ -24,9 +24,14 @@ def test_an_urgent_one_is_followed_at_once():
     assert done(heard, period_s=1.0, causes={int}, urgent={str}) == [0.0, 0.3]
 
 
-def test_a_stream_of_urgent_ones_is_followed_four_times_a_second_and_to_its_end():
+def test_a_stream_of_urgent_ones_is_followed_twice_a_second_and_to_its_end():
     heard = [(at / 32, {str} if at < 32 else set()) for at in range(64)]
-    assert done(heard, period_s=10.0, causes=set(), urgent={str}) == [0.0, 0.25, 0.5, 0.75, 1.0]
+    assert done(heard, period_s=10.0, causes=set(), urgent={str}) == [0.0, 0.5, 1.0]
+
+
+def test_an_urgent_one_does_not_wait_for_the_period_that_has_just_begun():
+    heard = [(0.0, set()), (1.0, {int}), (1.1, {str}), (1.2, {str}), (1.6, set())]
+    assert done(heard, period_s=1.0, causes={int}, urgent={str}) == [0.0, 1.0, 1.1, 1.6]
 
 
 def test_without_a_cause_time_alone_counts():
