@@ -2,15 +2,20 @@
 """The graph as the monitor hears it, at any rate, and what hearing and remembering it costs.
 
     python test/support/monitor_load.py [HZ] [SECONDS]
+    python test/support/monitor_load.py window [HZ] [SECONDS]
+    python test/support/monitor_load.py painted [HOURS]
 
-prints the share of one core that the bridge, the model and what the views ask it take at HZ steps a second, and by how
-much the process grows during an hour of steps told as fast as may be. Nothing here is asserted: the machine decides.
+The first prints the share of one core that the bridge, the model and what the views ask it take at HZ steps a second,
+and by how much the process grows during an hour of steps told as fast as may be. The second does so for the whole
+monitor, a process of its own without a display. The third paints it as often as it would in so many hours (1), at five
+steps a second, and prints how large the process is after each tenth. Nothing here is asserted: the machine decides.
 """
 
 import array
 import os
 import subprocess
 import sys
+import tempfile
 import time
 
 import numpy as np
@@ -126,6 +131,27 @@ def listen(hz, seconds):
         speaker.wait()
 
 
+def window(hz=30, seconds=30):
+    """Print what the whole monitor takes beside a graph that speaks at `hz`."""
+    domain = {'ROS_DOMAIN_ID': os.environ.get('ROS_DOMAIN_ID', '97'), 'QT_QPA_PLATFORM': 'offscreen'}
+    env = os.environ | domain | {'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST', 'OMP_NUM_THREADS': '1'}
+    settle = 12  # libraries, discovery and the first picture have their own price
+    speaker = subprocess.Popen([sys.executable, __file__, 'speak', str(hz), str(2 * settle + seconds)], env=env)
+    with tempfile.TemporaryDirectory() as folder:
+        save = ['--save', f'{folder}/seen.png', '--after', str(settle + seconds + 4)]
+        program = 'import sys; from aura_ros.rqt.window import main; sys.exit(main())'
+        monitor = psutil.Popen([sys.executable, '-c', program, *save], env=env)
+        time.sleep(settle)
+        before, began = monitor.cpu_times(), time.monotonic()
+        time.sleep(seconds)
+        after, passed = monitor.cpu_times(), time.monotonic() - began
+        share = (after.user + after.system - before.user - before.system) / passed
+        print(f'{hz} steps/s, each a write: {100 * share:.1f} % of a core, {monitor.memory_info().rss / 1e6:.0f} MB')
+        if monitor.wait():
+            raise SystemExit('the monitor heard nothing')
+    speaker.wait()
+
+
 def replay_hour(hz):
     """Tell a model an hour of steps; returns by how many bytes the process grew."""
     process, model = psutil.Process(), MonitorModel()
@@ -147,6 +173,36 @@ def replay_hour(hz):
     return process.memory_info().rss - before
 
 
+def paint(hours=1.0):
+    """Paint the monitor through hours of a story, told as fast as it can be painted."""
+    from unittest import mock
+
+    from monitor_stage import SIZE, FakeSource
+    from monitor_story import Story
+
+    from aura_ros.rqt import monitor as module
+    from aura_ros.rqt.qt import QtWidgets
+
+    application = QtWidgets.QApplication([])
+    source, process, clock = FakeSource(), psutil.Process(), [0.0]
+    with mock.patch.object(module.time, 'monotonic', lambda: clock[0]):
+        page = module.Monitor(MonitorModel(), source)
+        page.stop()
+        page.resize(*SIZE)
+        page.show()
+        tenth, points = hours * HOUR_S / 10, []
+        for told in Story(hours * HOUR_S):
+            while told.after_s > clock[0]:
+                source.points, points = points, []
+                page.tick()
+                application.processEvents()
+                clock[0] += module.TICK_MS * 1e-3
+                if clock[0] % tenth < module.TICK_MS * 1e-3:
+                    print(f'{clock[0] / 60:.0f} min: {process.memory_info().rss / 1e6:.1f} MB', flush=True)
+            points.append(told.point)
+        page.close()
+
+
 def main(hz=30, seconds=20):
     """Measure and print."""
     _, heard, share = listen(hz, seconds)
@@ -159,5 +215,9 @@ def main(hz=30, seconds=20):
 if __name__ == '__main__':
     if sys.argv[1:2] == ['speak']:
         speak(int(sys.argv[2]), float(sys.argv[3]))
+    elif sys.argv[1:2] == ['window']:
+        window(*(int(argument) for argument in sys.argv[2:]))
+    elif sys.argv[1:2] == ['painted']:
+        paint(*(float(argument) for argument in sys.argv[2:]))
     else:
         main(*(int(argument) for argument in sys.argv[1:]))
