@@ -35,13 +35,16 @@ class GateTraining:
     """How the gate learns.
 
     price: of a write, in units of the action loss of one step: a write must save later steps this much in all.
-    open_until: fraction of the training before which every step is written, so that there is something to judge.
+    open_until: fraction of the training before which every step is written, so that there is something to judge, or
+        those that a guide names; from then on the gate decides.
+    learn_from: fraction from which on the gate learns, `open_until` at the latest.
     price_full: fraction of the training at which the price, which rises from zero, is full.
     probe: share of the steps whose write is measured.
     """
 
     price: float = 0.2
     open_until: float = 0.3
+    learn_from: float = 1.0
     price_full: float = 0.7
     probe: float = 0.1
 
@@ -66,7 +69,8 @@ class Learner:
         self.state: Any = None
 
     def step(self, z: Tensor, base: Tensor, loss_of: Callable[[Rollout], Tensor], weight: float,
-             schedule: Tensor | None = None, asked: Tensor | None = None, state: Any = None) -> tuple[float, float]:
+             schedule: Tensor | None = None, asked: Tensor | None = None, state: Any = None,
+             guide: MemoryModule | None = None) -> tuple[float, float]:
         """Learn from one batch.
 
         Args:
@@ -77,6 +81,7 @@ class Learner:
             schedule: writes of fast weights that have no gate, [B, T].
             asked: the steps whose action the loss needs, bool [B, T]; None is all.
             state: to begin with, as the memory's scan takes it; None is empty.
+            guide: decides what a gated memory writes until its own gate does; None writes every step.
 
         Returns:
             action loss; share of steps written.
@@ -84,15 +89,16 @@ class Learner:
         """
         done = self._step / self._settings.steps
         gated = isinstance(self._model, AuraModule) and schedule is None
-        learning = gated and done >= self._gate.open_until
-        if gated and not learning:
-            schedule = z.new_ones(z.shape[:2])
+        begin = min(self._gate.learn_from, self._gate.open_until)
+        learning = gated and done >= begin
+        if gated and done < self._gate.open_until:
+            schedule = z.new_ones(z.shape[:2]) if guide is None else _decided(guide, z, base, asked)
         probe = self._gate.probe if learning else 0.0
         rollout = self._model(z, base, state, asked=asked, schedule=schedule, probe=probe)
         loss = loss_of(rollout)
         self._optimiser.zero_grad()
         if learning:
-            ramp = (done - self._gate.open_until) / (self._gate.price_full - self._gate.open_until)
+            ramp = (done - begin) / (self._gate.price_full - begin)
             self.backward(loss, rollout, self._gate.price * min(ramp, 1.0), weight)
         else:
             torch.autograd.backward(loss)
@@ -108,3 +114,10 @@ class Learner:
         assert isinstance(self._model, AuraModule)
         torch.autograd.backward(loss)
         torch.autograd.backward(self._model.gate_loss(rollout, price, weight))
+
+
+@torch.no_grad()
+def _decided(guide: MemoryModule, z: Tensor, base: Tensor, asked: Tensor | None) -> Tensor:
+    """What a memory writes of these sequences, from empty, [B, T]."""
+    rollout: Rollout = guide(z, base, asked=asked)
+    return rollout.scan.written

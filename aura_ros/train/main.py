@@ -108,28 +108,31 @@ def _memory(options: argparse.Namespace) -> None:
     if options.from_bags:
         _memory_from_bags(options)
         return
-    from aura_ros.train.memory import SETTINGS, MemoryTraining, train_memory
+    from aura_ros.train.memory import train_memory
+    from aura_ros.train.memory_settings import GUIDES, SETTINGS, MemoryTraining
     from aura_ros.vla.embedded import EmbeddedVla
 
     vla = EmbeddedVla(str(options.output / 'embedded.onnx') if options.output else None)
     for kind in ('aura', 'kv') if options.memory == 'both' else (options.memory,):
         output = _folder(options, 'aura_ros.memory') / f'{kind}.safetensors'
         settings = replace(SETTINGS.get(kind, MemoryTraining()), seed=options.seed)
-        report = train_memory(kind, options.work_dir, vla, output, settings, options.command)
+        guide = replace(GUIDES[kind], seed=options.seed) if kind in GUIDES else None
+        report = train_memory(kind, options.work_dir, vla, output, settings, options.command, guide)
         for task, figures in report.items():
             print(f'{output}: {task} {figures}')
 
 
 def _memory_from_bags(options: argparse.Namespace) -> None:
     from aura_ros.bench.console import make_console
-    from aura_ros.train.memory import SETTINGS, MemoryTraining, train_on_recordings
+    from aura_ros.train.memory import train_on_recordings
+    from aura_ros.train.memory_settings import MemoryTraining
 
     for name, low, high in (('holdout', 0.01, 0.9), ('round_steps', 1, 10_000), ('steps', 1, 1_000_000)):
         value = getattr(options, name)
         if value is not None and not low <= value <= high:
             raise ConfigError(f'--{name.replace("_", "-")} is {value:g}: must be in {low:g}..{high:g}')
     kind = 'aura' if options.memory == 'both' else options.memory
-    settings = replace(SETTINGS.get(kind, MemoryTraining()), seed=options.seed)
+    settings = MemoryTraining(seed=options.seed)
     if options.steps is not None:
         settings = replace(settings, optimisation=replace(settings.optimisation, steps=options.steps))
     folder: Path = options.output or Path('my_weights')

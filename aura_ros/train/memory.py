@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import math
 import time
-from collections import defaultdict, deque
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,58 +20,19 @@ from tqdm import tqdm
 
 from aura_ros.errors import ConfigError
 from aura_ros.sim.tasks import Kind
-from aura_ros.train.learner import GateTraining, Learner, Optimisation
+from aura_ros.train.learner import Learner
 from aura_ros.train.matching import build_module
+from aura_ros.train.memory_settings import KINDS, MemoryTraining
 from aura_ros.train.modules import FastWeightModule, MemoryModule, Rollout, Sizes
 from aura_ros.train.recordings import TASK as RECORDED
 from aura_ros.train.recordings import Kept, rounds_within, split
 from aura_ros.train.saving import load_module, save_memory
 from aura_ros.train.sequences import CUE_STEPS, Batch, Stream, collate, load_streams, segments, thin
+from aura_ros.train.state_pool import StatePool
 from aura_ros.vla.embedded import EmbeddedVla
 from aura_ros.vla.protocol import BackboneSpec
 
 TASKS = ('recall', 'visible', 'put_back')
-
-
-@dataclass(frozen=True)
-class MemoryTraining:
-    """Settings of the training of a memory.
-
-    batch: sequences per step.
-    rounds: consecutive rounds in a sequence: at least 2, or nothing has to be overwritten.
-    idle_weight: weight of the action error while the go sign is off.
-    keep_idle: share of the steps between cue and go sign to train on.
-    put_back_from: fraction of the training at which put_back joins the other tasks.
-    feature_noise: standard deviation of what is added to the features, in units of theirs.
-    used: share of the sequences of fast weights that begin from a state that another of the same task ended with, not
-        from an empty one: the state is never reset in use, so it must be written over and over in training too.
-    seed: of initialisation and sampling.
-    threads: CPU threads of torch.
-    optimisation: how long and how fast to learn.
-    gate: how the gate learns; other memories take no notice.
-    """
-
-    batch: int = 24
-    rounds: int = 3
-    idle_weight: float = 0.25
-    keep_idle: float = 0.4
-    put_back_from: float = 0.0
-    feature_noise: float = 0.2
-    used: float = 0.9
-    seed: int = 0
-    threads: int = 1
-    optimisation: Optimisation = field(default_factory=lambda: Optimisation(steps=4000))
-    gate: GateTraining = field(default_factory=lambda: GateTraining(0.2, 0.4, 0.85))
-
-
-KINDS = ('aura', 'kv', 'always', 'gru', 'lstm', 'ssm', 'elmur', 'memoryless')
-"""What can be trained, with AURA's number of parameters; random and periodic would need a budget."""
-
-SETTINGS = {
-    **dict.fromkeys(KINDS, MemoryTraining()),
-    # with both from the start its one attention head learns neither
-    'kv': MemoryTraining(put_back_from=0.5),
-}
 
 
 def action_error(actions: Tensor, batch: Batch, scale: Tensor) -> Tensor:
@@ -91,36 +54,6 @@ def _loss(rollout: Rollout, batch: Batch, scale: Tensor) -> Tensor:
     return action_error(rollout.actions, batch, scale)
 
 
-class StatePool:
-    """States that sequences ended with, for others of the same task to begin from.
-
-    Args:
-        used: share that begins from one of them, 0..1; the rest is empty.
-        rng: for the draw.
-
-    """
-
-    SIZE = 128
-
-    def __init__(self, used: float, rng: np.random.Generator) -> None:
-        self._used, self._rng = used, rng
-        self._states: dict[str, deque[Tensor]] = defaultdict(lambda: deque(maxlen=self.SIZE))
-
-    def add(self, tasks: Sequence[str], states: Tensor) -> None:
-        """Keep the states [B, V, K + 1] of a batch, the newest `SIZE` of each task."""
-        for task, state in zip(tasks, states.detach(), strict=True):
-            self._states[task].append(state.clone())
-
-    def draw(self, tasks: Sequence[str], empty: Tensor) -> Tensor:
-        """Where sequences of these tasks begin, [B, V, K + 1]; as `empty` [V, K + 1] while there is nothing to take."""
-        return torch.stack([self._draw(self._states[task], empty) for task in tasks])
-
-    def _draw(self, states: deque[Tensor], empty: Tensor) -> Tensor:
-        if states and self._rng.random() < self._used:
-            return states[self._rng.integers(len(states))]
-        return empty
-
-
 def set_scales(model: MemoryModule, streams: list[Stream]) -> None:
     """Measure features and offsets once, on the training streams."""
     z = torch.from_numpy(np.concatenate([stream.z for stream in streams]))
@@ -130,13 +63,25 @@ def set_scales(model: MemoryModule, streams: list[Stream]) -> None:
     model.action_scale.copy_(torch.from_numpy(offsets).flatten(0, 1).std(0).clamp(min=2e-3))
 
 
-def fit(model: MemoryModule, streams: list[Stream], settings: MemoryTraining, fresh: bool = True) -> None:
-    """Train in place; a model that is not `fresh` keeps the scales it was trained with."""
+def fit(model: MemoryModule, streams: list[Stream], settings: MemoryTraining, fresh: bool = True,
+        guide: MemoryModule | None = None) -> None:
+    """Train in place.
+
+    Args:
+        model: of the memory.
+        streams: to learn from.
+        settings: how.
+        fresh: whether it begins here; else it keeps the scales it was trained with.
+        guide: see `Learner.step`.
+
+    """
     torch.manual_seed(settings.seed)
     torch.set_num_threads(settings.threads)
     rng = np.random.default_rng(settings.seed)
     if fresh:
         set_scales(model, streams)
+        if isinstance(model, FastWeightModule):
+            torch.nn.init.constant_(model.log_key_scale, math.log(settings.key_scale))
     # every task as often as the others: the head must also learn when to leave the base alone
     tasks_known = tuple(dict.fromkeys(stream.task for stream in streams))
     pools = [segments([stream for stream in streams if stream.task == task], settings.rounds) for task in tasks_known]
@@ -144,7 +89,7 @@ def fit(model: MemoryModule, streams: list[Stream], settings: MemoryTraining, fr
     learner = Learner(model, settings.optimisation, settings.gate)
     model.train()
     steps = settings.optimisation.steps
-    states = StatePool(settings.used, rng) if isinstance(model, FastWeightModule) else None
+    states = StatePool(settings.used, rng, settings.mixed) if isinstance(model, FastWeightModule) else None
     empty = torch.zeros(model.sizes.value_dim, model.sizes.key_dim + 1)
     bar = tqdm(range(steps), desc=f'train {type(model).__name__}', unit='step')
     for step in bar:
@@ -155,7 +100,7 @@ def fit(model: MemoryModule, streams: list[Stream], settings: MemoryTraining, fr
         noise = settings.feature_noise * model.feature_scale * torch.randn_like(batch.z)
         loss = partial(_loss, batch=batch, scale=model.action_scale)
         error, written = learner.step(batch.z + noise, batch.base, loss, float(batch.weight.sum()),
-                                      asked=batch.weight > 0, state=states and states.draw(tasks, empty))
+                                      asked=batch.weight > 0, state=states and states.draw(tasks, empty), guide=guide)
         if states is not None:
             states.add(tasks, learner.state)
         if step % 20 == 0:
@@ -190,8 +135,18 @@ def evaluate(model: MemoryModule, streams: list[Stream]) -> dict[str, Any]:
 
 
 def train_memory(kind: str, work_dir: Path, vla: EmbeddedVla, output: Path, settings: MemoryTraining,
-                 command: str) -> dict[str, Any]:
+                 command: str, guide: MemoryTraining | None = None) -> dict[str, Any]:
     """Train a memory and write weights (.safetensors) and card; returns the validation report.
+
+    Args:
+        kind: one of KINDS.
+        work_dir: parent of the demonstrations; a guide is kept there, and taken from there the next time.
+        vla: the frozen backbone.
+        output: .safetensors to write.
+        settings: of the memory.
+        command: for the card.
+        guide: settings of a memory of the same kind, trained before, that says what to write until the gate does; None
+            for no guide.
 
     Raises:
         ConfigError: if the kind is unknown or demonstrations are missing.
@@ -200,7 +155,18 @@ def train_memory(kind: str, work_dir: Path, vla: EmbeddedVla, output: Path, sett
     _check_kind(kind)
     streams = [stream for task in TASKS for stream in load_streams(vla, work_dir, 'train', task)]
     held = [stream for task in TASKS for stream in load_streams(vla, work_dir, 'validation', task)]
-    return _train(kind, vla.spec, TrainingSet(streams, held, {'tasks': list(TASKS)}), output, settings, command, None)
+    data, first = TrainingSet(streams, held, {'tasks': list(TASKS)}), None
+    if guide is not None:
+        first = work_dir / 'guides' / f'{vla.spec.policy_hash[:12]}-{kind}-{_digest(guide)}.safetensors'
+        if not first.exists():
+            first.parent.mkdir(exist_ok=True)
+            _train(kind, vla.spec, data, first, guide, command)
+        data.source['guide'] = asdict(guide)
+    return _train(kind, vla.spec, data, output, settings, command, guide=first)
+
+
+def _digest(settings: MemoryTraining) -> str:
+    return hashlib.sha256(json.dumps(asdict(settings), sort_keys=True).encode()).hexdigest()[:12]
 
 
 @dataclass(frozen=True)
@@ -254,13 +220,19 @@ def _check_kind(kind: str) -> None:
 
 
 def _train(kind: str, spec: BackboneSpec, data: TrainingSet, output: Path, settings: MemoryTraining, command: str,
-           start_from: Path | None) -> dict[str, Any]:
+           start_from: Path | None = None, guide: Path | None = None) -> dict[str, Any]:
     started = time.monotonic()
     torch.manual_seed(settings.seed)
-    model = build_module(kind, Sizes(spec.feature_dim, spec.chunk_len, spec.action_dim))
+    sizes = Sizes(spec.feature_dim, spec.chunk_len, spec.action_dim)
+    model = build_module(kind, sizes)
     if start_from is not None:
         load_module(model, start_from, spec.policy_hash)
-    fit(model, data.train, settings, fresh=start_from is None)
+    leader = None
+    if guide is not None:
+        leader = build_module(kind, sizes)
+        load_module(leader, guide, spec.policy_hash)
+        leader.eval()
+    fit(model, data.train, settings, fresh=start_from is None, guide=leader)
     report = evaluate(model, data.held)
     save_memory(model, output, {
         'backbone_sha256': spec.policy_hash,

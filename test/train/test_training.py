@@ -2,6 +2,7 @@
 """The way from demonstrations to weights, in the smallest size that runs through every stage."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,10 +17,12 @@ from aura_ros.sim.expert import Expert  # noqa: E402
 from aura_ros.sim.tasks import Simulation  # noqa: E402
 from aura_ros.sim.world import World  # noqa: E402
 from aura_ros.train.demonstrations import CHUNK, Collection, collect_episode  # noqa: E402
-from aura_ros.train.learner import Optimisation  # noqa: E402
-from aura_ros.train.memory import TASKS, MemoryTraining, StatePool, train_memory  # noqa: E402
+from aura_ros.train.learner import GateTraining, Learner, Optimisation  # noqa: E402
+from aura_ros.train.memory import TASKS, train_memory  # noqa: E402
+from aura_ros.train.memory_settings import MemoryTraining  # noqa: E402
 from aura_ros.train.modules import AuraModule, Sizes  # noqa: E402
 from aura_ros.train.sequences import Stream, collate, segments, thin  # noqa: E402
+from aura_ros.train.state_pool import StatePool  # noqa: E402
 from aura_ros.train.vla import VlaTraining, train_vla  # noqa: E402
 from aura_ros.vla.embedded import EmbeddedVla  # noqa: E402
 
@@ -58,17 +61,23 @@ def test_from_demonstrations_to_weights_that_load(work_dir, tmp_path):
     train_vla(work_dir, tmp_path / 'embedded.onnx', VlaTraining(epochs=1, policy_epochs=1, batch=8), 'test')
     vla = EmbeddedVla(str(tmp_path / 'embedded.onnx'))
     weights = (tmp_path / 'embedded.onnx').read_bytes()
-    for kind in ('aura', 'kv'):
+    for kind in ('kv', 'aura'):
         output = tmp_path / f'{kind}.safetensors'
         settings = MemoryTraining(batch=2, rounds=1, optimisation=Optimisation(steps=8))
-        report = train_memory(kind, work_dir, vla, output, settings, 'test')
+        guide = replace(settings, seed=1) if kind == 'aura' else None
+        report = train_memory(kind, work_dir, vla, output, settings, 'test', guide)
         assert set(report) == set(TASKS)
         memory = load_memory(kind, str(output))
         assert memory.backbone_hash == vla.spec.policy_hash
         assert np.isfinite(memory.step(np.zeros(256, np.float32), np.zeros((8, 8), np.float32)).action).all()
     assert (tmp_path / 'embedded.onnx').read_bytes() == weights, 'training a memory must not touch the VLA'
     card = json.loads((tmp_path / 'aura.json').read_text())
-    assert card['training']['settings']['optimisation']['steps'] == 8
+    assert card['training']['settings']['optimisation']['steps'] == 8 and card['training']['guide']['seed'] == 1
+    (kept,) = (work_dir / 'guides').glob('*.safetensors')
+    before = kept.stat().st_mtime_ns
+    train_memory('aura', work_dir, vla, tmp_path / 'again.safetensors', settings, 'test', replace(settings, seed=1))
+    assert kept.stat().st_mtime_ns == before, 'a guide is trained once'
+    assert (tmp_path / 'again.safetensors').read_bytes() == (tmp_path / 'aura.safetensors').read_bytes()
     assert 'fire_rate' in card['validation']['recall']
     assert np.isfinite([figures['action_error'] for figures in card['validation'].values()]).all()
 
@@ -121,6 +130,27 @@ def test_sequences_begin_from_states_that_others_of_the_task_ended_with():
     for _ in range(StatePool.SIZE):
         pool.add(['recall'], torch.full((1, 2, 3), 9.0))
     assert pool.draw(['recall'] * 50, empty).unique().tolist() == [0, 9], 'only the newest states are kept'
+
+
+def test_a_mixed_pool_gives_states_of_any_task():
+    pool, empty = StatePool(1.0, np.random.default_rng(0), mixed=0.5), torch.zeros(2, 3)
+    pool.add(['recall'], torch.full((1, 2, 3), 1.0))
+    pool.add(['put_back'], torch.full((1, 2, 3), 2.0))
+    kinds, counts = pool.draw(['recall'] * 400, empty)[:, 0, 0].unique(return_counts=True)
+    assert kinds.tolist() == [1, 2] and 70 < counts[1] < 130, 'half of half are of the other task'
+
+
+def test_a_guide_decides_what_is_written_until_the_gate_does():
+    torch.manual_seed(0)
+    sizes = Sizes(feature_dim=6, chunk_len=2, action_dim=2)
+    module, guide = AuraModule(sizes), AuraModule(sizes)
+    torch.nn.init.constant_(guide.gate.output.bias, -100.0)
+    z, base = torch.randn(3, 5, 6), torch.randn(3, 5, 2, 2)
+    learner = Learner(module, Optimisation(steps=4), GateTraining(open_until=0.5))
+    shares = [learner.step(z, base, lambda rollout: rollout.actions.square().mean(), 15.0, guide=guide)[1]
+              for _ in range(4)]
+    assert shares[:2] == [0, 0] and min(shares[2:]) > 0.5, 'the guide writes nothing, the own gate begins open'
+    assert all(parameter.grad is None for parameter in guide.parameters())
 
 
 @pytest.mark.parametrize(('price', 'sign'), [(1e3, 1), (-1e3, -1)])
