@@ -33,6 +33,8 @@ from aura_ros.vla.embedded import EmbeddedVla
 from aura_ros.vla.protocol import BackboneSpec
 
 TASKS = ('recall', 'visible', 'put_back')
+_PRICE_FULL = 0.05
+"""Fraction of a training that goes on from weights, at which the price of a write is full again."""
 
 
 def action_error(actions: Tensor, batch: Batch, scale: Tensor) -> Tensor:
@@ -207,6 +209,8 @@ def train_on_recordings(kind: str, kept: Sequence[Kept], spec: BackboneSpec, out
     parts = split(kept, holdout, round_steps)
     train, held = ([Stream(RECORDED, **part.columns) for part in some] for some in parts)
     settings = replace(settings, rounds=rounds_within(parts[0], settings.rounds), idle_weight=0.0, keep_idle=1.0)
+    if start_from is not None:  # a gate that has learnt decides from the first step on
+        settings = replace(settings, gate=replace(settings.gate, open_until=0.0, price_full=_PRICE_FULL))
     source = {'tasks': [RECORDED], 'holdout': holdout, 'round_steps': round_steps,
               'start_from': start_from.name if start_from else '',
               'recordings': [{name: one.about[name] for name in ('bag', 'sha256', 'steps', 'covered', 'mapping')}

@@ -200,7 +200,9 @@ def test_training_goes_on_from_weights(trained, tmp_path, capsys):
     before, after = load_weights('aura', str(first)), load_weights('aura', str(tmp_path / 'aura.safetensors'))
     np.testing.assert_array_equal(before.arrays['feature_mean'], after.arrays['feature_mean'])
     assert before.sha256 != after.sha256
-    assert json.loads((tmp_path / 'aura.json').read_text())['training']['start_from'] == 'aura.safetensors'
+    training = json.loads((tmp_path / 'aura.json').read_text())['training']
+    assert training['start_from'] == 'aura.safetensors'
+    assert training['settings']['gate']['open_until'] == 0.0, 'its gate has learnt: it decides at once'
     assert main(['memory', '--from-bags', *bags, *words, '--memory', 'gru', '--start-from', str(first)]) == 1
     assert "is for 'aura'" in capsys.readouterr().err
 
