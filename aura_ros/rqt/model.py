@@ -14,8 +14,9 @@ asks what was newest at a stamp: `state`, `writes` and `thumbnails` obey, curves
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -183,6 +184,9 @@ class MonitorModel:
         reports, cache = self._reports, self._reports.cache
         number = reports.number
         kv_rate = _kept_per_hour(kv, cache)
+        node_rate = number('memory_node: state', 'device_bytes_per_hour')
+        rate = _written_per_hour(self.writes(0), t, shown.newest) if math.isfinite(node_rate) else math.nan
+        rate = rate if math.isfinite(rate) else node_rate
         life = reports.write.media_life_years if reports.write is not None else 0.0
         return Cost(
             t=at, aura_bytes=aura['state_bytes'][drawn], writes_per_min=per_min,
@@ -190,10 +194,10 @@ class MonitorModel:
             kv_entries=0 if cache is None else cache.entries, kv_window=0 if cache is None else cache.window,
             writes_per_min_now=float(per_min[-1]) if len(per_min) else 0.0,
             gate_rate=float(last.mean()) if len(last) else 0.0,
-            device_bytes_per_hour=number('memory_node: state', 'device_bytes_per_hour'),
+            device_bytes_per_hour=rate,
             kv_device_bytes_per_hour=kv_rate,
-            media_life_years=life or number('memory_node: state', 'media_life_years'),
-            # the node's is at the node's rate
+            # the nodes' are at the nodes' rates, which go by their clocks on the wall
+            media_life_years=(life or number('memory_node: state', 'media_life_years')) * _share(node_rate, rate),
             kv_media_life_years=number('kv_baseline_node: storage', 'media_life_years')
             * number('kv_baseline_node: storage', 'device_bytes_per_hour') / kv_rate,
         )  # fmt: skip
@@ -242,6 +246,20 @@ def _kept_per_hour(kv: NDArray[Any], cache: CachePoint | None) -> float:
         return math.nan
     steps_per_s = (len(recent) - 1) / float(recent[-1] - recent[0])
     return cache_wear(1, cache.bytes // cache.entries).device_bytes * steps_per_s * _HOUR_S
+
+
+def _written_per_hour(writes: Sequence[WritePoint], t: NDArray[Any], newest_s: float) -> float:
+    """What the remembered writes cost the medium, by the stamps of the steps `t` [B/h]; NaN of fewer than two."""
+    if len(writes) < 2 or not len(t):
+        return math.nan
+    # a node that was started again counts from zero
+    costs = [max(0, later.device_bytes - earlier.device_bytes) for earlier, later in pairwise(writes)]
+    return sum(costs) / len(costs) * len(writes) / max(newest_s - float(t[0]), _MINUTE_S) * _HOUR_S
+
+
+def _share(rate: float, other: float) -> float:
+    """How much longer a medium lasts at the other rate."""
+    return rate / other if rate > 0.0 and other > 0.0 else 1.0
 
 
 def _spans(changes: Any) -> Spans:

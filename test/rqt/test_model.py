@@ -5,6 +5,7 @@ import itertools
 import math
 import time
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -479,6 +480,19 @@ def test_ten_hours_on_each_point_takes_as_long_as_at_first():
     assert 2999 <= len(model.gate().t) <= 3001
     # the median minute of the last hour against that of the first
     assert np.median(minutes[-60:]) < 2.0 * np.median(minutes[5:65])
+
+
+def test_what_the_writes_cost_the_medium_goes_by_their_stamps_too():
+    model = MonitorModel()
+    for seq in range(1500):  # 300 s on the ROS clock, told in no time
+        feed(model, gate(seq, written=seq % 100 == 0))
+        if seq % 100 == 0:
+            feed(model, replace(write(seq, life=1.0), device_bytes=8192 * (2 + seq // 100)))
+    assert math.isnan(model.cost().device_bytes_per_hour), 'nothing says that they are kept'
+    feed(model, told('memory_node: state', 'kept', device_bytes_per_hour='14745600'))
+    cost = model.cost()
+    assert cost.device_bytes_per_hour == pytest.approx(15 * 8192 * 12, rel=0.01)
+    assert cost.media_life_years == pytest.approx(10.0, rel=0.01), 'a tenth of the rate that the node told'
 
 
 @pytest.mark.parametrize('hz', [5, 30])
