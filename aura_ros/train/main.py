@@ -3,7 +3,7 @@
 
     aura-train demonstrations   the expert drives the simulated arm; frames are kept
     aura-train vla              behaviour cloning of the embedded VLA, frozen afterwards
-    aura-train memory           AURA-Mem and the KV-cache on the frozen VLA's features
+    aura-train memory           AURA-Mem, its guide before it, and the KV-cache on the frozen VLA's features
     aura-train check            closed-loop success on the validation seeds, without ROS
     aura-train all              all of it in this order
     aura-train memory --from-bags BAG...   AURA-Mem on recordings of your robot, and your own frozen VLA
