@@ -22,7 +22,7 @@ import resource
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,10 @@ from rich.table import Table
 
 from aura_ros.bench.jobs import Job, run_jobs
 from aura_ros.bench.store import ResultStore
+
+if TYPE_CHECKING:  # --help needs none of it
+    from aura_ros.memory.weights import MemoryWeights
+    from aura_ros.replay.cache import StepCache
 
 SUMMARY = 'speed and memory of a replay, by the length of the recording'
 ARMS = ('base', 'aura', 'kv-window', 'always', 'random', 'periodic')
@@ -93,7 +97,7 @@ def measure(steps: int, seed: int) -> dict[str, Any]:
     with TemporaryDirectory() as name:
         folder = Path(name)
         with StepCache(folder, 'made-up') as cache:
-            _fill(cache, steps, seed)
+            _fill(cache, weights, steps, seed)
             began, columns = time.perf_counter(), Columns(folder)
             runs = run_arms(ARMS, options, cache, columns)
             memories_s = time.perf_counter() - began
@@ -106,14 +110,13 @@ def measure(steps: int, seed: int) -> dict[str, Any]:
             'resident_mb': resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6}
 
 
-def _fill(cache: Any, steps: int, seed: int) -> None:
-    """Put made-up steps into the cache, in parts as a replay does."""
-    from aura_ros.memory.weights import load_weights
+def _fill(cache: StepCache, weights: MemoryWeights, steps: int, seed: int) -> None:
+    """Put made-up steps for a memory of these weights into the cache, in parts as a replay does."""
     from aura_ros.replay.cache import PART_STEPS
     from aura_ros.replay.features import thumbnail
     from aura_ros.replay.steps import StepsBuilder, StepsInfo
 
-    weights, rng = load_weights('aura'), np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     mean, scale = weights.arrays['feature_mean'], weights.arrays['feature_scale']
     builder = StepsBuilder(StepsInfo(tuple(f'joint{i}' for i in range(weights.action_dim)), 0.05, 4))
     scene: NDArray[np.floating[Any]] = mean
