@@ -160,7 +160,7 @@ def train_memory(kind: str, work_dir: Path, vla: EmbeddedVla, output: Path, sett
     data, first = TrainingSet(streams, held, {'tasks': list(TASKS)}), None
     if guide is not None:
         first = work_dir / 'guides' / f'{vla.spec.policy_hash[:12]}-{kind}-{_digest(guide)}.safetensors'
-        if not first.exists():
+        if not first.with_suffix('.json').exists():  # the card is written last: without it the weights may be torn
             first.parent.mkdir(exist_ok=True)
             _train(kind, vla.spec, data, first, guide, command)
         data.source['guide'] = asdict(guide)
