@@ -78,13 +78,18 @@ class CMakeBuild(build_ext):
         shutil.rmtree(root, ignore_errors=True)
         env = dict(os.environ, AMENT_PREFIX_PATH=prefixes, CMAKE_PREFIX_PATH=prefixes)
         configure = [
-            "cmake", "-S", HERE, "-B", build,
-            "-DCMAKE_BUILD_TYPE=Release", "-DBUILD_TESTING=OFF",
-            f"-DCMAKE_INSTALL_PREFIX={root}",
+            'cmake',
+            '-S',
+            HERE,
+            '-B',
+            build,
+            '-DCMAKE_BUILD_TYPE=Release',
+            '-DBUILD_TESTING=OFF',
+            f'-DCMAKE_INSTALL_PREFIX={root}',
             # libraries lie in lib/, extension modules in lib/pythonX.Y/site-packages/aura_ros
-            "-DCMAKE_INSTALL_RPATH=$ORIGIN:$ORIGIN/../../..",
-            f"-DPython3_EXECUTABLE={sys.executable}",
-        ]  # fmt: skip
+            '-DCMAKE_INSTALL_RPATH=$ORIGIN:$ORIGIN/../../..',
+            f'-DPython3_EXECUTABLE={sys.executable}',
+        ]
         install = ['cmake', '--build', build, '--target', 'install']
         install += ['--parallel', str(os.cpu_count() or 1)]
         for command in (configure, install):

@@ -85,8 +85,12 @@ def run(args: argparse.Namespace, console: Console) -> int:
         args.seeds = args.seeds[:1]
     store = ResultStore(args.output, 'ablate', {'setting': setting, 'budget': budget}, args.fresh)
     task = Task('aura', setting, budget, LEARNING_RATES['aura'], 0)
-    rows = run_jobs([Job(f'{name}-{seed}', run_variant, (name, replace(task, seed=seed)))
-                     for name in names for seed in args.seeds], store, console, args.jobs)
+    rows = run_jobs(
+        [Job(f'{name}-{seed}', run_variant, (name, replace(task, seed=seed))) for name in names for seed in args.seeds],
+        store,
+        console,
+        args.jobs,
+    )
     table = summarise(list(rows.values()))
     store.write(table, {'seeds': list(args.seeds), 'runs': list(rows.values())})
     store.file('.md').write_text(markdown(table))
@@ -114,8 +118,13 @@ def run_variant(name: str, task: Task) -> dict[str, Any]:
     train(module, task, StraightThroughLearner if variant.estimator == 'straight-through' else Learner)
     streams = draw_streams(task.setting, task.budget.tests, task.setting.length, generator(task.split, task.seed))
     size = module.sizes.value_dim * (module.sizes.key_dim + 1)
-    return {'memory': name, 'seed': task.seed, 'parameters': module.parameter_count, 'state_bytes': 4 * size,
-            **judge(module, task, streams)}
+    return {
+        'memory': name,
+        'seed': task.seed,
+        'parameters': module.parameter_count,
+        'state_bytes': 4 * size,
+        **judge(module, task, streams),
+    }
 
 
 def build(variant: Variant) -> AuraModule:
@@ -129,8 +138,9 @@ def build(variant: Variant) -> AuraModule:
         return Blinkered(sizes, variant.inputs)
     if variant.rule == 'hebbian':
         return Hebbian(sizes)
-    return {'counterfactual': AuraModule, 'endpoint': Endpoint, 'straight-through': StraightThrough}[
-        variant.estimator](sizes)
+    return {'counterfactual': AuraModule, 'endpoint': Endpoint, 'straight-through': StraightThrough}[variant.estimator](
+        sizes
+    )
 
 
 def draw(table: list[dict[str, Any]], store: ResultStore) -> None:

@@ -69,8 +69,9 @@ class StraightThrough(AuraModule):
 
     temperature = 0.7
 
-    def scan(self, x: Tensor, state: Tensor | None = None, schedule: Tensor | None = None, probe: float = 0.0,
-             **options: Any) -> Scan:
+    def scan(
+        self, x: Tensor, state: Tensor | None = None, schedule: Tensor | None = None, probe: float = 0.0, **options: Any
+    ) -> Scan:
         """Sample in training, else decide as AURA does."""
         if not probe:
             return super().scan(x, state, schedule)

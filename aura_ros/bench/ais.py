@@ -55,11 +55,20 @@ QUICK = Sampling(episodes=100, steps=80, lead=60)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which weights, how many episodes."""
-    parser.add_argument('--weights', nargs='+', type=Path, metavar='FILE',
-                        help='safetensors files with their cards (default: those that synthetic left in --output)')
+    parser.add_argument(
+        '--weights',
+        nargs='+',
+        type=Path,
+        metavar='FILE',
+        help='safetensors files with their cards (default: those that synthetic left in --output)',
+    )
     parser.add_argument('--memory', default='aura', metavar='KIND', help='kind of the weights (default: %(default)s)')
-    parser.add_argument('--episodes', type=int, metavar='N',
-                        help=f'for each weights file (default: {Sampling.episodes:,}, with --quick {QUICK.episodes})')
+    parser.add_argument(
+        '--episodes',
+        type=int,
+        metavar='N',
+        help=f'for each weights file (default: {Sampling.episodes:,}, with --quick {QUICK.episodes})',
+    )
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
@@ -70,31 +79,34 @@ def run(args: argparse.Namespace, console: Console) -> int:
             raise ConfigError(f'episodes must be >= 1, got {args.episodes}')
         sampling = Sampling(args.episodes, sampling.steps, sampling.gammas, sampling.lead)
     if args.memory in ('random', 'periodic'):
-        raise ConfigError(f'memory must be one whose writes follow from its state, got {args.memory}: asking it would '
-                          'move its clock on')
+        raise ConfigError(
+            f'memory must be one whose writes follow from its state, got {args.memory}: asking it would '
+            'move its clock on'
+        )
     store = ResultStore(args.output, 'ais', {'sampling': sampling, 'memory': args.memory}, args.fresh)
     files = args.weights or (_train(args, store, console) if args.quick else _trained(args))
-    jobs = [Job(f'{file.stem}-{_digest(file)[:12]}', estimate_file, (str(file), args.memory, sampling))
-            for file in files]
+    jobs = [
+        Job(f'{file.stem}-{_digest(file)[:12]}', estimate_file, (str(file), args.memory, sampling)) for file in files
+    ]
     runs = list(run_jobs(jobs, store, console, args.jobs).values())
     rows = [row for _, group in grouped(runs) for row in bounds(group, sampling)]
     store.write(rows, {'seeds': [found['seed'] for found in runs], 'runs': runs, 'paper': PAPER, **FORMULA})
     draw(rows, store.file('.png'))
     for name, group in grouped(runs):
         report(console, name, group, [row for row in rows if row['setting'] == name])
-    console.print(f"written: {', '.join(str(store.file(end)) for end in ('.csv', '.json', '.png'))}")
+    console.print(f'written: {", ".join(str(store.file(end)) for end in (".csv", ".json", ".png"))}')
     return 0
 
 
 FORMULA = {
     'source': 'Subramanian, Sinha, Seraj, Mahajan, JMLR 23(12), 2022, arXiv 2010.08843; statement as in Mahajan, '
-              'lecture notes AIS-course of github.com/adityam/stochastic-control',
+    'lecture notes AIS-course of github.com/adityam/stochastic-control',
     'worst_case': '2 (eps + gamma rho(V) delta) / (1 - gamma), over T steps 2 sum_t gamma^t (eps + gamma rho(V) delta)',
     'in_expectation': '2 sum_t gamma^t E[eps(H_t) + gamma rho(V_t+1) delta(H_t)]',
     'metric': 'total variation over the table of answers, rho = span = 1; or the functions of whether a question is '
-              'asked, all that the value depends on, for which delta = 0',
+    'asked, all that the value depends on, for which delta = 0',
     'why_the_worst_case_is_vacuous': 'with Rmax = 1, a state that is right for one history and wrong for another has '
-                                     'eps >= 1/2 in every model, so the bound is at least Rmax / (1 - gamma)',
+    'eps >= 1/2 in every model, so the bound is at least Rmax / (1 - gamma)',
     'unit': 'losses are shares of Rmax times the sum of gamma^t',
 }
 
@@ -105,8 +117,14 @@ def estimate_file(path: str, memory: str, sampling: Sampling) -> dict[str, Any]:
     card = json.loads(file.with_suffix('.json').read_text(encoding='utf-8'))
     seed, setting = int(card['figures']['seed']), StreamSetting(**card['setting'])
     rng = generator('evaluation', FRESH_STREAMS + seed)
-    return {'setting': setting_of(file, setting), 'query': setting.query, 'seed': seed, 'weights_sha256': _digest(file),
-            'episodes': sampling.episodes, **estimate(load_memory(memory, path), setting, sampling, rng)}
+    return {
+        'setting': setting_of(file, setting),
+        'query': setting.query,
+        'seed': seed,
+        'weights_sha256': _digest(file),
+        'episodes': sampling.episodes,
+        **estimate(load_memory(memory, path), setting, sampling, rng),
+    }
 
 
 def setting_of(file: Path, setting: StreamSetting) -> str:
@@ -131,18 +149,31 @@ def bounds(runs: Sequence[dict[str, Any]], sampling: Sampling) -> list[dict[str,
         epsilon, delta = (Share(sum(found[kind][index] for found in runs), trials) for kind in ('wrong', 'mismatch'))
         ends = {'': (epsilon.mean, delta.mean), '_high': (epsilon.interval[1], delta.interval[1])}
         all_right = most_to_lose(runs[0]['query'], gamma, sampling.steps) / total
-        row = {'setting': runs[0]['setting'], 'gamma': gamma, 'steps': sampling.steps, 'episodes': trials,
-               'sum_of_gamma_t': total, 'epsilon': epsilon.mean, 'epsilon_low': epsilon.interval[0],
-               'epsilon_high': epsilon.interval[1], 'delta': delta.mean, 'delta_low': delta.interval[0],
-               'delta_high': delta.interval[1]}
+        row = {
+            'setting': runs[0]['setting'],
+            'gamma': gamma,
+            'steps': sampling.steps,
+            'episodes': trials,
+            'sum_of_gamma_t': total,
+            'epsilon': epsilon.mean,
+            'epsilon_low': epsilon.interval[0],
+            'epsilon_high': epsilon.interval[1],
+            'delta': delta.mean,
+            'delta_low': delta.interval[0],
+            'delta_high': delta.interval[1],
+        }
         for end, (of_epsilon, of_delta) in ends.items():
             row[f'bound_total_variation{end}'] = loss_bound(of_epsilon, of_delta, gamma, sampling.steps) / total
             row[f'bound_value{end}'] = loss_bound(of_epsilon, 0.0, gamma, sampling.steps) / total
-        row |= {'true_loss': fmean(found['loss'][index] for found in runs),
-                'all_right': all_right, 'guessing_loss': GUESSING * all_right,
-                'worst_epsilon_seen': worst, 'worst_case_bound_at_least': 2.0 * worst if worst else None,
-                'vacuous_total_variation': row['bound_total_variation_high'] >= all_right,
-                'vacuous_value': row['bound_value_high'] >= all_right}
+        row |= {
+            'true_loss': fmean(found['loss'][index] for found in runs),
+            'all_right': all_right,
+            'guessing_loss': GUESSING * all_right,
+            'worst_epsilon_seen': worst,
+            'worst_case_bound_at_least': 2.0 * worst if worst else None,
+            'vacuous_total_variation': row['bound_total_variation_high'] >= all_right,
+            'vacuous_value': row['bound_value_high'] >= all_right,
+        }
         rows.append(row)
     return rows
 
@@ -156,27 +187,39 @@ def report(console: Console, name: str, runs: Sequence[dict[str, Any]], rows: Se
     for column in ('gamma', 'eps', 'delta, total variation', 'loss <=', 'loss <=, delta = 0', 'true loss', 'all right'):
         table.add_column(column, justify='right')
     for row in rows:
-        cells = [f"{row['gamma']:g}"]
+        cells = [f'{row["gamma"]:g}']
         cells += [f'{row[part + "_low"]:.4f}..{row[part + "_high"]:.4f}' for part in ('epsilon', 'delta')]
-        cells += [f'{row[f"bound_{part}_high"]:.3f}{" vacuous" if row["vacuous_" + part] else ""}'
-                  for part in ('total_variation', 'value')]
-        table.add_row(*cells, f"{row['true_loss']:.4f}", f"{row['all_right']:.3f}")
+        cells += [
+            f'{row[f"bound_{part}_high"]:.3f}{" vacuous" if row["vacuous_" + part] else ""}'
+            for part in ('total_variation', 'value')
+        ]
+        table.add_row(*cells, f'{row["true_loss"]:.4f}', f'{row["all_right"]:.3f}')
     console.print(table)
-    console.print(f'action-prediction error: mean {error:.4f}, 95th percentile {q95:.4f} (the paper: '
-                  f"{PAPER['action_error_mean']}, {PAPER['action_error_q95']}); accuracy {accuracy:.4f}")
-    worst = (f'vacuous: {wrong:,} of {questions:,} answers were wrong, so eps = 1 and the bound 2 Rmax sum gamma^t'
-             if wrong else f'not known: none of {questions:,} answers was wrong, which rules no history out')
+    console.print(
+        f'action-prediction error: mean {error:.4f}, 95th percentile {q95:.4f} (the paper: '
+        f'{PAPER["action_error_mean"]}, {PAPER["action_error_q95"]}); accuracy {accuracy:.4f}'
+    )
+    worst = (
+        f'vacuous: {wrong:,} of {questions:,} answers were wrong, so eps = 1 and the bound 2 Rmax sum gamma^t'
+        if wrong
+        else f'not known: none of {questions:,} answers was wrong, which rules no history out'
+    )
     console.print(f'worst case: {worst}')
 
 
 def _trained(args: argparse.Namespace) -> list[Path]:
     """The weights that `synthetic` left for this memory and these seeds, in all settings."""
-    found = [file for seed in args.seeds
-             for file in sorted(args.output.glob(f'synthetic-*/weights/{args.memory}-{seed}.safetensors'))]
+    found = [
+        file
+        for seed in args.seeds
+        for file in sorted(args.output.glob(f'synthetic-*/weights/{args.memory}-{seed}.safetensors'))
+    ]
     if not found:
-        raise ConfigError(f'output = {str(args.output)!r} has no weights of the memory {args.memory!r} for the seeds '
-                          f'{args.seeds}: run `./run bench synthetic --memories {args.memory}` first, '
-                          'or name files with --weights')
+        raise ConfigError(
+            f'output = {str(args.output)!r} has no weights of the memory {args.memory!r} for the seeds '
+            f'{args.seeds}: run `./run bench synthetic --memories {args.memory}` first, '
+            'or name files with --weights'
+        )
     return sorted(found)
 
 
@@ -188,8 +231,10 @@ def _train(args: argparse.Namespace, store: ResultStore, console: Console) -> li
 
     setting = StreamSetting(bindings=4, event=0.1, repeat=0.15, query=0.2, train_length=48, length=96)
     files = {f'quick-{args.memory}-{seed}': store.weights(f'quick-{args.memory}-{seed}') for seed in args.seeds}
-    jobs = [Job(name, run_task, (Task(args.memory, setting, Budget(steps=300, batch=16, tests=20), 3e-3, seed), file))
-            for (name, file), seed in zip(files.items(), args.seeds, strict=True)]
+    jobs = [
+        Job(name, run_task, (Task(args.memory, setting, Budget(steps=300, batch=16, tests=20), 3e-3, seed), file))
+        for (name, file), seed in zip(files.items(), args.seeds, strict=True)
+    ]
     run_jobs(jobs, store, console, args.jobs)
     return list(files.values())
 

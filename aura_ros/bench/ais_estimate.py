@@ -115,9 +115,16 @@ def estimate(memory: Memory, setting: StreamSetting, sampling: Sampling, rng: np
         errors += found.error
         wrongs += found.wrong
     mean, q95, worst = np.mean(errors), np.percentile(errors, 95), np.max(errors)
-    return {'questions': len(errors), 'accuracy': 1.0 - float(wrongs.sum()) / len(errors), 'error_mean': float(mean),
-            'error_q95': float(q95), 'error_max': float(worst), 'wrong': wrong.tolist(), 'mismatch': mismatch.tolist(),
-            'loss': [float(law @ wrongs) / sampling.episodes for law in laws]}
+    return {
+        'questions': len(errors),
+        'accuracy': 1.0 - float(wrongs.sum()) / len(errors),
+        'error_mean': float(mean),
+        'error_q95': float(q95),
+        'error_max': float(worst),
+        'wrong': wrong.tolist(),
+        'mismatch': mismatch.tolist(),
+        'loss': [float(law @ wrongs) / sampling.episodes for law in laws],
+    }
 
 
 def ask(bindings: int) -> Floats:
@@ -132,13 +139,14 @@ def ask(bindings: int) -> Floats:
 def read_steps(streams: Streams, row: int) -> list[Step]:
     """The steps of one stream; the class shown is read off the observation, which its noise never hides."""
     _, classes = codebook()
-    shown = (streams.z[row, :, KEY_CODE:KEY_CODE + CLASS_CODE] @ classes.T).argmax(1)
-    return [Step(int(kind), int(key), int(value))
-            for kind, key, value in zip(streams.kind[row], streams.key[row], shown, strict=True)]
+    shown = (streams.z[row, :, KEY_CODE : KEY_CODE + CLASS_CODE] @ classes.T).argmax(1)
+    return [
+        Step(int(kind), int(key), int(value))
+        for kind, key, value in zip(streams.kind[row], streams.key[row], shown, strict=True)
+    ]
 
 
-def play(memory: Memory, z: Floats, steps: Sequence[Step], start: int, questions: Floats,
-         picked: set[int]) -> Episode:
+def play(memory: Memory, z: Floats, steps: Sequence[Step], start: int, questions: Floats, picked: set[int]) -> Episode:
     """Run one episode.
 
     Args:
@@ -203,8 +211,9 @@ def _probability(scores: Floats, answer: int) -> float:
     return float(spread[answer] / spread.sum())
 
 
-def episodes(setting: StreamSetting, sampling: Sampling,
-             rng: np.random.Generator) -> Iterator[tuple[Floats, list[Step], int]]:
+def episodes(
+    setting: StreamSetting, sampling: Sampling, rng: np.random.Generator
+) -> Iterator[tuple[Floats, list[Step], int]]:
     """Streams that end with their episode: observations, labels, and the step of the first binding."""
     while True:
         streams = draw(setting, BATCH, sampling.lead + sampling.steps, rng)

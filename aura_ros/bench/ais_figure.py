@@ -33,11 +33,10 @@ def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
             for index, (column, label) in enumerate(CURVES):
                 style = {'color': COLOURS[index], 'marker': MARKERS[index]}
                 axes.plot(places, [row[column] or None for row in own], **style, label=label)  # 0 has no place here
-            axes.plot(places, [row['all_right'] for row in own], color='black', ls='--',
-                      label='all that can be lost')
+            axes.plot(places, [row['all_right'] for row in own], color='black', ls='--', label='all that can be lost')
             axes.axhline(1.0, color='#8C8C8C', ls=':', label='Rmax')
             axes.set(title=name.replace(': ', ':\n'), yscale='log', xlabel='discount gamma')
-            axes.set_xticks(list(places), [f"{row['gamma']:g}" for row in own])
+            axes.set_xticks(list(places), [f'{row["gamma"]:g}' for row in own])
             axes.grid(axis='y', color='#E3E3E3', lw=0.7)
         panels[0].set_ylabel('loss, share of Rmax sum gamma^t')
         panels[0].legend(frameon=False, fontsize=8, loc='upper center', bbox_to_anchor=(0.5, -0.14), ncols=2)

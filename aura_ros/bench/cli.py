@@ -25,14 +25,7 @@ from rich.console import Console
 from aura_ros.bench.console import make_console
 from aura_ros.errors import AuraError
 
-COMMANDS: tuple[str, ...] = (
-    'synthetic',
-    'horizon',
-    'tmaze',
-    'ais',
-    'ablate',
-    'replay',
-)
+COMMANDS: tuple[str, ...] = ('synthetic', 'horizon', 'tmaze', 'ais', 'ablate', 'replay')
 """Modules of this package, in the order --help shows them."""
 SEEDS = 5
 """Seeds from 0 that a command takes where neither it nor the user says otherwise."""
@@ -87,15 +80,30 @@ def load(name: str) -> Command:
 
 def parser_of(name: str, command: Command) -> argparse.ArgumentParser:
     """The parser of one command: the arguments that all share, then its own."""
-    parser = argparse.ArgumentParser(f'aura-bench {name}', description=(command.__doc__ or '').strip(),
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--output', type=Path, metavar='DIR',
-                        help='folder for the results, made if need be (default: results, with --quick results/quick)')
+    parser = argparse.ArgumentParser(
+        f'aura-bench {name}',
+        description=(command.__doc__ or '').strip(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        '--output',
+        type=Path,
+        metavar='DIR',
+        help='folder for the results, made if need be (default: results, with --quick results/quick)',
+    )
     seeds = parser.add_argument('--seeds', type=parse_seeds, metavar='LIST')
-    parser.add_argument('--quick', action='store_true',
-                        help='a small form of half a minute, on a task of its own: that it runs, not how good it is')
-    parser.add_argument('--jobs', type=_positive, default=len(os.sched_getaffinity(0)), metavar='N',
-                        help='processes at a time (default: one for each core, here %(default)s)')
+    parser.add_argument(
+        '--quick',
+        action='store_true',
+        help='a small form of half a minute, on a task of its own: that it runs, not how good it is',
+    )
+    parser.add_argument(
+        '--jobs',
+        type=_positive,
+        default=len(os.sched_getaffinity(0)),
+        metavar='N',
+        help='processes at a time (default: one for each core, here %(default)s)',
+    )
     parser.add_argument('--fresh', action='store_true', help='forget earlier runs with the same settings')
     command.add_arguments(parser)
     default = ','.join(map(str, parser.get_default('seeds') or range(SEEDS)))
@@ -128,9 +136,10 @@ def _overview() -> argparse.ArgumentParser:
     width = max((len(name) for name in COMMANDS), default=0)
     lines = [f'  {name:{width}s}  {load(name).SUMMARY}' for name in COMMANDS]
     parser = argparse.ArgumentParser(
-        'aura-bench', description='One command for each table of docs/results.md and docs/replay.md.\n\n'
-        + '\n'.join(lines),
+        'aura-bench',
+        description='One command for each table of docs/results.md and docs/replay.md.\n\n' + '\n'.join(lines),
         epilog='aura-bench COMMAND --help says what it measures, how long it takes and what it writes.',
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument('command', choices=COMMANDS, metavar='COMMAND')
     return parser

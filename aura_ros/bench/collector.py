@@ -30,9 +30,7 @@ class EpisodeCollector:
         self.finished = False
         self.progress = 0
         # By memory and episode id: stamps and points, whose time is filled in at the end.
-        self._points: dict[str, dict[str, dict[int, tuple[int, GatePoint]]]] = {
-            name: {} for name in _MEMORIES
-        }
+        self._points: dict[str, dict[str, dict[int, tuple[int, GatePoint]]]] = {name: {} for name in _MEMORIES}
         self._write_events: dict[str, set[int]] = {}
         self._newest = ''
 
@@ -100,13 +98,10 @@ class EpisodeCollector:
         stamps += [stamp for points in own.values() for stamp, _ in points.values()]
         start_ns = min(stamps, default=0)
         writes = self._write_events.get(episode.episode_id, set()) - after
-        marks = tuple(
-            replace(mark, time_s=(stamp - start_ns) * 1e-9) for stamp, mark in self.marks
-        )
+        marks = tuple(replace(mark, time_s=(stamp - start_ns) * 1e-9) for stamp, mark in self.marks)
         gates = {
             name: tuple(
-                replace(point, time_s=(stamp - start_ns) * 1e-9)
-                for _, (stamp, point) in sorted(points.items())
+                replace(point, time_s=(stamp - start_ns) * 1e-9) for _, (stamp, point) in sorted(points.items())
             )
             for name, points in own.items()
         }

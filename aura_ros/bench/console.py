@@ -56,13 +56,14 @@ class ProgressView:
         self._bars: Progress | None = None
         if console.is_terminal:
             self._bars = Progress(
-                TextColumn('{task.description:<18}'), BarColumn(bar_width=30),
+                TextColumn('{task.description:<18}'),
+                BarColumn(bar_width=30),
                 TextColumn('{task.completed:.0f}/{task.total:.0f} rounds'),
-                TextColumn('{task.fields[text]}'), console=console, refresh_per_second=4,
-            )  # fmt: skip
-            self._ids = {
-                leg: self._bars.add_task(str(leg), total=rounds, text='') for leg in self._legs
-            }
+                TextColumn('{task.fields[text]}'),
+                console=console,
+                refresh_per_second=4,
+            )
+            self._ids = {leg: self._bars.add_task(str(leg), total=rounds, text='') for leg in self._legs}
 
     def __enter__(self) -> ProgressView:
         if self._bars is not None:
@@ -70,10 +71,7 @@ class ProgressView:
         return self
 
     def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._bars is not None:
             self._bars.stop()
@@ -116,8 +114,7 @@ def print_table(console: Console, rows: Sequence[ArmSummary]) -> None:
     table = Table(title='Same seed for all arms, one non-resetting episode each')
     for name in ('task', 'arm'):
         table.add_column(name)
-    for name in ('solved', 'success [95 %]', 'writes', 'writes/round', 'state [B]', 'p50 [µs]',
-                 'p95 [µs]'):  # fmt: skip
+    for name in ('solved', 'success [95 %]', 'writes', 'writes/round', 'state [B]', 'p50 [µs]', 'p95 [µs]'):
         table.add_column(name, justify='right', no_wrap=True)
     task = ''
     for row in rows:

@@ -54,8 +54,7 @@ def _draw_gate(axes: Any, episode: EpisodeRecord) -> None:
     threshold = points[-1].threshold
     axes.axhline(threshold, color=GATE, lw=0.9, ls=(0, (6, 4)), label=f'threshold {threshold:.2f}')
     writes = [point.time_s for point in points if point.written]
-    axes.plot(writes, [1.07] * len(writes), marker='|', ms=13, mew=2.2, ls='', color=WRITE,
-              label='write', zorder=4)  # fmt: skip
+    axes.plot(writes, [1.07] * len(writes), marker='|', ms=13, mew=2.2, ls='', color=WRITE, label='write', zorder=4)
     axes.set(xlim=(-0.01 * end_s, end_s), ylim=(-0.03, 1.42), ylabel='gate score')
     axes.set_yticks([0.0, 0.25, 0.5, 0.75, 1.0])
     axes.set_xlabel('time in the episode [s]')
@@ -64,12 +63,21 @@ def _draw_gate(axes: Any, episode: EpisodeRecord) -> None:
     total = len(episode.outcomes)
     part = f'rounds 1-{shown} of {total}' if shown < total else f'{total} rounds'
     axes.set_title(
-        f'AURA on {episode.task}: {part}, {solved} solved, {len(writes)} writes '
-        f'in {len(points)} steps', loc='left', weight='bold',
-    )  # fmt: skip
+        f'AURA on {episode.task}: {part}, {solved} solved, {len(writes)} writes in {len(points)} steps',
+        loc='left',
+        weight='bold',
+    )
     handles, labels = axes.get_legend_handles_labels()
-    axes.legend(handles, labels, ncols=len(labels), frameon=False, loc='upper left',
-                bbox_to_anchor=(0.0, -0.13), columnspacing=1.6, handletextpad=0.5)  # fmt: skip
+    axes.legend(
+        handles,
+        labels,
+        ncols=len(labels),
+        frameon=False,
+        loc='upper left',
+        bbox_to_anchor=(0.0, -0.13),
+        columnspacing=1.6,
+        handletextpad=0.5,
+    )
 
 
 def _draw_marks(axes: Any, episode: EpisodeRecord, end_s: float) -> None:
@@ -87,9 +95,17 @@ def _draw_marks(axes: Any, episode: EpisodeRecord, end_s: float) -> None:
             axes.axvline(mark.time_s, color='#CFCFCF', lw=0.8, zorder=0)
             failed = mark.kind == 'round_failure'
             text = 'failed' if failed else f'{mark.round + 1}'
-            axes.annotate(text, (mark.time_s, 1.40), xytext=(-3, 0), textcoords='offset points',
-                          ha='right', va='top', fontsize=8, weight='bold' if failed else 'normal',
-                          color=CUE if failed else '#6E6E6E')  # fmt: skip
+            axes.annotate(
+                text,
+                (mark.time_s, 1.40),
+                xytext=(-3, 0),
+                textcoords='offset points',
+                ha='right',
+                va='top',
+                fontsize=8,
+                weight='bold' if failed else 'normal',
+                color=CUE if failed else '#6E6E6E',
+            )
     row('cue', 1.28, 'cue', marker='v', ms=8, color=CUE)
     row('cue_repeat', 1.28, 'cue again', marker='v', ms=8, mfc='white', color=CUE)
     row('distractor', 1.16, 'distractor', marker='x', ms=5, color=LAMP)
@@ -101,8 +117,13 @@ def _draw_sizes(axes: Any, episode: EpisodeRecord) -> None:
     for arm, name, colour, dash in (('kv', 'KV-cache', KV, '-'), ('aura', 'AURA', GATE, '-')):
         points = episode.gates.get(arm, ())
         if points:
-            axes.plot([point.time_s for point in points], [point.state_bytes for point in points],
-                      color=colour, ls=dash, lw=2.2)  # fmt: skip
+            axes.plot(
+                [point.time_s for point in points],
+                [point.state_bytes for point in points],
+                color=colour,
+                ls=dash,
+                lw=2.2,
+            )
             _annotate_size(axes, points[-1], name, colour)
     axes.set_yscale('log')
     axes.yaxis.set_major_formatter('{x:,.0f}')
@@ -114,9 +135,14 @@ def _draw_sizes(axes: Any, episode: EpisodeRecord) -> None:
 
 def _annotate_size(axes: Any, last: GatePoint, name: str, colour: str) -> None:
     axes.annotate(
-        f'{name}  {last.state_bytes:,} B', (last.time_s, last.state_bytes), xytext=(-6, 7),
-        textcoords='offset points', ha='right', color=colour, weight='bold',
-    )  # fmt: skip
+        f'{name}  {last.state_bytes:,} B',
+        (last.time_s, last.state_bytes),
+        xytext=(-6, 7),
+        textcoords='offset points',
+        ha='right',
+        color=colour,
+        weight='bold',
+    )
 
 
 def _shown_until(episode: EpisodeRecord) -> float:

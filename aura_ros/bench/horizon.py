@@ -46,10 +46,13 @@ QUICK = {'steps': 2000, 'compared': 2000, 'repeats': 3, 'repeated': 200}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which memories, how far."""
     parser.set_defaults(seeds=(0,))  # the first makes weights and observations; neither bytes nor times depend on it
-    parser.add_argument('--memories', default=','.join(NAMES), metavar='LIST',
-                        help='of %(default)s (default: all)')
-    parser.add_argument('--steps', type=int, metavar='N',
-                        help='last step of the memories of constant size (default: 1,000,000, with --quick 2,000)')
+    parser.add_argument('--memories', default=','.join(NAMES), metavar='LIST', help='of %(default)s (default: all)')
+    parser.add_argument(
+        '--steps',
+        type=int,
+        metavar='N',
+        help='last step of the memories of constant size (default: 1,000,000, with --quick 2,000)',
+    )
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
@@ -57,7 +60,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     names = args.memories.split(',')
     unknown = [name for name in names if name not in NAMES]
     if unknown:
-        raise ConfigError(f"memories must be of {', '.join(NAMES)}, got {', '.join(unknown)}")
+        raise ConfigError(f'memories must be of {", ".join(NAMES)}, got {", ".join(unknown)}')
     setting = HorizonSetting(seed=args.seeds[0], **(QUICK if args.quick else {}))
     if args.steps is not None:
         if args.steps < 1:
@@ -78,7 +81,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     store.write(rows, facts)
     draw(rows, setting.compared, store.file('.png'))
     report(console, rows, names, setting, facts)
-    console.print(f"written: {', '.join(str(store.file(end)) for end in ('.csv', '.json', '.png'))}")
+    console.print(f'written: {", ".join(str(store.file(end)) for end in (".csv", ".json", ".png"))}')
     return 0
 
 
@@ -87,12 +90,21 @@ def ratios(rows: Sequence[dict[str, Any]], compared: int) -> dict[str, Any]:
     at = {row['memory']: row for row in rows if row['run'] == 'together' and row['steps'] == compared}
     if not {'kv', 'aura'} <= at.keys():
         return {}
-    return {'ratio_steps': compared, 'bytes_ratio': at['kv']['bytes'] / at['aura']['bytes'],
-            'time_ratio': at['kv']['median_us'] / at['aura']['median_us'], 'paper_bytes_ratio_at_100000': PAPER_RATIO}
+    return {
+        'ratio_steps': compared,
+        'bytes_ratio': at['kv']['bytes'] / at['aura']['bytes'],
+        'time_ratio': at['kv']['median_us'] / at['aura']['median_us'],
+        'paper_bytes_ratio_at_100000': PAPER_RATIO,
+    }
 
 
-def report(console: Console, rows: Sequence[dict[str, Any]], names: Sequence[str], setting: HorizonSetting,
-           facts: dict[str, Any]) -> None:
+def report(
+    console: Console,
+    rows: Sequence[dict[str, Any]],
+    names: Sequence[str],
+    setting: HorizonSetting,
+    facts: dict[str, Any],
+) -> None:
     """The table: a line for each memory, at the first step, at the last that is compared and at the end."""
     table = Table(title=f'State and step time; to {setting.compared:,} steps all memories in one run')
     columns = dict.fromkeys([('together', 1), ('together', setting.compared)])
@@ -108,12 +120,15 @@ def report(console: Console, rows: Sequence[dict[str, Any]], names: Sequence[str
         cells = []
         for column in columns:
             row = found.get((name, *column))
-            cells += ['-', '-'] if row is None else [
-                f"{row['bytes']:,}", f"{row['median_us']:,.0f}, {row['p95_us']:,.0f}"]
+            cells += (
+                ['-', '-'] if row is None else [f'{row["bytes"]:,}', f'{row["median_us"]:,.0f}, {row["p95_us"]:,.0f}']
+            )
         table.add_row(name, *cells)
     console.print(table)
     bare = facts['fast_weights']
-    console.print(f"a write and a read of the fast weights: {bare['median_us']:.1f} µs, p95 {bare['p95_us']:.1f} µs")
+    console.print(f'a write and a read of the fast weights: {bare["median_us"]:.1f} µs, p95 {bare["p95_us"]:.1f} µs')
     if 'bytes_ratio' in facts:
-        console.print(f"KV-cache over AURA-Mem at step {setting.compared:,}: {facts['bytes_ratio']:,.1f}x the bytes "
-                      f"({PAPER_RATIO:,}x in the paper at 100,000), {facts['time_ratio']:.1f}x the time")
+        console.print(
+            f'KV-cache over AURA-Mem at step {setting.compared:,}: {facts["bytes_ratio"]:,.1f}x the bytes '
+            f'({PAPER_RATIO:,}x in the paper at 100,000), {facts["time_ratio"]:.1f}x the time'
+        )

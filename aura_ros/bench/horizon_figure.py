@@ -52,5 +52,10 @@ def _by_bytes(rows: Rows, names: Sequence[str]) -> dict[tuple[tuple[int, int], .
 
 
 def _style(index: int) -> dict[str, Any]:
-    return {'color': COLOURS[index % len(COLOURS)], 'marker': MARKERS[index % len(MARKERS)], 'ms': 3.5, 'lw': 1.4,
-            'ls': ('-', '--')[index // len(COLOURS) % 2]}
+    return {
+        'color': COLOURS[index % len(COLOURS)],
+        'marker': MARKERS[index % len(MARKERS)],
+        'ms': 3.5,
+        'lw': 1.4,
+        'ls': ('-', '--')[index // len(COLOURS) % 2],
+    }

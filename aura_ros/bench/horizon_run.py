@@ -62,7 +62,7 @@ class HorizonSetting:
 
 def checkpoints(last: int) -> list[int]:
     """1, 2, 5, 10, 20, 50 and so on up to `last`, which is one of them."""
-    found = [digit * 10 ** power for power in range(len(str(last))) for digit in (1, 2, 5)]
+    found = [digit * 10**power for power in range(len(str(last))) for digit in (1, 2, 5)]
     return sorted({step for step in found if step < last} | {last})
 
 
@@ -130,8 +130,10 @@ class Driver:
 
     def rows(self, run: str) -> list[dict[str, Any]]:
         """One row for each checkpoint noted."""
-        return [{'memory': self.name, 'steps': checkpoint, 'run': run, 'bytes': size,
-                 **summary(self._times[checkpoint])} for checkpoint, size in self._bytes.items()]
+        return [
+            {'memory': self.name, 'steps': checkpoint, 'run': run, 'bytes': size, **summary(self._times[checkpoint])}
+            for checkpoint, size in self._bytes.items()
+        ]
 
 
 def summary(nanoseconds: list[int]) -> dict[str, Any]:
@@ -142,7 +144,7 @@ def summary(nanoseconds: list[int]) -> dict[str, Any]:
 
 def work(names: Sequence[str], first: int, last: int) -> int:
     """The steps of all memories from `first` to `last`, and what growing ones take longer, for a progress bar."""
-    longer = last ** 2 // (2 * ENTRIES) - first ** 2 // (2 * ENTRIES)
+    longer = last**2 // (2 * ENTRIES) - first**2 // (2 * ENTRIES)
     return sum(last - first + (longer if name in GROWING else 0) for name in names)
 
 
@@ -184,8 +186,13 @@ def passes(setting: HorizonSetting) -> list[int]:
     return [min(setting.repeated, setting.compared)] * (setting.repeats - 1) + [setting.compared]
 
 
-def _drive(drivers: Sequence[Driver], end: int, setting: HorizonSetting, progress: Callable[[int], None],
-           meanwhile: Callable[[], None]) -> None:
+def _drive(
+    drivers: Sequence[Driver],
+    end: int,
+    setting: HorizonSetting,
+    progress: Callable[[int], None],
+    meanwhile: Callable[[], None],
+) -> None:
     names, done = [driver.name for driver in drivers], 0
     for checkpoint in checkpoints(end):
         start = checkpoint - min(setting.window, max(1, checkpoint // 2))

@@ -55,8 +55,10 @@ def run_jobs(jobs: Sequence[Job], store: ResultStore, console: Console, workers:
     """
     missing = [job for job in jobs if store.get(job.key) is None]
     if missing:
-        with Bar(console, store.name, len(jobs), len(jobs) - len(missing)) as bar, \
-                _processes(min(workers, len(missing))) as pool:
+        with (
+            Bar(console, store.name, len(jobs), len(jobs) - len(missing)) as bar,
+            _processes(min(workers, len(missing))) as pool,
+        ):
             begun = {pool.submit(job.function, *job.arguments): job.key for job in missing}
             for future in as_completed(begun):
                 store.add(begun[future], _result(future, begun[future], console))

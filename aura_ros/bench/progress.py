@@ -33,8 +33,14 @@ class Bar:
         self._shown, self._began = 0, time.monotonic()
         self._bar: Progress | None = None
         if console.is_terminal:
-            self._bar = Progress(TextColumn('{task.description}'), BarColumn(bar_width=30), MofNCompleteColumn(),
-                                 TextColumn('{task.fields[text]}'), console=console, refresh_per_second=4)
+            self._bar = Progress(
+                TextColumn('{task.description}'),
+                BarColumn(bar_width=30),
+                MofNCompleteColumn(),
+                TextColumn('{task.fields[text]}'),
+                console=console,
+                refresh_per_second=4,
+            )
             self._task: TaskID = self._bar.add_task(title, total=total, completed=done, text='')
 
     def __enter__(self) -> Bar:
@@ -42,8 +48,9 @@ class Bar:
             self._bar.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._bar is not None:
             self._bar.stop()
 

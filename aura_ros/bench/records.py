@@ -10,9 +10,7 @@ from aura_ros.bench.stats import percentile, wilson_interval
 
 ARMS = ('base', 'aura', 'kv')
 # Kinds of TaskEvent, in the order of their numbers.
-EVENT_KINDS = (
-    'cue', 'cue_repeat', 'distractor', 'reshuffle', 'go', 'round_success', 'round_failure',
-)  # fmt: skip
+EVENT_KINDS = ('cue', 'cue_repeat', 'distractor', 'reshuffle', 'go', 'round_success', 'round_failure')
 
 
 @dataclass(frozen=True)

@@ -47,8 +47,12 @@ _SCENE_STEPS = 25
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which lengths."""
     parser.set_defaults(seeds=(0,))  # the first makes the features; neither speed nor memory depends on it
-    parser.add_argument('--steps', type=_lengths, metavar='LIST',
-                        help=f"lengths of the recordings (default: {','.join(map(str, LENGTHS))})")
+    parser.add_argument(
+        '--steps',
+        type=_lengths,
+        metavar='LIST',
+        help=f'lengths of the recordings (default: {",".join(map(str, LENGTHS))})',
+    )
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
@@ -56,21 +60,28 @@ def run(args: argparse.Namespace, console: Console) -> int:
     lengths = args.steps or (QUICK if args.quick else LENGTHS)
     store = ResultStore(args.output, 'replay', {'arms': ARMS, 'seed': args.seeds[0]}, args.fresh)
     # a process for each, one after the other: the most it ever held is what is asked
-    rows = [run_jobs([Job(f'{steps} steps', measure, (steps, args.seeds[0]))], store, console, 1)[f'{steps} steps']
-            for steps in lengths]
+    rows = [
+        run_jobs([Job(f'{steps} steps', measure, (steps, args.seeds[0]))], store, console, 1)[f'{steps} steps']
+        for steps in lengths
+    ]
     growth = _growth(rows)
     store.write(rows, {'seeds': [args.seeds[0]], 'growth_bytes_per_step': growth})
-    table = Table(title=f"Replay of made-up recordings through {', '.join(ARMS)}")
+    table = Table(title=f'Replay of made-up recordings through {", ".join(ARMS)}')
     for column in ('steps', 'recorded [s]', 'memories [s]', 'in all [s]', 'faster than real time', 'resident [MB]'):
         table.add_column(column, justify='right')
     for row in rows:
-        table.add_row(f"{row['steps']:,}", f"{row['recorded_s']:,.0f}", f"{row['memories_s']:.1f}",
-                      f"{row['in_all_s']:.1f}", f"{row['recorded_s'] / row['in_all_s']:.0f}x",
-                      f"{row['resident_mb']:.1f}")
+        table.add_row(
+            f'{row["steps"]:,}',
+            f'{row["recorded_s"]:,.0f}',
+            f'{row["memories_s"]:.1f}',
+            f'{row["in_all_s"]:.1f}',
+            f'{row["recorded_s"] / row["in_all_s"]:.0f}x',
+            f'{row["resident_mb"]:.1f}',
+        )
     console.print(table)
     if growth is not None:
         console.print(f'resident memory from {lengths[0]:,} to {lengths[-1]:,} steps: {growth:+.0f} B a step')
-    console.print(f"written: {store.file('.csv')}, {store.file('.json')}")
+    console.print(f'written: {store.file(".csv")}, {store.file(".json")}')
     return 0
 
 
@@ -105,9 +116,14 @@ def measure(steps: int, seed: int) -> dict[str, Any]:
             summary = summarise([found])
             write_report(Report((found,), summary, (summary,), '', '', {}, {}, {}), folder / 'report')
             in_all_s = time.perf_counter() - began
-    return {'steps': steps, 'recorded_s': steps * STEP_S, 'memories_s': memories_s, 'in_all_s': in_all_s,
-            'writes': int(runs['aura'].written.sum()),
-            'resident_mb': resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6}
+    return {
+        'steps': steps,
+        'recorded_s': steps * STEP_S,
+        'memories_s': memories_s,
+        'in_all_s': in_all_s,
+        'writes': int(runs['aura'].written.sum()),
+        'resident_mb': resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6,
+    }
 
 
 def _fill(cache: StepCache, weights: MemoryWeights, steps: int, seed: int) -> None:
@@ -127,8 +143,15 @@ def _fill(cache: StepCache, weights: MemoryWeights, steps: int, seed: int) -> No
             picture = thumbnail(rng.integers(0, 256, (96, 128, 3), np.uint8))
         features = scene + 0.02 * scale * rng.normal(size=len(mean))
         base = np.repeat(rng.normal(0, 0.3, (1, weights.action_dim)), weights.chunk_len, axis=0).astype(np.float32)
-        builder.add(round(step * STEP_S * 1e9), 'made-up', step, features.astype(np.float32), base,
-                    action=base + np.float32(0.01), thumbnail=picture)
+        builder.add(
+            round(step * STEP_S * 1e9),
+            'made-up',
+            step,
+            features.astype(np.float32),
+            base,
+            action=base + np.float32(0.01),
+            thumbnail=picture,
+        )
         if len(builder) == PART_STEPS or step + 1 == steps:
             cache.append(builder.take())
 

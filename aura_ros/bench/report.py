@@ -37,8 +37,7 @@ def write_report(run: RunRecord, directory: Path) -> tuple[Path, Path | None]:
             draw(chosen, png_path)
     except OSError as error:
         raise ConfigError(
-            f'report_dir = {str(directory)!r} cannot be written ({error.strerror}): '
-            'give a folder of yours'
+            f'report_dir = {str(directory)!r} cannot be written ({error.strerror}): give a folder of yours'
         ) from error
     return json_path, png_path if chosen is not None else None
 
@@ -65,17 +64,16 @@ def _episode(episode: EpisodeRecord, with_steps: bool) -> dict[str, Any]:
     for mark in episode.outcomes:
         own = [other for other in episode.marks if other.round == mark.round]
         cue = next((other.colour for other in own if other.kind == 'cue'), '')
-        rounds.append({
-            'round': mark.round,
-            'success': mark.kind == 'round_success',
-            'cue': cue,
-            'touched': mark.colour,
-            'end_s': round(mark.time_s, 3),
-        })
-    found: dict[str, Any] = {
-        name: getattr(episode, name)
-        for name in _PLAIN
-    }
+        rounds.append(
+            {
+                'round': mark.round,
+                'success': mark.kind == 'round_success',
+                'cue': cue,
+                'touched': mark.colour,
+                'end_s': round(mark.time_s, 3),
+            }
+        )
+    found: dict[str, Any] = {name: getattr(episode, name) for name in _PLAIN}
     found |= {'sim_s': round(episode.sim_s, 3), 'wall_s': round(episode.wall_s, 2)}
     found['missing_steps'] = {arm: episode.missing_steps(arm) for arm in episode.gates}
     found['outcomes'] = rounds
@@ -86,10 +84,17 @@ def _episode(episode: EpisodeRecord, with_steps: bool) -> dict[str, Any]:
         found['step_columns'] = ['time_s', 'seq', 'gate', 'threshold', 'written', 'us', 'bytes']
         found['step_values'] = {
             arm: [
-                [round(p.time_s, 3), p.seq, round(p.gate, 5), round(p.threshold, 5), int(p.written),
-                 round(p.step_us, 1), p.state_bytes]
+                [
+                    round(p.time_s, 3),
+                    p.seq,
+                    round(p.gate, 5),
+                    round(p.threshold, 5),
+                    int(p.written),
+                    round(p.step_us, 1),
+                    p.state_bytes,
+                ]
                 for p in points
             ]
             for arm, points in episode.gates.items()
-        }  # fmt: skip
+        }
     return found

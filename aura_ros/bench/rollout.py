@@ -38,8 +38,16 @@ class Outcome:
         return len(self.written) / max(1, len(self.successes))
 
 
-def run_episode(task: str, split: str, seed: int, rounds: int, backbone: Backbone, memory: Memory,
-                world: World | None = None, on_round: Callable[[Outcome], None] | None = None) -> Outcome:
+def run_episode(
+    task: str,
+    split: str,
+    seed: int,
+    rounds: int,
+    backbone: Backbone,
+    memory: Memory,
+    world: World | None = None,
+    on_round: Callable[[Outcome], None] | None = None,
+) -> Outcome:
     """Run one non-resetting episode with a memory in the loop.
 
     Args:

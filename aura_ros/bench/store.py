@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Results on disk: every finished run at once, so that a benchmark goes on where it stopped; tables at the end.
 
-    FOLDER/NAME.csv, NAME.json, NAME.png   the table, the table with all that is needed to judge and repeat it, a plot
-    FOLDER/NAME/runs.jsonl                 one line for each finished run
-    FOLDER/NAME/weights/KEY.safetensors    what was trained
+FOLDER/NAME.csv, NAME.json, NAME.png   the table, the table with all that is needed to judge and repeat it, a plot
+FOLDER/NAME/runs.jsonl                 one line for each finished run
+FOLDER/NAME/weights/KEY.safetensors    what was trained
 """
 
 from __future__ import annotations
@@ -57,10 +57,12 @@ class ResultStore:
             # torn and forgotten lines go, and a file that cannot be written to is noticed before the work
             _replace(self._runs, ''.join(json.dumps(line) + '\n' for line in lines))
         except OSError as error:
-            raise ConfigError(f'output = {str(folder)!r} cannot be written ({error.strerror}): '
-                              'give a folder of yours') from error
+            raise ConfigError(
+                f'output = {str(folder)!r} cannot be written ({error.strerror}): give a folder of yours'
+            ) from error
         self._rows: dict[str, dict[str, Any]] = {
-            line['key']: line['row'] for line in lines if line['settings'] == self.digest}
+            line['key']: line['row'] for line in lines if line['settings'] == self.digest
+        }
 
     def get(self, key: str) -> dict[str, Any] | None:
         """The row of a finished run, None if it has not been made."""
@@ -97,8 +99,9 @@ class ResultStore:
         writer = csv.DictWriter(text, columns, lineterminator='\n')
         writer.writeheader()
         for row in table:
-            writer.writerow({name: json.dumps(value) if isinstance(value, list | dict) else value
-                             for name, value in row.items()})
+            writer.writerow(
+                {name: json.dumps(value) if isinstance(value, list | dict) else value for name, value in row.items()}
+            )
         _replace(self.file('.csv'), text.getvalue())
         found = {
             'format': FORMAT,
@@ -115,7 +118,7 @@ class ResultStore:
     def _whole_lines(self) -> list[str]:
         """The lines that were finished: a process that is killed may leave half of the last one."""
         text = self._runs.read_text(encoding='utf-8') if self._runs.exists() else ''
-        return text[:text.rfind('\n') + 1].splitlines()
+        return text[: text.rfind('\n') + 1].splitlines()
 
 
 def plain(value: Any) -> Any:

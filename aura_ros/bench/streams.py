@@ -124,7 +124,7 @@ def generator(split: str, seed: int) -> np.random.Generator:
 
     """
     if split not in SPLITS:
-        raise ConfigError(f"split must be one of {', '.join(SPLITS)}, got {split!r}")
+        raise ConfigError(f'split must be one of {", ".join(SPLITS)}, got {split!r}')
     return np.random.default_rng([SPLITS.index(split), seed])
 
 
@@ -141,7 +141,7 @@ def draw(setting: StreamSetting, count: int, length: int, rng: np.random.Generat
     z[..., shown + 2] = kind == Kind.DISTRACTOR
     z[..., :shown] += setting.code_noise * rng.standard_normal((count, length, shown), np.float32)
     z[..., context] += setting.context_noise * rng.standard_normal((count, length, CONTEXT), np.float32)
-    z[..., context.stop:] = rng.standard_normal((count, length, NOISE), np.float32)
+    z[..., context.stop :] = rng.standard_normal((count, length, NOISE), np.float32)
     return Streams(z, kind, key, target)
 
 

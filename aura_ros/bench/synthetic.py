@@ -73,20 +73,29 @@ def shipped_weights() -> Path:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What only this command takes."""
-    parser.add_argument('--settings', default='hard,easy,sparse',
-                        help=f"of {', '.join(SETTINGS)} (default: %(default)s)")
-    parser.add_argument('--memories', default=','.join((*FREE, *MATCHED)),
-                        help='aura is needed by those that match its writes (default: %(default)s)')
-    parser.add_argument('--tune', action='store_true',
-                        help='show what each learning rate reaches on validation streams of hard, and stop')
+    parser.add_argument(
+        '--settings', default='hard,easy,sparse', help=f'of {", ".join(SETTINGS)} (default: %(default)s)'
+    )
+    parser.add_argument(
+        '--memories',
+        default=','.join((*FREE, *MATCHED)),
+        help='aura is needed by those that match its writes (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--tune',
+        action='store_true',
+        help='show what each learning rate reaches on validation streams of hard, and stop',
+    )
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Train, judge, report; returns the exit code."""
     from aura_ros.bench.synthetic_training import Budget
 
-    settings, memories = _chosen(args.settings, SETTINGS, 'settings'), _chosen(
-        args.memories, (*FREE, *MATCHED), 'memories')
+    settings, memories = (
+        _chosen(args.settings, SETTINGS, 'settings'),
+        _chosen(args.memories, (*FREE, *MATCHED), 'memories'),
+    )
     budget = Budget(steps=200, tests=16) if args.quick else Budget()
     if args.tune:
         return _tune(memories, replace(budget, steps=budget.steps // 2), args, console)
@@ -104,16 +113,24 @@ def _run_setting(name: str, memories: list[str], budget: Budget, args: argparse.
     store = ResultStore(args.output, f'synthetic-{name}', {'setting': setting, 'budget': budget}, args.fresh)
 
     def jobs(wanted: list[str], rates: dict[int, float]) -> list[Job]:
-        return [Job(f'{memory}-{seed}', run_task,
-                    (Task(memory, setting, budget, LEARNING_RATES[memory], seed, rates.get(seed, 0.0)),
-                     store.weights(f'{memory}-{seed}')))
-                for seed in args.seeds for memory in wanted]
+        return [
+            Job(
+                f'{memory}-{seed}',
+                run_task,
+                (
+                    Task(memory, setting, budget, LEARNING_RATES[memory], seed, rates.get(seed, 0.0)),
+                    store.weights(f'{memory}-{seed}'),
+                ),
+            )
+            for seed in args.seeds
+            for memory in wanted
+        ]
 
     free = [memory for memory in memories if memory in FREE]
     rows = run_jobs(jobs(free, {}), store, console, args.jobs)
     matched = [memory for memory in memories if memory in MATCHED]
     if matched and 'aura' not in free:
-        raise ConfigError(f"memories must have aura beside {', '.join(matched)}, which match its writes")
+        raise ConfigError(f'memories must have aura beside {", ".join(matched)}, which match its writes')
     if matched:
         rates = {row['seed']: row['validation_rate'] for row in rows.values() if row['memory'] == 'aura'}
         rows |= run_jobs(jobs(matched, rates), store, console, args.jobs)
@@ -124,15 +141,20 @@ def _tune(memories: list[str], budget: Budget, args: argparse.Namespace, console
     from aura_ros.bench.synthetic_training import Task, run_task
 
     store = ResultStore(args.output, 'synthetic-tune', {'setting': HARD, 'budget': budget}, args.fresh)
-    jobs = [Job(f'{memory}-{rate:g}', run_task,
-                (Task(memory, HARD, budget, rate, TUNE_SEED, HARD.event, 'validation'),))
-            for memory in memories for rate in RATES]
+    jobs = [
+        Job(f'{memory}-{rate:g}', run_task, (Task(memory, HARD, budget, rate, TUNE_SEED, HARD.event, 'validation'),))
+        for memory in memories
+        for rate in RATES
+    ]
     rows = run_jobs(jobs, store, console, args.jobs)
     store.write(list(rows.values()))
     for memory in memories:
         found = {rate: rows[f'{memory}-{rate:g}']['accuracy'] for rate in RATES}
-        console.print(f'{memory:15s}' + '  '.join(f'{rate:g}: {accuracy:.3f}' for rate, accuracy in found.items())
-                      + f'   best {max(found, key=lambda rate: found[rate]):g}')
+        console.print(
+            f'{memory:15s}'
+            + '  '.join(f'{rate:g}: {accuracy:.3f}' for rate, accuracy in found.items())
+            + f'   best {max(found, key=lambda rate: found[rate]):g}'
+        )
     return 0
 
 
@@ -140,5 +162,5 @@ def _chosen(text: str, known: object, name: str) -> list[str]:
     chosen = [word.strip() for word in text.split(',') if word.strip()]
     for word in chosen:
         if word not in known:  # type: ignore[operator]
-            raise ConfigError(f"{name} must be of {', '.join(known)}, got {word!r}")  # type: ignore[arg-type]
+            raise ConfigError(f'{name} must be of {", ".join(known)}, got {word!r}')  # type: ignore[arg-type]
     return chosen

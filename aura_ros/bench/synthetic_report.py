@@ -39,8 +39,12 @@ def summarise(runs: Sequence[Row]) -> list[Row]:
     table = []
     for memory in dict.fromkeys(run['memory'] for run in runs):
         mine = [run for run in runs if run['memory'] == memory]
-        row: Row = {'memory': memory, 'seeds': len(mine), 'parameters': mine[0]['parameters'],
-                    'state_bytes': mine[0].get('state_bytes')}
+        row: Row = {
+            'memory': memory,
+            'seeds': len(mine),
+            'parameters': mine[0]['parameters'],
+            'state_bytes': mine[0].get('state_bytes'),
+        }
         for column in ('accuracy', 'writes_per_step', *FIRES):
             values = [run[column] for run in mine if column in run]
             if values:
@@ -69,18 +73,26 @@ def compare(runs: Sequence[Row]) -> Row:
     ratios = [by[best, seed]['writes_per_step'] / by['aura', seed]['writes_per_step'] for seed in seeds]
     difference, low, high = mean_interval(differences)
     ratio, ratio_low, ratio_high = mean_interval(ratios)
-    return {'best_always_writer': best, 'accuracy_difference': difference, 'accuracy_difference_low': low,
-            'accuracy_difference_high': high, 'write_ratio': ratio, 'write_ratio_low': ratio_low,
-            'write_ratio_high': ratio_high}
+    return {
+        'best_always_writer': best,
+        'accuracy_difference': difference,
+        'accuracy_difference_low': low,
+        'accuracy_difference_high': high,
+        'write_ratio': ratio,
+        'write_ratio_low': ratio_low,
+        'write_ratio_high': ratio_high,
+    }
 
 
 def sentences(verdict: Row) -> list[str]:
     """What the comparison says."""
     if not verdict:
         return []
-    return [f"best always-writer of constant size: {verdict['best_always_writer']}",
-            f"accuracy of AURA minus its: {_interval(verdict, 'accuracy_difference', '+.4f')}",
-            f"its writes over AURA's: {_interval(verdict, 'write_ratio', '.2f')}"]
+    return [
+        f'best always-writer of constant size: {verdict["best_always_writer"]}',
+        f'accuracy of AURA minus its: {_interval(verdict, "accuracy_difference", "+.4f")}',
+        f"its writes over AURA's: {_interval(verdict, 'write_ratio', '.2f')}",
+    ]
 
 
 def show(name: str, rows: Sequence[Row], console: Console) -> None:
@@ -90,11 +102,15 @@ def show(name: str, rows: Sequence[Row], console: Console) -> None:
     for column in ('n', 'accuracy', 'writes', '/oracle', 'event', 'distr.', 'repeat', 'query', 'bytes'):
         table.add_column(column, justify='right', no_wrap=True)
     for row in sorted(rows, key=lambda row: -row['accuracy']):
-        table.add_row(row['memory'], str(row['seeds']), _interval(row, 'accuracy', '.3f', '\\['),
-                      f"{row['writes_per_step']:.4f}", f"{row['over_oracle']:.2f}",
-                      *(f"{row[column]:.3f}" if column in row else '-' for column in
-                        FIRES),
-                      '-' if row['state_bytes'] is None else f"{row['state_bytes']:,}")
+        table.add_row(
+            row['memory'],
+            str(row['seeds']),
+            _interval(row, 'accuracy', '.3f', '\\['),
+            f'{row["writes_per_step"]:.4f}',
+            f'{row["over_oracle"]:.2f}',
+            *(f'{row[column]:.3f}' if column in row else '-' for column in FIRES),
+            '-' if row['state_bytes'] is None else f'{row["state_bytes"]:,}',
+        )
     console.print(table)
 
 
@@ -107,14 +123,19 @@ def _interval(row: Row, column: str, spec: str, bracket: str = '[') -> str:
 
 def markdown(rows: Sequence[Row]) -> str:
     """The table as docs/results.md has it, best first."""
-    lines = ['| memory | accuracy [95 %] | writes per step | over the oracle | on events | distractors | repeats '
-             '| queries | state [B] |', '|---|---|---|---|---|---|---|---|---|']
+    lines = [
+        '| memory | accuracy [95 %] | writes per step | over the oracle | on events | distractors | repeats '
+        '| queries | state [B] |',
+        '|---|---|---|---|---|---|---|---|---|',
+    ]
     for row in sorted(rows, key=lambda row: -row['accuracy']):
         fires = [f'{row[column]:.3f}' if column in row else '-' for column in FIRES]
-        size = '-' if row['state_bytes'] is None else f"{row['state_bytes']:,}"
+        size = '-' if row['state_bytes'] is None else f'{row["state_bytes"]:,}'
         name = row['memory'].replace('|', '\\|')
-        lines.append(f"| {name} | {_interval(row, 'accuracy', '.3f')} | {row['writes_per_step']:.4f} "
-                     f"| {row['over_oracle']:.2f} | {' | '.join(fires)} | {size} |")
+        lines.append(
+            f'| {name} | {_interval(row, "accuracy", ".3f")} | {row["writes_per_step"]:.4f} '
+            f'| {row["over_oracle"]:.2f} | {" | ".join(fires)} | {size} |'
+        )
     return '\n'.join(lines) + '\n'
 
 
@@ -124,21 +145,39 @@ def draw(name: str, rows: Sequence[Row], path: Path) -> None:
         for i, row in enumerate(rows):
             low, high = row['accuracy'] - row['accuracy_low'], row['accuracy_high'] - row['accuracy']
             bars = [[low], [high]] if math.isfinite(low) else None
-            left.errorbar(max(row['writes_per_step'], 1e-3), row['accuracy'], bars, capsize=3,
-                          color=COLOURS[i % len(COLOURS)], marker=MARKERS[i % len(MARKERS)], ls='', ms=8,
-                          label=row['memory'], mfc='white' if i >= len(COLOURS) else None)
+            left.errorbar(
+                max(row['writes_per_step'], 1e-3),
+                row['accuracy'],
+                bars,
+                capsize=3,
+                color=COLOURS[i % len(COLOURS)],
+                marker=MARKERS[i % len(MARKERS)],
+                ls='',
+                ms=8,
+                label=row['memory'],
+                mfc='white' if i >= len(COLOURS) else None,
+            )
         left.axhline(CHANCE, color='#8C8C8C', lw=0.9, ls=':')
         left.set(xscale='log', ylabel='accuracy of the answers', ylim=(0.0, 1.05))
         left.set_xlabel('writes per step (none is drawn at 0.001)')
         left.set_title(f'{name}: accuracy and writes', loc='left', weight='bold')
         left.legend(frameon=False, fontsize=8, ncols=2, loc='center left')
-        shown = [(i, row) for i, row in enumerate(rows)  # i as on the left, so that a memory keeps its colour
-                 if row['memory'] in ('aura', 'oracle', 'reconstruction', 'random', 'periodic')]
+        shown = [
+            (i, row)
+            for i, row in enumerate(rows)  # i as on the left, so that a memory keeps its colour
+            if row['memory'] in ('aura', 'oracle', 'reconstruction', 'random', 'periodic')
+        ]
         columns = ('fire_event', 'fire_repeat', 'fire_query', 'fire_distractor')
         for bar, (i, row) in enumerate(shown):
             places = [place + 0.16 * (bar - len(shown) / 2) for place in range(len(columns))]
-            right.bar(places, [row.get(column, 0.0) for column in columns], 0.15, color=COLOURS[i % len(COLOURS)],
-                      label=row['memory'], hatch='//' if i >= len(COLOURS) else None)
+            right.bar(
+                places,
+                [row.get(column, 0.0) for column in columns],
+                0.15,
+                color=COLOURS[i % len(COLOURS)],
+                label=row['memory'],
+                hatch='//' if i >= len(COLOURS) else None,
+            )
         right.set_xticks(range(len(columns)), ['event', 'repeat', 'query', 'distractor'])
         right.set(ylabel='share of these steps written', ylim=(0.0, 1.05))
         right.set_title('What is written', loc='left', weight='bold')

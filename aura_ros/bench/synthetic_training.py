@@ -83,10 +83,15 @@ def run_task(task: Task, weights: Path | None = None) -> dict[str, Any]:
     if isinstance(module, ReconstructionModule):
         spend(module, task)
     streams = draw(task.setting, task.budget.tests, task.setting.length, generator(task.split, task.seed))
-    row = {'memory': task.memory, 'seed': task.seed, 'parameters': module.parameter_count,
-           **judge(module, task, streams), 'validation_rate': write_rate(module, task),
-           'learning_rate': task.learning_rate,
-           'train_s': round(time.monotonic() - began, 1)}
+    row = {
+        'memory': task.memory,
+        'seed': task.seed,
+        'parameters': module.parameter_count,
+        **judge(module, task, streams),
+        'validation_rate': write_rate(module, task),
+        'learning_rate': task.learning_rate,
+        'train_s': round(time.monotonic() - began, 1),
+    }
     if weights is not None:
         save_memory(module, weights, {'setting': asdict(task.setting), 'budget': asdict(task.budget), 'figures': row})
         row |= step_by_step(module, task, weights, streams)
@@ -123,8 +128,14 @@ def train(module: MemoryModule, task: Task, learner_type: type[Learner] = Learne
         if not asked.any():
             continue
         classes = torch.from_numpy(streams.target)[asked]
-        learner.step(torch.from_numpy(streams.z), no_action(streams), partial(_wrong, classes=classes),
-                     float(len(classes)), schedule_of(module, task, streams), asked)
+        learner.step(
+            torch.from_numpy(streams.z),
+            no_action(streams),
+            partial(_wrong, classes=classes),
+            float(len(classes)),
+            schedule_of(module, task, streams),
+            asked,
+        )
     module.eval()
 
 
@@ -141,15 +152,24 @@ def _wrong(rollout: Rollout, classes: Tensor) -> Tensor:
 def judge(module: MemoryModule, task: Task, streams: Streams) -> dict[str, Any]:
     """Accuracy, writes, and where they fall."""
     asked = torch.from_numpy(streams.target >= 0)
-    rollout = module(torch.from_numpy(streams.z), no_action(streams), asked=asked,
-                     schedule=schedule_of(module, task, streams))
+    rollout = module(
+        torch.from_numpy(streams.z), no_action(streams), asked=asked, schedule=schedule_of(module, task, streams)
+    )
     right = rollout.actions[:, 0].argmax(-1).numpy() == streams.target[asked.numpy()]
     written = rollout.scan.written.numpy() > 0.5
-    fired = {f'fire_{kind.name.lower()}': float(written[streams.kind == kind].mean()) for kind in Kind
-             if (streams.kind == kind).any()}
-    return {'accuracy': float(right.mean()), 'queries': len(right), 'writes_per_step': float(written.mean()),
-            'events_per_step': float(streams.events.mean()),
-            'fire_event': float(written[streams.events].mean()), **fired}
+    fired = {
+        f'fire_{kind.name.lower()}': float(written[streams.kind == kind].mean())
+        for kind in Kind
+        if (streams.kind == kind).any()
+    }
+    return {
+        'accuracy': float(right.mean()),
+        'queries': len(right),
+        'writes_per_step': float(written.mean()),
+        'events_per_step': float(streams.events.mean()),
+        'fire_event': float(written[streams.events].mean()),
+        **fired,
+    }
 
 
 @torch.no_grad()  # type: ignore[untyped-decorator]
@@ -184,5 +204,7 @@ def step_by_step(module: MemoryModule, task: Task, weights: Path, streams: Strea
         rollout = module(torch.from_numpy(one.z), no_action(one))
     asked = one.target[0] >= 0
     same = answers == rollout.actions[0, :, 0].argmax(-1).numpy()
-    return {'state_bytes': memory.state_bytes,
-            'numpy_agrees': None if isinstance(module, ScheduledModule) else float(same[asked].mean())}
+    return {
+        'state_bytes': memory.state_bytes,
+        'numpy_agrees': None if isinstance(module, ScheduledModule) else float(same[asked].mean()),
+    }

@@ -44,14 +44,28 @@ if TYPE_CHECKING:
 SUMMARY = 'success in T-Mazes with corridors to 1,000,000 steps, and with distractors and overwritten cues'
 
 MAZES = ('passive', 'selective')
-FREE = ('elmur', 'elmur-gradient', 'elmur-wide', 'aura', 'oracle',
-        'ssm', 'kv', 'kv-window', 'lstm', 'gru', 'always', 'memoryless')
+FREE = (
+    'elmur',
+    'elmur-gradient',
+    'elmur-wide',
+    'aura',
+    'oracle',
+    'ssm',
+    'kv',
+    'kv-window',
+    'lstm',
+    'gru',
+    'always',
+    'memoryless',
+)
 MATCHED = ('reconstruction', 'random', 'periodic')
 """Memories that are given AURA's number of writes in the corridors it was trained on."""
 QUICK = ('aura', 'gru', 'memoryless')
 
-LENGTHS = {'passive': (9, 30, 90, 150, 300, 600, 900, 1200, 2400, 4800, 9600),
-           'selective': (30, 60, 90, 150, 300, 600, 1000, 3000, 10_000)}
+LENGTHS = {
+    'passive': (9, 30, 90, 150, 300, 600, 900, 1200, 2400, 4800, 9600),
+    'selective': (30, 60, 90, 150, 300, 600, 1000, 3000, 10_000),
+}
 """Where the 100 corridors of a seed are tested; the papers' lengths for the passive maze."""
 FAR = (100_000, 1_000_000)
 """Where `FAR_CORRIDORS` more are."""
@@ -62,8 +76,16 @@ RATES = (1e-3, 3e-3, 6e-3, 1.2e-2)
 STANDARD_RATE = 6e-3
 LEARNING_RATES = {
     'passive': {**dict.fromkeys((*FREE, *MATCHED), STANDARD_RATE), 'kv-window': 1.2e-2, 'elmur-wide': 3e-3},
-    'selective': {**dict.fromkeys((*FREE, *MATCHED), STANDARD_RATE), 'kv': 1.2e-2, 'kv-window': 1.2e-2, 'always': 3e-3,
-                  'elmur-gradient': 3e-3, 'elmur-wide': 3e-3, 'reconstruction': 1e-3, 'random': 1e-3},
+    'selective': {
+        **dict.fromkeys((*FREE, *MATCHED), STANDARD_RATE),
+        'kv': 1.2e-2,
+        'kv-window': 1.2e-2,
+        'always': 3e-3,
+        'elmur-gradient': 3e-3,
+        'elmur-wide': 3e-3,
+        'reconstruction': 1e-3,
+        'random': 1e-3,
+    },
 }
 """The standard one, but where others of `RATES` solve more than 1 % more of the validation corridors, the one of these
 with the smallest cross entropy of the turn (`--tune`; two seeds that are not reported). Those of elmur-wide were chosen
@@ -77,12 +99,21 @@ TUNE_PRICES = (0.02, 0.05, 0.1, 0.15)
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What only this command takes."""
     parser.add_argument('--mazes', default=','.join(MAZES), help='(default: %(default)s)')
-    parser.add_argument('--memories', default=','.join((*FREE, *MATCHED)),
-                        help='aura is needed by those that match its writes (default: %(default)s)')
-    parser.add_argument('--longest', type=int, default=FAR[-1], metavar='STEPS',
-                        help='leave out longer corridors (default: %(default)s)')
-    parser.add_argument('--tune', action='store_true',
-                        help='show what each learning rate reaches on validation corridors, and stop')
+    parser.add_argument(
+        '--memories',
+        default=','.join((*FREE, *MATCHED)),
+        help='aura is needed by those that match its writes (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--longest',
+        type=int,
+        default=FAR[-1],
+        metavar='STEPS',
+        help='leave out longer corridors (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--tune', action='store_true', help='show what each learning rate reaches on validation corridors, and stop'
+    )
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
@@ -105,15 +136,23 @@ def run(args: argparse.Namespace, console: Console) -> int:
             raise ConfigError(f'longest must be >= {LENGTHS[maze][0]} steps for {maze}, got {args.longest}')
     store = ResultStore(args.output, name, {'courses': courses, 'legs': legs, 'growing_to': GROWING_TO}, args.fresh)
     rows: dict[str, dict[str, Any]] = {}
-    for wanted in ([memory for memory in FREE if memory in memories],
-                   [memory for memory in MATCHED if memory in memories]):
+    for wanted in (
+        [memory for memory in FREE if memory in memories],
+        [memory for memory in MATCHED if memory in memories],
+    ):
         rows |= run_jobs(_jobs(mazes, wanted, courses, legs, rows, args.seeds), store, console, args.jobs)
     report(list(rows.values()), store, console)
     return 0
 
 
-def _jobs(mazes: list[str], memories: list[str], courses: Mapping[str, Course], legs: Mapping[str, tuple[Leg, ...]],
-          known: Mapping[str, dict[str, Any]], seeds: tuple[int, ...]) -> list[Job]:
+def _jobs(
+    mazes: list[str],
+    memories: list[str],
+    courses: Mapping[str, Course],
+    legs: Mapping[str, tuple[Leg, ...]],
+    known: Mapping[str, dict[str, Any]],
+    seeds: tuple[int, ...],
+) -> list[Job]:
     """One job for each maze, memory and seed; `known` has AURA's rows if a memory is to match them."""
     from aura_ros.bench.tmaze_training import Task
     from aura_ros.bench.tmaze_walk import run_task
@@ -143,14 +182,19 @@ def _legs(maze: str, longest: int) -> tuple[Leg, ...]:
     return tuple(Leg(corridors, lengths) for corridors, lengths in ((100, near), (FAR_CORRIDORS, far)) if lengths)
 
 
-def _tune(mazes: list[str], memories: list[str], courses: Mapping[str, Course], args: argparse.Namespace,
-          console: Console) -> int:
+def _tune(
+    mazes: list[str], memories: list[str], courses: Mapping[str, Course], args: argparse.Namespace, console: Console
+) -> int:
     """Print what each learning rate, and for AURA each price, reaches on validation corridors."""
     from aura_ros.bench.tmaze_training import validate
 
     store = ResultStore(args.output, 'tmaze-tune', {'courses': courses}, args.fresh)
-    tasks = {key: task for maze in mazes for memory in memories
-             for key, task in _choices(maze, memory, courses[maze]).items()}
+    tasks = {
+        key: task
+        for maze in mazes
+        for memory in memories
+        for key, task in _choices(maze, memory, courses[maze]).items()
+    }
     rows = run_jobs([Job(key, validate, (task,)) for key, task in tasks.items()], store, console, args.jobs)
     store.write(list(rows.values()))
     for setting in dict.fromkeys(key.rsplit(' ', 1)[0] for key in tasks):
@@ -168,14 +212,18 @@ def _choices(maze: str, memory: str, course: Course) -> dict[str, Task]:
     if memory == 'aura':
         tried += [(price, STANDARD_RATE) for price in TUNE_PRICES if price != course.gate.price]
     matched = BUDGETS[maze] if memory in MATCHED else 0.0
-    return {f'{maze} {memory} price {price:g} rate {rate:g} {seed}': Task(
-        maze, memory, replace(course, gate=replace(course.gate, price=price)), rate, seed, matched)
-        for price, rate in tried for seed in TUNE_SEEDS}
+    return {
+        f'{maze} {memory} price {price:g} rate {rate:g} {seed}': Task(
+            maze, memory, replace(course, gate=replace(course.gate, price=price)), rate, seed, matched
+        )
+        for price, rate in tried
+        for seed in TUNE_SEEDS
+    }
 
 
 def _chosen(text: str, known: tuple[str, ...], name: str) -> list[str]:
     chosen = [word.strip() for word in text.split(',') if word.strip()]
     for word in chosen:
         if word not in known:
-            raise ConfigError(f"{name} must be of {', '.join(known)}, got {word!r}")
+            raise ConfigError(f'{name} must be of {", ".join(known)}, got {word!r}')
     return chosen

@@ -162,8 +162,10 @@ class SelectiveMaze:
             if getattr(self, name) < 1:
                 raise ConfigError(f'{name} must be >= 1, got {getattr(self, name)}')
         if min(self.lamp_rate, self.distractor_rate) < 0 or self.lamp_rate + self.distractor_rate > 1:
-            raise ConfigError(f'lamp_rate and distractor_rate must be >= 0 with a sum of at most 1 lamp per step, '
-                              f'got {self.lamp_rate} and {self.distractor_rate}')
+            raise ConfigError(
+                f'lamp_rate and distractor_rate must be >= 0 with a sum of at most 1 lamp per step, '
+                f'got {self.lamp_rate} and {self.distractor_rate}'
+            )
 
     @property
     def feature_dim(self) -> int:
@@ -197,8 +199,9 @@ class SelectiveWalk:
         rate = np.where(age == 1, 1.0, np.minimum(maze.lamp_rate, maze.lamp_span / age))
         counts = drawn < rate
         lit = drawn < rate + maze.distractor_rate
-        colour = np.where(counts, rng.integers(maze.asked, size=shape),
-                          maze.asked + rng.integers(maze.distractors, size=shape))
+        colour = np.where(
+            counts, rng.integers(maze.asked, size=shape), maze.asked + rng.integers(maze.distractors, size=shape)
+        )
         side = np.where(lit, rng.choice(np.array([-1, 1], np.int8), shape), 0)
         z = _blank(*shape, maze.feature_dim, rng)
         z[..., CLUE] = side
@@ -212,7 +215,7 @@ class SelectiveWalk:
         for i, (colours, sides) in enumerate(zip(colour, side, strict=True)):
             for k in range(self._maze.asked):
                 at = np.flatnonzero(colours == k)
-                seen = np.concatenate([self._held[i, k:k + 1], sides[at]])
+                seen = np.concatenate([self._held[i, k : k + 1], sides[at]])
                 news[i, at] = seen[1:] != seen[:-1]
                 self._held[i, k] = seen[-1]
         return news

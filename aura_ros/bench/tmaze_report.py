@@ -64,19 +64,30 @@ def _row(runs: Sequence[Row], length: int) -> Row | None:
     found = [next((arrival for arrival in run['arrivals'] if arrival['length'] == length), None) for run in runs]
     there = [arrival for arrival in found if arrival is not None]
     last = [run['arrivals'][-1] for run in runs]
-    if any(arrival is None and not at_chance(end['solved'], end['corridors'])
-           for arrival, end in zip(found, last, strict=True)) or (not there and runs[0]['bytes_per_step']):
+    if any(
+        arrival is None and not at_chance(end['solved'], end['corridors'])
+        for arrival, end in zip(found, last, strict=True)
+    ) or (not there and runs[0]['bytes_per_step']):
         return None
     each = there[0]['corridors'] if there else last[0]['corridors']
     solved = [each // 2 if arrival is None else arrival['solved'] for arrival in found]
     corridors = each * len(runs)
     low, high = wilson_interval(sum(solved), corridors)
     grown = runs[0]['bytes_per_step'] * length
-    return {'seeds': len(runs), 'stopped': len(runs) - len(there), 'corridors': corridors, 'solved': sum(solved),
-            'success': sum(solved) / corridors, 'low': low, 'high': high, 'lowest': min(solved) / each,
-            'writes': _mean([arrival['writes'] for arrival in there]),
-            'oracle_writes': _mean([arrival['news'] for arrival in there]),
-            'state_bytes': grown or runs[0]['state_bytes'], 'parameters': runs[0]['parameters']}
+    return {
+        'seeds': len(runs),
+        'stopped': len(runs) - len(there),
+        'corridors': corridors,
+        'solved': sum(solved),
+        'success': sum(solved) / corridors,
+        'low': low,
+        'high': high,
+        'lowest': min(solved) / each,
+        'writes': _mean([arrival['writes'] for arrival in there]),
+        'oracle_writes': _mean([arrival['news'] for arrival in there]),
+        'state_bytes': grown or runs[0]['state_bytes'],
+        'parameters': runs[0]['parameters'],
+    }
 
 
 def _mean(values: Sequence[float]) -> float | None:
@@ -93,8 +104,11 @@ def _cells(rows: Sequence[Row], memory: str, interval: bool) -> list[str]:
         elif row['stopped'] == row['seeds']:
             cells.append('chance')
         else:
-            cells.append(f"{row['success']:.2f}" + ('*' if row['stopped'] else '')
-                         + (f" ({row['low']:.2f} to {row['high']:.2f})" if interval else ''))
+            cells.append(
+                f'{row["success"]:.2f}'
+                + ('*' if row['stopped'] else '')
+                + (f' ({row["low"]:.2f} to {row["high"]:.2f})' if interval else '')
+            )
     return cells
 
 
@@ -104,22 +118,26 @@ def _facts(rows: Sequence[Row], memory: str) -> tuple[str, str]:
     if not full:
         return '-', '-'
     last = max(full, key=lambda row: int(row['length']))
-    return f"{last['state_bytes']:,}", f"{last['writes']:,.1f} / {last['oracle_writes']:,.1f} at {last['length']:,}"
+    return f'{last["state_bytes"]:,}', f'{last["writes"]:,.1f} / {last["oracle_writes"]:,.1f} at {last["length"]:,}'
 
 
 def markdown(rows: Sequence[Row]) -> str:
     """The table of one maze, success with its interval."""
     lengths = sorted({row['length'] for row in rows})
-    lines = [f"Success in the {rows[0]['maze']} T-Maze by steps of corridor (95 % Wilson interval)", '',
-             '| memory | state [B] | writes / oracle\'s | ' + ' | '.join(f'{length:,}' for length in lengths) + ' |',
-             '|---|---|---|' + '---|' * len(lengths)]
+    lines = [
+        f'Success in the {rows[0]["maze"]} T-Maze by steps of corridor (95 % Wilson interval)',
+        '',
+        "| memory | state [B] | writes / oracle's | " + ' | '.join(f'{length:,}' for length in lengths) + ' |',
+        '|---|---|---|' + '---|' * len(lengths),
+    ]
     for memory in _by_success(rows):
-        lines.append(f"| {memory} | {' | '.join([*_facts(rows, memory), *_cells(rows, memory, True)])} |")
+        lines.append(f'| {memory} | {" | ".join([*_facts(rows, memory), *_cells(rows, memory, True)])} |')
     return '\n'.join(lines) + '\n'
 
 
 def _by_success(rows: Sequence[Row]) -> list[str]:
     """Memories, those that get far first."""
+
     def reach(memory: str) -> float:
         return sum(float(row['success']) for row in rows if row['memory'] == memory)
 
@@ -155,9 +173,19 @@ def draw(rows: Sequence[Row], path: Path) -> None:
                 mine = [row for row in rows if (row['maze'], row['memory']) == (maze, name)]
                 lengths, success = [row['length'] for row in mine], [row['success'] for row in mine]
                 bars = [[row['success'] - row['low'] for row in mine], [row['high'] - row['success'] for row in mine]]
-                ax.errorbar(lengths, success, bars, color=COLOURS[i % len(COLOURS)], marker=MARKERS[i % len(MARKERS)],
-                            ls=('-', '--')[i // len(COLOURS) % 2], ms=4, lw=2.4 if name == 'aura' else 1.2,
-                            elinewidth=0.6, label=name, zorder=3 if name == 'aura' else 2)
+                ax.errorbar(
+                    lengths,
+                    success,
+                    bars,
+                    color=COLOURS[i % len(COLOURS)],
+                    marker=MARKERS[i % len(MARKERS)],
+                    ls=('-', '--')[i // len(COLOURS) % 2],
+                    ms=4,
+                    lw=2.4 if name == 'aura' else 1.2,
+                    elinewidth=0.6,
+                    label=name,
+                    zorder=3 if name == 'aura' else 2,
+                )
             ax.axhline(CHANCE, color='#8C8C8C', lw=0.9, ls=':')
             ax.set(xscale='log', xlabel='steps of corridor', ylabel='success', ylim=(-0.02, 1.04))
             ax.set_title(f'{maze} T-Maze', loc='left', weight='bold')

@@ -16,15 +16,7 @@ from aura_ros.bench.reconstruction import ReconstructionModule
 from aura_ros.bench.tmaze_env import ACTIONS, RIGHT, Maze, PassiveMaze, Seed, SelectiveMaze
 from aura_ros.train.learner import GateTraining, Learner, Optimisation
 from aura_ros.train.matching import build_module
-from aura_ros.train.modules import (
-    AuraModule,
-    ElmurModule,
-    ElmurOptions,
-    MemoryModule,
-    Rollout,
-    ScheduledModule,
-    Sizes,
-)
+from aura_ros.train.modules import AuraModule, ElmurModule, ElmurOptions, MemoryModule, Rollout, ScheduledModule, Sizes
 from aura_ros.train.modules.elmur_layer import Dropout
 
 TRAIN, VALIDATE, EVALUATE = range(3)
@@ -72,12 +64,28 @@ class Course:
 
 
 COURSES = {
-    'passive': Course(steps=400, batch=32, shortest=1, longest=30, first_longest=8, grown=0.4, corridor_weight=0.05,
-                      validation=(10, 20, 30),
-                      gate=GateTraining(price=0.05, open_until=0.3, price_full=0.45, probe=0.3)),
-    'selective': Course(steps=1500, batch=32, shortest=2, longest=60, first_longest=8, grown=0.4, corridor_weight=0.05,
-                        validation=(15, 30, 60),
-                        gate=GateTraining(price=0.05, open_until=0.3, price_full=0.45, probe=0.3)),
+    'passive': Course(
+        steps=400,
+        batch=32,
+        shortest=1,
+        longest=30,
+        first_longest=8,
+        grown=0.4,
+        corridor_weight=0.05,
+        validation=(10, 20, 30),
+        gate=GateTraining(price=0.05, open_until=0.3, price_full=0.45, probe=0.3),
+    ),
+    'selective': Course(
+        steps=1500,
+        batch=32,
+        shortest=2,
+        longest=60,
+        first_longest=8,
+        grown=0.4,
+        corridor_weight=0.05,
+        validation=(15, 30, 60),
+        gate=GateTraining(price=0.05, open_until=0.3, price_full=0.45, probe=0.3),
+    ),
 }
 
 
@@ -121,8 +129,11 @@ def episodes(maze: Maze, corridors: int, length: int, seed: Seed) -> Episodes:
     corridor, (end, turns) = walk.go_on(length), walk.junction()
     actions = np.full((corridors, length + 1), RIGHT)
     actions[:, -1] = turns
-    return Episodes(torch.from_numpy(np.concatenate([corridor.z, end], 1)), torch.from_numpy(actions),
-                    F.pad(torch.from_numpy(corridor.news).float(), (0, 1)))
+    return Episodes(
+        torch.from_numpy(np.concatenate([corridor.z, end], 1)),
+        torch.from_numpy(actions),
+        F.pad(torch.from_numpy(corridor.news).float(), (0, 1)),
+    )
 
 
 def no_action(z: Tensor) -> Tensor:
@@ -177,15 +188,20 @@ def train(task: Task) -> MemoryModule:
 def _standardise(module: MemoryModule, task: Task) -> None:
     """Measure mean and scale of the observations on corridors like those of the training; they stay as they are."""
     lengths = np.linspace(task.course.shortest, task.course.longest, SCALED).round().astype(int)
-    seen = torch.cat([episodes(MAZES[task.maze], SCALED, int(length), (TRAIN, task.seed, task.course.steps + i)
-                               ).z.flatten(0, 1) for i, length in enumerate(lengths)])
+    seen = torch.cat(
+        [
+            episodes(MAZES[task.maze], SCALED, int(length), (TRAIN, task.seed, task.course.steps + i)).z.flatten(0, 1)
+            for i, length in enumerate(lengths)
+        ]
+    )
     module.feature_mean.copy_(seen.mean(0))
     module.feature_scale.copy_(seen.std(0).clamp(min=1e-2))
 
 
 def _loss(rollout: Rollout, actions: Tensor, weight: Tensor, smoothing: float) -> Tensor:
-    wrong = F.cross_entropy(rollout.actions[:, :, 0].flatten(0, 1), actions.flatten(), reduction='none',
-                            label_smoothing=smoothing)
+    wrong = F.cross_entropy(
+        rollout.actions[:, :, 0].flatten(0, 1), actions.flatten(), reduction='none', label_smoothing=smoothing
+    )
     return (wrong * weight.flatten()).sum() / weight.sum()
 
 
@@ -208,8 +224,14 @@ def judge(module: MemoryModule, task: Task) -> dict[str, float]:
 def validate(task: Task) -> dict[str, Any]:
     """Train and judge: how settings are chosen. At the top level, for a process of its own."""
     torch.set_num_threads(1)
-    return {'maze': task.maze, 'memory': task.memory, 'learning_rate': task.learning_rate,
-            'price': task.course.gate.price, 'seed': task.seed, **judge(train(task), task)}
+    return {
+        'maze': task.maze,
+        'memory': task.memory,
+        'learning_rate': task.learning_rate,
+        'price': task.course.gate.price,
+        'seed': task.seed,
+        **judge(train(task), task),
+    }
 
 
 def _spend(module: AuraModule, task: Task) -> None:

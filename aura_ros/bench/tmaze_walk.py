@@ -83,9 +83,9 @@ def walk(module: MemoryModule, task: Task, leg: Leg, number: int) -> Iterator[Ar
         while done < length:
             stretch = corridors.go_on(min(STRETCH, length - done))
             for first in range(0, stretch.z.shape[1], block):
-                new = torch.from_numpy(stretch.news[:, first:first + block])
+                new = torch.from_numpy(stretch.news[:, first : first + block])
                 due = _due(task, planned, done, new)
-                actions, state, written = _act(module, stretch.z[:, first:first + block], state, due)
+                actions, state, written = _act(module, stretch.z[:, first : first + block], state, due)
                 straight &= (actions == RIGHT).all(1)
                 writes += written
                 news += int(new.sum())
@@ -93,15 +93,22 @@ def walk(module: MemoryModule, task: Task, leg: Leg, number: int) -> Iterator[Ar
         end, turns = corridors.junction()
         due = _due(task, planned, done, torch.zeros(leg.corridors, 1, dtype=torch.bool))
         turned = _act(module, end, state, due)[0][:, 0] == torch.from_numpy(turns)
-        yield Arrival(length, leg.corridors, int((turned & straight).sum()), int(straight.sum()), int(turned.sum()),
-                      writes / leg.corridors, news / leg.corridors)
+        yield Arrival(
+            length,
+            leg.corridors,
+            int((turned & straight).sum()),
+            int(straight.sum()),
+            int(turned.sum()),
+            writes / leg.corridors,
+            news / leg.corridors,
+        )
 
 
 def _due(task: Task, planned: Tensor | None, done: int, news: Tensor) -> Tensor | None:
     """The schedule of the next steps where the memory does not decide that itself."""
     if task.memory == 'oracle':
         return news.float()
-    return None if planned is None else planned[:, done:done + news.shape[1]]
+    return None if planned is None else planned[:, done : done + news.shape[1]]
 
 
 def _act(module: MemoryModule, z: NDArray[np.float32], state: Any, due: Tensor | None) -> tuple[Tensor, Any, float]:
@@ -153,8 +160,16 @@ def run_task(task: Task, legs: Sequence[Leg], growing_to: int) -> dict[str, Any]
     module = train(task)
     trained = time.process_time()
     found = [asdict(arrival) for arrival in arrivals(module, task, legs, growing_to)]
-    return {'maze': task.maze, 'memory': task.memory, 'seed': task.seed, 'learning_rate': task.learning_rate,
-            'parameters': module.parameter_count, 'state_bytes': (held := state_bytes(module, MEASURED)),
-            'bytes_per_step': held // MEASURED if task.memory in GROWING else 0,
-            'validation': judge(module, task), 'arrivals': found, 'train_cpu_s': round(trained - began, 1),
-            'walk_cpu_s': round(time.process_time() - trained, 1)}
+    return {
+        'maze': task.maze,
+        'memory': task.memory,
+        'seed': task.seed,
+        'learning_rate': task.learning_rate,
+        'parameters': module.parameter_count,
+        'state_bytes': (held := state_bytes(module, MEASURED)),
+        'bytes_per_step': held // MEASURED if task.memory in GROWING else 0,
+        'validation': judge(module, task),
+        'arrivals': found,
+        'train_cpu_s': round(trained - began, 1),
+        'walk_cpu_s': round(time.process_time() - trained, 1),
+    }

@@ -9,6 +9,16 @@ from aura_ros.control.status import Command, Selection, SwitchStatus, Verdict
 from aura_ros.control.switch import ArmSwitch, SwitchConfig
 
 __all__ = [
-    'ActionLimiter', 'Arm', 'ArmSwitch', 'Chunk', 'ClockWatch', 'Command', 'Refusal', 'RobotConfig', 'Selection',
-    'SwitchConfig', 'SwitchStatus', 'Verdict',
+    'ActionLimiter',
+    'Arm',
+    'ArmSwitch',
+    'Chunk',
+    'ClockWatch',
+    'Command',
+    'Refusal',
+    'RobotConfig',
+    'Selection',
+    'SwitchConfig',
+    'SwitchStatus',
+    'Verdict',
 ]

@@ -68,9 +68,7 @@ class Chunk:
         if not np.isfinite(self.seconds_per_action):
             return Refusal.NON_FINITE, f'seconds_per_action = {self.seconds_per_action}'
         if not 1e-3 <= self.seconds_per_action <= 60.0:
-            return Refusal.SHAPE, (
-                f'seconds_per_action = {self.seconds_per_action:g}: must be 0.001..60 s'
-            )
+            return Refusal.SHAPE, (f'seconds_per_action = {self.seconds_per_action:g}: must be 0.001..60 s')
         if not self.episode_id:
             return Refusal.EPISODE, 'episode_id is empty: a chunk is made within an episode'
         if not 0 <= self.seq <= MAX_SEQ:
@@ -81,9 +79,7 @@ class Chunk:
 
     def _actions_problem(self, joints: int) -> tuple[Refusal, str] | None:
         if self.action_dim != joints:
-            return Refusal.SHAPE, (
-                f'action_dim = {self.action_dim}: the robot file names {joints} joints'
-            )
+            return Refusal.SHAPE, (f'action_dim = {self.action_dim}: the robot file names {joints} joints')
         try:
             actions = np.asarray(self.actions, dtype=np.float64)
         except (TypeError, ValueError) as error:

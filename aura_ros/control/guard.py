@@ -53,9 +53,7 @@ class CommandGuard:
             return ''
         return self.limiter.out_of_reach(joints)
 
-    def drive(
-        self, action: NDArray[np.float64], joints: NDArray[np.float64], now_ns: int
-    ) -> Limited:
+    def drive(self, action: NDArray[np.float64], joints: NDArray[np.float64], now_ns: int) -> Limited:
         """Return the command nearest to `action`; `joints` are where the robot is measured."""
         if self._last is None:
             last, elapsed_ns = self._robot.hold_target(joints), self._robot.period_ns

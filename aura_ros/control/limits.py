@@ -52,9 +52,7 @@ class ActionLimiter:
             for kind, found in kinds.items()
         }
 
-    def apply(
-        self, target: NDArray[np.floating], reference: NDArray[np.float64], elapsed_ns: int
-    ) -> Limited:
+    def apply(self, target: NDArray[np.floating], reference: NDArray[np.float64], elapsed_ns: int) -> Limited:
         """Bring `target` within the limits.
 
         Args:

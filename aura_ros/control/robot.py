@@ -53,21 +53,17 @@ class RobotConfig:
 
     def __post_init__(self) -> None:
         if self.command_type not in COMMAND_TYPES:
-            raise ConfigError(
-                f'command_type = {self.command_type!r}: must be one of {", ".join(COMMAND_TYPES)}'
-            )
+            raise ConfigError(f'command_type = {self.command_type!r}: must be one of {", ".join(COMMAND_TYPES)}')
         self._check_names()
         self._check_units()
         low, high = CONTROL_HZ_RANGE
         if not _is_finite(self.control_hz) or not low <= self.control_hz <= high:
             raise ConfigError(
                 f'control_hz = {self.control_hz!r}: must be {low:g}..{high:g} Hz; '
-                'set the rate of the robot\'s controller'
+                "set the rate of the robot's controller"
             )
         if not isinstance(self.base_frame, str) or not self.base_frame:
-            raise ConfigError(
-                f'base_frame = {self.base_frame!r}: must be a frame name, such as base_link'
-            )
+            raise ConfigError(f'base_frame = {self.base_frame!r}: must be a frame name, such as base_link')
         self._check_limits()
 
     @classmethod
@@ -80,9 +76,7 @@ class RobotConfig:
         known = {field.name for field in fields(cls)}
         unknown = sorted(set(values) - known)
         if unknown:
-            raise ConfigError(
-                f'robot parameter {unknown[0]!r} is not known; allowed: {", ".join(sorted(known))}'
-            )
+            raise ConfigError(f'robot parameter {unknown[0]!r} is not known; allowed: {", ".join(sorted(known))}')
         needed = ('joint_names', 'position_lower', 'position_upper', 'velocity_max', 'step_max')
         for name in needed:
             if name not in values:
@@ -128,8 +122,7 @@ class RobotConfig:
             raise ConfigError(f'joint_names holds {twice!r} twice: every joint is named once')
         if self.command_type == 'twist_stamped' and names != TWIST_AXES:
             raise ConfigError(
-                f'joint_names = {list(names)}: with command_type twist_stamped they must be '
-                f'{", ".join(TWIST_AXES)}'
+                f'joint_names = {list(names)}: with command_type twist_stamped they must be {", ".join(TWIST_AXES)}'
             )
 
     def _check_units(self) -> None:
@@ -138,45 +131,31 @@ class RobotConfig:
             default = TWIST_UNITS if twist else ('rad',) * len(self.joint_names)
             object.__setattr__(self, 'units', default)
         if len(self.units) != len(self.joint_names):
-            raise ConfigError(
-                f'units has {len(self.units)} entries: must be {len(self.joint_names)}, '
-                'one per joint'
-            )
+            raise ConfigError(f'units has {len(self.units)} entries: must be {len(self.joint_names)}, one per joint')
         if twist and self.units != TWIST_UNITS:
             raise ConfigError(f'units = {list(self.units)}: a twist is in {", ".join(TWIST_UNITS)}')
         for name, unit in zip(self.joint_names, self.units, strict=True):
             if not twist and unit not in JOINT_UNITS:
-                raise ConfigError(
-                    f'units of {name} = {unit!r}: must be rad or m (REP 103); convert in the driver'
-                )
+                raise ConfigError(f'units of {name} = {unit!r}: must be rad or m (REP 103); convert in the driver')
 
     def _check_limits(self) -> None:
         for field in ('position_lower', 'position_upper', 'velocity_max', 'step_max'):
             values = getattr(self, field)
             if len(values) != self.size:
-                raise ConfigError(
-                    f'{field} has {len(values)} entries: must be {self.size}, '
-                    'one per joint_names entry'
-                )
+                raise ConfigError(f'{field} has {len(values)} entries: must be {self.size}, one per joint_names entry')
             for name, value in zip(self.joint_names, values, strict=True):
                 if not _is_finite(value):
                     raise ConfigError(f'{field} of {name} = {value!r}: must be a finite number')
                 if field in ('velocity_max', 'step_max') and value <= 0.0:
                     raise ConfigError(
-                        f'{field} of {name} = {value!r}: must be > 0; '
-                        'take it from the robot\'s data sheet'
+                        f"{field} of {name} = {value!r}: must be > 0; take it from the robot's data sheet"
                     )
-        for name, low, high in zip(
-            self.joint_names, self.position_lower, self.position_upper, strict=True
-        ):
+        for name, low, high in zip(self.joint_names, self.position_lower, self.position_upper, strict=True):
             if low >= high:
-                raise ConfigError(
-                    f'position_lower of {name} = {low!r}: must be below position_upper = {high!r}'
-                )
+                raise ConfigError(f'position_lower of {name} = {low!r}: must be below position_upper = {high!r}')
             if self.holds_with_zero and not low <= 0.0 <= high:
                 raise ConfigError(
-                    f'position limits of {name} = {low!r}..{high!r}: must include 0, with which a '
-                    'twist is stopped'
+                    f'position limits of {name} = {low!r}..{high!r}: must include 0, with which a twist is stopped'
                 )
 
 

@@ -107,13 +107,10 @@ class StepLedger:
         age_ns = now_ns - chunk.stamp_ns
         if age_ns < -self._future_ns:
             return Refusal.FUTURE, (
-                f'stamp is {-age_ns * 1e-9:.3f} s ahead of now: '
-                f'allowed {self._future_ns * 1e-9:g} s'
+                f'stamp is {-age_ns * 1e-9:.3f} s ahead of now: allowed {self._future_ns * 1e-9:g} s'
             )
         if age_ns > self._max_age_ns:
-            return Refusal.STALE, (
-                f'observation is {age_ns * 1e-9:.3f} s old: allowed {self._max_age_ns * 1e-9:g} s'
-            )
+            return Refusal.STALE, (f'observation is {age_ns * 1e-9:.3f} s old: allowed {self._max_age_ns * 1e-9:g} s')
         return None
 
     def count(self, arm: int, reason: Refusal) -> None:

@@ -61,9 +61,7 @@ class ArmSwitch:
         self._robot = robot
         self._config = config if config is not None else SwitchConfig()
         self._guard = CommandGuard(robot)
-        self._ledger = StepLedger(
-            robot.size, self._config.max_age_ns, self._config.future_tolerance_ns
-        )
+        self._ledger = StepLedger(robot.size, self._config.max_age_ns, self._config.future_tolerance_ns)
         self._newest: dict[Arm, PlayedChunk | None] = dict.fromkeys(Arm)
         self._lost: dict[Arm, str] = {}
         self._arm = self._pending = self._config.arm
@@ -208,8 +206,14 @@ class ArmSwitch:
         self._holding = False
         self._reason = f'{_name(self._arm)} drives'
         return Command(
-            limited.target.copy(), False, self._reason, limited.clipped, self._arm,
-            playing.seq, index, before != self._arm,
+            limited.target.copy(),
+            False,
+            self._reason,
+            limited.clipped,
+            self._arm,
+            playing.seq,
+            index,
+            before != self._arm,
         )
 
     @property
@@ -292,9 +296,7 @@ class ArmSwitch:
 
     def _selection(self, success: bool, reason: str) -> Selection:
         effective = self._pending == self._arm
-        return Selection(
-            success, self._arm, self._pending, effective, self._effective_seq, reason
-        )
+        return Selection(success, self._arm, self._pending, effective, self._effective_seq, reason)
 
 
 def _name(arm: Arm) -> str:

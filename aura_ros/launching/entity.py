@@ -82,9 +82,7 @@ class Entity:
 
     def children(self) -> list[Entity]:
         """Return the actions of a group: its list, or the list under the key `children`."""
-        return list(
-            _actions(self.data['children'] if isinstance(self.data, Mapping) else self.data, self)
-        )
+        return list(_actions(self.data['children'] if isinstance(self.data, Mapping) else self.data, self))
 
 
 def _actions(items: Any, parent: Entity) -> Iterator[Entity]:

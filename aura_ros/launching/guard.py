@@ -71,10 +71,7 @@ class Guard:
         return self
 
     def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         del os.environ[MARK]
         os.close(self._write_end)  # the helper sweeps up what is left, which is normally nothing
@@ -88,9 +85,5 @@ class Guard:
         os.read(read_end, 1)  # returns when the parent has closed its end, in whatever way
         count = end_marked(self.mark)
         if count and os.getppid() != parent:
-            print(
-                f'aura-launch was killed; ended the {count} processes it left',
-                file=sys.stderr,
-                flush=True,
-            )
+            print(f'aura-launch was killed; ended the {count} processes it left', file=sys.stderr, flush=True)
         os._exit(0)

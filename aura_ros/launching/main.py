@@ -62,9 +62,7 @@ def launch_folder(package: str) -> Path:
         return Path(get_package_share_directory(package)) / 'launch'
     except (PackageNotFoundError, OSError, ValueError) as error:
         where = os.environ.get('AMENT_PREFIX_PATH', '')
-        raise ConfigError(
-            f"package '{package}' not found under AMENT_PREFIX_PATH={where}"
-        ) from error
+        raise ConfigError(f"package '{package}' not found under AMENT_PREFIX_PATH={where}") from error
 
 
 def find_launch_file(words: Sequence[str]) -> Path:
@@ -93,29 +91,19 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument('words', nargs='*', metavar='FILE', help='a launch file and its arguments')
+    parser.add_argument('-s', '--show-args', action='store_true', help='show the arguments of the launch file')
+    parser.add_argument('-p', '--print-command', action='store_true', help='print the command line of every node')
     parser.add_argument(
-        '-s', '--show-args', action='store_true', help='show the arguments of the launch file'
-    )
-    parser.add_argument(
-        '-p', '--print-command', action='store_true', help='print the command line of every node'
-    )
-    parser.add_argument(
-        '--force-own',
-        action='store_true',
-        help='use the reader of aura_ros even if ROS launch is installed',
+        '--force-own', action='store_true', help='use the reader of aura_ros even if ROS launch is installed'
     )
     return parser
 
 
 def _split(words: Sequence[str]) -> tuple[list[str], dict[str, str]]:
     names = [word for word in words if ':=' not in word]
-    given = dict(
-        word.split(':=', 1) for word in words if ':=' in word
-    )  # the last one wins, as in ros2 launch
+    given = dict(word.split(':=', 1) for word in words if ':=' in word)  # the last one wins, as in ros2 launch
     if not 1 <= len(names) <= 2:
-        raise ConfigError(
-            f'expected [PACKAGE] FILE and NAME:=VALUE words, got: {" ".join(words) or "nothing"}'
-        )
+        raise ConfigError(f'expected [PACKAGE] FILE and NAME:=VALUE words, got: {" ".join(words) or "nothing"}')
     return names, given
 
 
@@ -155,9 +143,7 @@ def launch(arguments: argparse.Namespace) -> int:
     own_file = path.name.endswith('.launch.yaml')
     use_own = arguments.force_own or not ros_launch.available()
     if not own_file and (use_own or arguments.show_args or arguments.print_command):
-        raise ConfigError(
-            f'{path.name} needs ROS launch; fix: take the .launch.yaml file it includes'
-        )
+        raise ConfigError(f'{path.name} needs ROS launch; fix: take the .launch.yaml file it includes')
     if arguments.show_args:
         _show_arguments(path)
         return 0

@@ -53,10 +53,7 @@ def evaluate(entity: Entity, text: str, type_name: str | None) -> Any:
         try:
             return _TYPES[type_name](text)
         except ValueError:
-            entity.fail(
-                f'is {text!r}, allowed: {"an integer" if type_name == "int" else "a number"}',
-                'value',
-            )
+            entity.fail(f'is {text!r}, allowed: {"an integer" if type_name == "int" else "a number"}', 'value')
     if type_name == 'bool':
         text = {'1': 'true', '0': 'false'}.get(text, text)
     try:
@@ -64,13 +61,8 @@ def evaluate(entity: Entity, text: str, type_name: str | None) -> Any:
     except yaml.YAMLError:
         value = None
     items = value if isinstance(value, list) else [value]
-    if not items or not all(
-        type(item) is type(items[0]) and isinstance(item, (str, int, float)) for item in items
-    ):
-        entity.fail(
-            f"{text!r} is no number, text, boolean or list of one kind; for a text add 'type: str'",
-            'value',
-        )
+    if not items or not all(type(item) is type(items[0]) and isinstance(item, (str, int, float)) for item in items):
+        entity.fail(f"{text!r} is no number, text, boolean or list of one kind; for a text add 'type: str'", 'value')
     if type_name == 'bool' and not isinstance(value, bool):
         entity.fail(f'is {text!r}, allowed: true, false', 'value')
     return value

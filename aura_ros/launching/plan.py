@@ -40,9 +40,7 @@ class Parameters:
 
     def write(self) -> str:
         """Write a new temporary file and return its path; whoever starts the node removes it."""
-        with tempfile.NamedTemporaryFile(
-            'w', prefix='launch_params_', delete=False, encoding='utf-8'
-        ) as file:
+        with tempfile.NamedTemporaryFile('w', prefix='launch_params_', delete=False, encoding='utf-8') as file:
             file.write(self.text())
         return file.name
 
@@ -74,9 +72,7 @@ class NodeProcess:
             folder = Path(get_package_prefix(self.package)) / 'lib' / self.package
         except (PackageNotFoundError, OSError, ValueError) as error:
             looked = os.environ.get('AMENT_PREFIX_PATH', '')
-            raise ConfigError(
-                f"{self.where}: package '{self.package}' not found under '{looked}'"
-            ) from error
+            raise ConfigError(f"{self.where}: package '{self.package}' not found under '{looked}'") from error
         path = folder / self.executable
         if not (path.is_file() and os.access(path, os.X_OK)):
             there = sorted(item.name for item in folder.iterdir()) if folder.is_dir() else []

@@ -53,9 +53,7 @@ class _Scope:
     parameters: list[tuple[str, Any]] = field(default_factory=list)
 
     def copy(self) -> _Scope:
-        return _Scope(
-            dict(self.values), dict(self.environment), self.namespace, list(self.parameters)
-        )
+        return _Scope(dict(self.values), dict(self.environment), self.namespace, list(self.parameters))
 
     def substituter(self, entity: Entity) -> Substituter:
         return Substituter(self.values, {**os.environ, **self.environment}, entity.file.parent)
@@ -109,14 +107,10 @@ class _Reader:
             self.plan.arguments.setdefault(name, argument)
         if name not in scope.values:
             if default is None and not self._arguments_only:
-                entity.fail(
-                    f"argument '{name}' has no default; fix: give {name}:=VALUE ({description})"
-                )
+                entity.fail(f"argument '{name}' has no default; fix: give {name}:=VALUE ({description})")
             scope.values[name] = f'<{name}>' if default is None else default
         if choices and not self._arguments_only and scope.values[name] not in choices:
-            entity.fail(
-                f"argument '{name}' is '{scope.values[name]}', allowed: {', '.join(choices)}"
-            )
+            entity.fail(f"argument '{name}' is '{scope.values[name]}', allowed: {', '.join(choices)}")
 
     def _let(self, entity: Entity, scope: _Scope) -> None:
         name, value = scope.text(entity, 'name'), scope.text(entity, 'value')
@@ -129,25 +123,18 @@ class _Reader:
         path = Path(scope.text(entity, 'file'))
         if not path.name.endswith('.launch.yaml'):
             entity.fail(f"only .launch.yaml files can be included, got '{path.name}'", 'file')
-        given = {
-            scope.text(item, 'name'): scope.text(item, 'value') for item in entity.entities('arg')
-        }
+        given = {scope.text(item, 'name'): scope.text(item, 'value') for item in entity.entities('arg')}
         scope.values.update(given)  # not scoped: so it is in the real launch
         self.file(path, scope, fixed | given.keys())
 
     def _node_or_setting(self, entity: Entity, scope: _Scope) -> None:
         if entity.kind == 'node':
             settings = NodeScope(
-                scope.substituter(entity),
-                scope.namespace,
-                tuple(scope.parameters),
-                dict(scope.environment),
+                scope.substituter(entity), scope.namespace, tuple(scope.parameters), dict(scope.environment)
             )
             self.plan.nodes.append(node_process(entity, settings, number=len(self.plan.nodes) + 1))
         elif entity.kind == 'push_ros_namespace':
-            scope.namespace = join_namespace(
-                entity, scope.namespace, scope.text(entity, 'namespace')
-            )
+            scope.namespace = join_namespace(entity, scope.namespace, scope.text(entity, 'namespace'))
         elif entity.kind == 'set_env':
             scope.environment[scope.text(entity, 'name')] = scope.text(entity, 'value')
         else:

@@ -53,18 +53,14 @@ class Runner:
     def __init__(self, plan: Plan, printer: Printer | None = None) -> None:
         """Prepare to run; nothing is started yet."""
         self._plan = plan
-        self._events: queue.SimpleQueue[Message] = (
-            queue.SimpleQueue()
-        )  # put() is safe in a signal handler
+        self._events: queue.SimpleQueue[Message] = queue.SimpleQueue()  # put() is safe in a signal handler
         self._printer = printer or Printer(sys.stdout)
         colours = get_colours()
         self._running = [_Running(node, next(colours)) for node in plan.nodes]
         self._printer.width = max([len(node.label) for node in plan.nodes] + [len(_NAME)])
         self._code: int | None = None
         self._failed = False
-        self._steps: list[
-            tuple[float, signal.Signals]
-        ] = []  # of the shutdown: when (monotonic, s) which signal
+        self._steps: list[tuple[float, signal.Signals]] = []  # of the shutdown: when (monotonic, s) which signal
 
     def run(self) -> int:
         """Run until every process has ended.
@@ -77,9 +73,7 @@ class Runner:
         try:
             for item in self._running:
                 self._start(item)
-            while any(
-                item.child is not None or item.respawn_at is not None for item in self._running
-            ):
+            while any(item.child is not None or item.respawn_at is not None for item in self._running):
                 self._step()
         finally:
             for item in self._running:
@@ -205,9 +199,7 @@ class Runner:
     def _signal(item: _Running, number: signal.Signals) -> None:
         if item.child is not None:
             try:
-                os.killpg(
-                    item.child.pid, number
-                )  # it leads a session, so its group has the same id
+                os.killpg(item.child.pid, number)  # it leads a session, so its group has the same id
             except ProcessLookupError:
                 return  # ended, and not yet told
 

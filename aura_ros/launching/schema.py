@@ -22,13 +22,7 @@ _NAMED: dict[str, Kind] = {'name!': TEXT, 'value!': TEXT}
 
 # A '!' marks what has to be there.
 SCHEMA: dict[str, dict[str, Kind]] = {
-    'arg': {
-        **_CONDITION,
-        'name!': PLAIN,
-        'default': TEXT,
-        'description': PLAIN,
-        'choice': {'value!': PLAIN},
-    },
+    'arg': {**_CONDITION, 'name!': PLAIN, 'default': TEXT, 'description': PLAIN, 'choice': {'value!': PLAIN}},
     'let': {**_CONDITION, **_NAMED},
     'set_env': {**_CONDITION, **_NAMED},
     'set_parameter': {**_CONDITION, **_NAMED},

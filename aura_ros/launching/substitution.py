@@ -19,8 +19,13 @@ _CALL = re.compile(rf'\$\(((?:[^()$]|{_SIMPLE})*)\)')
 _WORD = re.compile(rf'(?:{_SIMPLE}|[^\s()$])+')
 # How many words may follow the name.
 _KNOWN = {
-    'var': (1, 1), 'find-pkg-share': (1, 1), 'env': (1, 2), 'dirname': (0, 0), 'not-equals': (2, 2), 'and': (2, 2),
-}  # fmt: skip
+    'var': (1, 1),
+    'find-pkg-share': (1, 1),
+    'env': (1, 2),
+    'dirname': (0, 0),
+    'not-equals': (2, 2),
+    'and': (2, 2),
+}
 # Those whose words may be substitutions themselves.
 _OF_SUBSTITUTIONS = ('not-equals', 'and')
 _USAGE = (
@@ -43,15 +48,11 @@ def _split(text: str) -> list[str | tuple[str, ...]]:
     found.append(text[position:])
     for part in found:
         if isinstance(part, str) and '$(' in part:
-            raise ConfigError(
-                f'{text!r}: a nested, quoted or unclosed substitution is not known to this reader'
-            )
+            raise ConfigError(f'{text!r}: a nested, quoted or unclosed substitution is not known to this reader')
         if not isinstance(part, str):
             low, high = _KNOWN.get(part[0], (1, 0)) if part else (1, 0)
             if not low <= len(part) - 1 <= high:
-                raise ConfigError(
-                    f'$({" ".join(part)}) is not known to this reader; it knows: {_USAGE}'
-                )
+                raise ConfigError(f'$({" ".join(part)}) is not known to this reader; it knows: {_USAGE}')
             _check_words(text, part)
     return [part for part in found if part != '']
 
@@ -91,9 +92,7 @@ class Substituter:
         Raises:
             ConfigError: an unknown substitution, argument, package or environment variable.
         """
-        return ''.join(
-            part if isinstance(part, str) else self._perform(*part) for part in _split(text)
-        )
+        return ''.join(part if isinstance(part, str) else self._perform(*part) for part in _split(text))
 
     def words(self, text: str) -> list[str]:
         """Split a command line at the blanks of the text; what a substitution gives is not split.
@@ -107,18 +106,13 @@ class Substituter:
             if isinstance(part, str):
                 template += part
             else:
-                template += chr(
-                    _PRIVATE_USE + len(brought)
-                )  # stands for the value while the text is split
+                template += chr(_PRIVATE_USE + len(brought))  # stands for the value while the text is split
                 brought.append(self._perform(*part))
         try:
             words = shlex.split(template)
         except ValueError as error:
             raise ConfigError(f'{text!r}: {error}') from error
-        return [
-            re.sub('[\ue000-\uf8ff]', lambda m: brought[ord(m[0]) - _PRIVATE_USE], word)
-            for word in words
-        ]
+        return [re.sub('[\ue000-\uf8ff]', lambda m: brought[ord(m[0]) - _PRIVATE_USE], word) for word in words]
 
     def _perform(self, name: str, *words: str) -> str:
         if name == 'dirname':
@@ -135,16 +129,12 @@ class Substituter:
         if name == 'env':
             value = self.environment.get(*words)
             if value is None:
-                raise ConfigError(
-                    f'$(env {words[0]}): not set; fix: set it, or $(env {words[0]} DEFAULT)'
-                )
+                raise ConfigError(f'$(env {words[0]}): not set; fix: set it, or $(env {words[0]} DEFAULT)')
             return value
         try:
             return get_package_share_directory(words[0])
         except (PackageNotFoundError, OSError, ValueError) as error:
-            raise ConfigError(
-                f'$(find-pkg-share {words[0]}): no such package under AMENT_PREFIX_PATH'
-            ) from error
+            raise ConfigError(f'$(find-pkg-share {words[0]}): no such package under AMENT_PREFIX_PATH') from error
 
 
 def _equal(left: str, right: str) -> bool:

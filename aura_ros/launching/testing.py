@@ -82,14 +82,7 @@ class OwnLaunch:
     def __init__(self, file: Path, arguments: Mapping[str, str]) -> None:
         """Keep what to run; nothing is started yet."""
         words = [f'{name}:={value}' for name, value in arguments.items()]
-        self._command = [
-            sys.executable,
-            '-m',
-            'aura_ros.launching',
-            '--force-own',
-            str(file),
-            *words,
-        ]
+        self._command = [sys.executable, '-m', 'aura_ros.launching', '--force-own', str(file), *words]
 
     def __enter__(self) -> subprocess.Popen[bytes]:
         self._process = subprocess.Popen(self._command)

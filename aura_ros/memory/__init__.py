@@ -31,7 +31,7 @@ def load_memory(kind: str, path: str | None = None, window: int = 0) -> Memory:
         memory: Memory = load_factory(kind)(path, window)
         return memory
     if kind not in KINDS:
-        raise ConfigError(f"memory must be one of {', '.join(KINDS)} or module:factory, got {kind!r}")
+        raise ConfigError(f'memory must be one of {", ".join(KINDS)} or module:factory, got {kind!r}')
     if window and kind != 'kv':
         raise ConfigError(f'window must be 0 for the {kind} memory (only a KV-cache has one), got {window}')
     # what passes the base action through still has to know the shapes of a step

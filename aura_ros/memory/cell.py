@@ -66,8 +66,9 @@ class Cell(ABC):
     @property
     def layout(self) -> str:
         """Dtype and shape of each carried array in order, as '<f4[32,32] <f4[32]'; a length that grows is '*'."""
-        return ' '.join(f'{array.dtype.newbyteorder("<").str}[{",".join(map(str, array.shape))}]'
-                        for array in self.carried)
+        return ' '.join(
+            f'{array.dtype.newbyteorder("<").str}[{",".join(map(str, array.shape))}]' for array in self.carried
+        )
 
     def reset(self) -> None:
         """Back to the empty state: zero, unless the cell says otherwise."""

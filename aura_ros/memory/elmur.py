@@ -110,10 +110,10 @@ class _SelfAttention:
         """Attend at `place` of the segment; keys and values [heads, segment, head width] take this token's."""
         query, key, value = (self._project @ x).reshape(3, self._heads, -1)
         keys[:, place], values[:, place] = key, value
-        content = keys[:, :place + 1] @ (query + self._content)[..., None]
-        position = self._distances[:, -place - 1:] @ (query + self._position)[..., None]
+        content = keys[:, : place + 1] @ (query + self._content)[..., None]
+        position = self._distances[:, -place - 1 :] @ (query + self._position)[..., None]
         shares = _softmax((content + position)[..., 0] * self._scale, 1)
-        return self._output((shares[:, None] @ values[:, :place + 1]).ravel())
+        return self._output((shares[:, None] @ values[:, : place + 1]).ravel())
 
 
 class _CrossAttention:
@@ -141,13 +141,15 @@ class _Layer:
         self._attend = _SelfAttention(weights, f'{name}.attend', heads, segment)
         self._read, self._write = (_CrossAttention(weights, f'{name}.{part}', heads) for part in ('read', 'write'))
         self._token_mlp, self._memory_mlp = (_Mlp.of(weights, f'{name}.{part}_mlp') for part in ('token', 'memory'))
-        self._norms = {part: _Norm.of(weights, f'{name}.{part}_norm')
-                       for part in ('attend', 'read', 'token', 'write', 'memory')}
+        self._norms = {
+            part: _Norm.of(weights, f'{name}.{part}_norm') for part in ('attend', 'read', 'token', 'write', 'memory')
+        }
         self._table = weights[f'{name}.offsets']
         self._reach = len(self._table) // 2
 
-    def token(self, x: Floats, place: int, keys: Floats, values: Floats, memory: Floats,
-              ages: NDArray[np.int64]) -> Floats:
+    def token(
+        self, x: Floats, place: int, keys: Floats, values: Floats, memory: Floats, ages: NDArray[np.int64]
+    ) -> Floats:
         """The token at `place` of the segment; ages [slots]: steps from each anchor to now, at least 1."""
         h = self._norms['attend'](x + self._attend(x, place, keys, values))
         h = self._norms['read'](h + self._read(h, memory, self._table[self._reach + np.minimum(ages, self._reach)]))
@@ -193,7 +195,8 @@ class ElmurCell(Cell):
         place = now % self._segment
         h = self._project(x)
         for layer, keys, values, memory, tokens in zip(
-                self._layers, self._keys, self._values, self.memories, self._tokens, strict=True):
+            self._layers, self._keys, self._values, self.memories, self._tokens, strict=True
+        ):
             h = layer.token(h, place, keys, values, memory, now - self.anchors)
             tokens[place] = h
         self._position += 1

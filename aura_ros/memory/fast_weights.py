@@ -53,7 +53,8 @@ class FastWeightCell(Cell):
 
     def __init__(self, weights: Weights, policy: WritePolicy) -> None:
         self._key, self._value, self._query, self._rate = (
-            Linear.of(weights, name) for name in ('key', 'value', 'query', 'rate'))
+            Linear.of(weights, name) for name in ('key', 'value', 'query', 'rate')
+        )
         self._key_scale = np.float32(np.exp(weights['log_key_scale'][0]))
         self._policy = policy
         self.state = FastWeights(len(self._value.bias), len(self._key.bias))

@@ -50,33 +50,33 @@ class KvCache(Cell):
         """Take back the one step since `keep`."""
         entries, oldest = kept
         if self.window and entries == self.window:
-            self._cache[1:entries] = self._cache[:entries - 1]
+            self._cache[1:entries] = self._cache[: entries - 1]
             self._cache[0] = oldest
         self.entries = entries
 
     def step(self, x: Floats) -> Transition:
         """Append this step and attend over all that is kept."""
         self._append(np.concatenate([unit(self._key(x)), self._value(x)]))
-        held = self._cache[:self.entries]
+        held = self._cache[: self.entries]
         age = np.arange(self.entries - 1, -1, -1, dtype=np.float32)
-        logits = self._sharpness * (held[:, :self._width] @ unit(self._query(x))) - self._slope * age
+        logits = self._sharpness * (held[:, : self._width] @ unit(self._query(x))) - self._slope * age
         weights = np.exp(logits - logits.max())
-        return Transition(np.asarray((weights / weights.sum()) @ held[:, self._width:], dtype=np.float32))
+        return Transition(np.asarray((weights / weights.sum()) @ held[:, self._width :], dtype=np.float32))
 
     def _append(self, entry: Floats) -> None:
         if self.window and self.entries == self.window:
-            self._cache[:self.entries - 1] = self._cache[1:self.entries]
+            self._cache[: self.entries - 1] = self._cache[1 : self.entries]
             self.entries -= 1
         if self.entries == len(self._cache):
             grown = np.empty((2 * self.entries, self._cache.shape[1]), np.float32)
-            grown[:self.entries] = self._cache
+            grown[: self.entries] = self._cache
             self._cache = grown
         self._cache[self.entries] = entry
         self.entries += 1
 
     def export(self) -> bytes:
         """All entries, oldest first: key then value, little endian."""
-        return self._cache[:self.entries].astype('<f4').tobytes()
+        return self._cache[: self.entries].astype('<f4').tobytes()
 
     def restore(self, data: bytes) -> None:
         """Take what `export` gave; see `Cell.restore`."""
@@ -86,9 +86,9 @@ class KvCache(Cell):
         values = np.frombuffer(data, '<f4').reshape(-1, width)
         if not np.isfinite(values).all():
             raise StateError('the cache holds values that are not finite')
-        kept = values[-self.window:] if self.window else values
+        kept = values[-self.window :] if self.window else values
         self._cache = np.empty((max(64, len(kept)), width), np.float32)
-        self._cache[:len(kept)] = kept
+        self._cache[: len(kept)] = kept
         self.entries = len(kept)
 
 

@@ -95,8 +95,7 @@ class ActionHead:
     def of(cls, weights: Weights) -> ActionHead:
         """Take the head's arrays."""
         parts = ('features', 'modulation', 'hidden', 'output')
-        return cls(**{name: Linear.of(weights, f'head.{name}') for name in parts},
-                   action_scale=weights['action_scale'])
+        return cls(**{name: Linear.of(weights, f'head.{name}') for name in parts}, action_scale=weights['action_scale'])
 
     def prepare(self, u: Floats, base_action: Floats) -> Floats:
         """The part that does not depend on the memory, [width]."""

@@ -109,7 +109,8 @@ def check_step(z: Floats, base_action: Floats, feature_dim: int, chunk: tuple[in
     """
     for name, array, shape in (('features', z, (feature_dim,)), ('base_action', base_action, chunk)):
         if array.shape != shape:
-            raise InputError(f'{name} must have the shape {shape}, got {array.shape}: '
-                             'is the memory trained for this VLA?')
+            raise InputError(
+                f'{name} must have the shape {shape}, got {array.shape}: is the memory trained for this VLA?'
+            )
         if not np.isfinite(array).all():
             raise InputError(f'{name} has {int((~np.isfinite(array)).sum())} values that are not finite')

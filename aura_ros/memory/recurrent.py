@@ -56,7 +56,7 @@ class RecurrentMemory(Generic[CellType]):
         done = self.cell.step(x)
         prepared = self._head.prepare(u, base_action)
         action = self._head(prepared, done.readout, base_action)
-        if (problem := _not_finite(done, action)):
+        if problem := _not_finite(done, action):
             self.cell.undo(kept)
             raise InputError(f'{problem} of the memory is not finite: the step was taken back')
         change = 0.0

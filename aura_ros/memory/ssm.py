@@ -29,8 +29,7 @@ class SsmCell(Cell):
     """A selective diagonal state-space model; the state is h, float32 [H, N], the read-out y, float32 [H]."""
 
     def __init__(self, weights: Weights) -> None:
-        self._input, self._dt, self._take, self._read = (
-            Linear.of(weights, name) for name in ('input', 'dt', 'B', 'C'))
+        self._input, self._dt, self._take, self._read = (Linear.of(weights, name) for name in ('input', 'dt', 'B', 'C'))
         self._A, self._skip = np.exp(weights['A_log']), weights['skip']
         self.h = np.zeros((len(self._A), len(self._take.bias)), np.float32)
         self.carried = (self.h,)

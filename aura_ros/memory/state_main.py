@@ -68,8 +68,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog='aura-state', description=_DESCRIPTION, epilog=_EPILOG,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog='aura-state',
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     commands = parser.add_subparsers(metavar='COMMAND', required=True)
 
     command = commands.add_parser('inspect', help='show both slots: whose state, of which step, how old, what is wrong')
@@ -80,8 +84,9 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser('verify', help='say whether the state can be restored: exit code 0 if so, else 1')
     command.add_argument('file', metavar='FILE', type=Path)
     command.add_argument('--memory', metavar='KIND', help='and only by this memory, for instance aura')
-    command.add_argument('--weights', metavar='PATH', help='with these weights, a .safetensors file (default: what the '
-                                                           'package ships)')
+    command.add_argument(
+        '--weights', metavar='PATH', help='with these weights, a .safetensors file (default: what the package ships)'
+    )
     command.add_argument('--strict', action='store_true', help='and only if the other slot is in order too')
     command.set_defaults(run=_verify)
 
@@ -102,8 +107,18 @@ def _inspect(options: argparse.Namespace, console: Console) -> int:
     if options.json:
         slots = [describe(content) for content in found.slots]
         newest = found.newest.slot if found.newest else None
-        print(json.dumps({'path': str(found.path), 'bytes': found.size, 'newest_slot': newest,
-                          'problem': found.problem, 'slots': slots}, indent=2))
+        print(
+            json.dumps(
+                {
+                    'path': str(found.path),
+                    'bytes': found.size,
+                    'newest_slot': newest,
+                    'problem': found.problem,
+                    'slots': slots,
+                },
+                indent=2,
+            )
+        )
     else:
         print_file(console, found, lock_holder(found.path))
     return 1 if found.problem else 0
@@ -120,8 +135,10 @@ def _verify(options: argparse.Namespace, console: Console) -> int:
         console.print(f'{found.path}: {problem}', soft_wrap=True, markup=False)
         return 1
     assert state is not None and state.snapshot is not None and state.identity is not None
-    text = (f'{found.path}: ok, step {state.snapshot.seq} of episode {state.snapshot.episode_id!r}, generation '
-            f'{state.generation}, policy {state.identity.policy.hex()[:12]}')
+    text = (
+        f'{found.path}: ok, step {state.snapshot.seq} of episode {state.snapshot.episode_id!r}, generation '
+        f'{state.generation}, policy {state.identity.policy.hex()[:12]}'
+    )
     console.print(text + (f'; {found.damaged}' if found.damaged else ''), soft_wrap=True, markup=False)
     return 1 if found.damaged and options.strict else 0
 
@@ -142,8 +159,10 @@ def _export(options: argparse.Namespace, console: Console) -> int:
         data = content.snapshot.payload
     elif output.suffix == '.safetensors':
         parts = arrays(content.identity.layout, content.snapshot.payload)
-        data = save({f'array{index}': part for index, part in enumerate(parts)},
-                    {name: str(value) for name, value in describe(content).items()})
+        data = save(
+            {f'array{index}': part for index, part in enumerate(parts)},
+            {name: str(value) for name, value in describe(content).items()},
+        )
     else:
         raise StateError(f'{output}: the name must end in .safetensors or .bin')
     with output.open('xb') as file:

@@ -18,9 +18,17 @@ from aura_ros.memory.store_format import VERSION, SlotContent, arrays
 from aura_ros.memory.store_reading import StateFile
 
 _ROWS = {
-    'holds': 'holds', 'generation': 'generation', 'saved': 'saved', 'episode_id': 'episode', 'seq': 'last step',
-    'writes': 'writes', 'policy': 'policy', 'layout': 'arrays', 'bytes': 'bytes', 'crc32': 'CRC-32 of the arrays',
-}  # fmt: skip
+    'holds': 'holds',
+    'generation': 'generation',
+    'saved': 'saved',
+    'episode_id': 'episode',
+    'seq': 'last step',
+    'writes': 'writes',
+    'policy': 'policy',
+    'layout': 'arrays',
+    'bytes': 'bytes',
+    'crc32': 'CRC-32 of the arrays',
+}
 
 
 @dataclass(frozen=True)
@@ -68,11 +76,19 @@ def describe(content: SlotContent) -> dict[str, object]:
     snapshot, identity = content.snapshot, content.identity
     saved = datetime.fromtimestamp(content.saved_ns / 1e9, UTC).isoformat(timespec='seconds')
     return {
-        'slot': content.slot, 'holds': 'a state', 'generation': content.generation, 'saved': saved,
-        'episode_id': snapshot.episode_id, 'seq': snapshot.seq, 'writes': snapshot.writes,
-        'policy': identity.policy.hex(), 'layout': identity.layout, 'bytes': identity.size,
-        'crc32': f'{zlib.crc32(snapshot.payload):08x}', 'version': content.version,
-    }  # fmt: skip
+        'slot': content.slot,
+        'holds': 'a state',
+        'generation': content.generation,
+        'saved': saved,
+        'episode_id': snapshot.episode_id,
+        'seq': snapshot.seq,
+        'writes': snapshot.writes,
+        'policy': identity.policy.hex(),
+        'layout': identity.layout,
+        'bytes': identity.size,
+        'crc32': f'{zlib.crc32(snapshot.payload):08x}',
+        'version': content.version,
+    }
 
 
 def compare(first: SlotContent, second: SlotContent) -> Difference:
@@ -85,27 +101,39 @@ def compare(first: SlotContent, second: SlotContent) -> Difference:
     assert first.identity and second.identity and first.snapshot and second.snapshot
     if first.identity.layout != second.identity.layout:
         raise StateError(f'states of {first.identity.layout} and of {second.identity.layout} cannot be compared')
-    pairs = zip(arrays(first.identity.layout, first.snapshot.payload),
-                arrays(second.identity.layout, second.snapshot.payload), strict=True)
+    pairs = zip(
+        arrays(first.identity.layout, first.snapshot.payload),
+        arrays(second.identity.layout, second.snapshot.payload),
+        strict=True,
+    )
     return Difference(tuple(_difference(f'array{index}', *pair) for index, pair in enumerate(pairs)))
 
 
 def _difference(name: str, first: NDArray[np.generic], second: NDArray[np.generic]) -> ArrayDifference:
     before, after = first.astype(np.float64).ravel(), second.astype(np.float64).ravel()
     # by bytes, so that 0.0 and -0.0 are two and no rounding to float64 hides a difference
-    changed = (np.frombuffer(first.tobytes(), f'V{first.itemsize}')
-               != np.frombuffer(second.tobytes(), f'V{second.itemsize}'))
+    changed = np.frombuffer(first.tobytes(), f'V{first.itemsize}') != np.frombuffer(
+        second.tobytes(), f'V{second.itemsize}'
+    )
     delta = after - before
-    return ArrayDifference(name, first.shape, int(changed.sum()), first.size, float(np.abs(delta).max(initial=0.0)),
-                           float(np.linalg.norm(delta)), float(np.linalg.norm(before)))
+    return ArrayDifference(
+        name,
+        first.shape,
+        int(changed.sum()),
+        first.size,
+        float(np.abs(delta).max(initial=0.0)),
+        float(np.linalg.norm(delta)),
+        float(np.linalg.norm(before)),
+    )
 
 
 def print_file(console: Console, found: StateFile, holder: int | None) -> None:
     """Both slots of a file beside each other, and what they come to."""
     used = f', in use by process {holder}' if holder else ''
     console.print(f'{found.path}: {found.size:,} bytes{used}', soft_wrap=True, markup=False)
-    table = Table('', *(f'slot {content.slot}' + (' (newest)' if content is found.newest else '')
-                        for content in found.slots))
+    table = Table(
+        '', *(f'slot {content.slot}' + (' (newest)' if content is found.newest else '') for content in found.slots)
+    )
     described = [describe(content) for content in found.slots]
     for key, title in _ROWS.items():
         if any(key in slot for slot in described):
@@ -116,8 +144,12 @@ def print_file(console: Console, found: StateFile, holder: int | None) -> None:
     elif found.newest is None:
         console.print('Nothing was saved yet.')
     elif found.damaged:
-        console.print(f'Would be restored from slot {found.newest.slot}; {found.damaged}', style='yellow',
-                      soft_wrap=True, markup=False)
+        console.print(
+            f'Would be restored from slot {found.newest.slot}; {found.damaged}',
+            style='yellow',
+            soft_wrap=True,
+            markup=False,
+        )
 
 
 def _cell(key: str, value: object) -> str:
@@ -128,8 +160,9 @@ def _cell(key: str, value: object) -> str:
     return f'{value:,}' if isinstance(value, int) else str(value)
 
 
-def print_difference(console: Console, first: tuple[str, SlotContent], second: tuple[str, SlotContent],
-                     difference: Difference) -> None:
+def print_difference(
+    console: Console, first: tuple[str, SlotContent], second: tuple[str, SlotContent], difference: Difference
+) -> None:
     """What differs in the headers, then in the arrays."""
     described = [describe(content) for _, content in (first, second)]
     table = Table('')
@@ -146,6 +179,12 @@ def print_difference(console: Console, first: tuple[str, SlotContent], second: t
         return
     table = Table('array', 'shape', 'numbers changed', 'largest change', 'norm of the change', 'norm before')
     for part in difference.parts:
-        table.add_row(part.name, 'x'.join(map(str, part.shape)), f'{part.changed:,} of {part.count:,}',
-                      f'{part.largest:.3g}', f'{part.norm:.3g}', f'{part.first_norm:.3g}')
+        table.add_row(
+            part.name,
+            'x'.join(map(str, part.shape)),
+            f'{part.changed:,} of {part.count:,}',
+            f'{part.largest:.3g}',
+            f'{part.norm:.3g}',
+            f'{part.first_norm:.3g}',
+        )
     console.print(table)

@@ -33,14 +33,7 @@ from pathlib import Path
 from aura_ros.errors import StateDamaged, StateError, StateMismatch
 from aura_ros.memory.protocol import Memory
 from aura_ros.memory.store_device import Device
-from aura_ros.memory.store_format import (
-    FILE_BYTES,
-    SLOT_BYTES,
-    SLOTS,
-    Identity,
-    Snapshot,
-    pack,
-)
+from aura_ros.memory.store_format import FILE_BYTES, SLOT_BYTES, SLOTS, Identity, Snapshot, pack
 from aura_ros.memory.store_reading import read_open_file
 from aura_ros.memory.store_writer import StateWriter
 
@@ -90,8 +83,9 @@ class StateStore:
     problem: why commits fail as things are, where that is known on opening; else empty.
     """
 
-    def __init__(self, path: str | Path, policy_hash: str, layout: str, size: int,
-                 device: Device | None = None) -> None:
+    def __init__(
+        self, path: str | Path, policy_hash: str, layout: str, size: int, device: Device | None = None
+    ) -> None:
         """Open the file or create it, and lock it. A file that can only be read can be loaded; commits then fail.
 
         Args:
@@ -262,11 +256,15 @@ class StateStore:
         theirs = found.newest.identity if found.newest else ours
         assert theirs is not None
         if theirs.policy != ours.policy:
-            raise StateMismatch(f'{self.path} belongs to another policy ({theirs.policy.hex()[:12]}, not '
-                                f'{ours.policy.hex()[:12]}): use its weights again, {_FRESH}')
+            raise StateMismatch(
+                f'{self.path} belongs to another policy ({theirs.policy.hex()[:12]}, not '
+                f'{ours.policy.hex()[:12]}): use its weights again, {_FRESH}'
+            )
         if theirs != ours:
-            raise StateMismatch(f'{self.path} holds a state of {theirs.size} bytes, {theirs.layout}, and not of '
-                                f'{ours.size}, {ours.layout}: use its memory again, {_FRESH}')
+            raise StateMismatch(
+                f'{self.path} holds a state of {theirs.size} bytes, {theirs.layout}, and not of '
+                f'{ours.size}, {ours.layout}: use its memory again, {_FRESH}'
+            )
 
     # --- writing ------------------------------------------------------------------------------------------------------
 
@@ -340,4 +338,3 @@ class StateStore:
 def state_crc(memory: Memory) -> int:
     """CRC-32 of the carried state."""
     return zlib.crc32(memory.export())
-

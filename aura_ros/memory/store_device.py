@@ -36,8 +36,10 @@ class Device:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             pid = lock_holder(path)
-            raise StateLocked(f'{path} is in use by {f"process {pid}" if pid else "another process"}: give each '
-                              'memory node a state_file of its own, or end the other one') from None
+            raise StateLocked(
+                f'{path} is in use by {f"process {pid}" if pid else "another process"}: give each '
+                'memory node a state_file of its own, or end the other one'
+            ) from None
 
     def same(self, fd: int, path: Path) -> bool:
         """Whether `path` still names the open file: it may have been removed or replaced."""

@@ -87,8 +87,10 @@ class Identity:
 
         """
         if '*' in layout or size > MAX_PAYLOAD:
-            raise StateError(f'a state of {size} bytes ({layout}) cannot be kept: a slot holds at most {MAX_PAYLOAD} '
-                             'bytes of a memory that does not grow; leave state_file empty')
+            raise StateError(
+                f'a state of {size} bytes ({layout}) cannot be kept: a slot holds at most {MAX_PAYLOAD} '
+                'bytes of a memory that does not grow; leave state_file empty'
+            )
         if sum(array_bytes(layout)) != size or not size:
             raise StateError(f'layout {layout!r} does not describe {size} bytes')
         if len(layout) > MAX_LAYOUT:
@@ -138,8 +140,19 @@ def pack(identity: Identity, snapshot: Snapshot, generation: int, saved_ns: int)
 
     """
     _check(identity, snapshot)
-    header = HEADER.pack(MAGIC, VERSION, HEADER.size, identity.policy, snapshot.episode_id.encode(),
-                         identity.layout.encode(), snapshot.seq, snapshot.writes, generation, saved_ns, identity.size)
+    header = HEADER.pack(
+        MAGIC,
+        VERSION,
+        HEADER.size,
+        identity.policy,
+        snapshot.episode_id.encode(),
+        identity.layout.encode(),
+        snapshot.seq,
+        snapshot.writes,
+        generation,
+        saved_ns,
+        identity.size,
+    )
     body = (header + snapshot.payload).ljust(SLOT_BYTES - _TRAILER.size, b'\0')
     return body + _TRAILER.pack(zlib.crc32(body))
 
@@ -156,8 +169,8 @@ def unpack(slot: int, data: bytes) -> SlotContent:
         return SlotContent(slot)
     if len(data) < SLOT_BYTES:
         return SlotContent(slot, f'cut short: {len(data):,} of {SLOT_BYTES:,} bytes')
-    body = data[:-_TRAILER.size]
-    if data[:len(MAGIC)] != MAGIC:
+    body = data[: -_TRAILER.size]
+    if data[: len(MAGIC)] != MAGIC:
         return SlotContent(slot, 'does not begin as a state does')
     if zlib.crc32(body) != _TRAILER.unpack_from(data, len(body))[0]:
         return SlotContent(slot, 'its CRC-32 does not fit')
@@ -168,7 +181,7 @@ def unpack(slot: int, data: bytes) -> SlotContent:
         return SlotContent(slot, f'its header has {length} bytes and not {HEADER.size}')
     try:
         identity = Identity.of(policy.hex(), layout.rstrip(b'\0').decode('ascii'), size)
-        snapshot = Snapshot(data[HEADER.size:HEADER.size + size], episode.rstrip(b'\0').decode('ascii'), seq, writes)
+        snapshot = Snapshot(data[HEADER.size : HEADER.size + size], episode.rstrip(b'\0').decode('ascii'), seq, writes)
         _check(identity, snapshot)
     except (StateError, UnicodeDecodeError) as error:
         return SlotContent(slot, f'its CRC-32 fits, but no state: {error}')
@@ -183,9 +196,9 @@ def _check(identity: Identity, snapshot: Snapshot) -> None:
         raise StateError('the state holds values that are not finite')
     if not snapshot.episode_id.isascii() or len(snapshot.episode_id) > MAX_EPISODE or '\0' in snapshot.episode_id:
         raise StateError(f'episode_id must be at most {MAX_EPISODE} ASCII characters, got {snapshot.episode_id!r}')
-    if not -1 <= snapshot.seq < 2 ** 63:
+    if not -1 <= snapshot.seq < 2**63:
         raise StateError(f'seq must be -1 (before the first step) or a step, got {snapshot.seq}')
-    if not 0 <= snapshot.writes < 2 ** 64:
+    if not 0 <= snapshot.writes < 2**64:
         raise StateError(f'writes must be >= 0, got {snapshot.writes}')
 
 
@@ -211,7 +224,7 @@ def arrays(layout: str, payload: bytes) -> list[NDArray[np.generic]]:
     for (kind, shape), size in zip(_parse(layout), array_bytes(layout), strict=True):
         if offset + size > len(payload):
             raise StateError(f'layout {layout!r} needs more than the {len(payload)} bytes there are')
-        parts.append(np.frombuffer(payload[offset:offset + size], kind).reshape(shape))
+        parts.append(np.frombuffer(payload[offset : offset + size], kind).reshape(shape))
         offset += size
     return parts
 

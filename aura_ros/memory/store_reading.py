@@ -53,8 +53,11 @@ class StateFile:
         """
         if self.other_versions:
             return f'it has format version {max(self.other_versions)}, this program reads {VERSION}'
-        if self.newest is None and self.damaged and (
-                self.size < FILE_BYTES or not any(content.empty for content in self.slots)):
+        if (
+            self.newest is None
+            and self.damaged
+            and (self.size < FILE_BYTES or not any(content.empty for content in self.slots))
+        ):
             return f'no state that can be trusted ({self.damaged})'
         return ''
 

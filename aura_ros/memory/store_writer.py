@@ -88,8 +88,9 @@ class StateWriter:
     def status(self) -> WriterStatus:
         """All there is to know, of one moment."""
         with self._changed:
-            return WriterStatus(self._submitted, self._durable_ticket, self._durable, self._commit, self._problem,
-                                self._failures)
+            return WriterStatus(
+                self._submitted, self._durable_ticket, self._durable, self._commit, self._problem, self._failures
+            )
 
     @property
     def durable_ticket(self) -> int:
@@ -119,7 +120,8 @@ class StateWriter:
             self._hurry = True
             self._changed.notify_all()
             self._changed.wait_for(
-                lambda: self._durable_ticket >= target or self._failures > failures or self._ended, timeout_s)
+                lambda: self._durable_ticket >= target or self._failures > failures or self._ended, timeout_s
+            )
             return self._durable_ticket >= target
 
     def close(self, timeout_s: float) -> bool:

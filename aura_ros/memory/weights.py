@@ -81,7 +81,7 @@ def load_weights(kind: str, path: str | None = None) -> MemoryWeights:
     except (SafetensorError, json.JSONDecodeError) as error:
         raise ConfigError(f'weights of the {kind} memory: {file} cannot be read: {error}') from error
     if card.get('memory') != kind:
-        raise ConfigError(f"weights of the {kind} memory: {file} is for {card.get('memory')!r}")
+        raise ConfigError(f'weights of the {kind} memory: {file} is for {card.get("memory")!r}')
     for name, array in arrays.items():
         if array.dtype != np.float32 or not np.isfinite(array).all():
             raise ConfigError(f'weights of the {kind} memory: {name} in {file} must be finite float32')

@@ -96,9 +96,7 @@ class ArmSwitchNode(LifecycleNode):
         """Begin with a fresh switch: counters at zero, no chunk, hold."""
         self._switch = ArmSwitch(self._robot, self._core_config)
         config = self.config
-        self._measured = Measured(
-            self._robot, config.joint_max_age_s, config.stamp_tolerance_s, self._trouble
-        )
+        self._measured = Measured(self._robot, config.joint_max_age_s, config.stamp_tolerance_s, self._trouble)
         self._clock_watch = ClockWatch(round(config.clock_timeout_s * 1e9))
         self._ticked_ns = self._lockstep_ns = -1
         self._waiting_since: float | None = None
@@ -255,9 +253,7 @@ class ArmSwitchNode(LifecycleNode):
         self._settle()
 
     # Selection and status. ------------------------------------------------------------------------
-    async def _on_select(
-        self, request: SelectArm.Request, response: SelectArm.Response
-    ) -> SelectArm.Response:
+    async def _on_select(self, request: SelectArm.Request, response: SelectArm.Response) -> SelectArm.Response:
         if not self.active:
             response.reason = 'arm_switch_node is not active'
             return response

@@ -51,10 +51,24 @@ def command(bag: Path, remap: Mapping[str, str], rate: float, span_ns: tuple[int
     """The command line; `span_ns`: where to begin after the first message, and for how long [ns]."""
     start_s, length_s = (ns / _NS for ns in span_ns)
     return [
-        'ros2', 'bag', 'play', str(bag), '--clock', str(_CLOCK_HZ), '--rate', f'{rate:g}',
-        '--start-offset', f'{start_s:.9f}', '--playback-duration', f'{length_s:.9f}', '--disable-keyboard-controls',
-        '--topics', *remap, '--remap', *(f'{name}:={ours}' for name, ours in remap.items()),
-    ]  # fmt: skip
+        'ros2',
+        'bag',
+        'play',
+        str(bag),
+        '--clock',
+        str(_CLOCK_HZ),
+        '--rate',
+        f'{rate:g}',
+        '--start-offset',
+        f'{start_s:.9f}',
+        '--playback-duration',
+        f'{length_s:.9f}',
+        '--disable-keyboard-controls',
+        '--topics',
+        *remap,
+        '--remap',
+        *(f'{name}:={ours}' for name, ours in remap.items()),
+    ]
 
 
 def play(

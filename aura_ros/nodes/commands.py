@@ -58,8 +58,7 @@ def target_from_trajectory(message: JointTrajectory, names: tuple[str, ...]) -> 
     """
     if set(message.joint_names) != set(names) or len(message.joint_names) != len(names):
         raise InputError(
-            f'command is for {", ".join(message.joint_names) or "no joint"}: must be for exactly '
-            f'{", ".join(names)}'
+            f'command is for {", ".join(message.joint_names) or "no joint"}: must be for exactly {", ".join(names)}'
         )
     positions = message.points[-1].positions if message.points else ()
     if len(positions) != len(names):

@@ -19,15 +19,7 @@ from sensor_msgs.msg import JointState
 
 from aura_ros.control import Arm, Chunk, SwitchStatus
 from aura_ros.errors import InputError
-from aura_ros.msg import (
-    ActionChunk,
-    ArmStatus,
-    CacheStatus,
-    GateSample,
-    MemoryState,
-    VlaStep,
-    WriteEvent,
-)
+from aura_ros.msg import ActionChunk, ArmStatus, CacheStatus, GateSample, MemoryState, VlaStep, WriteEvent
 
 _NS = 1_000_000_000
 
@@ -191,9 +183,7 @@ def gate_to_msg(step: Step, arm: int, decision: Any, step_us: float, size: int) 
     return message
 
 
-def write_to_msg(
-    step: Step, arm: int, decision: Any, writes: int, size: int, crc: int
-) -> WriteEvent:
+def write_to_msg(step: Step, arm: int, decision: Any, writes: int, size: int, crc: int) -> WriteEvent:
     """Return a write, safe in RAM only; `writes` since the reset, `size` and `crc` of the state."""
     message = WriteEvent()
     _about(message, step)

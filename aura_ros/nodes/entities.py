@@ -76,22 +76,14 @@ class Entities:
         """Make a subscription; `liveliness` is told when publishers appear, die or go."""
         node = self._node
         events = SubscriptionEventCallbacks(liveliness=liveliness, use_default_callbacks=False)
-        subscription = node.create_subscription(
-            message, topic, callback, profile, event_callbacks=events
-        )
+        subscription = node.create_subscription(message, topic, callback, profile, event_callbacks=events)
         self._undo.append(lambda: node.destroy_subscription(subscription))
         others = node.get_publishers_info_by_topic
         mismatch = partial(_mismatch, wanted=profile)
         self._ends.append(_End(subscription.topic_name, others, mismatch))
         return subscription
 
-    def service(
-        self,
-        kind: type,
-        name: str,
-        callback: Callable[..., Any],
-        group: CallbackGroup | None = None,
-    ) -> None:
+    def service(self, kind: type, name: str, callback: Callable[..., Any], group: CallbackGroup | None = None) -> None:
         """Make a service; one that awaits needs a `group` of its own, or all else waits."""
         service = self._node.create_service(kind, name, callback, callback_group=group)
         self._undo.append(lambda: self._node.destroy_service(service))
@@ -153,10 +145,7 @@ def _mismatch(offered: QoSProfile, wanted: QoSProfile) -> str:
     manual = wanted.liveliness == LivelinessPolicy.MANUAL_BY_TOPIC
     if manual and offered.liveliness != LivelinessPolicy.MANUAL_BY_TOPIC:
         reasons.append('liveliness: automatic is offered, manual by topic is wanted')
-    for policy, duration in (
-        ('liveliness: a lease', 'liveliness_lease_duration'),
-        ('deadline: a period', 'deadline'),
-    ):
+    for policy, duration in (('liveliness: a lease', 'liveliness_lease_duration'), ('deadline: a period', 'deadline')):
         offered_s, wanted_s = _seconds(getattr(offered, duration)), _seconds(getattr(wanted, duration))
         if offered_s > wanted_s:
             reasons.append(f'{policy} of {offered_s:g} s is offered, {wanted_s:g} s is wanted')

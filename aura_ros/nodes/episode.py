@@ -96,9 +96,7 @@ class EpisodeServer:
         refusal: why the last goal was refused, '' if it was not.
     """
 
-    def __init__(
-        self, node: Node, ready: Callable[[], str], finished: Callable[[Episode], None]
-    ) -> None:
+    def __init__(self, node: Node, ready: Callable[[], str], finished: Callable[[Episode], None]) -> None:
         """Serve goals.
 
         Args:
@@ -114,12 +112,7 @@ class EpisodeServer:
         self.current: Episode | None = None
         self.refusal = ''
         self._server = ActionServer(
-            node,
-            RunEpisode,
-            'run_episode',
-            self._execute,
-            goal_callback=self._on_goal,
-            cancel_callback=self._on_cancel,
+            node, RunEpisode, 'run_episode', self._execute, goal_callback=self._on_goal, cancel_callback=self._on_cancel
         )
 
     def destroy(self) -> None:

@@ -23,9 +23,7 @@ from aura_ros.nodes.parameters import parameter
 class KvBaselineConfig(MemoryArmConfig):
     """Parameters of kv_baseline_node."""
 
-    memory: str = parameter(
-        'kv', "Kind of memory: 'kv', or module:attribute of your own", at_start=True
-    )
+    memory: str = parameter('kv', "Kind of memory: 'kv', or module:attribute of your own", at_start=True)
     window: int = parameter(0, 'Most steps kept, 0 = all', unit='1', low=0, high=1_000_000)
 
 
@@ -65,8 +63,11 @@ class KvBaselineNode(MemoryArm):
     def _storage_status(self) -> Status:
         """What a log of the cache, as durable as memory_node's state, would have cost the medium."""
         meter, now_s = self._wear, time.monotonic()
-        values = {'logical_bytes': meter.logical_bytes, 'device_bytes': meter.device_bytes,
-                  'device_bytes_per_hour': round(meter.per_hour(now_s))}  # fmt: skip
+        values = {
+            'logical_bytes': meter.logical_bytes,
+            'device_bytes': meter.device_bytes,
+            'device_bytes_per_hour': round(meter.per_hour(now_s)),
+        }
         if self.config.media_tbw_bytes and meter.device_bytes:
             years = meter.media_life_years(self.config.media_tbw_bytes, now_s)
             values['media_life_years'] = f'{years:.3g}'

@@ -19,11 +19,7 @@ class Measured:
     """The newest joint positions of one robot; tells of every one that it does not take, and why."""
 
     def __init__(
-        self,
-        robot: RobotConfig,
-        max_age_s: float,
-        tolerance_s: float,
-        trouble: Callable[[str, str], None],
+        self, robot: RobotConfig, max_age_s: float, tolerance_s: float, trouble: Callable[[str, str], None]
     ) -> None:
         """Know nothing yet.
 

@@ -30,9 +30,7 @@ _JOIN_PERIOD_S = 0.05
 class MemoryArmConfig:
     """Parameters that both memory arms have."""
 
-    weights: str = parameter(
-        '', 'Weights file; empty: the one that ships with the package', at_start=True
-    )
+    weights: str = parameter('', 'Weights file; empty: the one that ships with the package', at_start=True)
     on_new_episode: str = parameter(
         'reset', 'What becomes of the memory when an episode begins', choices=('reset', 'keep')
     )
@@ -40,17 +38,24 @@ class MemoryArmConfig:
         0.08,
         'The middleware tells the arm switch within this time that this process died, 0 = never; '
         "at most the arm switch's value",
-        unit='s', low=0.0, high=60.0,
-    )  # fmt: skip
+        unit='s',
+        low=0.0,
+        high=60.0,
+    )
     media_tbw_bytes: float = parameter(
-        0.0, "What the storage medium endures, from its data sheet ('TBW'), to project its life; "
-        '0 = unknown',
-        unit='B', low=0.0, high=1e18,
-    )  # fmt: skip
+        0.0,
+        "What the storage medium endures, from its data sheet ('TBW'), to project its life; 0 = unknown",
+        unit='B',
+        low=0.0,
+        high=1e18,
+    )
     chunk_subscribers: int = parameter(
-        0, 'Listens to vla_step only when so many listen to its chunks: a chunk is never repeated',
-        unit='1', low=0, high=16,
-    )  # fmt: skip
+        0,
+        'Listens to vla_step only when so many listen to its chunks: a chunk is never repeated',
+        unit='1',
+        low=0,
+        high=16,
+    )
 
 
 class MemoryArm(LifecycleNode):
@@ -165,9 +170,7 @@ class MemoryArm(LifecycleNode):
         self.memory.reset()
         self.forgot(seq)
 
-    def _on_reset(
-        self, _: ResetMemory.Request, response: ResetMemory.Response
-    ) -> ResetMemory.Response:
+    def _on_reset(self, _: ResetMemory.Request, response: ResetMemory.Response) -> ResetMemory.Response:
         self._forget(self.order.seq)
         response.success = True
         response.seq = max(0, self.order.seq)

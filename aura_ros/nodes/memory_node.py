@@ -32,26 +32,27 @@ class MemoryNodeConfig(MemoryArmConfig):
     """Parameters of memory_node."""
 
     on_new_episode: str = parameter(
-        'auto', 'What becomes of the memory when an episode begins; auto: it is kept where there is '
-        'a state_file, else emptied',
+        'auto',
+        'What becomes of the memory when an episode begins; auto: it is kept where there is a state_file, else emptied',
         choices=('auto', 'reset', 'keep'),
-    )  # fmt: skip
-    memory: str = parameter(
-        'aura', "Kind of memory: 'aura', or module:attribute of your own", at_start=True
     )
+    memory: str = parameter('aura', "Kind of memory: 'aura', or module:attribute of your own", at_start=True)
     state_file: str = parameter(
-        '', 'Keeps the memory through restarts and power cuts; restored at configure; empty: RAM only',
-        at_start=True,
-    )  # fmt: skip
+        '', 'Keeps the memory through restarts and power cuts; restored at configure; empty: RAM only', at_start=True
+    )
     commit_period_s: float = parameter(
-        0.0, 'The state is put on the medium at most so often, 0 = at every write: then each write '
+        0.0,
+        'The state is put on the medium at most so often, 0 = at every write: then each write '
         'event waits until it is durable',
-        unit='s', low=0.0, high=3600.0,
-    )  # fmt: skip
+        unit='s',
+        low=0.0,
+        high=3600.0,
+    )
     allow_fresh_start: bool = parameter(
-        False, 'A state_file of another policy or version, or one that is damaged, is set aside and '
+        False,
+        'A state_file of another policy or version, or one that is damaged, is set aside and '
         'an empty memory begun; false: configure fails and says why',
-    )  # fmt: skip
+    )
 
 
 class MemoryNode(MemoryArm):
@@ -144,9 +145,8 @@ class MemoryNode(MemoryArm):
         if decision.written:
             memory = self.memory
             event = conversions.write_to_msg(
-                step, self.arm, decision, memory.writes, memory.state_bytes,
-                conversions.state_crc(memory),
-            )  # fmt: skip
+                step, self.arm, decision, memory.writes, memory.state_bytes, conversions.state_crc(memory)
+            )
             self._keep(step.seq, partial(self._tell, event))
 
     def _keep(self, seq: int, told: Callable[[Durability], None], now: bool = False) -> None:
@@ -169,9 +169,7 @@ class MemoryNode(MemoryArm):
             self._shown = self.last_step
             self._states.publish(conversions.state_to_msg(self.last_step, self.memory))
 
-    async def _on_save(
-        self, _: SaveState.Request, response: SaveState.Response
-    ) -> SaveState.Response:
+    async def _on_save(self, _: SaveState.Request, response: SaveState.Response) -> SaveState.Response:
         response.path = self.config.state_file
         if not response.path:
             response.reason = "parameter 'state_file' is empty: set it to a file and configure"

@@ -46,12 +46,8 @@ class PanelConfig:
     tasks: str = parameter('recall,visible', f'Tasks, comma-separated: {", ".join(TASKS)}')
     arms: str = parameter('base,aura,kv', 'Arms, comma-separated, in the order in which they drive')
     seed: int = parameter(0, 'Index of the seed within the split', unit='1', low=0, high=2**31)
-    split: str = parameter(
-        'evaluation', 'Which seeds', choices=('train', 'validation', 'evaluation')
-    )
-    report_dir: str = parameter(
-        'aura_report', 'Folder for panel.json and panel.png; is made', at_start=True
-    )
+    split: str = parameter('evaluation', 'Which seeds', choices=('train', 'validation', 'evaluation'))
+    report_dir: str = parameter('aura_report', 'Folder for panel.json and panel.png; is made', at_start=True)
     lockstep: bool = parameter(True, 'The simulation waits for the graph; false: real time')
     start_timeout_s: float = parameter(
         60.0, 'How long nodes may take to come up and accept work', unit='s', low=1.0, high=3600.0
@@ -73,10 +69,7 @@ class PanelConfig:
 def _names(name: str, value: str, allowed: Sequence[str]) -> list[str]:
     found = [entry.strip() for entry in value.split(',') if entry.strip()]
     if not found or set(found) - set(allowed) or len(set(found)) != len(found):
-        raise ConfigError(
-            f"parameter '{name}' is {value!r}, allowed: one or more of {', '.join(allowed)}, "
-            'each once'
-        )
+        raise ConfigError(f"parameter '{name}' is {value!r}, allowed: one or more of {', '.join(allowed)}, each once")
     return found
 
 
@@ -104,20 +97,28 @@ class Panel:
         # First the arm: between two episodes no chunk is playing, so that it drives from step 0.
         graph.select(leg.arm, config.start_timeout_s)
         graph.collector = EpisodeCollector([episode.episode_id for episode in self.episodes])
-        instruction = graph.start_task(
-            leg.task, config.split, config.seed, config.rounds, config.lockstep
-        )
+        instruction = graph.start_task(leg.task, config.split, config.seed, config.rounds, config.lockstep)
         handle = graph.run_episode(instruction, config.start_timeout_s)
         result_future = handle.get_result_async()
         self._watch(leg, result_future)
         result = graph.end_episode(handle, result_future)
         collector = graph.collector
         graph.spin_until(lambda: collector.complete(result.episode_id, result.steps), _SETTLE_S)
-        return collector.record(EpisodeRecord(
-            task=leg.task, arm=leg.arm, split=config.split, seed=config.seed, rounds=config.rounds,
-            episode_id=result.episode_id, steps=int(result.steps), sim_s=0.0,
-            wall_s=time.monotonic() - began, marks=(), gates={},
-        ))  # fmt: skip
+        return collector.record(
+            EpisodeRecord(
+                task=leg.task,
+                arm=leg.arm,
+                split=config.split,
+                seed=config.seed,
+                rounds=config.rounds,
+                episode_id=result.episode_id,
+                steps=int(result.steps),
+                sim_s=0.0,
+                wall_s=time.monotonic() - began,
+                marks=(),
+                gates={},
+            )
+        )
 
     def _watch(self, leg: Leg, result: Any) -> None:
         """Listen until the last round is over."""
@@ -148,10 +149,7 @@ class Panel:
         if result.done() and not graph.collector.finished:
             raise PanelError(f'vla_node ended {leg}: {result.result().result.reason}')
         if still_s > self._config.stall_timeout_s:
-            raise PanelError(
-                f'nothing moved for {still_s:.0f} s during {leg}: {self._suspect()} '
-                f'({self._newest()})'
-            )
+            raise PanelError(f'nothing moved for {still_s:.0f} s during {leg}: {self._suspect()} ({self._newest()})')
 
     def _suspect(self) -> str:
         """Which node the others wait for."""
@@ -217,10 +215,18 @@ def _run(node: Node, executor: SingleThreadedExecutor, console: Console) -> None
     finally:
         # What was measured is worth having also when a later episode fails.
         if panel.episodes:
-            _report(console, config, RunRecord(
-                started, time.monotonic() - began, config.lockstep, versions(), weight_hashes(),
-                tuple(panel.episodes),
-            ))  # fmt: skip
+            _report(
+                console,
+                config,
+                RunRecord(
+                    started,
+                    time.monotonic() - began,
+                    config.lockstep,
+                    versions(),
+                    weight_hashes(),
+                    tuple(panel.episodes),
+                ),
+            )
 
 
 def main(args: list[str] | None = None) -> int:

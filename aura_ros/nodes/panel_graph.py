@@ -68,9 +68,8 @@ class PanelGraph:
     def _gate_callback(self, memory: str) -> Callable[[GateSample], None]:
         def on_gate(message: GateSample) -> None:
             point = GatePoint(
-                0.0, message.seq, message.gate, message.threshold, message.written,
-                message.step_us, message.state_bytes,
-            )  # fmt: skip
+                0.0, message.seq, message.gate, message.threshold, message.written, message.step_us, message.state_bytes
+            )
             stamp_ns = to_ns(message.header.stamp)
             self.collector.gate(memory, message.episode_id, stamp_ns, point)
 
@@ -126,8 +125,9 @@ class PanelGraph:
         self._insist(
             lambda: self._call(self._select, request, 'arm_switch_node'),
             lambda answer: '' if answer.success else answer.reason or 'no reason given',
-            f'arm_switch_node does not let {arm} drive', timeout_s,
-        )  # fmt: skip
+            f'arm_switch_node does not let {arm} drive',
+            timeout_s,
+        )
 
     def start_task(self, task: str, split: str, seed: int, rounds: int, lockstep: bool) -> str:
         """Put the simulation at the start of an episode and return its instruction.
@@ -135,9 +135,7 @@ class PanelGraph:
         Raises:
             PanelError: sim_node does not answer or refuses.
         """
-        request = StartTask.Request(
-            task=task, split=split, seed=seed, rounds=rounds, lockstep=lockstep
-        )
+        request = StartTask.Request(task=task, split=split, seed=seed, rounds=rounds, lockstep=lockstep)
         answer = self._call(self._start, request, 'sim_node')
         if not answer.success:
             raise PanelError(f'sim_node does not start {task}: {answer.reason}')
@@ -152,12 +150,11 @@ class PanelGraph:
         self.vla_seq = -1
         goal = RunEpisode.Goal(instruction=instruction, max_steps=0)
         return self._insist(
-            lambda: self._answer(
-                self._episodes.send_goal_async(goal, self._on_feedback), 'vla_node'
-            ),
+            lambda: self._answer(self._episodes.send_goal_async(goal, self._on_feedback), 'vla_node'),
             lambda handle: '' if handle.accepted else 'its log and /diagnostics say why',
-            'vla_node refuses the episode', timeout_s,
-        )  # fmt: skip
+            'vla_node refuses the episode',
+            timeout_s,
+        )
 
     def end_episode(self, handle: Any, result: Any) -> RunEpisode.Result:
         """Cancel the goal of `handle` and return what came of it; `result` is its result's future.
@@ -182,9 +179,7 @@ class PanelGraph:
             raise PanelError(f'{name} did not answer within {_CALL_S:g} s')
         return future.result()
 
-    def _insist(
-        self, ask: Callable[[], T], refused: Callable[[T], str], text: str, timeout_s: float
-    ) -> T:
+    def _insist(self, ask: Callable[[], T], refused: Callable[[T], str], text: str, timeout_s: float) -> T:
         """Ask until it is granted: a lifecycle node refuses while it is being activated."""
         end = time.monotonic() + timeout_s
         while True:

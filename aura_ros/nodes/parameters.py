@@ -16,12 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import Field, dataclass, field, fields
 from typing import Any, Generic, TypeVar, cast
 
-from rcl_interfaces.msg import (
-    FloatingPointRange,
-    IntegerRange,
-    ParameterDescriptor,
-    SetParametersResult,
-)
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
@@ -136,11 +131,7 @@ class Declared(Generic[T]):
     """The parameters of one dataclass on one node. Executor thread only."""
 
     def __init__(
-        self,
-        node: Node,
-        schema: type[T],
-        locked: Callable[[], bool] = lambda: False,
-        prefix: str = '',
+        self, node: Node, schema: type[T], locked: Callable[[], bool] = lambda: False, prefix: str = ''
     ) -> None:
         """Declare every field of `schema`.
 
@@ -171,9 +162,7 @@ class Declared(Generic[T]):
             if not good:
                 self._refused[name] = self._text(name, rule, value)
                 value = default
-        self._node.declare_parameter(
-            name, rule.kind if value == [] else value, _descriptor(rule), ignore_override=True
-        )
+        self._node.declare_parameter(name, rule.kind if value == [] else value, _descriptor(rule), ignore_override=True)
 
     @staticmethod
     def _text(name: str, rule: _Rule, value: object) -> str:

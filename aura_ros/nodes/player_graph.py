@@ -182,5 +182,3 @@ class PlayerGraph:
         if not self.spin_until(future.done, _CALL_S):
             raise PlayerError(f'vla_node did not answer within {_CALL_S:g} s')
         return future.result()
-
-

@@ -128,4 +128,3 @@ def clock_offset_ns(samples: Sequence[Sample]) -> int:
     # the least delayed message is nearest to the truth
     offset = max(offsets, default=0)
     return offset if abs(offset) > 1_000_000_000 else 0
-

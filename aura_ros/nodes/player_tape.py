@@ -30,20 +30,20 @@ class PlayerConfig:
     bag: str = parameter('', 'The recording: a rosbag2 folder, .mcap, .db3 or LeRobot dataset', at_start=True)
     mapping: str = parameter('', 'Mapping file; empty: guessed from the types', at_start=True)
     source: str = parameter(
-        'inputs', "'inputs': cameras, joints and instruction, to vla_node; 'steps': recorded VlaSteps, to the memories",
+        'inputs',
+        "'inputs': cameras, joints and instruction, to vla_node; 'steps': recorded VlaSteps, to the memories",
         choices=('inputs', 'steps'),
-    )  # fmt: skip
+    )
     lockstep: bool = parameter(False, 'Each observation waits for the answer to the one before; repeatable')
     player: str = parameter(
-        'auto', "In real time: 'ros2' is ros2 bag play, 'own' this node, 'auto' ros2 where it can",
+        'auto',
+        "In real time: 'ros2' is ros2 bag play, 'own' this node, 'auto' ros2 where it can",
         choices=bag_play.CHOICES,
-    )  # fmt: skip
+    )
     rate: float = parameter(1.0, 'How many times as fast as it was recorded', unit='1', low=0.01, high=100.0)
     from_s: float = parameter(0.0, 'Where to begin, after the first message', unit='s', low=0.0, high=1e9)
     to_s: float = parameter(0.0, 'Where to end, after the first message; 0 = at the end', unit='s', low=0.0, high=1e9)
-    camera_transport: str = parameter(
-        'raw', 'That of vla_node; in lock-step always raw', choices=('raw', 'compressed')
-    )
+    camera_transport: str = parameter('raw', 'That of vla_node; in lock-step always raw', choices=('raw', 'compressed'))
     instruction: str = parameter('', 'What the robot is told where the mapping does not say')
     arms: tuple[str, ...] = strings('Memories that answer in lock-step', ('aura', 'kv'))
     step_subscribers: int = parameter(

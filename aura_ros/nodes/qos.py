@@ -2,26 +2,14 @@
 """Every QoS profile of the graph, each with its reason."""
 
 from rclpy.duration import Duration
-from rclpy.qos import (
-    DurabilityPolicy,
-    HistoryPolicy,
-    LivelinessPolicy,
-    QoSProfile,
-    ReliabilityPolicy,
-)
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, LivelinessPolicy, QoSProfile, ReliabilityPolicy
 
 from aura_ros.errors import ConfigError
 
 RELIABILITIES = ('best_effort', 'reliable')
 
 
-def _profile(
-    depth: int,
-    *,
-    reliable: bool = True,
-    latched: bool = False,
-    lease_s: float = 0.0,
-) -> QoSProfile:
+def _profile(depth: int, *, reliable: bool = True, latched: bool = False, lease_s: float = 0.0) -> QoSProfile:
     profile = QoSProfile(
         history=HistoryPolicy.KEEP_LAST,
         depth=depth,

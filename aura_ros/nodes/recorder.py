@@ -29,10 +29,21 @@ from aura_ros.nodes.topic_graph import TopicGraph, Watch, message_class
 
 # The instruction first: of all that has arrived it is taken, and so logged, first.
 TOPICS = (
-    'instruction', '/clock', 'sim/event', 'joint_states', 'joint_command', 'arm_status',
-    'aura/write_event', 'aura/gate', 'aura/memory_state', 'kv/gate', 'kv/cache_status',
-    '/diagnostics', '/parameter_events', '/rosout',
-)  # fmt: skip
+    'instruction',
+    '/clock',
+    'sim/event',
+    'joint_states',
+    'joint_command',
+    'arm_status',
+    'aura/write_event',
+    'aura/gate',
+    'aura/memory_state',
+    'kv/gate',
+    'kv/cache_status',
+    '/diagnostics',
+    '/parameter_events',
+    '/rosout',
+)
 # By these others know that somebody listens, and begin: all else is listened to before.
 SIGNALS = ('aura/action_chunk', 'kv/action_chunk', 'vla_step')
 _LOOK_S, _ASK_S = 0.1, 1.0
@@ -117,9 +128,10 @@ class Recorder(Node):
     def _speaking(self) -> int:
         """How many others still publish what is recorded, diagnostics and logs aside."""
         return sum(
-            len(self._graph.publishers(topic)) for topic in self._watches
+            len(self._graph.publishers(topic))
+            for topic in self._watches
             if topic not in ('/diagnostics', '/rosout', '/parameter_events')
-        )  # fmt: skip
+        )
 
     # Topics. --------------------------------------------------------------------------------------
     def _look(self) -> None:
@@ -143,9 +155,13 @@ class Recorder(Node):
             self.get_logger().error(str(error))
             return
         self._watches[topic] = Watch(
-            self._graph, topic, kind, partial(self._heard, topic, image), raw=True,
+            self._graph,
+            topic,
+            kind,
+            partial(self._heard, topic, image),
+            raw=True,
             depth=_IMAGE_DEPTH if image else _DEPTH,
-        )  # fmt: skip
+        )
 
     def _heard(self, topic: str, image: bool, data: bytes, _: int) -> None:
         now_ns = self.get_clock().now().nanoseconds
@@ -175,20 +191,24 @@ class Recorder(Node):
     def _note(self) -> None:
         own = {name: value.value for name, value in self.get_parameters_by_prefix('').items()}
         nodes = {**self._survey.found, self.get_fully_qualified_name(): own}
-        self.recording.note({
-            PARAMETERS: as_text(nodes),
-            POLICY_HASHES: as_text(sorted(filter(None, self._policy_hashes))),
-            DROPPED: as_text(dict(self.recording.dropped)),
-        })  # fmt: skip
+        self.recording.note(
+            {
+                PARAMETERS: as_text(nodes),
+                POLICY_HASHES: as_text(sorted(filter(None, self._policy_hashes))),
+                DROPPED: as_text(dict(self.recording.dropped)),
+            }
+        )
 
     def _status(self) -> Status:
         recording = self.recording
         dropped = sum(recording.dropped.values())
         values = {
-            'path': recording.path, 'topics': len(self._watches), 'messages': sum(recording.written.values()),
+            'path': recording.path,
+            'topics': len(self._watches),
+            'messages': sum(recording.written.values()),
             'waiting [MiB]': f'{recording.waiting_bytes / _MIB:.1f}',
             **{f'dropped of {topic}': count for topic, count in sorted(recording.dropped.items())},
-        }  # fmt: skip
+        }
         if recording.problem:
             return Status(ERROR, recording.problem, values)
         if dropped > self._lost_before:

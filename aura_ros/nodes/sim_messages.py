@@ -26,9 +26,7 @@ def image_to_msg(pixels: NDArray[np.uint8], stamp_ns: int, frame_id: str) -> Ima
     return message
 
 
-def joints_to_msg(
-    names: Sequence[str], positions: NDArray[Any], velocities: NDArray[Any], stamp_ns: int
-) -> JointState:
+def joints_to_msg(names: Sequence[str], positions: NDArray[Any], velocities: NDArray[Any], stamp_ns: int) -> JointState:
     """Return measured joints, [J] [rad, m] and [rad/s, m/s]."""
     message = JointState(name=list(names))
     message.header.stamp = to_stamp(stamp_ns)

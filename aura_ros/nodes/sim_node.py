@@ -55,9 +55,8 @@ class SimNodeConfig:
     rounds: int = parameter(12, 'Rounds of the episode', unit='1', low=1, high=1_000_000)
     lockstep: bool = parameter(False, 'Whether that first task runs in lock-step')
     publish_clock: bool = parameter(
-        False, 'In real time too, publish simulated time on /clock and stamp with it; implied by '
-        'use_sim_time'
-    )  # fmt: skip
+        False, 'In real time too, publish simulated time on /clock and stamp with it; implied by use_sim_time'
+    )
     camera_hz: float = parameter(
         10.0, 'Images per second of simulated time, in real time', unit='Hz', low=0.1, high=20.0
     )
@@ -67,9 +66,7 @@ class SimNodeConfig:
     barrier_arms: tuple[str, ...] = strings(
         'Arms that must have answered an image before lock-step goes on', ('base', 'aura', 'kv')
     )
-    simulation: str = parameter(
-        'aura_ros.sim:Simulation', 'module:attribute that makes the simulation', at_start=True
-    )
+    simulation: str = parameter('aura_ros.sim:Simulation', 'module:attribute that makes the simulation', at_start=True)
 
 
 class SimNode(Node):
@@ -85,9 +82,7 @@ class SimNode(Node):
         self.config = config = Declared(self, SimNodeConfig).read()
         unknown = sorted(set(config.barrier_arms) - set(ARMS))
         if unknown:
-            raise ConfigError(
-                f"parameter 'barrier_arms' has '{unknown[0]}': must be of {', '.join(ARMS)}"
-            )
+            raise ConfigError(f"parameter 'barrier_arms' has '{unknown[0]}': must be of {', '.join(ARMS)}")
         self._barrier = [int(ARMS[name]) for name in config.barrier_arms]
         self._entities = Entities(self)
         self._troubles = Troubles('all commands are good')
@@ -108,8 +103,7 @@ class SimNode(Node):
         make = self._entities
         self._clock_out = make.publisher(Clock, '/clock', qos.CLOCK)
         self._images = {
-            camera: make.publisher(Image, f'camera/{camera}/image_raw', qos.CAMERA_OUT)
-            for camera in CAMERAS
+            camera: make.publisher(Image, f'camera/{camera}/image_raw', qos.CAMERA_OUT) for camera in CAMERAS
         }
         self._joints = make.publisher(JointState, 'joint_states', qos.JOINT_STATES_OUT)
         self._instructions = make.publisher(String, 'instruction', qos.INSTRUCTION)
@@ -127,9 +121,7 @@ class SimNode(Node):
             self._simulation = None
 
     # Tasks. ---------------------------------------------------------------------------------------
-    def _on_start_task(
-        self, request: StartTask.Request, response: StartTask.Response
-    ) -> StartTask.Response:
+    def _on_start_task(self, request: StartTask.Request, response: StartTask.Response) -> StartTask.Response:
         asked = (request.task, request.split, request.seed, request.rounds, request.lockstep)
         try:
             self._start(*asked)
@@ -272,9 +264,11 @@ class SimNode(Node):
             return Status(OK, 'no task: call sim/start_task')
         rate = self._tick / max(1e-9, time.monotonic() - self._began)
         values = {
-            'tick': self._tick, 'simulated time [s]': f'{simulation.time:.2f}',
-            'ticks per second': f'{rate:.1f}', 'lock-step': self._lockstep,
-        }  # fmt: skip
+            'tick': self._tick,
+            'simulated time [s]': f'{simulation.time:.2f}',
+            'ticks per second': f'{rate:.1f}',
+            'lock-step': self._lockstep,
+        }
         if simulation.done:
             return Status(OK, 'the episode is over', values)
         if self._lockstep and self._resent:

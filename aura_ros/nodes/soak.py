@@ -75,21 +75,40 @@ def _minutes(text: str) -> float:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog='aura-soak', description=_DESCRIPTION, epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+        prog='aura-soak', description=_DESCRIPTION, epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     limits = SoakLimits()
     add = parser.add_argument
     add('--minutes', type=_minutes, default=10.0, metavar='N', help='how long (default: 10)')
     add('--episode-s', type=float, default=30.0, metavar='S', help='length of an episode (default: 30)')
-    add('--report', type=Path, default=Path('aura_report/soak.json'), metavar='PATH',
-        help='JSON of all that was measured (default: aura_report/soak.json); the log of the nodes goes beside it')
-    add('--max-growth-mb', type=float, default=limits.growth_mb, metavar='MB',
-        help='memory a node may gain after the warm-up (default: 10)')
-    add('--rate-tolerance', type=float, default=limits.rate_tolerance, metavar='R',
-        help='how far rates may be off, as a share (default: 0.05)')
-    add('--max-held', type=float, default=limits.held_share, metavar='R',
-        help='share of the commands that may hold the robot (default: 0.05)')  # fmt: skip
+    add(
+        '--report',
+        type=Path,
+        default=Path('aura_report/soak.json'),
+        metavar='PATH',
+        help='JSON of all that was measured (default: aura_report/soak.json); the log of the nodes goes beside it',
+    )
+    add(
+        '--max-growth-mb',
+        type=float,
+        default=limits.growth_mb,
+        metavar='MB',
+        help='memory a node may gain after the warm-up (default: 10)',
+    )
+    add(
+        '--rate-tolerance',
+        type=float,
+        default=limits.rate_tolerance,
+        metavar='R',
+        help='how far rates may be off, as a share (default: 0.05)',
+    )
+    add(
+        '--max-held',
+        type=float,
+        default=limits.held_share,
+        metavar='R',
+        help='share of the commands that may hold the robot (default: 0.05)',
+    )
     return parser
 
 
@@ -197,9 +216,13 @@ def _show(console: Console, record: SoakRecord) -> None:
         table.add_column(name, justify='right')
     for name, found in record.trends.items():
         table.add_row(
-            name, f'{found.first_mb:.1f}', f'{found.last_mb:.1f}', f'{found.slope_mb_per_h:+.2f}',
-            f'{found.growth_mb:+.2f}', f'{record.cpu[name]:.0%}' if name in record.cpu else '-',
-        )  # fmt: skip
+            name,
+            f'{found.first_mb:.1f}',
+            f'{found.last_mb:.1f}',
+            f'{found.slope_mb_per_h:+.2f}',
+            f'{found.growth_mb:+.2f}',
+            f'{record.cpu[name]:.0%}' if name in record.cpu else '-',
+        )
     console.print(table)
     counters = record.counters
     console.print(

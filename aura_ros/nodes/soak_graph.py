@@ -178,8 +178,9 @@ class SoakProcesses:
         """Mean share of one core since `begin`, of the nodes that are alive [1]."""
         return {
             name: (_cpu_s(process) - self._began[name][1]) / max(1e-9, time.monotonic() - self._began[name][0])
-            for name, process in self._nodes.items() if name in self._began and process.is_running()
-        }  # fmt: skip
+            for name, process in self._nodes.items()
+            if name in self._began and process.is_running()
+        }
 
 
 def _cpu_s(process: psutil.Process) -> float:

@@ -18,55 +18,60 @@ class SwitchNodeConfig:
 
     arm: str = parameter('aura', 'The arm that drives at first', choices=tuple(ARMS))
     enable_control: bool = parameter(
-        False, 'false: dry run, commands are computed and not published; may be set at any time',
-        live=True,
-    )  # fmt: skip
+        False, 'false: dry run, commands are computed and not published; may be set at any time', live=True
+    )
     tick_source: str = parameter(
-        'timer', "What paces the commands: 'timer' at robot.control_hz on the steady clock, or "
+        'timer',
+        "What paces the commands: 'timer' at robot.control_hz on the steady clock, or "
         "'joint_states', one command for each new stamp, for lock-step with a simulation",
         choices=('timer', 'joint_states'),
-    )  # fmt: skip
-    lockstep_timeout_s: float = parameter(
-        5.0, 'Longest wait for the next chunk in lock-step, then the robot is held (steady clock)',
-        unit='s', low=0.1, high=600.0,
-    )  # fmt: skip
-    execute_steps: int = parameter(
-        4, 'Actions of a chunk that are used before the next chunk is due',
-        unit='1', low=1, high=1000,
-    )  # fmt: skip
-    grace_ticks: int = parameter(
-        2, 'Control periods a chunk is used beyond that, then the robot is held',
-        unit='1', low=0, high=100,
-    )  # fmt: skip
-    max_age_s: float = parameter(
-        0.5, 'Oldest observation that may move the robot, when its chunk arrives and while it plays',
-        unit='s', low=0.001, high=60.0,
-    )  # fmt: skip
-    joint_max_age_s: float = parameter(
-        0.2, 'Oldest joint_states that still tell where the robot is', unit='s',
-        low=0.001, high=60.0,
-    )  # fmt: skip
-    stamp_tolerance_s: float = parameter(
-        0.1, 'How far a stamp may be ahead of the clock', unit='s', low=0.0, high=10.0
     )
+    lockstep_timeout_s: float = parameter(
+        5.0,
+        'Longest wait for the next chunk in lock-step, then the robot is held (steady clock)',
+        unit='s',
+        low=0.1,
+        high=600.0,
+    )
+    execute_steps: int = parameter(
+        4, 'Actions of a chunk that are used before the next chunk is due', unit='1', low=1, high=1000
+    )
+    grace_ticks: int = parameter(
+        2, 'Control periods a chunk is used beyond that, then the robot is held', unit='1', low=0, high=100
+    )
+    max_age_s: float = parameter(
+        0.5,
+        'Oldest observation that may move the robot, when its chunk arrives and while it plays',
+        unit='s',
+        low=0.001,
+        high=60.0,
+    )
+    joint_max_age_s: float = parameter(
+        0.2, 'Oldest joint_states that still tell where the robot is', unit='s', low=0.001, high=60.0
+    )
+    stamp_tolerance_s: float = parameter(0.1, 'How far a stamp may be ahead of the clock', unit='s', low=0.0, high=10.0)
     clock_timeout_s: float = parameter(
-        0.5, 'The ROS clock may stand still for so long, then the robot is held (steady clock)',
-        unit='s', low=0.05, high=60.0,
-    )  # fmt: skip
+        0.5,
+        'The ROS clock may stand still for so long, then the robot is held (steady clock)',
+        unit='s',
+        low=0.05,
+        high=60.0,
+    )
     joint_reliability: str = parameter(
-        'best_effort', "Subscription to joint_states; 'reliable' for lock-step",
-        choices=qos.RELIABILITIES,
-    )  # fmt: skip
+        'best_effort', "Subscription to joint_states; 'reliable' for lock-step", choices=qos.RELIABILITIES
+    )
     # Below two periods of a control rate of 20 Hz, in which the robot has to be held.
     liveliness_lease_s: float = parameter(
-        0.08, 'An arm whose process died is noticed after this time and the robot held, 0 = never '
+        0.08,
+        'An arm whose process died is noticed after this time and the robot held, 0 = never '
         '(for lock-step); at least the value of the other nodes',
-        unit='s', low=0.0, high=60.0,
-    )  # fmt: skip
+        unit='s',
+        low=0.0,
+        high=60.0,
+    )
     select_timeout_s: float = parameter(
-        5.0, 'Longest wait of select_arm for the switch to be in effect (steady clock)',
-        unit='s', low=0.1, high=600.0,
-    )  # fmt: skip
+        5.0, 'Longest wait of select_arm for the switch to be in effect (steady clock)', unit='s', low=0.1, high=600.0
+    )
     command_topic: str = parameter('joint_command', "The robot's command topic; may be remapped")
 
     def core(self) -> SwitchConfig:
@@ -89,13 +94,9 @@ class RobotParameters:
     position_lower: tuple[float, ...] = numbers('Lower limit of each joint', unit='rad or m')
     position_upper: tuple[float, ...] = numbers('Upper limit of each joint', unit='rad or m')
     velocity_max: tuple[float, ...] = numbers('Greatest speed of each joint', unit='rad/s or m/s')
-    step_max: tuple[float, ...] = numbers(
-        'Greatest change of each joint from one command to the next', unit='rad or m'
-    )
+    step_max: tuple[float, ...] = numbers('Greatest change of each joint from one command to the next', unit='rad or m')
     control_hz: float = parameter(20.0, 'Commands per second', unit='Hz', low=1.0, high=1000.0)
-    command_type: str = parameter(
-        'joint_trajectory', 'Message that the controller takes', choices=COMMAND_TYPES
-    )
+    command_type: str = parameter('joint_trajectory', 'Message that the controller takes', choices=COMMAND_TYPES)
     base_frame: str = parameter('base_link', 'frame_id of every command')
 
     def core(self) -> RobotConfig:

@@ -107,9 +107,7 @@ def hz(graph: TopicGraph, options: argparse.Namespace) -> None:
     """Print rate and jitter of `topic` once a second."""
     topic, type_name = graph.resolve(options.topic)
     arrivals = _Arrivals()
-    watch = Watch(
-        graph, topic, message_class(type_name), arrivals.add, depth=_HZ_DEPTH, past=False, raw=True
-    )
+    watch = Watch(graph, topic, message_class(type_name), arrivals.add, depth=_HZ_DEPTH, past=False, raw=True)
     report_at = time.monotonic() + _REPORT_S
     while True:
         watch.match()
@@ -125,6 +123,4 @@ def table(graph: TopicGraph, _options: argparse.Namespace) -> None:
 
 
 # Each returns the exit code, or None for 0.
-COMMANDS = {
-    'list': list_topics, 'echo': echo, 'hz': hz, 'table': table, 'call': call, 'goal': goal,
-}  # fmt: skip
+COMMANDS = {'list': list_topics, 'echo': echo, 'hz': hz, 'table': table, 'call': call, 'goal': goal}

@@ -72,10 +72,7 @@ class TopicGraph:
         return self._foreign(self.node.get_publishers_info_by_topic(topic))
 
     def _of_others(self, topic: str) -> bool:
-        return bool(
-            self.publishers(topic)
-            or self._foreign(self.node.get_subscriptions_info_by_topic(topic))
-        )
+        return bool(self.publishers(topic) or self._foreign(self.node.get_subscriptions_info_by_topic(topic)))
 
     @staticmethod
     def _foreign(ends: Sequence[Any]) -> list[Any]:
@@ -114,9 +111,7 @@ class TopicGraph:
             '`./run shell` opens a shell on that of `./run demo`'
         )
 
-    def resolve(
-        self, name: str, what: Literal['topic', 'service', 'action'] = 'topic'
-    ) -> tuple[str, str]:
+    def resolve(self, name: str, what: Literal['topic', 'service', 'action'] = 'topic') -> tuple[str, str]:
         """Wait for a topic, service or action; returns its full name and its type name.
 
         Raises:
@@ -137,8 +132,7 @@ class TopicGraph:
             found = {
                 name: types
                 for name, types in found.items()
-                if not topic_or_service_is_hidden(name)
-                and not types[0].startswith(_PACKAGES_OF_EVERY_NODE)
+                if not topic_or_service_is_hidden(name) and not types[0].startswith(_PACKAGES_OF_EVERY_NODE)
             }
         if not found:
             return self.nothing_there(what)
@@ -212,9 +206,7 @@ def matching_profile(publishers: Sequence[Any], depth: int, *, past: bool) -> Qo
     return QoSProfile(
         depth=depth,
         reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
-        durability=(
-            DurabilityPolicy.TRANSIENT_LOCAL if kept and past else DurabilityPolicy.VOLATILE
-        ),
+        durability=(DurabilityPolicy.TRANSIENT_LOCAL if kept and past else DurabilityPolicy.VOLATILE),
     )
 
 
@@ -265,9 +257,13 @@ class Watch:
         # A new subscription is told the past again: what was heard is known.
         self._asked, self._known_ns = profile, self._newest_ns
         self._subscription = self._graph.node.create_subscription(
-            self._kind, self._topic, self._on_message, profile, raw=self._raw,
+            self._kind,
+            self._topic,
+            self._on_message,
+            profile,
+            raw=self._raw,
             event_callbacks=SubscriptionEventCallbacks(use_default_callbacks=False),
-        )  # fmt: skip
+        )
 
     def take(self) -> None:
         """Tell what has come, where no executor spins: a tenth of its work for each message."""

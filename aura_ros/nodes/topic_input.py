@@ -50,9 +50,7 @@ def _fill(message: Any, data: Any, path: str) -> None:
         full = f'{path}.{name}' if path else str(name)
         if name not in kinds:
             hint = '; YAML wants a space after the colon' if ':' in str(name) else ''
-            raise InputError(
-                f"field '{full}' = {_said(value)}: {type(message).__name__} has {allowed}{hint}"
-            )
+            raise InputError(f"field '{full}' = {_said(value)}: {type(message).__name__} has {allowed}{hint}")
         inner = getattr(message, name)
         if is_message(inner):
             _fill(inner, value, full)

@@ -19,9 +19,7 @@ FIRST_ENTRIES = 8
 RATE_WINDOW_NS = 10_000_000_000
 _RATE_SAMPLES = 5000
 
-LIST_TYPE = re.compile(
-    r'sequence<(?P<of>.*?)(, (?P<most>\d+))?>|(?P<of_array>.+)\[(?P<length>\d+)\]'
-)
+LIST_TYPE = re.compile(r'sequence<(?P<of>.*?)(, (?P<most>\d+))?>|(?P<of_array>.+)\[(?P<length>\d+)\]')
 _STEP = re.compile(r'(?P<name>\w+)(?P<indices>(\[\d+\])*)')
 # Fields of aura_ros whose constants are those of another message or have no common beginning.
 _CONSTANTS_OF = {
@@ -63,9 +61,7 @@ def _field(value: Any, kind: str, name: str, path: str) -> tuple[Any, str]:
         raise InputError(f"field '{path}': {kind} has no fields, so no '{name}'")
     fields = value.get_fields_and_field_types()
     if name not in fields:
-        raise InputError(
-            f"field '{path}': {type(value).__name__} has no '{name}', it has {', '.join(fields)}"
-        )
+        raise InputError(f"field '{path}': {type(value).__name__} has no '{name}', it has {', '.join(fields)}")
     return getattr(value, name), fields[name]
 
 
@@ -94,11 +90,7 @@ def constants(message: Any, field: str) -> dict[Any, str]:
         kind = getattr(importlib.import_module('aura_ros.msg'), other)
     # the generated classes keep their constants in the metaclass, beside the fields' defaults
     names = [name for name in vars(type(kind)) if name.isupper() and name.startswith(prefix)]
-    return {
-        getattr(kind, name): name
-        for name in names
-        if not name.startswith('_') and not name.endswith('__DEFAULT')
-    }
+    return {getattr(kind, name): name for name in names if not name.startswith('_') and not name.endswith('__DEFAULT')}
 
 
 def as_text(value: Any, kind: str = '', *, whole: bool = False) -> str:

@@ -72,12 +72,7 @@ def _positive(text: str) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog='aura-topics',
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-        **_RAW,
-    )
+    parser = argparse.ArgumentParser(prog='aura-topics', description=_DESCRIPTION, epilog=_EPILOG, **_RAW)
     # looking has no end of its own: Ctrl-C is the way to end it
     parser.set_defaults(command='table', interrupted=0)
     commands = parser.add_subparsers(title='commands', metavar='COMMAND')
@@ -89,13 +84,9 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser('echo', help='messages of a topic as text; long lists are cut')
     command.add_argument('topic', metavar='TOPIC', help='for instance /vla_step')
     length = command.add_mutually_exclusive_group()
-    length.add_argument(
-        '--once', dest='count', action='store_const', const=1, help='end after one message'
-    )
+    length.add_argument('--once', dest='count', action='store_const', const=1, help='end after one message')
     length.add_argument('--count', type=_positive, metavar='N', help='end after N messages')
-    command.add_argument(
-        '--field', metavar='F', help='only this field, for instance points[0].positions'
-    )
+    command.add_argument('--field', metavar='F', help='only this field, for instance points[0].positions')
     command.add_argument('--full', action='store_true', help='do not cut long lists')
     command.set_defaults(command='echo')
 
@@ -108,9 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_fields(command)
     command.set_defaults(command='call', interrupted=130)
 
-    command = commands.add_parser(
-        'goal', help='give an action a goal and follow it', epilog=_GOAL_EPILOG, **_RAW
-    )
+    command = commands.add_parser('goal', help='give an action a goal and follow it', epilog=_GOAL_EPILOG, **_RAW)
     command.add_argument('action', metavar='ACTION', help='for instance run_episode')
     _add_fields(command)
     command.set_defaults(command='goal', interrupted=130)
@@ -118,9 +107,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_fields(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        'fields', metavar='YAML', nargs='?', default='', help="as '{arm: 1}'; default: no fields"
-    )
+    command.add_argument('fields', metavar='YAML', nargs='?', default='', help="as '{arm: 1}'; default: no fields")
     command.add_argument('--full', action='store_true', help='do not cut long lists')
 
 

@@ -124,13 +124,10 @@ class Inputs:
     @property
     def counts(self) -> dict[str, int]:
         """By stream and reason, samples and sets that could not be used [1]."""
-        known = {
-            'duplicate': self._assembler.duplicates, 'out of order': self._assembler.out_of_order
-        }
+        known = {'duplicate': self._assembler.duplicates, 'out of order': self._assembler.out_of_order}
         of_order = {
-            f'{stream} {reason}': count
-            for reason, counts in known.items() for stream, count in counts.items() if count
-        }  # fmt: skip
+            f'{stream} {reason}': count for reason, counts in known.items() for stream, count in counts.items() if count
+        }
         return {**of_order, **self._counts}
 
     def again(self, last_ns: int | None) -> None:
@@ -182,9 +179,8 @@ def _pixels(camera: str, message: Image | CompressedImage) -> NDArray[np.uint8]:
             pixels = decode_compressed(message.data, message.format)
         else:
             pixels = decode_image(
-                message.data, message.height, message.width, message.encoding, message.step,
-                message.is_bigendian,
-            )  # fmt: skip
+                message.data, message.height, message.width, message.encoding, message.step, message.is_bigendian
+            )
     except InputError as error:
         raise InputError(f'camera {camera}: {error}') from error
     if is_black(pixels):

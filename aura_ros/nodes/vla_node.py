@@ -64,9 +64,7 @@ class VlaNode(LifecycleNode):
         self.config = config = self._declared.read()
         self._backbone = load_backbone(config.backbone, config.backbone_path or None)
         self._spec = spec = self._backbone.spec
-        timing = Timing(
-            config.sync_slop_s, config.max_age_s, config.stamp_tolerance_s, config.input_timeout_s
-        )
+        timing = Timing(config.sync_slop_s, config.max_age_s, config.stamp_tolerance_s, config.input_timeout_s)
         self._inputs = Inputs(spec, timing)
         self._backoff = Backoff(_FIRST_BACKOFF_S, _LONGEST_BACKOFF_S)
         # What went wrong last and has not worked since; '' when all is well.
@@ -113,9 +111,7 @@ class VlaNode(LifecycleNode):
         make.subscription(GateSample, 'aura/gate', self._on_gate, qos.GATE)
         make.timer(0.1, self._on_timer)
         jumps = self.get_clock().create_jump_callback(
-            JumpThreshold(
-                min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=True
-            ),
+            JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=True),
             post_callback=lambda _: self._inputs.clear(),
         )
         make.on_destroy(jumps.unregister)

@@ -10,9 +10,7 @@ from rclpy.executors import SingleThreadedExecutor
 TURN_S = 0.1
 
 
-def spin_until(
-    executor: SingleThreadedExecutor, done: Callable[[], bool], timeout_s: float
-) -> bool:
+def spin_until(executor: SingleThreadedExecutor, done: Callable[[], bool], timeout_s: float) -> bool:
     """Take messages until `done` or the time is over [s, steady clock]; returns whether it is done."""
     end = time.monotonic() + timeout_s
     while not done():

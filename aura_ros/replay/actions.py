@@ -33,8 +33,10 @@ def action_kind(stream: ActionStream, type_name: str) -> str:
     """
     if stream.kind != 'auto':
         if ACTION_TYPES[stream.kind] != type_name:
-            raise BagError(f"actions: {stream.topic} is of type {type_name}: kind '{stream.kind}' needs "
-                           f'{ACTION_TYPES[stream.kind]}')  # fmt: skip
+            raise BagError(
+                f"actions: {stream.topic} is of type {type_name}: kind '{stream.kind}' needs "
+                f'{ACTION_TYPES[stream.kind]}'
+            )
         return stream.kind
     for kind, name in ACTION_TYPES.items():
         if name == type_name:

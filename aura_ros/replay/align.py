@@ -130,20 +130,23 @@ class Observations:
             ready = held.ready(sample.log_ns)
             waiting.extend((sample.log_ns, found) for found in self._taken(ready, assembler, episode, instruction))
             while waiting and (
-                track is None or track.covers(waiting[0][1].stamp_ns + chunk_ns)
+                track is None
+                or track.covers(waiting[0][1].stamp_ns + chunk_ns)
                 or sample.log_ns > waiting[0][0] + chunk_ns + _PATIENCE_NS
-            ):  # fmt: skip
+            ):
                 yield self._with_action(waiting.popleft()[1])
         waiting.extend((end_ns, found) for found in self._taken(held.rest(), assembler, episode, instruction))
         for _, found in waiting:
             yield self._with_action(found)
 
     def _assembler(self) -> Assembler[Sample]:
-        return Assembler(AssemblerConfig(
-            streams=tuple(self._streams),
-            slop_ns=round(self._mapping.slop_s * 1e9),
-            min_interval_ns=self._spec.execute_steps * self._tick_ns - self._tick_ns // 2,
-        ))  # fmt: skip
+        return Assembler(
+            AssemblerConfig(
+                streams=tuple(self._streams),
+                slop_ns=round(self._mapping.slop_s * 1e9),
+                min_interval_ns=self._spec.execute_steps * self._tick_ns - self._tick_ns // 2,
+            )
+        )
 
     def _topics(self) -> list[str]:
         """What to read; the reference last, so that of one moment in a dataset it finds the others already there."""
@@ -193,8 +196,9 @@ class Observations:
         for stream, sample in released:
             self._tally.offered(stream)
             assembler.add(stream, sample.stamp_ns, sample)
-            begins = self._last_ns is not None and \
-                self._name(episode, sample.stamp_ns) != self._name(episode, self._last_ns)
+            begins = self._last_ns is not None and self._name(episode, sample.stamp_ns) != self._name(
+                episode, self._last_ns
+            )
             if begins and stream == self._spec.cameras[0]:
                 # The first step of an episode keeps no distance from the last one of the episode before.
                 assembler.rewind(None)

@@ -202,13 +202,29 @@ class Tally:
     def report(self, mapping: Mapping, track: ActionTrack | None, partial: str) -> AlignmentReport:
         """What was counted so far."""
         streams = tuple(
-            StreamReport(name, one.topic, one.samples, one.used, one.out_of_order, one.unusable, one.unstamped,
-                         one.skew.spread(), one.delay.spread(), one.problem)
+            StreamReport(
+                name,
+                one.topic,
+                one.samples,
+                one.used,
+                one.out_of_order,
+                one.unusable,
+                one.unstamped,
+                one.skew.spread(),
+                one.delay.spread(),
+                one.problem,
+            )
             for name, one in self._streams.items()
-        )  # fmt: skip
+        )
         refused = self._refused + Counter([self._why] if self._why else [])
-        return AlignmentReport(self._observations, self._with_action, streams, dict(refused), self._jumps,
-                               tuple(self._notes(streams, mapping, track, partial)))  # fmt: skip
+        return AlignmentReport(
+            self._observations,
+            self._with_action,
+            streams,
+            dict(refused),
+            self._jumps,
+            tuple(self._notes(streams, mapping, track, partial)),
+        )
 
     def _notes(
         self, streams: tuple[StreamReport, ...], mapping: Mapping, track: ActionTrack | None, partial: str
@@ -216,19 +232,25 @@ class Tally:
         notes = [f'the recording is partial: {partial}'] if partial else []
         for one in streams:
             if one.unstamped:
-                notes.append(f'{one.topic}: {one.unstamped} messages have no stamp; vla_node refuses them, here the '
-                             'time of their arrival was taken')  # fmt: skip
+                notes.append(
+                    f'{one.topic}: {one.unstamped} messages have no stamp; vla_node refuses them, here the '
+                    'time of their arrival was taken'
+                )
             if one.unusable:
                 notes.append(f'{one.topic}: {one.unusable} messages could not be used: the last {one.problem}')
             if one.name == self._reference and abs(one.delay.p50) > _LATE_MS:
-                notes.append(f'{one.topic}: stamps differ from the times of arrival by {one.delay.p50 * 1e-3:.3g} s; '
-                             'where these clocks are the same, vla_node refuses what is so old')  # fmt: skip
+                notes.append(
+                    f'{one.topic}: stamps differ from the times of arrival by {one.delay.p50 * 1e-3:.3g} s; '
+                    'where these clocks are the same, vla_node refuses what is so old'
+                )
         if track is not None and mapping.actions is not None:
             topic, why = mapping.actions.topic, f' ({track.problem})' if track.problem else ''
             dropped = ', '.join(f'{count} {reason}' for reason, count in track.dropped.items())
             if dropped:
                 notes.append(f'{topic}: {track.used} actions used, {dropped}{why}')
             if self._observations and not self._with_action:
-                notes.append(f'{topic}: no observation has an action in force over its whole chunk; do its times fit '
-                             'the cameras? tolerance_s in the mapping says how long an action counts')  # fmt: skip
+                notes.append(
+                    f'{topic}: no observation has an action in force over its whole chunk; do its times fit '
+                    'the cameras? tolerance_s in the mapping says how long an action counts'
+                )
         return notes

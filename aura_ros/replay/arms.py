@@ -170,11 +170,16 @@ def choose(names: Sequence[str], weights: Mapping[str, Path]) -> tuple[list[str]
     known = [*TITLES, *own]
     for name in (*names, *weights):
         if name not in known:
-            raise ConfigError(f'there is no arm {name!r}: must be one of {", ".join(known)}, or a name of your own '
-                              f'with its weights: --weights {name}=FILE')
+            raise ConfigError(
+                f'there is no arm {name!r}: must be one of {", ".join(known)}, or a name of your own '
+                f'with its weights: --weights {name}=FILE'
+            )
     wanted = [name for name in known if name == 'base' or not names or name in names]
-    missing = {name: _no_weights(name) for name in wanted
-               if name not in weights and name != 'base' and not default_path(_KIND.get(name, name)).is_file()}
+    missing = {
+        name: _no_weights(name)
+        for name in wanted
+        if name not in weights and name != 'base' and not default_path(_KIND.get(name, name)).is_file()
+    }
     for name in names:
         if name in missing:
             raise ConfigError(missing[name])
@@ -199,8 +204,10 @@ def make_arm(name: str, options: ArmOptions, budget: Budget | None = None) -> Ar
     path = options.weights.get(name) or (options.weights.get('aura') if scheduled else None)
     kind = _KIND.get(name, name) if path is None else _kind_of(path)
     if name in TITLES and kind not in (name, _KIND.get(name, name)):
-        raise ConfigError(f'--weights: {path} is of the memory {kind!r}, which is none for the arm {name!r}; '
-                          'give the arm a name of your own')
+        raise ConfigError(
+            f'--weights: {path} is of the memory {kind!r}, which is none for the arm {name!r}; '
+            'give the arm a name of your own'
+        )
     weights = load_weights(kind, str(path) if path else None)
     _check_fits(name, weights, options)
     if scheduled:
@@ -222,7 +229,9 @@ def _policy(name: str, options: ArmOptions, budget: Budget | None) -> WritePolic
     if budget is None:
         raise ConfigError(f'the arm {name!r} needs a budget: run aura first')
     make: Callable[[], NDArray[np.bool_]] = {
-        'random': lambda: drawn_by_lot(budget, options.seed), 'periodic': lambda: evenly_spread(budget)}[name]
+        'random': lambda: drawn_by_lot(budget, options.seed),
+        'periodic': lambda: evenly_spread(budget),
+    }[name]
     return Schedule(make())
 
 
@@ -245,12 +254,16 @@ def _check_fits(name: str, weights: MemoryWeights, options: ArmOptions) -> None:
     """Refuse weights of another backbone, as the nodes do."""
     wanted, given = weights.backbone_hash, options.policy_hash
     if wanted and given and wanted != given:
-        raise ConfigError(f'arm {name}: trained for a VLA with weights {wanted[:12]}, the steps are of {given[:12]}; '
-                          f'give weights trained for that VLA: --weights {name}=FILE')
+        raise ConfigError(
+            f'arm {name}: trained for a VLA with weights {wanted[:12]}, the steps are of {given[:12]}; '
+            f'give weights trained for that VLA: --weights {name}=FILE'
+        )
     shape = (weights.feature_dim, weights.chunk_len, weights.action_dim)
     if shape != (options.feature_dim, *options.chunk):
-        raise ConfigError(f'arm {name}: trained for {shape[0]} features and chunks of {shape[1]} x {shape[2]}, the '
-                          f'steps have {options.feature_dim} and {options.chunk[0]} x {options.chunk[1]}')
+        raise ConfigError(
+            f'arm {name}: trained for {shape[0]} features and chunks of {shape[1]} x {shape[2]}, the '
+            f'steps have {options.feature_dim} and {options.chunk[0]} x {options.chunk[1]}'
+        )
 
 
 def _entry_bytes(layout: str) -> int:
@@ -261,5 +274,7 @@ def _entry_bytes(layout: str) -> int:
 
 def _no_weights(name: str) -> str:
     kind = _KIND.get(name, name)
-    return (f'{name} is left out: no weights of it ship with this package; train them with '
-            f'`aura-train memory --memory {kind}`, or give some with --weights {name}=FILE')
+    return (
+        f'{name} is left out: no weights of it ship with this package; train them with '
+        f'`aura-train memory --memory {kind}`, or give some with --weights {name}=FILE'
+    )

@@ -83,11 +83,13 @@ class StepCache:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self._lock.close()
-            raise ConfigError('another aura-replay is reading this recording: wait for it, or name another folder '
-                              'with --cache') from None
+            raise ConfigError(
+                'another aura-replay is reading this recording: wait for it, or name another folder with --cache'
+            ) from None
         except OSError as error:
-            raise ConfigError(f'cache {str(folder)!r} cannot be used ({error.strerror}): name a folder of yours with '
-                              '--cache') from error
+            raise ConfigError(
+                f'cache {str(folder)!r} cannot be used ({error.strerror}): name a folder of yours with --cache'
+            ) from error
         if fresh:
             self.clear()
         self._files = self._whole_parts()
@@ -99,8 +101,9 @@ class StepCache:
         """Give the cache itself."""
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Release the lock."""
         self._lock.close()
 
@@ -129,8 +132,9 @@ class StepCache:
         try:
             steps.save(path)
         except OSError as error:
-            raise ConfigError(f'{path} cannot be written ({error.strerror}): make room, or name another folder with '
-                              '--cache') from error
+            raise ConfigError(
+                f'{path} cannot be written ({error.strerror}): make room, or name another folder with --cache'
+            ) from error
         self._files.append((path, len(steps)))
 
     def note(self, about: About, complete: bool) -> None:

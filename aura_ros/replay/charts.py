@@ -45,15 +45,21 @@ def following(summary: Summary) -> str:
     bottom = _TOP + _ROW * len(rows)
     left = Scale(*_span([row.error for row in rows], True), 250.0, 660.0)
     right = Scale(*_span([row.difference for row in rows[1:]], False), 740.0, 1130.0)
-    parts = [text(250, 18, 'action error [rad], less is better', 'label'),
-             text(740, 18, 'difference to base [rad], left of the line is better', 'label'),
-             *axis_below(left, _TOP - 14, bottom, _short, 5), *axis_below(right, _TOP - 14, bottom, _short, 5),
-             line(right(0.0), _TOP - 14, right(0.0), bottom, 'zero')]
+    parts = [
+        text(250, 18, 'action error [rad], less is better', 'label'),
+        text(740, 18, 'difference to base [rad], left of the line is better', 'label'),
+        *axis_below(left, _TOP - 14, bottom, _short, 5),
+        *axis_below(right, _TOP - 14, bottom, _short, 5),
+        line(right(0.0), _TOP - 14, right(0.0), bottom, 'zero'),
+    ]
     classes = colours([row.name for row in rows])
     for index, row in enumerate(rows):
         y = _TOP + _ROW * index + 6.0
-        parts += [text(8, y - 1, row.name, 'name'), text(8, y + 12, row.title, 'small'),
-                  _whisker(left, row.error, y, classes[row.name])]
+        parts += [
+            text(8, y - 1, row.name, 'name'),
+            text(8, y + 12, row.title, 'small'),
+            _whisker(left, row.error, y, classes[row.name]),
+        ]
         if row.name != 'base':
             parts.append(_whisker(right, row.difference, y, classes[row.name]))
     return picture(bottom + 26, parts, 'action error of each arm with 95 % intervals')
@@ -87,7 +93,7 @@ def carried(found: Evaluated) -> str:
     times = found.times_s
     across = Scale(0.0, max(float(times[-1]), 1e-3), 70.0, 860.0)
     low, high = math.floor(math.log10(smallest)), math.ceil(math.log10(biggest * 1.01))
-    up = Scale(10.0 ** low, 10.0 ** high, 250.0, 20.0, True)
+    up = Scale(10.0**low, 10.0**high, 250.0, 20.0, True)
     parts = [*axis_left(up, 70, 860, size, 6), *axis_below(across, 20, 250, clock)]
     labels: list[tuple[float, str, str]] = []
     for names, curve in curves:
@@ -135,10 +141,19 @@ def on_disk(summary: Summary) -> str:
     parts = axis_below(across, 8, bottom, size, 6)
     for place, row in enumerate(shown):
         y = 14.0 + 28 * place
-        parts += [text(112, y + 14, row.name, 'name', 'end'),
-                  tag('rect', x=120.0, y=y, width=across(row.device_bytes) - 120.0, height=18.0, rx=3.0,
-                      class_=f'bar {classes[row.name]}'),
-                  text(across(row.device_bytes) + 8, y + 14, _cost(row), 'small')]
+        parts += [
+            text(112, y + 14, row.name, 'name', 'end'),
+            tag(
+                'rect',
+                x=120.0,
+                y=y,
+                width=across(row.device_bytes) - 120.0,
+                height=18.0,
+                rx=3.0,
+                class_=f'bar {classes[row.name]}',
+            ),
+            text(across(row.device_bytes) + 8, y + 14, _cost(row), 'small'),
+        ]
     return picture(bottom + 24, parts, 'bytes to the medium, logarithmic')
 
 

@@ -42,8 +42,10 @@ def check_streams(mapping: Mapping, spec: BackboneSpec) -> None:
         BagError: it does not.
     """
     if missing := [camera for camera in spec.cameras if camera not in mapping.cameras]:
-        raise BagError(f"the mapping has no camera {', '.join(missing)}, which backbone '{spec.name}' needs; it has "
-                       f'{", ".join(mapping.cameras)}')  # fmt: skip
+        raise BagError(
+            f"the mapping has no camera {', '.join(missing)}, which backbone '{spec.name}' needs; it has "
+            f'{", ".join(mapping.cameras)}'
+        )
     if not mapping.joints.topic:
         raise BagError(f"the mapping has no joints, which backbone '{spec.name}' needs")
 

@@ -48,12 +48,14 @@ class Columns:
                 os.posix_fallocate(file.fileno(), 0, size)
                 room = mmap.mmap(file.fileno(), size)
         except OSError as error:
-            raise ConfigError(f'{size:,} bytes for the figures of the steps cannot be had in '
-                              f'{self._folder or tempfile.gettempdir()} ({error.strerror}): make room there') from error
+            raise ConfigError(
+                f'{size:,} bytes for the figures of the steps cannot be had in '
+                f'{self._folder or tempfile.gettempdir()} ({error.strerror}): make room there'
+            ) from error
         self._maps.append(room)
         array = np.frombuffer(room, kind, int(np.prod(shape))).reshape(shape)
         for begin in range(0, shape[0] if fill else 0, _BLOCK):
-            array[begin:begin + _BLOCK] = fill
+            array[begin : begin + _BLOCK] = fill
             room.madvise(mmap.MADV_DONTNEED)
         return array
 

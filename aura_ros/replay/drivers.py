@@ -28,8 +28,10 @@ def drivers(bag: Bag, stamps_ns: NDArray[np.int64]) -> dict[str, float]:
 
     """
     topics = [topic.name for topic in bag.topics if topic.type == ARM_STATUS and topic.count]
-    told = [(sample.stamp_ns, number, int(sample.message.arm) if sample.message.control_enabled else -1)
-            for number, sample in enumerate(bag.samples(topics) if topics else ())]
+    told = [
+        (sample.stamp_ns, number, int(sample.message.arm) if sample.message.control_enabled else -1)
+        for number, sample in enumerate(bag.samples(topics) if topics else ())
+    ]
     if not told or not len(stamps_ns):
         return {}
     told.sort()

@@ -175,11 +175,22 @@ class _Runner:
         self.surprise[row], self.written[row] = decision.surprise, decision.written
         self.actions[row] = decision.action[0]
         if decision.written and self.arm.gated:
-            self.writes.append(Write(
-                row, int(part.stamps_ns[index]), str(part.episode_ids[index]), int(part.seqs[index]),
-                float(self.gate[row]), float(self.threshold[row]), float(self.surprise[row]),
-                float(np.float32(decision.action_change)), float(np.float32(decision.delta_norm)),
-                memory.writes, memory.writes * memory.state_bytes, state_crc(memory)))
+            self.writes.append(
+                Write(
+                    row,
+                    int(part.stamps_ns[index]),
+                    str(part.episode_ids[index]),
+                    int(part.seqs[index]),
+                    float(self.gate[row]),
+                    float(self.threshold[row]),
+                    float(self.surprise[row]),
+                    float(np.float32(decision.action_change)),
+                    float(np.float32(decision.delta_norm)),
+                    memory.writes,
+                    memory.writes * memory.state_bytes,
+                    state_crc(memory),
+                )
+            )
 
     def _refuse(self, text: str) -> None:
         self.refused += 1
@@ -189,14 +200,34 @@ class _Runner:
     def result(self, seconds: float) -> ArmRun:
         """What has been done."""
         total = int(self.written.sum())
-        return ArmRun(self.arm, self.gate, self.threshold, self.surprise, self.written, self.state_bytes, self.step_us,
-                      self.actions, self.errors, tuple(self.writes), self.applied, self.order.missed, self.refused,
-                      tuple(self.problems), self.arm.device_bytes(total, self.applied), state_crc(self.arm.memory),
-                      seconds)
+        return ArmRun(
+            self.arm,
+            self.gate,
+            self.threshold,
+            self.surprise,
+            self.written,
+            self.state_bytes,
+            self.step_us,
+            self.actions,
+            self.errors,
+            tuple(self.writes),
+            self.applied,
+            self.order.missed,
+            self.refused,
+            tuple(self.problems),
+            self.arm.device_bytes(total, self.applied),
+            state_crc(self.arm.memory),
+            seconds,
+        )
 
 
-def run_arms(names: Sequence[str], options: ArmOptions, source: StepSource, columns: Columns,
-             progress: Callable[[str, int], None] = lambda *_: None) -> dict[str, ArmRun]:
+def run_arms(
+    names: Sequence[str],
+    options: ArmOptions,
+    source: StepSource,
+    columns: Columns,
+    progress: Callable[[str, int], None] = lambda *_: None,
+) -> dict[str, ArmRun]:
     """Run several memories on the same steps.
 
     Args:

@@ -69,8 +69,15 @@ class StepStream(Protocol):
 class BackboneSteps:
     """The steps that a backbone makes of the observations of a recording."""
 
-    def __init__(self, bag: Bag, mapping: Mapping, backbone: Backbone, digest: str,
-                 begin_ns: int | None = None, end_ns: int | None = None) -> None:
+    def __init__(
+        self,
+        bag: Bag,
+        mapping: Mapping,
+        backbone: Backbone,
+        digest: str,
+        begin_ns: int | None = None,
+        end_ns: int | None = None,
+    ) -> None:
         """Check that the recording has what the backbone needs.
 
         Args:
@@ -90,8 +97,9 @@ class BackboneSteps:
         self._backbone, self._digest = backbone, digest
         self._refused, self._problem = 0, ''
         self._furthest = 0.0
-        self.info = StepsInfo(spec.joint_names[:spec.action_dim], spec.seconds_per_action, spec.execute_steps,
-                              spec.policy_hash)
+        self.info = StepsInfo(
+            spec.joint_names[: spec.action_dim], spec.seconds_per_action, spec.execute_steps, spec.policy_hash
+        )
 
     def rows(self, known: Sequence[int]) -> Iterator[Row]:
         """Run the backbone on what is not known yet; see `StepStream`."""
@@ -108,38 +116,62 @@ class BackboneSteps:
             except InputError as error:
                 self._refused, self._problem = self._refused + 1, str(error)
                 continue
-            yield Row(recorded.stamp_ns, episode_id(self._digest, recorded.episode), seqs[recorded.episode],
-                      output.features, output.actions, recorded.action, recorded.skew_ns,
-                      thumbnail(recorded.observation.images[spec.cameras[0]]))
+            yield Row(
+                recorded.stamp_ns,
+                episode_id(self._digest, recorded.episode),
+                seqs[recorded.episode],
+                output.features,
+                output.actions,
+                recorded.action,
+                recorded.skew_ns,
+                thumbnail(recorded.observation.images[spec.cameras[0]]),
+            )
             seqs[recorded.episode] += 1
 
     def inputs(self) -> dict[str, dict[str, float]]:
         """The figures of the alignment report; see `StepStream`."""
-        return {f'{stream.name} ({stream.topic})': {
-            'samples': stream.samples, 'used': stream.used, 'out of order': stream.out_of_order,
-            'unusable': stream.unusable, 'without a stamp': stream.unstamped, 'skew p50 [ms]': stream.skew.p50,
-            'skew p95 [ms]': stream.skew.p95, 'skew most [ms]': stream.skew.largest,
-        } for stream in self._found.report.streams}
+        return {
+            f'{stream.name} ({stream.topic})': {
+                'samples': stream.samples,
+                'used': stream.used,
+                'out of order': stream.out_of_order,
+                'unusable': stream.unusable,
+                'without a stamp': stream.unstamped,
+                'skew p50 [ms]': stream.skew.p50,
+                'skew p95 [ms]': stream.skew.p95,
+                'skew most [ms]': stream.skew.largest,
+            }
+            for stream in self._found.report.streams
+        }
 
     def notes(self) -> tuple[str, ...]:
         """The notes of the alignment report, and what became of the first camera's pictures; see `StepStream`."""
         report = self._found.report
         found = [*report.notes, f'{report.with_action} of {report.observations} steps have recorded actions']
-        found += [f'{count} pictures of the first camera became no step: {why}'
-                  for why, count in report.refused.items()]
+        found += [
+            f'{count} pictures of the first camera became no step: {why}' for why, count in report.refused.items()
+        ]
         if self._found.one_episode:
-            found.append('the recording tells of no episodes: all of it is one, and memory is emptied only where it '
-                         'begins')
+            found.append(
+                'the recording tells of no episodes: all of it is one, and memory is emptied only where it begins'
+            )
         if self._furthest > _IMPLAUSIBLE:
-            found.append(f'a joint stands at {self._furthest:.0f} rad: if these are degrees, the mapping needs '
-                         'joints: {unit: deg}')
+            found.append(
+                f'a joint stands at {self._furthest:.0f} rad: if these are degrees, the mapping needs '
+                'joints: {unit: deg}'
+            )
         if self._refused:
             found.append(f'the backbone refused {self._refused} observations; the last: {self._problem}')
         return tuple(found)
 
 
-def fill(cache: StepCache, stream: StepStream, about: Callable[[], About], limit: int | None = None,
-         advance: Callable[[Row], None] = lambda _: None) -> None:
+def fill(
+    cache: StepCache,
+    stream: StepStream,
+    about: Callable[[], About],
+    limit: int | None = None,
+    advance: Callable[[Row], None] = lambda _: None,
+) -> None:
     """Bring a cache up to date: all steps of a stream, or the first `limit`.
 
     Args:
@@ -161,8 +193,16 @@ def fill(cache: StepCache, stream: StepStream, about: Callable[[], About], limit
     finished = False
     try:
         for row in stream.rows(known):
-            builder.add(row.stamp_ns, row.episode_id, row.seq, row.features, row.base, action=row.action,
-                        skew_ns=row.skew_ns, thumbnail=row.thumbnail)
+            builder.add(
+                row.stamp_ns,
+                row.episode_id,
+                row.seq,
+                row.features,
+                row.base,
+                action=row.action,
+                skew_ns=row.skew_ns,
+                thumbnail=row.thumbnail,
+            )
             advance(row)
             if len(builder) == PART_STEPS:
                 cache.append(builder.take())
@@ -187,7 +227,12 @@ def thumbnail(image: NDArray[np.uint8]) -> bytes:
     """A small JPEG of a picture, RGB uint8 [H, W, 3]."""
     height, width = image.shape[:2]
     factor = min(1.0, THUMBNAIL / max(height, width))
-    small = image if factor == 1.0 else cv2.resize(
-        image, (max(1, round(width * factor)), max(1, round(height * factor))), interpolation=cv2.INTER_AREA)
+    small = (
+        image
+        if factor == 1.0
+        else cv2.resize(
+            image, (max(1, round(width * factor)), max(1, round(height * factor))), interpolation=cv2.INTER_AREA
+        )
+    )
     _, data = cv2.imencode('.jpg', np.ascontiguousarray(small[:, :, ::-1]), (cv2.IMWRITE_JPEG_QUALITY, _QUALITY))
     return bytes(data.tobytes())

@@ -67,11 +67,18 @@ def _cameras(bag: Bag, spec: BackboneSpec, notes: list[str]) -> dict[str, str]:
     chosen: dict[str, str] = {}
     for camera in spec.cameras:
         # By name first; then one that no other camera has, raw before compressed, as recorded most.
-        best = max(colour, key=lambda topic: (
-            camera.lower() in topic.name.lower(), topic.name not in chosen.values(),
-            SequenceMatcher(None, camera.lower(), topic.name.lower()).ratio() if len(colour) > len(spec.cameras) else 0,
-            topic.type == CAMERA_TYPES[0], topic.count,
-        ))  # fmt: skip
+        best = max(
+            colour,
+            key=lambda topic: (
+                camera.lower() in topic.name.lower(),
+                topic.name not in chosen.values(),
+                SequenceMatcher(None, camera.lower(), topic.name.lower()).ratio()
+                if len(colour) > len(spec.cameras)
+                else 0,
+                topic.type == CAMERA_TYPES[0],
+                topic.count,
+            ),
+        )
         if best.name in chosen.values():
             notes.append(f'camera {camera}: there is no further camera, so it gets the same pictures as another')
         elif camera.lower() not in best.name.lower():
@@ -86,9 +93,14 @@ def _joints(bag: Bag, spec: BackboneSpec, notes: list[str]) -> JointStream:
     found = _need(bag, (JOINT_STATE,), 'measured joints')
     measured = [topic for topic in found if not _is_command(topic)] or found
     recorded = {topic.name: _joint_names(bag, topic) for topic in measured}
-    best = max(measured, key=lambda topic: (
-        len(set(spec.joint_names) & set(recorded[topic.name])), topic.name.endswith('joint_states'), topic.count
-    ))  # fmt: skip
+    best = max(
+        measured,
+        key=lambda topic: (
+            len(set(spec.joint_names) & set(recorded[topic.name])),
+            topic.name.endswith('joint_states'),
+            topic.count,
+        ),
+    )
     return JointStream(best.name, _renamed('joints', spec.joint_names, recorded[best.name], notes) or {})
 
 
@@ -134,9 +146,7 @@ def _joint_names(bag: Bag, topic: Topic) -> tuple[str, ...]:
     return ()
 
 
-def _renamed(
-    what: str, wanted: Sequence[str], recorded: Sequence[str], notes: list[str]
-) -> dict[str, str] | None:
+def _renamed(what: str, wanted: Sequence[str], recorded: Sequence[str], notes: list[str]) -> dict[str, str] | None:
     """Recorded names of the joints whose own name is not there, in order; None where there are too few."""
     missing = [name for name in wanted if name not in recorded]
     free = [name for name in recorded if name not in wanted]

@@ -33,8 +33,9 @@ def page(report: Report) -> str:
     body = [_head(report, title), *_all_arms(report)]
     for found, summary in zip(report.recordings, report.single, strict=True):
         if len(names) > 1:
-            body.append(f'<h2 class="recording">{escape(found.about.name)}</h2>'
-                        f'<p class="soft">{escape(verdict(summary))}</p>')
+            body.append(
+                f'<h2 class="recording">{escape(found.about.name)}</h2><p class="soft">{escape(verdict(summary))}</p>'
+            )
         body += _recording(found, summary)
         found.columns.rest()
     body += [_method(report.pooled), _provenance(report)]
@@ -44,19 +45,26 @@ def page(report: Report) -> str:
 
 def _head(report: Report, title: str) -> str:
     summary = report.pooled
-    parts = [f'<h1>Replay of {escape(title)}</h1>',
-             f'<p class="soft">{summary.steps:,} steps in {clock(summary.duration_s)}, run through '
-             f'{len(summary.arms)} arms: the same recorded frames for each, from an empty memory. '
-             f'{escape(report.made)}.</p>']
+    parts = [
+        f'<h1>Replay of {escape(title)}</h1>',
+        f'<p class="soft">{summary.steps:,} steps in {clock(summary.duration_s)}, run through '
+        f'{len(summary.arms)} arms: the same recorded frames for each, from an empty memory. '
+        f'{escape(report.made)}.</p>',
+    ]
     for found in report.recordings:
         if found.about.partial:
-            parts.append(f'<p class="warning"><b>{escape(found.about.name)} is not whole:</b> '
-                         f'{escape(found.about.partial)}. What follows is of the part that can be read.</p>')
+            parts.append(
+                f'<p class="warning"><b>{escape(found.about.name)} is not whole:</b> '
+                f'{escape(found.about.partial)}. What follows is of the part that can be read.</p>'
+            )
     for name, why in report.refused.items():
         parts.append(f'<p class="warning"><b>{escape(name)} was left out:</b> {escape(why)}</p>')
     live = [found.about.live for found in report.recordings if found.about.live]
-    parts += [f'<p class="verdict">{escape(verdict(summary))}</p>', _tiles(summary),
-              *(f'<p class="soft">{escape(sentence)}</p>' for sentence in live)]
+    parts += [
+        f'<p class="verdict">{escape(verdict(summary))}</p>',
+        _tiles(summary),
+        *(f'<p class="soft">{escape(sentence)}</p>' for sentence in live),
+    ]
     return '\n'.join(parts)
 
 
@@ -67,44 +75,83 @@ def _tiles(summary: Summary) -> str:
     rivals = [row for row in summary.arms if row.name != 'base']
     biggest = max(rivals, key=lambda row: row.state_bytes)
     dearest = max(rivals, key=lambda row: row.device_bytes)
-    tiles = [(f'{gated.writes:,}', f'writes by {gated.name}: {gated.write_rate:.1%} of the steps, '
-                                   f'{gated.writes_per_minute:.1f} a minute'),
-             (size(gated.state_bytes), f'carried by {gated.name}; at most {size(biggest.state_bytes)} by '
-                                       f'{biggest.name}'),
-             (size(gated.device_bytes), f'to the medium if it is kept; {size(dearest.device_bytes)} for '
-                                        f'{dearest.name}'),
-             _difference_tile(summary, gated)]
-    return '<div class="tiles">' + ''.join(
-        f'<div class="tile"><b>{escape(figure)}</b><span>{escape(words)}</span></div>' for figure, words in tiles
-    ) + '</div>'
+    tiles = [
+        (
+            f'{gated.writes:,}',
+            f'writes by {gated.name}: {gated.write_rate:.1%} of the steps, {gated.writes_per_minute:.1f} a minute',
+        ),
+        (size(gated.state_bytes), f'carried by {gated.name}; at most {size(biggest.state_bytes)} by {biggest.name}'),
+        (size(gated.device_bytes), f'to the medium if it is kept; {size(dearest.device_bytes)} for {dearest.name}'),
+        _difference_tile(summary, gated),
+    ]
+    return (
+        '<div class="tiles">'
+        + ''.join(
+            f'<div class="tile"><b>{escape(figure)}</b><span>{escape(words)}</span></div>' for figure, words in tiles
+        )
+        + '</div>'
+    )
 
 
 def _difference_tile(summary: Summary, gated: ArmSummary) -> tuple[str, str]:
     if summary.drove:
         return 'none', f'no difference of errors is claimed: {summary.drove} drove when this was recorded'
-    return _signed(gated.difference.mean), (f'rad: error of {gated.name} minus that of base, 95 % interval '
-                                            f'{_ends(gated.difference)}')
+    return _signed(gated.difference.mean), (
+        f'rad: error of {gated.name} minus that of base, 95 % interval {_ends(gated.difference)}'
+    )
 
 
 def _all_arms(report: Report) -> list[str]:
     summary = report.pooled
     parts = []
     if summary.scored:
-        parts.append(_section('Who follows the recorded actions best', (
-            'The action error is the distance between the joint targets of an arm and those that were recorded, over '
-            'the part of each chunk that is executed, mean over joints. Right: the difference to base on the same '
-            'steps; an interval that does not touch the line is more than chance.'), charts.following(summary)))
-    parts.append(_section('All figures', (
-        'Intervals are 95 %. To the medium: what a storage device would have to take to keep the memory through a '
-        'power cut. Median and 95 %: time of one memory step on this machine.'), _table(summary)))
+        parts.append(
+            _section(
+                'Who follows the recorded actions best',
+                (
+                    'The action error is the distance between the joint targets of an arm and those that were '
+                    'recorded, over '
+                    'the part of each chunk that is executed, mean over joints. Right: the difference to base '
+                    'on the same '
+                    'steps; an interval that does not touch the line is more than chance.'
+                ),
+                charts.following(summary),
+            )
+        )
+    parts.append(
+        _section(
+            'All figures',
+            (
+                'Intervals are 95 %. To the medium: what a storage device would have to take to keep the '
+                'memory through a '
+                'power cut. Median and 95 %: time of one memory step on this machine.'
+            ),
+            _table(summary),
+        )
+    )
     if summary.scored:
-        parts.append(_section('Joint by joint', (
-            'Action error of each joint [mrad; mm where the joint slides], in brackets the paired difference to '
-            'base; bold where that is more than chance.'), _joints(summary)))
-    parts.append(_section('What keeping it costs the medium', (
-        'Bytes that reach the storage device, whole pages: a memory of constant size rewrites one slot of its file at '
-        'each write; a cache appends every step to a log and syncs it. The axis is logarithmic.'),
-        charts.on_disk(summary)))
+        parts.append(
+            _section(
+                'Joint by joint',
+                (
+                    'Action error of each joint [mrad; mm where the joint slides], in brackets the paired '
+                    'difference to '
+                    'base; bold where that is more than chance.'
+                ),
+                _joints(summary),
+            )
+        )
+    parts.append(
+        _section(
+            'What keeping it costs the medium',
+            (
+                'Bytes that reach the storage device, whole pages: a memory of constant size rewrites one '
+                'slot of its file at '
+                'each write; a cache appends every step to a log and syncs it. The axis is logarithmic.'
+            ),
+            charts.on_disk(summary),
+        )
+    )
     return parts
 
 
@@ -112,13 +159,26 @@ def _recording(found: Evaluated, summary: Summary) -> list[str]:
     parts = []
     for name, run in found.runs.items():
         if run.arm.gated:
-            parts.append(_section(f'When {name} wrote', (
-                'Top: what the first camera saw at the writes that surprised it most, one in each stretch. Middle: the '
-                "gate score, the memory's own estimate of the probability that a write pays; above the dashed line it "
-                'writes (dots). Bottom: when each arm wrote.'),
-                traces.timeline(found, name) + _writes(found, run.writes)))
-    parts.append(_section('What each memory carries', 'State from step to step, in bytes, on a logarithmic axis; base '
-                          'carries nothing.', charts.carried(found)))
+            parts.append(
+                _section(
+                    f'When {name} wrote',
+                    (
+                        'Top: what the first camera saw at the writes that surprised it most, one in each '
+                        'stretch. Middle: the '
+                        "gate score, the memory's own estimate of the probability that a write pays; above "
+                        "the dashed line it "
+                        'writes (dots). Bottom: when each arm wrote.'
+                    ),
+                    traces.timeline(found, name) + _writes(found, run.writes),
+                )
+            )
+    parts.append(
+        _section(
+            'What each memory carries',
+            'State from step to step, in bytes, on a logarithmic axis; base carries nothing.',
+            charts.carried(found),
+        )
+    )
     if summary.scored:
         smooth = f'The error over time, mean over joints, smoothed over {summary.block_steps} steps.'
         parts.append(_section('Where the errors are', smooth, traces.errors(found, summary.block_steps)))
@@ -135,23 +195,45 @@ def _section(title: str, words: str, content: str) -> str:
 
 def _table(summary: Summary) -> str:
     classes = colours([row.name for row in summary.arms])
-    head = ('arm', 'writes', 'of steps', 'state at most', 'to the medium', 'error [rad]', 'minus base [rad]',
-            'median [µs]', '95 % [µs]')
+    head = (
+        'arm',
+        'writes',
+        'of steps',
+        'state at most',
+        'to the medium',
+        'error [rad]',
+        'minus base [rad]',
+        'median [µs]',
+        '95 % [µs]',
+    )
     rows = []
     for row in summary.arms:
-        cells = (f'{row.writes:,}', f'{row.write_rate:.1%}', f'{row.state_bytes:,} B',
-                 size(row.device_bytes), _with_ends(row.error),
-                 '' if row.name == 'base' else _with_ends(row.difference), f'{row.p50_us:.0f}', f'{row.p95_us:.0f}')
-        name = (f'<td>{_swatch(classes[row.name])}{escape(row.name)}<br><span class="title">{escape(row.title)}</span>'
-                '</td>')
-        rows.append(f'<tr class="{"gated" if row.gated else ""}">{name}'
-                    + ''.join(f'<td>{cell}</td>' for cell in cells) + '</tr>')
+        cells = (
+            f'{row.writes:,}',
+            f'{row.write_rate:.1%}',
+            f'{row.state_bytes:,} B',
+            size(row.device_bytes),
+            _with_ends(row.error),
+            '' if row.name == 'base' else _with_ends(row.difference),
+            f'{row.p50_us:.0f}',
+            f'{row.p95_us:.0f}',
+        )
+        name = (
+            f'<td>{_swatch(classes[row.name])}{escape(row.name)}<br><span class="title">{escape(row.title)}</span></td>'
+        )
+        rows.append(
+            f'<tr class="{"gated" if row.gated else ""}">{name}'
+            + ''.join(f'<td>{cell}</td>' for cell in cells)
+            + '</tr>'
+        )
     return _grid(head, rows)
 
 
 def _joints(summary: Summary) -> str:
-    rows = [f'<tr><td>{escape(joint)}</td>' + ''.join(_joint_cell(row, column) for row in summary.arms) + '</tr>'
-            for column, joint in enumerate(summary.joint_names)]
+    rows = [
+        f'<tr><td>{escape(joint)}</td>' + ''.join(_joint_cell(row, column) for row in summary.arms) + '</tr>'
+        for column, joint in enumerate(summary.joint_names)
+    ]
     return _grid(('joint', *(row.name for row in summary.arms)), rows)
 
 
@@ -179,8 +261,10 @@ def _writes(found: Evaluated, writes: Sequence[Write]) -> str:
     cards = [_card(found, write) for write in writes[:CARDS]]
     shown = f'<div class="writes">{"".join(cards[:_CARDS_OPEN])}</div>'
     if len(cards) > _CARDS_OPEN:
-        shown += (f'<details><summary>{len(cards) - _CARDS_OPEN} more writes</summary>'
-                  f'<div class="writes">{"".join(cards[_CARDS_OPEN:])}</div></details>')
+        shown += (
+            f'<details><summary>{len(cards) - _CARDS_OPEN} more writes</summary>'
+            f'<div class="writes">{"".join(cards[_CARDS_OPEN:])}</div></details>'
+        )
     if len(writes) > CARDS:
         shown += f'<p class="soft">{len(writes) - CARDS:,} further writes are in report.json.</p>'
     return shown
@@ -190,10 +274,12 @@ def _card(found: Evaluated, write: Write) -> str:
     picture = found.thumbnails.get(write.row)
     image = f'<img alt="camera at step {write.seq}" src="{traces.data_uri(picture)}">' if picture else ''
     at = clock(float(found.times_s[write.row]))
-    return (f'<div class="write">{image}<div><b>{at}</b> · step {write.seq}<br>'
-            f'gate {write.gate:.2f} &gt; {write.threshold:g}, surprise {write.surprise:.2f}<br>'
-            f'moves a target by {write.action_change:.4f} rad<br>'
-            f'<code>state {write.state_crc32:08x}</code></div></div>')
+    return (
+        f'<div class="write">{image}<div><b>{at}</b> · step {write.seq}<br>'
+        f'gate {write.gate:.2f} &gt; {write.threshold:g}, surprise {write.surprise:.2f}<br>'
+        f'moves a target by {write.action_change:.4f} rad<br>'
+        f'<code>state {write.state_crc32:08x}</code></div></div>'
+    )
 
 
 def _traces(found: Evaluated, summary: Summary) -> str:
@@ -202,16 +288,22 @@ def _traces(found: Evaluated, summary: Summary) -> str:
     stretch = traces.telling_stretch(found, gated)
     boxes = ''.join(
         f'<label class="{c}"><input type="checkbox" id="show-{c}"{_checked(name, gated)}>{escape(name)}</label>'
-        for name, c in classes.items())
+        for name, c in classes.items()
+    )
     times = found.times_s
     words = 'The first joint target of each chunk; broad and grey: what was recorded. Below it the error.'
     if stretch[1] - stretch[0] < len(times):
-        words += (f' Shown are {clock(float(times[stretch[0]]))} to {clock(float(times[stretch[1] - 1]))}, where '
-                  f'{gated} differs most from base; all steps are in the table of steps.')
+        words += (
+            f' Shown are {clock(float(times[stretch[0]]))} to {clock(float(times[stretch[1] - 1]))}, where '
+            f'{gated} differs most from base; all steps are in the table of steps.'
+        )
     panels = ''.join(traces.joint(found, column, stretch) for column in range(len(found.info.joint_names)))
-    return _section('Actions, joint by joint', words,
-                    f'<div class="legend"><label class="key"><i></i>recorded</label>{boxes}</div>'
-                    f'<div class="joints">{panels}</div>')
+    return _section(
+        'Actions, joint by joint',
+        words,
+        f'<div class="legend"><label class="key"><i></i>recorded</label>{boxes}</div>'
+        f'<div class="joints">{panels}</div>',
+    )
 
 
 def _checked(name: str, gated: str) -> str:
@@ -223,11 +315,18 @@ def _inputs(found: Evaluated) -> str:
     if not inputs:
         return ''
     columns = list(dict.fromkeys(column for row in inputs.values() for column in row))
-    rows = [f'<tr><td>{escape(stream)}</td>' + ''.join(f'<td>{_figure(row.get(column))}</td>' for column in columns)
-            + '</tr>' for stream, row in inputs.items()]
-    return _section('What was read', 'Samples of each stream of the recording, and how far their stamps were from the '
-                    "first camera's. Nothing is filled in where something is missing: such a moment is no step.",
-                    _grid(('stream', *columns), rows))
+    rows = [
+        f'<tr><td>{escape(stream)}</td>'
+        + ''.join(f'<td>{_figure(row.get(column))}</td>' for column in columns)
+        + '</tr>'
+        for stream, row in inputs.items()
+    ]
+    return _section(
+        'What was read',
+        'Samples of each stream of the recording, and how far their stamps were from the '
+        "first camera's. Nothing is filled in where something is missing: such a moment is no step.",
+        _grid(('stream', *columns), rows),
+    )
 
 
 def _figure(value: float | None) -> str:
@@ -235,35 +334,49 @@ def _figure(value: float | None) -> str:
 
 
 def _method(summary: Summary) -> str:
-    words = (f'Steps are not independent: an arm that is wrong now is wrong a moment later. So intervals come from '
-             f'resampling blocks of consecutive steps, not single ones: {RESAMPLES:,} resamples of {summary.blocks:,} '
-             f'blocks of at most {summary.block_steps} steps ({clock(summary.block_s)}), which is twice the time after '
-             'which the errors of every arm have forgotten themselves. All arms are resampled alike, so differences '
-             'are paired.')
+    words = (
+        f'Steps are not independent: an arm that is wrong now is wrong a moment later. So intervals come from '
+        f'resampling blocks of consecutive steps, not single ones: {RESAMPLES:,} resamples of {summary.blocks:,} '
+        f'blocks of at most {summary.block_steps} steps ({clock(summary.block_s)}), which is twice the time after '
+        'which the errors of every arm have forgotten themselves. All arms are resampled alike, so differences '
+        'are paired.'
+    )
     if summary.scored and not summary.long_enough:
-        words += (' This recording is too short for that: the errors stay correlated for longer than a tenth of it, '
-                  'and the intervals are narrower than they should be.')
-    words += (' Every arm sees what the robot saw when it was recorded, not what would have come of its own actions. '
-              'So this tells who follows the recording, and an arm that drove when it was made has a head start. '
-              'Whether an arm solves the task, only the robot can tell.')
+        words += (
+            ' This recording is too short for that: the errors stay correlated for longer than a tenth of it, '
+            'and the intervals are narrower than they should be.'
+        )
+    words += (
+        ' Every arm sees what the robot saw when it was recorded, not what would have come of its own actions. '
+        'So this tells who follows the recording, and an arm that drove when it was made has a head start. '
+        'Whether an arm solves the task, only the robot can tell.'
+    )
     return _section('How to read this', words, ' ')
 
 
 def _provenance(report: Report) -> str:
     items = [('command', report.command)]
     for found in report.recordings:
-        items += [(found.about.name, f'{found.about.path}, SHA-256 {found.about.digest}'), *(
-            ('note', note) for note in found.about.notes)]
+        items += [
+            (found.about.name, f'{found.about.path}, SHA-256 {found.about.digest}'),
+            *(('note', note) for note in found.about.notes),
+        ]
     items.append(('frozen VLA', report.recordings[0].info.policy_hash or 'not named in the recording'))
     items += [(f'weights of {row.name}', row.policy_hash) for row in report.pooled.arms if row.policy_hash]
     items += [('left out', why) for why in report.left_out.values()]
     items.append(('versions', ', '.join(f'{name} {version}' for name, version in report.versions.items())))
     rows = ''.join(f'<dt>{escape(name)}</dt><dd>{escape(words)}</dd>' for name, words in items)
-    mappings = ''.join(f'<details><summary>mapping of {escape(found.about.name)}</summary>'
-                       f'<pre>{escape(found.about.mapping)}</pre></details>'
-                       for found in report.recordings if found.about.mapping)
-    return _section('Where this comes from', 'The same recording, weights and versions give the same figures, but for '
-                    'the times.', f'<dl>{rows}</dl>{mappings}')
+    mappings = ''.join(
+        f'<details><summary>mapping of {escape(found.about.name)}</summary>'
+        f'<pre>{escape(found.about.mapping)}</pre></details>'
+        for found in report.recordings
+        if found.about.mapping
+    )
+    return _section(
+        'Where this comes from',
+        'The same recording, weights and versions give the same figures, but for the times.',
+        f'<dl>{rows}</dl>{mappings}',
+    )
 
 
 def _with_ends(found: Interval) -> str:

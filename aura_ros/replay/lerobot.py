@@ -147,8 +147,15 @@ class Dataset:
 
     def _image(self, pixels: NDArray[np.uint8], at_ns: int) -> Any:
         height, width, _ = pixels.shape
-        return self._types[IMAGE](header=self._header(at_ns), height=height, width=width, encoding='rgb8',
-                                  is_bigendian=0, step=3 * width, data=pixels.reshape(-1))  # fmt: skip
+        return self._types[IMAGE](
+            header=self._header(at_ns),
+            height=height,
+            width=width,
+            encoding='rgb8',
+            is_bigendian=0,
+            step=3 * width,
+            data=pixels.reshape(-1),
+        )
 
     def _measured(self, feature: Feature, value: Any, at_ns: int) -> Any:
         if feature.image:
@@ -156,8 +163,9 @@ class Dataset:
             return self._types[COMPRESSED_IMAGE](header=self._header(at_ns), format='', data=data)
         none = np.zeros(0)
         position = np.array(value, np.float64, ndmin=1)
-        return self._types[JOINT_STATE](header=self._header(at_ns), name=list(feature.columns), position=position,
-                                        velocity=none, effort=none)  # fmt: skip
+        return self._types[JOINT_STATE](
+            header=self._header(at_ns), name=list(feature.columns), position=position, velocity=none, effort=none
+        )
 
 
 def _type(feature: Feature) -> str:

@@ -89,8 +89,10 @@ def read_index(path: Path) -> Index:
         facts = json.loads((path / 'meta/info.json').read_text(encoding='utf-8'))
         version = str(facts.get('codebase_version', ''))
         if not version.startswith(_VERSIONS):
-            raise BagError(f'{path}: LeRobot version {version!r} is not supported: must be v2.0, v2.1 or v3; convert '
-                           'it with the converter of lerobot')  # fmt: skip
+            raise BagError(
+                f'{path}: LeRobot version {version!r} is not supported: must be v2.0, v2.1 or v3; convert '
+                'it with the converter of lerobot'
+            )
         features = tuple(_features(facts['features']))
         fps = float(facts['fps'])
         if not 0.0 < fps < 1e4:
@@ -100,8 +102,9 @@ def read_index(path: Path) -> Index:
     except BagError:
         raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, arrow.ArrowException) as error:
-        raise BagError(f'{path}: the meta folder of this LeRobot dataset is damaged: '
-                       f'{type(error).__name__}: {error}') from error  # fmt: skip
+        raise BagError(
+            f'{path}: the meta folder of this LeRobot dataset is damaged: {type(error).__name__}: {error}'
+        ) from error
 
 
 def _features(given: Mapping[str, Any]) -> Iterator[Feature]:
@@ -149,13 +152,15 @@ def _version_3(path: Path, facts: Mapping[str, Any], features: tuple[Feature, ..
         for about in parquet.read_table(file, columns=columns).to_pylist():
             clips = {}
             for name in videos:
-                chunk, part, from_s = (about[f'videos/{name}/{key}'] for key in
-                                       ('chunk_index', 'file_index', 'from_timestamp'))  # fmt: skip
+                chunk, part, from_s = (
+                    about[f'videos/{name}/{key}'] for key in ('chunk_index', 'file_index', 'from_timestamp')
+                )
                 clip = facts['video_path'].format(video_key=name, chunk_index=chunk, file_index=part)
                 clips[name] = Clip(path / clip, float(from_s))
             data = facts['data_path'].format(chunk_index=about['data/chunk_index'], file_index=about['data/file_index'])
-            yield EpisodeFiles(int(about['episode_index']), int(about['length']), path / data, clips,
-                               tuple(about.get('tasks') or ()))  # fmt: skip
+            yield EpisodeFiles(
+                int(about['episode_index']), int(about['length']), path / data, clips, tuple(about.get('tasks') or ())
+            )
 
 
 def _tasks(path: Path) -> dict[int, str]:

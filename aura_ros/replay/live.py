@@ -23,8 +23,11 @@ def recorded_writes(bag: Bag) -> list[Any] | None:
     topics = [topic.name for topic in bag.topics if topic.type == WRITE_EVENT and topic.count]
     if not topics:
         return None
-    found = {(sample.message.episode_id, sample.message.seq): sample.message for sample in bag.samples(topics)
-             if sample.message.arm == _ARM_AURA}
+    found = {
+        (sample.message.episode_id, sample.message.seq): sample.message
+        for sample in bag.samples(topics)
+        if sample.message.arm == _ARM_AURA
+    }
     return list(found.values())
 
 
@@ -42,13 +45,16 @@ def compare(live: Iterable[Any], writes: Sequence[Write], stamps_ns: Iterable[in
     ours = {write.stamp_ns: write for write in writes}
     if not theirs and not ours:
         return 'The live run wrote nothing on these steps, and neither does the replay.'
-    differences = [problem for stamp in sorted({*theirs, *ours})
-                   if (problem := _difference(theirs.get(stamp), ours.get(stamp)))]
+    differences = [
+        problem for stamp in sorted({*theirs, *ours}) if (problem := _difference(theirs.get(stamp), ours.get(stamp)))
+    ]
     if not differences:
         return f'All {len(theirs)} write events of the live run are reproduced bit for bit.'
     same = len({*theirs, *ours}) - len(differences)
-    return (f'{same} of {len(theirs)} write events of the live run are reproduced bit for bit; the first that is not: '
-            f'{differences[0]}. Did the live memory begin empty, with these weights?')
+    return (
+        f'{same} of {len(theirs)} write events of the live run are reproduced bit for bit; the first that is not: '
+        f'{differences[0]}. Did the live memory begin empty, with these weights?'
+    )
 
 
 def _difference(theirs: Any, ours: Write | None) -> str:

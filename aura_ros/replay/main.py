@@ -75,34 +75,71 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     arms = '\n'.join(f'  {name:10s} {title}' for name, title in TITLES.items())
-    parser = argparse.ArgumentParser('aura-replay', description=_DESCRIPTION, epilog=_EPILOG.format(arms=arms),
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        'aura-replay',
+        description=_DESCRIPTION,
+        epilog=_EPILOG.format(arms=arms),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument('bags', metavar='BAG', nargs='+', type=Path)
     what = parser.add_argument_group('what is read')
     what.add_argument('--mapping', type=Path, metavar='FILE', help='which topic is what (default: it is guessed)')
     what.add_argument('--guess', action='store_true', help='print the mapping that would be guessed, and end')
-    what.add_argument('--instruction', default='', metavar='TEXT', help="what the robot was told, in place of the "
-                                                                        "mapping's")
-    what.add_argument('--from', dest='begin', type=_seconds, default=0.0, metavar='TIME',
-                      help='begin so far into the recording: seconds, or 1:30')
+    what.add_argument(
+        '--instruction', default='', metavar='TEXT', help="what the robot was told, in place of the mapping's"
+    )
+    what.add_argument(
+        '--from',
+        dest='begin',
+        type=_seconds,
+        default=0.0,
+        metavar='TIME',
+        help='begin so far into the recording: seconds, or 1:30',
+    )
     what.add_argument('--to', dest='end', type=_seconds, metavar='TIME', help='stop so far into the recording')
     what.add_argument('--limit', type=_positive, metavar='N', help='take the first N steps')
     how = parser.add_argument_group('what is run')
-    how.add_argument('--arms', type=_names, default=[], metavar='A,B', help='default: all that have weights; base '
-                                                                            'always takes part')
-    how.add_argument('--weights', type=_weights, action='append', default=[], metavar='NAME=FILE',
-                     help='weights of an arm (.safetensors with its card beside it); may be given several times')
-    how.add_argument('--kv-window', type=_positive, default=512, metavar='N', help='steps that kv-window keeps '
-                                                                                   '(default: %(default)s)')
-    how.add_argument('--backbone', default='embedded', metavar='NAME', help="'embedded' or module:factory of your own "
-                                                                            '(default: %(default)s)')
+    how.add_argument(
+        '--arms', type=_names, default=[], metavar='A,B', help='default: all that have weights; base always takes part'
+    )
+    how.add_argument(
+        '--weights',
+        type=_weights,
+        action='append',
+        default=[],
+        metavar='NAME=FILE',
+        help='weights of an arm (.safetensors with its card beside it); may be given several times',
+    )
+    how.add_argument(
+        '--kv-window',
+        type=_positive,
+        default=512,
+        metavar='N',
+        help='steps that kv-window keeps (default: %(default)s)',
+    )
+    how.add_argument(
+        '--backbone',
+        default='embedded',
+        metavar='NAME',
+        help="'embedded' or module:factory of your own (default: %(default)s)",
+    )
     how.add_argument('--backbone-weights', metavar='FILE', help='its weights (default: those that ship)')
     how.add_argument('--run-backbone', action='store_true', help='run it even where its steps were recorded')
     where = parser.add_argument_group('where results go')
-    where.add_argument('--output', type=Path, default=Path('aura_replay'), metavar='DIR',
-                       help='folder of the report (default: %(default)s)')
-    where.add_argument('--cache', type=Path, default=default_folder(), metavar='DIR', help='folder of the steps, about '
-                       '6 kB each; may be removed at any time (default: %(default)s)')
+    where.add_argument(
+        '--output',
+        type=Path,
+        default=Path('aura_replay'),
+        metavar='DIR',
+        help='folder of the report (default: %(default)s)',
+    )
+    where.add_argument(
+        '--cache',
+        type=Path,
+        default=default_folder(),
+        metavar='DIR',
+        help='folder of the steps, about 6 kB each; may be removed at any time (default: %(default)s)',
+    )
     where.add_argument('--fresh', action='store_true', help='run the backbone again, whatever is in the cache')
     return parser
 
@@ -134,9 +171,18 @@ def _replay(options: argparse.Namespace, words: list[str], console: Console) -> 
     if options.end is not None and options.end <= options.begin:
         raise ConfigError(f'--to {options.end:g} s: must be after --from, {options.begin:g} s')
     settings = Settings(
-        arms, weights, options.kv_window, load_mapping(options.mapping) if options.mapping else None,
-        options.instruction, options.begin, options.end, options.limit, options.cache, options.fresh,
-        options.run_backbone)
+        arms,
+        weights,
+        options.kv_window,
+        load_mapping(options.mapping) if options.mapping else None,
+        options.instruction,
+        options.begin,
+        options.end,
+        options.limit,
+        options.cache,
+        options.fresh,
+        options.run_backbone,
+    )
     backbone = load_backbone(options.backbone, options.backbone_weights)
     check_arms(settings, backbone)
     found: list[Evaluated] = []
@@ -151,8 +197,16 @@ def _replay(options: argparse.Namespace, words: list[str], console: Console) -> 
         return 2
     single = tuple(summarise([one]) for one in found)
     pooled = single[0] if len(found) == 1 else summarise(found)
-    report = Report(tuple(found), pooled, single, f'{datetime.now(UTC):%Y-%m-%d %H:%M} UTC',
-                    shlex.join(['aura-replay', *words]), versions('rosbags', 'pyarrow'), left_out, refused)
+    report = Report(
+        tuple(found),
+        pooled,
+        single,
+        f'{datetime.now(UTC):%Y-%m-%d %H:%M} UTC',
+        shlex.join(['aura-replay', *words]),
+        versions('rosbags', 'pyarrow'),
+        left_out,
+        refused,
+    )
     paths = write_report(report, options.output)
     _print(console, report, paths)
     return 1 if refused else 0
@@ -161,8 +215,9 @@ def _replay(options: argparse.Namespace, words: list[str], console: Console) -> 
 def _print(console: Console, report: Report, paths: list[Path]) -> None:
     for found, summary in zip(report.recordings, report.single, strict=True):
         if found.about.partial:
-            console.print(f'[yellow]{escape(found.about.name)} is not whole:[/] {escape(found.about.partial)}',
-                          soft_wrap=True)
+            console.print(
+                f'[yellow]{escape(found.about.name)} is not whole:[/] {escape(found.about.partial)}', soft_wrap=True
+            )
         if len(report.recordings) > 1:
             console.print(_table(summary, found.about.name))
         if found.about.live:
@@ -177,18 +232,28 @@ def _print(console: Console, report: Report, paths: list[Path]) -> None:
 
 
 def _table(summary: Summary, name: str) -> Table:
-    table = Table(title=f'{escape(name)}: {summary.steps:,} steps, {summary.scored:,} with recorded actions',
-                  box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = Table(
+        title=f'{escape(name)}: {summary.steps:,} steps, {summary.scored:,} with recorded actions',
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
     table.add_column('arm', no_wrap=True)
     for column in ('writes', 'of steps', 'state', 'to medium', 'error [rad]', 'minus base [rad]', 'step [µs]'):
         table.add_column(escape(column), justify='right', no_wrap=True)
     for row in summary.arms:
         apart = row.name != 'base' and row.difference.apart_from_zero and not summary.drove
         colour = ('green' if row.difference.mean < 0 else 'red') if apart else ''
-        table.add_row(row.name, f'{row.writes:,}', f'{row.write_rate:.1%}', size(row.state_bytes),
-                      size(row.device_bytes), Text(_radians(row.error, '')),
-                      Text('' if row.name == 'base' else _radians(row.difference, '+'), colour),
-                      f'{row.p50_us:.0f}', style='bold' if row.gated else '')
+        table.add_row(
+            row.name,
+            f'{row.writes:,}',
+            f'{row.write_rate:.1%}',
+            size(row.state_bytes),
+            size(row.device_bytes),
+            Text(_radians(row.error, '')),
+            Text('' if row.name == 'base' else _radians(row.difference, '+'), colour),
+            f'{row.p50_us:.0f}',
+            style='bold' if row.gated else '',
+        )
     return table
 
 
@@ -203,7 +268,7 @@ def _radians(found: Interval, sign: str) -> str:
 def _seconds(text: str) -> float:
     parts = text.split(':')
     try:
-        seconds = sum(float(part) * 60.0 ** place for place, part in enumerate(reversed(parts)))
+        seconds = sum(float(part) * 60.0**place for place, part in enumerate(reversed(parts)))
     except ValueError:
         seconds = -1.0
     if len(parts) > 3 or not 0.0 <= seconds < 1e9:

@@ -154,7 +154,7 @@ class _Reader:
             self._instruction(data),
             self._text(data, 'steps') if 'steps' in data else '',
             self._number(data, 'slop_s', 0.0, 10.0) if 'slop_s' in data else Mapping.slop_s,
-        )  # fmt: skip
+        )
 
     def _joints(self, file: Map) -> JointStream:
         data = self._stream(file, 'joints', ('topic', 'names', 'unit'))
@@ -171,10 +171,12 @@ class _Reader:
         elif 'columns' in data:
             columns = self._names(data, 'columns', 'BACKBONE_JOINT: RECORDED_COLUMN, or a list of names')
         return ActionStream(
-            self._text(data, 'topic'), self._choice(data, 'kind', _KINDS, 'auto'), columns,
+            self._text(data, 'topic'),
+            self._choice(data, 'kind', _KINDS, 'auto'),
+            columns,
             self._choice(data, 'unit', tuple(UNITS), 'rad'),
             self._number(data, 'tolerance_s', 0.0, 10.0) if 'tolerance_s' in data else ActionStream.tolerance_s,
-        )  # fmt: skip
+        )
 
     def _instruction(self, data: Map) -> Instruction:
         if 'instruction' not in data:

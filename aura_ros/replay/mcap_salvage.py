@@ -31,11 +31,23 @@ from aura_ros.errors import BagError
 _MAGIC = b'\x89MCAP0\r\n'
 _HEAD = struct.Struct('<BQ')
 _BLOCK_BYTES = 4 << 20
-_FORMATS = {'ros2msg': MessageDefinitionFormat.MSG, 'ros2idl': MessageDefinitionFormat.IDL,
-            'omgidl': MessageDefinitionFormat.IDL}  # fmt: skip
+_FORMATS = {
+    'ros2msg': MessageDefinitionFormat.MSG,
+    'ros2idl': MessageDefinitionFormat.IDL,
+    'omgidl': MessageDefinitionFormat.IDL,
+}
 # All that parsing and decompressing raise on bytes that are not what they should be.
-_DAMAGE = (McapError, CRCValidationError, zstandard.ZstdError, struct.error, ValueError, RuntimeError, EOFError,
-           ArithmeticError, MemoryError)  # fmt: skip
+_DAMAGE = (
+    McapError,
+    CRCValidationError,
+    zstandard.ZstdError,
+    struct.error,
+    ValueError,
+    RuntimeError,
+    EOFError,
+    ArithmeticError,
+    MemoryError,
+)
 
 
 @dataclass
@@ -137,8 +149,13 @@ class SalvagedMcap:
                 self._take(opcode, offset, self._file.read(length))
             offset = after
         if not self._counts:
-            raise BagError('ends before its first whole message: nothing of it can be used' if not self._ended else
-                           'holds no message that is whole' if self._damaged else 'holds no message')  # fmt: skip
+            raise BagError(
+                'ends before its first whole message: nothing of it can be used'
+                if not self._ended
+                else 'holds no message that is whole'
+                if self._damaged
+                else 'holds no message'
+            )
 
     def _take(self, opcode: int, offset: int, body: bytes) -> None:
         try:
@@ -176,8 +193,16 @@ class SalvagedMcap:
         if schema is not None:
             encoding = _FORMATS.get(schema.encoding, MessageDefinitionFormat.NONE)
             definition, kind = MessageDefinition(encoding, schema.data.decode('utf-8', 'replace')), schema.name
-        return Connection(channel.id, channel.topic, kind, definition, '', self._counts[channel.id],
-                          ConnectionExtRosbag2(channel.message_encoding, []), self)  # fmt: skip
+        return Connection(
+            channel.id,
+            channel.topic,
+            kind,
+            definition,
+            '',
+            self._counts[channel.id],
+            ConnectionExtRosbag2(channel.message_encoding, []),
+            self,
+        )
 
     # The second. ----------------------------------------------------------------------------------------------------
     def _ordered(

@@ -48,8 +48,9 @@ def recorded_policy(bag: Bag, mapping: Mapping) -> str | None:
 class RecordedSteps:
     """The steps of a recording as they were published; see `StepStream`."""
 
-    def __init__(self, bag: Bag, mapping: Mapping, spec: BackboneSpec, begin_ns: int | None = None,
-                 end_ns: int | None = None) -> None:
+    def __init__(
+        self, bag: Bag, mapping: Mapping, spec: BackboneSpec, begin_ns: int | None = None, end_ns: int | None = None
+    ) -> None:
         """Check the topics; arguments as of `BackboneSteps`, with the spec of the backbone that was recorded.
 
         Raises:
@@ -61,9 +62,12 @@ class RecordedSteps:
         self._span = (begin_ns, end_ns)
         camera = mapping.cameras.get(spec.cameras[0], '')
         self._camera = camera if types.get(camera) in CAMERA_TYPES else ''
-        names = spec.joint_names[:spec.action_dim]
-        self._track = None if mapping.actions is None else ActionTrack(
-            mapping.actions, action_kind(mapping.actions, types[mapping.actions.topic]), names)
+        names = spec.joint_names[: spec.action_dim]
+        self._track = (
+            None
+            if mapping.actions is None
+            else ActionTrack(mapping.actions, action_kind(mapping.actions, types[mapping.actions.topic]), names)
+        )
         self._tick_ns = round(spec.seconds_per_action * 1e9)
         self._pictures: deque[tuple[int, Any]] = deque(maxlen=_PICTURES)
         self._counts, self._problem = Counter[str](), ''
@@ -84,8 +88,11 @@ class RecordedSteps:
                 row = self._row(sample, len(known))
                 if row is not None:
                     waiting.append((sample.log_ns, row))
-            while waiting and (self._track is None or self._track.covers(waiting[0][1].stamp_ns + chunk_ns)
-                               or sample.log_ns > waiting[0][0] + chunk_ns + _PATIENCE_NS):
+            while waiting and (
+                self._track is None
+                or self._track.covers(waiting[0][1].stamp_ns + chunk_ns)
+                or sample.log_ns > waiting[0][0] + chunk_ns + _PATIENCE_NS
+            ):
                 yield self._with_action(waiting.popleft()[1])
         for _, row in waiting:
             yield self._with_action(row)
@@ -102,8 +109,16 @@ class RecordedSteps:
         if self._counts['used'] <= known:
             return None
         message = sample.message
-        return Row(sample.stamp_ns if sample.stamped else 0, str(message.episode_id), int(message.seq), features, base,
-                   None, 0, self._thumbnail(sample.stamp_ns))
+        return Row(
+            sample.stamp_ns if sample.stamped else 0,
+            str(message.episode_id),
+            int(message.seq),
+            features,
+            base,
+            None,
+            0,
+            self._thumbnail(sample.stamp_ns),
+        )
 
     def _thumbnail(self, stamp_ns: int) -> bytes:
         """The picture of that stamp, which is what the step was made of; empty where it was not recorded."""
@@ -148,10 +163,15 @@ def _checked(message: Any, spec: BackboneSpec) -> tuple[Any, Any]:
         raise InputError(f'step {message.seq} is of a VLA with weights {message.policy_hash[:12]}')
     features, base = (np.asarray(values, np.float32) for values in (message.features, message.base_action))
     shape = (spec.chunk_len, spec.action_dim)
-    if features.shape != (spec.feature_dim,) or (message.chunk_len, message.action_dim) != shape \
-            or base.size != shape[0] * shape[1]:
-        raise InputError(f'step {message.seq} has {features.size} features and {base.size} actions: must be '
-                         f'{spec.feature_dim} and {shape[0]} x {shape[1]}')
+    if (
+        features.shape != (spec.feature_dim,)
+        or (message.chunk_len, message.action_dim) != shape
+        or base.size != shape[0] * shape[1]
+    ):
+        raise InputError(
+            f'step {message.seq} has {features.size} features and {base.size} actions: must be '
+            f'{spec.feature_dim} and {shape[0]} x {shape[1]}'
+        )
     if not (np.isfinite(features).all() and np.isfinite(base).all()):
         raise InputError(f'step {message.seq} is not finite')
     return features, base.reshape(shape)

@@ -47,8 +47,9 @@ def write_report(report: Report, folder: Path) -> list[Path]:
         _replace(paths[1], json.dumps(plain(as_json(report)), indent=1, allow_nan=False) + '\n')
         return [*paths, _write_steps(report, folder)]
     except OSError as error:
-        raise ConfigError(f'output {str(folder)!r} cannot be written ({error.strerror}): give a folder of yours with '
-                          '--output') from error
+        raise ConfigError(
+            f'output {str(folder)!r} cannot be written ({error.strerror}): give a folder of yours with --output'
+        ) from error
 
 
 def check_output(folder: Path) -> None:
@@ -74,8 +75,9 @@ def as_json(report: Report) -> dict[str, Any]:
         'refused': report.refused,
         'verdict': verdict(report.pooled),
         'summary': _summary(report.pooled),
-        'recordings': [_recording(found, single)
-                       for found, single in zip(report.recordings, report.single, strict=True)],
+        'recordings': [
+            _recording(found, single) for found, single in zip(report.recordings, report.single, strict=True)
+        ],
     }
 
 
@@ -99,7 +101,10 @@ def _recording(found: Evaluated, summary: Summary) -> dict[str, Any]:
 def _run(run: ArmRun) -> dict[str, Any]:
     # the writes of an arm that writes always are in the table of steps
     return {
-        'state_crc32': run.state_crc32, 'missed': run.missed, 'refused': run.refused, 'problems': list(run.problems),
+        'state_crc32': run.state_crc32,
+        'missed': run.missed,
+        'refused': run.refused,
+        'problems': list(run.problems),
         'writes': [asdict(write) for write in run.writes] if run.arm.gated else None,
     }
 
@@ -145,15 +150,26 @@ def _tables(report: Report) -> Iterator[dict[str, Any]]:
 def _columns(found: Evaluated, name: str, run: ArmRun, rows: slice) -> dict[str, Any]:
     seqs = found.seqs[rows]
     columns: dict[str, Any] = {
-        'recording': np.full(len(seqs), found.about.name), 'arm': np.full(len(seqs), name),
-        'episode_id': np.asarray(found.episode_names)[found.episodes[rows]], 'seq': seqs,
+        'recording': np.full(len(seqs), found.about.name),
+        'arm': np.full(len(seqs), name),
+        'episode_id': np.asarray(found.episode_names)[found.episodes[rows]],
+        'seq': seqs,
         'stamp_ns': found.stamps_ns[rows],
-        'applied': ~np.isnan(run.step_us[rows]), 'gate': run.gate[rows], 'threshold': run.threshold[rows],
-        'written': run.written[rows], 'surprise': run.surprise[rows], 'state_bytes': run.state_bytes[rows],
-        'step_us': run.step_us[rows], 'error': run.errors[rows].mean(axis=1)}
+        'applied': ~np.isnan(run.step_us[rows]),
+        'gate': run.gate[rows],
+        'threshold': run.threshold[rows],
+        'written': run.written[rows],
+        'surprise': run.surprise[rows],
+        'state_bytes': run.state_bytes[rows],
+        'step_us': run.step_us[rows],
+        'error': run.errors[rows].mean(axis=1),
+    }
     for joint, label in enumerate(found.info.joint_names):
-        columns |= {f'error.{label}': run.errors[rows, joint], f'action.{label}': run.actions[rows, joint],
-                    f'recorded.{label}': found.recorded[rows, joint]}
+        columns |= {
+            f'error.{label}': run.errors[rows, joint],
+            f'action.{label}': run.actions[rows, joint],
+            f'recorded.{label}': found.recorded[rows, joint],
+        }
     return columns
 
 

@@ -77,24 +77,44 @@ def evaluate_bag(path: Path, settings: Settings, backbone: Backbone, console: Co
         if recorded is not None and not fits:
             notes = (*notes, f'the recorded steps are of another VLA ({recorded[:12]}): the chosen one was run')
         if fits:
-            notes = (*notes, 'recorded steps are used; cameras, joints and instruction of the mapping are not '
-                             '(--run-backbone uses them)')
+            notes = (
+                *notes,
+                'recorded steps are used; cameras, joints and instruction of the mapping are not '
+                '(--run-backbone uses them)',
+            )
         for note in notes:
             console.print(f'{path.name}: {note}', style='dim', markup=False, soft_wrap=True)
-        stream: StepStream = RecordedSteps(bag, mapping, backbone.spec, *span) if fits else BackboneSteps(
-            bag, mapping, backbone, digest, *span)
-        key = key_of(content=digest, policy=backbone.spec.policy_hash, mapping=as_yaml(mapping), span=span,
-                     recorded=fits, package=_version())
+        stream: StepStream = (
+            RecordedSteps(bag, mapping, backbone.spec, *span)
+            if fits
+            else BackboneSteps(bag, mapping, backbone, digest, *span)
+        )
+        key = key_of(
+            content=digest,
+            policy=backbone.spec.policy_hash,
+            mapping=as_yaml(mapping),
+            span=span,
+            recorded=fits,
+            package=_version(),
+        )
 
         def about() -> About:
-            return About(path.name or str(path), str(path.resolve()), digest, as_yaml(mapping), bag.partial,
-                         stream.inputs(), stream.notes())
+            return About(
+                path.name or str(path),
+                str(path.resolve()),
+                digest,
+                as_yaml(mapping),
+                bag.partial,
+                stream.inputs(),
+                stream.notes(),
+            )
 
         with StepCache(settings.cache, key, settings.fresh) as cache:
             _fill(cache, stream, about, bag, settings.limit, console)
             source = FirstSteps(cache, settings.limit) if settings.limit is not None else cache
-            known = replace(cache.about, name=path.name or str(path), path=str(path.resolve()),
-                            notes=(*notes, *cache.about.notes))
+            known = replace(
+                cache.about, name=path.name or str(path), path=str(path.resolve()), notes=(*notes, *cache.about.notes)
+            )
             found = _run(known, source, Columns(settings.cache), settings, console)
             if middle := _begins_in_the_middle(bag, found, settings.begin_s):
                 console.print(f'{known.name}: {middle}', style='yellow', markup=False, soft_wrap=True)
@@ -111,8 +131,9 @@ def check_arms(settings: Settings, backbone: Backbone) -> None:
 
     """
     spec = backbone.spec
-    options = ArmOptions(spec.feature_dim, (spec.chunk_len, spec.action_dim), spec.policy_hash, settings.weights,
-                         settings.window)
+    options = ArmOptions(
+        spec.feature_dim, (spec.chunk_len, spec.action_dim), spec.policy_hash, settings.weights, settings.window
+    )
     for name in settings.arms:
         make_arm(name, options, Budget(0, 1))
 
@@ -157,8 +178,9 @@ def _digest(bag: Bag, console: Console) -> str:
         return content_digest(bag.files, advance)
 
 
-def _fill(cache: StepCache, stream: StepStream, about: Callable[[], About], bag: Bag, limit: int | None,
-          console: Console) -> None:
+def _fill(
+    cache: StepCache, stream: StepStream, about: Callable[[], About], bag: Bag, limit: int | None, console: Console
+) -> None:
     """Bring the cache up to date, with a bar in seconds of the recording, or in steps where they are limited."""
     if cache.complete or (limit is not None and len(cache) >= limit):
         console.print(f'{bag.path.name}: {len(cache):,} steps are in the cache', markup=False)
@@ -179,11 +201,17 @@ def _fill(cache: StepCache, stream: StepStream, about: Callable[[], About], bag:
         fill(cache, stream, about, limit, advance)
 
 
-def _run(about: About, source: StepCache | FirstSteps, columns: Columns, settings: Settings,
-         console: Console) -> Evaluated:
+def _run(
+    about: About, source: StepCache | FirstSteps, columns: Columns, settings: Settings, console: Console
+) -> Evaluated:
     part = next(iter(source.parts()))
-    options = ArmOptions(part.features.shape[1], (part.base.shape[1], part.base.shape[2]), part.info.policy_hash,
-                         settings.weights, settings.window)
+    options = ArmOptions(
+        part.features.shape[1],
+        (part.base.shape[1], part.base.shape[2]),
+        part.info.policy_hash,
+        settings.weights,
+        settings.window,
+    )
     hidden = any(map(needs_budget, settings.arms)) and 'aura' not in settings.arms
     count = len(source) * (len(settings.arms) + hidden)
     with Bar(console, f'{about.name}: memories', count) as bar:
@@ -199,8 +227,14 @@ def _begins_in_the_middle(bag: Bag, found: Evaluated, begin_s: float) -> str:
         in_the_middle = stamp_ns > starts[0] and stamp_ns not in starts
     else:
         in_the_middle = begin_s > 0.0 and len(bag.episodes) == 1
-    return ('it begins in the middle of an episode with an empty memory: what the memories knew from before is '
-            'missing, and the first writes differ from those of the whole recording') if in_the_middle else ''
+    return (
+        (
+            'it begins in the middle of an episode with an empty memory: what the memories knew from before is '
+            'missing, and the first writes differ from those of the whole recording'
+        )
+        if in_the_middle
+        else ''
+    )
 
 
 def _compared(bag: Bag, found: Evaluated) -> Evaluated:

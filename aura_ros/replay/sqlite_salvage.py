@@ -78,11 +78,19 @@ class SalvagedSqlite:
             raise BagError('holds no message that can be read: it was cut off before the first was stored')
         none = MessageDefinition(MessageDefinitionFormat.NONE, '')
         self.connections = [
-            Connection(number, name, kind, definitions.get(kind, none), '', counts[number],
-                       ConnectionExtRosbag2(encoding, []), self)
+            Connection(
+                number,
+                name,
+                kind,
+                definitions.get(kind, none),
+                '',
+                counts[number],
+                ConnectionExtRosbag2(encoding, []),
+                self,
+            )
             for number, name, kind, encoding in topics
             if isinstance(name, str) and isinstance(kind, str)
-        ]  # fmt: skip
+        ]
 
     def close(self) -> None:
         """Close the file."""
@@ -137,8 +145,11 @@ class SalvagedSqlite:
         try:
             columns = 'topic_type, encoding, encoded_message_definition'
             rows = self._file.execute(f'SELECT {columns} FROM message_definitions')
-            return {name: MessageDefinition(_FORMATS[encoding], text) for name, encoding, text in rows
-                    if encoding in _FORMATS}  # fmt: skip
+            return {
+                name: MessageDefinition(_FORMATS[encoding], text)
+                for name, encoding, text in rows
+                if encoding in _FORMATS
+            }
         except _DAMAGE:  # a version without that table, or it is damaged: then there are the standard types
             return {}
 

@@ -112,8 +112,11 @@ class Steps:
         ends = np.cumsum([len(picture) for picture in self.thumbnails], dtype=np.int64)
         arrays: dict[str, Any] = {name: getattr(self, name) for name in _COLUMNS}
         info = {part.name: getattr(self.info, part.name) for part in fields(StepsInfo)} | {'format': FORMAT}
-        arrays |= {'info': np.asarray(json.dumps(info)), 'thumbnail_ends': ends,
-                   'thumbnails': np.frombuffer(b''.join(self.thumbnails), np.uint8)}
+        arrays |= {
+            'info': np.asarray(json.dumps(info)),
+            'thumbnail_ends': ends,
+            'thumbnails': np.frombuffer(b''.join(self.thumbnails), np.uint8),
+        }
         temporary = path.with_suffix('.part')
         with temporary.open('wb') as file:
             np.savez(file, **arrays)
@@ -177,8 +180,18 @@ class StepsBuilder:
         """Steps collected since the last `take`."""
         return len(self._rows)
 
-    def add(self, stamp_ns: int, episode_id: str, seq: int, features: Floats, base: Floats, *,
-            action: Floats | None = None, skew_ns: int = 0, thumbnail: bytes = b'') -> None:
+    def add(
+        self,
+        stamp_ns: int,
+        episode_id: str,
+        seq: int,
+        features: Floats,
+        base: Floats,
+        *,
+        action: Floats | None = None,
+        skew_ns: int = 0,
+        thumbnail: bytes = b'',
+    ) -> None:
         """Add the next step; `action` None where nothing was recorded."""
         self._rows.append((stamp_ns, episode_id, seq, skew_ns, features, base, action, thumbnail))
 
@@ -195,10 +208,16 @@ class StepsBuilder:
         nothing = np.full(base[0].shape, np.nan, np.float32)
         try:
             steps = Steps(
-                self.info, np.asarray(stamps, np.int64), np.asarray(episodes, np.str_), np.asarray(seqs, np.int64),
-                np.asarray(skews, np.int64), np.asarray(features, np.float32), np.asarray(base, np.float32),
+                self.info,
+                np.asarray(stamps, np.int64),
+                np.asarray(episodes, np.str_),
+                np.asarray(seqs, np.int64),
+                np.asarray(skews, np.int64),
+                np.asarray(features, np.float32),
+                np.asarray(base, np.float32),
                 np.asarray([nothing if action is None else action for action in actions], np.float32),
-                pictures if any(pictures) else ())
+                pictures if any(pictures) else (),
+            )
         except ValueError as error:
             raise InputError(f'the steps are not all of one shape: {error}') from error
         self._rows.clear()

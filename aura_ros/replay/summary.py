@@ -149,8 +149,9 @@ def summarise(recordings: Sequence[Evaluated]) -> Summary:
     names = list(first.runs)
     for other in recordings[1:]:
         if list(other.runs) != names or other.info.joint_names != first.info.joint_names:
-            raise ConfigError(f'{other.about.name} has other arms or joints than {first.about.name}: '
-                              'evaluate them one by one')
+            raise ConfigError(
+                f'{other.about.name} has other arms or joints than {first.about.name}: evaluate them one by one'
+            )
     segments = _segments(recordings)
     means = {name: _errors(name, recordings).mean(axis=1) for name in names}
     differences = (values - means['base'] for name, values in means.items() if name != 'base')
@@ -160,19 +161,36 @@ def summarise(recordings: Sequence[Evaluated]) -> Summary:
     rows = tuple(_arm(name, recordings, blocks, duration_s) for name in names)
     scored = int((~np.isnan(means['base'])).sum())
     best = min(rows, key=lambda row: row.error.mean).name if scored else ''
-    tied = tuple(name for name in names
-                 if best and name != best and not blocks.interval(means[name] - means[best]).apart_from_zero)
+    tied = tuple(
+        name
+        for name in names
+        if best and name != best and not blocks.interval(means[name] - means[best]).apart_from_zero
+    )
     steps = len(segments)
-    return Summary(rows, first.info.joint_names, steps, scored, duration_s, length, _period_s(recordings) * length,
-                   blocks.count, enough and blocks.count >= LEAST_BLOCKS, best, tied, _drivers(recordings))
+    return Summary(
+        rows,
+        first.info.joint_names,
+        steps,
+        scored,
+        duration_s,
+        length,
+        _period_s(recordings) * length,
+        blocks.count,
+        enough and blocks.count >= LEAST_BLOCKS,
+        best,
+        tied,
+        _drivers(recordings),
+    )
 
 
 def _drivers(recordings: Sequence[Evaluated]) -> dict[str, float]:
     """Shares of all steps together."""
     names = dict.fromkeys(name for found in recordings for name in found.about.drivers)
     steps = sum(len(found.stamps_ns) for found in recordings)
-    return {name: sum(found.about.drivers.get(name, 0.0) * len(found.stamps_ns) for found in recordings) / steps
-            for name in names}
+    return {
+        name: sum(found.about.drivers.get(name, 0.0) * len(found.stamps_ns) for found in recordings) / steps
+        for name in names
+    }
 
 
 def _errors(name: str, recordings: Sequence[Evaluated]) -> Doubles:
@@ -192,11 +210,24 @@ def _arm(name: str, recordings: Sequence[Evaluated], blocks: Blocks, duration_s:
     difference, joint_differences = blocks.intervals(own)
     applied, writes = sum(run.applied for run in runs), sum(int(run.written.sum()) for run in runs)
     return ArmSummary(
-        name, arm.title, arm.gated, arm.memory.policy_hash, applied, sum(run.refused for run in runs), writes,
-        writes / max(1, applied), writes * 60.0 / duration_s if duration_s else 0.0,
-        max(int(run.state_bytes.max()) for run in runs), sum(run.device_bytes for run in runs),
-        error, tuple(joints), difference, tuple(joint_differences), *_percentiles(runs),
-        sum(run.seconds for run in runs))
+        name,
+        arm.title,
+        arm.gated,
+        arm.memory.policy_hash,
+        applied,
+        sum(run.refused for run in runs),
+        writes,
+        writes / max(1, applied),
+        writes * 60.0 / duration_s if duration_s else 0.0,
+        max(int(run.state_bytes.max()) for run in runs),
+        sum(run.device_bytes for run in runs),
+        error,
+        tuple(joints),
+        difference,
+        tuple(joint_differences),
+        *_percentiles(runs),
+        sum(run.seconds for run in runs),
+    )
 
 
 def _percentiles(runs: Sequence[ArmRun]) -> tuple[float, float]:
@@ -226,23 +257,31 @@ def _period_s(recordings: Sequence[Evaluated]) -> float:
 def verdict(summary: Summary) -> str:
     """Who follows the recorded actions best, in a sentence or two."""
     if not summary.best:
-        return ('There are no recorded actions to compare with, so this says when each memory wrote and what it '
-                'costs, not how well it acts.')
+        return (
+            'There are no recorded actions to compare with, so this says when each memory wrote and what it '
+            'costs, not how well it acts.'
+        )
     if len(summary.arms) == 1:
         return f'Only base took part; its action error is {error_text(summary.arms[0].error)}.'
     if summary.drove:
-        return (f'{summary.drove} drove when this was recorded: an arm that drove is near to its own actions, which '
-                'proves nothing, and the others are only as far from it as they differ. What can be compared here is '
-                'when each memory wrote and what it costs.')
+        return (
+            f'{summary.drove} drove when this was recorded: an arm that drove is near to its own actions, which '
+            'proves nothing, and the others are only as far from it as they differ. What can be compared here is '
+            'when each memory wrote and what it costs.'
+        )
     best, base = summary.arm(summary.best), summary.arm('base')
     tied = [name for name in summary.not_apart if name != 'base']
     also = f' Not to be told apart from it: {_list(tied)}.' if tied else ''
     if best.name == 'base':
-        return (f'No memory follows the recorded actions better than base, the frozen VLA alone, whose error is '
-                f'{error_text(best.error)}.{also}')
+        return (
+            f'No memory follows the recorded actions better than base, the frozen VLA alone, whose error is '
+            f'{error_text(best.error)}.{also}'
+        )
     percent = 100.0 * (1.0 - best.error.mean / base.error.mean) if base.error.mean else 0.0
-    sentence = (f'Nearest to the recorded actions is {best.name}: its error is {error_text(best.error)}, {percent:.0f} '
-                '% below base.')
+    sentence = (
+        f'Nearest to the recorded actions is {best.name}: its error is {error_text(best.error)}, {percent:.0f} '
+        '% below base.'
+    )
     if not best.difference.apart_from_zero:
         sentence += ' That is within chance: on this recording it cannot be told from base.'
     return sentence + also + _for_its_writes(summary, best)
@@ -254,8 +293,10 @@ def _for_its_writes(summary: Summary, best: ArmSummary) -> str:
     if gated is None or gated is best:
         return ''
     percent = 100.0 * (gated.error.mean / best.error.mean - 1.0) if best.error.mean else 0.0
-    return (f' The gated memory, {gated.name}, is {percent:.0f} % above it, at {error_text(gated.error)}, with '
-            f'{gated.writes:,} writes in place of {best.writes:,}.')
+    return (
+        f' The gated memory, {gated.name}, is {percent:.0f} % above it, at {error_text(gated.error)}, with '
+        f'{gated.writes:,} writes in place of {best.writes:,}.'
+    )
 
 
 def error_text(found: Interval) -> str:

@@ -56,7 +56,7 @@ class Scale:
         if self.log:
             first, last = math.ceil(math.log10(self.low) - 1e-9), math.floor(math.log10(self.high) + 1e-9)
             every = max(1, -(-(last - first + 1) // about))
-            return [10.0 ** power for power in range(first, last + 1, every)]
+            return [10.0**power for power in range(first, last + 1, every)]
         rough = (self.high - self.low) / max(1, about)
         if not rough > 0.0:
             return [self.low]
@@ -116,14 +116,20 @@ def thinned(x: Doubles, y: Doubles, most: int = WIDTH) -> tuple[Doubles, Doubles
 
 def picture(height: float, content: Sequence[str], label: str, width: float = WIDTH) -> str:
     """A whole picture; `label` says in words what it shows."""
-    return tag('svg', ''.join(content), viewBox=f'0 0 {width:g} {height:g}', role='img', aria_label=label,
-               class_='wide' if width == WIDTH else 'half')
+    return tag(
+        'svg',
+        ''.join(content),
+        viewBox=f'0 0 {width:g} {height:g}',
+        role='img',
+        aria_label=label,
+        class_='wide' if width == WIDTH else 'half',
+    )
 
 
 def axis_below(scale: Scale, top: float, bottom: float, say: Callable[[float], str], about: int = 10) -> list[str]:
     """Ticks and numbers below a plot, with faint lines through it; `say` is `clock` where they are times."""
     parts = []
-    for value in (time_ticks(scale, about) if say is clock else scale.ticks(about)):
+    for value in time_ticks(scale, about) if say is clock else scale.ticks(about):
         x = scale(value)
         parts += [line(x, top, x, bottom, 'grid'), text(x, bottom + 16, say(value), 'tick', 'middle')]
     return [*parts, line(scale.begin, bottom, scale.end, bottom, 'axis')]

@@ -32,8 +32,15 @@ ACTION_TYPES = {
     'pose_stamped': 'geometry_msgs/msg/PoseStamped',
 }
 TWIST_COLUMNS = ('linear.x', 'linear.y', 'linear.z', 'angular.x', 'angular.y', 'angular.z')
-POSE_COLUMNS = ('position.x', 'position.y', 'position.z',
-                'orientation.x', 'orientation.y', 'orientation.z', 'orientation.w')  # fmt: skip
+POSE_COLUMNS = (
+    'position.x',
+    'position.y',
+    'position.z',
+    'orientation.x',
+    'orientation.y',
+    'orientation.z',
+    'orientation.w',
+)
 
 
 @dataclass(frozen=True)

@@ -40,19 +40,32 @@ def timeline(found: Evaluated, name: str) -> str:
     bottom = top + 186.0 + 22.0 * len(rows)
     threshold = float(np.nanmax(run.threshold)) if run.applied else 0.5
     class_ = classes[name]
-    parts = [*axis_below(across, top + 8, bottom, clock), *axis_left(up, _LEFT, _RIGHT, lambda value: f'{value:g}', 4),
-             text(8, up(1.0) - 12, 'gate score', 'label'),
-             line(_LEFT, up(threshold), _RIGHT, up(threshold), 'threshold'),
-             polyline(*thinned(across.places(times), up.places(run.gate.astype(np.float64))), class_=f'thin {class_}')]
+    parts = [
+        *axis_below(across, top + 8, bottom, clock),
+        *axis_left(up, _LEFT, _RIGHT, lambda value: f'{value:g}', 4),
+        text(8, up(1.0) - 12, 'gate score', 'label'),
+        line(_LEFT, up(threshold), _RIGHT, up(threshold), 'threshold'),
+        polyline(*thinned(across.places(times), up.places(run.gate.astype(np.float64))), class_=f'thin {class_}'),
+    ]
     for write in run.writes:
         x = across(float(times[write.row]))
-        parts.append(tag('circle', tag('title', _why(write, float(times[write.row]))), cx=x, cy=up(write.gate), r=3.5,
-                         class_=f'dot {class_}'))
+        parts.append(
+            tag(
+                'circle',
+                tag('title', _why(write, float(times[write.row]))),
+                cx=x,
+                cy=up(write.gate),
+                r=3.5,
+                class_=f'dot {class_}',
+            )
+        )
     parts += _strip(found, shown, across, up)
     for place, other in enumerate(rows):
         y = top + 190.0 + 22.0 * place
-        parts += [text(_LEFT - 8, y + 13, other, 'name', 'end'),
-                  _marks(found.runs[other], times, across, y, classes[other])]
+        parts += [
+            text(_LEFT - 8, y + 13, other, 'name', 'end'),
+            _marks(found.runs[other], times, across, y, classes[other]),
+        ]
     return picture(bottom + 24, parts, f'gate score of {name} over time, and when each arm wrote')
 
 
@@ -65,13 +78,27 @@ def _strip(found: Evaluated, shown: Sequence[Write], across: Scale, up: Scale) -
     for write, x in zip(shown, places, strict=True):
         at = float(found.times_s[write.row])
         middle = x + _PICTURE / 2
-        parts += [tag('path', d=f'M{middle:.1f} 136L{across(at):.1f} {up(1.0) - 6:.1f}V{up(write.gate):.1f}',
-                      class_='leader'),
-                  tag('svg', tag('image', href=data_uri(found.thumbnails[write.row]), width='100%', height='100%',
-                                 preserveAspectRatio='xMidYMid slice'),
-                      x=x, y=18.0, width=_PICTURE, height=_PICTURE),
-                  tag('rect', x=x, y=18.0, width=_PICTURE, height=_PICTURE, class_='frame'),
-                  text(middle, 12, f'{clock(at)}', 'tick', 'middle')]
+        parts += [
+            tag(
+                'path', d=f'M{middle:.1f} 136L{across(at):.1f} {up(1.0) - 6:.1f}V{up(write.gate):.1f}', class_='leader'
+            ),
+            tag(
+                'svg',
+                tag(
+                    'image',
+                    href=data_uri(found.thumbnails[write.row]),
+                    width='100%',
+                    height='100%',
+                    preserveAspectRatio='xMidYMid slice',
+                ),
+                x=x,
+                y=18.0,
+                width=_PICTURE,
+                height=_PICTURE,
+            ),
+            tag('rect', x=x, y=18.0, width=_PICTURE, height=_PICTURE, class_='frame'),
+            text(middle, 12, f'{clock(at)}', 'tick', 'middle'),
+        ]
     return parts
 
 
@@ -97,15 +124,26 @@ def _marks(run: ArmRun, times: Doubles, across: Scale, y: float, class_: str) ->
     else:
         steps, bins = np.histogram(times, _BINS)
         writes, _ = np.histogram(times[run.written], bins)
-        bars = [tag('rect', x=across(at), y=y + 2, width=(across.end - across.begin) / _BINS + 0.3, height=16.0,
-                    fill_opacity=f'{written / count:.2f}')
-                for at, written, count in zip(bins.tolist(), writes.tolist(), steps.tolist(), strict=False) if written]
+        bars = [
+            tag(
+                'rect',
+                x=across(at),
+                y=y + 2,
+                width=(across.end - across.begin) / _BINS + 0.3,
+                height=16.0,
+                fill_opacity=f'{written / count:.2f}',
+            )
+            for at, written, count in zip(bins.tolist(), writes.tolist(), steps.tolist(), strict=False)
+            if written
+        ]
     return tag('g', ''.join(bars), class_=f'fill {class_}')
 
 
 def _why(write: Write, at: float) -> str:
-    return (f'write {write.writes} at {clock(at)}, step {write.seq}: gate {write.gate:.2f}, surprise '
-            f'{write.surprise:.2f}, moves a joint target by {write.action_change:.4f} rad')
+    return (
+        f'write {write.writes} at {clock(at)}, step {write.seq}: gate {write.gate:.2f}, surprise '
+        f'{write.surprise:.2f}, moves a joint target by {write.action_change:.4f} rad'
+    )
 
 
 def errors(found: Evaluated, window: int) -> str:
@@ -119,8 +157,11 @@ def errors(found: Evaluated, window: int) -> str:
     if not highest:
         return ''
     across, up = Scale(0.0, max(float(times[-1]), 1e-3), _LEFT, _RIGHT), Scale(0.0, highest * 1.05, 210.0, 14.0)
-    parts = [*axis_left(up, _LEFT, _RIGHT, lambda value: f'{value:.3g}'), *axis_below(across, 14, 210, clock),
-             text(8, 10, 'error [rad]', 'label')]
+    parts = [
+        *axis_left(up, _LEFT, _RIGHT, lambda value: f'{value:.3g}'),
+        *axis_below(across, 14, 210, clock),
+        text(8, 10, 'error [rad]', 'label'),
+    ]
     for class_, (at, curve) in zip(colours(list(found.runs)).values(), curves, strict=True):
         parts.append(polyline(across.places(at), up.places(curve), class_=f'line {class_} of-arm'))
     return picture(236, parts, 'action error of each arm over time')
@@ -163,8 +204,14 @@ def joint(found: Evaluated, column: int, stretch: tuple[int, int]) -> str:
     return picture(210, parts, f'joint {found.info.joint_names[column]}', 572)
 
 
-def _panel(x: Doubles, across: Scale, curves: Sequence[Doubles], sides: tuple[float, float], classes: Sequence[str],
-           from_zero: bool) -> list[str]:
+def _panel(
+    x: Doubles,
+    across: Scale,
+    curves: Sequence[Doubles],
+    sides: tuple[float, float],
+    classes: Sequence[str],
+    from_zero: bool,
+) -> list[str]:
     """Curves over the places `x`, between `sides`: top and bottom."""
     values = np.concatenate(curves)
     values = values[~np.isnan(values)]

@@ -46,12 +46,7 @@ class Bridge:
     """
 
     def __init__(
-        self,
-        node: Node,
-        namespace: str | None = None,
-        *,
-        camera: str = CAMERA,
-        allow_control: bool = False,
+        self, node: Node, namespace: str | None = None, *, camera: str = CAMERA, allow_control: bool = False
     ) -> None:
         """Wait for the first `turn`.
 
@@ -179,9 +174,7 @@ class OwnBridge(Bridge):
             namespace, options: as of `Bridge`.
         """
         self._context = rclpy.Context()
-        rclpy.init(
-            context=self._context, args=list(args or ()), signal_handler_options=SignalHandlerOptions.NO
-        )
+        rclpy.init(context=self._context, args=list(args or ()), signal_handler_options=SignalHandlerOptions.NO)
         # the name that the security policy knows; with as little of its own as can be
         node = Node('monitor', context=self._context, start_parameter_services=False, enable_rosout=False)
         super().__init__(node, namespace, **options)

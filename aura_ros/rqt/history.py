@@ -39,10 +39,21 @@ _CHANGES = 500
 # Steps among which the stamp of one is looked up.
 _RECENT = 64
 
-_GATE = np.dtype([
-    ('t', 'f8'), ('seq', 'i8'), ('episode', 'i4'), ('gate', 'f4'), ('threshold', 'f4'), ('written', '?'),
-    ('surprise', 'f4'), ('step_us', 'f4'), ('state_bytes', 'i8'), ('delay_s', 'f4'), ('writes', 'i8'),
-])  # fmt: skip
+_GATE = np.dtype(
+    [
+        ('t', 'f8'),
+        ('seq', 'i8'),
+        ('episode', 'i4'),
+        ('gate', 'f4'),
+        ('threshold', 'f4'),
+        ('written', '?'),
+        ('surprise', 'f4'),
+        ('step_us', 'f4'),
+        ('state_bytes', 'i8'),
+        ('delay_s', 'f4'),
+        ('writes', 'i8'),
+    ]
+)
 _STEP = np.dtype([('t', 'f8'), ('seq', 'i8'), ('inference_ms', 'f4'), ('delay_s', 'f4')])
 _CACHE = np.dtype([('t', 'f8'), ('bytes', 'i8')])
 _ROWS = np.dtype([('t', 'f8'), ('seq', 'i8'), ('amount', 'f4', (32,))])
@@ -117,10 +128,21 @@ class History:
         self._begin_episode(point.stamp_s, point.episode_id)
         if point.arm == AURA:
             self._written += point.written
-        ring.append((
-            point.stamp_s, point.seq, self._episode, point.gate, point.threshold, point.written, point.surprise,
-            point.step_us, point.state_bytes, point.delay_s, self._written,
-        ))  # fmt: skip
+        ring.append(
+            (
+                point.stamp_s,
+                point.seq,
+                self._episode,
+                point.gate,
+                point.threshold,
+                point.written,
+                point.surprise,
+                point.step_us,
+                point.state_bytes,
+                point.delay_s,
+                self._written,
+            )
+        )
 
     def _begin_episode(self, stamp_s: float, episode_id: str) -> None:
         if self.episodes and self.episodes[-1][1] == episode_id:
@@ -190,10 +212,18 @@ class History:
 
 
 _SERIES: Mapping[type, str] = {
-    StepPoint: 'steps', CachePoint: 'cache', WritePoint: 'writes', StatePoint: 'states', Thumbnail: 'thumbnails',
-}  # fmt: skip
+    StepPoint: 'steps',
+    CachePoint: 'cache',
+    WritePoint: 'writes',
+    StatePoint: 'states',
+    Thumbnail: 'thumbnails',
+}
 _ADDERS: Mapping[type, Callable[[History, Any], None]] = {
-    GatePoint: History._add_gate, StepPoint: History._add_step, CachePoint: History._add_cache,
-    WritePoint: History._add_write, StatePoint: History._add_state, ArmPoint: History._add_arm,
+    GatePoint: History._add_gate,
+    StepPoint: History._add_step,
+    CachePoint: History._add_cache,
+    WritePoint: History._add_write,
+    StatePoint: History._add_state,
+    ArmPoint: History._add_arm,
     Thumbnail: History._add_thumbnail,
-}  # fmt: skip
+}

@@ -49,9 +49,7 @@ class Links:
         seeking: whether the last `match` found a topic, so that others may be about to come up.
     """
 
-    def __init__(
-        self, node: Node, namespace: str, camera: str, push: Callable[[Iterable[Point]], None]
-    ) -> None:
+    def __init__(self, node: Node, namespace: str, camera: str, push: Callable[[Iterable[Point]], None]) -> None:
         """Follow a robot from `node`; `match` makes the subscriptions.
 
         Args:
@@ -97,10 +95,7 @@ class Links:
             return []
         # the smaller first: only one is watched
         kinds = {f'{self._full(camera)}/compressed': CompressedImage, self._full(camera): Image}
-        return [
-            _Topic(name, kind, partial(self._on_frame, kind), depth=10, raw=True)
-            for name, kind in kinds.items()
-        ]
+        return [_Topic(name, kind, partial(self._on_frame, kind), depth=10, raw=True) for name, kind in kinds.items()]
 
     def _full(self, name: str) -> str:
         return name if name.startswith('/') else f'{self.namespace}/{name}'

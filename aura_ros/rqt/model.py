@@ -50,11 +50,35 @@ from aura_ros.rqt.reports import Reports
 from aura_ros.rqt.series import ends, thin
 
 __all__ = [
-    'ARMS', 'AURA', 'BASE', 'DURABILITIES', 'DURABLE', 'KV', 'QUEUED', 'RAM',
-    'ArmPoint', 'CachePoint', 'Cost', 'DiagnosticPoint', 'Gate', 'GatePoint', 'Header', 'Latency', 'MonitorModel',
-    'NodeReport', 'Point', 'Raster', 'Spans', 'Stage', 'StatePoint', 'StepPoint', 'Thumbnail', 'WritePoint',
-    'arm_name', 'durability_name',
-]  # fmt: skip
+    'ARMS',
+    'AURA',
+    'BASE',
+    'DURABILITIES',
+    'DURABLE',
+    'KV',
+    'QUEUED',
+    'RAM',
+    'ArmPoint',
+    'CachePoint',
+    'Cost',
+    'DiagnosticPoint',
+    'Gate',
+    'GatePoint',
+    'Header',
+    'Latency',
+    'MonitorModel',
+    'NodeReport',
+    'Point',
+    'Raster',
+    'Spans',
+    'Stage',
+    'StatePoint',
+    'StepPoint',
+    'Thumbnail',
+    'WritePoint',
+    'arm_name',
+    'durability_name',
+]
 
 # Of a rate [s]; below the second a rate would be a guess from a few steps.
 _MINUTE_S, _HOUR_S = 60.0, 3600.0
@@ -189,9 +213,13 @@ class MonitorModel:
         rate = rate if math.isfinite(rate) else node_rate
         life = reports.write.media_life_years if reports.write is not None else 0.0
         return Cost(
-            t=at, aura_bytes=aura['state_bytes'][drawn], writes_per_min=per_min,
-            kv_t=kv['t'][drawn_kv], kv_bytes=kv['bytes'][drawn_kv],
-            kv_entries=0 if cache is None else cache.entries, kv_window=0 if cache is None else cache.window,
+            t=at,
+            aura_bytes=aura['state_bytes'][drawn],
+            writes_per_min=per_min,
+            kv_t=kv['t'][drawn_kv],
+            kv_bytes=kv['bytes'][drawn_kv],
+            kv_entries=0 if cache is None else cache.entries,
+            kv_window=0 if cache is None else cache.window,
             writes_per_min_now=float(per_min[-1]) if len(per_min) else 0.0,
             gate_rate=float(last.mean()) if len(last) else 0.0,
             device_bytes_per_hour=rate,
@@ -199,8 +227,9 @@ class MonitorModel:
             # the nodes' are at the nodes' rates, which go by their clocks on the wall
             media_life_years=(life or number('memory_node: state', 'media_life_years')) * _share(node_rate, rate),
             kv_media_life_years=number('kv_baseline_node: storage', 'media_life_years')
-            * number('kv_baseline_node: storage', 'device_bytes_per_hour') / kv_rate,
-        )  # fmt: skip
+            * number('kv_baseline_node: storage', 'device_bytes_per_hour')
+            / kv_rate,
+        )
 
     def latency(self) -> Latency:
         """How long the stages took lately, and what came too late."""
@@ -225,18 +254,25 @@ class MonitorModel:
         arm, state = reports.arm, reports.check('memory_node: state')
         pending = '' if arm is None or arm.pending == arm.arm else arm_name(arm.pending)
         return Header(
-            arm='' if arm is None else arm_name(arm.arm), pending=pending,
+            arm='' if arm is None else arm_name(arm.arm),
+            pending=pending,
             effective_seq=0 if arm is None else arm.effective_seq,
-            episode_id=reports.episode_id or ('' if arm is None else arm.episode_id), seq=reports.seq,
+            episode_id=reports.episode_id or ('' if arm is None else arm.episode_id),
+            seq=reports.seq,
             dry_run=None if arm is None else not arm.control_enabled,
-            holding=arm is not None and arm.holding, reason='' if arm is None else arm.reason,
-            clipped=0 if arm is None else arm.clipped, rejected=0 if arm is None else arm.rejected,
+            holding=arm is not None and arm.holding,
+            reason='' if arm is None else arm.reason,
+            clipped=0 if arm is None else arm.clipped,
+            rejected=0 if arm is None else arm.rejected,
             holds=0 if arm is None else arm.holds,
             nodes=reports.nodes(now_s),
             restored='' if state is None else state.values.get('restored', ''),
-            kept='' if state is None else state.message, kept_level=0 if state is None else state.level,
-            stale=reports.stale(now_s), stale_s=max(0.0, now_s - reports.heard_s), jumps=self.jumps,
-        )  # fmt: skip
+            kept='' if state is None else state.message,
+            kept_level=0 if state is None else state.level,
+            stale=reports.stale(now_s),
+            stale_s=max(0.0, now_s - reports.heard_s),
+            jumps=self.jumps,
+        )
 
 
 def _kept_per_hour(kv: NDArray[Any], cache: CachePoint | None) -> float:

@@ -15,15 +15,7 @@ import numpy as np
 from aura_ros.rqt import export
 from aura_ros.rqt.answers import Gate
 from aura_ros.rqt.model import MonitorModel
-from aura_ros.rqt.points import (
-    CachePoint,
-    DiagnosticPoint,
-    GatePoint,
-    StatePoint,
-    StepPoint,
-    Thumbnail,
-    WritePoint,
-)
+from aura_ros.rqt.points import CachePoint, DiagnosticPoint, GatePoint, StatePoint, StepPoint, Thumbnail, WritePoint
 from aura_ros.rqt.qt import Qt, QtCore, QtGui, QtWidgets
 from aura_ros.rqt.schedule import Due, Schedule
 from aura_ros.rqt.series import thin
@@ -89,9 +81,9 @@ class Monitor(QtWidgets.QWidget):
     def _lay_out(self) -> None:
         grid = QtWidgets.QGridLayout()
         grid.setSpacing(5)
-        for row, (left, right, stretch) in enumerate((
-            (self.gate, self.cost, 20), (self.raster, self.state, 24), (self.writes, self.latency, 0),
-        )):  # fmt: skip
+        for row, (left, right, stretch) in enumerate(
+            ((self.gate, self.cost, 20), (self.raster, self.state, 24), (self.writes, self.latency, 0))
+        ):
             grid.addWidget(left, row, 0)
             grid.addWidget(right, row, 1)
             grid.setRowStretch(row, stretch)

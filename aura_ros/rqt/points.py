@@ -214,6 +214,4 @@ class Thumbnail:
     rgb: NDArray[np.uint8]
 
 
-Point = (
-    GatePoint | WritePoint | StatePoint | CachePoint | ArmPoint | StepPoint | DiagnosticPoint | Thumbnail
-)
+Point = GatePoint | WritePoint | StatePoint | CachePoint | ArmPoint | StepPoint | DiagnosticPoint | Thumbnail

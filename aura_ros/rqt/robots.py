@@ -12,9 +12,7 @@ MARKS = {
 }
 
 
-def find(
-    topics: Iterable[tuple[str, Sequence[str]]], publishers: Callable[[str], int]
-) -> tuple[str, ...]:
+def find(topics: Iterable[tuple[str, Sequence[str]]], publishers: Callable[[str], int]) -> tuple[str, ...]:
     """Return the namespaces of all robots, sorted: '' or '/name'.
 
     Args:

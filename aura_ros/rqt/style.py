@@ -50,15 +50,35 @@ class Theme:
 
 
 LIGHT = Theme(
-    dark=False, window='#eceef1', panel='#ffffff', text='#1a1d21', muted='#5c6570', line='#d5d9df',
-    aura='#0072b2', kv='#b87700', base='#6b7280', good='#00805d', alarm='#c44d00',
-    low='#0a4d8c', high='#b34700',
-)  # fmt: skip
+    dark=False,
+    window='#eceef1',
+    panel='#ffffff',
+    text='#1a1d21',
+    muted='#5c6570',
+    line='#d5d9df',
+    aura='#0072b2',
+    kv='#b87700',
+    base='#6b7280',
+    good='#00805d',
+    alarm='#c44d00',
+    low='#0a4d8c',
+    high='#b34700',
+)
 DARK = Theme(
-    dark=True, window='#101318', panel='#191d24', text='#eef0f3', muted='#9aa4b1', line='#313843',
-    aura='#56b4e9', kv='#e69f00', base='#a3acb8', good='#2fc79b', alarm='#ff7a33',
-    low='#6fc3ff', high='#ff9a4d',
-)  # fmt: skip
+    dark=True,
+    window='#101318',
+    panel='#191d24',
+    text='#eef0f3',
+    muted='#9aa4b1',
+    line='#313843',
+    aura='#56b4e9',
+    kv='#e69f00',
+    base='#a3acb8',
+    good='#2fc79b',
+    alarm='#ff7a33',
+    low='#6fc3ff',
+    high='#ff9a4d',
+)
 
 
 def rgb(colour: str) -> NDArray[np.float64]:

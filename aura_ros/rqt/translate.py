@@ -9,15 +9,7 @@ import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
 
 from aura_ros.msg import ArmStatus, CacheStatus, GateSample, MemoryState, VlaStep, WriteEvent
-from aura_ros.rqt.points import (
-    ArmPoint,
-    CachePoint,
-    DiagnosticPoint,
-    GatePoint,
-    StatePoint,
-    StepPoint,
-    WritePoint,
-)
+from aura_ros.rqt.points import ArmPoint, CachePoint, DiagnosticPoint, GatePoint, StatePoint, StepPoint, WritePoint
 
 # Diagnostics of other parts of a robot go the same way; ours name their node here.
 NODES = frozenset({'vla_node', 'memory_node', 'kv_baseline_node', 'arm_switch_node', 'sim_node'})
@@ -39,58 +31,81 @@ def _delay_s(message: Any, sent_ns: int) -> float:
 def gate(message: GateSample, sent_ns: int) -> GatePoint:
     """Return the gate at one step; `sent_ns` is when it was sent [ns, system clock]."""
     return GatePoint(
-        stamp_s=seconds(message.header.stamp), episode_id=message.episode_id, seq=message.seq,
-        gate=message.gate, threshold=message.threshold, written=message.written,
-        surprise=message.surprise, step_us=message.step_us, state_bytes=message.state_bytes,
-        arm=message.arm, delay_s=_delay_s(message, sent_ns),
-    )  # fmt: skip
+        stamp_s=seconds(message.header.stamp),
+        episode_id=message.episode_id,
+        seq=message.seq,
+        gate=message.gate,
+        threshold=message.threshold,
+        written=message.written,
+        surprise=message.surprise,
+        step_us=message.step_us,
+        state_bytes=message.state_bytes,
+        arm=message.arm,
+        delay_s=_delay_s(message, sent_ns),
+    )
 
 
 def write(message: WriteEvent) -> WritePoint:
     """Return a write."""
     return WritePoint(
-        stamp_s=seconds(message.header.stamp), episode_id=message.episode_id, seq=message.seq,
-        arm=message.arm, gate=message.gate, threshold=message.threshold, surprise=message.surprise,
-        action_change=message.action_change, delta_norm=message.delta_norm, writes=message.writes,
-        bytes_written=message.bytes_written, device_bytes=message.device_bytes,
-        media_life_years=message.media_life_years, crc=message.state_crc32,
+        stamp_s=seconds(message.header.stamp),
+        episode_id=message.episode_id,
+        seq=message.seq,
+        arm=message.arm,
+        gate=message.gate,
+        threshold=message.threshold,
+        surprise=message.surprise,
+        action_change=message.action_change,
+        delta_norm=message.delta_norm,
+        writes=message.writes,
+        bytes_written=message.bytes_written,
+        device_bytes=message.device_bytes,
+        media_life_years=message.media_life_years,
+        crc=message.state_crc32,
         durability=message.durability,
-    )  # fmt: skip
+    )
 
 
 def state(message: MemoryState) -> StatePoint:
     """Return the whole state."""
     return StatePoint(
-        stamp_s=seconds(message.header.stamp), episode_id=message.episode_id, seq=message.seq,
+        stamp_s=seconds(message.header.stamp),
+        episode_id=message.episode_id,
+        seq=message.seq,
         weights=np.array(message.fast_weights, np.float32).reshape(32, 32),
-        vector=np.array(message.vector, np.float32), row_age=np.array(message.row_age, np.uint64),
+        vector=np.array(message.vector, np.float32),
+        row_age=np.array(message.row_age, np.uint64),
         crc=message.state_crc32,
-    )  # fmt: skip
+    )
 
 
 def cache(message: CacheStatus) -> CachePoint:
     """Return the size of the KV-cache."""
-    return CachePoint(
-        seconds(message.header.stamp), message.seq, message.entries, message.bytes, message.window
-    )
+    return CachePoint(seconds(message.header.stamp), message.seq, message.entries, message.bytes, message.window)
 
 
 def arm(message: ArmStatus) -> ArmPoint:
     """Return who drives."""
     return ArmPoint(
-        stamp_s=seconds(message.header.stamp), arm=message.arm, pending=message.pending_arm,
-        effective_seq=message.effective_seq, control_enabled=message.control_enabled,
-        holding=message.holding, reason=message.reason, clipped=message.clipped,
-        rejected=message.rejected, holds=message.holds, episode_id=message.episode_id,
-    )  # fmt: skip
+        stamp_s=seconds(message.header.stamp),
+        arm=message.arm,
+        pending=message.pending_arm,
+        effective_seq=message.effective_seq,
+        control_enabled=message.control_enabled,
+        holding=message.holding,
+        reason=message.reason,
+        clipped=message.clipped,
+        rejected=message.rejected,
+        holds=message.holds,
+        episode_id=message.episode_id,
+    )
 
 
 def step(message: VlaStep, sent_ns: int) -> StepPoint:
     """Return a step of the VLA; `sent_ns` is when it was sent [ns, system clock]."""
     return StepPoint(
-        seconds(message.header.stamp), message.seq, message.inference_ms, message.episode_id,
-        _delay_s(message, sent_ns),
-    )  # fmt: skip
+        seconds(message.header.stamp), message.seq, message.inference_ms, message.episode_id, _delay_s(message, sent_ns)
+    )
 
 
 def diagnostics(message: DiagnosticArray, namespace: str) -> Iterator[DiagnosticPoint]:

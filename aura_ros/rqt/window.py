@@ -30,9 +30,10 @@ _AFTER_S = 30.0
 def parse(args: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     """Read the command line; what comes from `--ros-args` on is ROS's."""
     parser = argparse.ArgumentParser(
-        prog='monitor', description='What the memory wrote, when, why, and what it cost: live.',
+        prog='monitor',
+        description='What the memory wrote, when, why, and what it cost: live.',
         epilog='--ros-args ... at the end: as for every ROS node',
-    )  # fmt: skip
+    )
     parser.add_argument('--namespace', help='robot to begin with, such as /left; default: the first that is found')
     parser.add_argument('--camera', default=CAMERA, help='camera of the thumbnails (%(default)s); empty: none')
     parser.add_argument('--allow-control', action='store_true', help='let the buttons change which arm drives')
@@ -94,9 +95,7 @@ def _show(options: argparse.Namespace, ros_args: list[str]) -> int:
         for name in (signal.SIGINT, signal.SIGTERM):
             signal.signal(name, lambda *_: app.quit())
         if options.save is not None:
-            QtCore.QTimer.singleShot(
-                round(options.after * 1000), lambda: app.exit(_save(monitor, options.save))
-            )
+            QtCore.QTimer.singleShot(round(options.after * 1000), lambda: app.exit(_save(monitor, options.save)))
         status = app.exec() if hasattr(app, 'exec') else app.exec_()
         monitor.stop()
         return int(status)

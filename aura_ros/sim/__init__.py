@@ -4,6 +4,4 @@
 from aura_ros.sim.tasks import SPLITS, TASKS, Event, Kind, Simulation
 from aura_ros.sim.world import CAMERAS, CONTROL_PERIOD, IMAGE_SIZE, JOINT_NAMES
 
-__all__ = [
-    'CAMERAS', 'CONTROL_PERIOD', 'IMAGE_SIZE', 'JOINT_NAMES', 'SPLITS', 'TASKS', 'Event', 'Kind', 'Simulation',
-]
+__all__ = ['CAMERAS', 'CONTROL_PERIOD', 'IMAGE_SIZE', 'JOINT_NAMES', 'SPLITS', 'TASKS', 'Event', 'Kind', 'Simulation']

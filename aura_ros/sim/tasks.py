@@ -41,9 +41,9 @@ PLACE_LIMIT_S = 10.0
 REPEAT_PROBABILITY = 0.3
 RESHUFFLE_PROBABILITY = 0.5
 
-PADS: Mapping[str, tuple[float, float]] = MappingProxyType({
-    'left': (0.52, 0.19), 'middle': (0.52, 0.0), 'right': (0.52, -0.19),
-})
+PADS: Mapping[str, tuple[float, float]] = MappingProxyType(
+    {'left': (0.52, 0.19), 'middle': (0.52, 0.0), 'right': (0.52, -0.19)}
+)
 RECALL_TEXT = 'touch the block that has the colour of the beacon'
 PUT_BACK_TEXT = 'put the block back where it stood'
 TOUCH_TEXTS = ('touch the {} block', 'press the {} block', 'reach for the {} block')
@@ -270,8 +270,9 @@ class Simulation:
             self.world.place(name, self._rng.uniform(0.42, 0.54), y, self._rng.uniform(-0.3, 0.3))
 
     def _move_parcel_away(self) -> None:
-        self.world.place(PARCEL, self._rng.uniform(0.36, 0.42), self._rng.uniform(-0.06, 0.06),
-                         self._rng.uniform(-0.15, 0.15))
+        self.world.place(
+            PARCEL, self._rng.uniform(0.36, 0.42), self._rng.uniform(-0.06, 0.06), self._rng.uniform(-0.15, 0.15)
+        )
 
     def _reshuffle(self) -> Iterator[bool]:
         self._lay_out_blocks()
@@ -330,4 +331,4 @@ def _wait(seconds: float) -> Iterator[bool]:
 
 def _check(name: str, value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
-        raise ConfigError(f"{name} must be one of {', '.join(allowed)}, got {value!r}")
+        raise ConfigError(f'{name} must be one of {", ".join(allowed)}, got {value!r}')

@@ -40,11 +40,9 @@ IMAGE_SIZE = (128, 128)
 CONTROL_PERIOD = 0.05
 """Time between two commands [s]: control runs at 20 Hz."""
 
-COLOURS: Mapping[str, tuple[float, float, float]] = MappingProxyType({
-    'red': (1.0, 0.12, 0.12),
-    'green': (0.12, 0.85, 0.22),
-    'blue': (0.2, 0.32, 1.0),
-})
+COLOURS: Mapping[str, tuple[float, float, float]] = MappingProxyType(
+    {'red': (1.0, 0.12, 0.12), 'green': (0.12, 0.85, 0.22), 'blue': (0.2, 0.32, 1.0)}
+)
 DARK = (0.12, 0.12, 0.12)
 GO = (1.0, 1.0, 1.0)
 HOME_TIP = (0.36, 0.0, 0.26)
@@ -160,7 +158,7 @@ class World:
     def touched(self) -> tuple[str, ...]:
         """Names of the blocks that a finger touches now."""
         found: dict[str, None] = {}  # a dict keeps the order
-        for contact in self.data.contact[:self.data.ncon]:
+        for contact in self.data.contact[: self.data.ncon]:
             for finger, block in (contact.geom, contact.geom[::-1]):
                 if finger in self._fingers and block in self._block_geoms:
                     found[self._block_geoms[block]] = None
@@ -181,8 +179,8 @@ class World:
     def _set_pose(self, name: str, position: tuple[float, float, float], yaw: float) -> None:
         joint = self._free[name]
         address, velocity = self.model.jnt_qposadr[joint], self.model.jnt_dofadr[joint]
-        self.data.qpos[address:address + 7] = (*position, np.cos(yaw / 2), 0, 0, np.sin(yaw / 2))
-        self.data.qvel[velocity:velocity + 6] = 0
+        self.data.qpos[address : address + 7] = (*position, np.cos(yaw / 2), 0, 0, np.sin(yaw / 2))
+        self.data.qvel[velocity : velocity + 6] = 0
         mujoco.mj_kinematics(self.model, self.data)
 
     def set_light(self, name: str, rgb: tuple[float, float, float]) -> None:
@@ -213,7 +211,7 @@ class World:
 
         """
         if camera not in CAMERAS:
-            raise InputError(f"camera must be one of {', '.join(CAMERAS)}, got {camera!r}")
+            raise InputError(f'camera must be one of {", ".join(CAMERAS)}, got {camera!r}')
         if self._renderer is None:
             self._renderer = mujoco.Renderer(self.model, *IMAGE_SIZE)
             # shadow maps cost 14 times the whole picture on a software renderer

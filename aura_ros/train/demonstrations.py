@@ -121,8 +121,9 @@ def collect_episode(collection: Collection, seed: int, world: World) -> dict[str
     simulation = Simulation(collection.task, collection.split, seed, collection.rounds, world)
     expert = Expert(simulation)
     disturb = _Disturbance(collection, np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(77,))))
-    frames: dict[str, list[Any]] = {key: [] for key in (
-        'front', 'wrist', 'joints', 'actions', 'scene', 'instruction', 'event', 'go', 'round')}
+    frames: dict[str, list[Any]] = {
+        key: [] for key in ('front', 'wrist', 'joints', 'actions', 'scene', 'instruction', 'event', 'go', 'round')
+    }
     texts: dict[str, int] = {}
     latest: tuple[Event, ...] = simulation.initial_events
     tick = 0
@@ -173,10 +174,16 @@ def collect(collection: Collection, work_dir: Path, workers: int) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     missing = [seed for seed in range(collection.episodes) if not (folder / f'{seed:05d}.npz').exists()]
     context = get_context('spawn')  # an OpenGL context does not survive a fork
-    with (tqdm(total=collection.episodes, initial=collection.episodes - len(missing),
-               desc=f'collect {collection.folder}', unit='episode') as bar,
-          ProcessPoolExecutor(workers, mp_context=context) as pool):
-        jobs = [pool.submit(_collect_some, collection, missing[i:i + 4], folder) for i in range(0, len(missing), 4)]
+    with (
+        tqdm(
+            total=collection.episodes,
+            initial=collection.episodes - len(missing),
+            desc=f'collect {collection.folder}',
+            unit='episode',
+        ) as bar,
+        ProcessPoolExecutor(workers, mp_context=context) as pool,
+    ):
+        jobs = [pool.submit(_collect_some, collection, missing[i : i + 4], folder) for i in range(0, len(missing), 4)]
         for job in as_completed(jobs):
             bar.update(job.result())
     return folder

@@ -38,9 +38,14 @@ class Frames:
 
     def batch(self, index: Tensor) -> dict[str, Tensor]:
         """Frames at `index`, with images as float [B, 3, 64, 64] in 0..1."""
-        return {'front': as_image(self.front[index]), 'wrist': as_image(self.wrist[index]),
-                'joints': self.joints[index], 'text': self.text[index],
-                'actions': self.actions[index], 'scene': self.scene[index]}
+        return {
+            'front': as_image(self.front[index]),
+            'wrist': as_image(self.wrist[index]),
+            'joints': self.joints[index],
+            'text': self.text[index],
+            'actions': self.actions[index],
+            'scene': self.scene[index],
+        }
 
 
 def as_image(pixels: Tensor) -> Tensor:

@@ -27,12 +27,18 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
     """Say how recordings are read; shared with aura-train."""
-    parser.add_argument('--mapping', type=Path, metavar='FILE',
-                        help='which topic is what, see docs/replay.md (default: it is guessed)')
-    parser.add_argument('--instruction', default='', metavar='TEXT',
-                        help="what the robot was told, in place of the mapping's")
-    parser.add_argument('--backbone', default='embedded', metavar='NAME',
-                        help="the frozen VLA: 'embedded', or module:attribute of your own (default: %(default)s)")
+    parser.add_argument(
+        '--mapping', type=Path, metavar='FILE', help='which topic is what, see docs/replay.md (default: it is guessed)'
+    )
+    parser.add_argument(
+        '--instruction', default='', metavar='TEXT', help="what the robot was told, in place of the mapping's"
+    )
+    parser.add_argument(
+        '--backbone',
+        default='embedded',
+        metavar='NAME',
+        help="the frozen VLA: 'embedded', or module:attribute of your own (default: %(default)s)",
+    )
     parser.add_argument('--backbone-weights', metavar='FILE', help='its weights (default: those that ship)')
 
 
@@ -63,11 +69,14 @@ def collect(options: argparse.Namespace, bags: list[Path], console: Console) -> 
 def main(arguments: list[str] | None = None) -> int:
     """Run the program; returns 0, or 1 where a recording is refused."""
     parser = argparse.ArgumentParser(
-        prog='aura-features', description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('bags', nargs='+', type=Path, metavar='BAG',
-                        help='a rosbag2 folder, a .mcap or .db3 file, or a LeRobot dataset')
-    parser.add_argument('--work-dir', type=Path, default=Path('build/train'),
-                        help='where features are kept (default: %(default)s)')
+        prog='aura-features', description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        'bags', nargs='+', type=Path, metavar='BAG', help='a rosbag2 folder, a .mcap or .db3 file, or a LeRobot dataset'
+    )
+    parser.add_argument(
+        '--work-dir', type=Path, default=Path('build/train'), help='where features are kept (default: %(default)s)'
+    )
     add_arguments(parser)
     options = parser.parse_args(arguments)
     try:
@@ -76,8 +85,10 @@ def main(arguments: list[str] | None = None) -> int:
         print(f'aura-features: {error}', file=sys.stderr)
         return 1
     except ImportError as error:
-        print(f'aura-features: {error}; reading recordings needs the extra: pip install "aura_ros[replay]"',
-              file=sys.stderr)
+        print(
+            f'aura-features: {error}; reading recordings needs the extra: pip install "aura_ros[replay]"',
+            file=sys.stderr,
+        )
         return 1
     return 0
 

@@ -64,13 +64,22 @@ class Learner:
         self._model, self._settings, self._gate = model, optimisation, gate or GateTraining()
         self._optimiser = torch.optim.AdamW(model.parameters(), weight_decay=optimisation.weight_decay)
         self._schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self._optimiser, optimisation.learning_rate, total_steps=optimisation.steps)
+            self._optimiser, optimisation.learning_rate, total_steps=optimisation.steps
+        )
         self._step = 0
         self.state: Any = None
 
-    def step(self, z: Tensor, base: Tensor, loss_of: Callable[[Rollout], Tensor], weight: float,
-             schedule: Tensor | None = None, asked: Tensor | None = None, state: Any = None,
-             guide: MemoryModule | None = None) -> tuple[float, float]:
+    def step(
+        self,
+        z: Tensor,
+        base: Tensor,
+        loss_of: Callable[[Rollout], Tensor],
+        weight: float,
+        schedule: Tensor | None = None,
+        asked: Tensor | None = None,
+        state: Any = None,
+        guide: MemoryModule | None = None,
+    ) -> tuple[float, float]:
         """Learn from one batch.
 
         Args:

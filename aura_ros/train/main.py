@@ -26,10 +26,14 @@ from aura_ros.errors import AuraError, ConfigError
 from aura_ros.train.features import add_arguments, collect
 
 COLLECTIONS = (  # task, split, episodes, rounds, control ticks between frames; a VLA step is 4
-    ('visible', 'train', 80, 10, 2), ('place', 'train', 80, 10, 2),
-    ('visible', 'validation', 6, 10, 4), ('place', 'validation', 6, 10, 4),
-    ('recall', 'train', 100, 10, 4), ('put_back', 'train', 60, 10, 4),
-    ('recall', 'validation', 10, 10, 4), ('put_back', 'validation', 8, 10, 4),
+    ('visible', 'train', 80, 10, 2),
+    ('place', 'train', 80, 10, 2),
+    ('visible', 'validation', 6, 10, 4),
+    ('place', 'validation', 6, 10, 4),
+    ('recall', 'train', 100, 10, 4),
+    ('put_back', 'train', 60, 10, 4),
+    ('recall', 'validation', 10, 10, 4),
+    ('put_back', 'validation', 8, 10, 4),
 )
 
 
@@ -39,7 +43,11 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     options.command = shlex.join(['aura-train', *(sys.argv[1:] if arguments is None else arguments)])
     stages: dict[str, Callable[[argparse.Namespace], None]] = {
-        'demonstrations': _demonstrations, 'vla': _vla, 'memory': _memory, 'check': _check}
+        'demonstrations': _demonstrations,
+        'vla': _vla,
+        'memory': _memory,
+        'check': _check,
+    }
     try:
         for name in stages if options.stage == 'all' else (options.stage,):
             stages[name](options)
@@ -54,32 +62,65 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog='aura-train', description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+        prog='aura-train', description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('stage', choices=('demonstrations', 'vla', 'memory', 'check', 'all'))
-    parser.add_argument('--work-dir', type=Path, default=Path('build/train'),
-                        help='where demonstrations and features are kept, about 6 GB (default: %(default)s)')
-    parser.add_argument('--output', type=Path, default=None,
-                        help="folder for the weights; default: the package's own, for nodes to load")
-    parser.add_argument('--workers', type=int, default=os.cpu_count() or 1,
-                        help='processes that collect demonstrations (default: %(default)s)')
-    parser.add_argument('--memory', default='both',
-                        help='which memory to train: both is aura and kv, which ship; or always, gru, lstm, ssm, '
-                             'elmur, memoryless with as many parameters (default: %(default)s)')
+    parser.add_argument(
+        '--work-dir',
+        type=Path,
+        default=Path('build/train'),
+        help='where demonstrations and features are kept, about 6 GB (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--output',
+        type=Path,
+        default=None,
+        help="folder for the weights; default: the package's own, for nodes to load",
+    )
+    parser.add_argument(
+        '--workers',
+        type=int,
+        default=os.cpu_count() or 1,
+        help='processes that collect demonstrations (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--memory',
+        default='both',
+        help='which memory to train: both is aura and kv, which ship; or always, gru, lstm, ssm, '
+        'elmur, memoryless with as many parameters (default: %(default)s)',
+    )
     parser.add_argument('--seed', type=int, default=0, help='seed of initialisation and sampling (default: 0)')
     parser.add_argument('--rounds', type=int, default=30, help='check: rounds per task and arm (default: 30)')
     bags = parser.add_argument_group('memory, on recordings')
-    bags.add_argument('--from-bags', nargs='+', type=Path, metavar='BAG',
-                      help='recordings with commands, to learn from in place of demonstrations; --output is then a '
-                           'folder of yours, my_weights by default, and --memory aura')
+    bags.add_argument(
+        '--from-bags',
+        nargs='+',
+        type=Path,
+        metavar='BAG',
+        help='recordings with commands, to learn from in place of demonstrations; --output is then a '
+        'folder of yours, my_weights by default, and --memory aura',
+    )
     add_arguments(bags)
-    bags.add_argument('--start-from', type=Path, metavar='FILE',
-                      help='weights to go on from, trained for the same VLA (default: begin anew)')
+    bags.add_argument(
+        '--start-from',
+        type=Path,
+        metavar='FILE',
+        help='weights to go on from, trained for the same VLA (default: begin anew)',
+    )
     bags.add_argument('--overwrite', action='store_true', help='replace weights of an earlier training')
     bags.add_argument('--steps', type=int, default=None, help='optimiser steps (default: 4000)')
-    bags.add_argument('--holdout', type=float, default=0.2,
-                      help='share of each episode, its end, to judge by and not to learn from (default: %(default)s)')
-    bags.add_argument('--round-steps', type=int, default=50,
-                      help='steps that count as a round; three rounds make a sequence (default: %(default)s)')
+    bags.add_argument(
+        '--holdout',
+        type=float,
+        default=0.2,
+        help='share of each episode, its end, to judge by and not to learn from (default: %(default)s)',
+    )
+    bags.add_argument(
+        '--round-steps',
+        type=int,
+        default=50,
+        help='steps that count as a round; three rounds make a sequence (default: %(default)s)',
+    )
     return parser
 
 
@@ -138,13 +179,22 @@ def _memory_from_bags(options: argparse.Namespace) -> None:
     folder: Path = options.output or Path('my_weights')
     output = folder / f'{kind}.safetensors'
     if output.exists() and not options.overwrite:
-        raise ConfigError(f'{output} is there already: name another folder with --output, or replace it with '
-                          '--overwrite')
+        raise ConfigError(
+            f'{output} is there already: name another folder with --output, or replace it with --overwrite'
+        )
     kept, backbone = collect(options, options.from_bags, make_console())
     folder.mkdir(parents=True, exist_ok=True)
     report = train_on_recordings(
-        kind, kept, backbone.spec, output, settings, options.command, holdout=options.holdout,
-        round_steps=options.round_steps, start_from=options.start_from)
+        kind,
+        kept,
+        backbone.spec,
+        output,
+        settings,
+        options.command,
+        holdout=options.holdout,
+        round_steps=options.round_steps,
+        start_from=options.start_from,
+    )
     for figures in report.values():
         print(f'{output}: {_held_out(figures)}')
     print(f'compare it: aura-replay {shlex.join(map(str, options.from_bags))} --weights mine={output}')
@@ -152,9 +202,11 @@ def _memory_from_bags(options: argparse.Namespace) -> None:
 
 def _held_out(figures: Mapping[str, float]) -> str:
     """What the end of the recordings, which was not learnt from, says of a memory."""
-    return (f'on what was held out its action error is {figures["action_error"]:.4g}, that of the frozen VLA alone '
-            f'{figures["base_action_error"]:.4g} (1 is the usual offset of the recorded commands from the VLA), with '
-            f'{figures["writes_per_round"]:.1f} writes a round')
+    return (
+        f'on what was held out its action error is {figures["action_error"]:.4g}, that of the frozen VLA alone '
+        f'{figures["base_action_error"]:.4g} (1 is the usual offset of the recorded commands from the VLA), with '
+        f'{figures["writes_per_round"]:.1f} writes a round'
+    )
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -171,12 +223,15 @@ def _check(options: argparse.Namespace) -> None:
     with World() as world:
         for task in ('visible', 'recall', 'put_back'):
             for kind, file in (('none', 'aura.safetensors'), ('aura', 'aura.safetensors'), ('kv', 'kv.safetensors')):
-                outcome = run_episode(task, 'validation', 1000, options.rounds, backbone,
-                                      load_memory(kind, weights(file)), world)
+                outcome = run_episode(
+                    task, 'validation', 1000, options.rounds, backbone, load_memory(kind, weights(file)), world
+                )
                 won = sum(outcome.successes)
                 low, high = wilson_interval(won, len(outcome.successes))
-                print(f'{task:9s} {kind:5s} {won}/{len(outcome.successes)} [{low:.2f}, {high:.2f}] '
-                      f'{outcome.writes_per_round:.1f} writes a round, {outcome.state_bytes} bytes')
+                print(
+                    f'{task:9s} {kind:5s} {won}/{len(outcome.successes)} [{low:.2f}, {high:.2f}] '
+                    f'{outcome.writes_per_round:.1f} writes a round, {outcome.state_bytes} bytes'
+                )
 
 
 if __name__ == '__main__':

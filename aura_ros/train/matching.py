@@ -70,6 +70,7 @@ def match_width(make: Callable[[int], MemoryModule], target: int) -> int:
         ConfigError: if the target lies above what 65,536 gives.
 
     """
+
     def count(width: int) -> int:
         with torch.device('meta'):  # counted, not filled: no random numbers are drawn
             return make(width).parameter_count
@@ -110,8 +111,10 @@ def build_module(kind: str, sizes: Sizes, target: int | None = None, **options: 
         make = RIVALS[kind]
         module = make(sizes, match_width(lambda width: make(sizes, width, **options), wanted), **options)
     else:
-        raise ConfigError(f"kind must be one of aura, reconstruction, {', '.join(RIVALS)}, got {kind!r}")
+        raise ConfigError(f'kind must be one of aura, reconstruction, {", ".join(RIVALS)}, got {kind!r}')
     if abs(module.parameter_count - wanted) > TOLERANCE * wanted:
-        raise ConfigError(f'target must be within {TOLERANCE:.0%} of what {kind} can have, got {wanted} parameters '
-                          f'where the nearest is {module.parameter_count}: change the target or the sizes')
+        raise ConfigError(
+            f'target must be within {TOLERANCE:.0%} of what {kind} can have, got {wanted} parameters '
+            f'where the nearest is {module.parameter_count}: change the target or the sizes'
+        )
     return module

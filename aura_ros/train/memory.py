@@ -65,8 +65,13 @@ def set_scales(model: MemoryModule, streams: list[Stream]) -> None:
     model.action_scale.copy_(torch.from_numpy(offsets).flatten(0, 1).std(0).clamp(min=2e-3))
 
 
-def fit(model: MemoryModule, streams: list[Stream], settings: MemoryTraining, fresh: bool = True,
-        guide: MemoryModule | None = None) -> None:
+def fit(
+    model: MemoryModule,
+    streams: list[Stream],
+    settings: MemoryTraining,
+    fresh: bool = True,
+    guide: MemoryModule | None = None,
+) -> None:
     """Train in place.
 
     Args:
@@ -101,8 +106,15 @@ def fit(model: MemoryModule, streams: list[Stream], settings: MemoryTraining, fr
         batch, tasks = collate(parts, settings.idle_weight), [stream.task for stream, _ in parts]
         noise = settings.feature_noise * model.feature_scale * torch.randn_like(batch.z)
         loss = partial(_loss, batch=batch, scale=model.action_scale)
-        error, written = learner.step(batch.z + noise, batch.base, loss, float(batch.weight.sum()),
-                                      asked=batch.weight > 0, state=states and states.draw(tasks, empty), guide=guide)
+        error, written = learner.step(
+            batch.z + noise,
+            batch.base,
+            loss,
+            float(batch.weight.sum()),
+            asked=batch.weight > 0,
+            state=states and states.draw(tasks, empty),
+            guide=guide,
+        )
         if states is not None:
             states.add(tasks, learner.state)
         if step % 20 == 0:
@@ -129,15 +141,25 @@ def evaluate(model: MemoryModule, streams: list[Stream]) -> dict[str, Any]:
             for kind in (Kind.CUE, Kind.CUE_REPEAT, Kind.DISTRACTOR):
                 times = np.flatnonzero(stream.event == kind)
                 gates = rollout.scan.written[0].numpy()
-                fired.setdefault(kind.name.lower(), []).extend(float(gates[t:t + CUE_STEPS].max()) for t in times)
-        report[task] = {'action_error': float(np.mean(errors)), 'base_action_error': float(np.mean(baseline)),
-                        'writes_per_round': writes / rounds,
-                        'fire_rate': {name: float(np.mean(values)) for name, values in fired.items() if values}}
+                fired.setdefault(kind.name.lower(), []).extend(float(gates[t : t + CUE_STEPS].max()) for t in times)
+        report[task] = {
+            'action_error': float(np.mean(errors)),
+            'base_action_error': float(np.mean(baseline)),
+            'writes_per_round': writes / rounds,
+            'fire_rate': {name: float(np.mean(values)) for name, values in fired.items() if values},
+        }
     return report
 
 
-def train_memory(kind: str, work_dir: Path, vla: EmbeddedVla, output: Path, settings: MemoryTraining,
-                 command: str, guide: MemoryTraining | None = None) -> dict[str, Any]:
+def train_memory(
+    kind: str,
+    work_dir: Path,
+    vla: EmbeddedVla,
+    output: Path,
+    settings: MemoryTraining,
+    command: str,
+    guide: MemoryTraining | None = None,
+) -> dict[str, Any]:
     """Train a memory and write weights (.safetensors) and card; returns the validation report.
 
     Args:
@@ -185,9 +207,18 @@ class TrainingSet:
     source: dict[str, Any]
 
 
-def train_on_recordings(kind: str, kept: Sequence[Kept], spec: BackboneSpec, output: Path, settings: MemoryTraining,
-                        command: str, *, holdout: float = 0.2, round_steps: int = 50,
-                        start_from: Path | None = None) -> dict[str, Any]:
+def train_on_recordings(
+    kind: str,
+    kept: Sequence[Kept],
+    spec: BackboneSpec,
+    output: Path,
+    settings: MemoryTraining,
+    command: str,
+    *,
+    holdout: float = 0.2,
+    round_steps: int = 50,
+    start_from: Path | None = None,
+) -> dict[str, Any]:
     """Train a memory on recordings and write weights and card; returns the report of what was held out.
 
     Args:
@@ -211,20 +242,33 @@ def train_on_recordings(kind: str, kept: Sequence[Kept], spec: BackboneSpec, out
     settings = replace(settings, rounds=rounds_within(parts[0], settings.rounds), idle_weight=0.0, keep_idle=1.0)
     if start_from is not None:  # a gate that has learnt decides from the first step on
         settings = replace(settings, gate=replace(settings.gate, open_until=0.0, price_full=_PRICE_FULL))
-    source = {'tasks': [RECORDED], 'holdout': holdout, 'round_steps': round_steps,
-              'start_from': start_from.name if start_from else '',
-              'recordings': [{name: one.about[name] for name in ('bag', 'sha256', 'steps', 'covered', 'mapping')}
-                             for one in kept]}
+    source = {
+        'tasks': [RECORDED],
+        'holdout': holdout,
+        'round_steps': round_steps,
+        'start_from': start_from.name if start_from else '',
+        'recordings': [
+            {name: one.about[name] for name in ('bag', 'sha256', 'steps', 'covered', 'mapping')} for one in kept
+        ],
+    }
     return _train(kind, spec, TrainingSet(train, held, source), output, settings, command, start_from)
 
 
 def _check_kind(kind: str) -> None:
     if kind not in KINDS:
-        raise ConfigError(f"memory must be one of {', '.join(KINDS)}, got {kind!r}")
+        raise ConfigError(f'memory must be one of {", ".join(KINDS)}, got {kind!r}')
 
 
-def _train(kind: str, spec: BackboneSpec, data: TrainingSet, output: Path, settings: MemoryTraining, command: str,
-           start_from: Path | None = None, guide: Path | None = None) -> dict[str, Any]:
+def _train(
+    kind: str,
+    spec: BackboneSpec,
+    data: TrainingSet,
+    output: Path,
+    settings: MemoryTraining,
+    command: str,
+    start_from: Path | None = None,
+    guide: Path | None = None,
+) -> dict[str, Any]:
     started = time.monotonic()
     torch.manual_seed(settings.seed)
     sizes = Sizes(spec.feature_dim, spec.chunk_len, spec.action_dim)
@@ -238,10 +282,20 @@ def _train(kind: str, spec: BackboneSpec, data: TrainingSet, output: Path, setti
         leader.eval()
     fit(model, data.train, settings, fresh=start_from is None, guide=leader)
     report = evaluate(model, data.held)
-    save_memory(model, output, {
-        'backbone_sha256': spec.policy_hash,
-        'training': {'command': command, 'settings': asdict(settings), **data.source,
-                     'episodes': len(data.train), 'steps_seen': sum(len(stream.z) for stream in data.train),
-                     'minutes': round((time.monotonic() - started) / 60, 1)},
-        'validation': report})
+    save_memory(
+        model,
+        output,
+        {
+            'backbone_sha256': spec.policy_hash,
+            'training': {
+                'command': command,
+                'settings': asdict(settings),
+                **data.source,
+                'episodes': len(data.train),
+                'steps_seen': sum(len(stream.z) for stream in data.train),
+                'minutes': round((time.monotonic() - started) / 60, 1),
+            },
+            'validation': report,
+        },
+    )
     return report

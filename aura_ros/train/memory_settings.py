@@ -52,8 +52,9 @@ KINDS = ('aura', 'kv', 'always', 'gru', 'lstm', 'ssm', 'elmur', 'memoryless')
 SETTINGS = {
     **dict.fromkeys(KINDS, MemoryTraining()),
     # one place for all cannot be learnt while every step is written, so a guide says what to write at first
-    'aura': MemoryTraining(mixed=0.5, key_scale=math.exp(-1.5),
-                           gate=GateTraining(0.2, 0.4, learn_from=0.1, price_full=0.8, probe=0.03)),
+    'aura': MemoryTraining(
+        mixed=0.5, key_scale=math.exp(-1.5), gate=GateTraining(0.2, 0.4, learn_from=0.1, price_full=0.8, probe=0.03)
+    ),
     # with both from the start its one attention head learns neither
     'kv': MemoryTraining(put_back_from=0.5),
 }

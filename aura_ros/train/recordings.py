@@ -100,13 +100,21 @@ def keep_features(path: Path, folder: Path, backbone: Backbone, reading: Reading
         columns = _columns(path, stream)
         covered = int(columns['go'].sum())
         about = {
-            'bag': path.name, 'sha256': digest, 'mapping': text, 'policy_hash': spec.policy_hash,
-            'steps': len(columns['z']), 'covered': covered, 'episodes': int(columns['episode'][-1]) + 1,
-            'partial': bag.partial, 'notes': [*notes, *stream.notes()],
-        }  # fmt: skip
+            'bag': path.name,
+            'sha256': digest,
+            'mapping': text,
+            'policy_hash': spec.policy_hash,
+            'steps': len(columns['z']),
+            'covered': covered,
+            'episodes': int(columns['episode'][-1]) + 1,
+            'partial': bag.partial,
+            'notes': [*notes, *stream.notes()],
+        }
     if not covered:
-        raise BagError(f'{path}: none of its {len(columns["z"])} steps has a recorded action for its whole chunk; '
-                       'aura-replay shows how the streams fit together')  # fmt: skip
+        raise BagError(
+            f'{path}: none of its {len(columns["z"])} steps has a recorded action for its whole chunk; '
+            'aura-replay shows how the streams fit together'
+        )
     file.parent.mkdir(parents=True, exist_ok=True)
     arrays: dict[str, Any] = {**columns, 'about': np.asarray(json.dumps(about))}
     part = file.with_suffix('.part')
@@ -125,10 +133,12 @@ def _columns(path: Path, stream: StepStream) -> dict[str, NDArray[Any]]:
     steps = builder.take()
     go = steps.recorded
     return {
-        'z': steps.features, 'base': steps.base, 'go': go,
+        'z': steps.features,
+        'base': steps.base,
+        'go': go,
         'expert': np.where(go[:, None, None], steps.actions, steps.base),
         'episode': np.cumsum(np.append(False, steps.episode_ids[1:] != steps.episode_ids[:-1]), dtype=np.int64),
-    }  # fmt: skip
+    }
 
 
 def read_about(file: Path) -> dict[str, Any]:

@@ -26,8 +26,10 @@ def save_memory(module: MemoryModule, path: Path, card: Mapping[str, Any]) -> No
         card: how it was trained and what it reached; kind, sizes and number of parameters are added.
 
     """
-    save_file({name: tensor.contiguous() for name, tensor in module.state_dict().items()
-               if torch.is_floating_point(tensor)}, path)
+    save_file(
+        {name: tensor.contiguous() for name, tensor in module.state_dict().items() if torch.is_floating_point(tensor)},
+        path,
+    )
     path.chmod(0o644)  # safetensors writes for the owner alone
     said = {'memory': module.kind, 'sizes': asdict(module.sizes), 'parameters': module.parameter_count, **card}
     path.with_suffix('.json').write_text(json.dumps(said, indent=2) + '\n')
@@ -47,8 +49,9 @@ def load_module(module: MemoryModule, path: Path, backbone_hash: str) -> None:
     """
     weights = load_weights(module.kind, str(path))
     if weights.backbone_hash != backbone_hash:
-        raise ConfigError(f'{path} was trained for a VLA with weights {weights.backbone_hash[:12]}, this one has '
-                          f'{backbone_hash[:12]}')
+        raise ConfigError(
+            f'{path} was trained for a VLA with weights {weights.backbone_hash[:12]}, this one has {backbone_hash[:12]}'
+        )
     wanted = {name: tensor for name, tensor in module.state_dict().items() if torch.is_floating_point(tensor)}
     shapes = {name: tuple(tensor.shape) for name, tensor in wanted.items()}
     if shapes != {name: array.shape for name, array in weights.arrays.items()}:

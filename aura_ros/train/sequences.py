@@ -81,8 +81,10 @@ def _features(vla: EmbeddedVla, arrays: Mapping[str, Any], every: int) -> dict[s
     """Columns of a Stream from an episode file, of which every n-th frame is a VLA step."""
     text = np.stack([embed(str(text)) for text in arrays['texts']])[arrays['instruction'][::every]]
     front, wrist, joints = (arrays[name][::every] for name in ('front', 'wrist', 'joints'))
-    outputs = [vla.infer_batch(front[i:i + 64], wrist[i:i + 64], joints[i:i + 64], text[i:i + 64])
-               for i in range(0, len(joints), 64)]
+    outputs = [
+        vla.infer_batch(front[i : i + 64], wrist[i : i + 64], joints[i : i + 64], text[i : i + 64])
+        for i in range(0, len(joints), 64)
+    ]
     z, base = (np.concatenate(column) for column in zip(*outputs, strict=True))
     kept = {name: arrays[name][::every] for name in ('event', 'round', 'go')}
     return {'z': z, 'base': base, 'expert': arrays['actions'][::every], **kept}

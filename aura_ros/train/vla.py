@@ -58,7 +58,7 @@ def scene_loss(predicted: Tensor, truth: Tensor) -> Tensor:
     there = wanted[..., 0]
     presence = F.binary_cross_entropy_with_logits(objects[..., 0], there)
     distance = ((objects[..., 1:] - wanted[..., 1:]).abs().sum(-1) * there).sum() / there.sum().clamp(min=1)
-    lights = sum(F.cross_entropy(predicted[:, i:i + 4], truth[:, i:i + 4].argmax(-1)) for i in (16, 20))
+    lights = sum(F.cross_entropy(predicted[:, i : i + 4], truth[:, i : i + 4].argmax(-1)) for i in (16, 20))
     return presence + distance + lights + F.binary_cross_entropy_with_logits(predicted[:, 24], truth[:, 24])
 
 
@@ -83,8 +83,9 @@ def evaluate(model: EmbeddedVla, frames: Frames) -> dict[str, float]:
     for index in torch.arange(len(frames)).split(512):
         batch = frames.batch(index)
         _, chunk, scene = model(batch['front'], batch['wrist'], batch['joints'], batch['text'])
-        sums += len(index) * np.array([float(action_loss(model, chunk, batch['actions'])),
-                                       float(scene_loss(scene, batch['scene']))])
+        sums += len(index) * np.array(
+            [float(action_loss(model, chunk, batch['actions'])), float(scene_loss(scene, batch['scene']))]
+        )
     return dict(zip(('action_l1', 'scene_loss'), (sums / len(frames)).tolist(), strict=True))
 
 
@@ -99,8 +100,15 @@ def fit(frames: Frames, held_out: Frames, settings: VlaTraining) -> tuple[Embedd
     return model.eval(), evaluate(model, held_out)
 
 
-def _optimise(parameters: Iterable[Tensor], settings: VlaTraining, count: int, epochs: int,
-              loss_of: Callable[[Tensor], Tensor], name: str, after: Callable[[], dict[str, float]]) -> None:
+def _optimise(
+    parameters: Iterable[Tensor],
+    settings: VlaTraining,
+    count: int,
+    epochs: int,
+    loss_of: Callable[[Tensor], Tensor],
+    name: str,
+    after: Callable[[], dict[str, float]],
+) -> None:
     """One-cycle AdamW over shuffled frames; `loss_of` gives the loss of the frames at an index."""
     parameters = list(parameters)
     optimiser = torch.optim.AdamW(parameters, weight_decay=settings.weight_decay)
@@ -126,19 +134,31 @@ def _fit_all(model: EmbeddedVla, frames: Frames, held_out: Frames, settings: Vla
             batch[camera] *= 1 + settings.brightness * torch.randn(len(index), 1, 1, 1)
         with torch.autocast('cpu', torch.bfloat16):  # 2.5 times the speed on CPUs that know bfloat16
             _, chunk, scene = model(batch['front'], batch['wrist'], batch['joints'], batch['text'])
-        return (action_loss(model, chunk.float(), batch['actions'])
-                + settings.scene_weight * scene_loss(scene.float(), batch['scene']))
+        return action_loss(model, chunk.float(), batch['actions']) + settings.scene_weight * scene_loss(
+            scene.float(), batch['scene']
+        )
 
-    _optimise(model.parameters(), settings, len(frames), settings.epochs, loss_of, 'train VLA',
-              lambda: evaluate(model, held_out))
+    _optimise(
+        model.parameters(),
+        settings,
+        len(frames),
+        settings.epochs,
+        loss_of,
+        'train VLA',
+        lambda: evaluate(model, held_out),
+    )
 
 
 def _fit_policy(model: EmbeddedVla, frames: Frames, settings: VlaTraining) -> None:
     """Go on with what decides, on what the encoders see, in full precision."""
     model.eval()
     with torch.no_grad():
-        seen = torch.cat([model.see(batch['front'], batch['wrist'], batch['joints'])
-                          for batch in map(frames.batch, torch.arange(len(frames)).split(256))])
+        seen = torch.cat(
+            [
+                model.see(batch['front'], batch['wrist'], batch['joints'])
+                for batch in map(frames.batch, torch.arange(len(frames)).split(256))
+            ]
+        )
         scene = model.scene(seen)
 
     def loss_of(index: Tensor) -> Tensor:
@@ -147,8 +167,9 @@ def _fit_policy(model: EmbeddedVla, frames: Frames, settings: VlaTraining) -> No
         _, chunk = model.decide(noisy[0], noisy[1], frames.joints[index], frames.text[index])
         return action_loss(model, chunk, frames.actions[index])
 
-    _optimise(model.deciding_parameters(), settings, len(frames), settings.policy_epochs, loss_of,
-              'train its policy', dict)
+    _optimise(
+        model.deciding_parameters(), settings, len(frames), settings.policy_epochs, loss_of, 'train its policy', dict
+    )
 
 
 def export(model: EmbeddedVla, path: Path) -> None:
@@ -167,10 +188,14 @@ def export(model: EmbeddedVla, path: Path) -> None:
 
     image = torch.zeros(1, 3, IMAGE, IMAGE)
     torch.onnx.export(
-        Deployed().eval(), (image, image, torch.zeros(1, JOINTS), torch.zeros(1, TEXT_DIM)), str(path),
-        input_names=['front', 'wrist', 'joints', 'text'], output_names=['features', 'actions'],
+        Deployed().eval(),
+        (image, image, torch.zeros(1, JOINTS), torch.zeros(1, TEXT_DIM)),
+        str(path),
+        input_names=['front', 'wrist', 'joints', 'text'],
+        output_names=['features', 'actions'],
         dynamic_axes={name: {0: 'batch'} for name in ('front', 'wrist', 'joints', 'text', 'features', 'actions')},
-        dynamo=False)
+        dynamo=False,
+    )
 
 
 def train_vla(work_dir: Path, output: Path, settings: VlaTraining, command: str) -> dict[str, float]:
@@ -183,13 +208,24 @@ def train_vla(work_dir: Path, output: Path, settings: VlaTraining, command: str)
     model, metrics = fit(frames, load_frames(held), settings)
     export(model, output)
     card = {
-        'name': 'embedded', 'cameras': CAMERAS, 'image_size': [IMAGE, IMAGE], 'joint_names': JOINT_NAMES,
-        'feature_dim': FEATURE_DIM, 'chunk_len': CHUNK, 'action_dim': JOINTS, 'execute_steps': EXECUTE_STEPS,
+        'name': 'embedded',
+        'cameras': CAMERAS,
+        'image_size': [IMAGE, IMAGE],
+        'joint_names': JOINT_NAMES,
+        'feature_dim': FEATURE_DIM,
+        'chunk_len': CHUNK,
+        'action_dim': JOINTS,
+        'execute_steps': EXECUTE_STEPS,
         'seconds_per_action': CONTROL_PERIOD,
         'parameters': sum(parameter.numel() for parameter in model.parameters()),
-        'training': {'command': command, 'settings': asdict(settings), 'tasks': ['visible', 'place'],
-                     'frames': len(frames), 'data_sha256': data_hash(files),
-                     'minutes': round((time.monotonic() - started) / 60, 1)},
+        'training': {
+            'command': command,
+            'settings': asdict(settings),
+            'tasks': ['visible', 'place'],
+            'frames': len(frames),
+            'data_sha256': data_hash(files),
+            'minutes': round((time.monotonic() - started) / 60, 1),
+        },
         'validation': metrics,
     }
     output.with_suffix('.json').write_text(json.dumps(card, indent=2) + '\n')

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The embedded VLA as a torch module: two small image encoders, word embedding, joint positions -> z, chunk.
 
-    images        uint8 [B, 64, 64, 3] each -> per camera 64 soft keypoints (x, y) and their strengths
-    scene         [B, 128]   what is where, before the instruction is read
-    hidden        [B, 128]   what to do about it
-    z             [B, 256]   scene and hidden side by side: the feature a memory reads
-    chunk         [B, 8, 8]  joint targets [rad, m], predicted as offsets from the measured joints but for the finger
+images        uint8 [B, 64, 64, 3] each -> per camera 64 soft keypoints (x, y) and their strengths
+scene         [B, 128]   what is where, before the instruction is read
+hidden        [B, 128]   what to do about it
+z             [B, 256]   scene and hidden side by side: the feature a memory reads
+chunk         [B, 8, 8]  joint targets [rad, m], predicted as offsets from the measured joints but for the finger
 """
 
 from __future__ import annotations
@@ -28,10 +28,14 @@ class CameraEncoder(nn.Module):
     def __init__(self, channels: int = 48) -> None:
         super().__init__()
         self.convolutions = nn.Sequential(
-            nn.Conv2d(5, 24, 5, stride=2, padding=2), nn.ReLU(),
-            nn.Conv2d(24, channels, 3, stride=2, padding=1), nn.ReLU(),
-            nn.Conv2d(channels, channels, 3, padding=1), nn.ReLU(),
-            nn.Conv2d(channels, channels, 1))
+            nn.Conv2d(5, 24, 5, stride=2, padding=2),
+            nn.ReLU(),
+            nn.Conv2d(24, channels, 3, stride=2, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(channels, channels, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(channels, channels, 1),
+        )
         self.temperature = nn.Parameter(torch.ones(1))
         line = torch.linspace(-1, 1, IMAGE)
         rows, columns = torch.meshgrid(line, line, indexing='ij')
@@ -64,7 +68,8 @@ class EmbeddedVla(nn.Module):
         self.context = nn.Sequential(nn.Linear(SCENE_FEATURES + 32, 128), nn.ReLU(), nn.Linear(128, 2 * 512))
         self.look = nn.Linear(SCENE_FEATURES + seen, 512)
         self.policy = nn.Sequential(
-            nn.ReLU(), nn.Linear(512, 384), nn.ReLU(), nn.Linear(384, HIDDEN_FEATURES), nn.ReLU())
+            nn.ReLU(), nn.Linear(512, 384), nn.ReLU(), nn.Linear(384, HIDDEN_FEATURES), nn.ReLU()
+        )
         self.action = nn.Linear(HIDDEN_FEATURES, CHUNK * JOINTS)
         self.register_buffer('joint_mean', torch.zeros(JOINTS))
         self.register_buffer('joint_scale', torch.ones(JOINTS))

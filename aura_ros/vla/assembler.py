@@ -37,9 +37,7 @@ class AssemblerConfig:
 
     def __post_init__(self) -> None:
         if not self.streams or len(set(self.streams)) != len(self.streams):
-            raise ConfigError(
-                f'streams = {list(self.streams)}: must be one or more different names'
-            )
+            raise ConfigError(f'streams = {list(self.streams)}: must be one or more different names')
         ranges = {
             'slop_ns': (0, 10_000_000_000),
             'max_age_ns': (1_000_000, 60_000_000_000),
@@ -96,9 +94,7 @@ class Assembler(Generic[T]):
 
     def __init__(self, config: AssemblerConfig) -> None:
         self._config = config
-        self._buffers: dict[str, deque[tuple[int, T]]] = {
-            name: deque(maxlen=config.depth) for name in config.streams
-        }
+        self._buffers: dict[str, deque[tuple[int, T]]] = {name: deque(maxlen=config.depth) for name in config.streams}
         self._last_ns: int | None = None
         # Samples refused because the newest has the same stamp, or a later one, per stream [1].
         self.duplicates = dict.fromkeys(config.streams, 0)
@@ -159,9 +155,10 @@ class Assembler(Generic[T]):
             distance_ns = abs(at_ns - stamp_ns)
             if distance_ns > config.slop_ns:
                 return self._gap(
-                    Wait.UNALIGNED, name, now_ns,
-                    f'is {distance_ns * 1e-9:.3f} s from {reference}: '
-                    f'allowed {config.slop_ns * 1e-9:g} s',
+                    Wait.UNALIGNED,
+                    name,
+                    now_ns,
+                    f'is {distance_ns * 1e-9:.3f} s from {reference}: allowed {config.slop_ns * 1e-9:g} s',
                 )
             if at_ns - now_ns > config.future_tolerance_ns:
                 return self._gap(Wait.FUTURE, name, now_ns, 'is stamped ahead of now')

@@ -46,11 +46,17 @@ class EmbeddedVla:
             raise InputError(f'joint_positions must be {wanted[0]} finite numbers, got {joints!r}')
         inputs = {camera: self._picture(observation, camera) for camera in self.spec.cameras}
         features, actions = self._session.run(
-            ('features', 'actions'), {**inputs, 'joints': joints[None], 'text': embed(observation.instruction)[None]})
+            ('features', 'actions'), {**inputs, 'joints': joints[None], 'text': embed(observation.instruction)[None]}
+        )
         return VlaOutput(features[0], actions[0])
 
-    def infer_batch(self, front: NDArray[np.generic], wrist: NDArray[np.generic], joints: NDArray[np.generic],
-                    text: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def infer_batch(
+        self,
+        front: NDArray[np.generic],
+        wrist: NDArray[np.generic],
+        joints: NDArray[np.generic],
+        text: NDArray[np.float32],
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Run many frames whose pictures have the trained size already, for training memories.
 
         Args:
@@ -63,10 +69,13 @@ class EmbeddedVla:
             features [B, D] and actions [B, chunk_len, action_dim].
 
         """
-        pixels = {name: np.ascontiguousarray(image.transpose(0, 3, 1, 2), dtype=np.float32) / np.float32(255)
-                  for name, image in (('front', front), ('wrist', wrist))}
+        pixels = {
+            name: np.ascontiguousarray(image.transpose(0, 3, 1, 2), dtype=np.float32) / np.float32(255)
+            for name, image in (('front', front), ('wrist', wrist))
+        }
         features, actions = self._session.run(
-            ('features', 'actions'), {**pixels, 'joints': joints.astype(np.float32), 'text': text})
+            ('features', 'actions'), {**pixels, 'joints': joints.astype(np.float32), 'text': text}
+        )
         return features, actions
 
     def _picture(self, observation: Observation, camera: str) -> NDArray[np.float32]:
@@ -84,10 +93,17 @@ class EmbeddedVla:
 def _spec(card: dict[str, Any], weights: bytes) -> BackboneSpec:
     height, width = card['image_size']
     return BackboneSpec(
-        name=card['name'], cameras=tuple(card['cameras']), image_size=(height, width),
-        joint_names=tuple(card['joint_names']), feature_dim=card['feature_dim'], chunk_len=card['chunk_len'],
-        action_dim=card['action_dim'], execute_steps=card['execute_steps'],
-        seconds_per_action=card['seconds_per_action'], policy_hash=hashlib.sha256(weights).hexdigest())
+        name=card['name'],
+        cameras=tuple(card['cameras']),
+        image_size=(height, width),
+        joint_names=tuple(card['joint_names']),
+        feature_dim=card['feature_dim'],
+        chunk_len=card['chunk_len'],
+        action_dim=card['action_dim'],
+        execute_steps=card['execute_steps'],
+        seconds_per_action=card['seconds_per_action'],
+        policy_hash=hashlib.sha256(weights).hexdigest(),
+    )
 
 
 def _session(weights: bytes, file: Path) -> Any:

@@ -16,13 +16,7 @@ from aura_ros.errors import InputError
 
 _RGB, _BGR = slice(0, 3), slice(2, None, -1)
 # Bytes per pixel, and where red, green and blue are among them; one channel is all three.
-_LAYOUTS = {
-    'rgb8': (3, _RGB),
-    'bgr8': (3, _BGR),
-    'rgba8': (4, _RGB),
-    'bgra8': (4, _BGR),
-    'mono8': (1, _RGB),
-}
+_LAYOUTS = {'rgb8': (3, _RGB), 'bgr8': (3, _BGR), 'rgba8': (4, _RGB), 'bgra8': (4, _BGR), 'mono8': (1, _RGB)}
 ENCODINGS = tuple(_LAYOUTS)
 MAX_SIDE = 8192
 _JPEG_START, _JPEG_END = b'\xff\xd8\xff', b'\xff\xd9'
@@ -63,19 +57,14 @@ def decode_image(
     channels, order = _LAYOUTS[encoding]
     if step < width * channels:
         raise InputError(
-            f'image step = {step}: must be >= {width * channels}, '
-            f'the bytes in a row of {width} {encoding} pixels'
+            f'image step = {step}: must be >= {width * channels}, the bytes in a row of {width} {encoding} pixels'
         )
     flat = _as_bytes(data)
     # Some drivers leave out the padding of the last row.
     least = step * (height - 1) + width * channels
     if not least <= flat.size <= step * height:
-        raise InputError(
-            f'image has {flat.size} bytes: must be {step * height} ({height} rows of {step})'
-        )
-    pixels = np.lib.stride_tricks.as_strided(
-        flat, (height, width, channels), (step, channels, 1), writeable=False
-    )
+        raise InputError(f'image has {flat.size} bytes: must be {step * height} ({height} rows of {step})')
+    pixels = np.lib.stride_tricks.as_strided(flat, (height, width, channels), (step, channels, 1), writeable=False)
     return _copy_rgb(pixels, order)
 
 
@@ -95,9 +84,7 @@ def decode_compressed(data: Buffer, compressed_format: str = '') -> NDArray[np.u
     flat = _as_bytes(data)
     start = flat[:8].tobytes()
     if not (start.startswith(_JPEG_START) or start == _PNG_START):
-        raise InputError(
-            f'compressed image format {compressed_format!r} is not supported: must be jpeg or png'
-        )
+        raise InputError(f'compressed image format {compressed_format!r} is not supported: must be jpeg or png')
     # Before anything of that size is allocated: a header of a few bytes may ask for gigabytes.
     _check_compressed(flat.tobytes())
     try:
@@ -142,9 +129,9 @@ def _png_is_whole(data: bytes) -> bool:
     """Whether every chunk is there and has its CRC-32; a decoder trusts the length of one before it looks."""
     at = len(_PNG_START)
     while at + 12 <= len(data):
-        end = at + 8 + int.from_bytes(data[at:at + 4], 'big')
-        kind = data[at + 4:at + 8]
-        if end + 4 > len(data) or zlib.crc32(data[at + 4:end]) != int.from_bytes(data[end:end + 4], 'big'):
+        end = at + 8 + int.from_bytes(data[at : at + 4], 'big')
+        kind = data[at + 4 : at + 8]
+        if end + 4 > len(data) or zlib.crc32(data[at + 4 : end]) != int.from_bytes(data[end : end + 4], 'big'):
             return False
         if kind == b'IEND':
             return True
@@ -165,9 +152,9 @@ def _jpeg_size(data: bytes) -> tuple[int, int] | None:
     while at + 9 <= len(data) and data[at] == 0xFF:
         marker = data[at + 1]
         if marker in _JPEG_FRAMES:
-            return int.from_bytes(data[at + 7:at + 9], 'big'), int.from_bytes(data[at + 5:at + 7], 'big')
+            return int.from_bytes(data[at + 7 : at + 9], 'big'), int.from_bytes(data[at + 5 : at + 7], 'big')
         # Any number of 0xFF may fill the space before a marker.
-        at += 1 if marker == 0xFF else 2 + int.from_bytes(data[at + 2:at + 4], 'big')
+        at += 1 if marker == 0xFF else 2 + int.from_bytes(data[at + 2 : at + 4], 'big')
     return None
 
 
@@ -180,6 +167,4 @@ def _as_bytes(data: Buffer) -> NDArray[np.uint8]:
     try:
         return np.frombuffer(data, dtype=np.uint8)  # type: ignore[arg-type]  # lists end below
     except (TypeError, ValueError, BufferError) as error:
-        raise InputError(
-            f'image data is {type(data).__name__} ({error}): must be contiguous bytes'
-        ) from error
+        raise InputError(f'image data is {type(data).__name__} ({error}): must be contiguous bytes') from error

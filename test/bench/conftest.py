@@ -34,9 +34,7 @@ def _marks(rng: np.random.Generator, rounds: int, rate: float) -> list[TaskMark]
     return marks
 
 
-def _gates(
-    rng: np.random.Generator, marks: list[TaskMark]
-) -> dict[str, tuple[GatePoint, ...]]:
+def _gates(rng: np.random.Generator, marks: list[TaskMark]) -> dict[str, tuple[GatePoint, ...]]:
     cues = [mark.time_s for mark in marks if mark.kind == 'cue']
     aura, kv = [], []
     for seq, time_s in enumerate(np.arange(0.0, marks[-1].time_s, 0.2).tolist()):
@@ -61,13 +59,23 @@ def make_run() -> Callable[..., RunRecord]:
                 gates = _gates(rng, marks)
                 steps = len(gates['aura'])
                 writes = sum(point.written for point in gates['aura'])
-                episodes.append(EpisodeRecord(
-                    task, arm, 'evaluation', 0, rounds, f'{task}-{arm}', steps,
-                    marks[-1].time_s, 20.0, tuple(marks), gates, writes,
-                ))  # fmt: skip
+                episodes.append(
+                    EpisodeRecord(
+                        task,
+                        arm,
+                        'evaluation',
+                        0,
+                        rounds,
+                        f'{task}-{arm}',
+                        steps,
+                        marks[-1].time_s,
+                        20.0,
+                        tuple(marks),
+                        gates,
+                        writes,
+                    )
+                )
         versions, hashes = {'aura_ros': '0.1.0'}, {'aura': 'ab' * 32}
-        return RunRecord(
-            '2026-01-01T00:00:00+00:00', 123.4, True, versions, hashes, tuple(episodes)
-        )
+        return RunRecord('2026-01-01T00:00:00+00:00', 123.4, True, versions, hashes, tuple(episodes))
 
     return make

@@ -155,8 +155,12 @@ def test_delta_is_never_below_the_total_variation() -> None:
     truth, table = {0: 2, 1: 5}, {0: 4, 1: 5}
 
     def law(held: dict[int, int]) -> list[tuple[float, Step]]:
-        steps = [(event / 2 / 7, Step(Kind.REBINDING, key, value))
-                 for key in held for value in range(CLASSES) if value != held[key]]
+        steps = [
+            (event / 2 / 7, Step(Kind.REBINDING, key, value))
+            for key in held
+            for value in range(CLASSES)
+            if value != held[key]
+        ]
         steps += [(repeat / 2, Step(Kind.REPEAT, key, 0)) for key in held]
         steps += [(query / 2, Step(Kind.QUERY, key, 0)) for key in held]
         rest = 1.0 - event - repeat - query
@@ -177,15 +181,29 @@ def test_delta_is_never_below_the_total_variation() -> None:
     coupled = sum(chance for chance, step in law(truth) if differs(table, step, after(step)))
     assert distance == pytest.approx(event / 2 / 7)
     assert coupled == pytest.approx(distance)
-    repaired = sum(chance for chance, step in law(truth)
-                   if differs(table, step, after(step) | ({0: 2} if step == Step(Kind.REPEAT, 0, 0) else {})))
+    repaired = sum(
+        chance
+        for chance, step in law(truth)
+        if differs(table, step, after(step) | ({0: 2} if step == Step(Kind.REPEAT, 0, 0) else {}))
+    )
     assert repaired == pytest.approx(distance + repeat / 2)
 
 
 def test_the_row_of_a_discount_by_hand() -> None:
-    runs = [{'setting': 'easy', 'query': 0.2, 'episodes': 100, 'accuracy': accuracy, 'questions': 50,
-             'wrong': [wrong], 'mismatch': [2], 'loss': [0.01]} for accuracy, wrong in ((1.0, 0), (0.98, 4))]
-    row, = bounds(runs, Sampling(100, 3, (0.5,)))
+    runs = [
+        {
+            'setting': 'easy',
+            'query': 0.2,
+            'episodes': 100,
+            'accuracy': accuracy,
+            'questions': 50,
+            'wrong': [wrong],
+            'mismatch': [2],
+            'loss': [0.01],
+        }
+        for accuracy, wrong in ((1.0, 0), (0.98, 4))
+    ]
+    (row,) = bounds(runs, Sampling(100, 3, (0.5,)))
     assert (row['epsilon'], row['delta'], row['episodes']) == (0.02, 0.02, 200)
     assert row['bound_total_variation'] == pytest.approx(2 * (0.02 + 0.5 * 0.02))
     assert row['bound_value'] == pytest.approx(0.04)
@@ -193,7 +211,7 @@ def test_the_row_of_a_discount_by_hand() -> None:
     assert row['all_right'] == pytest.approx(0.15 / 1.75)
     assert row['worst_epsilon_seen'] == 1.0 and row['worst_case_bound_at_least'] == 2.0
     assert row['vacuous_value'] == (row['bound_value_high'] >= row['all_right'])
-    faultless, = bounds(runs[:1], Sampling(100, 3, (0.5,)))
+    (faultless,) = bounds(runs[:1], Sampling(100, 3, (0.5,)))
     assert faultless['worst_case_bound_at_least'] is None
 
 
@@ -208,20 +226,26 @@ def test_the_quick_form_trains_estimates_and_writes(tmp_path: Path) -> None:
     for row in found['rows']:
         assert row['bound_value_high'] <= row['bound_total_variation_high']
         assert row['true_loss'] <= row['bound_value_high']
-    trained, = found['runs']
+    (trained,) = found['runs']
     assert trained['accuracy'] > 0.3  # chance is 0.125
     assert 'JMLR' in found['source']
     with (tmp_path / 'ais.csv').open(encoding='utf-8') as file:
         assert len(list(csv.DictReader(file))) == 5
     assert (tmp_path / 'ais.png').stat().st_size > 10_000
-    weights_file, = (tmp_path / 'ais' / 'weights').glob('*.safetensors')
+    (weights_file,) = (tmp_path / 'ais' / 'weights').glob('*.safetensors')
     again = ['ais', '--weights', str(weights_file), '--quick', '--episodes', '5', '--output', str(tmp_path / 'other')]
     assert cli.main(again) == 0
 
 
-@pytest.mark.parametrize(('words', 'said'), [
-    ([], 'run `./run bench synthetic --memories aura`'), (['--episodes', '0'], 'episodes must be >= 1'),
-    (['--weights', 'nowhere.safetensors'], 'is no file'), (['--memory', 'periodic'], 'move its clock on')])
+@pytest.mark.parametrize(
+    ('words', 'said'),
+    [
+        ([], 'run `./run bench synthetic --memories aura`'),
+        (['--episodes', '0'], 'episodes must be >= 1'),
+        (['--weights', 'nowhere.safetensors'], 'is no file'),
+        (['--memory', 'periodic'], 'move its clock on'),
+    ],
+)
 def test_refusals(tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str) -> None:
     assert cli.main(['ais', '--output', str(tmp_path), *words]) == 1
     assert said in capsys.readouterr().err

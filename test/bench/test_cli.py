@@ -67,21 +67,33 @@ def test_help_shows_the_docstring(command: SimpleNamespace, capsys: pytest.Captu
     assert stop.value.code == 0 and 'dance  a dance' in capsys.readouterr().out
 
 
-@pytest.mark.parametrize('words', [
-    ['jump'], ['dance', '--seeds', 'a'], ['dance', '--seeds', '4..1'], ['dance', '--seeds', '-1'],
-    ['dance', '--jobs', '0']])
+@pytest.mark.parametrize(
+    'words',
+    [
+        ['jump'],
+        ['dance', '--seeds', 'a'],
+        ['dance', '--seeds', '4..1'],
+        ['dance', '--seeds', '-1'],
+        ['dance', '--jobs', '0'],
+    ],
+)
 def test_what_cannot_be_read_is_refused(command: SimpleNamespace, words: list[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         cli.main(words)
     assert stop.value.code == 2 and command.seen is None
 
 
-@pytest.mark.parametrize(('error', 'code', 'said'), [
-    (ConfigError('turns = 0'), 1, 'aura-bench: turns = 0'),
-    (ModuleNotFoundError('no', name='torch'), 1, 'pip install "aura_ros[train]"'),
-    (KeyboardInterrupt(), 130, 'goes on from here')])
-def test_errors_are_one_line(command: SimpleNamespace, capsys: pytest.CaptureFixture[str], error: BaseException,
-                             code: int, said: str) -> None:
+@pytest.mark.parametrize(
+    ('error', 'code', 'said'),
+    [
+        (ConfigError('turns = 0'), 1, 'aura-bench: turns = 0'),
+        (ModuleNotFoundError('no', name='torch'), 1, 'pip install "aura_ros[train]"'),
+        (KeyboardInterrupt(), 130, 'goes on from here'),
+    ],
+)
+def test_errors_are_one_line(
+    command: SimpleNamespace, capsys: pytest.CaptureFixture[str], error: BaseException, code: int, said: str
+) -> None:
     command.error = error
     assert cli.main(['dance']) == code
     text = capsys.readouterr().err

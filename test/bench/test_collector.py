@@ -16,9 +16,7 @@ def point(seq: int, written: bool = False) -> GatePoint:
 
 
 def blank(episode_id: str, steps: int) -> EpisodeRecord:
-    return EpisodeRecord(
-        'recall', 'aura', 'evaluation', 0, 2, episode_id, steps, 0.0, 1.0, (), {}
-    )
+    return EpisodeRecord('recall', 'aura', 'evaluation', 0, 2, episode_id, steps, 0.0, 1.0, (), {})
 
 
 def test_collects_one_episode() -> None:

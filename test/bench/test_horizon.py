@@ -31,8 +31,9 @@ pytestmark = pytest.mark.torch
 SMALL = HorizonSetting(steps=300, compared=100, window=4, repeats=2, repeated=10)
 
 
-@pytest.mark.parametrize(('last', 'expected'), [
-    (1, [1]), (10, [1, 2, 5, 10]), (30, [1, 2, 5, 10, 20, 30]), (100_000, None)])
+@pytest.mark.parametrize(
+    ('last', 'expected'), [(1, [1]), (10, [1, 2, 5, 10]), (30, [1, 2, 5, 10, 20, 30]), (100_000, None)]
+)
 def test_checkpoints_are_a_ladder_that_ends_at_the_last_step(last: int, expected: list[int] | None) -> None:
     found = checkpoints(last)
     assert found == expected if expected else (len(found), found[-1]) == (16, 100_000)
@@ -78,8 +79,10 @@ def test_every_memory_counts_its_bytes_as_it_exports_them(name: str) -> None:
 
 
 def test_the_papers_ratio_is_of_a_cache_of_256_bytes_a_step() -> None:
-    rows = [{'memory': name, 'steps': 100_000, 'run': 'together', 'bytes': size, 'median_us': time}
-            for name, size, time in (('kv', 25_600_000, 600.0), ('aura', 4224, 60.0))]
+    rows = [
+        {'memory': name, 'steps': 100_000, 'run': 'together', 'bytes': size, 'median_us': time}
+        for name, size, time in (('kv', 25_600_000, 600.0), ('aura', 4224, 60.0))
+    ]
     facts = ratios(rows, 100_000)
     assert facts['bytes_ratio'] == pytest.approx(6060.6, abs=0.1) and facts['time_ratio'] == 10.0
     assert ratios(rows[:1], 100_000) == {}
@@ -99,8 +102,9 @@ def test_the_command_writes_its_table_and_goes_on(tmp_path: Path, capsys: pytest
     assert '12.1x the bytes' in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(('words', 'said'), [
-    (['--memories', 'aura,ntm'], 'got ntm'), (['--steps', '0'], 'steps must be >= 1')])
+@pytest.mark.parametrize(
+    ('words', 'said'), [(['--memories', 'aura,ntm'], 'got ntm'), (['--steps', '0'], 'steps must be >= 1')]
+)
 def test_refusals(tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str) -> None:
     assert cli.main(['horizon', '--output', str(tmp_path), *words]) == 1
     assert said in capsys.readouterr().err

@@ -28,9 +28,7 @@ def test_known_intervals(successes: int, trials: int, low: float, high: float) -
 
 
 @given(st.integers(0, 500), st.integers(0, 500), st.floats(0.5, 0.999))
-def test_an_interval_holds_its_rate_and_is_symmetric(
-    solved: int, failed: int, confidence: float
-) -> None:
+def test_an_interval_holds_its_rate_and_is_symmetric(solved: int, failed: int, confidence: float) -> None:
     low, high = wilson_interval(solved, solved + failed, confidence)
     assert 0.0 <= low < high <= 1.0
     if solved + failed:

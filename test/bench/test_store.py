@@ -72,8 +72,10 @@ def test_the_table_is_written_with_all_columns(tmp_path: Path) -> None:
     store(tmp_path).write(rows, {'seeds': (0, 1)})
     with (tmp_path / 'table.csv').open(encoding='utf-8') as file:
         table = list(csv.DictReader(file))
-    assert table == [{'memory': 'aura', 'writes': '12.5', 'bytes': '', 'seeds': ''},
-                     {'memory': 'kv', 'writes': '', 'bytes': '', 'seeds': '[0, 1]'}]
+    assert table == [
+        {'memory': 'aura', 'writes': '12.5', 'bytes': '', 'seeds': ''},
+        {'memory': 'kv', 'writes': '', 'bytes': '', 'seeds': '[0, 1]'},
+    ]
     found = json.loads((tmp_path / 'table.json').read_text(encoding='utf-8'))
     assert found['settings'] == {'task': {'steps': 3, 'name': 'hard'}}
     assert found['seeds'] == [0, 1] and found['rows'][1]['bytes'] is None

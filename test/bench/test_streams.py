@@ -60,9 +60,14 @@ def test_a_seed_repeats_a_split_and_no_two_splits_share_streams():
             assert not np.isin(z[..., -8:], first[other][..., -8:]).any()
 
 
-@pytest.mark.parametrize(('change', 'message'), [
-    ({'bindings': 65}, r'bindings must be 1\.\.64, got 65'), ({'event': 0.0}, 'event must be a share'),
-    ({'repeat': 0.8}, 'must be at most 1')])
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        ({'bindings': 65}, r'bindings must be 1\.\.64, got 65'),
+        ({'event': 0.0}, 'event must be a share'),
+        ({'repeat': 0.8}, 'must be at most 1'),
+    ],
+)
 def test_settings_that_cannot_be_are_refused(change, message):
     with pytest.raises(ConfigError, match=message):
         StreamSetting(**{'bindings': 4, 'event': 0.1, 'repeat': 0.1, 'query': 0.2} | change)

@@ -43,8 +43,14 @@ def test_quick_ablation_tells_the_write_rules_apart(tmp_path):
 
 
 def run(memory, seed, accuracy, writes):
-    return {'memory': memory, 'seed': seed, 'accuracy': accuracy, 'writes_per_step': writes, 'events_per_step': 0.1,
-            'parameters': 1}
+    return {
+        'memory': memory,
+        'seed': seed,
+        'accuracy': accuracy,
+        'writes_per_step': writes,
+        'events_per_step': 0.1,
+        'parameters': 1,
+    }
 
 
 def test_the_best_always_writer_is_what_writes_are_compared_with():
@@ -60,7 +66,7 @@ def test_the_best_always_writer_is_what_writes_are_compared_with():
 
 
 def test_the_interval_of_a_share_ends_at_1():
-    row, = summarise([run('always', 0, 0.9, 1.0), run('always', 1, 1.0, 1.0)])
+    (row,) = summarise([run('always', 0, 0.9, 1.0), run('always', 1, 1.0, 1.0)])
     assert 0.0 <= row['accuracy_low'] < 0.95 < row['accuracy_high'] == 1.0
 
 
@@ -83,8 +89,11 @@ def test_a_blinkered_gate_sees_only_what_is_left(inputs):
     module, code, error = Blinkered(SIZES, inputs), torch.randn(3, 8), torch.randn(3, 5)
     score = module._score(module._see(code), error)
     turned = error[:, torch.randperm(5)] * -1  # another error of the same size
-    moved = {'code': module._score(module._see(code + 1), error), 'error': module._score(module._see(code), turned),
-             'surprise': module._score(module._see(code), 2 * error)}
+    moved = {
+        'code': module._score(module._see(code + 1), error),
+        'error': module._score(module._see(code), turned),
+        'surprise': module._score(module._see(code), 2 * error),
+    }
     assert torch.equal(score, moved['code']) != ('code' in inputs)
     assert torch.equal(score, moved['error']) != ('error' in inputs)
     assert torch.equal(score, moved['surprise']) != (inputs != ('code',))

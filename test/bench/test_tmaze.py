@@ -147,7 +147,10 @@ def test_one_walk_serves_all_lengths() -> None:
     puppet = Puppet()
     found = list(walk(puppet, task(), Leg(6, (9, 30, 1500)), 0))
     assert [(arrival.length, arrival.solved, arrival.corridors) for arrival in found] == [
-        (9, 6, 6), (30, 6, 6), (1500, 6, 6)]
+        (9, 6, 6),
+        (30, 6, 6),
+        (1500, 6, 6),
+    ]
     # a junction is shown to the state after exactly that many steps, and is not part of what follows
     assert [done for done, junction in puppet.seen if junction] == [9, 30, 1500]
     assert [done for done, junction in puppet.seen if not junction] == [0, 9, 30, 1030]
@@ -173,7 +176,7 @@ def test_a_memory_that_grows_is_not_walked_further_than_it_can_pay_for() -> None
 
 def test_the_oracle_is_told_where_something_new_is_seen() -> None:
     module = make(task('selective', 'oracle')).eval()
-    arrival, = walk(module, task('selective', 'oracle'), Leg(20, (60,)), 0)
+    (arrival,) = walk(module, task('selective', 'oracle'), Leg(20, (60,)), 0)
     assert arrival.writes == pytest.approx(arrival.news) and arrival.news > 4
 
 
@@ -201,16 +204,29 @@ def test_bytes_are_those_of_the_memory_that_runs() -> None:
 
 
 def run(memory: str, seed: int, *arrived: tuple[int, int, int], per_step: int = 0) -> dict[str, Any]:
-    return {'maze': 'passive', 'memory': memory, 'seed': seed, 'parameters': 1, 'state_bytes': 8,
-            'bytes_per_step': per_step, 'arrivals': [
-                {'length': length, 'corridors': corridors, 'solved': solved, 'writes': 2.0, 'news': 1.0}
-                for length, corridors, solved in arrived]}
+    return {
+        'maze': 'passive',
+        'memory': memory,
+        'seed': seed,
+        'parameters': 1,
+        'state_bytes': 8,
+        'bytes_per_step': per_step,
+        'arrivals': [
+            {'length': length, 'corridors': corridors, 'solved': solved, 'writes': 2.0, 'news': 1.0}
+            for length, corridors, solved in arrived
+        ],
+    }
 
 
 def test_seeds_are_pooled_and_those_stopped_at_chance_count_as_half() -> None:
-    runs = [run('aura', 0, (9, 100, 100), (90, 20, 20)), run('aura', 1, (9, 100, 52)),
-            run('gru', 0, (9, 100, 50)), run('gru', 1, (9, 100, 50)),
-            run('kv', 0, (9, 100, 100), per_step=4), run('kv', 1, (9, 100, 100), per_step=4)]
+    runs = [
+        run('aura', 0, (9, 100, 100), (90, 20, 20)),
+        run('aura', 1, (9, 100, 52)),
+        run('gru', 0, (9, 100, 50)),
+        run('gru', 1, (9, 100, 50)),
+        run('kv', 0, (9, 100, 100), per_step=4),
+        run('kv', 1, (9, 100, 100), per_step=4),
+    ]
     rows = {(row['memory'], row['length']): row for row in summarise(runs)}
     near, far = rows['aura', 9], rows['aura', 90]
     assert (near['solved'], near['corridors'], near['lowest'], near['stopped']) == (152, 200, 0.52, 0)

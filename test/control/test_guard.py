@@ -25,26 +25,30 @@ EPS = 1e-9
 @pytest.fixture(scope='module')
 def guarded(robot_values: Values) -> RobotConfig:
     """Three joints, the middle one bound by its step and the others by their velocity."""
-    return RobotConfig.from_mapping(
-        robot_values(velocity_max=[2.0, 9.0, 1.0], step_max=[0.2, 0.2, 0.2])
-    )
+    return RobotConfig.from_mapping(robot_values(velocity_max=[2.0, 9.0, 1.0], step_max=[0.2, 0.2, 0.2]))
 
 
 # What may happen. -----------------------------------------------------------------------------------------------------
-wild = st.one_of(
-    st.floats(-1.5, 1.5), st.floats(), st.sampled_from([np.nan, np.inf, -np.inf, 1e308, -1e308, 1e9])
-)
+wild = st.one_of(st.floats(-1.5, 1.5), st.floats(), st.sampled_from([np.nan, np.inf, -np.inf, 1e308, -1e308, 1e9]))
 positions = st.one_of(
-    st.none(), st.just(np.zeros(3)), st.lists(st.floats(-1.0, 1.0), min_size=3, max_size=3).map(np.array),
-    st.lists(wild, min_size=3, max_size=3).map(np.array), st.just(np.zeros(2)),
+    st.none(),
+    st.just(np.zeros(3)),
+    st.lists(st.floats(-1.0, 1.0), min_size=3, max_size=3).map(np.array),
+    st.lists(wild, min_size=3, max_size=3).map(np.array),
+    st.just(np.zeros(2)),
 )
 seeds = st.integers(0, 2**32 - 1)
 actions = seeds.map(lambda seed: np.random.default_rng(seed).uniform(-1.5, 1.5, 24))
 good_chunks = st.fixed_dictionaries(
     {
-        'arm': st.integers(0, 2), 'episode_id': st.sampled_from(['a', 'a', 'a', 'b']), 'ahead': st.integers(1, 3),
-        'age_ns': st.sampled_from([0, TICK, 2 * TICK, -20_000_000]), 'chunk_len': st.just(8), 'action_dim': st.just(3),
-        'values': actions, 'seconds_per_action': st.just(0.05),
+        'arm': st.integers(0, 2),
+        'episode_id': st.sampled_from(['a', 'a', 'a', 'b']),
+        'ahead': st.integers(1, 3),
+        'age_ns': st.sampled_from([0, TICK, 2 * TICK, -20_000_000]),
+        'chunk_len': st.just(8),
+        'action_dim': st.just(3),
+        'values': actions,
+        'seconds_per_action': st.just(0.05),
     }
 )
 bad_chunks = st.fixed_dictionaries(
@@ -140,9 +144,16 @@ class Watched:
         elif what == 'play':
             seed, ticks = argument
             random = np.random.default_rng(seed)
-            self.offer(arm=switch.status.pending_arm, episode_id=switch.status.episode_id or 'a', ahead=1, age_ns=0,
-                       values=random.uniform(-1.5, 1.5, 24), chunk_len=8, action_dim=3,
-                       seconds_per_action=float(random.choice([0.05, 0.3])))
+            self.offer(
+                arm=switch.status.pending_arm,
+                episode_id=switch.status.episode_id or 'a',
+                ahead=1,
+                age_ns=0,
+                values=random.uniform(-1.5, 1.5, 24),
+                chunk_len=8,
+                action_dim=3,
+                seconds_per_action=float(random.choice([0.05, 0.3])),
+            )
             for _ in range(ticks):
                 self.tick(TICK, random.uniform(-1.0, 1.0, 3))
         elif what == 'chunk':
@@ -181,8 +192,10 @@ def test_every_command_that_leaves_is_safe(guarded: RobotConfig, measured: Calla
 
     anything()
     assert min(total.driven, total.held, total.refused) > 500
-    measured(f'any traffic: {total.driven} driven and {total.held} held commands, none outside a limit; '
-             f'none of {total.refused} refused chunks')
+    measured(
+        f'any traffic: {total.driven} driven and {total.held} held commands, none outside a limit; '
+        f'none of {total.refused} refused chunks'
+    )
 
 
 @given(steps=st.lists(st.tuples(st.integers(0, 3), st.floats(-1, 1), st.floats(-1.2, 1.2)), max_size=60))
@@ -278,9 +291,7 @@ def test_no_command_is_older_than_the_limit(robot: RobotConfig, measured: Callab
         ({'actions': None}, Refusal.SHAPE),
     ],
 )
-def test_refused_at_any_time_of_the_clock(
-    robot: RobotConfig, changes: dict[str, object], expected: Refusal
-) -> None:
+def test_refused_at_any_time_of_the_clock(robot: RobotConfig, changes: dict[str, object], expected: Refusal) -> None:
     """A simulation may begin at zero: no stamp may be taken for a fresh one there."""
     switch = ArmSwitch(robot)
     verdict = switch.accept(replace(chunk(0, stamp_ns=TICK), **changes), TICK)  # type: ignore[arg-type]
@@ -297,9 +308,7 @@ def test_a_late_chunk_after_a_gap_tells_of_both(robot: RobotConfig) -> None:
 
 def test_what_the_limits_changed_is_told_by_joint(robot: RobotConfig) -> None:
     switch = drive(robot, ticks=1, value=3.0)
-    assert switch.status.limited == {
-        'position': {}, 'step': {}, 'velocity': {'joint1': 1, 'joint2': 1, 'joint3': 1}
-    }
+    assert switch.status.limited == {'position': {}, 'step': {}, 'velocity': {'joint1': 1, 'joint2': 1, 'joint3': 1}}
 
 
 def test_a_chunk_of_no_known_arm_is_counted(robot: RobotConfig) -> None:

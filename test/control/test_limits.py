@@ -26,10 +26,7 @@ EPS = 1e-9
     elapsed=st.integers(-(10**12), 10**12),
 )
 def test_limits_are_never_exceeded(
-    robot_values: Values,
-    targets: list[tuple[float, ...]],
-    start: tuple[float, ...],
-    elapsed: int,
+    robot_values: Values, targets: list[tuple[float, ...]], start: tuple[float, ...], elapsed: int
 ) -> None:
     robot = RobotConfig.from_mapping(robot_values(velocity_max=[2.0, 6.0, 1.0]))
     limiter = ActionLimiter(robot)

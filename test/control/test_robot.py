@@ -55,9 +55,7 @@ def test_reads_a_parameter_file(robot_values: Values) -> None:
         ('max_speed', 1.0, ['max_speed', 'velocity_max']),
     ],
 )
-def test_refuses_bad_values(
-    robot_values: Values, name: str, value: object, words: list[str]
-) -> None:
+def test_refuses_bad_values(robot_values: Values, name: str, value: object, words: list[str]) -> None:
     values = robot_values()
     values[name] = value
     with pytest.raises(ConfigError) as error:

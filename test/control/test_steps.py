@@ -33,9 +33,7 @@ def test_in_order_is_accepted(robot: RobotConfig, make_chunk: Make) -> None:
     assert switch.status.rejected == 0
 
 
-def test_a_gap_is_counted_and_a_duplicate_is_told_from_an_overtaken_step(
-    robot: RobotConfig, make_chunk: Make
-) -> None:
+def test_a_gap_is_counted_and_a_duplicate_is_told_from_an_overtaken_step(robot: RobotConfig, make_chunk: Make) -> None:
     switch = ArmSwitch(robot)
     assert accept(switch, make_chunk(0, 0)) is None
     verdict = switch.accept(make_chunk(0, 3), START + 12 * TICK)
@@ -49,9 +47,7 @@ def test_a_gap_is_counted_and_a_duplicate_is_told_from_an_overtaken_step(
     assert status.rejected == 3
 
 
-def test_a_later_step_with_an_older_stamp_is_out_of_order(
-    robot: RobotConfig, make_chunk: Make
-) -> None:
+def test_a_later_step_with_an_older_stamp_is_out_of_order(robot: RobotConfig, make_chunk: Make) -> None:
     switch = ArmSwitch(robot)
     assert accept(switch, make_chunk(0, 0)) is None
     assert accept(switch, make_chunk(0, 1, stamp_ns=START)) is Refusal.OUT_OF_ORDER
@@ -69,9 +65,7 @@ def test_a_later_step_with_an_older_stamp_is_out_of_order(
         (500_000_001, Refusal.STALE),
     ],
 )
-def test_freshness_window(
-    robot: RobotConfig, make_chunk: Make, delay_ns: int, expected: Refusal | None
-) -> None:
+def test_freshness_window(robot: RobotConfig, make_chunk: Make, delay_ns: int, expected: Refusal | None) -> None:
     assert accept(ArmSwitch(robot), make_chunk(1, 0), delay_ns) is expected
 
 
@@ -112,9 +106,7 @@ def test_an_episode_that_is_over_stays_over(robot: RobotConfig, make_chunk: Make
 
 
 @given(order=st.lists(st.integers(0, 12), min_size=1, max_size=60))
-def test_every_step_is_accepted_at_most_once_and_in_order(
-    robot: RobotConfig, order: list[int]
-) -> None:
+def test_every_step_is_accepted_at_most_once_and_in_order(robot: RobotConfig, order: list[int]) -> None:
     switch = ArmSwitch(robot)
     accepted: list[int] = []
     for seq in order:

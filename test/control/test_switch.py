@@ -89,9 +89,7 @@ def test_missing_joints_hold_the_last_command(robot: RobotConfig, make_chunk: Ma
     assert not tick(switch, 2).holding
 
 
-def test_before_the_episode_a_switch_is_in_effect_at_once(
-    robot: RobotConfig, make_chunk: Make
-) -> None:
+def test_before_the_episode_a_switch_is_in_effect_at_once(robot: RobotConfig, make_chunk: Make) -> None:
     switch = ArmSwitch(robot)
     selection = switch.request(Arm.KV, START)
     assert selection.success and selection.effective and selection.arm is Arm.KV
@@ -120,9 +118,7 @@ def test_switches_at_the_boundary_and_never_back(robot: RobotConfig, make_chunk:
     assert switch.status.pending_arm is Arm.AURA
 
 
-def test_a_switch_to_a_silent_arm_ends_in_hold_not_in_the_old_arm(
-    robot: RobotConfig, make_chunk: Make
-) -> None:
+def test_a_switch_to_a_silent_arm_ends_in_hold_not_in_the_old_arm(robot: RobotConfig, make_chunk: Make) -> None:
     switch = ArmSwitch(robot)
     feed(switch, make_chunk, 0, {0: 0.01})
     tick(switch, 0)
@@ -145,9 +141,7 @@ def test_a_request_can_be_taken_back(robot: RobotConfig, make_chunk: Make) -> No
     assert not switch.request(7, START).success
 
 
-def test_a_lost_peer_holds_at_once_and_returns_with_its_first_chunk(
-    robot: RobotConfig, make_chunk: Make
-) -> None:
+def test_a_lost_peer_holds_at_once_and_returns_with_its_first_chunk(robot: RobotConfig, make_chunk: Make) -> None:
     switch = ArmSwitch(robot, SwitchConfig(arm=Arm.AURA))
     feed(switch, make_chunk, 0, {0: 0.01, 1: 0.02})
     tick(switch, 0)
@@ -163,9 +157,7 @@ def test_a_lost_peer_holds_at_once_and_returns_with_its_first_chunk(
     assert switch.status.lost == {}
 
 
-def test_a_pending_arm_that_is_lost_leaves_the_old_one_driving(
-    robot: RobotConfig, make_chunk: Make
-) -> None:
+def test_a_pending_arm_that_is_lost_leaves_the_old_one_driving(robot: RobotConfig, make_chunk: Make) -> None:
     switch = ArmSwitch(robot)
     feed(switch, make_chunk, 0, {0: 0.01, 1: 0.02})
     tick(switch, 0)
@@ -176,9 +168,7 @@ def test_a_pending_arm_that_is_lost_leaves_the_old_one_driving(
     assert switch.request(Arm.AURA, START).success
 
 
-def test_a_wait_that_expired_holds_and_lets_the_pending_arm_drive(
-    robot: RobotConfig, make_chunk: Make
-) -> None:
+def test_a_wait_that_expired_holds_and_lets_the_pending_arm_drive(robot: RobotConfig, make_chunk: Make) -> None:
     switch = ArmSwitch(robot)
     feed(switch, make_chunk, 0, {0: 0.01})
     tick(switch, 0)
@@ -198,9 +188,7 @@ def test_a_clock_that_moved_back_holds(robot: RobotConfig, make_chunk: Make) -> 
     assert tick(switch, 1).holding  # and does not come back by itself
 
 
-def test_enabling_control_starts_from_where_the_robot_is(
-    robot: RobotConfig, make_chunk: Make
-) -> None:
+def test_enabling_control_starts_from_where_the_robot_is(robot: RobotConfig, make_chunk: Make) -> None:
     switch = ArmSwitch(robot)
     feed(switch, make_chunk, 0, {0: 0.9})
     for k in range(4):
@@ -222,9 +210,7 @@ def test_twist_holds_with_zero(robot_values: Values, make_chunk: Make) -> None:
     assert held.target is not None and not held.target.any()
 
 
-@pytest.mark.parametrize(
-    'name', ['execute_steps', 'grace_ticks', 'max_age_ns', 'future_tolerance_ns']
-)
+@pytest.mark.parametrize('name', ['execute_steps', 'grace_ticks', 'max_age_ns', 'future_tolerance_ns'])
 def test_bad_configuration_is_refused(name: str) -> None:
     with pytest.raises(ConfigError, match=name):
         SwitchConfig(**{name: -1})
@@ -283,9 +269,7 @@ def test_whatever_happens_only_the_driving_arm_moves_the_robot(
 
 @settings(max_examples=200)
 @given(start=st.integers(0, 2), wanted=st.integers(0, 2), at=st.integers(0, 11))
-def test_after_the_switch_nothing_of_the_old_arm(
-    robot: RobotConfig, start: int, wanted: int, at: int
-) -> None:
+def test_after_the_switch_nothing_of_the_old_arm(robot: RobotConfig, start: int, wanted: int, at: int) -> None:
     """Each arm proposes its own number, so every target shows whose it is."""
     switch = ArmSwitch(robot, SwitchConfig(arm=Arm(start)))
     effective = False

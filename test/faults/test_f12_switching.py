@@ -64,10 +64,13 @@ def switch_at_random(graph, whole, count):
     return done
 
 
-@pytest.mark.parametrize('count', [
-    pytest.param(50, marks=pytest.mark.timeout(180)),
-    pytest.param(1000, marks=[pytest.mark.slow, pytest.mark.timeout(1200)]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    'count',
+    [
+        pytest.param(50, marks=pytest.mark.timeout(180)),
+        pytest.param(1000, marks=[pytest.mark.slow, pytest.mark.timeout(1200)]),
+    ],
+)
 def test_nothing_of_the_old_arm_leaves_after_the_acknowledgement(graph, measured, count):
     whole = Whole(graph, lockstep=False, rounds=100_000, backbone='MarkedVla', simulation='BiasedSimulation')
     kv_gates = graph.listen(GateSample, 'kv/gate', qos.GATE)

@@ -54,9 +54,11 @@ def memory_is_unaffected(whole):
         episodes.setdefault(gate.episode_id, []).append(gate.seq)
     assert all(seqs == list(range(len(seqs))) for seqs in episodes.values()), episodes
     values = [
-        status for message in whole.diagnostics for status in message.status
+        status
+        for message in whole.diagnostics
+        for status in message.status
         if status.name.startswith('memory_node') and status.level != DiagnosticStatus.OK
-    ]  # fmt: skip
+    ]
     assert not values, values
 
 

@@ -72,9 +72,7 @@ def _random_steps(count, memory):
     for seq in range(count):
         features = scenes[random.integers(6)] + 0.5 * random.standard_normal(memory.feature_dim).astype(np.float32)
         actions = random.uniform(-0.5, 0.5, (8, 8)).astype(np.float32)
-        step = conversions.Step(
-            EPISODE, seq, (1 + seq) * PERIOD_NS, features, actions, 0.05, 1.0, memory.backbone_hash
-        )
+        step = conversions.Step(EPISODE, seq, (1 + seq) * PERIOD_NS, features, actions, 0.05, 1.0, memory.backbone_hash)
         steps.append(conversions.step_to_msg(step, 'base_link'))
     return steps
 

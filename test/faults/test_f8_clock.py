@@ -155,9 +155,10 @@ def test_a_jump_forward_holds_until_there_is_a_step_of_the_new_time(graph, rig, 
     fresh_ns = next(stamp for stamp in stamps(rig.steps) if stamp > boundary_ns)
     rig.driven(len(rig.commands))
     between = [
-        command.points[0].positions[0] for command in rig.commands[first:]
+        command.points[0].positions[0]
+        for command in rig.commands[first:]
         if boundary_ns < conversions.to_ns(command.header.stamp) < fresh_ns
-    ]  # fmt: skip
+    ]
     assert between and all(abs(position - READING) < 1e-5 for position in between), 'the past drove in the new time'
     assert len({step.episode_id for step in rig.steps}) == 1
     no_stamp_reached_the_memory_twice(rig)
@@ -200,10 +201,12 @@ def test_a_clock_that_stands_is_noticed_by_the_steady_one(graph, rig, measured):
 
     def told():
         return any(
-            status.name == 'vla_node: inputs' and 'nothing for' in status.message
+            status.name == 'vla_node: inputs'
+            and 'nothing for' in status.message
             and status.level == DiagnosticStatus.ERROR
-            for message in rig.diagnostics[heard:] for status in message.status
-        )  # fmt: skip
+            for message in rig.diagnostics[heard:]
+            for status in message.status
+        )
 
     graph.until(told, 'vla_node tells of silent inputs')
     made = len(rig.steps)

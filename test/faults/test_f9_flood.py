@@ -38,10 +38,13 @@ def dropped(whole):
     return 0
 
 
-@pytest.mark.parametrize(('seconds', 'tolerance'), [
-    pytest.param(8.0, 0.15, marks=pytest.mark.timeout(150)),
-    pytest.param(60.0, 0.05, marks=[pytest.mark.slow, pytest.mark.timeout(300)]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ('seconds', 'tolerance'),
+    [
+        pytest.param(8.0, 0.15, marks=pytest.mark.timeout(150)),
+        pytest.param(60.0, 0.05, marks=[pytest.mark.slow, pytest.mark.timeout(300)]),
+    ],
+)
 def test_ten_times_the_input_changes_nothing_but_a_counter(graph, measured, seconds, tolerance):
     whole = Whole(graph, lockstep=False, rounds=100_000, backbone='MarkedVla', simulation='BiasedSimulation')
     whole.begin()

@@ -43,9 +43,14 @@ class Life:
         """Publish the next step, and listen."""
         self.seq += 1
         step = conversions.Step(
-            EPISODE, self.seq, 1_000_000_000 + self.seq * 1_000_000, np.full(FEATURES, 0.5, np.float32),
-            np.zeros((CHUNK_LEN, len(JOINTS)), np.float32), 0.05, 1.0,
-        )  # fmt: skip
+            EPISODE,
+            self.seq,
+            1_000_000_000 + self.seq * 1_000_000,
+            np.full(FEATURES, 0.5, np.float32),
+            np.zeros((CHUNK_LEN, len(JOINTS)), np.float32),
+            0.05,
+            1.0,
+        )
         self._steps.publish(conversions.step_to_msg(step, 'base_link'))
         self.graph.spin(PERIOD_S)
 

@@ -25,14 +25,25 @@ class Demo:
 
     def __init__(self, graph, folder):
         self.log = folder / 'demo.log'
-        words = ['rounds:=' + str(ROUNDS), 'tasks:=recall', 'arms:=aura', 'split:=validation', 'lockstep:=false',
-                 'respawn:=true', f'state_file:={folder}/aura.state', f'report_dir:={folder}']  # fmt: skip
+        words = [
+            'rounds:=' + str(ROUNDS),
+            'tasks:=recall',
+            'arms:=aura',
+            'split:=validation',
+            'lockstep:=false',
+            'respawn:=true',
+            f'state_file:={folder}/aura.state',
+            f'report_dir:={folder}',
+        ]
         environment = dict(os.environ, ROS_DOMAIN_ID=str(graph.domain), PYTHONUNBUFFERED='1')
         with self.log.open('w') as file:
             self.process = subprocess.Popen(
                 [sys.executable, '-m', 'aura_ros.launching', str(LAUNCH / 'demo.launch.yaml'), *words],
-                env=environment, stdout=file, stderr=file, start_new_session=True,
-            )  # fmt: skip
+                env=environment,
+                stdout=file,
+                stderr=file,
+                start_new_session=True,
+            )
 
     def memory_pids(self):
         """Process ids of the memory node among the children of the launcher."""

@@ -20,9 +20,7 @@ import pytest
 from aura_ros.launching import ros_launch
 
 ROOT = Path(__file__).parents[2]
-NODES = (
-    'vla_node', 'memory_node', 'kv_baseline_node', 'arm_switch_node', 'sim_node', 'panel', 'player', 'recorder',
-)  # fmt: skip
+NODES = ('vla_node', 'memory_node', 'kv_baseline_node', 'arm_switch_node', 'sim_node', 'panel', 'player', 'recorder')
 TIMEOUT_S = 30.0
 HERE = 'AURA_LAUNCH_TEST'
 
@@ -92,10 +90,7 @@ class Launched:
         return self
 
     def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self.process.poll() is None:
             self.process.kill()
@@ -121,9 +116,7 @@ class Launched:
         """Wait until so many stand-ins have come up; return what they were started with."""
         _wait_until(lambda: len(list(self.said.glob('*.json'))) >= count, f'{count} nodes to be up')
         files = sorted(self.said.glob('*.json'))
-        return [
-            json.loads(file.read_text()) | {'name': file.name.rsplit('-', 1)[0]} for file in files
-        ]
+        return [json.loads(file.read_text()) | {'name': file.name.rsplit('-', 1)[0]} for file in files]
 
     def wait(self) -> int:
         """Wait for the end; return the exit code. `output` is then what it said."""
@@ -145,9 +138,11 @@ def _wait_until(condition: Callable[[], bool], what: str) -> None:
 
 
 @pytest.fixture(
-    params=['own', pytest.param('ros', marks=pytest.mark.skipif(
-        not ros_launch.available(), reason='ROS launch is not installed'))]
-)  # fmt: skip
+    params=[
+        'own',
+        pytest.param('ros', marks=pytest.mark.skipif(not ros_launch.available(), reason='ROS launch is not installed')),
+    ]
+)
 def back_end(request: pytest.FixtureRequest) -> str:
     """'own' or 'ros': who does the launching."""
     return str(request.param)
@@ -165,18 +160,23 @@ def start(prefix: Path, tmp_path: Path) -> Iterator[Start]:
         said = tmp_path / f'said-{len(running)}'
         said.mkdir()
         marker = str(said)
-        ament = os.pathsep.join(
-            filter(None, [str(prefix), os.environ.get('AMENT_PREFIX_PATH', sys.prefix)])
-        )
+        ament = os.pathsep.join(filter(None, [str(prefix), os.environ.get('AMENT_PREFIX_PATH', sys.prefix)]))
         environment = os.environ | {
-            'AMENT_PREFIX_PATH': ament, 'ROS_LOG_DIR': str(tmp_path / 'log'),
-            'SAID': str(said), 'WISH': json.dumps(wish or {}), HERE: marker,
-        }  # fmt: skip
+            'AMENT_PREFIX_PATH': ament,
+            'ROS_LOG_DIR': str(tmp_path / 'log'),
+            'SAID': str(said),
+            'WISH': json.dumps(wish or {}),
+            HERE: marker,
+        }
         options = ['--force-own'] if back_end == 'own' else []
         process = subprocess.Popen(
             [sys.executable, '-m', 'aura_ros.launching', *options, str(file), *words],
-            env=environment, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        )  # fmt: skip
+            env=environment,
+            cwd=ROOT,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
         running.append(Launched(process, said, marker))
         return running[-1]
 

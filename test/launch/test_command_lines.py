@@ -19,10 +19,7 @@ GRAPH = {'vla_node', 'memory_node', 'kv_baseline_node', 'arm_switch_node'}
 REPLAY = {'player', 'memory_node', 'kv_baseline_node'}
 FILES = [
     ('aura', {}),
-    (
-        'aura',
-        {'namespace': 'left', 'arm': 'kv', 'enable_control': 'true', 'state_file': '/var/state'},
-    ),
+    ('aura', {'namespace': 'left', 'arm': 'kv', 'enable_control': 'true', 'state_file': '/var/state'}),
     ('aura', {'use_sim_time': 'true', 'lockstep': 'true', 'front_camera_topic': '/cam/color'}),
     ('sim', {}),
     ('demo', {}),
@@ -35,14 +32,9 @@ FILES = [
 CASES = [(LAUNCH / f'{name}.launch.yaml', given) for name, given in FILES]
 CASES += [
     (EVERYTHING, {}),
-    (
-        EVERYTHING,
-        {'wanted': 'false', 'space': 'deep/down', 'arm': 'kv', 'rate': '7.5', 'text': '[a]'},
-    ),
+    (EVERYTHING, {'wanted': 'false', 'space': 'deep/down', 'arm': 'kv', 'rate': '7.5', 'text': '[a]'}),
 ]
-CASE = pytest.mark.parametrize(
-    ('path', 'given'), CASES, ids=[' '.join([p.stem, *g]) for p, g in CASES]
-)
+CASE = pytest.mark.parametrize(('path', 'given'), CASES, ids=[' '.join([p.stem, *g]) for p, g in CASES])
 
 
 @pytest.mark.parametrize(
@@ -69,17 +61,12 @@ def test_nodes_of_each_file(name: str, given: dict[str, str], nodes: set[str]) -
 
 
 def test_every_yaml_file_has_its_python_twin() -> None:
-    assert {path.stem for path in LAUNCH.glob('*.yaml')} == {
-        path.stem for path in LAUNCH.glob('*.py')
-    }
+    assert {path.stem for path in LAUNCH.glob('*.yaml')} == {path.stem for path in LAUNCH.glob('*.py')}
 
 
 def test_the_demonstration_ends_with_the_panel_and_with_the_simulator() -> None:
     plan = read(LAUNCH / 'demo.launch.yaml', {})
-    assert {node.executable for node in plan.nodes if node.shutdown_on_exit} == {
-        'panel',
-        'sim_node',
-    }
+    assert {node.executable for node in plan.nodes if node.shutdown_on_exit} == {'panel', 'sim_node'}
 
 
 def test_a_recorder_in_lockstep_is_one_more_listener_and_nothing_else() -> None:
@@ -109,11 +96,7 @@ def test_a_replay_cannot_move_a_robot() -> None:
 
 
 def test_a_robot_does_not_move_unasked() -> None:
-    (switch,) = [
-        node
-        for node in read(LAUNCH / 'aura.launch.yaml', {}).nodes
-        if node.executable == 'arm_switch_node'
-    ]
+    (switch,) = [node for node in read(LAUNCH / 'aura.launch.yaml', {}).nodes if node.executable == 'arm_switch_node']
     assert {'/arm_switch_node': {'ros__parameters': {'enable_control': False}}} in [
         argument.content for argument in switch.arguments if not isinstance(argument, str)
     ]
@@ -137,20 +120,14 @@ def test_command_lines_are_those_kept(stand_ins: Path) -> None:
 def _comparable(nodes: list[dict[str, Any]]) -> list[Any]:
     """Name, program and arguments of each node, parameter files by content instead of path."""
     return sorted(
-        [
-            node['name'],
-            node['program'],
-            *(node['files'].get(word, word) for word in node['arguments']),
-        ]
+        [node['name'], node['program'], *(node['files'].get(word, word) for word in node['arguments'])]
         for node in nodes
     )
 
 
 @pytest.mark.skipif(not ros_launch.available(), reason='ROS launch is not installed')
 @CASE
-def test_ros_launch_starts_the_same(
-    path: Path, given: dict[str, str], start: Callable[..., Any]
-) -> None:
+def test_ros_launch_starts_the_same(path: Path, given: dict[str, str], start: Callable[..., Any]) -> None:
     words = [f'{name}:={value}' for name, value in given.items()]
     count = len(read(path, given).nodes)
     own, ros = (start(back_end, path, *words).nodes(count) for back_end in ('own', 'ros'))

@@ -32,9 +32,7 @@ pytestmark = [pytest.mark.graph, pytest.mark.render]
 @launch_fixture
 def graph() -> Graph:
     """The simulator in real time and the graph, in a namespace of its own."""
-    return Graph(
-        LAUNCH / 'sim.launch.yaml', {'namespace': 'tested', 'arm': 'kv', 'task': 'visible'}
-    )
+    return Graph(LAUNCH / 'sim.launch.yaml', {'namespace': 'tested', 'arm': 'kv', 'task': 'visible'})
 
 
 @contextmanager

@@ -26,9 +26,7 @@ def test_no_arguments_show_the_help(capsys: Captured) -> None:
     assert 'examples:' in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    'words', [['demo.launch.yaml'], ['demo'], ['aura_ros', 'demo.launch.yaml']]
-)
+@pytest.mark.parametrize('words', [['demo.launch.yaml'], ['demo'], ['aura_ros', 'demo.launch.yaml']])
 def test_finds_launch_files_of_the_package(
     capsys: Captured, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, words: list[str]
 ) -> None:
@@ -72,9 +70,7 @@ def test_prints_commands(capsys: Captured, stand_ins: Path) -> None:
         (['demo.launch.py', '--force-own'], 'demo.launch.py needs ROS launch'),
     ],
 )
-def test_refuses_in_one_line(
-    capsys: Captured, stand_ins: Path, words: list[str], told: str
-) -> None:
+def test_refuses_in_one_line(capsys: Captured, stand_ins: Path, words: list[str], told: str) -> None:
     assert main(words) == 2
     error = capsys.readouterr().err
     assert told in error

@@ -35,12 +35,12 @@ def _words(node: NodeProcess) -> list[str]:
 
 
 REFUSED = [
-    ("launch: []\nother: []", "one key 'launch'"),
+    ('launch: []\nother: []', "one key 'launch'"),
     ('launch: {}', 'a list'),
     ('launch:\n- [', 'not valid YAML'),
     ('launch:\n- arg: {name: a, name: b}', 'given twice'),
-    ('launch:\n- executable: {cmd: ls}', "not an action of this reader"),
-    ('launch:\n- timer: {period: 1.0}', "not an action of this reader"),
+    ('launch:\n- executable: {cmd: ls}', 'not an action of this reader'),
+    ('launch:\n- timer: {period: 1.0}', 'not an action of this reader'),
     ('launch:\n- arg: {name: a}\n  let: {name: b, value: c}', "one '- action:'"),
     ('launch:\n- arg: {default: x}', "needs the key 'name'"),
     ('launch:\n- arg: {name: a, default: 1}', 'put quotes around'),
@@ -64,7 +64,7 @@ REFUSED = [
     ('launch:\n- node: {pkg: a, exec: b, respawn_delay: 1}', 'with a point'),
     ('launch:\n- node: {pkg: a, exec: b, name: a-b}', 'no node name'),
     ('launch:\n- node: {pkg: a, exec: b, namespace: a//b}', 'no ROS namespace'),
-    ("launch:\n- node: {pkg: a, exec: b, args: \"'open\"}", 'No closing quotation'),
+    ('launch:\n- node: {pkg: a, exec: b, args: "\'open"}', 'No closing quotation'),
     ("launch:\n- node: {pkg: a, exec: b, if: 'yes'}", 'allowed: true, 1, false, 0'),
     ("launch:\n- node: {pkg: a, exec: b, if: '1', unless: '1'}", 'exclude each other'),
     ('launch:\n- let: {name: a, value: $(eval 1+1)}', '$(eval 1+1) is not known'),
@@ -82,11 +82,11 @@ REFUSED = [
     ('launch:\n- let: {name: sigterm_timeout, value: soon}', 'a number'),
     ('launch:\n- include: {file: $(dirname)/other.launch.xml}', 'only .launch.yaml'),
     ('launch:\n- include: {file: $(dirname)/no_such.launch.yaml}', 'cannot be read'),
-    ("launch:\n- group: {children: [], scoped: true}", "'scoped': not known"),
-    ("launch:\n- group:\n  - log: {message: x}", 'not an action of this reader'),
+    ('launch:\n- group: {children: [], scoped: true}', "'scoped': not known"),
+    ('launch:\n- group:\n  - log: {message: x}', 'not an action of this reader'),
     # Also where a condition leaves it out.
     ("launch:\n- group:\n    if: 'false'\n    children:\n    - node: {pkg: a, nmae: x}", "'nmae'"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(('text', 'told'), REFUSED)
@@ -211,12 +211,15 @@ def test_namespaces(write: Write) -> None:
 
 
 def test_a_group_hides_what_it_sets_and_an_include_does_not(write: Write) -> None:
-    write("""\
+    write(
+        """\
         launch:
         - arg: {name: inner, default: i}
         - arg: {name: fixed, default: f}
         - let: {name: set_inside, value: s}
-        """, 'inner.launch.yaml')  # fmt: skip
+        """,
+        'inner.launch.yaml',
+    )
     path = write("""\
         launch:
         - let: {name: x, value: out}
@@ -255,9 +258,22 @@ def test_order_of_ros_arguments(write: Write, tmp_path: Path) -> None:
             pkg: a
         """)
     assert _words(_only(path)) == [
-        'first', '--ros-args', '--log-level', 'debug', '--ros-args', '-r', '__node:=n',
-        '-r', '__ns:=/ns', '-p', 'g:=1', '--params-file', f'{tmp_path}/p.yaml', '-r', 'a:=b',
-    ]  # fmt: skip
+        'first',
+        '--ros-args',
+        '--log-level',
+        'debug',
+        '--ros-args',
+        '-r',
+        '__node:=n',
+        '-r',
+        '__ns:=/ns',
+        '-p',
+        'g:=1',
+        '--params-file',
+        f'{tmp_path}/p.yaml',
+        '-r',
+        'a:=b',
+    ]
 
 
 def test_what_happens_at_the_end(write: Write) -> None:
@@ -276,14 +292,9 @@ def test_what_happens_at_the_end(write: Write) -> None:
 
 
 def test_unknown_executables_are_named(write: Write, stand_ins: Path) -> None:
-    path = write(
-        'launch:\n- node: {pkg: aura_ros, exec: pannel}\n- node: {pkg: no_such, exec: x}\n'
-        f'- {NODE}\n'
-    )
+    path = write(f'launch:\n- node: {{pkg: aura_ros, exec: pannel}}\n- node: {{pkg: no_such, exec: x}}\n- {NODE}\n')
     wrong, nowhere, right = read(path, {}).nodes
-    with pytest.raises(
-        ConfigError, match=r"some.launch.yaml:2: 'pannel' is no executable .* panel"
-    ):
+    with pytest.raises(ConfigError, match=r"some.launch.yaml:2: 'pannel' is no executable .* panel"):
         wrong.program()
     with pytest.raises(ConfigError, match="package 'no_such' not found"):
         nowhere.program()

@@ -56,8 +56,7 @@ def test_no_orphans_when_killed(back_end: str, start: Start, write: Write, stubb
 
 
 @pytest.mark.parametrize(
-    ('wish', 'code'),
-    [({'code': 0}, 0), ({'code': 3}, 3), ({'dies_by': int(signal.SIGKILL)}, 128 + signal.SIGKILL)],
+    ('wish', 'code'), [({'code': 0}, 0), ({'code': 3}, 3), ({'dies_by': int(signal.SIGKILL)}, 128 + signal.SIGKILL)]
 )
 def test_the_exit_code_is_that_of_the_node_that_ends_it(
     back_end: str, start: Start, write: Write, wish: dict[str, int], code: int
@@ -68,9 +67,7 @@ def test_the_exit_code_is_that_of_the_node_that_ends_it(
 
 
 @pytest.mark.parametrize('code', [0, 1])
-def test_without_such_a_node_it_tells_whether_one_failed(
-    back_end: str, start: Start, write: Write, code: int
-) -> None:
+def test_without_such_a_node_it_tells_whether_one_failed(back_end: str, start: Start, write: Write, code: int) -> None:
     path = write("""\
         launch:
         - node: {pkg: aura_ros, exec: sim_node}

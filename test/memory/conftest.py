@@ -11,18 +11,24 @@ from aura_ros.memory.weights import MemoryWeights
 @pytest.fixture
 def deploy():
     """A function (module) -> memory."""
+
     def convert(module):
         arrays = {name: tensor.detach().numpy().copy() for name, tensor in module.state_dict().items()}
         weights = MemoryWeights(arrays, {'memory': module.kind}, '00' * 32)
         return build_memory(module.kind, weights, getattr(module, 'window', 0))
+
     return convert
 
 
 @pytest.fixture
 def stream():
     """A function (sizes, length, seed) -> random features [T, D] and base chunks [T, C, A]."""
+
     def draw(sizes, length, seed=0):
         rng = np.random.default_rng(seed)
-        return (rng.normal(size=(length, sizes.feature_dim)).astype(np.float32),
-                rng.normal(size=(length, sizes.chunk_len, sizes.action_dim)).astype(np.float32))
+        return (
+            rng.normal(size=(length, sizes.feature_dim)).astype(np.float32),
+            rng.normal(size=(length, sizes.chunk_len, sizes.action_dim)).astype(np.float32),
+        )
+
     return draw

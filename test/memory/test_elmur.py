@@ -28,22 +28,27 @@ def draw_weights(shape, blend=0.4, sigma=0.5, seed=0):
     def normal(*size, scale=1.0, mean=0.0):
         return rng.normal(mean, scale, size).astype(np.float32)
 
-    weights = {'heads': np.float32([heads]), 'segment': np.float32([segment]), 'blend': np.float32([blend]),
-               'initial': normal(layers, slots, width, scale=sigma),
-               'project.weight': normal(width, CODE), 'project.bias': normal(width)}
+    weights = {
+        'heads': np.float32([heads]),
+        'segment': np.float32([segment]),
+        'blend': np.float32([blend]),
+        'initial': normal(layers, slots, width, scale=sigma),
+        'project.weight': normal(width, CODE),
+        'project.bias': normal(width),
+    }
     for layer in (f'layers.{i}' for i in range(layers)):
         squares = [f'attend.{part}' for part in ('query', 'key', 'value', 'position', 'output')]
         squares += [f'{track}.{part}' for track in ('read', 'write') for part in ('query', 'key', 'value', 'output')]
         for name in squares:
-            weights[f'{layer}.{name}.weight'] = normal(width, width, scale=width ** -0.5)
+            weights[f'{layer}.{name}.weight'] = normal(width, width, scale=width**-0.5)
         for name in ('attend.output', 'read.output', 'write.output'):
             weights[f'{layer}.{name}.bias'] = normal(width, scale=0.2)
         for name in ('content_bias', 'position_bias'):
             weights[f'{layer}.attend.{name}'] = normal(heads, width // heads)
         for name in ('token', 'memory'):
-            weights[f'{layer}.{name}_mlp.inner.weight'] = normal(2 * width, width, scale=width ** -0.5)
+            weights[f'{layer}.{name}_mlp.inner.weight'] = normal(2 * width, width, scale=width**-0.5)
             weights[f'{layer}.{name}_mlp.inner.bias'] = normal(2 * width)
-            weights[f'{layer}.{name}_mlp.outer.weight'] = normal(width, 2 * width, scale=width ** -0.5)
+            weights[f'{layer}.{name}_mlp.outer.weight'] = normal(width, 2 * width, scale=width**-0.5)
             weights[f'{layer}.{name}_mlp.outer.bias'] = normal(width)
         for name in ('attend', 'read', 'token', 'write', 'memory'):
             weights[f'{layer}.{name}_norm.weight'] = normal(width, mean=1.0, scale=0.2)
@@ -69,7 +74,7 @@ class Naive:
 
     def head(self, vector, head):
         size = len(vector) // self.heads
-        return vector[head * size:(head + 1) * size]
+        return vector[head * size : (head + 1) * size]
 
     def add_norm(self, name, x, branch):
         summed = x + branch
@@ -85,8 +90,9 @@ class Naive:
         found, root = [], math.sqrt(len(query) // self.heads)
         q = self.w[f'{name}.query.weight'] @ query
         for head in range(self.heads):
-            keys, values = ([self.head(self.w[f'{name}.{part}.weight'] @ row, head) for row in rows]
-                            for part in ('key', 'value'))
+            keys, values = (
+                [self.head(self.w[f'{name}.{part}.weight'] @ row, head) for row in rows] for part in ('key', 'value')
+            )
             logits = [logit(head, n, self.head(q, head), k, root) for n, k in enumerate(keys)]
             shares = [math.exp(one - max(logits)) for one in logits]
             found.append(sum(share * value for share, value in zip(shares, values, strict=True)) / sum(shares))
@@ -101,12 +107,14 @@ class Naive:
             r = self.head(self.w[f'{name}.position.weight'] @ np.array(sines + cosines), head)
             u, v = self.w[f'{name}.content_bias'][head], self.w[f'{name}.position_bias'][head]
             return ((q + u) @ k + (q + v) @ r) / root
-        return self.attend(name, tokens[i], tokens[:i + 1], logit)
+
+        return self.attend(name, tokens[i], tokens[: i + 1], logit)
 
     def cross(self, name, table, query, rows, offsets):
         def logit(head, n, q, k, root):
             clamped = max(-self.reach, min(self.reach, offsets[n]))
             return q @ k / root + self.w[table][clamped + self.reach][head]
+
         return self.attend(name, query, rows, logit)
 
     def layer(self, index, x, times, whole):
@@ -120,8 +128,7 @@ class Naive:
             new = []
             for slot, anchor in zip(m, p, strict=True):
                 offsets = [anchor - t for t in times]
-                u = self.add_norm(f'{name}.write_norm', slot,
-                                  self.cross(f'{name}.write', table, slot, tokens, offsets))
+                u = self.add_norm(f'{name}.write_norm', slot, self.cross(f'{name}.write', table, slot, tokens, offsets))
                 new.append(self.add_norm(f'{name}.memory_norm', u, self.ffn(f'{name}.memory_mlp', u)))
             empty = [j for j, anchor in enumerate(p) if anchor == EMPTY]
             j, alpha = (empty[0], 1.0) if empty else (p.index(min(p)), self.blend)
@@ -131,7 +138,7 @@ class Naive:
     def run(self, x):
         readouts = []
         for start in range(0, len(x), self.length):
-            part = x[start:start + self.length].astype(np.float64)
+            part = x[start : start + self.length].astype(np.float64)
             tokens = [self.w['project.weight'] @ code + self.w['project.bias'] for code in part]
             times = range(start, start + len(part))
             for index in range(len(self.m)):
@@ -154,9 +161,18 @@ def test_a_step_follows_the_equations(shape):
     assert all((step.delta_norm > 0) == step.written for step in done)
 
 
-@pytest.mark.parametrize(('anchors', 'expected'), [
-    ([EMPTY, EMPTY, EMPTY], (0, 1.0)), ([9, EMPTY, EMPTY], (1, 1.0)), ([9, 19, EMPTY], (2, 1.0)),
-    ([9, 19, 29], (0, 0.3)), ([39, 19, 29], (1, 0.3)), ([39, 49, 29], (2, 0.3)), ([0, EMPTY], (1, 1.0))])
+@pytest.mark.parametrize(
+    ('anchors', 'expected'),
+    [
+        ([EMPTY, EMPTY, EMPTY], (0, 1.0)),
+        ([9, EMPTY, EMPTY], (1, 1.0)),
+        ([9, 19, EMPTY], (2, 1.0)),
+        ([9, 19, 29], (0, 0.3)),
+        ([39, 19, 29], (1, 0.3)),
+        ([39, 49, 29], (2, 0.3)),
+        ([0, EMPTY], (1, 1.0)),
+    ],
+)
 def test_empty_slots_first_and_then_the_one_that_waited_longest(anchors, expected):
     assert choose_slot(anchors, 0.3) == expected
 
@@ -171,6 +187,7 @@ def dictated(blend, slots, sigma=0.5):
         weights['layers.0.memory_norm.bias'][:] = value
         cell.step(np.zeros(CODE, np.float32))
         return cell.memories[0]
+
     return cell, write
 
 
@@ -199,8 +216,7 @@ def test_overwrites_fade_as_proposition_1_says(blend):
     first, new = rng.normal(size=4), rng.normal(size=(30, 4))
     write(first)
     for k, value in enumerate(new, 1):
-        expected = (1 - blend) ** k * first + sum(
-            blend * (1 - blend) ** (k - u) * new[u - 1] for u in range(1, k + 1))
+        expected = (1 - blend) ** k * first + sum(blend * (1 - blend) ** (k - u) * new[u - 1] for u in range(1, k + 1))
         np.testing.assert_allclose(write(value)[0], expected, atol=1e-6)
 
 
@@ -224,7 +240,7 @@ def test_time_counts_exactly_whatever_its_length():
     for code in codes(40):
         early.step(code)
     late.restore(early.export())
-    shift = 4 * 3 * 10 ** 12  # far beyond what a float32 or an int32 can count
+    shift = 4 * 3 * 10**12  # far beyond what a float32 or an int32 can count
     late.anchors += shift
     late.carried[2][0] += shift
     for code in codes(40, seed=2):
@@ -259,12 +275,21 @@ def test_a_reset_gives_the_same_episode_again():
 
 def test_bytes_are_those_of_the_slots_the_anchors_the_clock_and_the_open_segment():
     weights = draw_weights((2, 3, 8, 2, 4, 20))
-    head = {'feature_mean': np.zeros(5), 'feature_scale': np.ones(5), 'action_scale': np.ones(2),
-            'encoder.weight': np.zeros((CODE, 5)), 'encoder.bias': np.zeros(CODE),
-            'head.output.bias': np.zeros(3), 'head.output.weight': np.zeros((3, 7)),
-            'head.hidden.weight': np.zeros((7, 7)), 'head.hidden.bias': np.zeros(7),
-            'head.features.weight': np.zeros((7, 9)), 'head.features.bias': np.zeros(7),
-            'head.modulation.weight': np.zeros((14, 8)), 'head.modulation.bias': np.zeros(14)}
+    head = {
+        'feature_mean': np.zeros(5),
+        'feature_scale': np.ones(5),
+        'action_scale': np.ones(2),
+        'encoder.weight': np.zeros((CODE, 5)),
+        'encoder.bias': np.zeros(CODE),
+        'head.output.bias': np.zeros(3),
+        'head.output.weight': np.zeros((3, 7)),
+        'head.hidden.weight': np.zeros((7, 7)),
+        'head.hidden.bias': np.zeros(7),
+        'head.features.weight': np.zeros((7, 9)),
+        'head.features.bias': np.zeros(7),
+        'head.modulation.weight': np.zeros((14, 8)),
+        'head.modulation.bias': np.zeros(14),
+    }
     arrays = weights | {name: array.astype(np.float32) for name, array in head.items()}
     memory = build_memory('elmur', MemoryWeights(arrays, {}, '00' * 32))
     sizes = set()

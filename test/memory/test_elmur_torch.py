@@ -17,8 +17,9 @@ SMALL = Sizes(feature_dim=12, chunk_len=1, action_dim=3, code_dim=8, head_width=
 SHAPES = {
     'released': ElmurOptions(),
     'many slots': ElmurOptions(layers=1, width=16, heads=4, slots=9, segment=3, blend=0.4, init_sigma=1.0),
-    'clamped offsets': ElmurOptions(layers=3, width=12, heads=3, slots=4, segment=7, blend=0.2, max_offset=5,
-                                    ffn_width=5),
+    'clamped offsets': ElmurOptions(
+        layers=3, width=12, heads=3, slots=4, segment=7, blend=0.2, max_offset=5, ffn_width=5
+    ),
     'a segment of one step': ElmurOptions(width=8, heads=1, slots=1, segment=1, blend=0.1),
 }
 
@@ -69,8 +70,9 @@ def test_ten_thousand_steps_do_not_drift_apart(deploy, stream):
     assert max(state.anchors) == 9_995 and state.position == 10_000
 
 
-@pytest.mark.parametrize('options', [SHAPES['many slots'], ElmurOptions(width=8, slots=2, segment=5, blend=0.5)],
-                         ids=['L=3', 'L=5'])
+@pytest.mark.parametrize(
+    'options', [SHAPES['many slots'], ElmurOptions(width=8, slots=2, segment=5, blend=0.5)], ids=['L=3', 'L=5']
+)
 def test_a_scan_cut_anywhere_is_one_scan(options):
     module, x = make(options), draw(2, 23)
     with torch.no_grad():
@@ -90,9 +92,13 @@ def test_time_counts_exactly_whatever_its_length():
     module, x = make(SHAPES['clamped offsets']), draw(2, 60)
     with torch.no_grad():
         state = module.scan(x).state
-        shift = 28 * 10 ** 12
-        late = type(state)(state.memories, tuple(anchor + shift for anchor in state.anchors), state.position + shift,
-                           state.open_segment)
+        shift = 28 * 10**12
+        late = type(state)(
+            state.memories,
+            tuple(anchor + shift for anchor in state.anchors),
+            state.position + shift,
+            state.open_segment,
+        )
         assert torch.equal(module.scan(x, state).readout, module.scan(x, late).readout)
 
 
@@ -101,8 +107,10 @@ def gradients(detach, segments=2):
     module = make(ElmurOptions(width=8, slots=2, segment=5, init_sigma=0.5, detach_memory=detach))
     readout = module.scan(draw(3, 5 * segments)).readout
     (readout[:, -5:] * torch.randn_like(readout[:, -5:])).sum().backward()
-    return {name: 0.0 if parameter.grad is None else parameter.grad.abs().max().item()
-            for name, parameter in module.layers.named_parameters()}
+    return {
+        name: 0.0 if parameter.grad is None else parameter.grad.abs().max().item()
+        for name, parameter in module.layers.named_parameters()
+    }
 
 
 WRITING = ('write', 'memory_mlp', 'memory_norm')
@@ -142,8 +150,9 @@ def test_the_gradient_passes_from_scan_to_scan():
         torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-3)
 
 
-@pytest.mark.parametrize('dropout', [Dropout(branch=0.3), Dropout(attention=0.3), Dropout(memory=0.3)],
-                         ids=['branch', 'attention', 'memory'])
+@pytest.mark.parametrize(
+    'dropout', [Dropout(branch=0.3), Dropout(attention=0.3), Dropout(memory=0.3)], ids=['branch', 'attention', 'memory']
+)
 def test_dropout_is_for_training_alone(dropout):
     module, x = make(ElmurOptions(width=8, segment=5, init_sigma=0.5, dropout=dropout)), draw(2, 20)
     without = make(ElmurOptions(width=8, segment=5, init_sigma=0.5))
@@ -153,10 +162,17 @@ def test_dropout_is_for_training_alone(dropout):
         assert not torch.equal(module.scan(x).readout, module.scan(x).readout)
 
 
-@pytest.mark.parametrize(('options', 'message'), [
-    ({'slots': 0}, 'slots must be >= 1, got 0'), ({'width': 10, 'heads': 4}, 'multiple of heads = 4, got 10'),
-    ({'width': 9, 'heads': 3}, 'width must be even'), ({'blend': 1.1}, r'blend must be 0\.\.1, got 1\.1'),
-    ({'init_sigma': float('nan')}, 'init_sigma must be >= 0'), ({'max_offset': 0}, 'max_offset must be >= 1')])
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        ({'slots': 0}, 'slots must be >= 1, got 0'),
+        ({'width': 10, 'heads': 4}, 'multiple of heads = 4, got 10'),
+        ({'width': 9, 'heads': 3}, 'width must be even'),
+        ({'blend': 1.1}, r'blend must be 0\.\.1, got 1\.1'),
+        ({'init_sigma': float('nan')}, 'init_sigma must be >= 0'),
+        ({'max_offset': 0}, 'max_offset must be >= 1'),
+    ],
+)
 def test_options_out_of_range_are_named(options, message):
     with pytest.raises(ConfigError, match=message):
         ElmurOptions(**options)

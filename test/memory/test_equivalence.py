@@ -21,8 +21,9 @@ from aura_ros.train.modules import (  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
-SMALL = Sizes(feature_dim=12, chunk_len=1, action_dim=3, code_dim=8, key_dim=5, value_dim=7, gate_width=6,
-              head_width=16)
+SMALL = Sizes(
+    feature_dim=12, chunk_len=1, action_dim=3, code_dim=8, key_dim=5, value_dim=7, gate_width=6, head_width=16
+)
 SHAPES = [Sizes(), SMALL, Sizes(feature_dim=40, chunk_len=4, action_dim=7, code_dim=16, key_dim=16, value_dim=8)]
 CONSTANT = {
     'aura': AuraModule,
@@ -49,8 +50,9 @@ def make(kind, sizes, seed):
     if kind == 'aura':
         # spread and centre the scores, so that the gate both opens and stays shut
         module.gate.output.weight.data.normal_(0, 3)
-        scores = module(torch.randn(1, 150, sizes.feature_dim),
-                        torch.zeros(1, 150, sizes.chunk_len, sizes.action_dim)).scan.scores
+        scores = module(
+            torch.randn(1, 150, sizes.feature_dim), torch.zeros(1, 150, sizes.chunk_len, sizes.action_dim)
+        ).scan.scores
         module.gate.output.bias.data -= torch.logit(scores.clamp(1e-4, 1 - 1e-4)).median().detach()
     return module
 
@@ -127,13 +129,16 @@ def attention(module, x):
 
     def project(name):
         return x.astype(np.float64) @ weights[f'{name}.weight'].T + weights[f'{name}.bias']
+
     keys, values, queries = project('key'), project('value'), project('query')
     sharpness, slope = np.exp(weights['log_sharpness'][0]), np.exp(weights['log_slope'][0])
     readouts = []
     for t in range(len(x)):
         kept = range(max(0, t + 1 - module.window) if module.window else 0, t + 1)
-        logits = [sharpness * (keys[s] @ queries[t]) / np.linalg.norm(keys[s]) / np.linalg.norm(queries[t])
-                  - slope * (t - s) for s in kept]
+        logits = [
+            sharpness * (keys[s] @ queries[t]) / np.linalg.norm(keys[s]) / np.linalg.norm(queries[t]) - slope * (t - s)
+            for s in kept
+        ]
         shares = np.exp(logits) / np.exp(logits).sum()
         readouts.append(sum(share * values[s] for share, s in zip(shares, kept, strict=True)))
     return np.array(readouts)

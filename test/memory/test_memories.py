@@ -18,8 +18,10 @@ KINDS = ['aura', 'kv', 'none']
 def steps(memory, count, seed=0):
     """Random steps of the right shape, as (features, base chunk)."""
     rng = np.random.default_rng(seed)
-    return [(rng.normal(size=memory.feature_dim).astype(np.float32),
-             rng.normal(scale=0.1, size=(8, 8)).astype(np.float32)) for _ in range(count)]
+    return [
+        (rng.normal(size=memory.feature_dim).astype(np.float32), rng.normal(scale=0.1, size=(8, 8)).astype(np.float32))
+        for _ in range(count)
+    ]
 
 
 @pytest.fixture(params=KINDS)
@@ -43,7 +45,7 @@ def test_cache_holds_256_bytes_a_step_and_at_most_its_window():
         windowed.step(z, base)
     assert unbounded.state_bytes == len(unbounded.export()) == 70 * 256
     assert windowed.state_bytes == len(windowed.export()) == 10 * 256
-    assert windowed.export() == unbounded.export()[-10 * 256:]
+    assert windowed.export() == unbounded.export()[-10 * 256 :]
 
 
 def test_same_steps_give_the_same_state_and_actions(memory):
@@ -67,7 +69,7 @@ def test_an_exported_state_goes_on_where_it_stopped(memory):
 
 @pytest.mark.parametrize('spoil', ['nan', 'inf', 'shape', 'chunk'])
 def test_a_bad_step_is_refused_and_changes_nothing(memory, spoil):
-    (z, base), = steps(memory, 1)
+    ((z, base),) = steps(memory, 1)
     memory.step(z, base)
     before = memory.export()
     z, base = z.copy(), base.copy()
@@ -113,10 +115,16 @@ def test_row_age_counts_the_steps_since_a_write():
         assert written or later == earlier + 1
 
 
-@pytest.mark.parametrize(('arguments', 'message'), [
-    (('ntm',), 'aura, always'), (('aura', '/nowhere.safetensors'), 'no file'),
-    (('aura', None, 5), 'window must be 0'),
-    (('kv', None, -1), 'window must be >= 0'), (('no.such.module:f',), 'module:attribute')])
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (('ntm',), 'aura, always'),
+        (('aura', '/nowhere.safetensors'), 'no file'),
+        (('aura', None, 5), 'window must be 0'),
+        (('kv', None, -1), 'window must be >= 0'),
+        (('no.such.module:f',), 'module:attribute'),
+    ],
+)
 def test_what_cannot_be_loaded_is_named(arguments, message):
     with pytest.raises(ConfigError, match=message):
         load_memory(*arguments)
@@ -143,9 +151,17 @@ def poison(memory, how):
 
 @pytest.mark.fault('F5')
 @pytest.mark.filterwarnings('ignore:overflow', 'ignore:invalid value')
-@pytest.mark.parametrize(('kind', 'window', 'how'), [
-    ('aura', 0, 'gate'), ('aura', 0, 'state'), ('aura', 0, 'action'),
-    ('kv', 0, 'action'), ('kv', 3, 'action'), ('kv', 64, 'action')])
+@pytest.mark.parametrize(
+    ('kind', 'window', 'how'),
+    [
+        ('aura', 0, 'gate'),
+        ('aura', 0, 'state'),
+        ('aura', 0, 'action'),
+        ('kv', 0, 'action'),
+        ('kv', 3, 'action'),
+        ('kv', 64, 'action'),
+    ],
+)
 def test_a_step_that_overflows_inside_is_taken_back(kind, window, how, measured):
     memory, twin = load_memory(kind, None, window), load_memory(kind, None, window)
     for z, base in steps(memory, 64):

@@ -44,8 +44,9 @@ def test_a_list_is_followed_to_its_end_and_no_further():
         policy(CODE, ERROR, 0.0)
 
 
-@pytest.mark.parametrize('policy', [Random(0.3), Periodic(0.3), Listed(ENTRIES)],
-                         ids=lambda policy: type(policy).__name__)
+@pytest.mark.parametrize(
+    'policy', [Random(0.3), Periodic(0.3), Listed(ENTRIES)], ids=lambda policy: type(policy).__name__
+)
 def test_a_reset_begins_the_same_writes_again(policy):
     first = writes(policy)
     policy.reset()

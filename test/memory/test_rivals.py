@@ -15,8 +15,15 @@ pytestmark = pytest.mark.torch
 
 SYNTHETIC = Sizes(64, 1, 8, 64, 32, 32, 32, 64)
 STATE_BYTES = {
-    'aura': 4224, 'reconstruction': 4224, 'always': 4224, 'random': 4224, 'periodic': 4224,
-    'gru': 4 * 32, 'lstm': 4 * 2 * 27, 'ssm': 4 * 36 * 32, 'memoryless': 0,
+    'aura': 4224,
+    'reconstruction': 4224,
+    'always': 4224,
+    'random': 4224,
+    'periodic': 4224,
+    'gru': 4 * 32,
+    'lstm': 4 * 2 * 27,
+    'ssm': 4 * 36 * 32,
+    'memoryless': 0,
 }
 """float32: W and b; h; h and c; channels of 32 numbers."""
 
@@ -92,9 +99,11 @@ SPOILT = {
 }
 
 
-@pytest.mark.parametrize(('memory', 'spoil'), [
-    (kind, spoil) for kind in [*STATE_BYTES, 'kv'] for spoil in (SPOILT if kind != 'memoryless' else ['long'])],
-    indirect=['memory'])
+@pytest.mark.parametrize(
+    ('memory', 'spoil'),
+    [(kind, spoil) for kind in [*STATE_BYTES, 'kv'] for spoil in (SPOILT if kind != 'memoryless' else ['long'])],
+    indirect=['memory'],
+)
 def test_a_bad_state_is_refused_and_changes_nothing(memory, spoil, stream):
     run(memory, stream(SYNTHETIC, 40))
     before = memory.export()

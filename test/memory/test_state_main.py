@@ -68,12 +68,19 @@ def test_inspect_as_json(path, capsys):
     assert found['slots'][1]['seq'] == 2
 
 
-@pytest.mark.parametrize(('damaged', 'options', 'code', 'said'), [
-    ((), [], 0, 'ok, step 2 of episode'), ((), ['--strict'], 0, 'ok, step 2'),
-    ((), ['--memory', 'aura'], 0, 'ok, step 2'), ((), ['--memory', 'kv'], 1, 'belongs to policy'),
-    ((0,), [], 0, 'ok, step 2'), ((1,), [], 0, 'slot 1: its CRC-32 does not fit'),
-    ((1,), ['--strict'], 1, 'ok, step 1'),
-    ((0, 1), [], 1, 'no state that can be trusted')])
+@pytest.mark.parametrize(
+    ('damaged', 'options', 'code', 'said'),
+    [
+        ((), [], 0, 'ok, step 2 of episode'),
+        ((), ['--strict'], 0, 'ok, step 2'),
+        ((), ['--memory', 'aura'], 0, 'ok, step 2'),
+        ((), ['--memory', 'kv'], 1, 'belongs to policy'),
+        ((0,), [], 0, 'ok, step 2'),
+        ((1,), [], 0, 'slot 1: its CRC-32 does not fit'),
+        ((1,), ['--strict'], 1, 'ok, step 1'),
+        ((0, 1), [], 1, 'no state that can be trusted'),
+    ],
+)
 def test_verify(path, capsys, damaged, options, code, said):
     damage(path, *damaged)
     assert main(['verify', str(path), *options]) == code
@@ -123,11 +130,15 @@ def test_diff_sees_the_sign_of_zero(tmp_path):
     assert main(['diff', str(tmp_path / 'a'), str(tmp_path / 'b')]) == 1
 
 
-@pytest.mark.parametrize(('arguments', 'said'), [
-    (['inspect', '{folder}/nothing'], 'No such file'),
-    (['export', '{path}', '{folder}/w.txt'], 'must end in .safetensors or .bin'),
-    (['diff', '{path}', '{folder}/other'], 'cannot be compared'),
-    (['diff', '{path}@0', '{folder}/empty@1'], 'slot 1 holds no state: it is empty')])
+@pytest.mark.parametrize(
+    ('arguments', 'said'),
+    [
+        (['inspect', '{folder}/nothing'], 'No such file'),
+        (['export', '{path}', '{folder}/w.txt'], 'must end in .safetensors or .bin'),
+        (['diff', '{path}', '{folder}/other'], 'cannot be compared'),
+        (['diff', '{path}@0', '{folder}/empty@1'], 'slot 1 holds no state: it is empty'),
+    ],
+)
 def test_what_cannot_be_done_is_named(path, tmp_path, capsys, arguments, said):
     store = StateStore(tmp_path / 'other', 'ab' * 32, '<f4[2]', 8)
     store.commit(Snapshot(bytes(8), 'e', 0, 0))
@@ -147,8 +158,10 @@ def test_help_shows_every_command_by_example(capsys):
 
 
 def test_runs_as_a_module_without_ros(path):
-    code = ('import sys; sys.modules["rclpy"] = sys.modules["torch"] = None; '
-            'from aura_ros.memory.state_main import main; sys.exit(main(sys.argv[1:]))')
+    code = (
+        'import sys; sys.modules["rclpy"] = sys.modules["torch"] = None; '
+        'from aura_ros.memory.state_main import main; sys.exit(main(sys.argv[1:]))'
+    )
     command = [sys.executable, '-c', code, 'verify', str(path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, '')

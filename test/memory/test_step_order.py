@@ -52,9 +52,14 @@ def test_a_restored_state_goes_on():
 
 @pytest.mark.parametrize(
     ('stamp_ns', 'verdict'),
-    [(300, Verdict.OLD_STAMP), (200, Verdict.OLD_STAMP), (0, Verdict.UNSTAMPED), (-1, Verdict.UNSTAMPED),
-     (301, Verdict.AFTER_GAP)],
-)  # fmt: skip
+    [
+        (300, Verdict.OLD_STAMP),
+        (200, Verdict.OLD_STAMP),
+        (0, Verdict.UNSTAMPED),
+        (-1, Verdict.UNSTAMPED),
+        (301, Verdict.AFTER_GAP),
+    ],
+)
 def test_a_stamp_is_applied_once_under_whatever_number(stamp_ns, verdict):
     order = StepOrder()
     order.take('a', 0, 300)

@@ -78,8 +78,9 @@ def test_a_memory_goes_on_from_its_file_as_if_nothing_had_been(path):
     other.restore(store.load().snapshot.payload)
     store.close()
     assert state_crc(other) == state_crc(memory)
-    assert [other.step(*step).action.tobytes() for step in steps[30:]] == \
-           [memory.step(*step).action.tobytes() for step in steps[30:]]
+    assert [other.step(*step).action.tobytes() for step in steps[30:]] == [
+        memory.step(*step).action.tobytes() for step in steps[30:]
+    ]
 
 
 def test_a_memory_that_grows_is_refused(path):
@@ -91,22 +92,32 @@ def test_a_memory_that_grows_is_refused(path):
     assert not path.exists()
 
 
-@pytest.mark.parametrize(('arguments', 'message'), [
-    ((POLICY, '<f4[32]', 4224), 'does not describe 4224 bytes'), ((POLICY, 'O[2]', 16), 'is no array'),
-    ((POLICY, '', 0), 'is no array'), (('', LAYOUT, SIZE), '64 hexadecimal'),
-    ((POLICY, ' '.join(['<f4[1]'] * 30), 120), 'at most 128 characters')])
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        ((POLICY, '<f4[32]', 4224), 'does not describe 4224 bytes'),
+        ((POLICY, 'O[2]', 16), 'is no array'),
+        ((POLICY, '', 0), 'is no array'),
+        (('', LAYOUT, SIZE), '64 hexadecimal'),
+        ((POLICY, ' '.join(['<f4[1]'] * 30), 120), 'at most 128 characters'),
+    ],
+)
 def test_what_could_not_be_described_is_refused(path, arguments, message):
     with pytest.raises(StateError, match=message):
         StateStore(path, *arguments)
 
 
-@pytest.mark.parametrize(('bad', 'message'), [
-    (Snapshot(b'short', 'e', 0, 0), 'state of 4224 bytes is expected, got 5'),
-    (Snapshot(np.full(SIZE // 4, np.nan, '<f4').tobytes(), 'e', 0, 0), 'not finite'),
-    (Snapshot(bytes(SIZE), 'e' * 37, 0, 0), 'at most 36 ASCII'),
-    (Snapshot(bytes(SIZE), 'früh', 0, 0), 'at most 36 ASCII'),
-    (Snapshot(bytes(SIZE), 'e', -2, 0), 'seq must be'),
-    (Snapshot(bytes(SIZE), 'e', 0, -1), 'writes must be')])
+@pytest.mark.parametrize(
+    ('bad', 'message'),
+    [
+        (Snapshot(b'short', 'e', 0, 0), 'state of 4224 bytes is expected, got 5'),
+        (Snapshot(np.full(SIZE // 4, np.nan, '<f4').tobytes(), 'e', 0, 0), 'not finite'),
+        (Snapshot(bytes(SIZE), 'e' * 37, 0, 0), 'at most 36 ASCII'),
+        (Snapshot(bytes(SIZE), 'früh', 0, 0), 'at most 36 ASCII'),
+        (Snapshot(bytes(SIZE), 'e', -2, 0), 'seq must be'),
+        (Snapshot(bytes(SIZE), 'e', 0, -1), 'writes must be'),
+    ],
+)
 def test_a_state_that_could_not_be_restored_is_not_kept(opened, path, bad, message):
     store = opened()
     store.commit(snapshot(3))
@@ -179,19 +190,20 @@ def test_a_file_of_something_else_is_left_alone(opened, path, text):
 
 # --- F14 ---
 
-_HOLD = '''
+_HOLD = """
 import sys
 from aura_ros.memory.store import StateStore
 store = StateStore(sys.argv[1], 'ab' * 32, '<f4[32,32] <f4[32]', 4224)
 print('open', flush=True)
 sys.stdin.read()
-'''
+"""
 
 
 @pytest.mark.fault('F14')
 def test_the_second_process_is_told_who_has_the_file(path, opened, measured):
-    with subprocess.Popen([sys.executable, '-c', _HOLD, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                          text=True) as holder:
+    with subprocess.Popen(
+        [sys.executable, '-c', _HOLD, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
         assert holder.stdout is not None and holder.stdout.readline() == 'open\n'
         before = path.read_bytes()
         with pytest.raises(StateLocked, match=f'{path} is in use by process {holder.pid}: give each memory node'):
@@ -239,6 +251,7 @@ def test_the_lock_is_on_the_file_that_has_the_name(opened, path, tmp_path):
 
 # --- F15 ---
 
+
 def of_version(version):
     """A whole slot of another format version."""
     slot = bytearray(pack(Identity.of(POLICY, LAYOUT, SIZE), snapshot(5), 9, 0))
@@ -252,17 +265,28 @@ def foreign(path, kind):
     if kind == 'version':
         path.write_bytes(of_version(2) + bytes(SLOT_BYTES))
         return
-    theirs = {'policy': ('cd' * 32, LAYOUT, SIZE), 'shape': (POLICY, '<f4[16,64] <f4[32]', SIZE),
-              'dtype': (POLICY, '<i4[32,32] <f4[32]', SIZE), 'size': (POLICY, '<f4[32]', 128)}[kind]
+    theirs = {
+        'policy': ('cd' * 32, LAYOUT, SIZE),
+        'shape': (POLICY, '<f4[16,64] <f4[32]', SIZE),
+        'dtype': (POLICY, '<i4[32,32] <f4[32]', SIZE),
+        'size': (POLICY, '<f4[32]', 128),
+    }[kind]
     store = StateStore(path, *theirs)
     store.commit(Snapshot(bytes(theirs[2]), 'theirs', 5, 1))
     store.close()
 
 
 @pytest.mark.fault('F15')
-@pytest.mark.parametrize(('kind', 'reason'), [
-    ('policy', r'another policy \(cdcdcdcdcdcd, not abababababab\)'), ('version', 'version 2, this program reads 1'),
-    ('shape', r'<f4\[16,64\] <f4\[32\], and not of 4224'), ('dtype', '<i4'), ('size', '128 bytes')])
+@pytest.mark.parametrize(
+    ('kind', 'reason'),
+    [
+        ('policy', r'another policy \(cdcdcdcdcdcd, not abababababab\)'),
+        ('version', 'version 2, this program reads 1'),
+        ('shape', r'<f4\[16,64\] <f4\[32\], and not of 4224'),
+        ('dtype', '<i4'),
+        ('size', '128 bytes'),
+    ],
+)
 def test_a_state_of_another_is_refused_and_kept(opened, path, measured, kind, reason):
     foreign(path, kind)
     before = path.read_bytes()

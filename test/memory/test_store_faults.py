@@ -39,6 +39,7 @@ def committed(device, path, count):
 
 # --- F2: any byte damaged ---
 
+
 def load(path):
     """What a node would get on this file: the step of the state, 'fresh' or 'refused'; and what is said of it."""
     store = open_store(path, FastDevice())
@@ -68,10 +69,12 @@ def test_a_flip_at_any_byte_leaves_the_other_slot(tmp_path, measured, newest):
             assert seq == (last - 1 if slot == newest else last), offset
             assert damaged.startswith(f'slot {slot}: '), offset
             results.append(seq)
-            os.pwrite(file.fileno(), good[offset:offset + 1], offset)
+            os.pwrite(file.fileno(), good[offset : offset + 1], offset)
     assert load(path) == (last, '')
-    measured(f'slot {newest} newest, {len(results):,} flips: all found, {results.count(last):,} newest, '
-             f'{results.count(last - 1):,} the one before')
+    measured(
+        f'slot {newest} newest, {len(results):,} flips: all found, {results.count(last):,} newest, '
+        f'{results.count(last - 1):,} the one before'
+    )
 
 
 @pytest.mark.fault('F2')
@@ -90,10 +93,12 @@ def test_a_cut_at_any_byte_leaves_what_is_whole_or_is_refused(tmp_path, measured
         results.append(seq)
         with path.open('ab', buffering=0) as file:
             os.ftruncate(file.fileno(), length)
-            file.write(good[length:length + 1])
+            file.write(good[length : length + 1])
     assert load(path) == (last, '')
-    measured(f'slot {newest} newest, {len(results):,} cuts: {results.count(in_first):,} slot 0, '
-             f'{results.count("refused"):,} refused, 1 fresh (empty file)')
+    measured(
+        f'slot {newest} newest, {len(results):,} cuts: {results.count(in_first):,} slot 0, '
+        f'{results.count("refused"):,} refused, 1 fresh (empty file)'
+    )
 
 
 @pytest.mark.fault('F2')
@@ -134,6 +139,7 @@ def test_two_damaged_slots_are_a_loss_and_not_a_fresh_start(tmp_path):
 
 
 # --- F3: power cuts ---
+
 
 class Cutting:
     """Cuts the power before the n-th system call that changes something, and keeps what the medium then may hold."""
@@ -183,6 +189,7 @@ def failing(number, calls, otherwise=lambda call: None, times=1):
         if call in calls and next(left) > 0:
             raise OSError(number, os.strerror(number))
         otherwise(call)
+
     return before
 
 
@@ -203,12 +210,16 @@ def check_recovery(medium, promised, tried):
 
 
 @pytest.mark.fault('F3')
-@pytest.mark.parametrize('script', [
-    ('commit', 'commit', 'commit'),
-    ('commit', 'fail', 'commit', 'commit'),  # into a new file after the failure
-    ('commit', 'commit', 'remove', 'commit'),
-    ('fail', 'commit'),
-], ids=' '.join)
+@pytest.mark.parametrize(
+    'script',
+    [
+        ('commit', 'commit', 'commit'),
+        ('commit', 'fail', 'commit', 'commit'),  # into a new file after the failure
+        ('commit', 'commit', 'remove', 'commit'),
+        ('fail', 'commit'),
+    ],
+    ids=' '.join,
+)
 def test_any_subset_of_unsynced_pages_may_be_gone(measured, script):
     media = []
     for at in itertools.count():
@@ -276,10 +287,19 @@ def test_a_commit_into_a_file_whose_name_is_not_on_the_medium_does_not_count():
 
 # --- F4: the medium refuses ---
 
+
 @pytest.mark.fault('F4')
-@pytest.mark.parametrize(('number', 'calls'), [
-    (errno.ENOSPC, ('write', 'open_write')), (errno.EDQUOT, ('write',)), (errno.EIO, ('sync',)),
-    (errno.EIO, ('write',)), (errno.EROFS, ('write', 'open_write', 'rename')), (errno.EACCES, ('open_write', 'sync'))])
+@pytest.mark.parametrize(
+    ('number', 'calls'),
+    [
+        (errno.ENOSPC, ('write', 'open_write')),
+        (errno.EDQUOT, ('write',)),
+        (errno.EIO, ('sync',)),
+        (errno.EIO, ('write',)),
+        (errno.EROFS, ('write', 'open_write', 'rename')),
+        (errno.EACCES, ('open_write', 'sync')),
+    ],
+)
 @pytest.mark.parametrize('failures', [1, 2, 3, 6])
 @pytest.mark.parametrize('torn', ['none', 'first', 'all'])
 def test_commits_go_on_when_the_medium_does(number, calls, failures, torn):

@@ -17,11 +17,15 @@ POLICY, LAYOUT, SIZE = 'ab' * 32, '<f4[3,4] <i8[2]', 64
 IDENTITY = Identity.of(POLICY, LAYOUT, SIZE)
 snapshots = st.builds(
     Snapshot,
-    payload=st.builds(lambda floats, ints: np.array(floats, '<f4').tobytes() + np.array(ints, '<i8').tobytes(),
-                      st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=12, max_size=12),
-                      st.lists(st.integers(-2**63, 2**63 - 1), min_size=2, max_size=2)),
+    payload=st.builds(
+        lambda floats, ints: np.array(floats, '<f4').tobytes() + np.array(ints, '<i8').tobytes(),
+        st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=12, max_size=12),
+        st.lists(st.integers(-(2**63), 2**63 - 1), min_size=2, max_size=2),
+    ),
     episode_id=st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=36),
-    seq=st.integers(-1, 2**63 - 1), writes=st.integers(0, 2**64 - 1))
+    seq=st.integers(-1, 2**63 - 1),
+    writes=st.integers(0, 2**64 - 1),
+)
 
 
 def sealed(slot):
@@ -30,7 +34,7 @@ def sealed(slot):
     return bytes(slot)
 
 
-@given(snapshots, st.integers(0, 2**64 - 1), st.integers(-2**63, 2**63 - 1))
+@given(snapshots, st.integers(0, 2**64 - 1), st.integers(-(2**63), 2**63 - 1))
 def test_what_goes_in_comes_out(snapshot, generation, saved_ns):
     data = pack(IDENTITY, snapshot, generation, saved_ns)
     assert len(data) == SLOT_BYTES
@@ -50,8 +54,8 @@ def test_any_bytes_are_judged_and_none_is_taken_for_a_state(data):
 @given(st.data(), st.integers(0, HEADER.size - 1), st.binary(min_size=1, max_size=8))
 def test_a_header_that_makes_no_sense_is_damage_even_with_a_crc_that_fits(data, offset, noise):
     slot = bytearray(pack(IDENTITY, Snapshot(bytes(SIZE), 'e', 1, 1), 1, 1))
-    noise = noise[:HEADER.size - offset]
-    slot[offset:offset + len(noise)] = noise
+    noise = noise[: HEADER.size - offset]
+    slot[offset : offset + len(noise)] = noise
     content = unpack(0, sealed(slot))  # must not raise
     if content.valid:  # then the noise made another number, id, layout or policy that is allowed
         again = pack(content.identity, content.snapshot, content.generation, content.saved_ns)
@@ -84,9 +88,20 @@ def test_the_layout_says_what_a_memory_exports(kind):
     np.testing.assert_array_equal(vector, memory.vector)
 
 
-@pytest.mark.parametrize('layout', [
-    '<f4[32', 'f4[2]', '>f4[2]', '<O8[2]', '<f4[2,]', '<f4[-1]', '<f4[2]  <f4[2]', '<b4[1]',
-    '<f4[99999999999999999999]'])
+@pytest.mark.parametrize(
+    'layout',
+    [
+        '<f4[32',
+        'f4[2]',
+        '>f4[2]',
+        '<O8[2]',
+        '<f4[2,]',
+        '<f4[-1]',
+        '<f4[2]  <f4[2]',
+        '<b4[1]',
+        '<f4[99999999999999999999]',
+    ],
+)
 def test_a_layout_that_cannot_be_read_is_refused(layout):
     with pytest.raises(StateError):
         Identity.of(POLICY, layout, 8)

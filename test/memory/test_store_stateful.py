@@ -53,8 +53,12 @@ class StoreMachine(RuleBasedStateMachine):
         self.before, self.promised = (self.tried if self.promised is None else self.promised), self.tried
         self.whole = True
 
-    @rule(call=st.sampled_from(CALLS), skip=st.integers(0, 3),
-          error=st.sampled_from([errno.EIO, errno.ENOSPC, errno.EROFS]), data=st.data())
+    @rule(
+        call=st.sampled_from(CALLS),
+        skip=st.integers(0, 3),
+        error=st.sampled_from([errno.EIO, errno.ENOSPC, errno.EROFS]),
+        data=st.data(),
+    )
     def commit_on_a_failing_medium(self, call, skip, error, data):
         left = [skip]
 
@@ -154,9 +158,11 @@ class LongStoreMachine(StoreMachine):
 
 
 StoreMachine.TestCase.settings = settings(
-    max_examples=50, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck))
+    max_examples=50, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
+)
 LongStoreMachine.TestCase.settings = settings(
-    max_examples=1500, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck))
+    max_examples=1500, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)
+)
 
 
 @pytest.mark.fault('F2', 'F3', 'F4')

@@ -45,11 +45,15 @@ def test_media_life():
     assert meter.media_life_years(6e12, HOUR_S) == pytest.approx(2.32, rel=0.02)
 
 
-@pytest.mark.parametrize(('steps', 'entry', 'every', 'device'), [
-    (100, 256, 1, 100 * 2 * PAGE_BYTES),  # a page of data, a page of the file's length
-    (160, 256, 16, 10 * 2 * PAGE_BYTES),
-    (160, 256, 32, 5 * 3 * PAGE_BYTES),
-    (0, 256, 1, 0)])
+@pytest.mark.parametrize(
+    ('steps', 'entry', 'every', 'device'),
+    [
+        (100, 256, 1, 100 * 2 * PAGE_BYTES),  # a page of data, a page of the file's length
+        (160, 256, 16, 10 * 2 * PAGE_BYTES),
+        (160, 256, 32, 5 * 3 * PAGE_BYTES),
+        (0, 256, 1, 0),
+    ],
+)
 def test_a_cache_pays_pages(steps, entry, every, device):
     assert cache_wear(steps, entry, every).device_bytes == device
     assert cache_wear(steps, entry, every).logical_bytes == steps * entry
@@ -58,8 +62,9 @@ def test_a_cache_pays_pages(steps, entry, every, device):
 @pytest.mark.parametrize('length', [1, 64, 100, 300, 4096, 5000])
 def test_pages_of_a_log_are_counted_as_they_lie(length):
     steps = 4096
-    touched = sum((begin + length - 1) // PAGE_BYTES - begin // PAGE_BYTES + 1
-                  for begin in range(0, steps * length, length))
+    touched = sum(
+        (begin + length - 1) // PAGE_BYTES - begin // PAGE_BYTES + 1 for begin in range(0, steps * length, length)
+    )
     assert cache_wear(steps, length).device_bytes == (touched + steps) * PAGE_BYTES
 
 

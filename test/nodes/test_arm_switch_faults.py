@@ -31,10 +31,14 @@ def test_every_refused_chunk_is_counted_under_its_reason_and_logged_once(graph, 
     rig.chunk(AURA, 0.1, seq=seq + 3)
     counted(rig, 'switch', {'aura gap': 3, 'missed steps': 3})
     bad = {
-        'non_finite': {'value': float('nan')}, 'duplicate': {'seq': seq + 3}, 'out_of_order': {'seq': seq + 1},
-        'stale': {'stamp_ns': now_ns - 2_000_000_000, 'episode': 'b'}, 'unstamped': {'stamp_ns': 0},
-        'future': {'stamp_ns': now_ns + 60_000_000_000, 'episode': 'b'}, 'episode': {'episode': ''},
-    }  # fmt: skip
+        'non_finite': {'value': float('nan')},
+        'duplicate': {'seq': seq + 3},
+        'out_of_order': {'seq': seq + 1},
+        'stale': {'stamp_ns': now_ns - 2_000_000_000, 'episode': 'b'},
+        'unstamped': {'stamp_ns': 0},
+        'future': {'stamp_ns': now_ns + 60_000_000_000, 'episode': 'b'},
+        'episode': {'episode': ''},
+    }
     for reason, fields in bad.items():
         for count in (1, 2):
             rig.chunk(AURA, **({'value': 0.1, 'seq': seq + 4} | fields))
@@ -70,9 +74,10 @@ def test_joints_that_cannot_be_believed_are_counted_and_hold_the_robot(graph, ca
     now_ns = rig.now()
     rig.measure(0.0, 0.0, stamp_ns=now_ns)
     bad = {
-        'joint_states unstamped': {'stamp_ns': 0}, 'joint_states out_of_order': {'stamp_ns': now_ns - 10_000_000},
+        'joint_states unstamped': {'stamp_ns': 0},
+        'joint_states out_of_order': {'stamp_ns': now_ns - 10_000_000},
         'joint_states': {'positions': (0.0, float('nan'))},
-    }  # fmt: skip
+    }
     for kind, fields in bad.items():
         for count in (1, 2):
             rig.measure(*fields.get('positions', (0.7, 0.7)), stamp_ns=fields.get('stamp_ns'))

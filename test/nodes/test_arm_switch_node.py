@@ -97,7 +97,7 @@ def test_a_switch_is_acknowledged_when_it_is_in_effect_and_then_nothing_old_come
     assert found.success and (found.old_arm, found.new_arm) == (AURA, KV), found.reason
     # Commands travel apart from the answer: one that was sent before it may be read after it.
     assert acknowledged
-    later = [list(command.points[-1].positions) for command in rig.commands[acknowledged[0] + 1:]]
+    later = [list(command.points[-1].positions) for command in rig.commands[acknowledged[0] + 1 :]]
     assert later and all(position <= 0.0 for target in later for position in target)
     assert rig.status.arm == KV and rig.status.effective_seq == found.effective_seq
 
@@ -132,9 +132,7 @@ def test_a_lost_arm_holds_the_robot_and_its_return_lets_it_go(graph, rig):
     refused = rig.select(AURA)
     graph.until(refused.done, 'answer')
     assert not refused.result().success
-    rig.chunks[AURA] = graph.node.create_publisher(
-        ActionChunk, 'aura/action_chunk', qos.chunk(LEASE_S)
-    )
+    rig.chunks[AURA] = graph.node.create_publisher(ActionChunk, 'aura/action_chunk', qos.chunk(LEASE_S))
     graph.matched(rig.chunks[AURA])
     rig.drive()
 
@@ -186,9 +184,8 @@ class Lockstep(SwitchRig):
 
     def __init__(self, graph, **parameters):
         super().__init__(
-            graph, tick_source='joint_states', joint_reliability='reliable',
-            liveliness_lease_s=0.0, **parameters,
-        )  # fmt: skip
+            graph, tick_source='joint_states', joint_reliability='reliable', liveliness_lease_s=0.0, **parameters
+        )
         self.t0 = self.now()
 
     def at(self, tick):
@@ -261,9 +258,6 @@ def test_lockstep_takes_a_step_before_it_has_heard_of_the_time(graph):
 
 
 def test_lockstep_needs_stamped_commands(graph):
-    node = graph.inside(
-        ArmSwitchNode, tick_source='joint_states', robot__command_type='float64_multi_array',
-        **ROBOT,
-    )  # fmt: skip
+    node = graph.inside(ArmSwitchNode, tick_source='joint_states', robot__command_type='float64_multi_array', **ROBOT)
     assert node.trigger_configure().name == 'FAILURE'
     assert 'joint_trajectory' in node._problem

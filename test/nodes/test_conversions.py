@@ -14,15 +14,23 @@ from aura_ros.nodes import commands, conversions
 from aura_ros.nodes.conversions import Step
 
 STEP = Step(
-    episode_id='6f9c0e8e-0000-4000-8000-000000000001', seq=7, stamp_ns=12_050_000_001,
-    features=np.arange(5, dtype=np.float32), actions=np.arange(6, dtype=np.float32).reshape(3, 2),
-    seconds_per_action=0.05, inference_ms=np.float32(8.5),
-)  # fmt: skip
+    episode_id='6f9c0e8e-0000-4000-8000-000000000001',
+    seq=7,
+    stamp_ns=12_050_000_001,
+    features=np.arange(5, dtype=np.float32),
+    actions=np.arange(6, dtype=np.float32).reshape(3, 2),
+    seconds_per_action=0.05,
+    inference_ms=np.float32(8.5),
+)
 DECISION = Decision(
-    action=STEP.actions + 1, gate=np.float32(0.75), threshold=np.float64(0.5),
-    written=np.bool_(True), surprise=np.float32(0.25), action_change=np.float32(0.125),
+    action=STEP.actions + 1,
+    gate=np.float32(0.75),
+    threshold=np.float64(0.5),
+    written=np.bool_(True),
+    surprise=np.float32(0.25),
+    action_change=np.float32(0.125),
     delta_norm=np.float32(2.0),
-)  # fmt: skip
+)
 
 
 def wire(message):
@@ -44,11 +52,18 @@ def test_a_step_survives_the_wire():
     assert found.inference_ms == 8.5
 
 
-@pytest.mark.parametrize('change', [
-    {'chunk_len': 4}, {'action_dim': 0}, {'features': []}, {'features': [float('nan')]},
-    {'base_action': [0.0] * 5 + [float('inf')]}, {'seconds_per_action': 0.0},
-    {'seconds_per_action': float('nan')},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    'change',
+    [
+        {'chunk_len': 4},
+        {'action_dim': 0},
+        {'features': []},
+        {'features': [float('nan')]},
+        {'base_action': [0.0] * 5 + [float('inf')]},
+        {'seconds_per_action': 0.0},
+        {'seconds_per_action': float('nan')},
+    ],
+)
 def test_a_bad_step_is_refused(change):
     message = conversions.step_to_msg(STEP, '')
     for name, value in change.items():
@@ -103,9 +118,12 @@ def test_stamps_keep_their_nanoseconds_and_never_go_below_zero():
 
 def _robot(**changes):
     values = {
-        'joint_names': ('a', 'b'), 'position_lower': (-1.0, -1.0), 'position_upper': (1.0, 1.0),
-        'velocity_max': (1.0, 1.0), 'step_max': (0.1, 0.1),
-    }  # fmt: skip
+        'joint_names': ('a', 'b'),
+        'position_lower': (-1.0, -1.0),
+        'position_upper': (1.0, 1.0),
+        'velocity_max': (1.0, 1.0),
+        'step_max': (0.1, 0.1),
+    }
     return RobotConfig(**(values | changes))
 
 
@@ -119,12 +137,15 @@ def test_joints_are_taken_by_name():
     np.testing.assert_array_equal(conversions.joints_from_msg(message, ('a', 'b')), [1.0, 2.0])
 
 
-@pytest.mark.parametrize(('message', 'text'), [
-    (JointState(name=['a'], position=[1.0]), 'lacks b'),
-    (JointState(name=['a', 'b'], position=[1.0]), '1 positions for 2 names'),
-    (JointState(name=['a', 'b'], position=[1.0, float('nan')]), 'not finite'),
-    (JointState(name=['a', 'b', 'a'], position=[1.0, 2.0, 3.0]), 'a twice'),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ('message', 'text'),
+    [
+        (JointState(name=['a'], position=[1.0]), 'lacks b'),
+        (JointState(name=['a', 'b'], position=[1.0]), '1 positions for 2 names'),
+        (JointState(name=['a', 'b'], position=[1.0, float('nan')]), 'not finite'),
+        (JointState(name=['a', 'b', 'a'], position=[1.0, 2.0, 3.0]), 'a twice'),
+    ],
+)
 def test_bad_joints_are_refused(message, text):
     with pytest.raises(InputError, match=text):
         conversions.joints_from_msg(message, ('a', 'b'))
@@ -137,9 +158,7 @@ def test_a_trajectory_is_one_point_for_one_period():
     assert isinstance(message, kind) and message.header.frame_id == 'base_link'
     assert conversions.to_ns(message.header.stamp) == 3_000_000_007
     assert message.points[0].time_from_start.nanosec == 50_000_000
-    np.testing.assert_array_equal(
-        commands.target_from_trajectory(message, ('b', 'a')), [-0.5, 0.5]
-    )
+    np.testing.assert_array_equal(commands.target_from_trajectory(message, ('b', 'a')), [-0.5, 0.5])
 
 
 def test_forward_controllers_get_an_array():
@@ -151,20 +170,29 @@ def test_servo_gets_a_twist():
     axes = ('linear_x', 'linear_y', 'linear_z', 'angular_x', 'angular_y', 'angular_z')
     six = (1.0,) * 6
     robot = _robot(
-        joint_names=axes, position_lower=(-1.0,) * 6, position_upper=six, velocity_max=six,
-        step_max=six, command_type='twist_stamped', base_frame='tool0',
-    )  # fmt: skip
+        joint_names=axes,
+        position_lower=(-1.0,) * 6,
+        position_upper=six,
+        velocity_max=six,
+        step_max=six,
+        command_type='twist_stamped',
+        base_frame='tool0',
+    )
     _, make = commands.maker(robot)
     message = wire(make(np.arange(6) / 10, 1))
-    assert (message.header.frame_id, message.twist.linear.y, message.twist.angular.z) == (
-        'tool0', 0.1, 0.5,
-    )  # fmt: skip
+    assert (message.header.frame_id, message.twist.linear.y, message.twist.angular.z) == ('tool0', 0.1, 0.5)
 
 
-@pytest.mark.parametrize(('names', 'positions', 'text'), [
-    (['a'], [0.0], 'exactly a, b'), (['a', 'b', 'b'], [0.0] * 3, 'exactly'), ([], [], 'no joint'),
-    (['a', 'b'], [0.0], '1 positions'), (['a', 'b'], [0.0, float('inf')], 'not finite'),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ('names', 'positions', 'text'),
+    [
+        (['a'], [0.0], 'exactly a, b'),
+        (['a', 'b', 'b'], [0.0] * 3, 'exactly'),
+        ([], [], 'no joint'),
+        (['a', 'b'], [0.0], '1 positions'),
+        (['a', 'b'], [0.0, float('inf')], 'not finite'),
+    ],
+)
 def test_the_simulation_refuses_other_commands(names, positions, text):
     _, make = commands.maker(_robot())
     message = make(np.zeros(2), 1)

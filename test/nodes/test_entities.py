@@ -11,19 +11,22 @@ from aura_ros.nodes.diagnostics import ERROR, OK
 from aura_ros.nodes.entities import Entities
 
 
-@pytest.mark.parametrize(('offered', 'wanted', 'policy'), [
-    (qos.sensor('best_effort', 1), qos.sensor('reliable', 1), 'reliability'),
-    (qos.step(), qos.MEMORY_STATE, 'durability'),
-    (qos.step(), qos.step(0.5), 'liveliness'),
-    (qos.step(1.0), qos.step(0.5), 'liveliness'),
-    (qos.step(), QoSProfile(depth=1, liveliness=LivelinessPolicy.MANUAL_BY_TOPIC), 'liveliness'),
-    (qos.step(), QoSProfile(depth=1, deadline=Duration(seconds=1)), 'deadline'),
-    (QoSProfile(depth=1, deadline=Duration(seconds=1)), qos.step(), ''),
-    (qos.step(0.5), qos.step(1.0), ''),
-    (qos.step(0.5), qos.step(), ''),
-    (qos.WRITE_EVENT, qos.WRITE_EVENT_LIVE, ''),
-    (qos.CAMERA_OUT, qos.sensor('best_effort', 1), ''),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ('offered', 'wanted', 'policy'),
+    [
+        (qos.sensor('best_effort', 1), qos.sensor('reliable', 1), 'reliability'),
+        (qos.step(), qos.MEMORY_STATE, 'durability'),
+        (qos.step(), qos.step(0.5), 'liveliness'),
+        (qos.step(1.0), qos.step(0.5), 'liveliness'),
+        (qos.step(), QoSProfile(depth=1, liveliness=LivelinessPolicy.MANUAL_BY_TOPIC), 'liveliness'),
+        (qos.step(), QoSProfile(depth=1, deadline=Duration(seconds=1)), 'deadline'),
+        (QoSProfile(depth=1, deadline=Duration(seconds=1)), qos.step(), ''),
+        (qos.step(0.5), qos.step(1.0), ''),
+        (qos.step(0.5), qos.step(), ''),
+        (qos.WRITE_EVENT, qos.WRITE_EVENT_LIVE, ''),
+        (qos.CAMERA_OUT, qos.sensor('best_effort', 1), ''),
+    ],
+)
 def test_both_ends_tell_why_they_cannot_talk(graph, offered, wanted, policy):
     one, other = Entities(graph.node), Entities(graph.node)
     publisher = one.publisher(String, 'topic', offered)

@@ -43,9 +43,7 @@ def test_lockstep_is_repeatable_and_loses_nothing(graph, monkeypatch, tmp_path):
     assert np.abs(logs[0][-1]).max() > 0.1  # and it did move
 
 
-@pytest.mark.parametrize(('victim', 'topic'), [
-    ('vla_node', 'vla_step'), ('memory_node', 'aura/action_chunk'),
-])  # fmt: skip
+@pytest.mark.parametrize(('victim', 'topic'), [('vla_node', 'vla_step'), ('memory_node', 'aura/action_chunk')])
 def test_killing_a_node_holds_the_robot_and_says_why(graph, victim, topic):
     whole = Whole(graph, lockstep=False, rounds=1000)
     whole.begin()
@@ -66,9 +64,10 @@ def test_killing_a_node_holds_the_robot_and_says_why(graph, victim, topic):
     held = conversions.to_ns(status.header.stamp)
     graph.spin(0.5)
     later = [
-        list(command.points[0].positions) for command in whole.commands
+        list(command.points[0].positions)
+        for command in whole.commands
         if conversions.to_ns(command.header.stamp) >= held
-    ]  # fmt: skip
+    ]
     assert later and all(target == later[0] for target in later), 'it moved while it was held'
     print(f'{victim}: held {(held - killed) * 1e-6:.0f} ms after the kill')
 

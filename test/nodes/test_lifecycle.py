@@ -66,12 +66,15 @@ def test_a_signal_ends_a_node_cleanly(graph, name, how):
     assert 'Traceback' not in graph.log(name)
 
 
-@pytest.mark.parametrize(('name', 'parameters', 'texts'), [
-    ('vla_node', {'backbone': 'nonsense'}, ('backbone', 'nonsense', 'embedded')),
-    ('vla_node', {'max_age_s': -1.0}, ('max_age_s', '-1.0', '0.001..60')),
-    ('memory_node', {'on_new_episode': 'perhaps'}, ('on_new_episode', "'reset', 'keep'")),
-    ('arm_switch_node', {}, ('robot.joint_names', 'config/sim_arm.yaml')),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ('name', 'parameters', 'texts'),
+    [
+        ('vla_node', {'backbone': 'nonsense'}, ('backbone', 'nonsense', 'embedded')),
+        ('vla_node', {'max_age_s': -1.0}, ('max_age_s', '-1.0', '0.001..60')),
+        ('memory_node', {'on_new_episode': 'perhaps'}, ('on_new_episode', "'reset', 'keep'")),
+        ('arm_switch_node', {}, ('robot.joint_names', 'config/sim_arm.yaml')),
+    ],
+)
 def test_a_node_that_cannot_start_says_why_in_one_line_and_fails(graph, name, parameters, texts):
     process = graph.start(name, autostart=True, **parameters)
     assert process.wait(TIMEOUT_S) == 1

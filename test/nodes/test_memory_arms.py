@@ -5,11 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from aura_ros.msg import (
-    CacheStatus,
-    MemoryState,
-    WriteEvent,
-)
+from aura_ros.msg import CacheStatus, MemoryState, WriteEvent
 from aura_ros.srv import ResetMemory
 from diagnostic_msgs.msg import DiagnosticArray
 from fakes import AURA_OFFSET, KV_OFFSET
@@ -20,8 +16,7 @@ from aura_ros.nodes.kv_baseline_node import KvBaselineNode
 from aura_ros.nodes.memory_node import MemoryNode
 
 
-@pytest.fixture(params=[(MemoryNode, 'aura', AURA_OFFSET), (KvBaselineNode, 'kv', KV_OFFSET)],
-                ids=['aura', 'kv'])  # fmt: skip
+@pytest.fixture(params=[(MemoryNode, 'aura', AURA_OFFSET), (KvBaselineNode, 'kv', KV_OFFSET)], ids=['aura', 'kv'])
 def arm(request, graph):
     make, kind, offset = request.param
     found = Arm(graph, make, kind)
@@ -52,8 +47,10 @@ def test_duplicates_overtaken_and_late_steps_are_not_applied(graph, arm):
     def counted():
         values = [
             {entry.key: entry.value for entry in status.values}
-            for array in diagnostics for status in array.status if status.name == name
-        ]  # fmt: skip
+            for array in diagnostics
+            for status in array.status
+            if status.name == name
+        ]
         counts = {'gap': '1', 'duplicate': '1', 'out_of_order': '1', 'late': '1'}
         return any(counts.items() <= found.items() for found in values)
 

@@ -13,11 +13,7 @@ from aura_ros.memory.store import Device
 from aura_ros.nodes import qos
 from aura_ros.nodes.memory_node import MemoryNode
 
-RAM, QUEUED, DURABLE = (
-    WriteEvent.DURABILITY_RAM,
-    WriteEvent.DURABILITY_QUEUED,
-    WriteEvent.DURABILITY_DURABLE,
-)
+RAM, QUEUED, DURABLE = (WriteEvent.DURABILITY_RAM, WriteEvent.DURABILITY_QUEUED, WriteEvent.DURABILITY_DURABLE)
 
 
 @pytest.fixture
@@ -124,8 +120,11 @@ def test_a_medium_that_fails_leaves_the_memory_in_ram_until_it_works(graph, path
     monkeypatch.setattr(Device, 'write', fail)
     arm.feed(*(step(seq) for seq in range(1, 4)), answers=4)
     graph.until(lambda: arm.told()[1:] == [(3, RAM)], 'a write in RAM')
-    graph.until(lambda: any(each.level == DiagnosticStatus.ERROR and 'injected' in each.message
-                            for each in found()), 'ERROR', 1.0)  # fmt: skip
+    graph.until(
+        lambda: any(each.level == DiagnosticStatus.ERROR and 'injected' in each.message for each in found()),
+        'ERROR',
+        1.0,
+    )
     arm.feed(*(step(seq) for seq in range(4, 7)), answers=7)  # and it goes on
     monkeypatch.setattr(Device, 'write', whole)
     graph.until(lambda: found()[-1].level == DiagnosticStatus.OK, 'recovery by itself', 10.0)
@@ -221,8 +220,7 @@ def test_a_state_of_another_policy_is_refused_unless_a_fresh_start_is_allowed(gr
     monkeypatch.setattr('fakes.ScriptedMemory.policy_hash', 'cd' * 32)
     reason = refused(graph, path)
     assert 'another policy' in reason and 'allow_fresh_start' in reason
-    node = graph.inside(MemoryNode, memory='fakes:aura', state_file=str(path), autostart=True,
-                        allow_fresh_start=True)  # fmt: skip
+    node = graph.inside(MemoryNode, memory='fakes:aura', state_file=str(path), autostart=True, allow_fresh_start=True)
     assert node.autostart() and node.memory.seen == 0
     (aside,) = path.parent.glob('aura.state.*.bak')
     assert aside.stat().st_size == path.stat().st_size

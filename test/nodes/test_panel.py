@@ -20,16 +20,30 @@ pytestmark = [pytest.mark.graph, pytest.mark.timeout(400)]
 
 SUPPORT = Path(__file__).parents[1] / 'support'
 CONFIG = SUPPORT.parents[1] / 'config'
-COMMON = ['--ros-args', '--params-file', str(CONFIG / 'lockstep.yaml'), '-p', 'autostart:=true',
-          '-p', 'use_sim_time:=true']  # fmt: skip
+COMMON = [
+    '--ros-args',
+    '--params-file',
+    str(CONFIG / 'lockstep.yaml'),
+    '-p',
+    'autostart:=true',
+    '-p',
+    'use_sim_time:=true',
+]
 NODES = {
     'vla_node': [*COMMON, '-p', 'backbone:=fakes:ScriptedVla'],
     'memory_node': [*COMMON, '-p', 'memory:=fakes:aura'],
     'kv_baseline_node': [*COMMON, '-p', 'memory:=fakes:kv'],
-    'arm_switch_node': [*COMMON, '--params-file', str(CONFIG / 'sim_arm.yaml'),
-                        '-p', 'enable_control:=true', '-p', 'lockstep_timeout_s:=1.0'],
+    'arm_switch_node': [
+        *COMMON,
+        '--params-file',
+        str(CONFIG / 'sim_arm.yaml'),
+        '-p',
+        'enable_control:=true',
+        '-p',
+        'lockstep_timeout_s:=1.0',
+    ],
     'sim_node': ['--ros-args', '-p', 'simulation:=fakes:FakeSimulation'],
-}  # fmt: skip
+}
 
 
 @pytest.fixture
@@ -47,9 +61,12 @@ def environment() -> dict[str, str]:
 def start(name: str, arguments: list[str], environment: dict[str, str]) -> subprocess.Popen[str]:
     code = f'import sys; from aura_ros.nodes.{name} import main; sys.exit(main())'
     return subprocess.Popen(
-        [sys.executable, '-c', code, *arguments], env=environment, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
+        [sys.executable, '-c', code, *arguments],
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
 
 
 @contextmanager
@@ -80,9 +97,7 @@ def finish(panel: subprocess.Popen[str]) -> tuple[int, str]:
     return panel.returncode, ' '.join(output.split())
 
 
-def test_every_arm_drives_and_the_report_is_written(
-    environment: dict[str, str], tmp_path: Path
-) -> None:
+def test_every_arm_drives_and_the_report_is_written(environment: dict[str, str], tmp_path: Path) -> None:
     with graph(environment):
         asked = parameters(rounds=2, tasks='recall', arms='base,aura,kv', report_dir=tmp_path)
         code, output = finish(start('panel', asked, environment))
@@ -100,9 +115,7 @@ def test_every_arm_drives_and_the_report_is_written(
 
 def test_a_node_that_dies_is_named(environment: dict[str, str], tmp_path: Path) -> None:
     with graph(environment) as running:
-        asked = parameters(
-            rounds=500, tasks='recall', arms='aura', report_dir=tmp_path, stall_timeout_s=3.0
-        )
+        asked = parameters(rounds=500, tasks='recall', arms='aura', report_dir=tmp_path, stall_timeout_s=3.0)
         panel = start('panel', asked, environment)
         assert panel.stdout is not None
         for line in panel.stdout:
@@ -127,14 +140,8 @@ def test_nodes_that_are_not_there_are_named(environment: dict[str, str]) -> None
 
 @pytest.mark.parametrize(
     ('values', 'word'),
-    [
-        ({'tasks': 'juggle'}, "'tasks'"),
-        ({'arms': 'aura,aura'}, "'arms'"),
-        ({'rounds': 0}, "'rounds'"),
-    ],
+    [({'tasks': 'juggle'}, "'tasks'"), ({'arms': 'aura,aura'}, "'arms'"), ({'rounds': 0}, "'rounds'")],
 )
-def test_bad_parameters_are_named(
-    environment: dict[str, str], values: dict[str, object], word: str
-) -> None:
+def test_bad_parameters_are_named(environment: dict[str, str], values: dict[str, object], word: str) -> None:
     code, output = finish(start('panel', parameters(**values), environment))
     assert code == 1 and 'error: parameter' in output and word in output

@@ -49,16 +49,19 @@ def test_overrides_are_taken_and_whole_numbers_made_real(make):
     assert config.names == ('x',) and config.limits == (1.5, 2.5) and config.on
 
 
-@pytest.mark.parametrize(('values', 'texts'), [
-    ({'rate': 0.5}, ('p.rate', '0.5', '1..1000 [Hz]')),
-    ({'rate': float('nan')}, ('p.rate', 'nan')),
-    ({'rate': 'fast'}, ('p.rate', "'fast'", 'a number')),
-    ({'steps': 11}, ('p.steps', '11', '1..10')),
-    ({'steps': 2.5}, ('p.steps', 'an integer')),
-    ({'arm': 'both'}, ('p.arm', "'both'", "'base', 'aura'")),
-    ({'limits': ['x']}, ('p.limits', 'a list of numbers')),
-    ({'rate': 0.0, 'steps': 0}, ('p.rate', 'p.steps')),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ('values', 'texts'),
+    [
+        ({'rate': 0.5}, ('p.rate', '0.5', '1..1000 [Hz]')),
+        ({'rate': float('nan')}, ('p.rate', 'nan')),
+        ({'rate': 'fast'}, ('p.rate', "'fast'", 'a number')),
+        ({'steps': 11}, ('p.steps', '11', '1..10')),
+        ({'steps': 2.5}, ('p.steps', 'an integer')),
+        ({'arm': 'both'}, ('p.arm', "'both'", "'base', 'aura'")),
+        ({'limits': ['x']}, ('p.limits', 'a list of numbers')),
+        ({'rate': 0.0, 'steps': 0}, ('p.rate', 'p.steps')),
+    ],
+)
 def test_a_bad_override_is_told_when_read(make, values, texts):
     with pytest.raises(ConfigError) as error:
         make(**values)[1].read()

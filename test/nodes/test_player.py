@@ -191,12 +191,15 @@ def test_without_ros2_it_is_asked_for_in_vain(monkeypatch):
         bag_play.chosen('ros2', {'/a': 'b'})
 
 
-@pytest.mark.parametrize(('given', 'told'), [
-    ({}, "'bag' is empty"),
-    ({'bag': 'b', 'arms': ('aura', 'gru')}, "'arms' has 'gru': must be of aura, kv"),
-    ({'bag': 'b', 'lockstep': True, 'camera_transport': 'compressed'}, "must be 'raw' in lock-step"),
-    ({'bag': 'b', 'lockstep': True, 'player': 'ros2'}, "lock-step needs 'own'"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ('given', 'told'),
+    [
+        ({}, "'bag' is empty"),
+        ({'bag': 'b', 'arms': ('aura', 'gru')}, "'arms' has 'gru': must be of aura, kv"),
+        ({'bag': 'b', 'lockstep': True, 'camera_transport': 'compressed'}, "must be 'raw' in lock-step"),
+        ({'bag': 'b', 'lockstep': True, 'player': 'ros2'}, "lock-step needs 'own'"),
+    ],
+)
 def test_parameters_that_exclude_each_other_are_refused(given, told):
     with pytest.raises(ConfigError, match=told):
         PlayerConfig(**given).check()
@@ -221,8 +224,13 @@ class Rig:
         common = {'autostart': True, 'use_sim_time': True}
         self.graph.start('memory_node', memory='fakes:aura', **common)
         # the memory and the test
-        self.graph.start('vla_node', backbone='fakes:ScriptedVla', camera_reliability='reliable', step_subscribers=3,
-                         **{**common, **vla})  # fmt: skip
+        self.graph.start(
+            'vla_node',
+            backbone='fakes:ScriptedVla',
+            camera_reliability='reliable',
+            step_subscribers=3,
+            **{**common, **vla},
+        )
 
     def play(self, bag, **parameters):
         """Play to the end; returns the exit code and what the player said."""
@@ -268,13 +276,16 @@ def test_in_real_time_messages_keep_their_stamps_and_their_pace(rig, tmp_path):
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize(('bag', 'more', 'told'), [
-    ('no-bag', {}, 'no-bag does not exist'),
-    ('bag', {'mapping': 'no-mapping.yaml'}, 'no-mapping.yaml'),
-    ('bag', {'from_s': 100.0}, 'from_s = 100, to_s = 0: must be a span within'),
-    ('bag', {'source': 'steps'}, 'has no VlaStep'),
-    ('bag', {'lockstep': True, 'start_timeout_s': 1.0}, 'vla_node, a listener to camera/front/image_raw'),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ('bag', 'more', 'told'),
+    [
+        ('no-bag', {}, 'no-bag does not exist'),
+        ('bag', {'mapping': 'no-mapping.yaml'}, 'no-mapping.yaml'),
+        ('bag', {'from_s': 100.0}, 'from_s = 100, to_s = 0: must be a span within'),
+        ('bag', {'source': 'steps'}, 'has no VlaStep'),
+        ('bag', {'lockstep': True, 'start_timeout_s': 1.0}, 'vla_node, a listener to camera/front/image_raw'),
+    ],
+)
 def test_what_cannot_be_played_ends_it_with_one_sentence(rig, tmp_path, bag, more, told):
     recorded(tmp_path / 'bag', 2)
     code, said = rig.play(tmp_path / bag, **more)
@@ -286,8 +297,12 @@ def test_what_cannot_be_played_ends_it_with_one_sentence(rig, tmp_path, bag, mor
 def test_a_memory_that_does_not_answer_is_named_and_not_waited_for_without_end(rig, tmp_path):
     rig.start(sync_slop_s=0.0)
     code, said = rig.play(
-        recorded(tmp_path / 'bag', 2), lockstep=True, arms='[aura, kv]', stall_timeout_s=2.0, start_timeout_s=2.0,
+        recorded(tmp_path / 'bag', 2),
+        lockstep=True,
+        arms='[aura, kv]',
+        stall_timeout_s=2.0,
+        start_timeout_s=2.0,
         backbone='fakes:ScriptedVla',
-    )  # fmt: skip
+    )
     assert code == 1
     assert 'kv_baseline_node' in said

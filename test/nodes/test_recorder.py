@@ -48,10 +48,15 @@ class Rig:
         """Wait until /diagnostics says `text`; returns the status."""
 
         def found():
-            return next((
-                status for message in self.diagnostics for status in message.status
-                if status.name == 'recorder: recording' and text in status.message and status.level == LEVELS[level]
-            ), None)  # fmt: skip
+            return next(
+                (
+                    status
+                    for message in self.diagnostics
+                    for status in message.status
+                    if status.name == 'recorder: recording' and text in status.message and status.level == LEVELS[level]
+                ),
+                None,
+            )
 
         return self.graph.until(found, text)
 

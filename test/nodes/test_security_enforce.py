@@ -41,8 +41,10 @@ def _try(domain: int, enclave: str, what: str, *arguments: str, **environment: s
     done = subprocess.run(
         [sys.executable, str(CLIENT), what, *arguments, *names],
         env=dict(os.environ, ROS_DOMAIN_ID=str(domain), ROS_SECURITY_ENABLE=secure) | environment,
-        capture_output=True, text=True, timeout=200,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
     assert done.stdout, done.stderr
     found: dict[str, object] = json.loads(done.stdout.splitlines()[-1])
     return found

@@ -29,10 +29,7 @@ RAW = {f'/camera/{name}/image_raw' for name in ('front', 'wrist')}
 
 
 def _holders(right: str, name: str) -> set[str]:
-    return {
-        enclave.removeprefix('/aura/')
-        for enclave, rights in granted().items() if rights.may(right, name)
-    }  # fmt: skip
+    return {enclave.removeprefix('/aura/') for enclave, rights in granted().items() if rights.may(right, name)}
 
 
 # What the policy promises.
@@ -41,18 +38,21 @@ def test_every_node_has_an_enclave_of_its_own():
     assert set(granted()) == {f'/aura/{name}' for name in NODES} | {OPERATOR, MONITOR, RECORDER}
 
 
-@pytest.mark.parametrize(('topic', 'holder'), [
-    ('/joint_command', 'arm_switch_node'),
-    ('/arm_status', 'arm_switch_node'),
-    ('/vla_step', 'vla_node'),
-    ('/aura/action_chunk', 'memory_node'),
-    ('/aura/gate', 'memory_node'),
-    ('/aura/memory_state', 'memory_node'),
-    ('/aura/write_event', 'memory_node'),
-    ('/kv/action_chunk', 'kv_baseline_node'),
-    ('/joint_states', 'sim_node'),
-    ('/clock', 'sim_node'),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ('topic', 'holder'),
+    [
+        ('/joint_command', 'arm_switch_node'),
+        ('/arm_status', 'arm_switch_node'),
+        ('/vla_step', 'vla_node'),
+        ('/aura/action_chunk', 'memory_node'),
+        ('/aura/gate', 'memory_node'),
+        ('/aura/memory_state', 'memory_node'),
+        ('/aura/write_event', 'memory_node'),
+        ('/kv/action_chunk', 'kv_baseline_node'),
+        ('/joint_states', 'sim_node'),
+        ('/clock', 'sim_node'),
+    ],
+)
 def test_only_one_may_publish(topic, holder):
     assert _holders('publish', topic) == {holder}
 
@@ -61,14 +61,20 @@ def test_every_other_topic_has_one_publisher_or_is_shared_on_purpose():
     topics = {topic for rights in granted().values() for topic in rights.publish} - SHARED
     assert {topic: _holders('publish', topic) for topic in topics if len(_holders('publish', topic)) != 1} == {
         # the simulator says what its task is, a person what the robot's is
-        '/instruction': {'sim_node', 'operator'},
+        '/instruction': {'sim_node', 'operator'}
     }
 
 
 def test_only_the_operator_may_ask_for_anything():
     services = {name for rights in granted().values() for name in rights.reply}
-    assert {'/select_arm', '/aura/reset_memory', '/aura/save_state', '/arm_switch_node/set_parameters',
-            '/memory_node/change_state', '/run_episode/_action/send_goal'} <= services  # fmt: skip
+    assert {
+        '/select_arm',
+        '/aura/reset_memory',
+        '/aura/save_state',
+        '/arm_switch_node/set_parameters',
+        '/memory_node/change_state',
+        '/run_episode/_action/send_goal',
+    } <= services
     for service in services:
         # the recorder notes how each node was set, which changes nothing
         reads = service.endswith(('/get_parameters', '/list_parameters'))
@@ -137,9 +143,14 @@ def test_each_node_opens_exactly_what_its_enclave_allows(graph, namespace, trans
     graph.start('kv_baseline_node', *timing, memory='fakes:kv', **common)
     graph.start('arm_switch_node', *timing, *robot, **common)
     graph.start(
-        'sim_node', '-r', f'__ns:={namespace}', simulation='fakes:FakeSimulation', task='recall',
-        rounds=1, use_sim_time=True,
-    )  # fmt: skip
+        'sim_node',
+        '-r',
+        f'__ns:={namespace}',
+        simulation='fakes:FakeSimulation',
+        task='recall',
+        rounds=1,
+        use_sim_time=True,
+    )
     policy = granted(namespace)
     unused = {namespace.rstrip('/') + topic for topic in (COMPRESSED if transport == 'raw' else RAW)}
     policy['/aura/vla_node'].subscribe -= unused

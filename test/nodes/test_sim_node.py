@@ -39,9 +39,7 @@ class Rig:
         graph.spin(0.2)
 
     def start(self, lockstep, rounds=1000, task='recall'):
-        request = StartTask.Request(
-            task=task, split='train', seed=0, rounds=rounds, lockstep=lockstep
-        )
+        request = StartTask.Request(task=task, split='train', seed=0, rounds=rounds, lockstep=lockstep)
         return self.graph.call(StartTask, 'sim/start_task', request)
 
     def command(self, value, stamp_ns=0, names=JOINTS):
@@ -91,8 +89,9 @@ def test_lockstep_steps_only_when_command_and_arms_have_answered(graph, rig):
         graph.until(lambda tick=tick: rig.stamps()[-1] == t0 + (tick + 1) * TICK_NS, 'a tick')
         np.testing.assert_allclose(rig.joints[-1].position, 0.1 * tick)
     image_stamps = {conversions.to_ns(image.header.stamp) for image in rig.images}
-    graph.until(lambda: len(rig.images) and conversions.to_ns(
-        rig.images[-1].header.stamp) == t0 + 4 * TICK_NS, 'the next image')  # fmt: skip
+    graph.until(
+        lambda: len(rig.images) and conversions.to_ns(rig.images[-1].header.stamp) == t0 + 4 * TICK_NS, 'the next image'
+    )
     assert image_stamps <= {t0, t0 + 4 * TICK_NS}
 
 

@@ -19,8 +19,11 @@ def start(domain, report, *arguments):
     environment = dict(os.environ, ROS_DOMAIN_ID=str(domain), PYTHONPATH=str(ROOT), PYTHONUNBUFFERED='1')
     return subprocess.Popen(
         [sys.executable, '-c', code, '--report', str(report), *arguments],
-        env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
 
 
 def read_until(process, text):

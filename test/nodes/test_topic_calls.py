@@ -97,8 +97,7 @@ def test_a_value_that_does_not_fit_is_not_sent(asked, view):
     viewer = view('call', 'select_arm', '{arm: 300}')
     assert viewer.ended() == 1
     assert viewer.err == (
-        "aura-topics: field 'arm' = 300: must be a whole number from 0 to 255: "
-        '0 ARM_BASE, 1 ARM_AURA, 2 ARM_KV\n'
+        "aura-topics: field 'arm' = 300: must be a whole number from 0 to 255: 0 ARM_BASE, 1 ARM_AURA, 2 ARM_KV\n"
     )
     assert asked == []
 
@@ -180,10 +179,7 @@ def test_a_refused_goal_says_where_the_reason_is(graph, view):
 
 
 def test_fields_of_every_kind_are_taken_from_yaml():
-    joints = filled(
-        JointState,
-        '{header: {stamp: {sec: -5}, frame_id: "7"}, name: [a], position: [1, 2.5, 1e3]}',
-    )
+    joints = filled(JointState, '{header: {stamp: {sec: -5}, frame_id: "7"}, name: [a], position: [1, 2.5, 1e3]}')
     assert (joints.header.stamp.sec, joints.header.frame_id) == (-5, '7')
     assert joints.name == ['a']
     assert list(joints.position) == [1.0, 2.5, 1000.0]
@@ -217,11 +213,7 @@ def test_fields_of_every_kind_are_taken_from_yaml():
         (CameraInfo, '{roi: {do_rectify: 1}}', "field 'roi.do_rectify' = 1: must be true or false"),
         (ActionChunk, '{seconds_per_action: 1.0e+39}', 'a number that a float32 can hold'),
         (ActionChunk, f'{{actions: {[0] * 4097}}}', 'a list of at most 4096 entries'),
-        (
-            DiagnosticStatus,
-            '{values: [{kye: k}]}',
-            'field \'values[0].kye\' = "k": KeyValue has key',
-        ),
+        (DiagnosticStatus, '{values: [{kye: k}]}', 'field \'values[0].kye\' = "k": KeyValue has key'),
     ],
 )
 def test_what_a_field_cannot_hold_is_refused_by_name(kind, text, reason):

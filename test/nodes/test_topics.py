@@ -58,9 +58,7 @@ def test_hz_reports_and_ends_cleanly_on_sigterm(graph, view):
     publisher = graph.node.create_publisher(String, 'beat', 1)
     viewer = view('hz', '/beat')
     pattern = re.compile(r'^(\d+\.\d+) Hz, period min .* window \d+$', re.MULTILINE)
-    found = viewer.until(
-        lambda: pattern.search(viewer.out), lambda: publisher.publish(String(data='x'))
-    )
+    found = viewer.until(lambda: pattern.search(viewer.out), lambda: publisher.publish(String(data='x')))
     assert 0.0 < float(found[1]) < 25.0  # at most the 20 Hz of `until`
     viewer.process.terminate()
     assert viewer.ended() == 0
@@ -119,12 +117,8 @@ def test_the_profile_is_one_that_all_publishers_serve(reliable, kept, past, expe
         def __init__(self, is_reliable: bool, is_kept: bool) -> None:
             self.qos_profile = QoSProfile(
                 depth=1,
-                reliability=ReliabilityPolicy.RELIABLE
-                if is_reliable
-                else ReliabilityPolicy.BEST_EFFORT,
-                durability=DurabilityPolicy.TRANSIENT_LOCAL
-                if is_kept
-                else DurabilityPolicy.VOLATILE,
+                reliability=ReliabilityPolicy.RELIABLE if is_reliable else ReliabilityPolicy.BEST_EFFORT,
+                durability=DurabilityPolicy.TRANSIENT_LOCAL if is_kept else DurabilityPolicy.VOLATILE,
             )
 
     ends = [End(*pair) for pair in zip(reliable, kept, strict=True)]

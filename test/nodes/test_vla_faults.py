@@ -18,9 +18,12 @@ from aura_ros.nodes.sim_messages import image_to_msg
 # Of the arm switch: four actions of 0.05 s and two control periods of grace.
 PLAYED_NS = 300_000_000
 ROBOT = {
-    'robot__joint_names': list(JOINTS), 'robot__position_lower': [-2.0] * 8, 'robot__position_upper': [2.0] * 8,
-    'robot__velocity_max': [3.0] * 8, 'robot__step_max': [0.15] * 8,
-}  # fmt: skip
+    'robot__joint_names': list(JOINTS),
+    'robot__position_lower': [-2.0] * 8,
+    'robot__position_upper': [2.0] * 8,
+    'robot__velocity_max': [3.0] * 8,
+    'robot__step_max': [0.15] * 8,
+}
 
 
 @pytest.fixture
@@ -47,11 +50,17 @@ def padded(message):
 
 
 BAD_IMAGES = {
-    'wrong encoding': {'encoding': '16UC1'}, 'no encoding': {'encoding': ''}, 'no data': {'data': b''},
-    'too little data': {'data': bytes(100)}, 'too much data': {'data': bytes(128 * 128 * 3 + 1)},
-    'short rows': {'step': 383}, 'long rows': {'step': 400}, 'no rows': {'height': 0}, 'huge': {'width': 2**32 - 1},
+    'wrong encoding': {'encoding': '16UC1'},
+    'no encoding': {'encoding': ''},
+    'no data': {'data': b''},
+    'too little data': {'data': bytes(100)},
+    'too much data': {'data': bytes(128 * 128 * 3 + 1)},
+    'short rows': {'step': 383},
+    'long rows': {'step': 400},
+    'no rows': {'height': 0},
+    'huge': {'width': 2**32 - 1},
     'black': {'data': bytes(128 * 128 * 3)},
-}  # fmt: skip
+}
 
 
 @pytest.mark.fault('F5', 'F6')
@@ -191,17 +200,20 @@ class Guarded(VlaRig):
 
 
 @pytest.mark.fault('F11')
-@pytest.mark.parametrize(('word', 'text'), [
-    ('raise', 'failures in a row: backbone failed: told to raise'),
-    ('memory', 'failures in a row: backbone failed: MemoryError'),
-    ('exit', 'failures in a row: backbone failed: 1'),
-    ('nothing', 'failures in a row: backbone failed'),
-    ('horizon', 'actions has shape (7, 8): must be (8, 8)'),
-    ('inf', 'actions: 1 of 64 not finite'),
-    ('features', 'features: 1 of 16 not finite'),
-    ('hang 1.5', 'inference has been running for'),
-    pytest.param('hang 10', 'inference has been running for', marks=pytest.mark.slow),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ('word', 'text'),
+    [
+        ('raise', 'failures in a row: backbone failed: told to raise'),
+        ('memory', 'failures in a row: backbone failed: MemoryError'),
+        ('exit', 'failures in a row: backbone failed: 1'),
+        ('nothing', 'failures in a row: backbone failed'),
+        ('horizon', 'actions has shape (7, 8): must be (8, 8)'),
+        ('inf', 'actions: 1 of 64 not finite'),
+        ('features', 'features: 1 of 16 not finite'),
+        ('hang 1.5', 'inference has been running for'),
+        pytest.param('hang 10', 'inference has been running for', marks=pytest.mark.slow),
+    ],
+)
 def test_a_bad_backbone_holds_the_robot_and_a_good_one_goes_on(graph, word, text, measured):
     rig = Guarded(graph)
     rig.goal()
@@ -214,8 +226,9 @@ def test_a_bad_backbone_holds_the_robot_and_a_good_one_goes_on(graph, word, text
         failures.append(rig.node._backoff.failures)
         return any(
             status.level == DiagnosticStatus.ERROR and text in status.message
-            for message in rig.diagnostics for status in message.status
-        )  # fmt: skip
+            for message in rig.diagnostics
+            for status in message.status
+        )
 
     rig.show_until(told, text)
     assert len(rig.steps) == steps and not rig.driven
@@ -225,8 +238,10 @@ def test_a_bad_backbone_holds_the_robot_and_a_good_one_goes_on(graph, word, text
     assert oldest_s <= PLAYED_NS * 1e-9
     assert [step.seq for step in rig.steps] == list(range(len(rig.steps)))
     when = f'after {max(failures)} failures' if max(failures) else f'after {rig.node.config.input_timeout_s:g} s'
-    measured(f'{word}: no command from an observation older than {oldest_s * 1e3:.0f} ms (a chunk and 2 periods: '
-             f'{PLAYED_NS * 1e-6:.0f} ms); ERROR {when}')
+    measured(
+        f'{word}: no command from an observation older than {oldest_s * 1e3:.0f} ms (a chunk and 2 periods: '
+        f'{PLAYED_NS * 1e-6:.0f} ms); ERROR {when}'
+    )
 
 
 @pytest.mark.fault('F11')

@@ -58,9 +58,7 @@ def test_console_script_names_a_function_that_exists(name: str, target: str) -> 
     # read and not imported, as training needs torch and the nodes need a display of no kind
     tree = ast.parse(path.read_text(encoding='utf-8'))
     names = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
-    names |= {
-        alias.name for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names
-    }
+    names |= {alias.name for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names}
     assert function in names
 
 

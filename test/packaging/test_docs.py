@@ -34,10 +34,7 @@ NODES: dict[str, tuple[dict[str, Any], ...]] = {
     'vla_node': (AUTOSTART, {'': vla_node.VlaNodeConfig}),
     'memory_node': (AUTOSTART, {'': memory_node.MemoryNodeConfig}),
     'kv_baseline_node': (AUTOSTART, {'': kv_baseline_node.KvBaselineConfig}),
-    'arm_switch_node': (
-        AUTOSTART,
-        {'': arm_switch_node.SwitchNodeConfig, 'robot.': switch_config.RobotParameters},
-    ),
+    'arm_switch_node': (AUTOSTART, {'': arm_switch_node.SwitchNodeConfig, 'robot.': switch_config.RobotParameters}),
     'sim_node': ({}, {'': sim_node.SimNodeConfig}),
     'panel': ({}, {'': panel.PanelConfig}),
     'player': ({}, {'': player_tape.PlayerConfig}),
@@ -130,9 +127,7 @@ def test_index_has_every_quality_of_service() -> None:
     expected = {
         name: (
             'reliable' if profile.reliability is ReliabilityPolicy.RELIABLE else 'best effort',
-            'transient local'
-            if profile.durability is DurabilityPolicy.TRANSIENT_LOCAL
-            else 'volatile',
+            'transient local' if profile.durability is DurabilityPolicy.TRANSIENT_LOCAL else 'volatile',
             str(profile.depth),
         )
         for name, profile in profiles.items()

@@ -16,11 +16,7 @@ from ament_index_python.packages import get_package_prefix, get_package_share_di
 from rclpy.serialization import deserialize_message, serialize_message
 
 ROOT = Path(__file__).parents[2]
-INTERFACES = [
-    (kind, path.stem)
-    for kind in ('msg', 'srv', 'action')
-    for path in sorted((ROOT / kind).iterdir())
-]
+INTERFACES = [(kind, path.stem) for kind in ('msg', 'srv', 'action') for path in sorted((ROOT / kind).iterdir())]
 
 
 def test_version_is_that_of_package_xml() -> None:

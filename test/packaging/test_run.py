@@ -50,9 +50,7 @@ def test_unknown_command_is_refused() -> None:
 
 
 @pytest.mark.parametrize('arguments', [['--rounds'], ['rounds']])
-def test_unreadable_option_is_refused_before_anything_is_set_up(
-    copy: Path, arguments: list[str]
-) -> None:
+def test_unreadable_option_is_refused_before_anything_is_set_up(copy: Path, arguments: list[str]) -> None:
     done = run('demo', *arguments, at=copy)
     assert done.returncode == 1
     assert done.stderr.startswith('run: ') and done.stderr.count('\n') == 1

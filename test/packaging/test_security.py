@@ -17,10 +17,14 @@ from unsafe_code import findings
 ROOT = Path(__file__).parents[2]
 SHIPPED = sorted(
     path
-    for path in [*(ROOT / 'aura_ros').rglob('*.py'), *(ROOT / 'launch').rglob('*.py'), *(ROOT / 'scripts').iterdir(),
-                 ROOT / 'setup.py']
+    for path in [
+        *(ROOT / 'aura_ros').rglob('*.py'),
+        *(ROOT / 'launch').rglob('*.py'),
+        *(ROOT / 'scripts').iterdir(),
+        ROOT / 'setup.py',
+    ]
     if path.is_file() and '__pycache__' not in path.parts
-)  # fmt: skip
+)
 _WORKERS = 'which sends pickles to processes of its own'
 _TOLD = 'imports a module whose name it is told'
 # Each exception with the reason why nothing from outside reaches it.
@@ -50,73 +54,79 @@ def test_nothing_unsafe_is_shipped(path: Path) -> None:
     assert _kinds(found) == ALLOWED.get(name, set()), found
 
 
-@pytest.mark.parametrize('unsafe', [
-    'import pickle',
-    'import pickle as p',
-    'from pickle import loads',
-    'def f():\n    import dill',
-    'import joblib.numpy_pickle',
-    'from torch import package',
-    'import shelve',
-    'import multiprocessing.managers',
-    'from multiprocessing.connection import Listener',
-    'import multiprocessing\nmultiprocessing.Manager()',
-    'from concurrent.futures import ProcessPoolExecutor',
-    'from multiprocessing import get_context',
-    'import socket',
-    'from urllib.request import urlopen',
-    'import zmq',
-    'import torch\ntorch.load(path)',
-    'import torch\ntorch.load(path, weights_only=False)',
-    'import torch\ntorch.load(path, weights_only=flag)',
-    'import torch as t\nt.load(path)',
-    'from torch import load\nload(path)',
-    'from torch import load as read\nread(path)',
-    'import torch\ntorch.save(state, path)',
-    'import torch\ntorch.jit.load(path)',
-    'import torch.export\ntorch.export.load(path)',
-    'from torch.export import load\nload(path)',
-    'import torch\ntorch.hub.load(repository, model)',
-    'import numpy as np\nnp.load(path)',
-    'import numpy as np\nnp.load(path, allow_pickle=True)',
-    'import numpy\nnumpy.load(path, None, allow)',
-    'from numpy import load\nload(path)',
-    'from transformers import AutoModel\nAutoModel.from_pretrained(name, trust_remote_code=True)',
-    'load(name, trust_remote_code=flag)',
-    'eval(text)',
-    'exec(text)',
-    '__import__("pickle")',
-    'from importlib import import_module\nimport_module("pickle")',
-    'from importlib import import_module\nimport_module(name)',
-    'import importlib as i\ni.import_module(name)',
-    'import yaml\nyaml.load(text)',
-    'import yaml\nyaml.load(text, yaml.Loader)',
-    'import yaml\nyaml.load(text, Loader=yaml.FullLoader)',
-    'import yaml\nclass Mine(yaml.Loader): ...\nyaml.load(text, Mine)',
-    'import yaml\nyaml.unsafe_load(text)',
-    'from yaml import full_load as read\nread(text)',
-    'import os\nos.system(text)',
-    'import subprocess\nsubprocess.run(text, shell=True)',
-])  # fmt: skip
+@pytest.mark.parametrize(
+    'unsafe',
+    [
+        'import pickle',
+        'import pickle as p',
+        'from pickle import loads',
+        'def f():\n    import dill',
+        'import joblib.numpy_pickle',
+        'from torch import package',
+        'import shelve',
+        'import multiprocessing.managers',
+        'from multiprocessing.connection import Listener',
+        'import multiprocessing\nmultiprocessing.Manager()',
+        'from concurrent.futures import ProcessPoolExecutor',
+        'from multiprocessing import get_context',
+        'import socket',
+        'from urllib.request import urlopen',
+        'import zmq',
+        'import torch\ntorch.load(path)',
+        'import torch\ntorch.load(path, weights_only=False)',
+        'import torch\ntorch.load(path, weights_only=flag)',
+        'import torch as t\nt.load(path)',
+        'from torch import load\nload(path)',
+        'from torch import load as read\nread(path)',
+        'import torch\ntorch.save(state, path)',
+        'import torch\ntorch.jit.load(path)',
+        'import torch.export\ntorch.export.load(path)',
+        'from torch.export import load\nload(path)',
+        'import torch\ntorch.hub.load(repository, model)',
+        'import numpy as np\nnp.load(path)',
+        'import numpy as np\nnp.load(path, allow_pickle=True)',
+        'import numpy\nnumpy.load(path, None, allow)',
+        'from numpy import load\nload(path)',
+        'from transformers import AutoModel\nAutoModel.from_pretrained(name, trust_remote_code=True)',
+        'load(name, trust_remote_code=flag)',
+        'eval(text)',
+        'exec(text)',
+        '__import__("pickle")',
+        'from importlib import import_module\nimport_module("pickle")',
+        'from importlib import import_module\nimport_module(name)',
+        'import importlib as i\ni.import_module(name)',
+        'import yaml\nyaml.load(text)',
+        'import yaml\nyaml.load(text, yaml.Loader)',
+        'import yaml\nyaml.load(text, Loader=yaml.FullLoader)',
+        'import yaml\nclass Mine(yaml.Loader): ...\nyaml.load(text, Mine)',
+        'import yaml\nyaml.unsafe_load(text)',
+        'from yaml import full_load as read\nread(text)',
+        'import os\nos.system(text)',
+        'import subprocess\nsubprocess.run(text, shell=True)',
+    ],
+)
 def test_a_planted_violation_is_found(unsafe: str) -> None:
     assert findings(f'"""A module."""\n{unsafe}\n')
 
 
-@pytest.mark.parametrize('safe', [
-    'import torch\ntorch.load(path, weights_only=True)',
-    'import numpy as np\nnp.load(path, allow_pickle=False)',
-    'import numpy as np\nnp.load(path, mmap_mode="r", allow_pickle=False)',
-    'import yaml\nyaml.safe_load(text)',
-    'import yaml\nyaml.load(text, Loader=yaml.SafeLoader)',
-    'import yaml\nclass Mine(yaml.SafeLoader): ...\nyaml.load(text, Mine)',
-    'model.eval()',
-    'import re\nre.compile(text)',
-    'import json\njson.load(file)',
-    'from safetensors.numpy import load\nload(data)',
-    'import subprocess\nsubprocess.run(words)',
-    'from importlib import import_module\nimport_module("json")',
-    'from concurrent.futures import ThreadPoolExecutor',
-])  # fmt: skip
+@pytest.mark.parametrize(
+    'safe',
+    [
+        'import torch\ntorch.load(path, weights_only=True)',
+        'import numpy as np\nnp.load(path, allow_pickle=False)',
+        'import numpy as np\nnp.load(path, mmap_mode="r", allow_pickle=False)',
+        'import yaml\nyaml.safe_load(text)',
+        'import yaml\nyaml.load(text, Loader=yaml.SafeLoader)',
+        'import yaml\nclass Mine(yaml.SafeLoader): ...\nyaml.load(text, Mine)',
+        'model.eval()',
+        'import re\nre.compile(text)',
+        'import json\njson.load(file)',
+        'from safetensors.numpy import load\nload(data)',
+        'import subprocess\nsubprocess.run(words)',
+        'from importlib import import_module\nimport_module("json")',
+        'from concurrent.futures import ThreadPoolExecutor',
+    ],
+)
 def test_what_is_safe_is_left_alone(safe: str) -> None:
     assert findings(safe) == []
 
@@ -125,11 +135,18 @@ def test_what_is_safe_is_left_alone(safe: str) -> None:
 HARMLESS = {'arms', 'base_frame', 'command_topic', 'split', 'task', 'tasks'}
 
 
-@pytest.mark.parametrize(('module', 'schema'), [
-    ('vla_node', 'VlaNodeConfig'), ('memory_node', 'MemoryNodeConfig'), ('kv_baseline_node', 'KvBaselineConfig'),
-    ('switch_config', 'SwitchNodeConfig'), ('switch_config', 'RobotParameters'), ('sim_node', 'SimNodeConfig'),
-    ('panel', 'PanelConfig'),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ('module', 'schema'),
+    [
+        ('vla_node', 'VlaNodeConfig'),
+        ('memory_node', 'MemoryNodeConfig'),
+        ('kv_baseline_node', 'KvBaselineConfig'),
+        ('switch_config', 'SwitchNodeConfig'),
+        ('switch_config', 'RobotParameters'),
+        ('sim_node', 'SimNodeConfig'),
+        ('panel', 'PanelConfig'),
+    ],
+)
 def test_what_names_code_or_files_is_given_at_start_only(module: str, schema: str) -> None:
     pytest.importorskip('rclpy')
     rules = {

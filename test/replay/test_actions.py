@@ -74,8 +74,9 @@ def test_columns_go_by_name(tmp_path: Path) -> None:
 def test_an_array_is_in_the_listed_order_or_the_backbones(tmp_path: Path) -> None:
     def write(recorder: Recorder) -> None:
         layout = recorder.make('std_msgs/msg/MultiArrayLayout', dim=[], data_offset=0)
-        recorder.write(TOPIC, recorder.make('std_msgs/msg/Float64MultiArray', layout=layout,
-                                            data=np.array([90.0, 180.0, 0.0])), 0)  # fmt: skip
+        recorder.write(
+            TOPIC, recorder.make('std_msgs/msg/Float64MultiArray', layout=layout, data=np.array([90.0, 180.0, 0.0])), 0
+        )
 
     listed = ActionStream(TOPIC, columns=('joint3', 'joint1', 'joint2'), unit='deg')
     np.testing.assert_allclose(_row(track(tmp_path / 'a', listed, write)), [np.pi, 0, np.pi / 2], atol=1e-6)
@@ -89,13 +90,19 @@ def test_twists_and_poses_have_columns_of_their_own(tmp_path: Path) -> None:
         return recorder.make(f'geometry_msgs/msg/{kind}', **dict(zip('xyzw', values, strict=False)))
 
     def twist(recorder: Recorder) -> None:
-        value = recorder.make('geometry_msgs/msg/Twist', linear=vector(recorder, 'Vector3', 1, 2, 3),
-                              angular=vector(recorder, 'Vector3', 4, 5, 6))  # fmt: skip
+        value = recorder.make(
+            'geometry_msgs/msg/Twist',
+            linear=vector(recorder, 'Vector3', 1, 2, 3),
+            angular=vector(recorder, 'Vector3', 4, 5, 6),
+        )
         recorder.write(TOPIC, recorder.make('geometry_msgs/msg/TwistStamped', stamp=0, twist=value), 0)
 
     def pose(recorder: Recorder) -> None:
-        value = recorder.make('geometry_msgs/msg/Pose', position=vector(recorder, 'Point', 1, 2, 3),
-                              orientation=vector(recorder, 'Quaternion', 4, 5, 6, 7))  # fmt: skip
+        value = recorder.make(
+            'geometry_msgs/msg/Pose',
+            position=vector(recorder, 'Point', 1, 2, 3),
+            orientation=vector(recorder, 'Quaternion', 4, 5, 6, 7),
+        )
         recorder.write(TOPIC, recorder.make('geometry_msgs/msg/PoseStamped', stamp=0, pose=value), 0)
 
     stream = ActionStream(TOPIC, columns={'vx': 'linear.x', 'wz': 'angular.z'})
@@ -122,8 +129,11 @@ def test_what_cannot_be_used_is_counted(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize('points', [[], [[1, 0]], [[1, 0, 0], [2, 0, 0]]])
 def test_trajectories_that_make_no_sense_are_counted(tmp_path: Path, points: list[list[float]]) -> None:
-    found = track(tmp_path / 'bag', ActionStream(TOPIC),
-                  lambda recorder: recorder.trajectory(TOPIC, 0, points, (0.1, 0.1)[: len(points)]))  # fmt: skip
+    found = track(
+        tmp_path / 'bag',
+        ActionStream(TOPIC),
+        lambda recorder: recorder.trajectory(TOPIC, 0, points, (0.1, 0.1)[: len(points)]),
+    )
     assert found.dropped['unusable'] == 1 and found.problem
 
 
@@ -145,8 +155,9 @@ def test_observations_carry_what_the_robot_was_told_next(tmp_path: Path) -> None
                 # Commands come late, as over a busy network.
                 recorder.joints(TOPIC, tick, [tick, 0, 0], log=tick + 120)
 
-    mapping = Mapping({'front': '/cam'}, JointStream('/joint_states'), ActionStream(TOPIC, tolerance_s=0.05),
-                      Instruction(text='go'))  # fmt: skip
+    mapping = Mapping(
+        {'front': '/cam'}, JointStream('/joint_states'), ActionStream(TOPIC, tolerance_s=0.05), Instruction(text='go')
+    )
     with recording(tmp_path / 'bag') as recorder:
         write(recorder)
     with Bag(tmp_path / 'bag') as bag:

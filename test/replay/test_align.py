@@ -33,8 +33,9 @@ from aura_ros.replay.bags import Bag
 from aura_ros.replay.mapping import ActionStream, Instruction, JointStream, Mapping
 from aura_ros.vla.assembler import Aligned, Assembler, AssemblerConfig
 
-MAPPING = Mapping({'front': FRONT, 'wrist': WRIST}, JointStream(STATES), ActionStream(COMMANDS),
-                  Instruction(topic=INSTRUCTION))  # fmt: skip
+MAPPING = Mapping(
+    {'front': FRONT, 'wrist': WRIST}, JointStream(STATES), ActionStream(COMMANDS), Instruction(topic=INSTRUCTION)
+)
 BARE = replace(MAPPING, actions=None, instruction=Instruction(text='go'))
 ONE = replace(SPEC, cameras=('front',))
 
@@ -157,9 +158,20 @@ def test_black_and_undecodable_pictures_make_no_observation(tmp_path: Path) -> N
             if at == 100:
                 recorder.image(FRONT, at, level=0)
             elif at == 200:
-                recorder.write(FRONT, recorder.make(
-                    'sensor_msgs/msg/Image', stamp=at, height=8, width=8, encoding='bayer_rggb8', is_bigendian=0,
-                    step=8, data=np.zeros(64, np.uint8)), at)  # fmt: skip
+                recorder.write(
+                    FRONT,
+                    recorder.make(
+                        'sensor_msgs/msg/Image',
+                        stamp=at,
+                        height=8,
+                        width=8,
+                        encoding='bayer_rggb8',
+                        is_bigendian=0,
+                        step=8,
+                        data=np.zeros(64, np.uint8),
+                    ),
+                    at,
+                )
             else:
                 recorder.image(FRONT, at)
 
@@ -268,7 +280,8 @@ def test_a_picture_that_was_written_down_before_its_joints_finds_them(tmp_path: 
 
     found, report = aligned(tmp_path / 'bag', write, replace(BARE, slop_s=0.0))
     assert [(at, one.observation.joint_positions[0]) for at, one in zip(offsets(found), found, strict=True)] == [
-        (at, at) for at in range(0, 1000, 100)]  # fmt: skip
+        (at, at) for at in range(0, 1000, 100)
+    ]
     assert not report.refused
 
 
@@ -291,10 +304,23 @@ def test_an_episode_begins_where_that_of_the_recorded_steps_did(tmp_path: Path) 
             recorder.joints(STATES, at, [0, 0, 0])
             recorder.image(FRONT, at)
         for episode, at in (('one', 0), ('one', 100), ('two', 550), ('two', 650)):
-            recorder.write('/vla_step', recorder.make(
-                'aura_ros/msg/VlaStep', stamp=at, episode_id=episode, policy_hash='', seq=0,
-                features=np.zeros(1, np.float32), base_action=np.zeros(1, np.float32), chunk_len=1, action_dim=1,
-                seconds_per_action=0.1, inference_ms=1.0), at + 30)  # fmt: skip
+            recorder.write(
+                '/vla_step',
+                recorder.make(
+                    'aura_ros/msg/VlaStep',
+                    stamp=at,
+                    episode_id=episode,
+                    policy_hash='',
+                    seq=0,
+                    features=np.zeros(1, np.float32),
+                    base_action=np.zeros(1, np.float32),
+                    chunk_len=1,
+                    action_dim=1,
+                    seconds_per_action=0.1,
+                    inference_ms=1.0,
+                ),
+                at + 30,
+            )
 
     found, _ = aligned(tmp_path / 'bag', write)
     assert offsets(found) == [0, 100, 200, 300, 400, 500, 550, 650, 750, 850, 950]

@@ -125,9 +125,23 @@ def test_reads_a_bag_of_humble_which_has_no_definitions(tmp_path: Path) -> None:
     with recording(folder, storage='sqlite3', distribution='humble', version=8) as recorder:
         arm(recorder)
         none = np.zeros(0, np.float32)
-        recorder.write('/vla_step', recorder.make(
-            'aura_ros/msg/VlaStep', stamp=3, episode_id='e', policy_hash='h', seq=4, features=none, base_action=none,
-            chunk_len=0, action_dim=0, seconds_per_action=0.05, inference_ms=1.0), 2500)  # fmt: skip
+        recorder.write(
+            '/vla_step',
+            recorder.make(
+                'aura_ros/msg/VlaStep',
+                stamp=3,
+                episode_id='e',
+                policy_hash='h',
+                seq=4,
+                features=none,
+                base_action=none,
+                chunk_len=0,
+                action_dim=0,
+                seconds_per_action=0.05,
+                inference_ms=1.0,
+            ),
+            2500,
+        )
     with closing(sqlite3.connect(storage_file(folder))) as base:
         base.executescript("""
             DROP TABLE message_definitions; DROP TABLE metadata; UPDATE schema SET schema_version = 3;
@@ -176,9 +190,20 @@ def test_memory_does_not_grow_with_the_length(tmp_path: Path, storage: str) -> N
         noise = np.random.default_rng(0).integers(0, 255, 60_000, np.uint8)
         with recording(folder, storage=storage) as recorder:
             for number in range(images):
-                recorder.write(FRONT, recorder.make(
-                    'sensor_msgs/msg/Image', stamp=number, height=100, width=200, encoding='rgb8', is_bigendian=0,
-                    step=600, data=noise), number)  # fmt: skip
+                recorder.write(
+                    FRONT,
+                    recorder.make(
+                        'sensor_msgs/msg/Image',
+                        stamp=number,
+                        height=100,
+                        width=200,
+                        encoding='rgb8',
+                        is_bigendian=0,
+                        step=600,
+                        data=noise,
+                    ),
+                    number,
+                )
         with Bag(folder) as bag:
             tracemalloc.start()
             assert sum(1 for _ in bag.samples([FRONT])) == images

@@ -46,4 +46,4 @@ def test_no_room_is_told_before_anything_is_written(tmp_path):
     with pytest.raises(ConfigError, match=r'cannot be had in .*make room there'):
         Columns(tmp_path / 'missing').new((10,), np.float32)
     with pytest.raises(ConfigError, match=r'8,000,000,000,000,000 bytes .*make room there'):
-        Columns(tmp_path).new((10 ** 15,), np.float64)
+        Columns(tmp_path).new((10**15,), np.float64)

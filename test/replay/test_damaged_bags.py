@@ -56,9 +56,20 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
             for tick in range(60):
                 recorder.joints(STATES, tick * 50, [tick, 0, 0])
                 noise = np.random.default_rng(tick).integers(0, 255, 60_000, np.uint8)
-                recorder.write(FRONT, recorder.make(
-                    'sensor_msgs/msg/Image', stamp=tick * 50 + 1, height=100, width=200, encoding='rgb8',
-                    is_bigendian=0, step=600, data=noise), tick * 50 + 1)  # fmt: skip
+                recorder.write(
+                    FRONT,
+                    recorder.make(
+                        'sensor_msgs/msg/Image',
+                        stamp=tick * 50 + 1,
+                        height=100,
+                        width=200,
+                        encoding='rgb8',
+                        is_bigendian=0,
+                        step=600,
+                        data=noise,
+                    ),
+                    tick * 50 + 1,
+                )
         found[name] = storage_file(folder / name)
     return found
 
@@ -184,11 +195,12 @@ def test_a_type_nobody_defines_is_refused_only_where_it_is_read(tmp_path: Path) 
         writer = McapWriter(out)
         writer.start(profile='ros2')
         for topic, kind, encoding, text in (
-            ('/known', 'std_msgs/msg/UInt8', 'ros2msg', b'uint8 data'), ('/none', 'acme_msgs/msg/Arm', '', b''),
+            ('/known', 'std_msgs/msg/UInt8', 'ros2msg', b'uint8 data'),
+            ('/none', 'acme_msgs/msg/Arm', '', b''),
             ('/half', 'acme_msgs/msg/Leg', 'ros2msg', b'acme_msgs/Foot foot'),
             ('/bad', 'acme_msgs/msg/Toe', 'ros2msg', b'\xff\xfe int['),
             ('/service', 'acme_msgs/srv/Ask_Event', 'ros2msg', b'uint8 a\n---\nuint8 b'),
-        ):  # fmt: skip
+        ):
             schema = writer.register_schema(kind, encoding, text)
             writer.add_message(writer.register_channel(topic, 'cdr', schema), 7, b'\0\1\0\0\5', 7)
         writer.finish()
@@ -220,8 +232,11 @@ def test_other_serialisations_in_a_bag_are_refused_only_where_they_are_read(tmp_
     with file.open('wb') as out:
         writer = McapWriter(out)
         writer.start(profile='')
-        for topic, message_encoding, encoding in (('/ros', 'cdr', 'ros2msg'), ('/web', 'json', 'jsonschema'),
-                                                  ('/proto', 'protobuf', 'protobuf')):  # fmt: skip
+        for topic, message_encoding, encoding in (
+            ('/ros', 'cdr', 'ros2msg'),
+            ('/web', 'json', 'jsonschema'),
+            ('/proto', 'protobuf', 'protobuf'),
+        ):
             schema = writer.register_schema('std_msgs/msg/UInt8', encoding, b'uint8 data')
             writer.add_message(writer.register_channel(topic, message_encoding, schema), 7, b'\0\1\0\0\5', 7)
         writer.finish()

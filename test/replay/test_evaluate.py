@@ -54,9 +54,14 @@ def test_the_same_steps_give_the_same_bits_in_one_part_or_many(runs):
         def parts(self, thumbnails=False):
             for begin in range(0, 60, 7):
                 rows = slice(begin, begin + 7)
-                yield replace(steps, thumbnails=(), **{
-                    name: getattr(steps, name)[rows]
-                    for name in ('stamps_ns', 'episode_ids', 'seqs', 'skews_ns', 'features', 'base', 'actions')})
+                yield replace(
+                    steps,
+                    thumbnails=(),
+                    **{
+                        name: getattr(steps, name)[rows]
+                        for name in ('stamps_ns', 'episode_ids', 'seqs', 'skews_ns', 'features', 'base', 'actions')
+                    },
+                )
 
     again = run_arm(make_arm('aura', OPTIONS), Parts(), Columns())
     assert again.writes == runs['aura'].writes and again.state_crc32 == runs['aura'].state_crc32
@@ -107,8 +112,8 @@ def test_the_error_is_of_the_actions_that_are_executed(runs):
     builder = StepsBuilder(INFO)
     base = np.zeros(CHUNK, np.float32)
     action = np.zeros(CHUNK, np.float32)
-    action[:INFO.execute_steps, 1] = [0.1, 0.2, -0.3, 0.4]
-    action[INFO.execute_steps:] = 9.0  # replaced by the next chunk before it is executed
+    action[: INFO.execute_steps, 1] = [0.1, 0.2, -0.3, 0.4]
+    action[INFO.execute_steps :] = 9.0  # replaced by the next chunk before it is executed
     builder.add(1, 'e', 0, WEIGHTS.arrays['feature_mean'], base, action=action)
     builder.add(2, 'e', 1, WEIGHTS.arrays['feature_mean'], base)
     run = run_arm(make_arm('base', OPTIONS), builder.take(), Columns())
@@ -122,9 +127,18 @@ def test_a_new_episode_begins_with_an_empty_memory():
     run = run_arm(make_arm('aura', OPTIONS), two, Columns())
     second = joined([two])
     rows = slice(30, None)
-    alone = run_arm(make_arm('aura', OPTIONS), replace(second, thumbnails=(), **{
-        name: getattr(second, name)[rows]
-        for name in ('stamps_ns', 'episode_ids', 'seqs', 'skews_ns', 'features', 'base', 'actions')}), Columns())
+    alone = run_arm(
+        make_arm('aura', OPTIONS),
+        replace(
+            second,
+            thumbnails=(),
+            **{
+                name: getattr(second, name)[rows]
+                for name in ('stamps_ns', 'episode_ids', 'seqs', 'skews_ns', 'features', 'base', 'actions')
+            },
+        ),
+        Columns(),
+    )
     assert np.array_equal(run.gate[rows], alone.gate)
     assert run.state_crc32 == alone.state_crc32
     assert [write.writes for write in run.writes if write.row >= 30] == list(range(1, len(alone.writes) + 1))
@@ -133,9 +147,14 @@ def test_a_new_episode_begins_with_an_empty_memory():
 def test_steps_come_once_and_in_order_and_what_is_refused_leaves_no_trace():
     steps = made_up(30)
     order = [*range(10), 9, *range(12, 30)]  # one twice, two missing
-    mixed = replace(steps, thumbnails=(), **{
-        name: getattr(steps, name)[order].copy()
-        for name in ('stamps_ns', 'episode_ids', 'seqs', 'skews_ns', 'features', 'base', 'actions')})
+    mixed = replace(
+        steps,
+        thumbnails=(),
+        **{
+            name: getattr(steps, name)[order].copy()
+            for name in ('stamps_ns', 'episode_ids', 'seqs', 'skews_ns', 'features', 'base', 'actions')
+        },
+    )
     mixed.features[20, 3] = np.nan
     run = run_arm(make_arm('aura', OPTIONS), mixed, Columns())
     assert (run.applied, run.refused, run.missed) == (len(order) - 2, 2, 2)
@@ -201,7 +220,7 @@ def test_the_live_run_is_compared_bit_for_bit(runs):
     assert 'wrote live, not here' in compare(live, writes[1:], stamps)
     assert 'writes here, not live' in compare(live[1:], writes, stamps)
     # a live write on a step that was not replayed says nothing
-    assert compare(live, writes[:-1], stamps[:writes[-1].row]) == all_same.format(len(writes) - 1)
+    assert compare(live, writes[:-1], stamps[: writes[-1].row]) == all_same.format(len(writes) - 1)
     live[0].gate = float(np.nextafter(np.float32(live[0].gate), np.float32(2)))
     assert f'at step {writes[0].seq} gate was' in compare(live, writes, stamps)
     assert 'wrote nothing' in compare([], [], stamps)

@@ -82,12 +82,14 @@ def test_every_part_of_an_mcap_summary_may_be_missing(tmp_path: Path, options: d
 
 
 def test_one_topic_may_have_two_publishers_and_two_types(tmp_path: Path) -> None:
-    file = mcap(tmp_path / 'a.mcap', [('/x', 'std_msgs/msg/UInt8', b'uint8 data'),
-                                      ('/x', 'std_msgs/msg/Int8', b'int8 data')])  # fmt: skip
+    file = mcap(
+        tmp_path / 'a.mcap', [('/x', 'std_msgs/msg/UInt8', b'uint8 data'), ('/x', 'std_msgs/msg/Int8', b'int8 data')]
+    )
     with Bag(file) as bag:
         assert [(topic.name, topic.type, topic.count) for topic in bag.topics] == [
-            ('/x', 'std_msgs/msg/Int8', 1), ('/x', 'std_msgs/msg/UInt8', 1)
-        ]  # fmt: skip
+            ('/x', 'std_msgs/msg/Int8', 1),
+            ('/x', 'std_msgs/msg/UInt8', 1),
+        ]
         assert len(list(bag.samples(['/x']))) == 2
         with pytest.raises(BagError, match='has messages of several types on /x'):
             topic_types(bag, Mapping({'front': '/x'}, JointStream('/x')))

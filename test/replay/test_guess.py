@@ -29,9 +29,23 @@ def guessed(folder: Path, write: Callable[[Recorder], Any], spec: Any = SPEC) ->
 
 def step(recorder: Recorder) -> None:
     none = np.zeros(0, np.float32)
-    recorder.write('/vla_step', recorder.make(
-        'aura_ros/msg/VlaStep', stamp=1, episode_id='e', policy_hash='h', seq=0, features=none, base_action=none,
-        chunk_len=0, action_dim=0, seconds_per_action=0.05, inference_ms=1.0), 2)  # fmt: skip
+    recorder.write(
+        '/vla_step',
+        recorder.make(
+            'aura_ros/msg/VlaStep',
+            stamp=1,
+            episode_id='e',
+            policy_hash='h',
+            seq=0,
+            features=none,
+            base_action=none,
+            chunk_len=0,
+            action_dim=0,
+            seconds_per_action=0.05,
+            inference_ms=1.0,
+        ),
+        2,
+    )
 
 
 def test_finds_what_names_and_types_say(tmp_path: Path) -> None:
@@ -43,8 +57,13 @@ def test_finds_what_names_and_types_say(tmp_path: Path) -> None:
         recorder.text('/chatter', 'hello', 1)
 
     found = guessed(tmp_path / 'bag', write)
-    assert found.mapping == Mapping({'front': FRONT, 'wrist': WRIST}, JointStream(STATES), ActionStream(COMMANDS),
-                                    Instruction(topic=INSTRUCTION), '/vla_step')  # fmt: skip
+    assert found.mapping == Mapping(
+        {'front': FRONT, 'wrist': WRIST},
+        JointStream(STATES),
+        ActionStream(COMMANDS),
+        Instruction(topic=INSTRUCTION),
+        '/vla_step',
+    )
     assert 'cameras not used: /camera/front/depth' in found.notes
     assert any(f'{COMMANDS} was chosen; there are also /leader/joint_states' in note for note in found.notes)
 

@@ -72,19 +72,29 @@ def write(path: Path, table: dict[str, list[Any]]) -> None:
 def info(version: str, names: Any, camera: str = 'video', **paths: str) -> dict[str, Any]:
     vector = {'dtype': 'float32', 'shape': [3], 'names': names}
     return {
-        'codebase_version': version, 'robot_type': 'so101', 'fps': FPS, 'chunks_size': 1000, **paths,
+        'codebase_version': version,
+        'robot_type': 'so101',
+        'fps': FPS,
+        'chunks_size': 1000,
+        **paths,
         'features': {
-            STATE: vector, ACTION: vector, CAMERA: {'dtype': camera, 'shape': [32, 32, 3], 'names': None},
+            STATE: vector,
+            ACTION: vector,
+            CAMERA: {'dtype': camera, 'shape': [32, 32, 3], 'names': None},
             'timestamp': {'dtype': 'float32', 'shape': [1], 'names': None},
             'task_index': {'dtype': 'int64', 'shape': [1], 'names': None},
         },
-    }  # fmt: skip
+    }
 
 
 def version_2(folder: Path, names: Any = NAMES, images: bool = False) -> Path:
-    meta = info('v2.1', [names], 'image' if images else 'video',
-                data_path='data/chunk-{episode_chunk:03d}/episode_{episode_index:06d}.parquet',
-                video_path='videos/chunk-{episode_chunk:03d}/{video_key}/episode_{episode_index:06d}.mp4')  # fmt: skip
+    meta = info(
+        'v2.1',
+        [names],
+        'image' if images else 'video',
+        data_path='data/chunk-{episode_chunk:03d}/episode_{episode_index:06d}.parquet',
+        video_path='videos/chunk-{episode_chunk:03d}/{video_key}/episode_{episode_index:06d}.mp4',
+    )
     (folder / 'meta').mkdir(parents=True)
     (folder / 'meta/info.json').write_text(json.dumps(meta))
     episodes = [{'episode_index': number, 'tasks': ['x'], 'length': length} for number, length in enumerate(LENGTHS)]
@@ -100,20 +110,33 @@ def version_2(folder: Path, names: Any = NAMES, images: bool = False) -> Path:
 
 
 def version_3(folder: Path) -> Path:
-    meta = info('v3.0', {'motors': NAMES}, data_path='data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet',
-                video_path='videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4')  # fmt: skip
+    meta = info(
+        'v3.0',
+        {'motors': NAMES},
+        data_path='data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet',
+        video_path='videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4',
+    )
     tables = [rows(number) for number in range(3)]
     write(folder / 'data/chunk-000/file-000.parquet', {key: tables[0][key] + tables[1][key] for key in tables[0]})
     write(folder / 'data/chunk-000/file-001.parquet', tables[2])
-    video(folder / f'videos/{CAMERA}/chunk-000/file-000.mp4',
-          [(number, frame) for number in range(3) for frame in range(LENGTHS[number])])  # fmt: skip
+    video(
+        folder / f'videos/{CAMERA}/chunk-000/file-000.mp4',
+        [(number, frame) for number in range(3) for frame in range(LENGTHS[number])],
+    )
     write(folder / 'meta/tasks.parquet', {'task_index': [0, 1], '__index_level_0__': ['pick', 'put back']})
-    write(folder / 'meta/episodes/chunk-000/file-000.parquet', {
-        'episode_index': [0, 1, 2], 'length': list(LENGTHS), 'tasks': [['x']] * 3, 'data/chunk_index': [0, 0, 0],
-        'data/file_index': [0, 0, 1], f'videos/{CAMERA}/chunk_index': [0, 0, 0],
-        f'videos/{CAMERA}/file_index': [0, 0, 0],
-        f'videos/{CAMERA}/from_timestamp': [0.0, LENGTHS[0] / FPS, sum(LENGTHS[:2]) / FPS],
-    })  # fmt: skip
+    write(
+        folder / 'meta/episodes/chunk-000/file-000.parquet',
+        {
+            'episode_index': [0, 1, 2],
+            'length': list(LENGTHS),
+            'tasks': [['x']] * 3,
+            'data/chunk_index': [0, 0, 0],
+            'data/file_index': [0, 0, 1],
+            f'videos/{CAMERA}/chunk_index': [0, 0, 0],
+            f'videos/{CAMERA}/file_index': [0, 0, 0],
+            f'videos/{CAMERA}/from_timestamp': [0.0, LENGTHS[0] / FPS, sum(LENGTHS[:2]) / FPS],
+        },
+    )
     (folder / 'meta/info.json').write_text(json.dumps(meta))
     return folder
 
@@ -126,13 +149,17 @@ def seen(sample: Any) -> float:
 def test_reads_frames_states_and_tasks_of_both_layouts(tmp_path: Path, make: Any) -> None:
     with Bag(make(tmp_path / 'set')) as bag:
         assert [(topic.name, topic.count) for topic in bag.topics] == [
-            (ACTION, 100), (CAMERA, 100), (STATE, 100), ('task', 3)
-        ]  # fmt: skip
+            (ACTION, 100),
+            (CAMERA, 100),
+            (STATE, 100),
+            ('task', 3),
+        ]
         assert bag.partial == '' and bag.metadata['robot_type'] == 'so101'
         assert [(one.name, one.begin_ns, one.end_ns) for one in bag.episodes] == [
-            ('episode_000000', SECOND, SECOND * 5 // 2), ('episode_000001', SECOND * 7 // 2, SECOND * 6),
+            ('episode_000000', SECOND, SECOND * 5 // 2),
+            ('episode_000001', SECOND * 7 // 2, SECOND * 6),
             ('episode_000002', SECOND * 7, SECOND * 8),
-        ]  # fmt: skip
+        ]
         samples = list(bag.samples(['task', ACTION, STATE, CAMERA]))
     frames = [(episode, frame) for episode in range(3) for frame in range(LENGTHS[episode])]
     cameras = [sample for sample in samples if sample.topic == CAMERA]

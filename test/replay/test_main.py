@@ -21,10 +21,20 @@ def bag(tmp_path_factory):
 @pytest.fixture
 def replay(tmp_path, capsys):
     """A function (arguments) -> exit code, report or None, stdout, stderr, backbone calls."""
+
     def run(*arguments):
         before, output = SeeingVla.calls, tmp_path / 'out'
-        code = main([*map(str, arguments), '--backbone', 'replayed:seeing', '--cache', str(tmp_path / 'cache'),
-                     '--output', str(output)])
+        code = main(
+            [
+                *map(str, arguments),
+                '--backbone',
+                'replayed:seeing',
+                '--cache',
+                str(tmp_path / 'cache'),
+                '--output',
+                str(output),
+            ]
+        )
         report = output / 'report.json'
         data = json.loads(report.read_text()) if report.exists() else None
         said = capsys.readouterr()
@@ -34,8 +44,10 @@ def replay(tmp_path, capsys):
 
 
 def writes(report, bag=0):
-    return [{key: write[key] for key in ('seq', 'gate', 'state_crc32')}
-            for write in report['recordings'][bag]['arms']['aura']['writes']]
+    return [
+        {key: write[key] for key in ('seq', 'gate', 'state_crc32')}
+        for write in report['recordings'][bag]['arms']['aura']['writes']
+    ]
 
 
 def test_one_command_guesses_maps_runs_and_reports(bag, replay, tmp_path):
@@ -184,12 +196,15 @@ def test_an_instruction_can_be_given(bag, replay):
     assert 'stack them' in replay(bag, '--instruction', 'stack them')[1]['recordings'][0]['mapping']
 
 
-@pytest.mark.parametrize(('arguments', 'says'), [
-    (['--arms', 'kvv'], "there is no arm 'kvv'"),
-    (['--from', '3', '--to', '2'], '--to 2 s: must be after --from, 3 s'),
-    (['--mapping', 'no.yaml'], 'no.yaml'),
-    (['--weights', 'mine=no.safetensors'], 'no.safetensors'),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ('arguments', 'says'),
+    [
+        (['--arms', 'kvv'], "there is no arm 'kvv'"),
+        (['--from', '3', '--to', '2'], '--to 2 s: must be after --from, 3 s'),
+        (['--mapping', 'no.yaml'], 'no.yaml'),
+        (['--weights', 'mine=no.safetensors'], 'no.safetensors'),
+    ],
+)
 def test_a_mistake_is_told_before_anything_is_run(bag, replay, arguments, says):
     code, report, out, err, calls = replay(bag, *arguments)
     assert (code, report, calls) == (2, None, 0)

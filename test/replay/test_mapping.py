@@ -10,15 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aura_ros.errors import ConfigError
-from aura_ros.replay.mapping import (
-    UNITS,
-    ActionStream,
-    Instruction,
-    JointStream,
-    Mapping,
-    as_yaml,
-    load_mapping,
-)
+from aura_ros.replay.mapping import UNITS, ActionStream, Instruction, JointStream, Mapping, as_yaml, load_mapping
 from aura_ros.replay.topics import ACTION_TYPES
 
 FULL = """\
@@ -51,8 +43,10 @@ def test_reads_all_there_is(tmp_path: Path) -> None:
         {'front': '/cam0', 'wrist': '/cam1'},
         JointStream('/joint_states', {'joint1': 'shoulder'}, 'deg'),
         ActionStream('/commands', 'float64_multi_array', ('joint1', 'joint2'), 'rad', 0.5),
-        Instruction(text='put it back'), '/vla_step', 0.1,
-    )  # fmt: skip
+        Instruction(text='put it back'),
+        '/vla_step',
+        0.1,
+    )
 
 
 def test_a_topic_alone_is_a_stream(tmp_path: Path) -> None:
@@ -125,14 +119,19 @@ mappings = st.builds(
     Mapping,
     st.dictionaries(names, names, min_size=1, max_size=3),
     st.builds(JointStream, names, renamed | st.just({}), st.sampled_from(list(UNITS))),
-    st.none() | st.builds(
-        ActionStream, names, st.sampled_from(['auto', *ACTION_TYPES]),
+    st.none()
+    | st.builds(
+        ActionStream,
+        names,
+        st.sampled_from(['auto', *ACTION_TYPES]),
         st.just(()) | renamed | st.lists(names, min_size=1, max_size=4, unique=True).map(tuple),
-        st.sampled_from(list(UNITS)), seconds),
+        st.sampled_from(list(UNITS)),
+        seconds,
+    ),
     st.just(Instruction()) | st.builds(Instruction, topic=names) | st.builds(Instruction, st.just(''), names),
     st.just('') | names,
     seconds,
-)  # fmt: skip
+)
 
 
 @given(mapping=mappings)

@@ -66,24 +66,31 @@ def recorded(tmp_path_factory):
             [sample.message for sample in bag.samples([f'/aura/{topic}'])]
             for topic in ('gate', 'write_event', 'memory_state')
         )
-    return Recorded(
-        folder / 'bag', folder / 'mapping.yaml', _gates(gates), _events(events), states[-1].state_crc32
-    )  # fmt: skip
+    return Recorded(folder / 'bag', folder / 'mapping.yaml', _gates(gates), _events(events), states[-1].state_crc32)
 
 
 def _gates(messages):
     """What decides at each step, live: by number, without what only the clock of the machine tells."""
-    return [
-        (one.seq, _ns(one), one.gate, one.threshold, one.surprise, one.written) for one in messages
-    ]
+    return [(one.seq, _ns(one), one.gate, one.threshold, one.surprise, one.written) for one in messages]
 
 
 def _events(messages):
     """Each write, live; the medium's part of the message aside."""
     return [
-        (one.seq, _ns(one), one.gate, one.threshold, one.surprise, one.action_change, one.delta_norm, one.writes,
-         one.bytes_written, one.state_crc32) for one in messages
-    ]  # fmt: skip
+        (
+            one.seq,
+            _ns(one),
+            one.gate,
+            one.threshold,
+            one.surprise,
+            one.action_change,
+            one.delta_norm,
+            one.writes,
+            one.bytes_written,
+            one.state_crc32,
+        )
+        for one in messages
+    ]
 
 
 def _ns(message):
@@ -98,9 +105,20 @@ def _offline(steps: Steps):
     columns = (steps.seqs, steps.stamps_ns, run.gate, run.threshold, run.surprise, run.written)
     gates = list(zip(*(column.tolist() for column in columns), strict=True))
     events = [
-        (one.seq, one.stamp_ns, one.gate, one.threshold, one.surprise, one.action_change, one.delta_norm, one.writes,
-         one.bytes_written, one.state_crc32) for one in run.writes
-    ]  # fmt: skip
+        (
+            one.seq,
+            one.stamp_ns,
+            one.gate,
+            one.threshold,
+            one.surprise,
+            one.action_change,
+            one.delta_norm,
+            one.writes,
+            one.bytes_written,
+            one.state_crc32,
+        )
+        for one in run.writes
+    ]
     return gates, events, run.state_crc32
 
 
@@ -118,13 +136,22 @@ def _live(graph, recorded, last, last_write, **player):
     graph.start('memory_node', autostart=True, use_sim_time=True, chunk_subscribers=0)
     listeners = ['memory_node']
     if player['source'] == 'inputs':
-        graph.start('vla_node', autostart=True, use_sim_time=True, camera_reliability='reliable', sync_slop_s=0.0,
-                    step_subscribers=2)  # fmt: skip
+        graph.start(
+            'vla_node',
+            autostart=True,
+            use_sim_time=True,
+            camera_reliability='reliable',
+            sync_slop_s=0.0,
+            step_subscribers=2,
+        )
     graph.until(lambda: all('is ready' in graph.log(name) for name in listeners), 'the nodes')
-    graph.until(lambda: graph.node.count_publishers('aura/gate') and graph.node.count_publishers('aura/write_event'),
-                'memory_node')  # fmt: skip
-    process = graph.start('player', bag=recorded.bag, mapping=recorded.mapping, lockstep=True, arms='[aura]',
-                          step_subscribers=1, **player)  # fmt: skip
+    graph.until(
+        lambda: graph.node.count_publishers('aura/gate') and graph.node.count_publishers('aura/write_event'),
+        'memory_node',
+    )
+    process = graph.start(
+        'player', bag=recorded.bag, mapping=recorded.mapping, lockstep=True, arms='[aura]', step_subscribers=1, **player
+    )
     graph.until(lambda: process.poll() is not None, 'the player', timeout_s=120.0)
     assert process.returncode == 0, graph.logs()
     graph.until(lambda: states and states[-1].seq == last, 'the last state')
@@ -153,8 +180,10 @@ def test_offline_replay_and_the_live_graph_are_the_same_to_the_bit(recorded, gra
     stamps = {seq: stamp_ns for seq, stamp_ns, *_ in recorded.gates}
     whole = list(takewhile(lambda gate: stamps.get(gate[0], gate[1]) == gate[1], gates))
     _agree([gate for gate in recorded.gates if gate[0] < len(whole)], whole)
-    measured(f'offline and live: {len(gates)} gates, {len(events)} write events, state {crc:08x} equal; '
-             f'{len(whole)} gates as when it was recorded')  # fmt: skip
+    measured(
+        f'offline and live: {len(gates)} gates, {len(events)} write events, state {crc:08x} equal; '
+        f'{len(whole)} gates as when it was recorded'
+    )
 
 
 def test_recorded_steps_reproduce_the_write_events_to_the_bit(recorded, graph, measured):

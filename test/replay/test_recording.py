@@ -136,8 +136,9 @@ def test_a_kill_costs_at_most_the_last_second(tmp_path):
     folder = __file__.rsplit('/', 1)[0]
     process = subprocess.Popen(
         [sys.executable, '-c', textwrap.dedent(KILLED), str(tmp_path / 'bag'), folder],
-        stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     told = []
     for line in process.stdout:
         told.append((time.monotonic(), int(line)))

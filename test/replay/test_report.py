@@ -32,16 +32,30 @@ INPUTS = {'front (/camera)': {'samples': 300.0, 'used': 120.0}}
 
 def evaluated(steps, names=ALL, **about):
     columns = Columns()
-    return collect(About(**{'name': 'bag', 'path': '/data/bag', 'digest': 'ab' * 32, 'inputs': INPUTS} | about), steps,
-                   run_arms(names, OPTIONS, steps, columns), columns)
+    return collect(
+        About(**{'name': 'bag', 'path': '/data/bag', 'digest': 'ab' * 32, 'inputs': INPUTS} | about),
+        steps,
+        run_arms(names, OPTIONS, steps, columns),
+        columns,
+    )
 
 
 def report_of(*found, **more):
     single = tuple(summarise([one]) for one in found)
     pooled = summarise(found) if len(found) > 1 else single[0]
-    return Report(**{'recordings': found, 'pooled': pooled, 'single': single, 'made': '2026-11-22 08:00 UTC',
-                     'command': 'aura-replay bag', 'versions': {'aura_ros': '0.1.0'}, 'left_out': {}, 'refused': {}}
-                  | more)
+    return Report(
+        **{
+            'recordings': found,
+            'pooled': pooled,
+            'single': single,
+            'made': '2026-11-22 08:00 UTC',
+            'command': 'aura-replay bag',
+            'versions': {'aura_ros': '0.1.0'},
+            'left_out': {},
+            'refused': {},
+        }
+        | more
+    )
 
 
 @pytest.fixture(scope='module')
@@ -160,8 +174,9 @@ def of(summary, name, **change):
 def test_the_verdict_tells_chance_from_more(found):
     summary = replace(summarise([found]), best='aura', not_apart=())
     sure = of(summary, 'aura', error=Interval(0.005, 0.004, 0.006), difference=Interval(-0.005, -0.006, -0.004))
-    assert verdict(sure) == ('Nearest to the recorded actions is aura: its error is 0.0050 rad [0.0040, 0.0060], 50 % '
-                             'below base.')
+    assert verdict(sure) == (
+        'Nearest to the recorded actions is aura: its error is 0.0050 rad [0.0040, 0.0060], 50 % below base.'
+    )
     drove = of(sure, 'aura', error=Interval(1e-9, 0.0, 2e-9))
     assert verdict(drove).startswith('aura drove when this was recorded: ') and 'proves nothing' in verdict(drove)
     unsure = replace(of(sure, 'aura', difference=Interval(-0.005, -0.011, 0.001)), not_apart=('base', 'kv'))

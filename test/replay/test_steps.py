@@ -17,8 +17,11 @@ COLUMNS = ('stamps_ns', 'episode_ids', 'seqs', 'skews_ns', 'features', 'base', '
 
 
 def same(one, other):
-    return all(np.array_equal(getattr(one, name), getattr(other, name), equal_nan=name == 'actions')
-               for name in COLUMNS) and one.thumbnails == other.thumbnails and one.info == other.info
+    return (
+        all(np.array_equal(getattr(one, name), getattr(other, name), equal_nan=name == 'actions') for name in COLUMNS)
+        and one.thumbnails == other.thumbnails
+        and one.info == other.info
+    )
 
 
 class Stream:
@@ -33,8 +36,16 @@ class Stream:
             if self._stop is not None and self.asked >= self._stop:
                 raise KeyboardInterrupt
             self.asked += 1
-            yield Row(int(steps.stamps_ns[row]), str(steps.episode_ids[row]), int(steps.seqs[row]), steps.features[row],
-                      steps.base[row], steps.actions[row], int(steps.skews_ns[row]), steps.thumbnails[row])
+            yield Row(
+                int(steps.stamps_ns[row]),
+                str(steps.episode_ids[row]),
+                int(steps.seqs[row]),
+                steps.features[row],
+                steps.base[row],
+                steps.actions[row],
+                int(steps.skews_ns[row]),
+                steps.thumbnails[row],
+            )
 
     def inputs(self):
         return {'front': {'samples': float(self.asked)}}

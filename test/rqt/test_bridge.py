@@ -109,15 +109,35 @@ def test_every_topic_arrives_as_its_point(graph, publish, listen):
         'aura/gate': (gate(3), qos.GATE),
         'aura/write_event': (write(3), qos.WRITE_EVENT),
         'aura/memory_state': (
-            stamped(MemoryState, episode_id=EPISODE, seq=3, fast_weights=array_of(1024), vector=array_of(32),
-                    row_age=np.arange(32, dtype=np.uint64), state_crc32=4), qos.MEMORY_STATE,
+            stamped(
+                MemoryState,
+                episode_id=EPISODE,
+                seq=3,
+                fast_weights=array_of(1024),
+                vector=array_of(32),
+                row_age=np.arange(32, dtype=np.uint64),
+                state_crc32=4,
+            ),
+            qos.MEMORY_STATE,
         ),
         'kv/cache_status': (stamped(CacheStatus, seq=3, entries=4, bytes=1024, window=0), qos.CACHE_STATUS),
         'arm_status': (
-            stamped(ArmStatus, arm=1, pending_arm=2, effective_seq=5, control_enabled=True, holding=True, reason='why',
-                    clipped=6, rejected=7, holds=8, episode_id=EPISODE), qos.ARM_STATUS,
+            stamped(
+                ArmStatus,
+                arm=1,
+                pending_arm=2,
+                effective_seq=5,
+                control_enabled=True,
+                holding=True,
+                reason='why',
+                clipped=6,
+                rejected=7,
+                holds=8,
+                episode_id=EPISODE,
+            ),
+            qos.ARM_STATUS,
         ),
-    }  # fmt: skip
+    }
     publishers = {topic: publish(type(message), topic, profile) for topic, (message, profile) in messages.items()}
     listener = listen(camera='')
     for topic, publisher in publishers.items():
@@ -305,9 +325,13 @@ def test_a_picture_that_cannot_be_read_is_counted():
 def test_robots_are_the_namespaces_of_our_publishers():
     ours = ['aura_ros/msg/GateSample']
     topics = [
-        ('/aura/gate', ours), ('/left/aura/gate', ours), ('/left/arm_status', ['aura_ros/msg/ArmStatus']),
-        ('/cell/right/kv/gate', ours), ('/other/aura/gate', ['std_msgs/msg/Float32']), ('/heard/aura/gate', ours),
-    ]  # fmt: skip
+        ('/aura/gate', ours),
+        ('/left/aura/gate', ours),
+        ('/left/arm_status', ['aura_ros/msg/ArmStatus']),
+        ('/cell/right/kv/gate', ours),
+        ('/other/aura/gate', ['std_msgs/msg/Float32']),
+        ('/heard/aura/gate', ours),
+    ]
     assert robots.find(topics, lambda topic: not topic.startswith('/heard')) == ('', '/cell/right', '/left')
     assert [robots.label(name) for name in ('', '/left')] == ['(no namespace)', 'left']
 
@@ -345,9 +369,12 @@ def statuses(*told):
 
 def test_diagnostics_are_of_our_nodes_of_this_robot():
     message = statuses(
-        ('memory_node: state', 'memory_node'), ('left/memory_node: state', 'memory_node'),
-        ('left/renamed: state', 'memory_node'), ('gripper: heat', 'gripper'), ('memory_node', ''),
-    )  # fmt: skip
+        ('memory_node: state', 'memory_node'),
+        ('left/memory_node: state', 'memory_node'),
+        ('left/renamed: state', 'memory_node'),
+        ('gripper: heat', 'gripper'),
+        ('memory_node', ''),
+    )
     assert list(translate.diagnostics(message, '')) == [DiagnosticPoint('memory_node: state', 1, 'text', {'k': 'v'})]
     assert [point.name for point in translate.diagnostics(message, '/left')] == ['memory_node: state'] * 2
 

@@ -41,8 +41,8 @@ def test_tables_hold_what_the_model_remembers(model, tmp_path):
     assert (gates[4]['written'], gates[0]['written'], gates[0]['episode_id']) == ('True', 'False', 'a')
     assert [int(row['state_bytes']) for row in gates[6:]] == [256 * seq for seq in range(6)]
     assert [(row['arm'], row['durability'], row['crc'], float(row['gate'])) for row in writes] == [
-        ('aura', 'durable', '0000beef', 0.8),
-    ]  # fmt: skip
+        ('aura', 'durable', '0000beef', 0.8)
+    ]
     assert [(int(row['seq']), float(row['row_2']), float(row['row_3'])) for row in rows] == [(4, 0.5, 0.0)]
 
 

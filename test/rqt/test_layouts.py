@@ -17,8 +17,19 @@ from aura_ros.nodes import qos
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / 'config'
 NUMBERS = {
-    'boolean', 'float', 'double', 'int8', 'uint8', 'int16', 'uint16', 'int32', 'uint32', 'int64', 'uint64', 'octet',
-}  # fmt: skip
+    'boolean',
+    'float',
+    'double',
+    'int8',
+    'uint8',
+    'int16',
+    'uint16',
+    'int32',
+    'uint32',
+    'int64',
+    'uint64',
+    'octet',
+}
 ROW = re.compile(r'^\| `([^`]+)` \| `([\w/]+)` \| out \| `([^`]+)`', re.MULTILINE)
 
 
@@ -82,9 +93,11 @@ def test_the_perspective_opens_our_plugin_by_the_name_it_is_registered_with():
 def test_the_perspective_plots_numbers_that_are_published():
     plots = perspective()['groups']['pluginmanager']['groups']
     references = [
-        reference for name, group in plots.items() if '__rqt_plot__' in name
+        reference
+        for name, group in plots.items()
+        if '__rqt_plot__' in name
         for reference in values(group['groups']['plugin'])['topics']
-    ]  # fmt: skip
+    ]
     assert len(references) == 4
     for reference in references:
         assert resolve(reference, '/')[1] in NUMBERS
@@ -150,9 +163,10 @@ def test_foxglove_names_the_arms_as_the_messages_do():
 def test_foxglove_shows_messages_that_are_published():
     configs = foxglove()['configById']
     whole = [
-        configs['Image!front']['imageMode']['imageTopic'], configs['RawMessages!write']['topicPath'],
+        configs['Image!front']['imageMode']['imageTopic'],
+        configs['RawMessages!write']['topicPath'],
         configs['DiagnosticSummary!all']['topicToRender'],
-    ]  # fmt: skip
+    ]
     assert set(whole) <= set(TOPICS)
     for name in ('Indicator!arm', 'Indicator!control'):
         assert resolve(configs[name]['path'], '.')[1] in NUMBERS

@@ -277,10 +277,13 @@ def test_a_memory_that_was_kept_for_an_episode_is_compared_with_what_it_was():
 
 
 def test_the_cursor_shows_state_writes_and_thumbnails_as_they_were():
-    model = feed(MonitorModel(), *itertools.chain.from_iterable(
-        (gate(seq), state(seq), write(seq), Thumbnail(100.0 + 0.2 * seq, np.zeros((2, 2, 3), np.uint8)))
-        for seq in range(0, 50, 5)
-    ))  # fmt: skip
+    model = feed(
+        MonitorModel(),
+        *itertools.chain.from_iterable(
+            (gate(seq), state(seq), write(seq), Thumbnail(100.0 + 0.2 * seq, np.zeros((2, 2, 3), np.uint8)))
+            for seq in range(0, 50, 5)
+        ),
+    )
     model.cursor = 104.1
     assert (model.state().seq, [point.seq for point in model.writes(2)]) == (20, [15, 20])
     assert model.thumbnails()[-1].stamp_s == 104.0
@@ -319,9 +322,11 @@ def test_the_cost_is_flat_for_one_and_grows_for_the_other():
     for seq in range(1500):
         feed(model, gate(seq, written=seq % 10 == 0), CachePoint(100.0 + 0.2 * seq, seq, seq + 1, 256 * (seq + 1), 0))
     feed(
-        model, write(1490, life=7.5), told('memory_node: state', 'kept', device_bytes_per_hour='1200'),
+        model,
+        write(1490, life=7.5),
+        told('memory_node: state', 'kept', device_bytes_per_hour='1200'),
         told('kv_baseline_node: storage', device_bytes_per_hour='98000', media_life_years='unknown'),
-    )  # fmt: skip
+    )
     cost = model.cost(points=200)
     assert set(cost.aura_bytes.tolist()) == {4224}
     assert cost.kv_bytes[-1] == 256 * 1500
@@ -353,18 +358,22 @@ def test_latency_has_the_quantiles_of_the_last_samples():
 def test_the_header_says_who_drives_and_what_was_restored():
     restored = 'step 18204 of episode x, 3.1 s old, 41 writes, CRC-32 ok'
     model = feed(
-        MonitorModel(), arm(1, pending=2, control=False, holding=True, reason='no chunk yet'), gate(7),
+        MonitorModel(),
+        arm(1, pending=2, control=False, holding=True, reason='no chunk yet'),
+        gate(7),
         told('memory_node: lifecycle', 'active', state='active'),
         told('memory_node: state', 'kept on the medium', restored=restored),
         told('arm_switch_node: lifecycle', 'active', state='active'),
-        told('arm_switch_node: switch', 'holding: no chunk yet', 1), now_s=10.0,
-    )  # fmt: skip
+        told('arm_switch_node: switch', 'holding: no chunk yet', 1),
+        now_s=10.0,
+    )
     header = model.header(10.4)
     assert (header.arm, header.pending, header.dry_run, header.holding) == ('aura', 'kv', True, True)
     assert (header.reason, header.restored, header.kept) == ('no chunk yet', restored, 'kept on the medium')
     assert [(node.name, node.state, node.level) for node in header.nodes] == [
-        ('arm_switch_node', 'active', 1), ('memory_node', 'active', 0),
-    ]  # fmt: skip
+        ('arm_switch_node', 'active', 1),
+        ('memory_node', 'active', 0),
+    ]
     assert header.nodes[0].message == 'switch: holding: no chunk yet'
     assert (header.stale, header.stale_s) == ('', pytest.approx(0.4))
 
@@ -429,10 +438,14 @@ def hours(model, count, hz):
         stamp_s, written = 100.0 + seq / hz, seq % 25 == 0
         episode = f'episode-{seq // 30_000}'
         feed(
-            model, StepPoint(stamp_s, seq, 20.0, episode), gate(seq, stamp_s, episode=episode, written=written),
-            gate(seq, stamp_s, episode=episode, arm=KV, size=256 * seq), CachePoint(stamp_s, seq, seq, 256 * seq, 0),
-            arm(1 + seq // 10_000 % 2, stamp_s=stamp_s), now_s=stamp_s,
-        )  # fmt: skip
+            model,
+            StepPoint(stamp_s, seq, 20.0, episode),
+            gate(seq, stamp_s, episode=episode, written=written),
+            gate(seq, stamp_s, episode=episode, arm=KV, size=256 * seq),
+            CachePoint(stamp_s, seq, seq, 256 * seq, 0),
+            arm(1 + seq // 10_000 % 2, stamp_s=stamp_s),
+            now_s=stamp_s,
+        )
         if written:
             feed(model, write(seq, stamp_s, episode=episode), Thumbnail(stamp_s, rgb.copy()), now_s=stamp_s)
         if seq % max(1, hz // 2) == 0:

@@ -37,9 +37,7 @@ def look(stage: Stage, scene: str) -> None:
 def cut_off(monitor: QtWidgets.QWidget) -> list[str]:
     """Texts that do not fit into their labels."""
     labels = [label for label in monitor.findChildren(QtWidgets.QLabel) if label.isVisible() and label.text()]
-    return [
-        label.text() for label in labels if not label.wordWrap() and label.sizeHint().width() > label.width() + 1
-    ]
+    return [label.text() for label in labels if not label.wordWrap() and label.sizeHint().width() > label.width() + 1]
 
 
 @pytest.mark.parametrize('scene', ['light', 'dark', 'scrub', 'stale'])

@@ -79,18 +79,34 @@ def test_amounts_run_from_the_ground_one_way(theme):
         assert (steps > -0.6).all() and abs(light[-1] - light[0]) > 80
 
 
-@pytest.mark.parametrize(('count', 'text'), [
-    (0, '0 B'), (4224, '4,224 B'), (99_999, '99,999 B'), (220_160, '220 KB'), (1.5e6, '1.50 MB'), (4e12, '4.00 TB'),
-    (math.nan, words.NOTHING),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ('count', 'text'),
+    [
+        (0, '0 B'),
+        (4224, '4,224 B'),
+        (99_999, '99,999 B'),
+        (220_160, '220 KB'),
+        (1.5e6, '1.50 MB'),
+        (4e12, '4.00 TB'),
+        (math.nan, words.NOTHING),
+    ],
+)
 def test_sizes(count, text):
     assert words.size(count) == text
 
 
-@pytest.mark.parametrize(('seconds', 'text'), [
-    (0.04, '0.0 s'), (9.96, '10.0 s'), (42.4, '42 s'), (120.0, '2 min'), (185.0, '3 min 05 s'), (7800.0, '2 h 10 min'),
-    (math.inf, words.NOTHING),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ('seconds', 'text'),
+    [
+        (0.04, '0.0 s'),
+        (9.96, '10.0 s'),
+        (42.4, '42 s'),
+        (120.0, '2 min'),
+        (185.0, '3 min 05 s'),
+        (7800.0, '2 h 10 min'),
+        (math.inf, words.NOTHING),
+    ],
+)
 def test_durations(seconds, text):
     assert words.duration(seconds) == text
 
@@ -100,8 +116,11 @@ def test_other_words():
         f'{words.MINUS}{text}' for text in ('0 s', '11 s', '1:40', '1 h 02')
     ]
     assert [words.years(at) for at in (math.nan, 0.5, 114.0, 8e5)] == [
-        words.NOTHING, '183 days', '114 years', '> 1,000 years'
-    ]  # fmt: skip
+        words.NOTHING,
+        '183 days',
+        '114 years',
+        '> 1,000 years',
+    ]
     assert [words.milliseconds(at) for at in (0.046, 1.66, 21.1)] == ['46 µs', '1.66 ms', '21.1 ms']
     assert words.moment(329.45) == '329.45 s'
     assert words.moment(1_790_000_000.25) == '14:13:20.2 UTC'
@@ -211,10 +230,20 @@ def test_state_has_a_fixed_symmetric_scale(shown):
 def cost(**changes) -> Cost:
     t = np.arange(10.0)
     common = Cost(
-        t=t, aura_bytes=np.full(10, 4224), writes_per_min=t, kv_t=t, kv_bytes=256 * (1 + np.arange(10)) * 100,
-        kv_entries=1000, kv_window=0, writes_per_min_now=2.5, gate_rate=0.0125, device_bytes_per_hour=math.nan,
-        kv_device_bytes_per_hour=4.1e8, media_life_years=math.nan, kv_media_life_years=12.0,
-    )  # fmt: skip
+        t=t,
+        aura_bytes=np.full(10, 4224),
+        writes_per_min=t,
+        kv_t=t,
+        kv_bytes=256 * (1 + np.arange(10)) * 100,
+        kv_entries=1000,
+        kv_window=0,
+        writes_per_min_now=2.5,
+        gate_rate=0.0125,
+        device_bytes_per_hour=math.nan,
+        kv_device_bytes_per_hour=4.1e8,
+        media_life_years=math.nan,
+        kv_media_life_years=12.0,
+    )
     return replace(common, **changes)
 
 
@@ -226,8 +255,11 @@ def test_cost_compares_the_two(shown):
     view = shown(CostPanel())
     view.show_cost(cost())
     assert texts(view._cells) == [
-        ['4,224 B', '256 KB'], ['1.2% · 2.5/min', '100 %'], ['RAM only', '410 MB/h'], [words.NOTHING, '12.0 years']
-    ]  # fmt: skip
+        ['4,224 B', '256 KB'],
+        ['1.2% · 2.5/min', '100 %'],
+        ['RAM only', '410 MB/h'],
+        [words.NOTHING, '12.0 years'],
+    ]
     assert view.caption.text() == 'the cache is 61 times as large'
     assert view._aura.getData()[1] == pytest.approx(np.log10(4224))
     view.show_cost(cost(kv_bytes=np.full(10, 3 * 10**8)))

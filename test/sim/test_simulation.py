@@ -81,9 +81,9 @@ def test_a_hand_that_did_not_let_go_in_time_is_held_open_until_the_next_round(wo
     while simulation.round == 0 and not simulation.done:
         kinds += [event.kind for event in simulation.step(shut)]
         fingers.append(simulation.joint_positions[-1])
-    retreat = fingers[-ticks(RETREAT_S):]
+    retreat = fingers[-ticks(RETREAT_S) :]
     assert kinds.count(Kind.ROUND_FAILURE) == 1
-    assert max(fingers[20:-len(retreat) - 1]) < 0.01, 'it obeys while the round lasts'
+    assert max(fingers[20 : -len(retreat) - 1]) < 0.01, 'it obeys while the round lasts'
     assert min(retreat[:-1]) == pytest.approx(FINGER_OPEN)
     for _ in range(20):
         simulation.step(shut)
@@ -122,9 +122,15 @@ def test_a_bad_target_is_refused(target, world):
         world.step(target)
 
 
-@pytest.mark.parametrize(('arguments', 'named'), [
-    (('fetch', 'train', 0, 1), 'task'), (('recall', 'test', 0, 1), 'split'),
-    (('recall', 'train', -1, 1), 'seed'), (('recall', 'train', 0, 0), 'rounds')])
+@pytest.mark.parametrize(
+    ('arguments', 'named'),
+    [
+        (('fetch', 'train', 0, 1), 'task'),
+        (('recall', 'test', 0, 1), 'split'),
+        (('recall', 'train', -1, 1), 'seed'),
+        (('recall', 'train', 0, 0), 'rounds'),
+    ],
+)
 def test_a_bad_argument_is_named_with_its_range(arguments, named):
     with pytest.raises(ConfigError, match=named):
         Simulation(*arguments)

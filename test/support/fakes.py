@@ -111,8 +111,13 @@ class ScriptedMemory:
         self.writes += int(written)
         self.vector[0] = self.seen
         return Decision(
-            action=base_action + self._offset, gate=np.float32(0.75), threshold=0.5,
-            written=written, surprise=np.float32(0.25), action_change=0.1, delta_norm=0.2,
+            action=base_action + self._offset,
+            gate=np.float32(0.75),
+            threshold=0.5,
+            written=written,
+            surprise=np.float32(0.25),
+            action_change=0.1,
+            delta_norm=0.2,
         )
 
     def export(self):
@@ -149,9 +154,7 @@ class FakeSimulation:
         self.initial_events = (self._event(0),)
 
     def _event(self, kind, last=False):
-        return SimpleNamespace(
-            kind=kind, time=self.time, task=self._task, round=0, colour='red', last=last
-        )
+        return SimpleNamespace(kind=kind, time=self.time, task=self._task, round=0, colour='red', last=last)
 
     @property
     def time(self):

@@ -75,8 +75,7 @@ FAULTS = {
         'resident memory grows < 10 MB; commands keep their rate within 5 %; drops are counted',
     ),
     'F10': Fault(
-        'publisher and subscriber with incompatible QoS',
-        'told in the diagnostics within 1 s, by topic and policy',
+        'publisher and subscriber with incompatible QoS', 'told in the diagnostics within 1 s, by topic and policy'
     ),
     'F11': Fault(
         'VLA raises, hangs, gives a wrong shape, runs out of memory',

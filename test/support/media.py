@@ -99,7 +99,7 @@ class ModelDevice(Device):
         file = self._open[fd]
         first, last = offset // self.unit, (offset + size - 1) // self.unit
         data = b''.join(file.unit(number, self.unit) for number in range(first, last + 1))
-        return data[offset - first * self.unit:][:max(0, min(size, file.size - offset))]
+        return data[offset - first * self.unit :][: max(0, min(size, file.size - offset))]
 
     def write(self, fd: int, data: bytes, offset: int) -> None:
         file = self._open[fd]
@@ -108,7 +108,7 @@ class ModelDevice(Device):
             begin = max(offset, number * self.unit)
             end = min(offset + len(data), (number + 1) * self.unit)
             unit = bytearray(file.unit(number, self.unit))
-            unit[begin - number * self.unit:end - number * self.unit] = data[begin - offset:end - offset]
+            unit[begin - number * self.unit : end - number * self.unit] = data[begin - offset : end - offset]
             file.cache[number] = bytes(unit)
             file.dirty.add(number)
             file.size = max(file.size, end)
@@ -131,8 +131,11 @@ class ModelDevice(Device):
 
     def rename(self, source: Path, target: Path) -> None:
         self.before('rename')
-        self._rename(lambda names: {name: file for name, file in names.items() if name != str(source)}
-                     | {str(target): names[str(source)]})
+        self._rename(
+            lambda names: (
+                {name: file for name, file in names.items() if name != str(source)} | {str(target): names[str(source)]}
+            )
+        )
 
     def remove(self, path: Path) -> None:
         self.before('remove')

@@ -13,12 +13,16 @@ FIRST, SECOND = '00000000-0000-4000-8000-000000000001', '00000000-0000-4000-8000
 def step(seq, episode=FIRST, features=0.5):
     return conversions.step_to_msg(
         conversions.Step(
-            episode, seq, 1_000_000_000 + seq * 200_000_000,
+            episode,
+            seq,
+            1_000_000_000 + seq * 200_000_000,
             np.full(FEATURES, features, np.float32),
-            np.full((CHUNK_LEN, len(JOINTS)), seq, np.float32), 0.05, 1.0,
+            np.full((CHUNK_LEN, len(JOINTS)), seq, np.float32),
+            0.05,
+            1.0,
         ),
         'base_link',
-    )  # fmt: skip
+    )
 
 
 class Arm:

@@ -66,10 +66,17 @@ class Speaker:
         self._image.publish(image_to_msg(self._pixels, stamp_ns, 'camera'))
         self._steps.publish(self._about(VlaStep, features=zeros, base_action=zeros, inference_ms=20.0))
         for arm, publisher in enumerate(self._gates, 1):
-            publisher.publish(self._about(
-                GateSample, arm=arm, gate=0.5 + 0.5 * np.sin(self.seq / 9).item(), threshold=0.5, written=True,
-                step_us=40.0, state_bytes=4224 if arm == ActionChunk.ARM_AURA else 256 * self.seq,
-            ))  # fmt: skip
+            publisher.publish(
+                self._about(
+                    GateSample,
+                    arm=arm,
+                    gate=0.5 + 0.5 * np.sin(self.seq / 9).item(),
+                    threshold=0.5,
+                    written=True,
+                    step_us=40.0,
+                    state_bytes=4224 if arm == ActionChunk.ARM_AURA else 256 * self.seq,
+                )
+            )
         self._cache.publish(self._about(CacheStatus, entries=self.seq, bytes=256 * self.seq))
         self._writes.publish(self._about(WriteEvent, arm=1, gate=0.9, threshold=0.5, durability=2))
         for _ in range(3):  # arm_switch_node: one for each arm's chunk
@@ -78,15 +85,19 @@ class Speaker:
             self._arms.publish(status)
         if self.seq % max(1, self._hz // 2) == 0:
             self._weights = self._weights + np.float32(0.01)
-            self._states.publish(self._about(
-                MemoryState, fast_weights=self._weights, row_age=np.zeros(32, np.uint64)
-            ))  # fmt: skip
+            self._states.publish(self._about(MemoryState, fast_weights=self._weights, row_age=np.zeros(32, np.uint64)))
         if self.seq % max(1, self._hz) == 0:
             for name in NODES:
-                self._diagnostics.publish(DiagnosticArray(status=[
-                    DiagnosticStatus(name=f'{name}: {check}', hardware_id=name, values=[KeyValue(key='k', value='1')])
-                    for check in ('lifecycle', 'steps', 'state', 'qos')
-                ]))  # fmt: skip
+                self._diagnostics.publish(
+                    DiagnosticArray(
+                        status=[
+                            DiagnosticStatus(
+                                name=f'{name}: {check}', hardware_id=name, values=[KeyValue(key='k', value='1')]
+                            )
+                            for check in ('lifecycle', 'steps', 'state', 'qos')
+                        ]
+                    )
+                )
         self.seq += 1
 
 

@@ -113,10 +113,22 @@ class Story:
         self._writes += 1
         yield Thumbnail(stamp, scene(int(random.integers(3))))
         yield WritePoint(
-            stamp, EPISODE, seq, AURA, score, 0.5, surprise, float(random.uniform(0.02, 0.4)),
-            float(np.linalg.norm(delta)), self._writes, self._writes * 4224, self._writes * 8352, 0.0,
-            0x5EED0000 + seq, DURABLE,
-        )  # fmt: skip
+            stamp,
+            EPISODE,
+            seq,
+            AURA,
+            score,
+            0.5,
+            surprise,
+            float(random.uniform(0.02, 0.4)),
+            float(np.linalg.norm(delta)),
+            self._writes,
+            self._writes * 4224,
+            self._writes * 8352,
+            0.0,
+            0x5EED0000 + seq,
+            DURABLE,
+        )
 
     def reports(self, stamp: float) -> Iterator[Point]:
         """What all nodes say once a second."""
@@ -125,12 +137,21 @@ class Story:
                 yield DiagnosticPoint(f'{name}: lifecycle', 0, 'active', {'state': 'active'})
             yield DiagnosticPoint(f'{name}: qos', 0, 'all connections match')
         per_hour = self._writes * 8352 * 3600 / max(60.0, stamp - BEGIN_S)
-        yield DiagnosticPoint('memory_node: state', 0, 'kept on the medium', {
-            'restored': 'step 18204 of episode 41ab90c2, 3.1 s old, 214 writes, CRC-32 ok',
-            'device_bytes_per_hour': str(round(per_hour)), 'media_life_years': '812000',
-        })  # fmt: skip
-        yield DiagnosticPoint('kv_baseline_node: storage', 0, 'kept in RAM only', {
-            'device_bytes_per_hour': str(round(self._rate_hz * 8352 * 3600)), 'media_life_years': '114',
-        })  # fmt: skip
+        yield DiagnosticPoint(
+            'memory_node: state',
+            0,
+            'kept on the medium',
+            {
+                'restored': 'step 18204 of episode 41ab90c2, 3.1 s old, 214 writes, CRC-32 ok',
+                'device_bytes_per_hour': str(round(per_hour)),
+                'media_life_years': '812000',
+            },
+        )
+        yield DiagnosticPoint(
+            'kv_baseline_node: storage',
+            0,
+            'kept in RAM only',
+            {'device_bytes_per_hour': str(round(self._rate_hz * 8352 * 3600)), 'media_life_years': '114'},
+        )
         yield DiagnosticPoint('arm_switch_node: switch', 0, 'aura drives', {'arm 1 late': '0', 'arm 2 stale': '2'})
         yield DiagnosticPoint('vla_node: backbone', 0, 'backbone works', {'dropped observation': '0'})

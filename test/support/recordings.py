@@ -21,9 +21,17 @@ MS = 1_000_000
 BEGIN_NS = 1_700_000_000 * 1000 * MS
 JOINTS = ('joint1', 'joint2', 'joint3')
 SPEC = BackboneSpec(
-    name='test', cameras=('front', 'wrist'), image_size=(8, 8), joint_names=JOINTS, feature_dim=4, chunk_len=4,
-    action_dim=3, execute_steps=2, seconds_per_action=0.05, policy_hash='ab' * 32,
-)  # fmt: skip
+    name='test',
+    cameras=('front', 'wrist'),
+    image_size=(8, 8),
+    joint_names=JOINTS,
+    feature_dim=4,
+    chunk_len=4,
+    action_dim=3,
+    execute_steps=2,
+    seconds_per_action=0.05,
+    policy_hash='ab' * 32,
+)
 FRONT, WRIST = '/camera/front/image_raw', '/camera/wrist/image_raw/compressed'
 STATES, COMMANDS, INSTRUCTION = '/joint_states', '/arm_controller/joint_trajectory', '/instruction'
 
@@ -66,15 +74,29 @@ class Recorder:
             data = cv2.imencode('.jpg', pixels)[1].ravel()
             message = self.make('sensor_msgs/msg/CompressedImage', stamp=stamp, format='jpeg', data=data)
         else:
-            message = self.make('sensor_msgs/msg/Image', stamp=stamp, height=8, width=8, encoding='rgb8',
-                                is_bigendian=0, step=24, data=pixels.ravel())  # fmt: skip
+            message = self.make(
+                'sensor_msgs/msg/Image',
+                stamp=stamp,
+                height=8,
+                width=8,
+                encoding='rgb8',
+                is_bigendian=0,
+                step=24,
+                data=pixels.ravel(),
+            )
         self.write(topic, message, stamp if log is None else log)
 
     def joints(self, topic: str, stamp: float, positions: Any, names: Any = JOINTS, log: float | None = None) -> None:
         """A JointState."""
         none = np.zeros(0)
-        message = self.make('sensor_msgs/msg/JointState', stamp=stamp, name=list(names),
-                            position=np.asarray(positions, np.float64), velocity=none, effort=none)  # fmt: skip
+        message = self.make(
+            'sensor_msgs/msg/JointState',
+            stamp=stamp,
+            name=list(names),
+            position=np.asarray(positions, np.float64),
+            velocity=none,
+            effort=none,
+        )
         self.write(topic, message, stamp if log is None else log)
 
     def trajectory(self, topic: str, stamp: float, rows: Any, at_s: Any = (0.05,), names: Any = JOINTS) -> None:
@@ -83,9 +105,16 @@ class Recorder:
         points = []
         for row, at in zip(rows, at_s, strict=True):
             duration = self.make('builtin_interfaces/msg/Duration', sec=int(at), nanosec=round(at % 1 * 1e9))
-            points.append(self.make(
-                'trajectory_msgs/msg/JointTrajectoryPoint', positions=np.asarray(row, np.float64), velocities=none,
-                accelerations=none, effort=none, time_from_start=duration))  # fmt: skip
+            points.append(
+                self.make(
+                    'trajectory_msgs/msg/JointTrajectoryPoint',
+                    positions=np.asarray(row, np.float64),
+                    velocities=none,
+                    accelerations=none,
+                    effort=none,
+                    time_from_start=duration,
+                )
+            )
         message = self.make('trajectory_msgs/msg/JointTrajectory', stamp=stamp, joint_names=list(names), points=points)
         self.write(topic, message, stamp)
 
@@ -96,9 +125,14 @@ class Recorder:
 
 @contextmanager
 def recording(
-    folder: Path, *, storage: str = 'mcap', compression: str = '', distribution: str = 'kilted', version: int = 9,
+    folder: Path,
+    *,
+    storage: str = 'mcap',
+    compression: str = '',
+    distribution: str = 'kilted',
+    version: int = 9,
     **custom: str,
-) -> Iterator[Recorder]:  # fmt: skip
+) -> Iterator[Recorder]:
     """Record into a new folder; `compression` by 'file', 'message' or (MCAP) 'storage'."""
     plugin = StoragePlugin.MCAP if storage == 'mcap' else StoragePlugin.SQLITE3
     writer = Writer(folder, version=version, storage_plugin=plugin)

@@ -23,10 +23,17 @@ OPTIONS = ArmOptions(WEIGHTS.feature_dim, CHUNK)
 PERIOD_NS = 200_000_000
 JOINTS = INFO.joint_names
 SPEC = BackboneSpec(
-    name='seeing', cameras=('front', 'wrist'), image_size=(8, 8), joint_names=JOINTS, feature_dim=WEIGHTS.feature_dim,
-    chunk_len=CHUNK[0], action_dim=CHUNK[1], execute_steps=INFO.execute_steps,
-    seconds_per_action=INFO.seconds_per_action, policy_hash=WEIGHTS.backbone_hash,
-)  # fmt: skip
+    name='seeing',
+    cameras=('front', 'wrist'),
+    image_size=(8, 8),
+    joint_names=JOINTS,
+    feature_dim=WEIGHTS.feature_dim,
+    chunk_len=CHUNK[0],
+    action_dim=CHUNK[1],
+    execute_steps=INFO.execute_steps,
+    seconds_per_action=INFO.seconds_per_action,
+    policy_hash=WEIGHTS.backbone_hash,
+)
 STEPS = '/vla_step'
 
 
@@ -41,10 +48,15 @@ def made_up(
         episode = row * episodes // count
         base = np.repeat(rng.normal(0, 0.3, (1, CHUNK[1])), CHUNK[0], axis=0).astype(np.float32)
         builder.add(
-            BEGIN_NS + row * PERIOD_NS, f'episode-{episode}', row - -(-episode * count // episodes),
-            (mean + scale * rng.normal(size=len(mean))).astype(np.float32), base,
-            action=base + np.float32(0.01) if recorded else None, skew_ns=row,
-            thumbnail=jpeg(row) if pictures else b'')
+            BEGIN_NS + row * PERIOD_NS,
+            f'episode-{episode}',
+            row - -(-episode * count // episodes),
+            (mean + scale * rng.normal(size=len(mean))).astype(np.float32),
+            base,
+            action=base + np.float32(0.01) if recorded else None,
+            skew_ns=row,
+            thumbnail=jpeg(row) if pictures else b'',
+        )
     return builder.take()
 
 
@@ -74,8 +86,14 @@ def seeing(path: str | None = None) -> SeeingVla:
 
 
 def bag_of(
-    folder: Path, seconds: float = 4.0, *, with_steps: bool = False, episodes: int = 1,
-    drove: Sequence[int] = (), per_rad: float = 1.0, **options: Any
+    folder: Path,
+    seconds: float = 4.0,
+    *,
+    with_steps: bool = False,
+    episodes: int = 1,
+    drove: Sequence[int] = (),
+    per_rad: float = 1.0,
+    **options: Any,
 ) -> Path:
     """A recording of an arm of eight joints for `SeeingVla`, with its own steps if asked for.
 
@@ -87,8 +105,7 @@ def bag_of(
             _status(recorder, 1000.0 * seconds * number / len(drove), arm)
         recorder.text(INSTRUCTION, 'put it back', 0.0)
         for tick in range(round(seconds * 20)):
-            at, positions = 50.0 * tick + 10.0, [
-                per_rad * (0.1 * joint + 0.001 * tick) for joint in range(len(JOINTS))]
+            at, positions = 50.0 * tick + 10.0, [per_rad * (0.1 * joint + 0.001 * tick) for joint in range(len(JOINTS))]
             recorder.joints(STATES, at, positions, JOINTS)
             recorder.image(WRIST, at + 1)
             recorder.image(FRONT, at + 2, level=20 + tick % 200)
@@ -101,18 +118,46 @@ def bag_of(
 def _status(recorder: Recorder, at: float, arm: int) -> None:
     """What arm_switch_node says when `arm` begins to drive."""
     times = [recorder.make('builtin_interfaces/msg/Time', sec=0, nanosec=0) for _ in range(3)]
-    recorder.write('/arm_status', recorder.make(
-        'aura_ros/msg/ArmStatus', stamp=at, episode_id='live', arm=arm, pending_arm=arm, effective_seq=0,
-        control_enabled=True, holding=False, reason='', newest_seq=np.zeros(3, np.uint64), newest_stamp=times,
-        clipped=0, rejected=0, holds=0), at)  # fmt: skip
+    recorder.write(
+        '/arm_status',
+        recorder.make(
+            'aura_ros/msg/ArmStatus',
+            stamp=at,
+            episode_id='live',
+            arm=arm,
+            pending_arm=arm,
+            effective_seq=0,
+            control_enabled=True,
+            holding=False,
+            reason='',
+            newest_seq=np.zeros(3, np.uint64),
+            newest_stamp=times,
+            clipped=0,
+            rejected=0,
+            holds=0,
+        ),
+        at,
+    )
 
 
 def _step(recorder: Recorder, tick: int, stamp: float, positions: list[float], episode: int) -> None:
     """What vla_node publishes, of an episode of its own name."""
     image = np.full((8, 8, 3), 20 + tick % 200, np.uint8)
     found = SeeingVla().infer(Observation({'front': image}, np.asarray(positions, np.float32), 'put it back'))
-    recorder.write(STEPS, recorder.make(
-        'aura_ros/msg/VlaStep', stamp=stamp, episode_id=f'live{episode or ""}', policy_hash=SPEC.policy_hash,
-        seq=tick // SPEC.execute_steps, features=found.features, base_action=found.actions.ravel(),
-        chunk_len=CHUNK[0], action_dim=CHUNK[1], seconds_per_action=SPEC.seconds_per_action, inference_ms=1.0),
-        stamp + 30)  # fmt: skip
+    recorder.write(
+        STEPS,
+        recorder.make(
+            'aura_ros/msg/VlaStep',
+            stamp=stamp,
+            episode_id=f'live{episode or ""}',
+            policy_hash=SPEC.policy_hash,
+            seq=tick // SPEC.execute_steps,
+            features=found.features,
+            base_action=found.actions.ravel(),
+            chunk_len=CHUNK[0],
+            action_dim=CHUNK[1],
+            seconds_per_action=SPEC.seconds_per_action,
+            inference_ms=1.0,
+        ),
+        stamp + 30,
+    )

@@ -91,9 +91,7 @@ class Graph:
 
     def inside(self, make: Callable[..., Any], **parameters: Any) -> Any:
         """Make a node in this process; lifecycle nodes are configured and activated."""
-        overrides = [
-            Parameter(name.replace('__', '.'), value=value) for name, value in parameters.items()
-        ]
+        overrides = [Parameter(name.replace('__', '.'), value=value) for name, value in parameters.items()]
         node = make(context=self.context, parameter_overrides=overrides)
         self.executor.add_node(node)
         self._inside.append(node)
@@ -112,9 +110,7 @@ class Graph:
         path = [str(ROOT), str(Path(__file__).parent), os.environ.get('PYTHONPATH', '')]
         environment['PYTHONPATH'] = os.pathsep.join(filter(None, path))
         with log.open('w') as file:
-            process = subprocess.Popen(
-                command, env=environment, stdout=file, stderr=file, text=True
-            )
+            process = subprocess.Popen(command, env=environment, stdout=file, stderr=file, text=True)
         self._processes[name], self._logs[name] = process, log
         return process
 

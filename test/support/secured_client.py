@@ -21,12 +21,17 @@ from std_msgs.msg import String
 from trajectory_msgs.msg import JointTrajectory
 
 TOPICS = {
-    'joint_command': JointTrajectory, 'aura/write_event': WriteEvent, 'arm_status': ArmStatus, 'instruction': String,
-}  # fmt: skip
+    'joint_command': JointTrajectory,
+    'aura/write_event': WriteEvent,
+    'arm_status': ArmStatus,
+    'instruction': String,
+}
 SERVICES = {
-    'select_arm': SelectArm, 'aura/reset_memory': ResetMemory, 'aura/save_state': SaveState,
+    'select_arm': SelectArm,
+    'aura/reset_memory': ResetMemory,
+    'aura/save_state': SaveState,
     'arm_switch_node/set_parameters': SetParameters,
-}  # fmt: skip
+}
 # Discovery with handshakes takes a few seconds on a busy machine.
 PATIENCE_S = 30.0
 # How long somebody who should get nowhere goes on trying.

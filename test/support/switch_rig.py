@@ -19,10 +19,12 @@ BASE, AURA, KV = 0, 1, 2
 # time is shown in test_graph.py.
 LEASE_S = 10.0
 ROBOT = {
-    'robot__joint_names': NAMES, 'robot__position_lower': [-1.0, -1.0],
-    'robot__position_upper': [1.0, 1.0], 'robot__velocity_max': [10.0, 10.0],
+    'robot__joint_names': NAMES,
+    'robot__position_lower': [-1.0, -1.0],
+    'robot__position_upper': [1.0, 1.0],
+    'robot__velocity_max': [10.0, 10.0],
     'robot__step_max': [0.5, 0.5],
-}  # fmt: skip
+}
 
 
 class SwitchRig:
@@ -65,9 +67,7 @@ class SwitchRig:
         seq = self.seq[arm] if seq is None else seq
         self.seq[arm] = seq + 1
         stamp_ns = self.now() if stamp_ns is None else stamp_ns
-        step = conversions.Step(
-            episode, seq, stamp_ns, np.ones(3, np.float32), np.zeros((8, 2), np.float32), 0.05, 1.0
-        )
+        step = conversions.Step(episode, seq, stamp_ns, np.ones(3, np.float32), np.zeros((8, 2), np.float32), 0.05, 1.0)
         if arm == BASE:
             message = conversions.step_to_msg(step, 'base_link')
             message.base_action = conversions.float32s(np.full(16, value))
@@ -110,15 +110,18 @@ class SwitchRig:
         """Return the newest values that /diagnostics shows under `name`."""
         found = [
             {entry.key: entry.value for entry in status.values}
-            for message in self.diagnostics for status in message.status if status.name.endswith(name)
-        ]  # fmt: skip
+            for message in self.diagnostics
+            for status in message.status
+            if status.name.endswith(name)
+        ]
         return found[-1] if found else {}
 
     def told(self, name, text, level):
         def found():
             return any(
                 status.name.endswith(name) and text in status.message and status.level == level
-                for message in self.diagnostics for status in message.status
-            )  # fmt: skip
+                for message in self.diagnostics
+                for status in message.status
+            )
 
         self.graph.until(found, f'{name}: {text}')

@@ -15,27 +15,67 @@ import ast
 from collections.abc import Iterator
 
 PICKLING = {
-    '_pickle', 'cloudpickle', 'dill', 'hickle', 'joblib', 'jsonpickle', 'klepto', 'marshal', 'pickle', 'pickletools',
-    'shelve', 'srsly', 'torch.package',
-}  # fmt: skip
+    '_pickle',
+    'cloudpickle',
+    'dill',
+    'hickle',
+    'joblib',
+    'jsonpickle',
+    'klepto',
+    'marshal',
+    'pickle',
+    'pickletools',
+    'shelve',
+    'srsly',
+    'torch.package',
+}
 # They send pickles, but to processes that were started here and over pipes that nobody else holds.
 PROCESSES = {'multiprocessing', 'concurrent.futures.ProcessPoolExecutor', 'concurrent.futures.process'}
 # The parts of them that others can connect to.
 OPEN_PROCESSES = {'multiprocessing.connection', 'multiprocessing.managers', 'multiprocessing.Manager'}
 NETWORK = {
-    'aiohttp', 'asyncio', 'flask', 'fastapi', 'ftplib', 'grpc', 'http', 'httpx', 'huggingface_hub', 'paramiko',
-    'requests', 'smtplib', 'socket', 'socketserver', 'telnetlib', 'urllib', 'urllib3', 'websocket', 'websockets',
-    'xmlrpc', 'zmq',
-}  # fmt: skip
+    'aiohttp',
+    'asyncio',
+    'flask',
+    'fastapi',
+    'ftplib',
+    'grpc',
+    'http',
+    'httpx',
+    'huggingface_hub',
+    'paramiko',
+    'requests',
+    'smtplib',
+    'socket',
+    'socketserver',
+    'telnetlib',
+    'urllib',
+    'urllib3',
+    'websocket',
+    'websockets',
+    'xmlrpc',
+    'zmq',
+}
 NEVER_CALLED = {
-    'eval': 'evaluates text', 'exec': 'runs text', 'compile': 'compiles text', '__import__': 'imports by name',
-    'os.system': 'goes through a shell', 'os.popen': 'goes through a shell',
-    'subprocess.getoutput': 'goes through a shell', 'subprocess.getstatusoutput': 'goes through a shell',
-    'torch.save': 'writes a pickle', 'torch.jit.load': 'runs code of the file', 'torch.hub.load': 'runs code of a hub',
-    'torch.export.load': 'may unpickle', 'torch.export.save': 'writes what may be unpickled',
-    'yaml.unsafe_load': 'makes objects', 'yaml.unsafe_load_all': 'makes objects', 'yaml.full_load': 'makes objects',
-    'yaml.full_load_all': 'makes objects', 'pandas.read_pickle': 'unpickles',
-}  # fmt: skip
+    'eval': 'evaluates text',
+    'exec': 'runs text',
+    'compile': 'compiles text',
+    '__import__': 'imports by name',
+    'os.system': 'goes through a shell',
+    'os.popen': 'goes through a shell',
+    'subprocess.getoutput': 'goes through a shell',
+    'subprocess.getstatusoutput': 'goes through a shell',
+    'torch.save': 'writes a pickle',
+    'torch.jit.load': 'runs code of the file',
+    'torch.hub.load': 'runs code of a hub',
+    'torch.export.load': 'may unpickle',
+    'torch.export.save': 'writes what may be unpickled',
+    'yaml.unsafe_load': 'makes objects',
+    'yaml.unsafe_load_all': 'makes objects',
+    'yaml.full_load': 'makes objects',
+    'yaml.full_load_all': 'makes objects',
+    'pandas.read_pickle': 'unpickles',
+}
 SAFE_LOADERS = {'yaml.SafeLoader', 'yaml.CSafeLoader'}
 DYNAMIC_IMPORT = 'importlib.import_module'
 

@@ -28,17 +28,13 @@ class VlaRig:
         kind, suffix = Image, ''
         if parameters.get('camera_transport') == 'compressed':
             kind, suffix = CompressedImage, '/compressed'
-        self.cameras = [
-            make(kind, f'camera/{name}/image_raw{suffix}', qos.CAMERA_OUT)
-            for name in ('front', 'wrist')
-        ]
+        self.cameras = [make(kind, f'camera/{name}/image_raw{suffix}', qos.CAMERA_OUT) for name in ('front', 'wrist')]
         self.joints = make(JointState, 'joint_states', qos.JOINT_STATES_OUT)
         self.instructions = make(String, 'instruction', qos.INSTRUCTION)
         self.gates = make(GateSample, 'aura/gate', qos.GATE)
         self.node = graph.inside(
-            VlaNode, backbone='fakes:ScriptedVla', autostart=True,
-            camera_reliability='reliable', **parameters,
-        )  # fmt: skip
+            VlaNode, backbone='fakes:ScriptedVla', autostart=True, camera_reliability='reliable', **parameters
+        )
         assert self.node.autostart()
         self.client = ActionClient(graph.node, RunEpisode, 'run_episode')
         graph.until(self.client.server_is_ready, 'run_episode')
@@ -92,8 +88,10 @@ class VlaRig:
         """Return the newest values that /diagnostics shows under `name`."""
         found = [
             {entry.key: entry.value for entry in status.values}
-            for message in self.diagnostics for status in message.status if status.name.endswith(name)
-        ]  # fmt: skip
+            for message in self.diagnostics
+            for status in message.status
+            if status.name.endswith(name)
+        ]
         return found[-1] if found else {}
 
     def told(self, name, text, level=None):
@@ -101,9 +99,9 @@ class VlaRig:
 
         def found():
             return any(
-                status.name.endswith(name) and text in status.message
-                and (level is None or status.level == level)
-                for message in self.diagnostics for status in message.status
-            )  # fmt: skip
+                status.name.endswith(name) and text in status.message and (level is None or status.level == level)
+                for message in self.diagnostics
+                for status in message.status
+            )
 
         self.graph.until(found, f'{name}: {text}')

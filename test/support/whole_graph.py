@@ -35,26 +35,37 @@ class Whole:
         more: further parameters: `vla={...}`, `arms={...}` for both memory arms, `sim={...}`.
     """
 
-    def __init__(
-        self, graph, lockstep, rounds, backbone='ScriptedVla', simulation='FakeSimulation', **more
-    ):
+    def __init__(self, graph, lockstep, rounds, backbone='ScriptedVla', simulation='FakeSimulation', **more):
         self.graph = graph
         timing = ('--params-file', str(CONFIG / f'{"lockstep" if lockstep else "real_time"}.yaml'))
         common = {'autostart': True, 'use_sim_time': lockstep}
         arms = {**common, **more.get('arms', {})}
         self._starts = {
-            'vla_node': (timing, {
-                # the three other nodes: a step is never repeated
-                'backbone': f'fakes:{backbone}', 'step_subscribers': 3, **common, **more.get('vla', {}),
-            }),
+            'vla_node': (
+                timing,
+                {
+                    # the three other nodes: a step is never repeated
+                    'backbone': f'fakes:{backbone}',
+                    'step_subscribers': 3,
+                    **common,
+                    **more.get('vla', {}),
+                },
+            ),
             'memory_node': (timing, {'memory': 'fakes:aura', **arms}),
             'kv_baseline_node': (timing, {'memory': 'fakes:kv', **arms}),
             'arm_switch_node': ((*timing, *ROBOT), {'enable_control': True, **common}),
-            'sim_node': ((), {
-                'simulation': f'fakes:{simulation}', 'task': 'recall', 'rounds': rounds, 'lockstep': lockstep,
-                'use_sim_time': lockstep, **more.get('sim', {}),
-            }),
-        }  # fmt: skip
+            'sim_node': (
+                (),
+                {
+                    'simulation': f'fakes:{simulation}',
+                    'task': 'recall',
+                    'rounds': rounds,
+                    'lockstep': lockstep,
+                    'use_sim_time': lockstep,
+                    **more.get('sim', {}),
+                },
+            ),
+        }
         self.processes = {}
         self.statuses = graph.listen(ArmStatus, 'arm_status', qos.ARM_STATUS)
         self.gates = graph.listen(GateSample, 'aura/gate', qos.GATE)
@@ -101,10 +112,15 @@ class Whole:
         """Wait until /diagnostics says `text` under `name`; returns the message. `since`: how many messages to skip."""
 
         def found():
-            return next((
-                message for message in itertools.islice(self.diagnostics, since, None) for status in message.status
-                if status.name == name and text in status.message and status.level == level
-            ), None)  # fmt: skip
+            return next(
+                (
+                    message
+                    for message in itertools.islice(self.diagnostics, since, None)
+                    for status in message.status
+                    if status.name == name and text in status.message and status.level == level
+                ),
+                None,
+            )
 
         return self.graph.until(found, f'{name}: {text}')
 

@@ -55,11 +55,15 @@ def test_options_reach_the_module():
     assert build_module('kv', SYNTHETIC, window=32).window == 32
 
 
-@pytest.mark.parametrize(('arguments', 'message'), [
-    (('ntm', SYNTHETIC), 'kind must be one of aura'),
-    (('gru', SYNTHETIC, 100), 'target must be within 3%'),
-    (('aura', SYNTHETIC, 60_000), 'target must be within 3%'),
-    (('always', SYNTHETIC, 10 ** 9), 'target must be a number of parameters')])
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (('ntm', SYNTHETIC), 'kind must be one of aura'),
+        (('gru', SYNTHETIC, 100), 'target must be within 3%'),
+        (('aura', SYNTHETIC, 60_000), 'target must be within 3%'),
+        (('always', SYNTHETIC, 10**9), 'target must be a number of parameters'),
+    ],
+)
 def test_what_cannot_be_matched_is_named(arguments, message):
     with pytest.raises(ConfigError, match=message):
         build_module(*arguments)

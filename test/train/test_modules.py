@@ -65,10 +65,12 @@ def test_the_slope_of_the_loss_averages_to_what_the_write_saves():
     writes = torch.tensor([1.0, 0, 0, 1, 1, 0, 1, 0], dtype=torch.float64).repeat(len(strengths), 1)
     writes[:, 2] = strengths
     writes.requires_grad_()
-    z, base, expert = (torch.randn(1, 8, *shape, dtype=torch.float64).expand(len(strengths), -1, *shape)
-                       for shape in ((5,), (1, 3), (1, 3)))
+    z, base, expert = (
+        torch.randn(1, 8, *shape, dtype=torch.float64).expand(len(strengths), -1, *shape)
+        for shape in ((5,), (1, 3), (1, 3))
+    )
     losses = (module(z, base, schedule=writes).actions - expert).square().sum((1, 2, 3))
-    slopes, = torch.autograd.grad(losses.sum(), writes)
+    (slopes,) = torch.autograd.grad(losses.sum(), writes)
     without, done = losses[-2:].tolist()
     saved = float(-slopes[:-2, 2] @ torch.from_numpy(weights / 2))
     assert abs(without - done) > 1e-3
@@ -121,9 +123,14 @@ def test_a_schedule_is_drawn_if_none_is_given_but_not_in_the_middle():
         module.scan(x, scan.state)
 
 
-@pytest.mark.parametrize(('kind', 'budget', 'message'), [
-    ('hourly', 0.1, 'kind must be random or periodic'), ('random', 1.5, r'budget must be 0\.\.1'),
-    ('periodic', float('nan'), r'budget must be 0\.\.1')])
+@pytest.mark.parametrize(
+    ('kind', 'budget', 'message'),
+    [
+        ('hourly', 0.1, 'kind must be random or periodic'),
+        ('random', 1.5, r'budget must be 0\.\.1'),
+        ('periodic', float('nan'), r'budget must be 0\.\.1'),
+    ],
+)
 def test_a_schedule_that_cannot_be_is_refused(kind, budget, message):
     with pytest.raises(ConfigError, match=message):
         ScheduledModule(TINY, kind, budget)
@@ -133,8 +140,10 @@ def test_a_schedule_that_cannot_be_is_refused(kind, budget, message):
 def test_the_gradient_of_the_recurrence_is_that_of_its_values(steps):
     torch.manual_seed(0)
     a = torch.rand(steps, 2, 3, dtype=torch.float64, requires_grad=True)
-    w, B, C, start = (torch.randn(shape, dtype=torch.float64, requires_grad=True)
-                      for shape in ((steps, 2, 3), (steps, 2, 4), (steps, 2, 4), (2, 3, 4)))
+    w, B, C, start = (
+        torch.randn(shape, dtype=torch.float64, requires_grad=True)
+        for shape in ((steps, 2, 3), (steps, 2, 4), (steps, 2, 4), (2, 3, 4))
+    )
     assert torch.autograd.gradcheck(Recurrence.apply, (a, w, B, C, start))
 
 

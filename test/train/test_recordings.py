@@ -39,15 +39,25 @@ def header(stamp_ns):
 def vla_step(spec, seq, stamp_ns, features, base, episode):
     kind = types().types['aura_ros/msg/VlaStep']
     return kind(
-        header=header(stamp_ns), episode_id=episode, policy_hash=spec.policy_hash, seq=seq, features=features,
-        base_action=base.ravel(), chunk_len=base.shape[0], action_dim=base.shape[1], seconds_per_action=0.05,
+        header=header(stamp_ns),
+        episode_id=episode,
+        policy_hash=spec.policy_hash,
+        seq=seq,
+        features=features,
+        base_action=base.ravel(),
+        chunk_len=base.shape[0],
+        action_dim=base.shape[1],
+        seconds_per_action=0.05,
         inference_ms=1.0,
-    )  # fmt: skip
+    )
 
 
 def command(spec, stamp_ns, values):
     point = types().types['trajectory_msgs/msg/JointTrajectoryPoint'](
-        positions=values, velocities=np.zeros(0), accelerations=np.zeros(0), effort=np.zeros(0),
+        positions=values,
+        velocities=np.zeros(0),
+        accelerations=np.zeros(0),
+        effort=np.zeros(0),
         time_from_start=types().types['builtin_interfaces/msg/Duration'](sec=0, nanosec=0),
     )
     kind = types().types['trajectory_msgs/msg/JointTrajectory']
@@ -65,9 +75,24 @@ def recorded(path, steps=60, episodes=1, silent=(), names=('/vla_step', '/joint_
     for step in range(steps + 3):
         stamp_ns = 10**9 + step * PERIOD_NS
         base = np.full((spec.chunk_len, spec.action_dim), 0.01 * (step % 10), np.float32)
-        messages = [] if step >= steps else [('/vla_step', 'aura_ros/msg/VlaStep', vla_step(
-            spec, step % (steps // episodes), stamp_ns, random.standard_normal(spec.feature_dim).astype(np.float32),
-            base, f'episode {step * episodes // steps}'))]  # fmt: skip
+        messages = (
+            []
+            if step >= steps
+            else [
+                (
+                    '/vla_step',
+                    'aura_ros/msg/VlaStep',
+                    vla_step(
+                        spec,
+                        step % (steps // episodes),
+                        stamp_ns,
+                        random.standard_normal(spec.feature_dim).astype(np.float32),
+                        base,
+                        f'episode {step * episodes // steps}',
+                    ),
+                )
+            ]
+        )
         if step not in silent:
             for tick in range(4):
                 told = command(spec, stamp_ns + tick * TICK_NS, np.float64(base[0] + 0.1))
@@ -129,11 +154,14 @@ def test_the_end_of_each_episode_is_held_out(tmp_path, backbone):
     assert rounds_within(train, 3) == 3 and rounds_within(train, 9) == 3 and rounds_within(held, 3) == 1
 
 
-@pytest.mark.parametrize(('names', 'mapping', 'told'), [
-    (('/vla_step',), MAPPING, '/joint_command'),
-    (('/vla_step', '/joint_command'), Mapping({}, JointStream(''), steps='/vla_step'), 'names no actions'),
-    (('/joint_command',), MAPPING, '/vla_step'),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ('names', 'mapping', 'told'),
+    [
+        (('/vla_step',), MAPPING, '/joint_command'),
+        (('/vla_step', '/joint_command'), Mapping({}, JointStream(''), steps='/vla_step'), 'names no actions'),
+        (('/joint_command',), MAPPING, '/vla_step'),
+    ],
+)
 def test_a_recording_that_teaches_nothing_is_refused(tmp_path, backbone, names, mapping, told):
     bag = recorded(tmp_path / 'bag', names=names)
     with pytest.raises(BagError, match=told):
@@ -161,8 +189,23 @@ def trained(tmp_path_factory):
     bags = [str(recorded(folder / name, steps)) for name, steps in (('monday', 60), ('tuesday', 40))]
     words = ['--work-dir', str(folder / 'work'), '--mapping', str(folder / 'mapping.yaml')]
     assert features_main([*bags, *words]) == 0
-    assert main(['memory', '--from-bags', *bags, *words, '--output', str(folder / 'mine'), '--steps', '8',
-                 '--round-steps', '10']) == 0  # fmt: skip
+    assert (
+        main(
+            [
+                'memory',
+                '--from-bags',
+                *bags,
+                *words,
+                '--output',
+                str(folder / 'mine'),
+                '--steps',
+                '8',
+                '--round-steps',
+                '10',
+            ]
+        )
+        == 0
+    )
     return folder
 
 
@@ -178,9 +221,21 @@ def test_from_recordings_to_weights_that_load(trained, backbone):
 
 
 def test_weights_are_replaced_only_where_that_is_asked_for(trained, tmp_path, capsys):
-    words = ['memory', '--from-bags', str(trained / 'monday'), '--work-dir', str(trained / 'work'), '--mapping',
-             str(trained / 'mapping.yaml'), '--steps', '2', '--round-steps', '10',
-             '--output', str(tmp_path)]  # fmt: skip
+    words = [
+        'memory',
+        '--from-bags',
+        str(trained / 'monday'),
+        '--work-dir',
+        str(trained / 'work'),
+        '--mapping',
+        str(trained / 'mapping.yaml'),
+        '--steps',
+        '2',
+        '--round-steps',
+        '10',
+        '--output',
+        str(tmp_path),
+    ]
     weights = tmp_path / 'aura.safetensors'
     weights.write_bytes(b'mine')
     assert main(words) == 1
@@ -192,8 +247,18 @@ def test_weights_are_replaced_only_where_that_is_asked_for(trained, tmp_path, ca
 
 
 def test_training_goes_on_from_weights(trained, tmp_path, capsys):
-    words = ['--work-dir', str(trained / 'work'), '--mapping', str(trained / 'mapping.yaml'), '--steps', '4',
-             '--round-steps', '10', '--output', str(tmp_path)]  # fmt: skip
+    words = [
+        '--work-dir',
+        str(trained / 'work'),
+        '--mapping',
+        str(trained / 'mapping.yaml'),
+        '--steps',
+        '4',
+        '--round-steps',
+        '10',
+        '--output',
+        str(tmp_path),
+    ]
     first = trained / 'mine/aura.safetensors'
     bags = [str(trained / 'monday')]
     assert main(['memory', '--from-bags', *bags, *words, '--start-from', str(first)]) == 0

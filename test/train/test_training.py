@@ -95,8 +95,15 @@ def test_missing_demonstrations_are_named(tmp_path):
 def stream(events, go):
     """A stream of one-number features: its own step index."""
     count = len(events)
-    return Stream('recall', np.arange(count, dtype=np.float32)[:, None], np.zeros((count, 1, 1), np.float32),
-                  np.zeros((count, 1, 1), np.float32), np.array(events), np.arange(count) // 5, np.array(go))
+    return Stream(
+        'recall',
+        np.arange(count, dtype=np.float32)[:, None],
+        np.zeros((count, 1, 1), np.float32),
+        np.zeros((count, 1, 1), np.float32),
+        np.array(events),
+        np.arange(count) // 5,
+        np.array(go),
+    )
 
 
 def test_thinning_keeps_cues_and_go_phases():
@@ -147,8 +154,9 @@ def test_a_guide_decides_what_is_written_until_the_gate_does():
     torch.nn.init.constant_(guide.gate.output.bias, -100.0)
     z, base = torch.randn(3, 5, 6), torch.randn(3, 5, 2, 2)
     learner = Learner(module, Optimisation(steps=4), GateTraining(open_until=0.5))
-    shares = [learner.step(z, base, lambda rollout: rollout.actions.square().mean(), 15.0, guide=guide)[1]
-              for _ in range(4)]
+    shares = [
+        learner.step(z, base, lambda rollout: rollout.actions.square().mean(), 15.0, guide=guide)[1] for _ in range(4)
+    ]
     assert shares[:2] == [0, 0] and min(shares[2:]) > 0.5, 'the guide writes nothing, the own gate begins open'
     assert all(parameter.grad is None for parameter in guide.parameters())
 
@@ -162,6 +170,7 @@ def test_the_price_of_a_write_moves_the_gate_and_nothing_else(price, sign):
     module.zero_grad()
     module.gate_loss(rollout, price, weight=15).backward()
     assert sign * module.gate.output.bias.grad.item() > 0, 'descent must shut a gate whose writes cost too much'
-    moved = {name for name, parameter in module.named_parameters()
-             if parameter.grad is not None and parameter.grad.any()}
+    moved = {
+        name for name, parameter in module.named_parameters() if parameter.grad is not None and parameter.grad.any()
+    }
     assert {name.split('.')[0] for name in moved} == {'gate'}

@@ -88,9 +88,7 @@ def test_a_set_of_which_nothing_came_is_offered_again_and_keeps_its_distance() -
     assert gap(target, 200).wait is Wait.EARLY
 
 
-@pytest.mark.parametrize(
-    ('stamp_ms', 'wait'), [(-300, None), (-301, Wait.STALE), (20, None), (21, Wait.FUTURE)]
-)
+@pytest.mark.parametrize(('stamp_ms', 'wait'), [(-300, None), (-301, Wait.STALE), (20, None), (21, Wait.FUTURE)])
 def test_freshness_window(stamp_ms: int, wait: Wait | None) -> None:
     target = assembler()
     fill(target, front=stamp_ms, wrist=stamp_ms, joints=stamp_ms)
@@ -152,11 +150,7 @@ def test_bad_configuration_is_refused(changes: dict[str, object], word: str) -> 
         AssemblerConfig(**({'streams': STREAMS} | changes))  # type: ignore[arg-type]
 
 
-@given(
-    events=st.lists(
-        st.tuples(st.sampled_from([*STREAMS, 'take']), st.integers(-400, 400)), max_size=120
-    )
-)
+@given(events=st.lists(st.tuples(st.sampled_from([*STREAMS, 'take']), st.integers(-400, 400)), max_size=120))
 def test_promises_hold_for_any_traffic(events: list[tuple[str, int]]) -> None:
     target = assembler(depth=4)
     used: list[int] = []

@@ -21,8 +21,11 @@ def vla():
 
 def observation(seed=0, **changes):
     rng = np.random.default_rng(seed)
-    fields = {'images': {name: rng.integers(0, 256, (128, 128, 3), dtype=np.uint8) for name in ('front', 'wrist')},
-              'joint_positions': rng.normal(size=8).astype(np.float32), 'instruction': 'touch the red block'}
+    fields = {
+        'images': {name: rng.integers(0, 256, (128, 128, 3), dtype=np.uint8) for name in ('front', 'wrist')},
+        'joint_positions': rng.normal(size=8).astype(np.float32),
+        'instruction': 'touch the red block',
+    }
     return Observation(**{**fields, **changes})
 
 
@@ -73,11 +76,15 @@ def test_weights_ship_with_a_card_and_are_small(vla):
     assert set(card['training']['tasks']) == {'visible', 'place'}, 'trained on what needs no memory'
 
 
-@pytest.mark.parametrize(('changes', 'named'), [
-    ({'images': {'front': np.zeros((8, 8, 3), np.uint8)}}, 'wrist'),
-    ({'images': {'front': np.zeros((8, 8), np.uint8), 'wrist': np.zeros((8, 8, 3), np.uint8)}}, 'front'),
-    ({'joint_positions': np.full(8, np.nan, np.float32)}, 'joint_positions'),
-    ({'joint_positions': np.zeros(7, np.float32)}, 'joint_positions')])
+@pytest.mark.parametrize(
+    ('changes', 'named'),
+    [
+        ({'images': {'front': np.zeros((8, 8, 3), np.uint8)}}, 'wrist'),
+        ({'images': {'front': np.zeros((8, 8), np.uint8), 'wrist': np.zeros((8, 8, 3), np.uint8)}}, 'front'),
+        ({'joint_positions': np.full(8, np.nan, np.float32)}, 'joint_positions'),
+        ({'joint_positions': np.zeros(7, np.float32)}, 'joint_positions'),
+    ],
+)
 def test_a_bad_input_is_named(vla, changes, named):
     with pytest.raises(InputError, match=named):
         vla.infer(observation(**changes))

@@ -48,9 +48,7 @@ def pack(rgb: np.ndarray, encoding: str, padding: int) -> tuple[bytes, int]:
     padding=st.integers(0, 9),
     cut=st.booleans(),
 )
-def test_padded_rows_decode_to_the_same_pixels(
-    rgb: np.ndarray, encoding: str, padding: int, cut: bool
-) -> None:
+def test_padded_rows_decode_to_the_same_pixels(rgb: np.ndarray, encoding: str, padding: int, cut: bool) -> None:
     data, step = pack(rgb, encoding, padding)
     if cut and padding:
         data = data[:-padding]  # some drivers leave out the last padding
@@ -79,9 +77,7 @@ def test_does_not_alias_the_message() -> None:
     assert image[0, 0, 0] == RGB[0, 0, 0]
 
 
-@pytest.mark.parametrize(
-    'encoding', ['', 'RGB8', '16UC1', '32FC1', 'mono16', 'rgb16', 'yuv422', 'bayer_rggb8', '8UC3']
-)
+@pytest.mark.parametrize('encoding', ['', 'RGB8', '16UC1', '32FC1', 'mono16', 'rgb16', 'yuv422', 'bayer_rggb8', '8UC3'])
 def test_other_encodings_are_refused_by_name(encoding: str) -> None:
     with pytest.raises(InputError) as error:
         decode_image(bytes(18), 2, 3, encoding, 9)
@@ -100,9 +96,7 @@ def test_other_encodings_are_refused_by_name(encoding: str) -> None:
         (18, 10**6, 3, 9, '1..8192'),
     ],
 )
-def test_sizes_that_do_not_fit_are_refused(
-    size: int, height: int, width: int, step: int, words: str
-) -> None:
+def test_sizes_that_do_not_fit_are_refused(size: int, height: int, width: int, step: int, words: str) -> None:
     with pytest.raises(InputError) as error:
         decode_image(bytes(size), height, width, 'rgb8', step)
     assert words in str(error.value)
@@ -115,15 +109,24 @@ def test_a_list_is_refused() -> None:
 
 def reference(data: bytes, height: int, width: int, encoding: str, step: int) -> np.ndarray | None:
     """Byte by byte, as sensor_msgs/Image says; None where it cannot be."""
-    places = {'rgb8': (0, 1, 2, 3), 'bgr8': (2, 1, 0, 3), 'rgba8': (0, 1, 2, 4), 'bgra8': (2, 1, 0, 4),
-              'mono8': (0, 0, 0, 1)}.get(encoding)
+    places = {
+        'rgb8': (0, 1, 2, 3),
+        'bgr8': (2, 1, 0, 3),
+        'rgba8': (0, 1, 2, 4),
+        'bgra8': (2, 1, 0, 4),
+        'mono8': (0, 0, 0, 1),
+    }.get(encoding)
     if places is None or height < 1 or width < 1 or max(height, width) > 8192:
         return None
     *colours, channels = places
     if step < width * channels or not step * (height - 1) + width * channels <= len(data) <= step * height:
         return None
-    pixels = [data[row * step + column * channels + place]
-              for row in range(height) for column in range(width) for place in colours]
+    pixels = [
+        data[row * step + column * channels + place]
+        for row in range(height)
+        for column in range(width)
+        for place in colours
+    ]
     return np.array(pixels, np.uint8).reshape(height, width, 3)
 
 
@@ -132,11 +135,24 @@ def test_any_image_decodes_to_the_reference_or_is_refused(measured: Callable[[st
     count = {'decoded': 0, 'refused': 0}
 
     @settings(max_examples=1000)
-    @given(data=st.data(), height=st.integers(-1, 9), width=st.integers(-1, 9), extra=st.integers(-2, 9),
-           encoding=st.sampled_from([*ENCODINGS, *ENCODINGS, '16UC1', 'rgb16', '', 'bayer_rggb8']),
-           is_bigendian=st.sampled_from([0, 1, 255]), kind=st.sampled_from([bytes, bytearray, memoryview, as_array]))
-    def anything(data: st.DataObject, height: int, width: int, extra: int, encoding: str, is_bigendian: int,
-                 kind: Callable[[bytes], Any]) -> None:
+    @given(
+        data=st.data(),
+        height=st.integers(-1, 9),
+        width=st.integers(-1, 9),
+        extra=st.integers(-2, 9),
+        encoding=st.sampled_from([*ENCODINGS, *ENCODINGS, '16UC1', 'rgb16', '', 'bayer_rggb8']),
+        is_bigendian=st.sampled_from([0, 1, 255]),
+        kind=st.sampled_from([bytes, bytearray, memoryview, as_array]),
+    )
+    def anything(
+        data: st.DataObject,
+        height: int,
+        width: int,
+        extra: int,
+        encoding: str,
+        is_bigendian: int,
+        kind: Callable[[bytes], Any],
+    ) -> None:
         step = max(0, width * {'rgba8': 4, 'bgra8': 4, 'mono8': 1}.get(encoding, 3) + extra)
         whole = max(0, step * height)
         size = data.draw(st.one_of(st.just(whole), st.integers(max(0, whole - 12), whole + 2), st.just(0)))
@@ -249,7 +265,7 @@ def test_a_header_that_asks_for_gigabytes_is_refused_before_they_are_allocated()
     jpeg = encoded('.jpg', noise())
     place = jpeg.index(b'\xff\xc0') + 5
     with pytest.raises(InputError, match='60000 x 60000'):
-        decode_compressed(jpeg[:place] + huge[2:] + huge[2:] + jpeg[place + 4:])
+        decode_compressed(jpeg[:place] + huge[2:] + huge[2:] + jpeg[place + 4 :])
 
 
 @pytest.mark.fault('F6')

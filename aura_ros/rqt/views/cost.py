@@ -16,10 +16,13 @@ _LOWEST, _HIGHEST = 2.0, 6.0
 _ROWS = (
     ('state', 'Size of what is carried along [B]; the cache grows with every step.'),
     ('steps that write', 'Share of the steps that wrote, in the last minute [%], and writes a minute [1/min].'),
-    ('to the medium', 'Bytes a storage device has to take, whole pages [B/h]. The cache keeps nothing: what keeping it '
-     'as durably would cost.'),
+    (
+        'to the medium',
+        'Bytes a storage device has to take, whole pages [B/h]. The cache keeps nothing: what keeping it '
+        'as durably would cost.',
+    ),
     ('life of the medium', 'Time until the medium has taken what it endures, at this rate; needs media_tbw_bytes.'),
-)  # fmt: skip
+)
 
 
 class CostPanel(Panel):

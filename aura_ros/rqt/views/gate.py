@@ -122,8 +122,9 @@ class GateTimeline(Panel):
             self._marked = told
             self._base_s = float(gate.t[0]) if len(gate.t) else 0.0
             for item, low, high, marks in (
-                (self._marks, 0.0, _HEAD, _POINTS), (self._heads, _HEAD - 0.03, _HEAD + 0.06, _HEADS),
-            ):  # fmt: skip
+                (self._marks, 0.0, _HEAD, _POINTS),
+                (self._heads, _HEAD - 0.03, _HEAD + 0.06, _HEADS),
+            ):
                 places = _apart(at, self._shown_s / marks) - self._base_s
                 item.setData(np.repeat(places, 2), np.tile([low, high], len(places)), connect='pairs')
             begins = np.repeat(np.array(episodes.t) - self._base_s, 2)

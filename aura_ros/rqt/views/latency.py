@@ -49,8 +49,10 @@ class LatencyTable(Panel):
         late = {name: count for name, count in latency.misses.items() if count}
         text = ' · '.join(f'{name} {count:,}' for name, count in late.items())
         self._misses.setText(f'late: {text}' if late else 'nothing came too late' if latency.misses else '')
-        self._misses.setToolTip('Counted by the nodes since they were activated:\n' + '\n'.join(
-            f'{name}: {count:,}' for name, count in latency.misses.items()))  # fmt: skip
+        self._misses.setToolTip(
+            'Counted by the nodes since they were activated:\n'
+            + '\n'.join(f'{name}: {count:,}' for name, count in latency.misses.items())
+        )
 
     def paint_in(self, theme: Theme) -> None:
         """Take on other colours."""

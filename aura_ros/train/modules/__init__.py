@@ -10,5 +10,19 @@ from aura_ros.train.modules.rnn import GruModule, LstmModule
 from aura_ros.train.modules.scheduled import ScheduledModule
 from aura_ros.train.modules.ssm import SsmModule
 
-__all__ = ['AuraModule', 'ElmurModule', 'ElmurOptions', 'FastWeightModule', 'GruModule', 'KvCacheModule', 'LstmModule',
-           'MemoryModule', 'MemorylessModule', 'Rollout', 'Scan', 'ScheduledModule', 'Sizes', 'SsmModule']
+__all__ = [
+    'AuraModule',
+    'ElmurModule',
+    'ElmurOptions',
+    'FastWeightModule',
+    'GruModule',
+    'KvCacheModule',
+    'LstmModule',
+    'MemoryModule',
+    'MemorylessModule',
+    'Rollout',
+    'Scan',
+    'ScheduledModule',
+    'Sizes',
+    'SsmModule',
+]

@@ -128,8 +128,9 @@ class MemoryModule(nn.Module):
         """Run the cell over codes; `state` is that of an earlier scan, None the empty one."""
         raise NotImplementedError
 
-    def forward(self, z: Tensor, base: Tensor, state: Any = None, asked: Tensor | None = None,
-                **options: Any) -> Rollout:
+    def forward(
+        self, z: Tensor, base: Tensor, state: Any = None, asked: Tensor | None = None, **options: Any
+    ) -> Rollout:
         """Run sequences.
 
         Args:

@@ -111,8 +111,11 @@ class ElmurModule(MemoryModule):
         self.options = options
         self.project = nn.Linear(sizes.code_dim, options.width)
         self.layers = nn.ModuleList(
-            ElmurLayer(options.width, options.heads, options.segment, options.told_apart, options.ffn_width,
-                       options.dropout) for _ in range(options.layers))
+            ElmurLayer(
+                options.width, options.heads, options.segment, options.told_apart, options.ffn_width, options.dropout
+            )
+            for _ in range(options.layers)
+        )
         # what the arrays do not show by their shapes
         for name in ('heads', 'segment', 'blend'):
             self.register_buffer(name, torch.tensor([float(getattr(options, name))]))
@@ -142,7 +145,7 @@ class ElmurModule(MemoryModule):
         new = ElmurState(torch.stack(memories), anchors, begin + held, codes[:, kept:])
         steps = torch.arange(state.position + 1, new.position + 1)
         written = (steps % length == 0).to(x.dtype).expand(x.shape[:2])
-        return Scan(h.flatten(1, 2)[:, held - x.shape[1]:held], written, written, torch.zeros_like(written), new)
+        return Scan(h.flatten(1, 2)[:, held - x.shape[1] : held], written, written, torch.zeros_like(written), new)
 
     def _empty(self, x: Tensor) -> ElmurState:
         memories = self.initial[:, None].expand(-1, len(x), -1, -1)

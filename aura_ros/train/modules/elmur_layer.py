@@ -115,8 +115,9 @@ class CrossAttention(nn.Module):
 
     def products(self) -> tuple[Tensor, Tensor]:
         """S = W_q^T W_k / sqrt(d / H) and V = W_o W_v of each head, [H, d, d]."""
-        query, key, value = (layer.weight.unflatten(0, (self._heads, -1))
-                             for layer in (self.query, self.key, self.value))
+        query, key, value = (
+            layer.weight.unflatten(0, (self._heads, -1)) for layer in (self.query, self.key, self.value)
+        )
         output = self.output.weight.unflatten(1, (self._heads, -1)).transpose(0, 1)
         return query.mT @ key * query.shape[1] ** -0.5, output @ value
 
@@ -134,15 +135,15 @@ class ElmurLayer(nn.Module):
 
     """
 
-    def __init__(self, width: int, heads: int, segment: int, max_offset: int, hidden: int,
-                 dropout: Dropout) -> None:
+    def __init__(self, width: int, heads: int, segment: int, max_offset: int, hidden: int, dropout: Dropout) -> None:
         super().__init__()
         self._dropout = dropout
         self.attend = SelfAttention(width, heads, segment, dropout.attention)
         self.read, self.write = CrossAttention(width, heads), CrossAttention(width, heads)
         self.token_mlp, self.memory_mlp = (Mlp(width, hidden, dropout.branch) for _ in range(2))
         self.attend_norm, self.read_norm, self.token_norm, self.write_norm, self.memory_norm = (
-            nn.LayerNorm(width, NORM_EPSILON) for _ in range(5))
+            nn.LayerNorm(width, NORM_EPSILON) for _ in range(5)
+        )
         for name, parameter in self.named_parameters():
             if name.endswith('weight') and parameter.dim() == 2:
                 nn.init.xavier_uniform_(parameter)
@@ -180,7 +181,8 @@ class ElmurLayer(nn.Module):
             slot, alpha = plan.writes[segment]
             with torch.set_grad_enabled(learning):
                 slots[slot] = slots[slot].lerp(
-                    self._candidate(slots[slot], tokens[-1], write_bias[segment], write_maps), alpha)
+                    self._candidate(slots[slot], tokens[-1], write_bias[segment], write_maps), alpha
+                )
             renewed = F.linear(slots[slot], to_rows).unflatten(-1, (2, len(mixing), -1)).transpose(0, 1)
             rows = torch.where(chosen[slot], renewed[:, :, None], rows)
         return torch.stack(tokens, 1), torch.stack(slots, 1)
@@ -191,7 +193,7 @@ class ElmurLayer(nn.Module):
         offsets = (plan.ages[:, None] + steps[:, None]).clamp(max=reach)  # [S, L, M]; anchors lie before the segment
         read = F.embedding(reach + offsets, self.offsets).flatten(-2).mT
         written = torch.tensor([slot for slot, _ in plan.writes], dtype=torch.int64)
-        of_slot = offsets[:len(written)].gather(2, written[:, None, None].expand(-1, length, 1))[..., 0]
+        of_slot = offsets[: len(written)].gather(2, written[:, None, None].expand(-1, length, 1))[..., 0]
         return read, F.embedding(reach - of_slot, self.offsets)
 
     def _write_maps(self) -> tuple[Tensor, Tensor]:

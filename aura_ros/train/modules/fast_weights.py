@@ -63,8 +63,9 @@ class FastWeightModule(MemoryModule):
         nn.init.constant_(self.rate.bias, 2.0)
         self.log_key_scale = nn.Parameter(torch.ones(1))
 
-    def scan(self, x: Tensor, state: Tensor | None = None, schedule: Tensor | None = None, probe: float = 0.0,
-             **options: Any) -> Scan:
+    def scan(
+        self, x: Tensor, state: Tensor | None = None, schedule: Tensor | None = None, probe: float = 0.0, **options: Any
+    ) -> Scan:
         """Write and read.
 
         Args:
@@ -100,8 +101,9 @@ class FastWeightModule(MemoryModule):
 
     def _project(self, x: Tensor) -> Block:
         scale, one = self.log_key_scale.exp(), x.new_ones(*x.shape[:2], 1)
-        keys, queries = (torch.cat([F.normalize(layer(x), dim=-1) * scale, one], -1)
-                         for layer in (self.key, self.query))
+        keys, queries = (
+            torch.cat([F.normalize(layer(x), dim=-1) * scale, one], -1) for layer in (self.key, self.query)
+        )
         return Block(keys, queries, self.value(x), torch.sigmoid(self.rate(x)) / (scale * scale + 1))
 
     def _decide(self, code: Tensor, W: Tensor, block: Block) -> tuple[Tensor, Tensor]:
@@ -158,11 +160,11 @@ class AuraModule(FastWeightModule):
 
     def _see(self, code: Tensor) -> Tensor:
         """What the gate takes from the codes, which is the same for every state."""
-        return F.linear(code, self.gate.hidden.weight[:, :self.sizes.code_dim], self.gate.hidden.bias)
+        return F.linear(code, self.gate.hidden.weight[:, : self.sizes.code_dim], self.gate.hidden.bias)
 
     def _score(self, seen: Tensor, error: Tensor) -> Tensor:
         """Logit of a write."""
-        weight = self.gate.hidden.weight[:, self.sizes.code_dim:]
+        weight = self.gate.hidden.weight[:, self.sizes.code_dim :]
         hidden = F.silu(seen + F.linear(self._news(error), weight))
         return torch.as_tensor(self.gate.output(hidden)[..., 0])
 

@@ -39,7 +39,7 @@ class KvCacheModule(MemoryModule):
         if state is not None:
             k, v = torch.cat([state[0], k], 1), torch.cat([state[1], v], 1)
         line = torch.arange(k.shape[1], dtype=x.dtype)
-        age = line[-x.shape[1]:, None] - line
+        age = line[-x.shape[1] :, None] - line
         unseen = (age < 0) | ((age >= self.window) if self.window else False)
         logits = self.log_sharpness.exp() * (q @ k.mT) - self.log_slope.exp() * age
         readout = torch.softmax(logits.masked_fill(unseen, -torch.inf), -1) @ v

@@ -48,7 +48,7 @@ class LstmModule(MemoryModule):
         self.rnn = nn.LSTM(sizes.code_dim, hidden, batch_first=True)
         with torch.no_grad():
             # begin by keeping: with a bias of 0 half of c is gone after one step
-            self.rnn.bias_hh_l0[hidden:2 * hidden] = 1.0
+            self.rnn.bias_hh_l0[hidden : 2 * hidden] = 1.0
 
     def scan(self, x: Tensor, state: tuple[Tensor, Tensor] | None = None, **options: Any) -> Scan:
         """Run the layer; `state` is (h, c), [1, B, H] each."""

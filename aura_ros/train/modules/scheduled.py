@@ -53,8 +53,9 @@ class ScheduledModule(FastWeightModule):
             due = torch.ceil((line + 1) * rate + phase) > torch.ceil(line * rate + phase)
         return due.to(self.budget.dtype)
 
-    def scan(self, x: Tensor, state: Tensor | None = None, schedule: Tensor | None = None, probe: float = 0.0,
-             **options: Any) -> Scan:
+    def scan(
+        self, x: Tensor, state: Tensor | None = None, schedule: Tensor | None = None, probe: float = 0.0, **options: Any
+    ) -> Scan:
         """Write as `schedule` says; without one, as `draw` does.
 
         Raises:

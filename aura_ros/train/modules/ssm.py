@@ -58,8 +58,13 @@ class Recurrence(torch.autograd.Function):
             slices[t - 1].addcmul_(decays[t], slices[t])
         before = (start, *states.unbind())
         of_a = torch.stack([torch.linalg.vecdot(after, h) for after, h in zip(slices, before, strict=False)])
-        return (of_a, (gradient @ B[..., None])[..., 0], (w[..., None, :] @ gradient)[..., 0, :],
-                (of_y[..., None, :] @ states)[..., 0, :], decays[0] * gradient[0])
+        return (
+            of_a,
+            (gradient @ B[..., None])[..., 0],
+            (w[..., None, :] @ gradient)[..., 0, :],
+            (of_y[..., None, :] @ states)[..., 0, :],
+            decays[0] * gradient[0],
+        )
 
 
 class SsmModule(MemoryModule):
