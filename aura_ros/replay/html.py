@@ -166,7 +166,7 @@ def _recording(found: Evaluated, summary: Summary) -> list[str]:
                         'Top: what the first camera saw at the writes that surprised it most, one in each '
                         'stretch. Middle: the '
                         "gate score, the memory's own estimate of the probability that a write pays; above "
-                        "the dashed line it "
+                        'the dashed line it '
                         'writes (dots). Bottom: when each arm wrote.'
                     ),
                     traces.timeline(found, name) + _writes(found, run.writes),
