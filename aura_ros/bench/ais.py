@@ -43,7 +43,7 @@ from aura_ros.bench.ais_figure import draw
 from aura_ros.bench.jobs import Job, run_jobs
 from aura_ros.bench.store import ResultStore
 from aura_ros.bench.streams import StreamSetting, generator
-from aura_ros.errors import ConfigError
+from aura_ros.common.errors import ConfigError
 from aura_ros.memory import load_memory
 
 SUMMARY = 'the value that acting on the memory instead of the history can lose: the AIS bound'

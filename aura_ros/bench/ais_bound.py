@@ -44,7 +44,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from aura_ros.bench.stats import wilson_interval
+from aura_ros.common.stats import wilson_interval
 
 GUESSING = 7 / 8
 """Share of the questions that a guess among eight classes gets wrong."""

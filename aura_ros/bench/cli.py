@@ -22,8 +22,8 @@ from typing import Protocol, cast
 
 from rich.console import Console
 
-from aura_ros.bench.console import make_console
-from aura_ros.errors import AuraError
+from aura_ros.common.console import make_console
+from aura_ros.common.errors import AuraError
 
 COMMANDS: tuple[str, ...] = ('synthetic', 'horizon', 'tmaze', 'ais', 'ablate', 'replay')
 """Modules of this package, in the order --help shows them."""

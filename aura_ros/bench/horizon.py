@@ -33,9 +33,9 @@ from rich.table import Table
 from aura_ros.bench.horizon_figure import draw
 from aura_ros.bench.horizon_run import GROWING, NAMES, HorizonSetting, alone, passes, together, work
 from aura_ros.bench.jobs import Job, run_jobs
-from aura_ros.bench.progress import Bar
 from aura_ros.bench.store import ResultStore
-from aura_ros.errors import ConfigError
+from aura_ros.common.errors import ConfigError
+from aura_ros.common.progress import Bar
 
 SUMMARY = 'state bytes and step time of every memory from 1 step to 1,000,000'
 PAPER_RATIO = 6061

@@ -81,7 +81,7 @@ def make_memory(name: str, setting: HorizonSetting) -> Memory:
     from aura_ros.train.modules import Sizes
 
     kind, window = {WINDOWED: ('kv', setting.kv_window), SILENT: ('aura', 0)}.get(name, (name, 0))
-    sizes = Sizes(setting.feature_dim, chunk_len=1, head_width=setting.head_width)
+    sizes = Sizes(setting.feature_dim, chunk_size=1, head_width=setting.head_width)
     torch.manual_seed(setting.seed)
     options: dict[str, Any] = {'budget': setting.budget} if kind in ('random', 'periodic') else {}
     # what passes the base action through still has to know the shapes of a step

@@ -16,8 +16,8 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from aura_ros.bench.progress import Bar
 from aura_ros.bench.store import ResultStore
+from aura_ros.common.progress import Bar
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from aura_ros.errors import ConfigError
+from aura_ros.common.errors import ConfigError
 
 COLOURS = ('#0072B2', '#D55E00', '#009E73', '#E69F00', '#CC79A7', '#56B4E9', '#000000', '#8C8C8C')
 """Okabe and Ito's colours, told apart with every kind of colour vision; give lines markers as well."""

@@ -4,9 +4,9 @@
 Recordings of 2,048, 10,240 and 40,960 steps (five a second: 7 minutes to 2 1/4 hours) are made up, for neither figure
 depends on what is seen: features as spread as those the shipped memories were trained on, a new one every five seconds,
 with a picture and a recorded action at each step. They lie in the cache as the backbone leaves them. Then, in a process
-of its own for each length, all arms but the full KV-cache run, and all files of the report are written.
+of its own for each length, all policies but the full KV-cache run, and all files of the report are written.
 
-  memories   time of all arms, without the summary and the page
+  memories   time of all policies, without the summary and the page
   in all     with them
   resident   the most the process held, files it looked at included
 
@@ -34,10 +34,10 @@ from aura_ros.bench.store import ResultStore
 
 if TYPE_CHECKING:  # --help needs none of it
     from aura_ros.memory.weights import MemoryWeights
-    from aura_ros.replay.cache import StepCache
+    from aura_ros.replay.steps.cache import StepCache
 
 SUMMARY = 'speed and memory of a replay, by the length of the recording'
-ARMS = ('base', 'aura', 'kv-window', 'always', 'random', 'periodic')
+POLICIES = ('base', 'aura', 'kv-window', 'always', 'random', 'periodic')
 LENGTHS = (2_048, 10_240, 40_960)
 QUICK = (256, 512)
 STEP_S = 0.2
@@ -58,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, console: Console) -> int:
     """Measure, report, write."""
     lengths = args.steps or (QUICK if args.quick else LENGTHS)
-    store = ResultStore(args.output, 'replay', {'arms': ARMS, 'seed': args.seeds[0]}, args.fresh)
+    store = ResultStore(args.output, 'replay', {'policies': POLICIES, 'seed': args.seeds[0]}, args.fresh)
     # a process for each, one after the other: the most it ever held is what is asked
     rows = [
         run_jobs([Job(f'{steps} steps', measure, (steps, args.seeds[0]))], store, console, 1)[f'{steps} steps']
@@ -66,7 +66,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     ]
     growth = _growth(rows)
     store.write(rows, {'seeds': [args.seeds[0]], 'growth_bytes_per_step': growth})
-    table = Table(title=f'Replay of made-up recordings through {", ".join(ARMS)}')
+    table = Table(title=f'Replay of made-up recordings through {", ".join(POLICIES)}')
     for column in ('steps', 'recorded [s]', 'memories [s]', 'in all [s]', 'faster than real time', 'resident [MB]'):
         table.add_column(column, justify='right')
     for row in rows:
@@ -95,22 +95,22 @@ def _growth(rows: list[dict[str, Any]]) -> float | None:
 def measure(steps: int, seed: int) -> dict[str, Any]:
     """Replay a recording of so many steps, in a process that has done nothing else."""
     from aura_ros.memory.weights import load_weights
-    from aura_ros.replay.arms import ArmOptions
-    from aura_ros.replay.cache import StepCache
     from aura_ros.replay.columns import Columns
-    from aura_ros.replay.evaluate import run_arms
+    from aura_ros.replay.evaluate import run_policies
     from aura_ros.replay.evaluated import About, collect
-    from aura_ros.replay.report import write_report
-    from aura_ros.replay.summary import Report, summarise
+    from aura_ros.replay.policies import PolicyOptions
+    from aura_ros.replay.report.files import write_report
+    from aura_ros.replay.report.summary import Report, summarise
+    from aura_ros.replay.steps.cache import StepCache
 
     weights = load_weights('aura')
-    options = ArmOptions(weights.feature_dim, (weights.chunk_len, weights.action_dim), '', {}, 512)
+    options = PolicyOptions(weights.feature_dim, (weights.chunk_size, weights.action_dim), '', {}, 512)
     with TemporaryDirectory() as name:
         folder = Path(name)
         with StepCache(folder, 'made-up') as cache:
             _fill(cache, weights, steps, seed)
             began, columns = time.perf_counter(), Columns(folder)
-            runs = run_arms(ARMS, options, cache, columns)
+            runs = run_policies(POLICIES, options, cache, columns)
             memories_s = time.perf_counter() - began
             found = collect(About('made up'), cache, runs, columns)
             summary = summarise([found])
@@ -128,9 +128,9 @@ def measure(steps: int, seed: int) -> dict[str, Any]:
 
 def _fill(cache: StepCache, weights: MemoryWeights, steps: int, seed: int) -> None:
     """Put made-up steps for a memory of these weights into the cache, in parts as a replay does."""
-    from aura_ros.replay.cache import PART_STEPS
-    from aura_ros.replay.features import thumbnail
-    from aura_ros.replay.steps import StepsBuilder, StepsInfo
+    from aura_ros.replay.steps.arrays import StepsBuilder, StepsInfo
+    from aura_ros.replay.steps.cache import PART_STEPS
+    from aura_ros.replay.steps.features import thumbnail
 
     rng = np.random.default_rng(seed)
     mean, scale = weights.arrays['feature_mean'], weights.arrays['feature_scale']
@@ -142,7 +142,7 @@ def _fill(cache: StepCache, weights: MemoryWeights, steps: int, seed: int) -> No
             scene = mean + scale * rng.normal(size=len(mean))
             picture = thumbnail(rng.integers(0, 256, (96, 128, 3), np.uint8))
         features = scene + 0.02 * scale * rng.normal(size=len(mean))
-        base = np.repeat(rng.normal(0, 0.3, (1, weights.action_dim)), weights.chunk_len, axis=0).astype(np.float32)
+        base = np.repeat(rng.normal(0, 0.3, (1, weights.action_dim)), weights.chunk_size, axis=0).astype(np.float32)
         builder.add(
             round(step * STEP_S * 1e9),
             'made-up',

@@ -22,8 +22,8 @@ from typing import Any
 
 import numpy as np
 
-from aura_ros.bench.provenance import versions
-from aura_ros.errors import ConfigError
+from aura_ros.common.errors import ConfigError
+from aura_ros.common.provenance import versions
 
 FORMAT = 1
 

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aura_ros.errors import ConfigError
+from aura_ros.common.errors import ConfigError
 
 CLASSES = 8
 KEY_CODE, CLASS_CODE, CONTEXT, NOISE = 32, 16, 8, 8

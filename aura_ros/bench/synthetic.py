@@ -33,7 +33,7 @@ from aura_ros.bench.jobs import Job, run_jobs
 from aura_ros.bench.store import ResultStore
 from aura_ros.bench.streams import StreamSetting
 from aura_ros.bench.synthetic_report import report
-from aura_ros.errors import ConfigError
+from aura_ros.common.errors import ConfigError
 
 if TYPE_CHECKING:
     from aura_ros.bench.synthetic_training import Budget

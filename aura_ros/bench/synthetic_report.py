@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from aura_ros.bench.plots import COLOURS, MARKERS, sheet
-from aura_ros.bench.stats import mean_interval
 from aura_ros.bench.store import ResultStore
+from aura_ros.common.stats import mean_interval
 
 ALWAYS_WRITERS = ('always', 'gru', 'lstm', 'ssm')
 """Constant-size memories that write at every step."""

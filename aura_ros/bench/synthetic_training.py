@@ -14,12 +14,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from aura_ros.bench.reconstruction import ReconstructionModule
 from aura_ros.bench.streams import CLASSES, FEATURE_DIM, Kind, Streams, StreamSetting, draw, generator
 from aura_ros.memory import load_memory
 from aura_ros.train.learner import GateTraining, Learner, Optimisation
 from aura_ros.train.matching import build_module
 from aura_ros.train.modules import AuraModule, FastWeightModule, MemoryModule, Rollout, ScheduledModule, Sizes
+from aura_ros.train.modules.reconstruction import ReconstructionModule
 from aura_ros.train.saving import save_memory
 
 SIZES = Sizes(FEATURE_DIM, 1, CLASSES, code_dim=64, gate_width=32, head_width=64)

@@ -35,7 +35,7 @@ from rich.console import Console
 from aura_ros.bench.jobs import Job, run_jobs
 from aura_ros.bench.store import ResultStore
 from aura_ros.bench.tmaze_report import report
-from aura_ros.errors import ConfigError
+from aura_ros.common.errors import ConfigError
 
 if TYPE_CHECKING:
     from aura_ros.bench.tmaze_training import Course, Task

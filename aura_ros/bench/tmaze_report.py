@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from aura_ros.bench.plots import COLOURS, MARKERS, sheet
-from aura_ros.bench.stats import wilson_interval
 from aura_ros.bench.store import ResultStore
+from aura_ros.common.stats import wilson_interval
 
 CHANCE = 0.5
 """Success of one who walks right and turns up or down by lot."""

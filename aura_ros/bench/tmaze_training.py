@@ -12,12 +12,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from aura_ros.bench.reconstruction import ReconstructionModule
 from aura_ros.bench.tmaze_env import ACTIONS, RIGHT, Maze, PassiveMaze, Seed, SelectiveMaze
 from aura_ros.train.learner import GateTraining, Learner, Optimisation
 from aura_ros.train.matching import build_module
 from aura_ros.train.modules import AuraModule, ElmurModule, ElmurOptions, MemoryModule, Rollout, ScheduledModule, Sizes
 from aura_ros.train.modules.elmur_layer import Dropout
+from aura_ros.train.modules.reconstruction import ReconstructionModule
 
 TRAIN, VALIDATE, EVALUATE = range(3)
 """First numbers of the seeds of corridors: what they are for."""

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Action chunks: what an arm proposes, and which of its actions is in force when."""
+"""Action chunks: what a policy proposes, and which of its actions is in force when."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum, IntEnum
+from enum import Enum
 
 import numpy as np
 from numpy.typing import NDArray
+
+from aura_ros.common.names import Policy
 
 # Stamps made from float seconds are off by some ns; without slack an index would be one too low.
 STAMP_SLACK_NS = 1_000
@@ -16,20 +18,12 @@ STAMP_SLACK_NS = 1_000
 MAX_SEQ = 2**63 - 1
 
 
-class Arm(IntEnum):
-    """Who proposes actions; the numbers of ActionChunk.ARM_*."""
-
-    BASE = 0
-    AURA = 1
-    KV = 2
-
-
 class Refusal(Enum):
     """Why a chunk was refused."""
 
-    SHAPE = 'shape'  # not chunk_len x action_dim values, or not this robot's joints
+    SHAPE = 'shape'  # not chunk_size x action_dim values, or not this robot's joints
     NON_FINITE = 'non_finite'  # NaN or infinity among the actions or their timing
-    ARM = 'arm'  # of no known arm, or of another than its topic is for
+    POLICY = 'policy'  # of no known policy, or of another than its topic is for
     EPISODE = 'episode'  # of no episode, or of one that is over
     DUPLICATE = 'duplicate'  # this step was accepted already
     OUT_OF_ORDER = 'out_of_order'  # overtaken by a later step, or a later step with an older stamp
@@ -49,22 +43,22 @@ class Chunk:
     Action i is the joint target in force during [stamp + i dt, stamp + (i + 1) dt).
     """
 
-    arm: int
+    policy: int
     episode_id: str
     # Number of the step within the episode, from 0.
     seq: int
     # Of the observation [ns, ROS clock].
     stamp_ns: int
-    # Row-major chunk_len x action_dim, or an array of that shape [rad or m].
+    # Row-major chunk_size x action_dim, or an array of that shape [rad or m].
     actions: Sequence[float] | NDArray[np.floating]
-    chunk_len: int
+    chunk_size: int
     action_dim: int
     seconds_per_action: float
 
     def problem(self, joints: int) -> tuple[Refusal, str] | None:
         """Say what is wrong with it for a robot of `joints` joints, None when nothing is."""
-        if self.arm not in tuple(Arm):
-            return Refusal.ARM, f'arm = {self.arm}: must be 0 (base), 1 (aura) or 2 (kv)'
+        if self.policy not in tuple(Policy):
+            return Refusal.POLICY, f'policy = {self.policy}: must be 0 (base), 1 (aura) or 2 (kv)'
         if not np.isfinite(self.seconds_per_action):
             return Refusal.NON_FINITE, f'seconds_per_action = {self.seconds_per_action}'
         if not 1e-3 <= self.seconds_per_action <= 60.0:
@@ -84,12 +78,12 @@ class Chunk:
             actions = np.asarray(self.actions, dtype=np.float64)
         except (TypeError, ValueError) as error:
             return Refusal.SHAPE, f'actions are no numbers: {error}'
-        count = self.chunk_len * self.action_dim
-        whole = self.chunk_len >= 1 and actions.size == count
-        if not whole or actions.shape not in ((count,), (self.chunk_len, self.action_dim)):
+        count = self.chunk_size * self.action_dim
+        whole = self.chunk_size >= 1 and actions.size == count
+        if not whole or actions.shape not in ((count,), (self.chunk_size, self.action_dim)):
             return Refusal.SHAPE, (
-                f'actions have shape {actions.shape}: must be chunk_len x action_dim = '
-                f'{self.chunk_len} x {self.action_dim}'
+                f'actions have shape {actions.shape}: must be chunk_size x action_dim = '
+                f'{self.chunk_size} x {self.action_dim}'
             )
         if not (finite := np.isfinite(actions)).all():
             return Refusal.NON_FINITE, f'{int((~finite).sum())} actions are not finite'
@@ -106,9 +100,9 @@ class PlayedChunk:
         # float32 0.05 is 0.05000000074 s: whole microseconds keep it from drifting off the ticks.
         self.dt_ns = round(chunk.seconds_per_action * 1e6) * 1000
         actions = np.array(chunk.actions, dtype=np.float64)  # a copy: the message may be reused
-        self.actions = actions.reshape(chunk.chunk_len, chunk.action_dim)
+        self.actions = actions.reshape(chunk.chunk_size, chunk.action_dim)
         self.actions.flags.writeable = False
-        self.usable_ns = min(usable_ns, chunk.chunk_len * self.dt_ns)
+        self.usable_ns = min(usable_ns, chunk.chunk_size * self.dt_ns)
 
     def elapsed_ns(self, now_ns: int) -> int:
         """Time since the observation, 0 when its stamp is slightly ahead [ns]."""

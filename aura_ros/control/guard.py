@@ -21,7 +21,7 @@ class CommandGuard:
 
     To hold is to walk, within the limits, to where the robot is measured, and to stay there: a
     robot that lags behind its commands is met where it is, one wrong measurement moves it by one
-    step at most, and a sagging arm is not followed. The hold of a twist is zero, at once: braking
+    step at most, and a sagging policy is not followed. The hold of a twist is zero, at once: braking
     is not limited.
     """
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from aura_ros.common.errors import InputError
 from aura_ros.control.robot import RobotConfig
-from aura_ros.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class ActionLimiter:
         """Move from `reference` towards `goal` by what one control period allows; counts nothing.
 
         For a hold, which aims at where the robot is measured: however often it is commanded, it
-        only meets the robot; and that a moving robot cannot stop at once is no fault of any arm.
+        only meets the robot; and that a moving robot cannot stop at once is no fault of any policy.
         `clipped` tells whether the goal, brought inside the position limits, is not reached yet.
         """
         inside = np.clip(goal, self._lower, self._upper)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from aura_ros.errors import ConfigError
+from aura_ros.common.errors import ConfigError
 
 COMMAND_TYPES = ('joint_trajectory', 'float64_multi_array', 'twist_stamped')
 TWIST_AXES = ('linear_x', 'linear_y', 'linear_z', 'angular_x', 'angular_y', 'angular_z')

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the arm switch answers: verdicts, selections, commands, status."""
+"""What the policy switch answers: verdicts, selections, commands, status."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from aura_ros.control.chunk import Arm, Refusal
+from aura_ros.common.names import Policy
+from aura_ros.control.chunk import Refusal
 
 
 @dataclass(frozen=True)
@@ -27,15 +28,15 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Selection:
-    """Answer to a request for another arm."""
+    """Answer to a request for another policy."""
 
     success: bool
     # Who drives after the call.
-    arm: Arm
-    # Who was asked for; equal to `arm` when in effect.
-    pending_arm: Arm
+    policy: Policy
+    # Who was asked for; equal to `policy` when in effect.
+    pending_policy: Policy
     effective: bool
-    # Step from which `arm` drives.
+    # Step from which `policy` drives.
     effective_seq: int
     reason: str
 
@@ -51,25 +52,25 @@ class Command:
     reason: str
     # Whether a limit changed the action.
     clipped: bool
-    arm: Arm
+    policy: Policy
     # Step and index of the action; None while holding.
     seq: int | None
     index: int | None
-    # Whether another arm than in the tick before drives.
+    # Whether another policy than in the tick before drives.
     switched: bool
 
 
 @dataclass(frozen=True)
 class SwitchStatus:
-    """The switch at a glance; the fields are those of ArmStatus, plus the counters by reason."""
+    """The switch at a glance; the fields are those of PolicyStatus, plus the counters by reason."""
 
     episode_id: str
-    arm: Arm
-    pending_arm: Arm
+    policy: Policy
+    pending_policy: Policy
     effective_seq: int
     holding: bool
     reason: str
-    # Indexed by Arm; 0 before the first chunk of the episode.
+    # Indexed by Policy; 0 before the first chunk of the episode.
     newest_seq: tuple[int, ...]
     newest_stamp_ns: tuple[int, ...]
     # Commands changed by a limit, chunks refused, transitions into hold [1].
@@ -78,10 +79,10 @@ class SwitchStatus:
     holds: int
     # By limit ('position', 'step', 'velocity') and joint: commands it changed; zeros left out [1].
     limited: Mapping[str, Mapping[str, int]]
-    refused: Mapping[Arm, Mapping[Refusal, int]]
-    # Refused chunks of no known arm, which `refused` cannot hold [1].
-    unknown_arm: int
-    # Steps skipped by gaps, per arm [1].
-    missed: Mapping[Arm, int]
-    # Arms whose nodes are gone, and how that was noticed.
-    lost: Mapping[Arm, str]
+    refused: Mapping[Policy, Mapping[Refusal, int]]
+    # Refused chunks of no known policy, which `refused` cannot hold [1].
+    unknown_policy: int
+    # Steps skipped by gaps, per policy [1].
+    missed: Mapping[Policy, int]
+    # Policies whose nodes are gone, and how that was noticed.
+    lost: Mapping[Policy, str]

@@ -1,17 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Exactly once and in order: which chunk of an arm is accepted, and why another is not."""
+"""Exactly once and in order: which chunk of a policy is accepted, and why another is not."""
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
 
-from aura_ros.control.chunk import Arm, Chunk, Refusal
+from aura_ros.common.names import Policy
+from aura_ros.control.chunk import Chunk, Refusal
 
 
 @dataclass
-class ArmSteps:
-    """What one arm has delivered in the running episode.
+class PolicySteps:
+    """What one policy has delivered in the running episode.
 
     A gap is accepted, and counted as the steps it skipped: for the robot the newest action counts,
     while a memory must never skip a step.
@@ -50,13 +51,13 @@ class ArmSteps:
 
 
 class StepLedger:
-    """Accepts chunks per arm and episode and counts what it does not accept. One thread.
+    """Accepts chunks per policy and episode and counts what it does not accept. One thread.
 
     Attributes:
         episode_id: the running episode, empty before the first.
-        refused: times each reason occurred, per arm, since construction.
-        missed: steps skipped by gaps, per arm, since construction.
-        unknown_arm: chunks refused that are of no known arm [1].
+        refused: times each reason occurred, per policy, since construction.
+        missed: steps skipped by gaps, per policy, since construction.
+        unknown_policy: chunks refused that are of no known policy [1].
     """
 
     def __init__(self, joints: int, max_age_ns: int, future_ns: int) -> None:
@@ -66,19 +67,19 @@ class StepLedger:
         self._future_ns = future_ns
         self.episode_id = ''
         self._over: list[str] = []
-        self._steps = {arm: ArmSteps() for arm in Arm}
-        self.refused: dict[Arm, Counter[Refusal]] = {arm: Counter() for arm in Arm}
-        self.missed = dict.fromkeys(Arm, 0)
-        self.unknown_arm = 0
+        self._steps = {policy: PolicySteps() for policy in Policy}
+        self.refused: dict[Policy, Counter[Refusal]] = {policy: Counter() for policy in Policy}
+        self.missed = dict.fromkeys(Policy, 0)
+        self.unknown_policy = 0
 
     @property
     def total_refused(self) -> int:
         """Chunks refused since construction [1]."""
-        return self.unknown_arm + sum(counts.total() for counts in self.refused.values())
+        return self.unknown_policy + sum(counts.total() for counts in self.refused.values())
 
-    def steps(self, arm: Arm) -> ArmSteps:
-        """What `arm` has delivered in the running episode."""
-        return self._steps[arm]
+    def steps(self, policy: Policy) -> PolicySteps:
+        """What `policy` has delivered in the running episode."""
+        return self._steps[policy]
 
     def begin(self, episode_id: str) -> None:
         """Start an episode: numbering begins anew, chunks of the one before are refused."""
@@ -86,7 +87,7 @@ class StepLedger:
         if episode_id in self._over:
             self._over.remove(episode_id)
         self.episode_id = episode_id
-        self._steps = {arm: ArmSteps() for arm in Arm}
+        self._steps = {policy: PolicySteps() for policy in Policy}
 
     def end(self) -> None:
         """End the episode: its chunks are refused, what was delivered stays readable."""
@@ -101,7 +102,7 @@ class StepLedger:
         if chunk.episode_id in self._over:
             return Refusal.EPISODE, f'episode {chunk.episode_id} is over'
         if chunk.episode_id == self.episode_id:
-            found = self._steps[Arm(chunk.arm)].order_problem(chunk)
+            found = self._steps[Policy(chunk.policy)].order_problem(chunk)
             if found is not None:
                 return found
         age_ns = now_ns - chunk.stamp_ns
@@ -113,16 +114,16 @@ class StepLedger:
             return Refusal.STALE, (f'observation is {age_ns * 1e-9:.3f} s old: allowed {self._max_age_ns * 1e-9:g} s')
         return None
 
-    def count(self, arm: int, reason: Refusal) -> None:
+    def count(self, policy: int, reason: Refusal) -> None:
         """Count one refusal."""
-        if arm in tuple(Arm):
-            self.refused[Arm(arm)][reason] += 1
+        if policy in tuple(Policy):
+            self.refused[Policy(policy)][reason] += 1
         else:
-            self.unknown_arm += 1
+            self.unknown_policy += 1
 
     def accept(self, chunk: Chunk) -> int:
         """Take a chunk whose `problem` is None; returns the steps missed before it."""
-        arm = Arm(chunk.arm)
-        skipped = self._steps[arm].advance(chunk)
-        self.missed[arm] += skipped
+        policy = Policy(chunk.policy)
+        skipped = self._steps[policy].advance(chunk)
+        self.missed[policy] += skipped
         return skipped

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from aura_ros.errors import ConfigError
-from aura_ros.loading import load_factory
+from aura_ros.common.errors import ConfigError
+from aura_ros.common.loading import load_factory
 from aura_ros.memory.aura import AuraMemory
 from aura_ros.memory.kinds import KINDS, build_memory
 from aura_ros.memory.kv_cache import KvCacheMemory

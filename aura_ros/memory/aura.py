@@ -8,18 +8,18 @@ from numpy.typing import NDArray
 
 from aura_ros.memory.fast_weights import FastWeightCell
 from aura_ros.memory.gate import THRESHOLD, Gate
-from aura_ros.memory.policies import WritePolicy
 from aura_ros.memory.recurrent import RecurrentMemory
+from aura_ros.memory.schedules import WriteSchedule
 from aura_ros.memory.weights import MemoryWeights
 
 Floats = NDArray[np.float32]
 
 
 class FastWeightMemory(RecurrentMemory[FastWeightCell]):
-    """Fast weights behind a write policy: AURA-Mem with its learned gate, its rivals with a fixed one."""
+    """Fast weights behind a write schedule: AURA-Mem with its learned gate, its rivals with a fixed one."""
 
-    def __init__(self, name: str, weights: MemoryWeights, policy: WritePolicy) -> None:
-        super().__init__(name, weights, FastWeightCell(weights.arrays, policy))
+    def __init__(self, name: str, weights: MemoryWeights, schedule: WriteSchedule) -> None:
+        super().__init__(name, weights, FastWeightCell(weights.arrays, schedule))
 
     @property
     def fast_weights(self) -> Floats:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aura_ros.errors import StateError
+from aura_ros.common.errors import StateError
 
 Floats = NDArray[np.float32]
 

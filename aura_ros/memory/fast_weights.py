@@ -18,7 +18,7 @@ import numpy as np
 
 from aura_ros.memory.cell import Cell, Floats, Transition
 from aura_ros.memory.layers import Linear, Weights, sigmoid, unit
-from aura_ros.memory.policies import WritePolicy
+from aura_ros.memory.schedules import WriteSchedule
 
 VALUE_DIM = 32
 KEY_DIM = 32
@@ -46,17 +46,17 @@ class FastWeights:
 
 
 class FastWeightCell(Cell):
-    """Fast weights and the policy that decides when they are written.
+    """Fast weights and the schedule that decides when they are written.
 
     `row_age` counts the steps since each row of W last changed; it is for monitors and no part of the state.
     """
 
-    def __init__(self, weights: Weights, policy: WritePolicy) -> None:
+    def __init__(self, weights: Weights, schedule: WriteSchedule) -> None:
         self._key, self._value, self._query, self._rate = (
             Linear.of(weights, name) for name in ('key', 'value', 'query', 'rate')
         )
         self._key_scale = np.float32(np.exp(weights['log_key_scale'][0]))
-        self._policy = policy
+        self._schedule = schedule
         self.state = FastWeights(len(self._value.bias), len(self._key.bias))
         self.carried = (self.state.W, self.state.b)
         self.row_age = np.zeros(len(self.state.b), np.uint64)
@@ -64,7 +64,7 @@ class FastWeightCell(Cell):
     def reset(self) -> None:
         """Forget everything."""
         super().reset()
-        self._policy.reset()
+        self._schedule.reset()
         self.row_age[:] = 0
 
     def keep(self) -> tuple[Any, ...]:
@@ -77,11 +77,11 @@ class FastWeightCell(Cell):
         self.row_age[:] = kept[-1]
 
     def step(self, x: Floats) -> Transition:
-        """Look whether it is known, write if the policy says so, read."""
+        """Look whether it is known, write if the schedule says so, read."""
         key, query = (unit(layer(x)) * self._key_scale for layer in (self._key, self._query))
         error = self._value(x) - self.state.read(key)
         surprise = float(np.sqrt(error @ error))
-        score, threshold = self._policy(x, error, surprise), self._policy.threshold
+        score, threshold = self._schedule(x, error, surprise), self._schedule.threshold
         self.row_age += np.uint64(1)
         before = self.state.read(query)
         if score <= threshold:

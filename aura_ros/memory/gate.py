@@ -19,7 +19,7 @@ THRESHOLD = 0.5
 
 
 class Gate:
-    """A small network that scores a write in 0..1; a `WritePolicy` that was learned."""
+    """A small network that scores a write in 0..1; a `WriteSchedule` that was learned."""
 
     def __init__(self, weights: Weights, threshold: float = THRESHOLD) -> None:
         self._hidden, self._output = Linear.of(weights, 'gate.hidden'), Linear.of(weights, 'gate.output')
@@ -29,6 +29,6 @@ class Gate:
         """Nothing to begin: the gate has no state of its own."""
 
     def __call__(self, code: Floats, error: Floats, surprise: float) -> float:
-        """Score a write; see `WritePolicy`."""
+        """Score a write; see `WriteSchedule`."""
         seen = np.concatenate([code, error, np.asarray([surprise], np.float32)])
         return sigmoid(float(self._output(silu(self._hidden(seen)))[0]))

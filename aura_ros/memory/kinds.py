@@ -11,16 +11,16 @@ from aura_ros.memory.gate import Gate
 from aura_ros.memory.kv_cache import KvCacheMemory
 from aura_ros.memory.memoryless import MemorylessCell
 from aura_ros.memory.none import NoMemory
-from aura_ros.memory.policies import Always, Periodic, Random
 from aura_ros.memory.protocol import Memory
 from aura_ros.memory.recurrent import RecurrentMemory
 from aura_ros.memory.rnn import GruCell, LstmCell
+from aura_ros.memory.schedules import Always, Periodic, Random
 from aura_ros.memory.ssm import SsmCell
 from aura_ros.memory.weights import MemoryWeights
 
 
 def _none(weights: MemoryWeights) -> Memory:
-    return NoMemory(weights.feature_dim, (weights.chunk_len, weights.action_dim))
+    return NoMemory(weights.feature_dim, (weights.chunk_size, weights.action_dim))
 
 
 def _budget(weights: MemoryWeights) -> float:

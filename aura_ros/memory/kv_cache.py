@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from aura_ros.errors import ConfigError, StateError
+from aura_ros.common.errors import ConfigError, StateError
 from aura_ros.memory.cell import Cell, Floats, Transition
 from aura_ros.memory.layers import Linear, Weights, unit
 from aura_ros.memory.recurrent import RecurrentMemory

@@ -76,7 +76,7 @@ class Encoder:
 
 @dataclass(frozen=True)
 class ActionHead:
-    """Features, read-out and the base action -> the arm's chunk.
+    """Features, read-out and the base action -> the policy's chunk.
 
     The read-out modulates a linear look at the features (FiLM): picking one of several objects is a product
     of "which", the memory, and "where", the scene. The answer keeps as much of the base motion as it trusts
@@ -103,7 +103,7 @@ class ActionHead:
         return self.features(np.concatenate([u, base_action[0], motion.ravel()]))
 
     def __call__(self, prepared: Floats, readout: Floats, base_action: Floats) -> Floats:
-        """Return the chunk, float32 [chunk_len, action_dim]."""
+        """Return the chunk, float32 [chunk_size, action_dim]."""
         scale, shift = np.split(self.modulation(readout), 2)
         answer = self.output(silu(self.hidden(silu(prepared * (1.0 + scale) + shift))))
         keep = np.float32(1.0 - sigmoid(float(answer[-1])))

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from aura_ros.errors import StateError
+from aura_ros.common.errors import StateError
 from aura_ros.memory.protocol import Decision, check_step
 
 Floats = NDArray[np.float32]
@@ -16,7 +16,7 @@ class NoMemory:
     """The frozen VLA alone, behind the same protocol."""
 
     name = 'none'
-    policy_hash = ''
+    memory_hash = ''
     backbone_hash = ''
     state_bytes = 0
     state_layout = ''

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a memory arm is to the rest of the package: nodes, replay and benchmarks know only this.
+"""What a memory policy is to the rest of the package: nodes, replay and benchmarks know only this.
 
 Arrays
     z             float32 [feature_dim], the frozen VLA's feature
-    base_action   float32 [chunk_len, action_dim], the VLA's own joint targets [rad, m]
-    action        float32 [chunk_len, action_dim], the arm's joint targets [rad, m]
+    base_action   float32 [chunk_size, action_dim], the VLA's own joint targets [rad, m]
+    action        float32 [chunk_size, action_dim], the policy's joint targets [rad, m]
     state         bytes: the carried arrays, C order, little endian, in the order the class names them
 
 Nodes show more of the memory they are made for: memory_node reads `fast_weights` float32 [32, 32], `vector` float32
@@ -22,7 +22,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from aura_ros.errors import InputError
+from aura_ros.common.errors import InputError
 
 Floats = NDArray[np.float32]
 
@@ -31,7 +31,7 @@ Floats = NDArray[np.float32]
 class Decision:
     """What one step decided.
 
-    action: joint targets, float32 [chunk_len, action_dim] [rad, m].
+    action: joint targets, float32 [chunk_size, action_dim] [rad, m].
     gate: gate score, the estimated probability that the write pays [0..1].
     threshold: the gate opens above this score [0..1].
     written: whether the state changed.
@@ -52,14 +52,14 @@ class Decision:
 class Memory(Protocol):
     """A recurrent memory with an action head.
 
-    policy_hash: SHA-256 of its weights, hex.
+    memory_hash: SHA-256 of its weights, hex.
     backbone_hash: of the VLA it was trained for; empty takes any.
     writes: since the last reset.
     """
 
     name: str
     feature_dim: int
-    policy_hash: str
+    memory_hash: str
     backbone_hash: str
     writes: int
 

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from aura_ros.errors import InputError
+from aura_ros.common.errors import InputError
 from aura_ros.memory.cell import Cell, Transition
 from aura_ros.memory.layers import ActionHead, Encoder
 from aura_ros.memory.protocol import Decision, check_step
@@ -27,9 +27,9 @@ class RecurrentMemory(Generic[CellType]):
 
     def __init__(self, name: str, weights: MemoryWeights, cell: CellType) -> None:
         self.name, self.cell = name, cell
-        self.feature_dim, self.policy_hash = weights.feature_dim, weights.sha256
+        self.feature_dim, self.memory_hash = weights.feature_dim, weights.sha256
         self.backbone_hash = weights.backbone_hash
-        self._chunk = (weights.chunk_len, weights.action_dim)
+        self._chunk = (weights.chunk_size, weights.action_dim)
         self._encode, self._head = Encoder.of(weights.arrays), ActionHead.of(weights.arrays)
         self.writes = 0
 

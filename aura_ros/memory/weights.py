@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aura_ros.errors import ConfigError
+from aura_ros.common.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class MemoryWeights:
         return len(self.arrays['action_scale'])
 
     @property
-    def chunk_len(self) -> int:
+    def chunk_size(self) -> int:
         """Actions in a chunk."""
         return (len(self.arrays['head.output.bias']) - 1) // self.action_dim
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from aura_ros.errors import ConfigError
+from aura_ros.common.errors import ConfigError
 
 _BLOCK = 1 << 16
 

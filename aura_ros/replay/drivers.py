@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who drove when a recording was made, by the arm_status that our own graph recorded.
+"""Who drove when a recording was made, by the policy_status that our own graph recorded.
 
-The actions of an arm that drove are the recorded ones: that it is near to them says nothing of how good it is.
+The actions of a policy that drove are the recorded ones: that it is near to them says nothing of how good it is.
 """
 
 from __future__ import annotations
@@ -12,24 +12,23 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from aura_ros.replay.bags import Bag
+from aura_ros.common.names import POLICIES
+from aura_ros.recordings.bags import Bag
 
-ARM_STATUS = 'aura_ros/msg/ArmStatus'
-_ARMS = ('base', 'aura', 'kv')
-"""Names of ActionChunk.ARM_*, by number."""
+POLICY_STATUS = 'aura_ros/msg/PolicyStatus'
 
 
 def drivers(bag: Bag, stamps_ns: NDArray[np.int64]) -> dict[str, float]:
-    """Share of the steps that each arm drove [1]; empty where the recording does not say.
+    """Share of the steps that each policy drove [1]; empty where the recording does not say.
 
     Args:
         bag: open.
         stamps_ns: int64 [N], of the steps [ns].
 
     """
-    topics = [topic.name for topic in bag.topics if topic.type == ARM_STATUS and topic.count]
+    topics = [topic.name for topic in bag.topics if topic.type == POLICY_STATUS and topic.count]
     told = [
-        (sample.stamp_ns, number, int(sample.message.arm) if sample.message.control_enabled else -1)
+        (sample.stamp_ns, number, int(sample.message.policy) if sample.message.control_enabled else -1)
         for number, sample in enumerate(bag.samples(topics) if topics else ())
     ]
     if not told or not len(stamps_ns):
@@ -38,7 +37,7 @@ def drivers(bag: Bag, stamps_ns: NDArray[np.int64]) -> dict[str, float]:
     # In force: the newest that is not after the step.
     places = np.searchsorted([at_ns for at_ns, _, _ in told], stamps_ns, side='right') - 1
     drove = Counter(told[place][2] for place in places.tolist() if place >= 0)
-    return {name: drove[arm] / len(stamps_ns) for arm, name in enumerate(_ARMS) if drove[arm]}
+    return {name: drove[policy] / len(stamps_ns) for policy, name in enumerate(POLICIES) if drove[policy]}
 
 
 def shares(found: Mapping[str, float]) -> str:

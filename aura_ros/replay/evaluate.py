@@ -6,7 +6,7 @@ memory, and a step that is refused leaves the memory as it was. So the writes he
 bit; the fields of a `Write` are those of msg/WriteEvent.msg, with its float32.
 
 The *action error* of a step is |action - recorded action|, the mean over the actions of the chunk that are executed
-before the next chunk replaces it, per joint [rad, m]. Steps are run with recorded observations, whatever the arm would
+before the next chunk replaces it, per joint [rad, m]. Steps run with recorded observations, whatever a policy would
 have done: it is a question of who follows the recording, not of who would solve the task.
 """
 
@@ -20,13 +20,13 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from aura_ros.errors import InputError
+from aura_ros.common.errors import InputError
 from aura_ros.memory.protocol import Decision, Memory
 from aura_ros.memory.step_order import StepOrder, Verdict
-from aura_ros.memory.store import state_crc
-from aura_ros.replay.arms import Arm, ArmOptions, Budget, make_arm, needs_budget
 from aura_ros.replay.columns import Columns
-from aura_ros.replay.steps import Steps, StepSource
+from aura_ros.replay.policies import Budget, Policy, PolicyOptions, make_policy, needs_budget
+from aura_ros.replay.steps.arrays import Steps, StepSource
+from aura_ros.state.store import state_crc
 
 Floats = NDArray[np.float32]
 PROBLEMS_KEPT = 8
@@ -55,8 +55,8 @@ class Write:
 
 
 @dataclass(frozen=True, eq=False)
-class ArmRun:
-    """What an arm did on N steps with A joints; rows of steps that were not applied are NaN, or False.
+class PolicyRun:
+    """What a policy did on N steps with A joints; rows of steps that were not applied are NaN, or False.
 
     gate, threshold, surprise: float32 [N], as in GateSample.
     written: bool [N].
@@ -64,17 +64,17 @@ class ArmRun:
     step_us: float32 [N], time of the memory step [us].
     actions: float32 [N, A], the first joint target of each chunk [rad, m].
     errors: float32 [N, A], see the module's docstring; NaN where nothing was recorded.
-    writes: in order, of an arm with a learned gate; that of others is in `written`.
+    writes: in order, of a policy with a learned gate; that of others is in `written`.
     applied: steps that were.
     missed: steps that are missing in the recording, by their numbers.
     refused: steps that were not applied.
     problems: why, for the first of them.
-    device_bytes: see `Arm.device_bytes` [B].
+    device_bytes: see `Policy.device_bytes` [B].
     state_crc32: of the state at the end.
     seconds: for all of it [s].
     """
 
-    arm: Arm
+    policy: Policy
     gate: Floats
     threshold: Floats
     surprise: Floats
@@ -93,11 +93,13 @@ class ArmRun:
     seconds: float
 
 
-def run_arm(arm: Arm, source: StepSource, columns: Columns, advance: Callable[[int], None] = lambda _: None) -> ArmRun:
+def run_policy(
+    policy: Policy, source: StepSource, columns: Columns, advance: Callable[[int], None] = lambda _: None
+) -> PolicyRun:
     """Run a memory on all steps, from empty.
 
     Args:
-        arm: freshly made.
+        policy: freshly made.
         source: the steps.
         columns: where the figures of the steps go.
         advance: called with the number of steps that were just done.
@@ -107,7 +109,7 @@ def run_arm(arm: Arm, source: StepSource, columns: Columns, advance: Callable[[i
 
     """
     began = time.perf_counter()
-    runner = _Runner(arm, columns, len(source), len(source.info.joint_names))
+    runner = _Runner(policy, columns, len(source), len(source.info.joint_names))
     for part in source.parts():
         runner.run(part)
         columns.rest()
@@ -117,9 +119,9 @@ def run_arm(arm: Arm, source: StepSource, columns: Columns, advance: Callable[[i
 
 @dataclass
 class _Runner:
-    """Fills the columns of an `ArmRun`."""
+    """Fills the columns of an `PolicyRun`."""
 
-    arm: Arm
+    policy: Policy
     columns: Columns
     steps: int
     joints: int
@@ -139,8 +141,8 @@ class _Runner:
 
     def run(self, part: Steps) -> None:
         """Apply the steps of a part."""
-        horizon, recorded = part.info.execute_steps, part.recorded
-        memory = self.arm.memory
+        horizon, recorded = part.info.n_action_steps, part.recorded
+        memory = self.policy.memory
         for index in range(len(part)):
             decision = self._apply(memory, part, index)
             if decision is not None:
@@ -170,11 +172,11 @@ class _Runner:
         return decision
 
     def _note(self, decision: Decision, part: Steps, index: int) -> None:
-        row, memory = self.row, self.arm.memory
+        row, memory = self.row, self.policy.memory
         self.gate[row], self.threshold[row] = decision.gate, decision.threshold
         self.surprise[row], self.written[row] = decision.surprise, decision.written
         self.actions[row] = decision.action[0]
-        if decision.written and self.arm.gated:
+        if decision.written and self.policy.gated:
             self.writes.append(
                 Write(
                     row,
@@ -197,11 +199,11 @@ class _Runner:
         if len(self.problems) < PROBLEMS_KEPT:
             self.problems.append(text)
 
-    def result(self, seconds: float) -> ArmRun:
+    def result(self, seconds: float) -> PolicyRun:
         """What has been done."""
         total = int(self.written.sum())
-        return ArmRun(
-            self.arm,
+        return PolicyRun(
+            self.policy,
             self.gate,
             self.threshold,
             self.surprise,
@@ -215,37 +217,37 @@ class _Runner:
             self.order.missed,
             self.refused,
             tuple(self.problems),
-            self.arm.device_bytes(total, self.applied),
-            state_crc(self.arm.memory),
+            self.policy.device_bytes(total, self.applied),
+            state_crc(self.policy.memory),
             seconds,
         )
 
 
-def run_arms(
+def run_policies(
     names: Sequence[str],
-    options: ArmOptions,
+    options: PolicyOptions,
     source: StepSource,
     columns: Columns,
     progress: Callable[[str, int], None] = lambda *_: None,
-) -> dict[str, ArmRun]:
+) -> dict[str, PolicyRun]:
     """Run several memories on the same steps.
 
     Args:
         names: of `choose`; the result has their order.
-        options: what the arms are made with.
+        options: what the policies are made with.
         source: the steps.
         columns: where the figures of the steps go.
-        progress: called with the arm and the number of steps that were just done.
+        progress: called with the policy and the number of steps that were just done.
 
     Raises:
-        ConfigError: an arm cannot be made, or there is no room for the figures.
+        ConfigError: a policy cannot be made, or there is no room for the figures.
 
     """
-    runs: dict[str, ArmRun] = {}
+    runs: dict[str, PolicyRun] = {}
     budget: Budget | None = None
     first = ['aura'] if any(map(needs_budget, names)) else []
     for name in dict.fromkeys([*first, *names]):
-        runs[name] = run_arm(make_arm(name, options, budget), source, columns, partial(progress, name))
+        runs[name] = run_policy(make_policy(name, options, budget), source, columns, partial(progress, name))
         if name == 'aura':
             budget = Budget(int(runs[name].written.sum()), runs[name].applied)
     return {name: runs[name] for name in names}

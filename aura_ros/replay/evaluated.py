@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A recording on which all arms have run: what they did, beside what is known of the recording and its steps."""
+"""A recording on which all policies have run: what they did, beside what is known of the recording and its steps."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aura_ros.replay.columns import Columns
-from aura_ros.replay.evaluate import ArmRun, Write
-from aura_ros.replay.steps import StepsInfo, StepSource
+from aura_ros.replay.evaluate import PolicyRun, Write
+from aura_ros.replay.steps.arrays import StepsInfo, StepSource
 
 CARDS = 96
-"""Writes of an arm that the report describes one by one; the others are in its JSON."""
+"""Writes of a policy that the report describes one by one; the others are in its JSON."""
 STRETCHES = 9
-"""Writes of an arm whose pictures the report shows over time."""
+"""Writes of a policy whose pictures the report shows over time."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class About:
     inputs: how each stream was used, a row of figures by its name.
     notes: what else a reader should know, in sentences.
     live: whether the writes are those of the live run, in a sentence; empty where it recorded none.
-    drivers: share of the steps that each arm drove when it was recorded [1]; empty where it does not say.
+    drivers: share of the steps that each policy drove when it was recorded [1]; empty where it does not say.
     """
 
     name: str
@@ -47,7 +47,7 @@ class About:
 
 @dataclass(frozen=True, eq=False)
 class Evaluated:
-    """A recording of N steps on which all arms have run.
+    """A recording of N steps on which all policies have run.
 
     about: what is known of it besides.
     info: what holds for all steps.
@@ -56,7 +56,7 @@ class Evaluated:
     episode_names: in the order in which they began.
     episodes: int32 [N], which of them each step is of.
     recorded: float32 [N, A], the first recorded joint target at each step; NaN where there is none.
-    runs: by name of the arm.
+    runs: by name of the policy.
     thumbnails: JPEG by row, for the `shown` writes.
     """
 
@@ -68,7 +68,7 @@ class Evaluated:
     episode_names: tuple[str, ...]
     episodes: NDArray[np.int32]
     recorded: NDArray[np.float32]
-    runs: dict[str, ArmRun]
+    runs: dict[str, PolicyRun]
     thumbnails: dict[int, bytes]
 
     @property
@@ -82,8 +82,8 @@ class Evaluated:
         return np.cumsum(np.append(False, self.episodes[1:] != self.episodes[:-1]), dtype=np.int64)
 
 
-def collect(about: About, source: StepSource, runs: dict[str, ArmRun], columns: Columns) -> Evaluated:
-    """Put together what the arms did with what the report shows of the steps.
+def collect(about: About, source: StepSource, runs: dict[str, PolicyRun], columns: Columns) -> Evaluated:
+    """Put together what the policies did with what the report shows of the steps.
 
     Raises:
         ConfigError: there is no room for the figures.

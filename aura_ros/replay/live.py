@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from aura_ros.replay.bags import Bag
+from aura_ros.recordings.bags import Bag
 from aura_ros.replay.evaluate import Write
 
 WRITE_EVENT = 'aura_ros/msg/WriteEvent'
-_ARM_AURA = 1
+_POLICY_AURA = 1
 _FIELDS = ('gate', 'threshold', 'surprise', 'action_change', 'delta_norm', 'writes', 'state_crc32')
 
 
@@ -26,7 +26,7 @@ def recorded_writes(bag: Bag) -> list[Any] | None:
     found = {
         (sample.message.episode_id, sample.message.seq): sample.message
         for sample in bag.samples(topics)
-        if sample.message.arm == _ARM_AURA
+        if sample.message.policy == _POLICY_AURA
     }
     return list(found.values())
 

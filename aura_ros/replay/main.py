@@ -16,35 +16,35 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from aura_ros.bench.console import make_console
-from aura_ros.bench.provenance import versions
-from aura_ros.errors import AuraError, ConfigError
-from aura_ros.replay.arms import TITLES, choose
-from aura_ros.replay.cache import default_folder
+from aura_ros.common.console import make_console
+from aura_ros.common.errors import AuraError, ConfigError
+from aura_ros.common.provenance import versions
 from aura_ros.replay.evaluated import Evaluated
-from aura_ros.replay.intervals import Interval
-from aura_ros.replay.summary import Report, Summary, summarise, verdict
-from aura_ros.replay.svg import size
+from aura_ros.replay.policies import TITLES, choose
+from aura_ros.replay.report.intervals import Interval
+from aura_ros.replay.report.summary import Report, Summary, summarise, verdict
+from aura_ros.replay.report.svg import size
+from aura_ros.replay.steps.cache import default_folder
 
 _EXTRA = ('rosbags', 'mcap', 'pyarrow', 'av')
 _DESCRIPTION = """\
 Replays recordings through every memory and says who follows the recorded actions best, when each memory wrote, why, and
-what it costs. The frozen VLA runs once on a recording; then each arm gets the very same steps, from an empty memory, as
-the nodes would give them. Results: a page for people, JSON for programs, a row for each step and arm.
+what it costs. The frozen VLA runs once on a recording; then each policy gets the very same steps, from an empty memory,
+the nodes would give them. Results: a page for people, JSON for programs, a row for each step and policy.
 
 BAG is a rosbag2 folder, a single .mcap or .db3 file, or a LeRobot dataset. No ROS has to be installed."""
 _EPILOG = """\
-arms:
-{arms}
+policies:
+{policies}
   any other name with --weights NAME=FILE: a memory of your own
 
 examples:
-  aura-replay my_bag                              guess the topics, run all arms, write aura_replay/report.html
+  aura-replay my_bag                              guess the topics, run all policies, write aura_replay/report.html
   aura-replay my_bag --guess > mapping.yaml       look at the guess, correct it, and use it:
   aura-replay my_bag --mapping mapping.yaml
   aura-replay monday tuesday --mapping m.yaml     several recordings, each by itself and all together
   aura-replay my_bag --from 0:30 --to 2:00 --limit 500
-  aura-replay my_bag --arms aura,kv --weights mine=runs/mine.safetensors
+  aura-replay my_bag --policies aura,kv --weights mine=runs/mine.safetensors
                                                   your own weights beside those that ship
 
 A second run on the same recording takes its steps from the cache; one that was stopped goes on where it was.
@@ -74,11 +74,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    arms = '\n'.join(f'  {name:10s} {title}' for name, title in TITLES.items())
+    policies = '\n'.join(f'  {name:10s} {title}' for name, title in TITLES.items())
     parser = argparse.ArgumentParser(
         'aura-replay',
         description=_DESCRIPTION,
-        epilog=_EPILOG.format(arms=arms),
+        epilog=_EPILOG.format(policies=policies),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument('bags', metavar='BAG', nargs='+', type=Path)
@@ -100,7 +100,11 @@ def _parser() -> argparse.ArgumentParser:
     what.add_argument('--limit', type=_positive, metavar='N', help='take the first N steps')
     how = parser.add_argument_group('what is run')
     how.add_argument(
-        '--arms', type=_names, default=[], metavar='A,B', help='default: all that have weights; base always takes part'
+        '--policies',
+        type=_names,
+        default=[],
+        metavar='A,B',
+        help='default: all that have weights; base always takes part',
     )
     how.add_argument(
         '--weights',
@@ -108,7 +112,7 @@ def _parser() -> argparse.ArgumentParser:
         action='append',
         default=[],
         metavar='NAME=FILE',
-        help='weights of an arm (.safetensors with its card beside it); may be given several times',
+        help='weights of a policy (.safetensors with its card beside it); may be given several times',
     )
     how.add_argument(
         '--kv-window',
@@ -145,9 +149,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _guess(options: argparse.Namespace) -> int:
-    from aura_ros.replay.bags import Bag
-    from aura_ros.replay.guess import guess
-    from aura_ros.replay.mapping import as_yaml
+    from aura_ros.recordings.bags import Bag
+    from aura_ros.replay.steps.guess import guess
+    from aura_ros.replay.steps.mapping import as_yaml
     from aura_ros.vla import load_backbone
 
     backbone = load_backbone(options.backbone, options.backbone_weights)
@@ -160,18 +164,18 @@ def _guess(options: argparse.Namespace) -> int:
 
 
 def _replay(options: argparse.Namespace, words: list[str], console: Console) -> int:
-    from aura_ros.replay.mapping import load_mapping
-    from aura_ros.replay.report import check_output, write_report
-    from aura_ros.replay.run import Settings, check_arms, evaluate_bag
+    from aura_ros.replay.report.files import check_output, write_report
+    from aura_ros.replay.run import Settings, check_policies, evaluate_bag
+    from aura_ros.replay.steps.mapping import load_mapping
     from aura_ros.vla import load_backbone
 
     weights = dict(options.weights)
-    arms, left_out = choose(options.arms, weights)
+    policies, left_out = choose(options.policies, weights)
     check_output(options.output)
     if options.end is not None and options.end <= options.begin:
         raise ConfigError(f'--to {options.end:g} s: must be after --from, {options.begin:g} s')
     settings = Settings(
-        arms,
+        policies,
         weights,
         options.kv_window,
         load_mapping(options.mapping) if options.mapping else None,
@@ -184,7 +188,7 @@ def _replay(options: argparse.Namespace, words: list[str], console: Console) -> 
         options.run_backbone,
     )
     backbone = load_backbone(options.backbone, options.backbone_weights)
-    check_arms(settings, backbone)
+    check_policies(settings, backbone)
     found: list[Evaluated] = []
     refused: dict[str, str] = {}
     for path in options.bags:
@@ -237,10 +241,10 @@ def _table(summary: Summary, name: str) -> Table:
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
     )
-    table.add_column('arm', no_wrap=True)
+    table.add_column('policy', no_wrap=True)
     for column in ('writes', 'of steps', 'state', 'to medium', 'error [rad]', 'minus base [rad]', 'step [µs]'):
         table.add_column(escape(column), justify='right', no_wrap=True)
-    for row in summary.arms:
+    for row in summary.policies:
         apart = row.name != 'base' and row.difference.apart_from_zero and not summary.drove
         colour = ('green' if row.difference.mean < 0 else 'red') if apart else ''
         table.add_row(

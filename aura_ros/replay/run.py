@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One recording from its file to its figures: map, digest, steps, arms; with a bar for what takes time."""
+"""One recording from its file to its figures: map, digest, steps, policies; with a bar for what takes time."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from pathlib import Path
 
 from rich.console import Console
 
-from aura_ros.bench.progress import Bar
-from aura_ros.errors import BagError
-from aura_ros.replay.align import episode_starts
-from aura_ros.replay.arms import ArmOptions, Budget, make_arm, needs_budget
-from aura_ros.replay.bags import Bag
-from aura_ros.replay.cache import FirstSteps, StepCache, content_digest, key_of
+from aura_ros.common.errors import BagError
+from aura_ros.common.progress import Bar
+from aura_ros.recordings.bags import Bag
 from aura_ros.replay.columns import Columns
 from aura_ros.replay.drivers import drivers
-from aura_ros.replay.evaluate import run_arms
+from aura_ros.replay.evaluate import run_policies
 from aura_ros.replay.evaluated import About, Evaluated, collect
-from aura_ros.replay.features import BackboneSteps, Row, StepStream, fill
-from aura_ros.replay.guess import guess
 from aura_ros.replay.live import compare, recorded_writes
-from aura_ros.replay.mapping import Instruction, Mapping, as_yaml
-from aura_ros.replay.recorded_steps import RecordedSteps, recorded_policy
+from aura_ros.replay.policies import Budget, PolicyOptions, make_policy, needs_budget
+from aura_ros.replay.steps.align import episode_starts
+from aura_ros.replay.steps.cache import FirstSteps, StepCache, content_digest, key_of
+from aura_ros.replay.steps.features import BackboneSteps, Row, StepStream, fill
+from aura_ros.replay.steps.guess import guess
+from aura_ros.replay.steps.mapping import Instruction, Mapping, as_yaml
+from aura_ros.replay.steps.recorded import RecordedSteps, recorded_backbone
 from aura_ros.vla.protocol import Backbone
 
 _NS = 1e9
@@ -35,8 +35,8 @@ _MEGABYTE = 1_000_000
 class Settings:
     """What a user asked for.
 
-    arms: names, see `choose`.
-    weights: files by name of the arm.
+    policies: names, see `choose`.
+    weights: files by name of the policy.
     window: steps that 'kv-window' keeps.
     mapping: which topic is what; None guesses.
     instruction: in place of the mapping's; empty takes the mapping's.
@@ -48,7 +48,7 @@ class Settings:
     run_backbone: run it also where its steps were recorded.
     """
 
-    arms: Sequence[str]
+    policies: Sequence[str]
     weights: dict[str, Path] = field(default_factory=dict)
     window: int = 512
     mapping: Mapping | None = None
@@ -62,18 +62,18 @@ class Settings:
 
 
 def evaluate_bag(path: Path, settings: Settings, backbone: Backbone, console: Console) -> Evaluated:
-    """Run all arms on a recording.
+    """Run all policies on a recording.
 
     Raises:
-        AuraError: it cannot be read, or an arm cannot be run on it; the text says why.
+        AuraError: it cannot be read, or a policy cannot be run on it; the text says why.
 
     """
     with Bag(path) as bag:
         mapping, notes = mapping_of(bag, settings, backbone)
         span = _span(bag, settings)
         digest = _digest(bag, console)
-        recorded = None if settings.run_backbone else recorded_policy(bag, mapping)
-        fits = recorded == backbone.spec.policy_hash
+        recorded = None if settings.run_backbone else recorded_backbone(bag, mapping)
+        fits = recorded == backbone.spec.backbone_hash
         if recorded is not None and not fits:
             notes = (*notes, f'the recorded steps are of another VLA ({recorded[:12]}): the chosen one was run')
         if fits:
@@ -91,7 +91,7 @@ def evaluate_bag(path: Path, settings: Settings, backbone: Backbone, console: Co
         )
         key = key_of(
             content=digest,
-            policy=backbone.spec.policy_hash,
+            backbone=backbone.spec.backbone_hash,
             mapping=as_yaml(mapping),
             span=span,
             recorded=fits,
@@ -123,19 +123,19 @@ def evaluate_bag(path: Path, settings: Settings, backbone: Backbone, console: Co
             return _compared(bag, found)
 
 
-def check_arms(settings: Settings, backbone: Backbone) -> None:
-    """Make all arms once, before anything takes time.
+def check_policies(settings: Settings, backbone: Backbone) -> None:
+    """Make all policies once, before anything takes time.
 
     Raises:
         ConfigError: one cannot be made; the text says why.
 
     """
     spec = backbone.spec
-    options = ArmOptions(
-        spec.feature_dim, (spec.chunk_len, spec.action_dim), spec.policy_hash, settings.weights, settings.window
+    options = PolicyOptions(
+        spec.feature_dim, (spec.chunk_size, spec.action_dim), spec.backbone_hash, settings.weights, settings.window
     )
-    for name in settings.arms:
-        make_arm(name, options, Budget(0, 1))
+    for name in settings.policies:
+        make_policy(name, options, Budget(0, 1))
 
 
 def mapping_of(bag: Bag, settings: Settings, backbone: Backbone) -> tuple[Mapping, tuple[str, ...]]:
@@ -205,17 +205,17 @@ def _run(
     about: About, source: StepCache | FirstSteps, columns: Columns, settings: Settings, console: Console
 ) -> Evaluated:
     part = next(iter(source.parts()))
-    options = ArmOptions(
+    options = PolicyOptions(
         part.features.shape[1],
         (part.base.shape[1], part.base.shape[2]),
-        part.info.policy_hash,
+        part.info.backbone_hash,
         settings.weights,
         settings.window,
     )
-    hidden = any(map(needs_budget, settings.arms)) and 'aura' not in settings.arms
-    count = len(source) * (len(settings.arms) + hidden)
+    hidden = any(map(needs_budget, settings.policies)) and 'aura' not in settings.policies
+    count = len(source) * (len(settings.policies) + hidden)
     with Bar(console, f'{about.name}: memories', count) as bar:
-        runs = run_arms(settings.arms, options, source, columns, lambda name, steps: bar.advance(steps, name))
+        runs = run_policies(settings.policies, options, source, columns, lambda name, steps: bar.advance(steps, name))
     return collect(about, source, runs, columns)
 
 

@@ -39,15 +39,15 @@ class NodeReport:
 class Header:
     """Now, whatever is paused or scrubbed.
 
-    arm: that drives: base, aura, kv; '' before the first report.
+    policy: that drives: base, aura, kv; '' before the first report.
     pending: that drives from the next chunk boundary; '' when none is pending.
-    effective_seq: step from which `arm` drives.
+    effective_seq: step from which `policy` drives.
     episode_id: UUID of the newest episode; '' before the first.
     seq: newest step known; -1 before the first.
     dry_run: True while no command is published; None before the first report.
     holding: the robot is held in place.
     reason: why it holds, or what changed last.
-    clipped, rejected, holds: counters of the arm switch since its activation.
+    clipped, rejected, holds: counters of the policy switch since its activation.
     nodes: all that report, by name.
     restored: what memory_node's state was restored from; '' when it says nothing of it.
     kept: whether and where memory_node keeps its state, a sentence; '' when it says nothing of it.
@@ -57,7 +57,7 @@ class Header:
     jumps: how often the clock went back since the start: a bag that loops, a simulation that began anew.
     """
 
-    arm: str
+    policy: str
     pending: str
     effective_seq: int
     episode_id: str

@@ -24,7 +24,7 @@ from rclpy.signals import SignalHandlerOptions
 from aura_ros.rqt import robots
 from aura_ros.rqt.links import Links
 from aura_ros.rqt.points import Point
-from aura_ros.rqt.requests import Answer, ArmRequests
+from aura_ros.rqt.requests import Answer, PolicyRequests
 
 CAMERA = 'camera/front/image_raw'
 _TURN_S = 0.1
@@ -41,7 +41,7 @@ class Bridge:
     """What the monitor hears from one robot, and whom it may ask.
 
     Attributes:
-        allow_control: whether `select_arm` may ask.
+        allow_control: whether `select_policy` may ask.
         dropped: points that nobody fetched in time [1].
     """
 
@@ -54,14 +54,14 @@ class Bridge:
             node: that subscribes.
             namespace: of the robot, None for the first that is found.
             camera: topic of the first camera, relative to the namespace or absolute; '' for none.
-            allow_control: whether `select_arm` may ask.
+            allow_control: whether `select_policy` may ask.
         """
         self._node, self._camera, self.allow_control = node, camera, allow_control
         self._lock = threading.Lock()
         self._points: deque[Point] = deque(maxlen=_ROOM)
         self._wanted = namespace
         self._links: Links | None = None
-        self._requests = ArmRequests(node)
+        self._requests = PolicyRequests(node)
         self._answers: list[tuple[Answer, Callable[[bool, str], None]]] = []
         self._matched_at = -math.inf
         self._robots: tuple[str, ...] = ()
@@ -69,7 +69,7 @@ class Bridge:
 
     # The GUI's thread. ----------------------------------------------------------------------------
     def drain(self) -> list[Point]:
-        """Return what has come since the last call, oldest first; tells `select_arm` its answers."""
+        """Return what has come since the last call, oldest first; tells `select_policy` its answers."""
         for told in [told for told in self._answers if told[0].done]:
             self._answers.remove(told)
             answer, done = told
@@ -94,11 +94,11 @@ class Bridge:
             self._wanted = namespace
             self._points.clear()
 
-    def select_arm(self, arm: int, done: Callable[[bool, str], None]) -> None:
+    def select_policy(self, policy: int, done: Callable[[bool, str], None]) -> None:
         """Ask who is to drive.
 
         Args:
-            arm: number as in ActionChunk.msg.
+            policy: number as in ActionChunk.msg.
             done: told by a later `drain` whether it was done, and why not or what was done.
         """
         if not self.allow_control:
@@ -107,7 +107,7 @@ class Bridge:
         elif self._wanted is None:
             answer = Answer.refused('there is no robot yet')
         else:
-            answer = self._requests.ask(f'{self._wanted}/select_arm', arm)
+            answer = self._requests.ask(f'{self._wanted}/select_policy', policy)
         self._answers.append((answer, done))
 
     # The owner's thread. --------------------------------------------------------------------------

@@ -9,9 +9,9 @@ from dataclasses import astuple, fields
 from pathlib import Path
 from typing import Any
 
-from aura_ros.rqt.model import AURA, KV, MonitorModel, WritePoint, arm_name, durability_name
+from aura_ros.rqt.model import AURA, KV, MonitorModel, WritePoint, durability_name, policy_name
 
-_GATE = ('stamp_s', 'episode_id', 'seq', 'arm', 'gate', 'threshold', 'written', 'surprise', 'step_us', 'state_bytes')
+_GATE = ('stamp_s', 'episode_id', 'seq', 'policy', 'gate', 'threshold', 'written', 'surprise', 'step_us', 'state_bytes')
 
 
 def save_csv(model: MonitorModel, path: Path) -> tuple[Path, ...]:
@@ -44,16 +44,16 @@ def save_csv(model: MonitorModel, path: Path) -> tuple[Path, ...]:
 
 def gate_rows(model: MonitorModel) -> Iterable[Sequence[Any]]:
     """Yield each step of each memory, AURA's first; columns as `_GATE`."""
-    for arm in (AURA, KV):
-        yield from model.gate_table(arm)
+    for policy in (AURA, KV):
+        yield from model.gate_table(policy)
 
 
 def write_rows(model: MonitorModel) -> Iterable[Sequence[Any]]:
-    """Yield each write event; columns are the fields of WritePoint, arm and durability in words."""
+    """Yield each write event; columns are the fields of WritePoint, policy and durability in words."""
     names = [field.name for field in fields(WritePoint)]
     for point in model.writes(limit=0):
         values = dict(zip(names, astuple(point), strict=True))
-        values |= {'arm': arm_name(point.arm), 'durability': durability_name(point.durability)}
+        values |= {'policy': policy_name(point.policy), 'durability': durability_name(point.durability)}
         values['crc'] = f'{point.crc:08x}'
         yield tuple(values.values())
 

@@ -13,7 +13,7 @@ import numpy as np
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CompressedImage
 
-from aura_ros.errors import InputError
+from aura_ros.common.errors import InputError
 from aura_ros.rqt.points import Thumbnail
 from aura_ros.vla.images import decode_compressed, decode_image
 

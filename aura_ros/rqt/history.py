@@ -19,14 +19,14 @@ from numpy.typing import NDArray
 from aura_ros.rqt.points import (
     AURA,
     KV,
-    ArmPoint,
     CachePoint,
     GatePoint,
+    PolicyPoint,
     StatePoint,
     StepPoint,
     Thumbnail,
     WritePoint,
-    arm_name,
+    policy_name,
 )
 from aura_ros.rqt.series import Ring, Track
 
@@ -62,33 +62,43 @@ _ROWS = np.dtype([('t', 'f8'), ('seq', 'i8'), ('amount', 'f4', (32,))])
 class History:
     """Series of one robot.
 
-    gates: by arm, rows of `_GATE`; `writes` counts those heard.
+    gates: by policy, rows of `_GATE`; `writes` counts those heard.
     steps, cache: rows of `_STEP`, `_CACHE`.
     rows: of W that changed, rows of `_ROWS`, one for each step known to have changed any.
     writes, states, thumbnails: objects by their stamps.
-    episodes, arms: what changed when, as (stamp, label).
+    episodes, policies: what changed when, as (stamp, label).
     episode_names: of the column `episode` of the gates.
     """
 
     def __init__(self, history_s: float, rate_hz: float) -> None:
         """Make room for `history_s` of gates at `rate_hz`."""
         room, states = math.ceil(history_s * rate_hz), math.ceil(history_s * _STATES_HZ)
-        self.gates = {arm: Ring(_GATE, room) for arm in (AURA, KV)}
+        self.gates = {policy: Ring(_GATE, room) for policy in (AURA, KV)}
         self.steps, self.cache = Ring(_STEP, room), Ring(_CACHE, room)
         self.rows = Ring(_ROWS, 2 * states)
         self.writes: Track[WritePoint] = Track(_WRITES)
         self.states: Track[StatePoint] = Track(states)
         self.thumbnails: Track[Thumbnail] = Track(_THUMBNAILS)
         self.episodes: deque[tuple[float, str]] = deque(maxlen=_CHANGES)
-        self.arms: deque[tuple[float, str]] = deque(maxlen=_CHANGES)
+        self.policies: deque[tuple[float, str]] = deque(maxlen=_CHANGES)
         self.episode_names: dict[int, str] = {}
         self._episode = self._written = 0
 
     def copy(self) -> History:
         """A history that stays as this one is now; about 8 MB at the model's defaults, in 2 ms."""
         twin = copy.copy(self)
-        twin.gates = {arm: ring.copy() for arm, ring in self.gates.items()}
-        for name in ('steps', 'cache', 'rows', 'writes', 'states', 'thumbnails', 'episodes', 'arms', 'episode_names'):
+        twin.gates = {policy: ring.copy() for policy, ring in self.gates.items()}
+        for name in (
+            'steps',
+            'cache',
+            'rows',
+            'writes',
+            'states',
+            'thumbnails',
+            'episodes',
+            'policies',
+            'episode_names',
+        ):
             setattr(twin, name, getattr(self, name).copy())
         return twin
 
@@ -113,7 +123,7 @@ class History:
 
     def _series(self, point: Any) -> Ring | Track[Any] | None:
         if isinstance(point, GatePoint):
-            return self.gates.get(point.arm)
+            return self.gates.get(point.policy)
         name = _SERIES.get(type(point))
         return None if name is None else getattr(self, name)
 
@@ -122,11 +132,11 @@ class History:
         return bool(same) and (same[0].stamp_s, same[0].seq) == (point.stamp_s, point.seq)
 
     def _add_gate(self, point: GatePoint) -> None:
-        ring = self.gates.get(point.arm)
+        ring = self.gates.get(point.policy)
         if ring is None:
             return
         self._begin_episode(point.stamp_s, point.episode_id)
-        if point.arm == AURA:
+        if point.policy == AURA:
             self._written += point.written
         ring.append(
             (
@@ -164,10 +174,10 @@ class History:
     def _add_thumbnail(self, point: Thumbnail) -> None:
         self.thumbnails.append(point)
 
-    def _add_arm(self, point: ArmPoint) -> None:
-        label = arm_name(point.arm) + (' (held)' if point.holding else '')
-        if not self.arms or self.arms[-1][1] != label:
-            self.arms.append((point.stamp_s, label))
+    def _add_policy(self, point: PolicyPoint) -> None:
+        label = policy_name(point.policy) + (' (held)' if point.holding else '')
+        if not self.policies or self.policies[-1][1] != label:
+            self.policies.append((point.stamp_s, label))
 
     def _add_state(self, point: StatePoint) -> None:
         """Keep a state, and find which rows of W changed since the one before, at which steps and how much."""
@@ -224,6 +234,6 @@ _ADDERS: Mapping[type, Callable[[History, Any], None]] = {
     CachePoint: History._add_cache,
     WritePoint: History._add_write,
     StatePoint: History._add_state,
-    ArmPoint: History._add_arm,
+    PolicyPoint: History._add_policy,
     Thumbnail: History._add_thumbnail,
 }

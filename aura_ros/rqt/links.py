@@ -14,8 +14,8 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage, Image
 
-from aura_ros.msg import ArmStatus, CacheStatus, GateSample, MemoryState, VlaStep, WriteEvent
-from aura_ros.nodes.topic_graph import Watch
+from aura_ros.msg import CacheStatus, GateSample, MemoryState, PolicyStatus, VlaStep, WriteEvent
+from aura_ros.ros.graph import Watch
 from aura_ros.rqt import translate
 from aura_ros.rqt.frames import Frames
 from aura_ros.rqt.points import Point
@@ -86,7 +86,7 @@ class Links:
             _Topic(full('kv/cache_status'), CacheStatus, points(translate.cache)),
             _Topic(full('aura/memory_state'), MemoryState, points(translate.state), depth=10),
             _Topic(full('aura/write_event'), WriteEvent, self._on_write, depth=200),
-            _Topic(full('arm_status'), ArmStatus, points(translate.arm)),
+            _Topic(full('policy_status'), PolicyStatus, points(translate.policy)),
             _Topic('/diagnostics', DiagnosticArray, diagnostics),
         ]
 

@@ -22,43 +22,42 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aura_ros.memory.wear import cache_wear
 from aura_ros.rqt.answers import Cost, Gate, Header, Latency, NodeReport, Raster, Spans, Stage
 from aura_ros.rqt.history import History
 from aura_ros.rqt.points import (
-    ARMS,
     AURA,
     BASE,
     DURABILITIES,
     DURABLE,
     KV,
+    POLICIES,
     QUEUED,
     RAM,
-    ArmPoint,
     CachePoint,
     DiagnosticPoint,
     GatePoint,
     Point,
+    PolicyPoint,
     StatePoint,
     StepPoint,
     Thumbnail,
     WritePoint,
-    arm_name,
     durability_name,
+    policy_name,
 )
 from aura_ros.rqt.reports import Reports
 from aura_ros.rqt.series import ends, thin
+from aura_ros.state.wear import cache_wear
 
 __all__ = [
-    'ARMS',
     'AURA',
     'BASE',
     'DURABILITIES',
     'DURABLE',
     'KV',
+    'POLICIES',
     'QUEUED',
     'RAM',
-    'ArmPoint',
     'CachePoint',
     'Cost',
     'DiagnosticPoint',
@@ -69,6 +68,7 @@ __all__ = [
     'MonitorModel',
     'NodeReport',
     'Point',
+    'PolicyPoint',
     'Raster',
     'Spans',
     'Stage',
@@ -76,8 +76,8 @@ __all__ = [
     'StepPoint',
     'Thumbnail',
     'WritePoint',
-    'arm_name',
     'durability_name',
+    'policy_name',
 ]
 
 # Of a rate [s]; below the second a rate would be a guess from a few steps.
@@ -144,28 +144,28 @@ class MonitorModel:
         oldest = (self._gates(AURA), self._gates(KV), self._shown.steps.rows(newest - self.history_s))
         return min((float(rows['t'][0]) for rows in oldest if len(rows)), default=newest), newest
 
-    def _gates(self, arm: int) -> NDArray[Any]:
-        return self._shown.gates[arm].rows(self._shown.newest - self.history_s)
+    def _gates(self, policy: int) -> NDArray[Any]:
+        return self._shown.gates[policy].rows(self._shown.newest - self.history_s)
 
-    def gate(self, points: int = 0, arm: int = AURA) -> Gate:
+    def gate(self, points: int = 0, policy: int = AURA) -> Gate:
         """The gate of a memory.
 
         Args:
             points: about so many rows, lows, highs and all writes among them; 0 for all.
-            arm: AURA or KV.
+            policy: AURA or KV.
         """
-        rows = self._gates(arm)
+        rows = self._gates(policy)
         chosen: Any = slice(None)
         if points and len(rows) > points:
             chosen = thin(rows['t'], rows['gate'], rows['written'], points)
         return Gate(**{field.name: rows[field.name][chosen] for field in fields(Gate)})
 
-    def gate_table(self, arm: int = AURA) -> Iterator[tuple[Any, ...]]:
-        """Each step of a memory, for a file: stamp_s, episode_id, seq, arm, gate, threshold, written, surprise..."""
+    def gate_table(self, policy: int = AURA) -> Iterator[tuple[Any, ...]]:
+        """Each step of a memory, for a file: stamp_s, episode_id, seq, policy, gate, threshold, written, surprise..."""
         names = self._shown.episode_names
         columns = ('t', 'episode', 'seq', 'gate', 'threshold', 'written', 'surprise', 'step_us', 'state_bytes')
-        for t, episode, seq, *others in self._gates(arm)[list(columns)].tolist():
-            yield (t, names.get(episode, ''), seq, arm_name(arm), *others)
+        for t, episode, seq, *others in self._gates(policy)[list(columns)].tolist():
+            yield (t, names.get(episode, ''), seq, policy_name(policy), *others)
 
     def writes(self, limit: int = 100) -> list[WritePoint]:
         """The newest writes up to the cursor, oldest first, at most `limit`; 0 for all."""
@@ -188,9 +188,9 @@ class MonitorModel:
         """Which episode ran when, by UUID."""
         return _spans(self._shown.episodes)
 
-    def arms(self) -> Spans:
+    def policies(self) -> Spans:
         """Who drove when: 'aura', 'kv (held)'..."""
-        return _spans(self._shown.arms)
+        return _spans(self._shown.policies)
 
     def cost(self, points: int = 500) -> Cost:
         """What the memories cost, in about `points` rows each, 0 for all."""
@@ -251,20 +251,20 @@ class MonitorModel:
             now_s: [s, steady clock].
         """
         reports = self._reports
-        arm, state = reports.arm, reports.check('memory_node: state')
-        pending = '' if arm is None or arm.pending == arm.arm else arm_name(arm.pending)
+        policy, state = reports.policy, reports.check('memory_node: state')
+        pending = '' if policy is None or policy.pending == policy.policy else policy_name(policy.pending)
         return Header(
-            arm='' if arm is None else arm_name(arm.arm),
+            policy='' if policy is None else policy_name(policy.policy),
             pending=pending,
-            effective_seq=0 if arm is None else arm.effective_seq,
-            episode_id=reports.episode_id or ('' if arm is None else arm.episode_id),
+            effective_seq=0 if policy is None else policy.effective_seq,
+            episode_id=reports.episode_id or ('' if policy is None else policy.episode_id),
             seq=reports.seq,
-            dry_run=None if arm is None else not arm.control_enabled,
-            holding=arm is not None and arm.holding,
-            reason='' if arm is None else arm.reason,
-            clipped=0 if arm is None else arm.clipped,
-            rejected=0 if arm is None else arm.rejected,
-            holds=0 if arm is None else arm.holds,
+            dry_run=None if policy is None else not policy.control_enabled,
+            holding=policy is not None and policy.holding,
+            reason='' if policy is None else policy.reason,
+            clipped=0 if policy is None else policy.clipped,
+            rejected=0 if policy is None else policy.rejected,
+            holds=0 if policy is None else policy.holds,
             nodes=reports.nodes(now_s),
             restored='' if state is None else state.values.get('restored', ''),
             kept='' if state is None else state.message,

@@ -21,7 +21,7 @@ from aura_ros.rqt.schedule import Due, Schedule
 from aura_ros.rqt.series import thin
 from aura_ros.rqt.source import Source
 from aura_ros.rqt.style import DARK, LIGHT, Theme, style_sheet
-from aura_ros.rqt.views.controls import ArmControl, RobotChoice, Scrubber, WindowChoice
+from aura_ros.rqt.views.controls import PolicyControl, RobotChoice, Scrubber, WindowChoice
 from aura_ros.rqt.views.cost import CostPanel
 from aura_ros.rqt.views.gate import GateTimeline
 from aura_ros.rqt.views.header import HeaderStrip
@@ -60,7 +60,7 @@ class Monitor(QtWidgets.QWidget):
         self.model, self.source, self.window_s = model, source, window_s
         self.header, self.gate, self.raster = HeaderStrip(), GateTimeline(), WriteRaster()
         self.state, self.cost, self.latency, self.writes = StateMap(), CostPanel(), LatencyTable(), WriteStrip()
-        self.scrubber, self.arms = Scrubber(), ArmControl(source.allow_control)
+        self.scrubber, self.policies = Scrubber(), PolicyControl(source.allow_control)
         self.window_choice, self.robots = WindowChoice(window_s), RobotChoice()
         self.remark = label('', 'caption')
         self._remark_until_s = 0.0
@@ -112,7 +112,7 @@ class Monitor(QtWidgets.QWidget):
             button.setToolTip(tip)
             button.clicked.connect(lambda _, do=do: do())
             bar.addWidget(button)
-        bar.addWidget(self.arms)
+        bar.addWidget(self.policies)
         return bar
 
     def _connect(self) -> None:
@@ -122,7 +122,7 @@ class Monitor(QtWidgets.QWidget):
         self.writes.chosen.connect(self.look_at)
         self.window_choice.chosen.connect(self.show_window)
         self.robots.chosen.connect(self._choose_robot)
-        self.arms.asked.connect(self._ask_arm)
+        self.policies.asked.connect(self._ask_policy)
         shortcut = getattr(QtGui, 'QShortcut', None) or QtWidgets.QShortcut  # Qt 6 moved it
         keys_of = {'Space': self.scrubber.pause.toggle, 'L': self.scrubber.live.click, 'Ctrl+S': self._ask_png}
         for keys, do in keys_of.items():
@@ -169,7 +169,7 @@ class Monitor(QtWidgets.QWidget):
     def _paint_gate(self) -> None:
         window = self._window()
         gate = _cut(self.model.gate(), window.end_s - window.length_s, window.end_s)
-        self.gate.show_gate(gate, self.model.arms(), self.model.episodes(), window)
+        self.gate.show_gate(gate, self.model.policies(), self.model.episodes(), window)
 
     def _paint_raster(self) -> None:
         self.raster.show_raster(self.model.raster(), self._window())
@@ -181,7 +181,7 @@ class Monitor(QtWidgets.QWidget):
         now_s, model = time.monotonic(), self.model
         header = model.header(now_s)
         self.header.show_header(header)
-        self.arms.show_arm(header.arm)
+        self.policies.show_policy(header.policy)
         self.scrubber.show_span(model.span, model.cursor, self.theme)
         self.robots.show_robots(self.source.robots(), self.source.namespace)
         if self._remark_until_s < now_s:
@@ -229,9 +229,9 @@ class Monitor(QtWidgets.QWidget):
         self.model = MonitorModel(self.model.history_s, self.model.rate_hz)
         self.pause(False)
 
-    def _ask_arm(self, arm: int) -> None:
-        self.say('asking the arm switch…')
-        self.source.select_arm(arm, lambda success, reason: self.say(reason, trouble=not success))
+    def _ask_policy(self, policy: int) -> None:
+        self.say('asking the policy switch…')
+        self.source.select_policy(policy, lambda success, reason: self.say(reason, trouble=not success))
 
     def say(self, text: str, trouble: bool = False) -> None:
         """Show a remark at the bottom for a while."""

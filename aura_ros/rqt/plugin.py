@@ -62,7 +62,7 @@ class AuraMonitor(Plugin):
 
 
 def _arguments(group: argparse._ActionsContainer) -> None:
-    group.add_argument('--allow-control', action='store_true', help='let the buttons change which arm drives')
+    group.add_argument('--allow-control', action='store_true', help='let the buttons change which policy drives')
     group.add_argument('--namespace', help='robot to begin with; default: the first that is found')
     group.add_argument('--camera', default=CAMERA, help='camera of the thumbnails; empty: none')
 

@@ -2,7 +2,7 @@
 """What the monitor hears, one frozen dataclass per topic: plain values, no ROS and no Qt.
 
 `stamp_s` are seconds on the ROS clock, float, of the observation unless said otherwise. Arrays belong to the point and
-are never changed. Arms are numbers as in ActionChunk.msg: 0 base, 1 aura, 2 kv.
+are never changed. Policies are numbers as in ActionChunk.msg: 0 base, 1 aura, 2 kv.
 """
 
 from __future__ import annotations
@@ -14,15 +14,16 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-ARMS = ('base', 'aura', 'kv')
-BASE, AURA, KV = range(3)
+from aura_ros.common.names import POLICIES, Policy
+
+BASE, AURA, KV = Policy
 RAM, QUEUED, DURABLE = range(3)
 DURABILITIES = ('RAM', 'queued', 'durable')
 
 
-def arm_name(arm: int) -> str:
-    """Name an arm, also one that is not known here."""
-    return ARMS[arm] if 0 <= arm < len(ARMS) else f'arm {arm}'
+def policy_name(policy: int) -> str:
+    """Name a policy, also one that is not known here."""
+    return POLICIES[policy] if 0 <= policy < len(POLICIES) else f'policy {policy}'
 
 
 def durability_name(durability: int) -> str:
@@ -43,7 +44,7 @@ class GatePoint:
     surprise: inner prediction error before the step [1].
     step_us: time of the memory step [us].
     state_bytes: size of the carried state [B].
-    arm: whose memory, AURA or KV.
+    policy: whose memory, AURA or KV.
     delay_s: from the observation to the arrival here, on the ROS clock [s]; NaN if not known.
     """
 
@@ -56,7 +57,7 @@ class GatePoint:
     surprise: float
     step_us: float
     state_bytes: int
-    arm: int
+    policy: int
     delay_s: float = math.nan
 
 
@@ -67,7 +68,7 @@ class WritePoint:
     stamp_s: of the observation that was written [s].
     episode_id: UUID of the episode.
     seq: step that wrote.
-    arm: whose memory.
+    policy: whose memory.
     gate: score [0..1].
     threshold: the gate opened above it [0..1].
     surprise: inner prediction error before the write [1].
@@ -84,7 +85,7 @@ class WritePoint:
     stamp_s: float
     episode_id: str
     seq: int
-    arm: int
+    policy: int
     gate: float
     threshold: float
     surprise: float
@@ -139,13 +140,13 @@ class CachePoint:
 
 
 @dataclass(frozen=True, slots=True)
-class ArmPoint:
-    """Who drives: ArmStatus.msg.
+class PolicyPoint:
+    """Who drives: PolicyStatus.msg.
 
     stamp_s: of the report [s].
-    arm: that drives.
+    policy: that drives.
     pending: that drives from the next chunk boundary; the same when none is pending.
-    effective_seq: step from which `arm` drives.
+    effective_seq: step from which `policy` drives.
     control_enabled: false: dry run, commands are not published.
     holding: the robot is held in place.
     reason: why it holds, or what changed last.
@@ -156,7 +157,7 @@ class ArmPoint:
     """
 
     stamp_s: float
-    arm: int
+    policy: int
     pending: int
     effective_seq: int
     control_enabled: bool
@@ -214,4 +215,4 @@ class Thumbnail:
     rgb: NDArray[np.uint8]
 
 
-Point = GatePoint | WritePoint | StatePoint | CachePoint | ArmPoint | StepPoint | DiagnosticPoint | Thumbnail
+Point = GatePoint | WritePoint | StatePoint | CachePoint | PolicyPoint | StepPoint | DiagnosticPoint | Thumbnail

@@ -11,7 +11,7 @@ Code above this module writes enumerations in full (`Qt.AlignmentFlag.AlignLeft`
 import os
 import sys
 
-from aura_ros.errors import ConfigError
+from aura_ros.common.errors import ConfigError
 
 try:
     try:

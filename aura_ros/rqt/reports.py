@@ -6,32 +6,32 @@ from __future__ import annotations
 import math
 
 from aura_ros.rqt.answers import NodeReport
-from aura_ros.rqt.points import ArmPoint, CachePoint, DiagnosticPoint, GatePoint, Point, StepPoint, WritePoint
+from aura_ros.rqt.points import CachePoint, DiagnosticPoint, GatePoint, Point, PolicyPoint, StepPoint, WritePoint
 
-# Diagnostics come once a second, arm_status twice: half a report more is granted, and a second to the switch.
+# Diagnostics come once a second, policy_status twice: half a report more is granted, and a second to the switch.
 _SILENT_S = 2.5
 _SWITCH_SILENT_S = 1.0
 _CHECKS = 200
-_SWITCH = 'arm_switch_node'
+_SWITCH = 'policy_switch_node'
 _ERROR = 2
 
 
 class Reports:
     """The newest word of every node.
 
-    arm, cache, write: newest ArmPoint, CachePoint and WritePoint; None before the first.
+    policy, cache, write: newest PolicyPoint, CachePoint and WritePoint; None before the first.
     episode_id, seq: of the newest step heard of; '' and -1 before the first.
     heard_s: when anything was heard last, -inf before [s, steady clock].
     """
 
     def __init__(self) -> None:
         """Begin with nothing heard."""
-        self.arm: ArmPoint | None = None
+        self.policy: PolicyPoint | None = None
         self.cache: CachePoint | None = None
         self.write: WritePoint | None = None
         self.episode_id, self.seq = '', -1
         self.heard_s = -math.inf
-        self._arm_heard_s = -math.inf
+        self._policy_heard_s = -math.inf
         self._checks: dict[str, tuple[DiagnosticPoint, float]] = {}
 
     def hear(self, point: Point, now_s: float) -> None:
@@ -42,8 +42,8 @@ class Reports:
             self._checks[point.name] = point, now_s
             if len(self._checks) > _CHECKS:
                 del self._checks[next(iter(self._checks))]
-        elif isinstance(point, ArmPoint):
-            self.arm, self._arm_heard_s = point, now_s
+        elif isinstance(point, PolicyPoint):
+            self.policy, self._policy_heard_s = point, now_s
         elif isinstance(point, (GatePoint, StepPoint)):
             self.episode_id, self.seq = point.episode_id, point.seq
         elif isinstance(point, CachePoint):
@@ -81,8 +81,8 @@ class Reports:
         worst = max(current, key=lambda point: point.level)
         state = next((p.values.get('state', '') for p in current if p.name == f'{name}: lifecycle'), '')
         limit = _SILENT_S
-        if name == _SWITCH and state == 'active' and self.arm is not None:
-            newest, limit = max(newest, self._arm_heard_s), _SWITCH_SILENT_S
+        if name == _SWITCH and state == 'active' and self.policy is not None:
+            newest, limit = max(newest, self._policy_heard_s), _SWITCH_SILENT_S
         heard_s = max(0.0, now_s - newest)
         message = f'{worst.name.partition(": ")[2]}: {worst.message}'
         return NodeReport(name, state, worst.level, message, heard_s, heard_s > limit)
@@ -93,15 +93,15 @@ class Reports:
             return 'nothing heard yet'
         nodes = self.nodes(now_s)
         silent = [node for node in nodes if node.silent]
-        if now_s - self.heard_s > _SWITCH_SILENT_S and (self.arm is not None or len(silent) == len(nodes)):
+        if now_s - self.heard_s > _SWITCH_SILENT_S and (self.policy is not None or len(silent) == len(nodes)):
             return f'nothing heard for {now_s - self.heard_s:.0f} s'
         return ', '.join(f'{node.name} silent for {node.heard_s:.0f} s' for node in silent)
 
     def misses(self) -> dict[str, int]:
         """How often something came too late, since the nodes were activated."""
         counts: dict[str, int] = {}
-        if self.arm is not None:
-            counts['held'] = self.arm.holds
+        if self.policy is not None:
+            counts['held'] = self.policy.holds
         for name, endings in (
             (f'{_SWITCH}: switch', (' late', ' stale')),
             ('vla_node: backbone', ('dropped observation',)),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Asking for another arm without waiting: the GUI looks at the answer whenever it likes."""
+"""Asking for another policy without waiting: the GUI looks at the answer whenever it likes."""
 
 import time
 from collections import deque
@@ -7,8 +7,8 @@ from typing import Any
 
 from rclpy.node import Node
 
-from aura_ros.rqt.points import arm_name
-from aura_ros.srv import SelectArm
+from aura_ros.rqt.points import policy_name
+from aura_ros.srv import SelectPolicy
 
 # The switch gives up after select_timeout_s, 5 s by default; this is for one that is gone [s].
 _PATIENCE_S = 15.0
@@ -45,8 +45,8 @@ class Answer:
 class _Request:
     """One request under way."""
 
-    def __init__(self, client: Any, arm: int, answer: Answer) -> None:
-        self.client, self.arm, self.answer = client, arm, answer
+    def __init__(self, client: Any, policy: int, answer: Answer) -> None:
+        self.client, self.policy, self.answer = client, policy, answer
         self.began_s = time.monotonic()
         self.future: Any = None
 
@@ -54,19 +54,19 @@ class _Request:
         """Send it when the service is there, and give up in time."""
         waited_s = time.monotonic() - self.began_s
         if self.future is None and self.client.service_is_ready():
-            self.future = self.client.call_async(SelectArm.Request(arm=self.arm))
+            self.future = self.client.call_async(SelectPolicy.Request(policy=self.policy))
         if self.future is not None and self.future.done():
             found = self.future.result()
-            text = found.reason or f'{arm_name(found.new_arm)} drives from step {found.effective_seq}'
+            text = found.reason or f'{policy_name(found.new_policy)} drives from step {found.effective_seq}'
             self.answer.give(found.success, text)
         elif self.future is None and waited_s > _DISCOVERY_S:
-            self.answer.give(False, f'nobody offers {self.client.srv_name}: is arm_switch_node active?')
+            self.answer.give(False, f'nobody offers {self.client.srv_name}: is policy_switch_node active?')
         elif waited_s > _PATIENCE_S:
             self.answer.give(False, f'no answer within {_PATIENCE_S:g} s')
 
 
-class ArmRequests:
-    """Requests to arm switches, in the thread that owns the node; `ask` may be called from any."""
+class PolicyRequests:
+    """Requests to policy switches, in the thread that owns the node; `ask` may be called from any."""
 
     def __init__(self, node: Node) -> None:
         """Ask from `node`."""
@@ -74,10 +74,10 @@ class ArmRequests:
         self._asked: deque[tuple[str, int, Answer]] = deque()
         self._requests: list[_Request] = []
 
-    def ask(self, service: str, arm: int) -> Answer:
-        """Ask for `arm` at the next turn."""
+    def ask(self, service: str, policy: int) -> Answer:
+        """Ask for `policy` at the next turn."""
         answer = Answer()
-        self._asked.append((service, arm, answer))
+        self._asked.append((service, policy, answer))
         return answer
 
     @property
@@ -88,9 +88,9 @@ class ArmRequests:
     def turn(self) -> None:
         """Send what was asked, look for answers, and forget what was answered."""
         while self._asked:
-            service, arm, answer = self._asked.popleft()
-            client = self._node.create_client(SelectArm, service)
-            self._requests.append(_Request(client, arm, answer))
+            service, policy, answer = self._asked.popleft()
+            client = self._node.create_client(SelectPolicy, service)
+            self._requests.append(_Request(client, policy, answer))
         for request in list(self._requests):
             request.turn()
             if request.answer.done:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 MARKS = {
     'aura/gate': 'aura_ros/msg/GateSample',
     'kv/gate': 'aura_ros/msg/GateSample',
-    'arm_status': 'aura_ros/msg/ArmStatus',
+    'policy_status': 'aura_ros/msg/PolicyStatus',
     'vla_step': 'aura_ros/msg/VlaStep',
 }
 

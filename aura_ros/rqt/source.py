@@ -25,6 +25,6 @@ class Source(Protocol):
         """Listen to another robot."""
         ...
 
-    def select_arm(self, arm: int, done: Callable[[bool, str], None]) -> None:
-        """Ask for another arm; `done` is called in the GUI's thread, with what came of it."""
+    def select_policy(self, policy: int, done: Callable[[bool, str], None]) -> None:
+        """Ask for another policy; `done` is called in the GUI's thread, with what came of it."""
         ...

@@ -24,7 +24,7 @@ class Theme:
     text: of what matters, and of the marks of writes.
     muted: of captions and axes.
     line: of grids and borders.
-    aura, kv, base: of the three arms.
+    aura, kv, base: of the three policies.
     good: of what is well.
     alarm: of trouble.
     low, high: ends of the heat map, the most negative and the most positive.
@@ -44,8 +44,8 @@ class Theme:
     low: str
     high: str
 
-    def arm(self, name: str) -> str:
-        """Return the colour of an arm; that of captions for none."""
+    def policy(self, name: str) -> str:
+        """Return the colour of a policy; that of captions for none."""
         return {'aura': self.aura, 'kv': self.kv, 'base': self.base}.get(name, self.muted)
 
 

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
 
-from aura_ros.msg import ArmStatus, CacheStatus, GateSample, MemoryState, VlaStep, WriteEvent
-from aura_ros.rqt.points import ArmPoint, CachePoint, DiagnosticPoint, GatePoint, StatePoint, StepPoint, WritePoint
+from aura_ros.msg import CacheStatus, GateSample, MemoryState, PolicyStatus, VlaStep, WriteEvent
+from aura_ros.rqt.points import CachePoint, DiagnosticPoint, GatePoint, PolicyPoint, StatePoint, StepPoint, WritePoint
 
 # Diagnostics of other parts of a robot go the same way; ours name their node here.
-NODES = frozenset({'vla_node', 'memory_node', 'kv_baseline_node', 'arm_switch_node', 'sim_node'})
+NODES = frozenset({'vla_node', 'memory_node', 'kv_baseline_node', 'policy_switch_node', 'sim_node'})
 # A delay beyond that is none: the stamp is of a simulation or of a bag, the sender's clock is not.
 _MOST_DELAY_S = 60.0
 
@@ -40,7 +40,7 @@ def gate(message: GateSample, sent_ns: int) -> GatePoint:
         surprise=message.surprise,
         step_us=message.step_us,
         state_bytes=message.state_bytes,
-        arm=message.arm,
+        policy=message.policy,
         delay_s=_delay_s(message, sent_ns),
     )
 
@@ -51,7 +51,7 @@ def write(message: WriteEvent) -> WritePoint:
         stamp_s=seconds(message.header.stamp),
         episode_id=message.episode_id,
         seq=message.seq,
-        arm=message.arm,
+        policy=message.policy,
         gate=message.gate,
         threshold=message.threshold,
         surprise=message.surprise,
@@ -84,12 +84,12 @@ def cache(message: CacheStatus) -> CachePoint:
     return CachePoint(seconds(message.header.stamp), message.seq, message.entries, message.bytes, message.window)
 
 
-def arm(message: ArmStatus) -> ArmPoint:
+def policy(message: PolicyStatus) -> PolicyPoint:
     """Return who drives."""
-    return ArmPoint(
+    return PolicyPoint(
         stamp_s=seconds(message.header.stamp),
-        arm=message.arm,
-        pending=message.pending_arm,
+        policy=message.policy,
+        pending=message.pending_policy,
         effective_seq=message.effective_seq,
         control_enabled=message.control_enabled,
         holding=message.holding,

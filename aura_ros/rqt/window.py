@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from aura_ros.errors import AuraError, ConfigError
+from aura_ros.common.errors import AuraError, ConfigError
 from aura_ros.rqt.bridge import CAMERA, OwnBridge
 from aura_ros.rqt.model import MonitorModel
 
@@ -36,7 +36,7 @@ def parse(args: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     )
     parser.add_argument('--namespace', help='robot to begin with, such as /left; default: the first that is found')
     parser.add_argument('--camera', default=CAMERA, help='camera of the thumbnails (%(default)s); empty: none')
-    parser.add_argument('--allow-control', action='store_true', help='let the buttons change which arm drives')
+    parser.add_argument('--allow-control', action='store_true', help='let the buttons change which policy drives')
     parser.add_argument('--dark', action='store_true', help='colours for a dark room')
     parser.add_argument('--save', type=Path, metavar='PNG', help='save a picture after --after seconds, and end')
     parser.add_argument('--after', type=float, metavar='S', help=f'see --save ({_AFTER_S:g} s)')

@@ -22,13 +22,13 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from aura_ros.errors import ConfigError
+from aura_ros.common.errors import ConfigError
+from aura_ros.common.names import TASKS
 from aura_ros.sim.world import BLOCKS, COLOURS, CONTROL_PERIOD, DARK, FINGER_OPEN, GO, JOINT_NAMES, PARCEL, World
 
 Floats = NDArray[np.float64]
 
 SPLITS = ('train', 'validation', 'evaluation')
-TASKS = ('recall', 'put_back', 'visible', 'place')
 GRASP_TASKS = ('put_back', 'place')
 
 CUE_S = 0.5
@@ -150,12 +150,12 @@ class Simulation:
 
     @property
     def joint_positions(self) -> Floats:
-        """Measured joint positions, float64 [8] [rad, m]."""
+        """JointMonitor joint positions, float64 [8] [rad, m]."""
         return self.world.joint_positions
 
     @property
     def joint_velocities(self) -> Floats:
-        """Measured joint velocities, float64 [8] [rad/s, m/s]."""
+        """JointMonitor joint velocities, float64 [8] [rad/s, m/s]."""
         return self.world.joint_velocities
 
     def render(self, camera: str) -> NDArray[np.uint8]:

@@ -20,7 +20,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from aura_ros.errors import ConfigError, InputError
+from aura_ros.common.errors import ConfigError, InputError
 
 if 'DISPLAY' not in os.environ:
     # MuJoCo would try a window system first, and fail only when it draws; it reads this when it is imported
@@ -103,12 +103,12 @@ class World:
 
     @property
     def joint_positions(self) -> Floats:
-        """Measured joint positions, float64 [8]."""
+        """JointMonitor joint positions, float64 [8]."""
         return np.array(self.data.qpos[self._qpos])
 
     @property
     def joint_velocities(self) -> Floats:
-        """Measured joint velocities, float64 [8]."""
+        """JointMonitor joint velocities, float64 [8]."""
         return np.array(self.data.qvel[self._qvel])
 
     @property

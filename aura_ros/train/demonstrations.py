@@ -31,7 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from aura_ros.errors import ConfigError
+from aura_ros.common.errors import ConfigError
 from aura_ros.sim.expert import Expert
 from aura_ros.sim.tasks import Event, Kind, Simulation
 from aura_ros.sim.world import BLOCKS, COLOURS, GO, PARCEL, World

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aura_ros.errors import ConfigError
+from aura_ros.common.errors import ConfigError
 from aura_ros.vla.text import embed
 
 

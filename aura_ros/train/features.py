@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.markup import escape
 
-from aura_ros.bench.console import make_console
-from aura_ros.errors import AuraError
+from aura_ros.common.console import make_console
+from aura_ros.common.errors import AuraError
 
 if TYPE_CHECKING:
-    from aura_ros.train.recordings import Kept
+    from aura_ros.train.recordings import FeatureFile
     from aura_ros.vla.protocol import Backbone
 
 
@@ -42,19 +42,19 @@ def add_arguments(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> 
     parser.add_argument('--backbone-weights', metavar='FILE', help='its weights (default: those that ship)')
 
 
-def collect(options: argparse.Namespace, bags: list[Path], console: Console) -> tuple[list[Kept], Backbone]:
-    """Keep the features of recordings as the options say; returns them (`Kept`) and the backbone.
+def collect(options: argparse.Namespace, bags: list[Path], console: Console) -> tuple[list[FeatureFile], Backbone]:
+    """Keep the features of recordings as the options say; returns them (`FeatureFile`) and the backbone.
 
     Raises:
         AuraError: a recording or the mapping cannot be used.
     """
-    from aura_ros.replay.mapping import load_mapping
+    from aura_ros.replay.steps.mapping import load_mapping
     from aura_ros.train.recordings import Reading, keep_features
     from aura_ros.vla import load_backbone
 
     backbone = load_backbone(options.backbone, options.backbone_weights)
     reading = Reading(load_mapping(options.mapping) if options.mapping else None, options.instruction)
-    kept: list[Kept] = []
+    kept: list[FeatureFile] = []
     for bag in bags:
         found = keep_features(bag, options.work_dir / 'features', backbone, reading)
         about = found.about

@@ -22,7 +22,7 @@ from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
-from aura_ros.errors import AuraError, ConfigError
+from aura_ros.common.errors import AuraError, ConfigError
 from aura_ros.train.features import add_arguments, collect
 
 COLLECTIONS = (  # task, split, episodes, rounds, control ticks between frames; a VLA step is 4
@@ -90,7 +90,7 @@ def _parser() -> argparse.ArgumentParser:
         'elmur, memoryless with as many parameters (default: %(default)s)',
     )
     parser.add_argument('--seed', type=int, default=0, help='seed of initialisation and sampling (default: 0)')
-    parser.add_argument('--rounds', type=int, default=30, help='check: rounds per task and arm (default: 30)')
+    parser.add_argument('--rounds', type=int, default=30, help='check: rounds per task and policy (default: 30)')
     bags = parser.add_argument_group('memory, on recordings')
     bags.add_argument(
         '--from-bags',
@@ -164,7 +164,7 @@ def _memory(options: argparse.Namespace) -> None:
 
 
 def _memory_from_bags(options: argparse.Namespace) -> None:
-    from aura_ros.bench.console import make_console
+    from aura_ros.common.console import make_console
     from aura_ros.train.memory import train_on_recordings
     from aura_ros.train.memory_settings import MemoryTraining
 
@@ -210,10 +210,10 @@ def _held_out(figures: Mapping[str, float]) -> str:
 
 
 def _check(options: argparse.Namespace) -> None:
-    from aura_ros.bench.rollout import run_episode
-    from aura_ros.bench.stats import wilson_interval
+    from aura_ros.common.stats import wilson_interval
     from aura_ros.memory import load_memory
     from aura_ros.sim.world import World
+    from aura_ros.train.rollout import run_episode
     from aura_ros.vla import load_backbone
 
     def weights(name: str) -> str | None:

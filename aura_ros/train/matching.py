@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from aura_ros.errors import ConfigError
+from aura_ros.common.errors import ConfigError
 from aura_ros.train.modules import (
     AuraModule,
     ElmurModule,

@@ -18,21 +18,21 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from aura_ros.errors import ConfigError
+from aura_ros.common.errors import ConfigError
+from aura_ros.common.names import PANEL_TASKS
 from aura_ros.sim.tasks import Kind
 from aura_ros.train.learner import Learner
 from aura_ros.train.matching import build_module
 from aura_ros.train.memory_settings import KINDS, MemoryTraining
 from aura_ros.train.modules import FastWeightModule, MemoryModule, Rollout, Sizes
 from aura_ros.train.recordings import TASK as RECORDED
-from aura_ros.train.recordings import Kept, rounds_within, split
+from aura_ros.train.recordings import FeatureFile, rounds_within, split
 from aura_ros.train.saving import load_module, save_memory
 from aura_ros.train.sequences import CUE_STEPS, Batch, Stream, collate, load_streams, segments, thin
 from aura_ros.train.state_pool import StatePool
 from aura_ros.vla.embedded import EmbeddedVla
 from aura_ros.vla.protocol import BackboneSpec
 
-TASKS = ('recall', 'visible', 'put_back')
 _PRICE_FULL = 0.05
 """Fraction of a training that goes on from weights, at which the price of a write is full again."""
 
@@ -177,11 +177,11 @@ def train_memory(
 
     """
     _check_kind(kind)
-    streams = [stream for task in TASKS for stream in load_streams(vla, work_dir, 'train', task)]
-    held = [stream for task in TASKS for stream in load_streams(vla, work_dir, 'validation', task)]
-    data, first = TrainingSet(streams, held, {'tasks': list(TASKS)}), None
+    streams = [stream for task in PANEL_TASKS for stream in load_streams(vla, work_dir, 'train', task)]
+    held = [stream for task in PANEL_TASKS for stream in load_streams(vla, work_dir, 'validation', task)]
+    data, first = TrainingSet(streams, held, {'tasks': list(PANEL_TASKS)}), None
     if guide is not None:
-        first = work_dir / 'guides' / f'{vla.spec.policy_hash[:12]}-{kind}-{_digest(guide)}.safetensors'
+        first = work_dir / 'guides' / f'{vla.spec.backbone_hash[:12]}-{kind}-{_digest(guide)}.safetensors'
         if not first.with_suffix('.json').exists():  # the card is written last: without it the weights may be torn
             first.parent.mkdir(exist_ok=True)
             _train(kind, vla.spec, data, first, guide, command)
@@ -209,7 +209,7 @@ class TrainingSet:
 
 def train_on_recordings(
     kind: str,
-    kept: Sequence[Kept],
+    kept: Sequence[FeatureFile],
     spec: BackboneSpec,
     output: Path,
     settings: MemoryTraining,
@@ -271,14 +271,14 @@ def _train(
 ) -> dict[str, Any]:
     started = time.monotonic()
     torch.manual_seed(settings.seed)
-    sizes = Sizes(spec.feature_dim, spec.chunk_len, spec.action_dim)
+    sizes = Sizes(spec.feature_dim, spec.chunk_size, spec.action_dim)
     model = build_module(kind, sizes)
     if start_from is not None:
-        load_module(model, start_from, spec.policy_hash)
+        load_module(model, start_from, spec.backbone_hash)
     leader = None
     if guide is not None:
         leader = build_module(kind, sizes)
-        load_module(leader, guide, spec.policy_hash)
+        load_module(leader, guide, spec.backbone_hash)
         leader.eval()
     fit(model, data.train, settings, fresh=start_from is None, guide=leader)
     report = evaluate(model, data.held)
@@ -286,7 +286,7 @@ def _train(
         model,
         output,
         {
-            'backbone_sha256': spec.policy_hash,
+            'backbone_sha256': spec.backbone_hash,
             'training': {
                 'command': command,
                 'settings': asdict(settings),

@@ -28,14 +28,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aura_ros.errors import BagError, ConfigError
-from aura_ros.replay.bags import Bag
-from aura_ros.replay.cache import content_digest
-from aura_ros.replay.features import BackboneSteps, StepStream
-from aura_ros.replay.mapping import Mapping, as_yaml
-from aura_ros.replay.recorded_steps import RecordedSteps, recorded_policy
+from aura_ros.common.errors import BagError, ConfigError
+from aura_ros.recordings.bags import Bag
 from aura_ros.replay.run import Settings, mapping_of
-from aura_ros.replay.steps import StepsBuilder
+from aura_ros.replay.steps.arrays import StepsBuilder
+from aura_ros.replay.steps.cache import content_digest
+from aura_ros.replay.steps.features import BackboneSteps, StepStream
+from aura_ros.replay.steps.mapping import Mapping, as_yaml
+from aura_ros.replay.steps.recorded import RecordedSteps, recorded_backbone
 from aura_ros.vla.protocol import Backbone
 
 TASK = 'recorded'
@@ -57,11 +57,11 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class Kept:
+class FeatureFile:
     """The features of one recording, on disk.
 
     file: with the arrays of the module's docstring.
-    about: `bag`, `sha256` of its content, `mapping`, `policy_hash`, `steps`, `covered` by recorded actions, `episodes`,
+    about: `bag`, `sha256` of its content, `mapping`, `backbone_hash`, `steps`, `covered` by actions, `episodes`,
         `partial` and `notes`.
     """
 
@@ -69,7 +69,7 @@ class Kept:
     about: AnyMapping[str, Any]
 
 
-def keep_features(path: Path, folder: Path, backbone: Backbone, reading: Reading) -> Kept:
+def keep_features(path: Path, folder: Path, backbone: Backbone, reading: Reading) -> FeatureFile:
     """Run the frozen VLA over a recording, or take its recorded steps, unless that was done before.
 
     Args:
@@ -90,10 +90,10 @@ def keep_features(path: Path, folder: Path, backbone: Backbone, reading: Reading
         digest = content_digest(bag.files)
         text = as_yaml(mapping)
         key = hashlib.sha256(f'{digest}\0{text}'.encode()).hexdigest()[:12]
-        file = folder / spec.policy_hash[:12] / f'{path.name.split(".")[0]}-{key}.npz'
+        file = folder / spec.backbone_hash[:12] / f'{path.name.split(".")[0]}-{key}.npz'
         if file.exists():
-            return Kept(file, read_about(file))
-        fits = recorded_policy(bag, mapping) == spec.policy_hash
+            return FeatureFile(file, read_about(file))
+        fits = recorded_backbone(bag, mapping) == spec.backbone_hash
         stream: StepStream = (
             RecordedSteps(bag, mapping, spec) if fits else BackboneSteps(bag, mapping, backbone, digest)
         )
@@ -103,7 +103,7 @@ def keep_features(path: Path, folder: Path, backbone: Backbone, reading: Reading
             'bag': path.name,
             'sha256': digest,
             'mapping': text,
-            'policy_hash': spec.policy_hash,
+            'backbone_hash': spec.backbone_hash,
             'steps': len(columns['z']),
             'covered': covered,
             'episodes': int(columns['episode'][-1]) + 1,
@@ -121,7 +121,7 @@ def keep_features(path: Path, folder: Path, backbone: Backbone, reading: Reading
     with part.open('wb') as open_file:
         np.savez(open_file, **arrays)
     part.replace(file)
-    return Kept(file, about)
+    return FeatureFile(file, about)
 
 
 def _columns(path: Path, stream: StepStream) -> dict[str, NDArray[Any]]:
@@ -162,7 +162,7 @@ class Part:
     columns: AnyMapping[str, NDArray[Any]]
 
 
-def split(kept: Sequence[Kept], holdout: float, round_steps: int) -> tuple[list[Part], list[Part]]:
+def split(kept: Sequence[FeatureFile], holdout: float, round_steps: int) -> tuple[list[Part], list[Part]]:
     """What to train on, and what to judge by: the last share of each episode.
 
     Args:

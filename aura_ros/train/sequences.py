@@ -62,7 +62,7 @@ def load_streams(vla: EmbeddedVla, work_dir: Path, split: str, task: str) -> lis
         task: name of the task.
 
     """
-    cache = work_dir / 'features' / vla.spec.policy_hash[:12] / f'{split}-{task}'
+    cache = work_dir / 'features' / vla.spec.backbone_hash[:12] / f'{split}-{task}'
     cache.mkdir(parents=True, exist_ok=True)
     streams = []
     for file in tqdm(episode_files(work_dir / 'demonstrations' / f'{split}-{task}'), desc=f'features {split}-{task}'):

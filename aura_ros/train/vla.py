@@ -213,9 +213,9 @@ def train_vla(work_dir: Path, output: Path, settings: VlaTraining, command: str)
         'image_size': [IMAGE, IMAGE],
         'joint_names': JOINT_NAMES,
         'feature_dim': FEATURE_DIM,
-        'chunk_len': CHUNK,
+        'chunk_size': CHUNK,
         'action_dim': JOINTS,
-        'execute_steps': EXECUTE_STEPS,
+        'n_action_steps': EXECUTE_STEPS,
         'seconds_per_action': CONTROL_PERIOD,
         'parameters': sum(parameter.numel() for parameter in model.parameters()),
         'training': {

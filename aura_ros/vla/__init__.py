@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from aura_ros.errors import ConfigError
-from aura_ros.loading import load_factory
+from aura_ros.common.errors import ConfigError
+from aura_ros.common.loading import load_factory
 from aura_ros.vla.protocol import Backbone, BackboneSpec, Observation, VlaOutput
 
 __all__ = ['Backbone', 'BackboneSpec', 'Observation', 'VlaOutput', 'load_backbone']

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Generic, TypeVar
 
-from aura_ros.errors import ConfigError
+from aura_ros.common.errors import ConfigError
 
 T = TypeVar('T')
 

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from aura_ros.errors import ConfigError, InputError
+from aura_ros.common.errors import ConfigError, InputError
 from aura_ros.vla.protocol import BackboneSpec, Observation, VlaOutput
 from aura_ros.vla.text import embed
 
@@ -66,7 +66,7 @@ class EmbeddedVla:
             text: sentence embeddings, float32 [B, 256].
 
         Returns:
-            features [B, D] and actions [B, chunk_len, action_dim].
+            features [B, D] and actions [B, chunk_size, action_dim].
 
         """
         pixels = {
@@ -98,11 +98,11 @@ def _spec(card: dict[str, Any], weights: bytes) -> BackboneSpec:
         image_size=(height, width),
         joint_names=tuple(card['joint_names']),
         feature_dim=card['feature_dim'],
-        chunk_len=card['chunk_len'],
+        chunk_size=card['chunk_size'],
         action_dim=card['action_dim'],
-        execute_steps=card['execute_steps'],
+        n_action_steps=card['n_action_steps'],
         seconds_per_action=card['seconds_per_action'],
-        policy_hash=hashlib.sha256(weights).hexdigest(),
+        backbone_hash=hashlib.sha256(weights).hexdigest(),
     )
 
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from aura_ros.errors import InputError
+from aura_ros.common.errors import InputError
 
 _RGB, _BGR = slice(0, 3), slice(2, None, -1)
 # Bytes per pixel, and where red, green and blue are among them; one channel is all three.

@@ -7,7 +7,7 @@ Observation
     instruction      what to do, in words
 VlaOutput
     features         float32 [feature_dim], z: what a memory may read
-    actions          float32 [chunk_len, action_dim], absolute joint targets [rad, m]; action i is in
+    actions          float32 [chunk_size, action_dim], absolute joint targets [rad, m]; action i is in
                      force from i to i+1 times spec.seconds_per_action after the observation
 """
 
@@ -39,11 +39,11 @@ class BackboneSpec:
     image_size: height and width the pictures are brought to [px].
     joint_names: order of joint_positions and of the columns of an action.
     feature_dim: length of z.
-    chunk_len: actions in a chunk.
+    chunk_size: actions in a chunk.
     action_dim: joints an action commands.
-    execute_steps: actions of a chunk to use before the next observation.
+    n_action_steps: actions of a chunk to use before the next observation.
     seconds_per_action: time between two actions [s].
-    policy_hash: SHA-256 of the weights, hex; a memory trained for other weights is refused.
+    backbone_hash: SHA-256 of the weights, hex; a memory trained for other weights is refused.
     """
 
     name: str
@@ -51,11 +51,11 @@ class BackboneSpec:
     image_size: tuple[int, int]
     joint_names: tuple[str, ...]
     feature_dim: int
-    chunk_len: int
+    chunk_size: int
     action_dim: int
-    execute_steps: int
+    n_action_steps: int
     seconds_per_action: float
-    policy_hash: str
+    backbone_hash: str
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aura_ros.errors import ConfigError
+from aura_ros.common.errors import ConfigError
 
 TEXT_DIM = 256
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from aura_ros.bench.records import EpisodeRecord, GatePoint, RunRecord, TaskMark
+from aura_ros.bench.robot.records import EpisodeRecord, GatePoint, RunRecord, TaskMark
 
 
 def _marks(rng: np.random.Generator, rounds: int, rate: float) -> list[TaskMark]:
@@ -47,14 +47,14 @@ def _gates(rng: np.random.Generator, marks: list[TaskMark]) -> dict[str, tuple[G
 
 @pytest.fixture(scope='session')
 def make_run() -> Callable[..., RunRecord]:
-    """A comparison of three arms on two tasks."""
+    """A comparison of three policies on two tasks."""
 
-    def make(rounds: int = 12, arms: tuple[str, ...] = ('base', 'aura', 'kv')) -> RunRecord:
+    def make(rounds: int = 12, policies: tuple[str, ...] = ('base', 'aura', 'kv')) -> RunRecord:
         episodes = []
         for task in ('recall', 'visible'):
-            for arm in arms:
+            for policy in policies:
                 rng = np.random.default_rng(3)
-                rate = 0.33 if (task, arm) == ('recall', 'base') else 0.95
+                rate = 0.33 if (task, policy) == ('recall', 'base') else 0.95
                 marks = _marks(rng, rounds, rate)
                 gates = _gates(rng, marks)
                 steps = len(gates['aura'])
@@ -62,11 +62,11 @@ def make_run() -> Callable[..., RunRecord]:
                 episodes.append(
                     EpisodeRecord(
                         task,
-                        arm,
+                        policy,
                         'evaluation',
                         0,
                         rounds,
-                        f'{task}-{arm}',
+                        f'{task}-{policy}',
                         steps,
                         marks[-1].time_s,
                         20.0,

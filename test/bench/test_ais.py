@@ -27,7 +27,7 @@ KEYS, VALUES = codebook()
 class Notebook:
     """A memory that does exactly what a table does; `answer` and `keep` spoil it."""
 
-    name, feature_dim, policy_hash, backbone_hash = 'notebook', 64, '', ''
+    name, feature_dim, memory_hash, backbone_hash = 'notebook', 64, '', ''
 
     def __init__(self, answer: int | None = None, keep: bool = True) -> None:
         self.answer, self.keep, self.writes = answer, keep, 0

@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from aura_ros.bench import cli
-from aura_ros.errors import ConfigError
+from aura_ros.common.errors import ConfigError
 
 BLOCKED = """
 import sys

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from aura_ros.bench.store import ResultStore, plain
-from aura_ros.errors import ConfigError
+from aura_ros.common.errors import ConfigError
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from aura_ros.bench.streams import CLASSES, FEATURE_DIM, SPLITS, Kind, StreamSetting, codebook, draw, generator
-from aura_ros.errors import ConfigError
+from aura_ros.common.errors import ConfigError
 
 SETTING = StreamSetting(8, event=0.1, repeat=0.3, query=0.2, code_noise=0.0)
 

@@ -19,7 +19,7 @@ from aura_ros.bench.tmaze_env import CLUE, DOWN, FLAG, NOISE, RIGHT, UP, Passive
 from aura_ros.bench.tmaze_report import at_chance, summarise  # noqa: E402
 from aura_ros.bench.tmaze_training import COURSES, VARIANTS, Task, episodes, make  # noqa: E402
 from aura_ros.bench.tmaze_walk import Leg, arrivals, state_bytes, walk  # noqa: E402
-from aura_ros.errors import ConfigError  # noqa: E402
+from aura_ros.common.errors import ConfigError  # noqa: E402
 from aura_ros.train.modules import Rollout  # noqa: E402
 from aura_ros.train.modules.base import every_step  # noqa: E402
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A small robot and its chunks for the tests of the arm switch."""
+"""A small robot and its chunks for the tests of the policy switch."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ def robot(robot_values: Callable[..., dict[str, object]]) -> RobotConfig:
 def make_chunk() -> Callable[..., Chunk]:
     """Chunks of 8 actions of 3 joints, stamped 4 ticks apart, all values `value`."""
 
-    def make(arm: int, seq: int, value: float = 0.0, **changes: object) -> Chunk:
+    def make(policy: int, seq: int, value: float = 0.0, **changes: object) -> Chunk:
         fields: dict[str, object] = {
-            'arm': arm,
+            'policy': policy,
             'episode_id': 'episode',
             'seq': seq,
             'stamp_ns': START + 4 * seq * TICK,
             'actions': np.full(24, value, dtype=np.float32),
-            'chunk_len': 8,
+            'chunk_size': 8,
             'action_dim': 3,
             'seconds_per_action': float(np.float32(0.05)),
         }

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from aura_ros.control import Arm, ArmSwitch, Chunk, ClockWatch, Refusal, RobotConfig, SwitchConfig
+from aura_ros.control import Chunk, ClockWatch, Policy, PolicySwitch, Refusal, RobotConfig, SwitchConfig
 from aura_ros.control.guard import CommandGuard
 
 Values = Callable[..., dict[str, object]]
@@ -41,11 +41,11 @@ seeds = st.integers(0, 2**32 - 1)
 actions = seeds.map(lambda seed: np.random.default_rng(seed).uniform(-1.5, 1.5, 24))
 good_chunks = st.fixed_dictionaries(
     {
-        'arm': st.integers(0, 2),
+        'policy': st.integers(0, 2),
         'episode_id': st.sampled_from(['a', 'a', 'a', 'b']),
         'ahead': st.integers(1, 3),
         'age_ns': st.sampled_from([0, TICK, 2 * TICK, -20_000_000]),
-        'chunk_len': st.just(8),
+        'chunk_size': st.just(8),
         'action_dim': st.just(3),
         'values': actions,
         'seconds_per_action': st.just(0.05),
@@ -53,12 +53,12 @@ good_chunks = st.fixed_dictionaries(
 )
 bad_chunks = st.fixed_dictionaries(
     {
-        'arm': st.sampled_from([0, 0, 1, 1, 2, 3]),
+        'policy': st.sampled_from([0, 0, 1, 1, 2, 3]),
         'episode_id': st.sampled_from(['a', 'a', 'a', 'b', '']),
-        'ahead': st.integers(-2, 4),  # of the newest step of the arm
+        'ahead': st.integers(-2, 4),  # of the newest step of the policy
         'age_ns': st.sampled_from([0, 0, TICK, 4 * TICK, 501_000_000, 10**18, -20_000_000, -20_000_001, -(10**12)]),
         'values': st.one_of(actions, wild.map(lambda value: [value] + [0.0] * 23)),
-        'chunk_len': st.sampled_from([8, 8, 8, 8, 7, 0]),
+        'chunk_size': st.sampled_from([8, 8, 8, 8, 7, 0]),
         'action_dim': st.sampled_from([3, 3, 3, 3, 4]),
         'seconds_per_action': st.sampled_from([0.05, 0.05, 0.05, 0.02, 1.0, 0.0, np.nan]),
     }
@@ -76,9 +76,9 @@ events = st.one_of(
 
 @dataclass
 class Watched:
-    """An arm switch, what it was given, and what has left it."""
+    """A policy switch, what it was given, and what has left it."""
 
-    switch: ArmSwitch
+    switch: PolicySwitch
     now_ns: int = START
     driven: int = 0
     held: int = 0
@@ -115,22 +115,22 @@ class Watched:
         self.last, self.last_ns = target, self.now_ns
 
     def _of_an_accepted_chunk(self, command: object, target: np.ndarray, reference: np.ndarray) -> None:
-        chunk = self.accepted[command.arm, self.switch.status.episode_id, command.seq]
+        chunk = self.accepted[command.policy, self.switch.status.episode_id, command.seq]
         age_ns = self.now_ns - chunk.stamp_ns
         assert -CONFIG.future_tolerance_ns <= age_ns <= CONFIG.max_age_ns
-        action = np.reshape(chunk.actions, (chunk.chunk_len, 3))[command.index]
+        action = np.reshape(chunk.actions, (chunk.chunk_size, 3))[command.index]
         between = np.clip(np.clip(action, -1.0, 1.0), np.minimum(reference, target), np.maximum(reference, target))
         np.testing.assert_allclose(target, between, atol=EPS, err_msg='not on the way to the action of its chunk')
 
     def offer(self, ahead: int, age_ns: int, values: list[float], **fields: object) -> None:
-        arm = fields['arm']
-        newest = self.switch.status.newest_seq[arm] if arm in tuple(Arm) else 0
+        policy = fields['policy']
+        newest = self.switch.status.newest_seq[policy] if policy in tuple(Policy) else 0
         chunk = Chunk(seq=newest + ahead, stamp_ns=self.now_ns - age_ns, actions=values, **fields)  # type: ignore[arg-type]
         before = self.switch.status.rejected
         verdict = self.switch.accept(chunk, self.now_ns)
         assert verdict.accepted == (verdict.refusal is None) == (self.switch.status.rejected == before)
         if verdict.accepted:
-            key = (chunk.arm, chunk.episode_id, chunk.seq)
+            key = (chunk.policy, chunk.episode_id, chunk.seq)
             assert key not in self.accepted, 'the same step twice'
             self.accepted[key] = chunk
         else:
@@ -145,12 +145,12 @@ class Watched:
             seed, ticks = argument
             random = np.random.default_rng(seed)
             self.offer(
-                arm=switch.status.pending_arm,
+                policy=switch.status.pending_policy,
                 episode_id=switch.status.episode_id or 'a',
                 ahead=1,
                 age_ns=0,
                 values=random.uniform(-1.5, 1.5, 24),
-                chunk_len=8,
+                chunk_size=8,
                 action_dim=3,
                 seconds_per_action=float(random.choice([0.05, 0.3])),
             )
@@ -161,9 +161,9 @@ class Watched:
         elif what == 'request':
             switch.request(argument, self.now_ns)
         elif what == 'lost':
-            switch.peer_lost({Arm(argument % 3)}, 'gone')
+            switch.peer_lost({Policy(argument % 3)}, 'gone')
         elif what == 'found':
-            switch.peer_found({Arm(argument % 3)})
+            switch.peer_found({Policy(argument % 3)})
         elif what == 'begin':
             self.accepted.clear()
             switch.begin('a')
@@ -178,12 +178,12 @@ class Watched:
 
 @pytest.mark.fault('F5', 'F7', 'F11')
 def test_every_command_that_leaves_is_safe(guarded: RobotConfig, measured: Callable[[str], None]) -> None:
-    total = Watched(ArmSwitch(guarded))
+    total = Watched(PolicySwitch(guarded))
 
     @settings(max_examples=300)
     @given(script=st.lists(events, min_size=20, max_size=60))
     def anything(script: list[tuple[str, object]]) -> None:
-        watched = Watched(ArmSwitch(guarded, CONFIG))
+        watched = Watched(PolicySwitch(guarded, CONFIG))
         for what, argument in script:
             watched.happen(what, argument)
         total.driven += watched.driven
@@ -216,8 +216,8 @@ def test_a_twist_is_stopped_at_once(robot_values: Values, steps: list[tuple[int,
 
 
 # Single holes, each of which was open once or nearly. -----------------------------------------------------------------
-def drive(robot: RobotConfig, ticks: int = 3, value: float = 0.5) -> ArmSwitch:
-    switch = ArmSwitch(robot)
+def drive(robot: RobotConfig, ticks: int = 3, value: float = 0.5) -> PolicySwitch:
+    switch = PolicySwitch(robot)
     assert switch.accept(chunk(0, value), START).accepted
     for k in range(ticks):
         switch.tick(START + k * TICK, np.zeros(3))
@@ -242,7 +242,7 @@ def test_one_mad_measurement_moves_a_held_robot_by_one_step_at_most(robot: Robot
 
 
 def test_a_robot_that_stands_far_outside_its_limits_is_not_moved(robot: RobotConfig) -> None:
-    switch = ArmSwitch(robot)
+    switch = PolicySwitch(robot)
     assert switch.accept(chunk(0), START).accepted
     for joints in (np.array([0.0, 1.2, 0.0]), np.array([0.0, 1e9, 0.0])):
         command = switch.tick(START, joints)
@@ -271,7 +271,7 @@ def test_after_a_pause_the_robot_is_met_where_it_is(robot: RobotConfig) -> None:
 @pytest.mark.fault('F11')
 def test_no_command_is_older_than_the_limit(robot: RobotConfig, measured: Callable[[str], None]) -> None:
     """A chunk of slow actions would play for 4 s; its observation is too old after half a second."""
-    switch = ArmSwitch(robot)
+    switch = PolicySwitch(robot)
     assert switch.accept(chunk(0, seconds_per_action=1.0), START).accepted
     driven = [k for k in range(100) if not switch.tick(START + k * TICK, np.zeros(3)).holding]
     assert driven == list(range(10))
@@ -293,7 +293,7 @@ def test_no_command_is_older_than_the_limit(robot: RobotConfig, measured: Callab
 )
 def test_refused_at_any_time_of_the_clock(robot: RobotConfig, changes: dict[str, object], expected: Refusal) -> None:
     """A simulation may begin at zero: no stamp may be taken for a fresh one there."""
-    switch = ArmSwitch(robot)
+    switch = PolicySwitch(robot)
     verdict = switch.accept(replace(chunk(0, stamp_ns=TICK), **changes), TICK)  # type: ignore[arg-type]
     assert verdict.refusal is expected and verdict.text
     assert switch.status.rejected == 1 and switch.status.episode_id == ''
@@ -311,10 +311,10 @@ def test_what_the_limits_changed_is_told_by_joint(robot: RobotConfig) -> None:
     assert switch.status.limited == {'position': {}, 'step': {}, 'velocity': {'joint1': 1, 'joint2': 1, 'joint3': 1}}
 
 
-def test_a_chunk_of_no_known_arm_is_counted(robot: RobotConfig) -> None:
-    switch = ArmSwitch(robot)
-    assert switch.accept(chunk(0, arm=9), START).refusal is Refusal.ARM
-    assert (switch.status.rejected, switch.status.unknown_arm) == (1, 1)
+def test_a_chunk_of_no_known_policy_is_counted(robot: RobotConfig) -> None:
+    switch = PolicySwitch(robot)
+    assert switch.accept(chunk(0, policy=9), START).refusal is Refusal.POLICY
+    assert (switch.status.rejected, switch.status.unknown_policy) == (1, 1)
 
 
 @example(gaps_ns=[1] * 10)

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aura_ros.common.errors import InputError
 from aura_ros.control import ActionLimiter, RobotConfig
-from aura_ros.errors import InputError
 
 Values = Callable[..., dict[str, object]]
 TICK = 50_000_000

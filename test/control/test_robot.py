@@ -9,9 +9,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from aura_ros.common.errors import ConfigError
 from aura_ros.control import RobotConfig
 from aura_ros.control.robot import TWIST_AXES, TWIST_UNITS
-from aura_ros.errors import ConfigError
 
 Values = Callable[..., dict[str, object]]
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aura_ros.control import Arm, ArmSwitch, Chunk, Command, RobotConfig, SwitchConfig
-from aura_ros.errors import ConfigError
+from aura_ros.common.errors import ConfigError
+from aura_ros.control import Chunk, Command, Policy, PolicySwitch, RobotConfig, SwitchConfig
 
 Make = Callable[..., Chunk]
 Values = Callable[..., dict[str, object]]
@@ -20,18 +20,18 @@ START = 1_700_000_000_000_000_000
 ZERO = np.zeros(3)
 
 
-def feed(switch: ArmSwitch, make_chunk: Make, seq: int, values: dict[int, float]) -> None:
-    for arm, value in values.items():
-        chunk = make_chunk(arm, seq, value)
+def feed(switch: PolicySwitch, make_chunk: Make, seq: int, values: dict[int, float]) -> None:
+    for policy, value in values.items():
+        chunk = make_chunk(policy, seq, value)
         assert switch.accept(chunk, chunk.stamp_ns).accepted
 
 
-def tick(switch: ArmSwitch, k: int, joints: np.ndarray | None = ZERO) -> Command:
+def tick(switch: PolicySwitch, k: int, joints: np.ndarray | None = ZERO) -> Command:
     return switch.tick(START + k * TICK, joints)
 
 
 def test_plays_the_action_of_the_present_moment(robot: RobotConfig, make_chunk: Make) -> None:
-    switch = ArmSwitch(robot)
+    switch = PolicySwitch(robot)
     actions = np.repeat(np.arange(8) * 0.01, 3)
     chunk = make_chunk(0, 0, actions=actions)
     assert switch.accept(chunk, START + 2 * TICK).accepted  # two ticks of thinking
@@ -44,7 +44,7 @@ def test_plays_the_action_of_the_present_moment(robot: RobotConfig, make_chunk: 
 
 
 def test_holds_after_two_grace_ticks(robot: RobotConfig, make_chunk: Make) -> None:
-    switch = ArmSwitch(robot)
+    switch = PolicySwitch(robot)
     feed(switch, make_chunk, 0, {0: 0.05})
     for k in range(6):
         assert not tick(switch, k).holding
@@ -52,7 +52,7 @@ def test_holds_after_two_grace_ticks(robot: RobotConfig, make_chunk: Make) -> No
     held = tick(switch, 6, np.array([0.01, 0.02, 0.03]))
     assert held.holding and 'no chunk of base after step 0' in held.reason
     assert held.target is not None and held.target.tolist() == [0.01, 0.02, 0.03]
-    # Latched: a sagging arm is not followed.
+    # Latched: a sagging policy is not followed.
     again = tick(switch, 7, np.array([0.0, 0.0, -0.5]))
     assert again.target is not None and again.target.tolist() == [0.01, 0.02, 0.03]
     assert switch.status.holds == 1
@@ -64,14 +64,14 @@ def test_holds_after_two_grace_ticks(robot: RobotConfig, make_chunk: Make) -> No
 
 
 def test_a_short_chunk_is_never_overrun(robot: RobotConfig, make_chunk: Make) -> None:
-    switch = ArmSwitch(robot)
-    chunk = make_chunk(0, 0, actions=np.zeros(9), chunk_len=3)
+    switch = PolicySwitch(robot)
+    chunk = make_chunk(0, 0, actions=np.zeros(9), chunk_size=3)
     assert switch.accept(chunk, START).accepted
     assert [tick(switch, k).holding for k in range(5)] == [False] * 3 + [True] * 2
 
 
 def test_no_chunk_holds_and_no_joints_sends_nothing(robot: RobotConfig) -> None:
-    switch = ArmSwitch(robot)
+    switch = PolicySwitch(robot)
     assert tick(switch, 0, None).target is None
     assert tick(switch, 1, np.full(3, np.nan)).target is None
     held = tick(switch, 2, np.array([0.1, 0.2, 0.3]))
@@ -80,7 +80,7 @@ def test_no_chunk_holds_and_no_joints_sends_nothing(robot: RobotConfig) -> None:
 
 
 def test_missing_joints_hold_the_last_command(robot: RobotConfig, make_chunk: Make) -> None:
-    switch = ArmSwitch(robot)
+    switch = PolicySwitch(robot)
     feed(switch, make_chunk, 0, {0: 0.05})
     tick(switch, 0)
     held = tick(switch, 1, None)
@@ -90,98 +90,98 @@ def test_missing_joints_hold_the_last_command(robot: RobotConfig, make_chunk: Ma
 
 
 def test_before_the_episode_a_switch_is_in_effect_at_once(robot: RobotConfig, make_chunk: Make) -> None:
-    switch = ArmSwitch(robot)
-    selection = switch.request(Arm.KV, START)
-    assert selection.success and selection.effective and selection.arm is Arm.KV
+    switch = PolicySwitch(robot)
+    selection = switch.request(Policy.KV, START)
+    assert selection.success and selection.effective and selection.policy is Policy.KV
     feed(switch, make_chunk, 0, {0: 0.01, 1: 0.02, 2: 0.03})
     command = tick(switch, 0)
-    assert command.arm is Arm.KV and command.target is not None
+    assert command.policy is Policy.KV and command.target is not None
     assert command.target.tolist() == pytest.approx([0.03] * 3)
 
 
 def test_switches_at_the_boundary_and_never_back(robot: RobotConfig, make_chunk: Make) -> None:
-    switch = ArmSwitch(robot)
+    switch = PolicySwitch(robot)
     feed(switch, make_chunk, 0, {0: 0.01, 1: 0.02})
     tick(switch, 0)
-    selection = switch.request(Arm.AURA, START + TICK)
+    selection = switch.request(Policy.AURA, START + TICK)
     assert selection.success and not selection.effective
     for k in range(1, 4):
-        assert tick(switch, k).arm is Arm.BASE
-    # The old arm's next chunk is there first; it is not begun.
+        assert tick(switch, k).policy is Policy.BASE
+    # The old policy's next chunk is there first; it is not begun.
     feed(switch, make_chunk, 1, {0: 0.05})
     assert switch.due(START + 4 * TICK)
     feed(switch, make_chunk, 1, {1: 0.06})
     assert not switch.due(START + 4 * TICK)
     command = tick(switch, 4)
-    assert command.switched and command.arm is Arm.AURA
+    assert command.switched and command.policy is Policy.AURA
     assert (command.seq, switch.status.effective_seq) == (1, 1)
-    assert switch.status.pending_arm is Arm.AURA
+    assert switch.status.pending_policy is Policy.AURA
 
 
-def test_a_switch_to_a_silent_arm_ends_in_hold_not_in_the_old_arm(robot: RobotConfig, make_chunk: Make) -> None:
-    switch = ArmSwitch(robot)
+def test_a_switch_to_a_silent_policy_ends_in_hold_not_in_the_old_policy(robot: RobotConfig, make_chunk: Make) -> None:
+    switch = PolicySwitch(robot)
     feed(switch, make_chunk, 0, {0: 0.01})
     tick(switch, 0)
-    switch.request(Arm.AURA, START)
+    switch.request(Policy.AURA, START)
     feed(switch, make_chunk, 1, {0: 0.05})
     command = tick(switch, 6)
-    assert command.holding and command.arm is Arm.AURA and 'aura' in command.reason
+    assert command.holding and command.policy is Policy.AURA and 'aura' in command.reason
     feed(switch, make_chunk, 2, {0: 0.05})
     assert tick(switch, 8).holding
 
 
 def test_a_request_can_be_taken_back(robot: RobotConfig, make_chunk: Make) -> None:
-    switch = ArmSwitch(robot)
+    switch = PolicySwitch(robot)
     feed(switch, make_chunk, 0, {0: 0.01, 1: 0.02})
     tick(switch, 0)
-    switch.request(Arm.AURA, START)
-    assert switch.request(Arm.BASE, START).effective
+    switch.request(Policy.AURA, START)
+    assert switch.request(Policy.BASE, START).effective
     feed(switch, make_chunk, 1, {0: 0.01, 1: 0.02})
-    assert tick(switch, 4).arm is Arm.BASE
+    assert tick(switch, 4).policy is Policy.BASE
     assert not switch.request(7, START).success
 
 
 def test_a_lost_peer_holds_at_once_and_returns_with_its_first_chunk(robot: RobotConfig, make_chunk: Make) -> None:
-    switch = ArmSwitch(robot, SwitchConfig(arm=Arm.AURA))
+    switch = PolicySwitch(robot, SwitchConfig(policy=Policy.AURA))
     feed(switch, make_chunk, 0, {0: 0.01, 1: 0.02})
     tick(switch, 0)
-    switch.peer_lost([Arm.AURA], 'memory_node is gone')
+    switch.peer_lost([Policy.AURA], 'memory_node is gone')
     held = tick(switch, 1)
     assert held.holding and held.reason == 'memory_node is gone'
-    refused = switch.request(Arm.AURA, START)
+    refused = switch.request(Policy.AURA, START)
     assert not refused.success and 'memory_node is gone' in refused.reason
-    assert switch.request(Arm.BASE, START).effective
+    assert switch.request(Policy.BASE, START).effective
     assert not tick(switch, 2).holding
     feed(switch, make_chunk, 1, {1: 0.02})
-    assert switch.request(Arm.AURA, START + 4 * TICK).success
+    assert switch.request(Policy.AURA, START + 4 * TICK).success
     assert switch.status.lost == {}
 
 
-def test_a_pending_arm_that_is_lost_leaves_the_old_one_driving(robot: RobotConfig, make_chunk: Make) -> None:
-    switch = ArmSwitch(robot)
+def test_a_pending_policy_that_is_lost_leaves_the_old_one_driving(robot: RobotConfig, make_chunk: Make) -> None:
+    switch = PolicySwitch(robot)
     feed(switch, make_chunk, 0, {0: 0.01, 1: 0.02})
     tick(switch, 0)
-    switch.request(Arm.AURA, START)
-    switch.peer_lost([Arm.AURA], 'gone')
-    assert switch.status.pending_arm is Arm.BASE
-    switch.peer_found([Arm.AURA])
-    assert switch.request(Arm.AURA, START).success
+    switch.request(Policy.AURA, START)
+    switch.peer_lost([Policy.AURA], 'gone')
+    assert switch.status.pending_policy is Policy.BASE
+    switch.peer_found([Policy.AURA])
+    assert switch.request(Policy.AURA, START).success
 
 
-def test_a_wait_that_expired_holds_and_lets_the_pending_arm_drive(robot: RobotConfig, make_chunk: Make) -> None:
-    switch = ArmSwitch(robot)
+def test_a_wait_that_expired_holds_and_lets_the_pending_policy_drive(robot: RobotConfig, make_chunk: Make) -> None:
+    switch = PolicySwitch(robot)
     feed(switch, make_chunk, 0, {0: 0.01})
     tick(switch, 0)
-    switch.request(Arm.KV, START + 4 * TICK)
+    switch.request(Policy.KV, START + 4 * TICK)
     assert switch.due(START + 4 * TICK)
     switch.expire('no chunk within 5 s')
     assert not switch.due(START + 4 * TICK)
     held = tick(switch, 4)
-    assert held.holding and held.reason == 'no chunk within 5 s' and held.arm is Arm.KV
+    assert held.holding and held.reason == 'no chunk within 5 s' and held.policy is Policy.KV
 
 
 def test_a_clock_that_moved_back_holds(robot: RobotConfig, make_chunk: Make) -> None:
-    switch = ArmSwitch(robot)
+    switch = PolicySwitch(robot)
     feed(switch, make_chunk, 0, {0: 0.01})
     assert not tick(switch, 0).holding
     assert tick(switch, -20).holding
@@ -189,7 +189,7 @@ def test_a_clock_that_moved_back_holds(robot: RobotConfig, make_chunk: Make) -> 
 
 
 def test_enabling_control_starts_from_where_the_robot_is(robot: RobotConfig, make_chunk: Make) -> None:
-    switch = ArmSwitch(robot)
+    switch = PolicySwitch(robot)
     feed(switch, make_chunk, 0, {0: 0.9})
     for k in range(4):
         tick(switch, k)
@@ -201,7 +201,7 @@ def test_enabling_control_starts_from_where_the_robot_is(robot: RobotConfig, mak
 def test_twist_holds_with_zero(robot_values: Values, make_chunk: Make) -> None:
     axes = ['linear_x', 'linear_y', 'linear_z', 'angular_x', 'angular_y', 'angular_z']
     values = robot_values(6, command_type='twist_stamped', joint_names=axes)
-    switch = ArmSwitch(RobotConfig.from_mapping(values))
+    switch = PolicySwitch(RobotConfig.from_mapping(values))
     chunk = make_chunk(0, 0, actions=np.full(48, 0.05), action_dim=6)
     assert switch.accept(chunk, START).accepted
     first = tick(switch, 0, np.full(6, 0.7))
@@ -210,7 +210,7 @@ def test_twist_holds_with_zero(robot_values: Values, make_chunk: Make) -> None:
     assert held.target is not None and not held.target.any()
 
 
-@pytest.mark.parametrize('name', ['execute_steps', 'grace_ticks', 'max_age_ns', 'future_tolerance_ns'])
+@pytest.mark.parametrize('name', ['n_action_steps', 'grace_ticks', 'max_age_ns', 'future_tolerance_ns'])
 def test_bad_configuration_is_refused(name: str) -> None:
     with pytest.raises(ConfigError, match=name):
         SwitchConfig(**{name: -1})
@@ -230,24 +230,24 @@ ACTIONS = st.lists(
 
 @settings(max_examples=300)
 @given(script=ACTIONS, data=st.data())
-def test_whatever_happens_only_the_driving_arm_moves_the_robot(
+def test_whatever_happens_only_the_driving_policy_moves_the_robot(
     robot: RobotConfig, script: list[tuple[str, int]], data: st.DataObject
 ) -> None:
-    """Chunks, switches, losses and pauses in any order: limits hold, old arms stay silent."""
-    switch = ArmSwitch(robot)
-    now, sent = START, dict.fromkeys(Arm, -1)
+    """Chunks, switches, losses and pauses in any order: limits hold, old policies stay silent."""
+    switch = PolicySwitch(robot)
+    now, sent = START, dict.fromkeys(Policy, -1)
     last: np.ndarray | None = None
     for what, argument in script:
         if what == 'tick':
             now += argument * TICK
             command = switch.tick(now, ZERO)
-            assert command.arm is switch.status.arm and command.target is not None
+            assert command.policy is switch.status.policy and command.target is not None
             assert np.isfinite(command.target).all()
             if not command.holding:
                 reference = last if last is not None else ZERO
                 assert (np.abs(command.target - reference) <= 0.1 + 1e-9).all()
                 assert (np.abs(command.target) <= 1.0).all()
-                assert command.seq is not None and command.seq <= sent[command.arm]
+                assert command.seq is not None and command.seq <= sent[command.policy]
                 assert now - (START + command.seq * TICK) < 6 * TICK
             last = command.target
         elif what == 'chunk':
@@ -255,37 +255,37 @@ def test_whatever_happens_only_the_driving_arm_moves_the_robot(
             values = data.draw(st.lists(st.floats(-5, 5), min_size=24, max_size=24))
             chunk = Chunk(argument, 'e', seq, now, values, 8, 3, 0.05)
             if switch.accept(chunk, now).accepted:
-                sent[Arm(argument)] = seq
+                sent[Policy(argument)] = seq
         elif what == 'request':
             selection = switch.request(argument, now)
-            assert selection.effective == (selection.arm is selection.pending_arm)
+            assert selection.effective == (selection.policy is selection.pending_policy)
         elif what == 'lost':
-            switch.peer_lost([Arm(argument)], 'gone')
-            assert switch.status.arm != argument or switch.tick(now, ZERO).holding
-            last = last if switch.status.arm != argument else ZERO
+            switch.peer_lost([Policy(argument)], 'gone')
+            assert switch.status.policy != argument or switch.tick(now, ZERO).holding
+            last = last if switch.status.policy != argument else ZERO
         else:
             switch.expire('asked')
 
 
 @settings(max_examples=200)
 @given(start=st.integers(0, 2), wanted=st.integers(0, 2), at=st.integers(0, 11))
-def test_after_the_switch_nothing_of_the_old_arm(robot: RobotConfig, start: int, wanted: int, at: int) -> None:
-    """Each arm proposes its own number, so every target shows whose it is."""
-    switch = ArmSwitch(robot, SwitchConfig(arm=Arm(start)))
+def test_after_the_switch_nothing_of_the_old_policy(robot: RobotConfig, start: int, wanted: int, at: int) -> None:
+    """Each policy proposes its own number, so every target shows whose it is."""
+    switch = PolicySwitch(robot, SwitchConfig(policy=Policy(start)))
     effective = False
     for k in range(24):
         now = START + k * TICK
         if k % 4 == 0:
-            for arm in Arm:
-                chunk = Chunk(arm, 'e', k // 4, now, np.full(24, 0.01 * (arm + 1)), 8, 3, 0.05)
+            for policy in Policy:
+                chunk = Chunk(policy, 'e', k // 4, now, np.full(24, 0.01 * (policy + 1)), 8, 3, 0.05)
                 assert switch.accept(chunk, now).accepted
         if k == at:
             effective = switch.request(wanted, now).effective
         command = switch.tick(now, ZERO)
         driver = wanted if effective or command.switched else start
         effective = effective or command.switched
-        assert command.arm == driver and command.target is not None
+        assert command.policy == driver and command.target is not None
         assert command.target.tolist() == pytest.approx([0.01 * (driver + 1)] * 3)
         if command.switched:
             assert k % 4 == 0  # only at a chunk boundary
-    assert switch.status.arm == wanted
+    assert switch.status.policy == wanted

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""F12: arms change in the middle of chunks, under load; after the acknowledgement the old one is silent."""
+"""F12: policies change in the middle of chunks, under load; after the acknowledgement the old one is silent."""
 
 import random
 import time
@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 from aura_ros.msg import CacheStatus, GateSample, MemoryState
-from aura_ros.srv import SelectArm
+from aura_ros.srv import SelectPolicy
 from fakes import AURA_OFFSET, KV_OFFSET, POSE, READING
 from whole_graph import Flood, Whole
 
-from aura_ros.nodes import conversions, qos
+from aura_ros.ros import conversions, qos
 
 BASE, AURA, KV, HELD = 0, 1, 2, -1
 VALUES = {BASE: POSE, AURA: POSE + AURA_OFFSET, KV: POSE + KV_OFFSET, HELD: READING}
@@ -32,30 +32,30 @@ class Switch:
 def owner(command):
     """Tell whose a command is by its value."""
     value = command.points[0].positions[0]
-    found = [arm for arm, expected in VALUES.items() if abs(value - expected) < 1e-5]
+    found = [policy for policy, expected in VALUES.items() if abs(value - expected) < 1e-5]
     assert len(found) == 1, f'a command of nobody: {value}'
     return found[0]
 
 
 def switch_at_random(graph, whole, count):
-    """Change the arm `count` times at random moments; returns the changes."""
-    client = graph.node.create_client(SelectArm, 'select_arm')
-    graph.until(client.service_is_ready, 'select_arm')
+    """Change the policy `count` times at random moments; returns the changes."""
+    client = graph.node.create_client(SelectPolicy, 'select_policy')
+    graph.until(client.service_is_ready, 'select_policy')
     random.seed(12)
     done, refused, old = [], 0, AURA
     while len(done) < count:
-        new = random.choice([arm for arm in (BASE, AURA, KV) if arm != old])
+        new = random.choice([policy for policy in (BASE, AURA, KV) if policy != old])
         graph.spin(random.uniform(0.0, 0.12))
         asked_ns = time.time_ns()
-        future = client.call_async(SelectArm.Request(arm=new))
-        graph.until(future.done, 'answer of select_arm')
+        future = client.call_async(SelectPolicy.Request(policy=new))
+        graph.until(future.done, 'answer of select_policy')
         acknowledged_ns, answer = time.time_ns(), future.result()
         if not answer.success:
-            # A machine so busy that a lease ran out; the arm drives on, or is held, as before.
+            # A machine so busy that a lease ran out; the policy drives on, or is held, as before.
             refused += 1
-            assert answer.reason and answer.new_arm == old and refused <= count // 10 + 5, answer.reason
+            assert answer.reason and answer.new_policy == old and refused <= count // 10 + 5, answer.reason
             continue
-        assert answer.new_arm == new
+        assert answer.new_policy == new
         done.append(Switch(old, new, asked_ns, acknowledged_ns))
         old = new
         graph.until(
@@ -71,7 +71,7 @@ def switch_at_random(graph, whole, count):
         pytest.param(1000, marks=[pytest.mark.slow, pytest.mark.timeout(1200)]),
     ],
 )
-def test_nothing_of_the_old_arm_leaves_after_the_acknowledgement(graph, measured, count):
+def test_nothing_of_the_old_policy_leaves_after_the_acknowledgement(graph, measured, count):
     whole = Whole(graph, lockstep=False, rounds=100_000, backbone='MarkedVla', simulation='BiasedSimulation')
     kv_gates = graph.listen(GateSample, 'kv/gate', qos.GATE)
     states = graph.listen(MemoryState, 'aura/memory_state', qos.MEMORY_STATE)

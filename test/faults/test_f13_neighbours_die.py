@@ -9,12 +9,12 @@ import time
 
 import pytest
 from aura_ros.msg import GateSample, MemoryState
-from aura_ros.srv import SelectArm
+from aura_ros.srv import SelectPolicy
 from diagnostic_msgs.msg import DiagnosticStatus
 from ros_graph import ROOT
 from whole_graph import Whole
 
-from aura_ros.nodes import conversions, qos
+from aura_ros.ros import conversions, qos
 
 AURA, KV = 1, 2
 PROMISED_S = 1.0
@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.graph, pytest.mark.fault('F13'), pytest.mark.timeout(2
 @pytest.fixture
 def whole(graph):
     """Return a graph that has made some steps, whose memories outlive episodes."""
-    found = Whole(graph, lockstep=False, rounds=100_000, arms={'on_new_episode': 'keep'})
+    found = Whole(graph, lockstep=False, rounds=100_000, policies={'on_new_episode': 'keep'})
     found.states = graph.listen(MemoryState, 'aura/memory_state', qos.MEMORY_STATE)
     found.begin()
     found.driven()
@@ -39,7 +39,7 @@ def kill(whole, name):
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     topic = {'vla_node': 'vla_step', 'kv_baseline_node': 'kv/action_chunk'}[name]
-    message = whole.told('arm_switch_node: switch', f'nobody publishes {topic}', DiagnosticStatus.ERROR, since)
+    message = whole.told('policy_switch_node: switch', f'nobody publishes {topic}', DiagnosticStatus.ERROR, since)
     return (conversions.to_ns(message.header.stamp) - killed_ns) * 1e-9
 
 
@@ -84,16 +84,19 @@ def test_the_baseline_dies_and_comes_back(graph, whole, measured):
     told_s = kill(whole, 'kv_baseline_node')
     whole.more_steps()
     memory_is_unaffected(whole)
-    assert whole.statuses[-1].arm == AURA and not whole.statuses[-1].holding
-    refused = graph.call(SelectArm, 'select_arm', SelectArm.Request(arm=KV))
+    assert whole.statuses[-1].policy == AURA and not whole.statuses[-1].holding
+    refused = graph.call(SelectPolicy, 'select_policy', SelectPolicy.Request(policy=KV))
     assert not refused.success and 'kv/action_chunk' in refused.reason
     kv_gates = graph.listen(GateSample, 'kv/gate', qos.GATE)
     whole.start('kv_baseline_node')
     graph.until(lambda: kv_gates, 'a step of the new baseline')
     found = graph.until(
-        lambda: (answer := graph.call(SelectArm, 'select_arm', SelectArm.Request(arm=KV))).success and answer, 'kv'
+        lambda: (
+            (answer := graph.call(SelectPolicy, 'select_policy', SelectPolicy.Request(policy=KV))).success and answer
+        ),
+        'kv',
     )
-    assert found.new_arm == KV
+    assert found.new_policy == KV
     memory_is_unaffected(whole)
     measured(f'baseline: loss told after {told_s:.2f} s; selected again after its return')
     assert told_s <= PROMISED_S
@@ -101,7 +104,7 @@ def test_the_baseline_dies_and_comes_back(graph, whole, measured):
 
 def test_the_monitor_dies_and_comes_back(graph, whole, measured, tmp_path):
     def watch(name):
-        code = 'import sys; from aura_ros.nodes.topics import main; sys.exit(main(["echo", "/aura/write_event"]))'
+        code = 'import sys; from aura_ros.tools.topics.main import main; sys.exit(main(["echo", "/aura/write_event"]))'
         environment = dict(os.environ, ROS_DOMAIN_ID=str(graph.domain), PYTHONUNBUFFERED='1', PYTHONPATH=str(ROOT))
         log = tmp_path / name
         with log.open('w') as file:

@@ -9,7 +9,7 @@ from aura_ros.msg import ActionChunk, MemoryState, VlaStep, WriteEvent
 from whole_graph import Whole
 
 from aura_ros.memory import load_memory
-from aura_ros.nodes import conversions, qos
+from aura_ros.ros import conversions, qos
 
 EPISODE = '00000000-0000-4000-8000-000000000016'
 PERIOD_NS = 200_000_000

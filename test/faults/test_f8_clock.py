@@ -13,7 +13,7 @@ import time
 import numpy as np
 import pytest
 from aura_ros.action import RunEpisode
-from aura_ros.msg import ArmStatus, GateSample, VlaStep
+from aura_ros.msg import GateSample, PolicyStatus, VlaStep
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from fakes import AURA_OFFSET, JOINTS, POSE, READING
 from rclpy.action import ActionClient
@@ -23,8 +23,8 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image, JointState
 from trajectory_msgs.msg import JointTrajectory
 
-from aura_ros.nodes import conversions, qos
-from aura_ros.nodes.sim_messages import image_to_msg, joints_to_msg
+from aura_ros.ros import conversions, qos
+from aura_ros.ros.sensor_messages import image_to_msg, joints_to_msg
 
 DRIVEN = POSE + AURA_OFFSET
 TICK_S = 0.05
@@ -72,18 +72,18 @@ class Bag:
 
 
 class Rig:
-    """VLA, memory and switch on simulated time, in an episode, the aura arm driving."""
+    """VLA, memory and switch on simulated time, in an episode, the aura policy driving."""
 
     def __init__(self, graph):
         self.graph = graph
         common = {'use_sim_time': True, 'autostart': True}
         graph.start('vla_node', *TIMING, backbone='fakes:MarkedVla', step_subscribers=3, **common)
         graph.start('memory_node', *TIMING, memory='fakes:aura', chunk_subscribers=1, **common)
-        graph.start('arm_switch_node', *TIMING, *ROBOT, enable_control=True, **common)
+        graph.start('policy_switch_node', *TIMING, *ROBOT, enable_control=True, **common)
         self.bag = Bag(graph)
         self.steps = graph.listen(VlaStep, 'vla_step', qos.step())
         self.gates = graph.listen(GateSample, 'aura/gate', qos.GATE)
-        self.statuses = graph.listen(ArmStatus, 'arm_status', qos.ARM_STATUS)
+        self.statuses = graph.listen(PolicyStatus, 'policy_status', qos.POLICY_STATUS)
         self.commands = graph.listen(JointTrajectory, 'joint_command', QoSProfile(depth=1000))
         self.diagnostics = graph.listen(DiagnosticArray, '/diagnostics', qos.DIAGNOSTICS)
         self._client = ActionClient(graph.node, RunEpisode, 'run_episode')
@@ -104,8 +104,8 @@ class Rig:
         assert self.handle.accepted
 
     def driven(self, since):
-        """Wait until an arm drives, told after so many commands."""
-        self.graph.until(lambda: len(self.commands) > since + 3 and self.commanded(DRIVEN), 'an arm drives')
+        """Wait until a policy drives, told after so many commands."""
+        self.graph.until(lambda: len(self.commands) > since + 3 and self.commanded(DRIVEN), 'a policy drives')
 
     def held(self, reason):
         """Wait until the robot is held for `reason`; returns the commands of half a second of it, and seconds until it.

@@ -9,7 +9,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from std_msgs.msg import String
 from whole_graph import Flood, Whole
 
-from aura_ros.nodes import conversions, qos
+from aura_ros.ros import conversions, qos
 
 CONTROL_HZ = 20.0
 GROWTH_MB = 10.0

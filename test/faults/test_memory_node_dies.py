@@ -11,8 +11,8 @@ import pytest
 from aura_ros.msg import GateSample, VlaStep, WriteEvent
 from fakes import CHUNK_LEN, FEATURES, JOINTS, SPEC, aura
 
-from aura_ros.memory.store import StateStore
-from aura_ros.nodes import conversions, qos
+from aura_ros.ros import conversions, qos
+from aura_ros.state.store import StateStore
 
 EPISODE = '00000000-0000-4000-8000-000000000001'
 PERIOD_S = 0.004
@@ -71,7 +71,7 @@ class Life:
         """What the file holds, read as the node will read it; and how long that took [s]."""
         memory = aura()
         began = time.monotonic()
-        store = StateStore(self.path, SPEC.policy_hash, memory.state_layout, len(memory.export()))
+        store = StateStore(self.path, SPEC.backbone_hash, memory.state_layout, len(memory.export()))
         try:
             kept = store.load()
         finally:

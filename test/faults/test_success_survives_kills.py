@@ -10,10 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from aura_ros.msg import ArmStatus, WriteEvent
+from aura_ros.msg import PolicyStatus, WriteEvent
 from ros_graph import CONFIG
 
-from aura_ros.nodes import qos
+from aura_ros.ros import qos
 
 LAUNCH = CONFIG.parent / 'launch'
 ROUNDS = 12
@@ -21,14 +21,14 @@ pytestmark = [pytest.mark.graph, pytest.mark.render, pytest.mark.slow, pytest.ma
 
 
 class Demo:
-    """`demo.launch.yaml` in real time, *recall* with the AURA arm, as processes of its own."""
+    """`demo.launch.yaml` in real time, *recall* with the AURA policy, as processes of its own."""
 
     def __init__(self, graph, folder):
         self.log = folder / 'demo.log'
         words = [
             'rounds:=' + str(ROUNDS),
             'tasks:=recall',
-            'arms:=aura',
+            'policies:=aura',
             'split:=validation',
             'lockstep:=false',
             'respawn:=true',
@@ -38,7 +38,7 @@ class Demo:
         environment = dict(os.environ, ROS_DOMAIN_ID=str(graph.domain), PYTHONUNBUFFERED='1')
         with self.log.open('w') as file:
             self.process = subprocess.Popen(
-                [sys.executable, '-m', 'aura_ros.launching', str(LAUNCH / 'demo.launch.yaml'), *words],
+                [sys.executable, '-m', 'aura_ros.tools.launch', str(LAUNCH / 'demo.launch.yaml'), *words],
                 env=environment,
                 stdout=file,
                 stderr=file,
@@ -68,7 +68,7 @@ def demo(graph, tmp_path):
 @pytest.mark.skipif(not Path('/proc/self/task').exists(), reason='finds its children in /proc')
 def test_what_was_remembered_before_the_kill_is_used_after_it(graph, demo, tmp_path, measured):
     writes = graph.listen(WriteEvent, 'aura/write_event', qos.WRITE_EVENT)
-    statuses = graph.listen(ArmStatus, 'arm_status', qos.ARM_STATUS)
+    statuses = graph.listen(PolicyStatus, 'policy_status', qos.POLICY_STATUS)
     rng, kills = random.Random(0), 0
 
     def over():
@@ -88,7 +88,7 @@ def test_what_was_remembered_before_the_kill_is_used_after_it(graph, demo, tmp_p
         kills += 1
         before = len(statuses)
         graph.until(lambda before=before: over() or any(each.holding for each in statuses[before:]), 'a hold', 5.0)
-        graph.until(lambda: over() or not statuses[-1].holding, 'the arm goes on', 60.0)
+        graph.until(lambda: over() or not statuses[-1].holding, 'the policy goes on', 60.0)
     report = json.loads((tmp_path / 'panel.json').read_text())
     text = demo.log.read_text()
     assert kills >= 3, text

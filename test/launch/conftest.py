@@ -17,10 +17,10 @@ from typing import Any
 import psutil
 import pytest
 
-from aura_ros.launching import ros_launch
+from aura_ros.tools.launch import ros_launch
 
 ROOT = Path(__file__).parents[2]
-NODES = ('vla_node', 'memory_node', 'kv_baseline_node', 'arm_switch_node', 'sim_node', 'panel', 'player', 'recorder')
+NODES = ('vla_node', 'memory_node', 'kv_baseline_node', 'policy_switch_node', 'sim_node', 'panel', 'player', 'recorder')
 TIMEOUT_S = 30.0
 HERE = 'AURA_LAUNCH_TEST'
 
@@ -170,7 +170,7 @@ def start(prefix: Path, tmp_path: Path) -> Iterator[Start]:
         }
         options = ['--force-own'] if back_end == 'own' else []
         process = subprocess.Popen(
-            [sys.executable, '-m', 'aura_ros.launching', *options, str(file), *words],
+            [sys.executable, '-m', 'aura_ros.tools.launch', *options, str(file), *words],
             env=environment,
             cwd=ROOT,
             text=True,

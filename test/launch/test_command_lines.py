@@ -9,17 +9,17 @@ from typing import Any
 import pytest
 import yaml
 
-from aura_ros.launching import ros_launch
-from aura_ros.launching.reader import read
+from aura_ros.tools.launch import ros_launch
+from aura_ros.tools.launch.reader import read
 
 LAUNCH = Path(__file__).parents[2] / 'launch'
 EVERYTHING = Path(__file__).with_name('everything.launch.yaml')
 KEPT = Path(__file__).with_name('command_lines.txt')
-GRAPH = {'vla_node', 'memory_node', 'kv_baseline_node', 'arm_switch_node'}
+GRAPH = {'vla_node', 'memory_node', 'kv_baseline_node', 'policy_switch_node'}
 REPLAY = {'player', 'memory_node', 'kv_baseline_node'}
 FILES = [
     ('aura', {}),
-    ('aura', {'namespace': 'left', 'arm': 'kv', 'enable_control': 'true', 'state_file': '/var/state'}),
+    ('aura', {'namespace': 'left', 'policy': 'kv', 'enable_control': 'true', 'state_file': '/var/state'}),
     ('aura', {'use_sim_time': 'true', 'lockstep': 'true', 'front_camera_topic': '/cam/color'}),
     ('sim', {}),
     ('demo', {}),
@@ -32,7 +32,7 @@ FILES = [
 CASES = [(LAUNCH / f'{name}.launch.yaml', given) for name, given in FILES]
 CASES += [
     (EVERYTHING, {}),
-    (EVERYTHING, {'wanted': 'false', 'space': 'deep/down', 'arm': 'kv', 'rate': '7.5', 'text': '[a]'}),
+    (EVERYTHING, {'wanted': 'false', 'space': 'deep/down', 'policy': 'kv', 'rate': '7.5', 'text': '[a]'}),
 ]
 CASE = pytest.mark.parametrize(('path', 'given'), CASES, ids=[' '.join([p.stem, *g]) for p, g in CASES])
 
@@ -91,13 +91,15 @@ def test_a_recorder_in_lockstep_is_one_more_listener_and_nothing_else() -> None:
 
 def test_a_replay_cannot_move_a_robot() -> None:
     plan = read(LAUNCH / 'replay.launch.yaml', {'bag': 'run'})
-    assert 'arm_switch_node' not in {node.executable for node in plan.nodes}
+    assert 'policy_switch_node' not in {node.executable for node in plan.nodes}
     assert [node.executable for node in plan.nodes if node.shutdown_on_exit] == ['player']
 
 
 def test_a_robot_does_not_move_unasked() -> None:
-    (switch,) = [node for node in read(LAUNCH / 'aura.launch.yaml', {}).nodes if node.executable == 'arm_switch_node']
-    assert {'/arm_switch_node': {'ros__parameters': {'enable_control': False}}} in [
+    (switch,) = [
+        node for node in read(LAUNCH / 'aura.launch.yaml', {}).nodes if node.executable == 'policy_switch_node'
+    ]
+    assert {'/policy_switch_node': {'ros__parameters': {'enable_control': False}}} in [
         argument.content for argument in switch.arguments if not isinstance(argument, str)
     ]
 

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from aura_ros.launching.testing import Graph, launch_fixture, launch_test
+from aura_ros.tools.launch.testing import Graph, launch_fixture, launch_test
 
 rclpy = pytest.importorskip('rclpy')
 pytest.importorskip('mujoco')
 pytest.importorskip('aura_ros.msg', reason='the messages are not built')
 
 from aura_ros.action import RunEpisode  # noqa: E402
-from aura_ros.msg import ActionChunk, ArmStatus  # noqa: E402
+from aura_ros.msg import ActionChunk, PolicyStatus  # noqa: E402
 from lifecycle_msgs.msg import State  # noqa: E402
 from lifecycle_msgs.srv import GetState  # noqa: E402
 from rclpy.action import ActionClient  # noqa: E402
@@ -24,7 +24,7 @@ from rclpy.node import Node  # noqa: E402
 from sensor_msgs.msg import JointState  # noqa: E402
 
 LAUNCH = Path(__file__).parents[2] / 'launch'
-LIFECYCLE_NODES = ('vla_node', 'memory_node', 'kv_baseline_node', 'arm_switch_node')
+LIFECYCLE_NODES = ('vla_node', 'memory_node', 'kv_baseline_node', 'policy_switch_node')
 TIMEOUT_S = 60.0
 pytestmark = [pytest.mark.graph, pytest.mark.render]
 
@@ -32,7 +32,7 @@ pytestmark = [pytest.mark.graph, pytest.mark.render]
 @launch_fixture
 def graph() -> Graph:
     """The simulator in real time and the graph, in a namespace of its own."""
-    return Graph(LAUNCH / 'sim.launch.yaml', {'namespace': 'tested', 'arm': 'kv', 'task': 'visible'})
+    return Graph(LAUNCH / 'sim.launch.yaml', {'namespace': 'tested', 'policy': 'kv', 'task': 'visible'})
 
 
 @contextmanager
@@ -73,12 +73,12 @@ def test_nodes_become_active_and_the_simulation_runs() -> None:
             until(active, f'{name} to be active')
 
         joints: list[JointState] = []
-        status: list[ArmStatus] = []
+        status: list[PolicyStatus] = []
         node.create_subscription(JointState, '/tested/joint_states', joints.append, 1)
-        node.create_subscription(ArmStatus, '/tested/arm_status', status.append, 1)
-        until(lambda: len(joints) > 3 and bool(status), 'joint states and the arm status')
+        node.create_subscription(PolicyStatus, '/tested/policy_status', status.append, 1)
+        until(lambda: len(joints) > 3 and bool(status), 'joint states and the policy status')
         assert joints[-1].header.stamp != joints[0].header.stamp
-        assert status[-1].arm == ActionChunk.ARM_KV
+        assert status[-1].policy == ActionChunk.POLICY_KV
         _run_an_episode(node, until)
 
 

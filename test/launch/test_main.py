@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from aura_ros.launching import main as program
-from aura_ros.launching.main import main
+from aura_ros.tools.launch import main as program
+from aura_ros.tools.launch.main import main
 
 ROOT = Path(__file__).parents[2]
 Captured = pytest.CaptureFixture[str]
@@ -44,7 +44,7 @@ def test_finds_them_in_share_where_there_is_no_source(
     share = stand_ins / 'share/aura_ros'
     for folder in ('launch', 'config'):
         shutil.copytree(ROOT / folder, share / folder, dirs_exist_ok=True)
-    monkeypatch.setattr(program, '__file__', str(tmp_path / 'aura_ros/launching/main.py'))
+    monkeypatch.setattr(program, '__file__', str(tmp_path / 'aura_ros/tools/launch/main.py'))
     assert main(['sim.launch.yaml', '--print-command']) == 0
     assert f'{share}/launch/../config/real_time.yaml' in capsys.readouterr().out
 
@@ -60,7 +60,7 @@ def test_prints_commands(capsys: Captured, stand_ins: Path) -> None:
 @pytest.mark.parametrize(
     ('words', 'told'),
     [
-        (['demo', 'ronuds:=3'], "no argument 'ronuds', allowed: allow_fresh_start, arm, arms,"),
+        (['demo', 'ronuds:=3'], "no argument 'ronuds', allowed: allow_fresh_start, aura_weights,"),
         (['demo', 'split:=test'], "'split' is 'test', allowed: train, validation, evaluation"),
         (['demo', 'rounds:=few'], "'few', allowed: an integer"),
         (['no_such.launch.yaml'], "no launch file 'no_such.launch.yaml'"),

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from aura_ros.errors import ConfigError
-from aura_ros.launching.plan import NodeProcess, Parameters
-from aura_ros.launching.reader import describe, read
+from aura_ros.common.errors import ConfigError
+from aura_ros.tools.launch.plan import NodeProcess, Parameters
+from aura_ros.tools.launch.reader import describe, read
 
 Write = Callable[..., Path]
 NODE = 'node: {pkg: aura_ros, exec: panel}'
@@ -108,21 +108,21 @@ def test_arguments(write: Write) -> None:
     path = write("""\
         launch:
         - arg: {name: who, default: me, description: Who it is}
-        - arg: {name: arm, default: aura, choice: [{value: aura}, {value: kv}]}
+        - arg: {name: policy, default: aura, choice: [{value: aura}, {value: kv}]}
         - arg: {name: needed}
-        - node: {pkg: aura_ros, exec: panel, args: $(var who) $(var arm) $(var needed)}
+        - node: {pkg: aura_ros, exec: panel, args: $(var who) $(var policy) $(var needed)}
         """)
-    assert _words(_only(path, needed='x', arm='kv'))[:3] == ['me', 'kv', 'x']
-    with pytest.raises(ConfigError, match="'arm' is 'base', allowed: aura, kv"):
-        read(path, {'arm': 'base', 'needed': 'x'})
-    with pytest.raises(ConfigError, match="no argument 'amr', allowed: arm, needed, who"):
+    assert _words(_only(path, needed='x', policy='kv'))[:3] == ['me', 'kv', 'x']
+    with pytest.raises(ConfigError, match="'policy' is 'base', allowed: aura, kv"):
+        read(path, {'policy': 'base', 'needed': 'x'})
+    with pytest.raises(ConfigError, match="no argument 'amr', allowed: needed, policy, who"):
         read(path, {'amr': 'kv', 'needed': 'x'})
     with pytest.raises(ConfigError, match='fix: give needed:=VALUE'):
         read(path, {})
     described = describe(path)
-    assert list(described) == ['who', 'arm', 'needed']
+    assert list(described) == ['who', 'policy', 'needed']
     assert described['needed'].default is None
-    assert described['arm'].choices == ('aura', 'kv')
+    assert described['policy'].choices == ('aura', 'kv')
     assert described['who'].description == 'Who it is'
 
 

@@ -28,7 +28,7 @@ def stream():
         rng = np.random.default_rng(seed)
         return (
             rng.normal(size=(length, sizes.feature_dim)).astype(np.float32),
-            rng.normal(size=(length, sizes.chunk_len, sizes.action_dim)).astype(np.float32),
+            rng.normal(size=(length, sizes.chunk_size, sizes.action_dim)).astype(np.float32),
         )
 
     return draw

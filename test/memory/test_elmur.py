@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from aura_ros.errors import StateError
+from aura_ros.common.errors import StateError
 from aura_ros.memory import build_memory
 from aura_ros.memory.elmur import EMPTY, ElmurCell, choose_slot
 from aura_ros.memory.weights import MemoryWeights

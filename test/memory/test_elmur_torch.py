@@ -7,13 +7,13 @@ import pytest
 torch = pytest.importorskip('torch')
 torch.set_num_threads(1)
 
-from aura_ros.errors import ConfigError  # noqa: E402
+from aura_ros.common.errors import ConfigError  # noqa: E402
 from aura_ros.train.modules import ElmurModule, ElmurOptions, Sizes  # noqa: E402
 from aura_ros.train.modules.elmur_layer import Dropout  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
-SMALL = Sizes(feature_dim=12, chunk_len=1, action_dim=3, code_dim=8, head_width=16)
+SMALL = Sizes(feature_dim=12, chunk_size=1, action_dim=3, code_dim=8, head_width=16)
 SHAPES = {
     'released': ElmurOptions(),
     'many slots': ElmurOptions(layers=1, width=16, heads=4, slots=9, segment=3, blend=0.4, init_sigma=1.0),

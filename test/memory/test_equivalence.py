@@ -22,9 +22,9 @@ from aura_ros.train.modules import (  # noqa: E402
 pytestmark = pytest.mark.torch
 
 SMALL = Sizes(
-    feature_dim=12, chunk_len=1, action_dim=3, code_dim=8, key_dim=5, value_dim=7, gate_width=6, head_width=16
+    feature_dim=12, chunk_size=1, action_dim=3, code_dim=8, key_dim=5, value_dim=7, gate_width=6, head_width=16
 )
-SHAPES = [Sizes(), SMALL, Sizes(feature_dim=40, chunk_len=4, action_dim=7, code_dim=16, key_dim=16, value_dim=8)]
+SHAPES = [Sizes(), SMALL, Sizes(feature_dim=40, chunk_size=4, action_dim=7, code_dim=16, key_dim=16, value_dim=8)]
 CONSTANT = {
     'aura': AuraModule,
     'always': FastWeightModule,
@@ -51,7 +51,7 @@ def make(kind, sizes, seed):
         # spread and centre the scores, so that the gate both opens and stays shut
         module.gate.output.weight.data.normal_(0, 3)
         scores = module(
-            torch.randn(1, 150, sizes.feature_dim), torch.zeros(1, 150, sizes.chunk_len, sizes.action_dim)
+            torch.randn(1, 150, sizes.feature_dim), torch.zeros(1, 150, sizes.chunk_size, sizes.action_dim)
         ).scan.scores
         module.gate.output.bias.data -= torch.logit(scores.clamp(1e-4, 1 - 1e-4)).median().detach()
     return module

@@ -6,11 +6,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from aura_ros.errors import ConfigError, InputError
+from aura_ros.common.errors import ConfigError, InputError
 from aura_ros.memory import load_memory
 from aura_ros.memory.fast_weights import STATE_BYTES, FastWeights
-from aura_ros.memory.policies import Always
-from aura_ros.memory.store import state_crc
+from aura_ros.memory.schedules import Always
+from aura_ros.state.store import state_crc
 
 KINDS = ['aura', 'kv', 'none']
 
@@ -141,7 +141,7 @@ def poison(memory, how):
     """Make the next step of a memory overflow; returns the step. All that goes in is finite."""
     z, base = steps(memory, 1, seed=9)[0]
     if how == 'gate':
-        memory.cell._policy = Undecided()
+        memory.cell._schedule = Undecided()
     elif how == 'state':
         memory.restore(np.full(len(memory.export()) // 4, 3e38, '<f4').tobytes())
     else:

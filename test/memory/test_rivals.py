@@ -7,7 +7,7 @@ import pytest
 torch = pytest.importorskip('torch')
 torch.set_num_threads(1)
 
-from aura_ros.errors import InputError, StateError  # noqa: E402
+from aura_ros.common.errors import InputError, StateError  # noqa: E402
 from aura_ros.train.matching import build_module  # noqa: E402
 from aura_ros.train.modules import Sizes  # noqa: E402
 

@@ -7,11 +7,11 @@ import time
 
 import numpy as np
 import pytest
-from aura_ros.srv import SelectArm
+from aura_ros.srv import SelectPolicy
 from diagnostic_msgs.msg import DiagnosticStatus
 from whole_graph import Whole
 
-from aura_ros.nodes import conversions
+from aura_ros.ros import conversions
 
 BASE, AURA, KV = 0, 1, 2
 pytestmark = [pytest.mark.graph, pytest.mark.timeout(240)]
@@ -60,7 +60,7 @@ def test_killing_a_node_holds_the_robot_and_says_why(graph, victim, topic):
         return next((each for each in found if each.holding), None)
 
     status = graph.until(held_for_it, 'hold')
-    whole.told('arm_switch_node: switch', topic, DiagnosticStatus.ERROR)
+    whole.told('policy_switch_node: switch', topic, DiagnosticStatus.ERROR)
     held = conversions.to_ns(status.header.stamp)
     graph.spin(0.5)
     later = [
@@ -72,30 +72,30 @@ def test_killing_a_node_holds_the_robot_and_says_why(graph, victim, topic):
     print(f'{victim}: held {(held - killed) * 1e-6:.0f} ms after the kill')
 
 
-def test_killing_the_arm_that_does_not_drive_changes_nothing(graph):
+def test_killing_the_policy_that_does_not_drive_changes_nothing(graph):
     whole = Whole(graph, lockstep=False, rounds=1000)
     whole.begin()
     whole.driven()
     # one that the switch has never heard is not missed
-    graph.until(lambda: conversions.to_ns(whole.statuses[-1].newest_stamp[KV]) > 0, 'a chunk of the KV arm')
+    graph.until(lambda: conversions.to_ns(whole.statuses[-1].newest_stamp[KV]) > 0, 'a chunk of the KV policy')
     os.kill(whole.processes['kv_baseline_node'].pid, signal.SIGKILL)
-    whole.told('arm_switch_node: switch', 'lost: kv', DiagnosticStatus.ERROR)
+    whole.told('policy_switch_node: switch', 'lost: kv', DiagnosticStatus.ERROR)
     count = len(whole.gates)
     graph.until(lambda: len(whole.gates) > count + 5, 'more steps')
-    assert whole.statuses[-1].arm == AURA and 'drives' in whole.statuses[-1].reason
+    assert whole.statuses[-1].policy == AURA and 'drives' in whole.statuses[-1].reason
 
 
-def test_after_a_selection_nothing_of_the_old_arm_leaves(graph):
+def test_after_a_selection_nothing_of_the_old_policy_leaves(graph):
     whole = Whole(graph, lockstep=False, rounds=1000)
     whole.begin()
     whole.driven()
-    client = graph.node.create_client(SelectArm, 'select_arm')
-    graph.until(client.service_is_ready, 'select_arm')
+    client = graph.node.create_client(SelectPolicy, 'select_policy')
+    graph.until(client.service_is_ready, 'select_policy')
     for wanted in (KV, BASE, AURA, KV):
-        future = client.call_async(SelectArm.Request(arm=wanted))
+        future = client.call_async(SelectPolicy.Request(policy=wanted))
         graph.until(future.done, 'answer')
         answer = future.result()
-        assert answer.success and answer.new_arm == wanted, answer.reason
+        assert answer.success and answer.new_policy == wanted, answer.reason
         seen = len(whole.statuses)
         graph.spin(0.6)
-        assert {status.arm for status in whole.statuses[seen:]} == {wanted}
+        assert {status.policy for status in whole.statuses[seen:]} == {wanted}

@@ -18,15 +18,16 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CompressedImage, Image, JointState
 from std_msgs.msg import String
 
-from aura_ros.errors import BagError, ConfigError
-from aura_ros.nodes import bag_play, conversions
-from aura_ros.nodes.player_messages import Streams, clock_offset_ns, instruction_at_start, serialised
-from aura_ros.nodes.player_tape import PlayerConfig
-from aura_ros.nodes.sim_messages import image_to_msg, joints_to_msg
-from aura_ros.replay.bags import Bag, Sample
-from aura_ros.replay.mapping import Instruction, JointStream, Mapping
-from aura_ros.replay.message_types import standard_types
-from aura_ros.replay.recording import Recording
+from aura_ros.common.errors import BagError, ConfigError
+from aura_ros.nodes.player import bag_play
+from aura_ros.nodes.player.messages import Streams, clock_offset_ns, instruction_at_start, serialised
+from aura_ros.nodes.player.playback import PlayerConfig
+from aura_ros.recordings.bags import Bag, Sample
+from aura_ros.recordings.message_types import standard_types
+from aura_ros.recordings.writer import Recording
+from aura_ros.replay.steps.mapping import Instruction, JointStream, Mapping
+from aura_ros.ros import conversions
+from aura_ros.ros.sensor_messages import image_to_msg, joints_to_msg
 
 NS = 10**9
 PERIOD_NS = NS // 5
@@ -195,7 +196,7 @@ def test_without_ros2_it_is_asked_for_in_vain(monkeypatch):
     ('given', 'told'),
     [
         ({}, "'bag' is empty"),
-        ({'bag': 'b', 'arms': ('aura', 'gru')}, "'arms' has 'gru': must be of aura, kv"),
+        ({'bag': 'b', 'policies': ('aura', 'gru')}, "'policies' has 'gru': must be of aura, kv"),
         ({'bag': 'b', 'lockstep': True, 'camera_transport': 'compressed'}, "must be 'raw' in lock-step"),
         ({'bag': 'b', 'lockstep': True, 'player': 'ros2'}, "lock-step needs 'own'"),
     ],
@@ -234,7 +235,13 @@ class Rig:
 
     def play(self, bag, **parameters):
         """Play to the end; returns the exit code and what the player said."""
-        given = {'bag': bag, 'mapping': self.mapping, 'backbone': 'fakes:ScriptedVla', 'arms': '[aura]', **parameters}
+        given = {
+            'bag': bag,
+            'mapping': self.mapping,
+            'backbone': 'fakes:ScriptedVla',
+            'policies': '[aura]',
+            **parameters,
+        }
         process = self.graph.start('player', **given)
         self.graph.until(lambda: process.poll() is not None, 'the end of the player', timeout_s=100.0)
         return process.returncode, self.graph.log('player')
@@ -299,7 +306,7 @@ def test_a_memory_that_does_not_answer_is_named_and_not_waited_for_without_end(r
     code, said = rig.play(
         recorded(tmp_path / 'bag', 2),
         lockstep=True,
-        arms='[aura, kv]',
+        policies='[aura, kv]',
         stall_timeout_s=2.0,
         start_timeout_s=2.0,
         backbone='fakes:ScriptedVla',

@@ -11,17 +11,17 @@ pytest.importorskip('rosbags')
 
 from aura_ros.msg import VlaStep, WriteEvent
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from memory_arm import step
+from memory_policy import step
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
 from std_msgs.msg import String
 
-from aura_ros.errors import BagError
-from aura_ros.nodes import conversions, qos
-from aura_ros.nodes.memory_node import MemoryNode
-from aura_ros.nodes.recorder import Recorder
-from aura_ros.replay.bags import Bag
-from aura_ros.replay.recording import NOTES
+from aura_ros.common.errors import BagError
+from aura_ros.nodes.memory.node import MemoryNode
+from aura_ros.nodes.recorder.node import Recorder
+from aura_ros.recordings.bags import Bag
+from aura_ros.recordings.writer import NOTES
+from aura_ros.ros import conversions, qos
 
 LEVELS = {'OK': DiagnosticStatus.OK, 'WARN': DiagnosticStatus.WARN, 'ERROR': DiagnosticStatus.ERROR}
 
@@ -116,7 +116,7 @@ def test_the_notes_say_how_it_came_about(graph, tmp_path):
     steps = rig.publisher(VlaStep, 'vla_step', qos.step())
     graph.matched(steps, 2)
     message = step(0)
-    message.policy_hash = 'ab' * 32
+    message.backbone_hash = 'ab' * 32
     steps.publish(message)
     rig.taken('/vla_step', 1)
     graph.until(lambda: '/memory_node' in rig.node._survey.found, 'the parameters of memory_node')
@@ -125,7 +125,7 @@ def test_the_notes_say_how_it_came_about(graph, tmp_path):
         notes = {key: yaml.safe_load(text) for key, text in bag.metadata.items()}
     assert notes['aura_ros/parameters']['/memory_node']['on_new_episode'] == 'keep'
     assert notes['aura_ros/parameters']['/recorder']['path'] == str(rig.path)
-    assert notes['aura_ros/policy_hashes'] == ['ab' * 32]
+    assert notes['aura_ros/backbone_hashes'] == ['ab' * 32]
     assert 'aura.safetensors' in notes['aura_ros/weights'] and 'rosbags' in notes['aura_ros/versions']
     assert notes['aura_ros/dropped'] == {}
 

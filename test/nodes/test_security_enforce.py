@@ -64,7 +64,7 @@ def enforced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def secured(graph, enforced: Path):
     """The graph, each node with its own keys, and an episode that runs."""
     _make_keys(enforced, graph.domain)
-    alone = _try(graph.domain, '/aura/monitor', 'listen', 'arm_status', '--stubborn')
+    alone = _try(graph.domain, '/aura/monitor', 'listen', 'policy_status', '--stubborn')
     if 'security libraries' in str(alone.get('outside')) or 'security support' in str(alone.get('outside')):
         pytest.skip('this middleware is built without security')
     assert 'outside' not in alone, alone
@@ -77,14 +77,14 @@ def secured(graph, enforced: Path):
     start('vla_node', *TIMING, backbone='fakes:ScriptedVla', **lasting)
     start('memory_node', *TIMING, memory='fakes:aura', **lasting)
     start('kv_baseline_node', *TIMING, memory='fakes:kv', **lasting)
-    start('arm_switch_node', *TIMING, *ROBOT, enable_control=True, **lasting)
+    start('policy_switch_node', *TIMING, *ROBOT, enable_control=True, **lasting)
     start('sim_node', simulation='fakes:FakeSimulation', task='recall', rounds=1000, lockstep=False)
-    graph.until(lambda: 'drives' in graph.log('arm_switch_node'), 'the arm switch is up')
+    graph.until(lambda: 'drives' in graph.log('policy_switch_node'), 'the policy switch is up')
     assert _try(graph.domain, '/aura/operator', 'episode', '') == {'accepted': True}
     return graph
 
 
-@pytest.mark.parametrize('name', ['vla_node', 'memory_node', 'arm_switch_node'])
+@pytest.mark.parametrize('name', ['vla_node', 'memory_node', 'policy_switch_node'])
 def test_without_keys_no_node_starts(graph, enforced, name):
     (enforced / 'enclaves').mkdir(parents=True)
     process = graph.start(name, '--enclave', f'/aura/{name}', autostart=True)
@@ -98,21 +98,21 @@ def test_each_may_what_the_policy_allows_and_no_more(secured):
         return _try(secured.domain, enclave, *arguments)
 
     # the robot moves, and who may listen hears it
-    assert tried('/aura/monitor', 'driven', 'arm_status') == {'driven': True}
+    assert tried('/aura/monitor', 'driven', 'policy_status') == {'driven': True}
     assert tried('/aura/monitor', 'listen', 'joint_command')['heard']
     assert tried('/aura/monitor', 'listen', 'aura/write_event')['heard']
-    for service in ('select_arm', 'aura/reset_memory', 'arm_switch_node/set_parameters'):
+    for service in ('select_policy', 'aura/reset_memory', 'policy_switch_node/set_parameters'):
         assert tried('/aura/operator', 'call', service) == {'ready': True, 'answered': True}, service
     # keys of one enclave do not open another's doors
     for enclave, what, name in (
         ('/aura/monitor', 'publish', 'joint_command'),
         ('/aura/monitor', 'publish', 'instruction'),
-        ('/aura/monitor', 'call', 'select_arm'),
+        ('/aura/monitor', 'call', 'select_policy'),
         ('/aura/monitor', 'call', 'aura/reset_memory'),
         ('/aura/monitor', 'call', 'aura/save_state'),
-        ('/aura/monitor', 'call', 'arm_switch_node/set_parameters'),
+        ('/aura/monitor', 'call', 'policy_switch_node/set_parameters'),
         ('/aura/memory_node', 'publish', 'joint_command'),
-        ('/aura/memory_node', 'call', 'select_arm'),
+        ('/aura/memory_node', 'call', 'select_policy'),
         ('/aura/kv_baseline_node', 'publish', 'aura/write_event'),
         ('/aura/operator', 'publish', 'joint_command'),
     ):
@@ -126,8 +126,8 @@ def test_who_has_no_keys_is_not_heard_and_hears_nothing(secured):
 
     assert tried('publish', 'joint_command') == {'matched': 0}
     assert tried('publish', 'aura/write_event') == {'matched': 0}
-    assert tried('call', 'select_arm') == {'ready': False, 'answered': False}
-    assert tried('call', 'arm_switch_node/set_parameters') == {'ready': False, 'answered': False}
+    assert tried('call', 'select_policy') == {'ready': False, 'answered': False}
+    assert tried('call', 'policy_switch_node/set_parameters') == {'ready': False, 'answered': False}
     assert tried('listen', 'joint_command') == {'heard': 0}
 
 
@@ -137,7 +137,7 @@ def test_keys_of_another_authority_do_not_count(secured, tmp_path):
 
     def tried(*arguments):
         return _try(
-            secured.domain, '/aura/arm_switch_node', *arguments, '--stubborn', ROS_SECURITY_KEYSTORE=str(forged)
+            secured.domain, '/aura/policy_switch_node', *arguments, '--stubborn', ROS_SECURITY_KEYSTORE=str(forged)
         )
 
     assert tried('publish', 'joint_command') == {'matched': 0}

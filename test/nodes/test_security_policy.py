@@ -12,14 +12,14 @@ from rclpy.node import Node
 from ros_graph import CONFIG, ROOT
 from security_policy import Rights, granted
 
-from aura_ros.launching.reader import read
-from aura_ros.nodes.memory_node import MemoryNode
-from aura_ros.nodes.panel_graph import PanelGraph
-from aura_ros.nodes.recorder import Recorder
-from aura_ros.nodes.topic_graph import Watch, message_class, open_graph
+from aura_ros.nodes.memory.node import MemoryNode
+from aura_ros.nodes.recorder.node import Recorder
+from aura_ros.ros.graph import Watch, message_class, open_graph
+from aura_ros.tools.launch.reader import read
+from aura_ros.tools.panel.graph import PanelGraph
 
 LAUNCH = ROOT / 'launch'
-NODES = {'vla_node', 'memory_node', 'kv_baseline_node', 'arm_switch_node', 'sim_node'}
+NODES = {'vla_node', 'memory_node', 'kv_baseline_node', 'policy_switch_node', 'sim_node'}
 OPERATOR, MONITOR, RECORDER = '/aura/operator', '/aura/monitor', '/aura/recorder'
 # Topics whose publishers are many by nature.
 SHARED = {'/diagnostics', '/parameter_events', '/rosout'}
@@ -41,8 +41,8 @@ def test_every_node_has_an_enclave_of_its_own():
 @pytest.mark.parametrize(
     ('topic', 'holder'),
     [
-        ('/joint_command', 'arm_switch_node'),
-        ('/arm_status', 'arm_switch_node'),
+        ('/joint_command', 'policy_switch_node'),
+        ('/policy_status', 'policy_switch_node'),
         ('/vla_step', 'vla_node'),
         ('/aura/action_chunk', 'memory_node'),
         ('/aura/gate', 'memory_node'),
@@ -68,10 +68,10 @@ def test_every_other_topic_has_one_publisher_or_is_shared_on_purpose():
 def test_only_the_operator_may_ask_for_anything():
     services = {name for rights in granted().values() for name in rights.reply}
     assert {
-        '/select_arm',
+        '/select_policy',
         '/aura/reset_memory',
         '/aura/save_state',
-        '/arm_switch_node/set_parameters',
+        '/policy_switch_node/set_parameters',
         '/memory_node/change_state',
         '/run_episode/_action/send_goal',
     } <= services
@@ -102,8 +102,8 @@ def test_a_monitor_hears_everything_and_says_nothing():
 
 def test_a_namespace_is_one_line():
     moved = granted('/left')
-    assert moved['/aura/arm_switch_node'].publish >= {'/left/joint_command', '/diagnostics'}
-    assert not moved['/aura/arm_switch_node'].may('publish', '/joint_command')
+    assert moved['/aura/policy_switch_node'].publish >= {'/left/joint_command', '/diagnostics'}
+    assert not moved['/aura/policy_switch_node'].may('publish', '/joint_command')
     assert moved[MONITOR].may('subscribe', '/left/vla_step') and moved[MONITOR].may('subscribe', '/clock')
     assert not moved[MONITOR].may('subscribe', '/right/vla_step')
 
@@ -141,7 +141,7 @@ def test_each_node_opens_exactly_what_its_enclave_allows(graph, namespace, trans
     graph.start('vla_node', *timing, backbone='fakes:ScriptedVla', camera_transport=transport, **common)
     graph.start('memory_node', *timing, memory='fakes:aura', **common)
     graph.start('kv_baseline_node', *timing, memory='fakes:kv', **common)
-    graph.start('arm_switch_node', *timing, *robot, **common)
+    graph.start('policy_switch_node', *timing, *robot, **common)
     graph.start(
         'sim_node',
         '-r',
@@ -173,7 +173,7 @@ def test_the_panel_does_nothing_its_enclave_forbids(graph):
     graph.until(lambda: _does(graph.node, 'panel', '/').request, 'the panel is seen')
     done = _does(panel, 'panel', '/')
     panel.destroy_node()
-    assert '/select_arm' in done.request
+    assert '/select_policy' in done.request
     assert done.beyond(granted()[OPERATOR]) == []
 
 

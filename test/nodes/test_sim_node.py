@@ -3,7 +3,7 @@
 
 import numpy as np
 import pytest
-from aura_ros.msg import ArmStatus, TaskEvent
+from aura_ros.msg import PolicyStatus, TaskEvent
 from aura_ros.srv import StartTask
 from fakes import JOINTS
 from rosgraph_msgs.msg import Clock
@@ -11,16 +11,16 @@ from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import String
 from trajectory_msgs.msg import JointTrajectory
 
-from aura_ros.errors import ConfigError
-from aura_ros.nodes import conversions, qos
-from aura_ros.nodes.sim_node import SimNode
+from aura_ros.common.errors import ConfigError
+from aura_ros.nodes.sim.node import SimNode
+from aura_ros.ros import conversions, qos
 
 FAKE = 'fakes:FakeSimulation'
 TICK_NS = 50_000_000
 
 
 class Rig:
-    """sim_node in this process, with the test as its controller and its arms."""
+    """sim_node in this process, with the test as its controller and its policies."""
 
     def __init__(self, graph, **parameters):
         self.graph = graph
@@ -30,7 +30,7 @@ class Rig:
         self.events = graph.listen(TaskEvent, 'sim/event', qos.TASK_EVENT)
         self.instructions = graph.listen(String, 'instruction', qos.INSTRUCTION)
         self.commands = graph.node.create_publisher(JointTrajectory, 'joint_command', qos.COMMAND)
-        self.statuses = graph.node.create_publisher(ArmStatus, 'arm_status', qos.ARM_STATUS)
+        self.statuses = graph.node.create_publisher(PolicyStatus, 'policy_status', qos.POLICY_STATUS)
         self.node = graph.inside(SimNode, simulation=FAKE, **parameters)
         graph.matched(self.commands)
         graph.matched(self.statuses)
@@ -49,8 +49,8 @@ class Rig:
         self.commands.publish(message)
 
     def answer(self, stamp_ns):
-        """Say that all arms have answered the image of `stamp_ns`."""
-        status = ArmStatus()
+        """Say that all policies have answered the image of `stamp_ns`."""
+        status = PolicyStatus()
         status.newest_stamp = [conversions.to_stamp(stamp_ns)] * 3
         self.statuses.publish(status)
 
@@ -69,7 +69,7 @@ def rig(graph):
     return Rig(graph)
 
 
-def test_lockstep_steps_only_when_command_and_arms_have_answered(graph, rig):
+def test_lockstep_steps_only_when_command_and_policies_have_answered(graph, rig):
     assert rig.start(lockstep=True).instruction == 'recall it'
     graph.until(lambda: rig.joints and rig.images and rig.events, 'the first tick')
     t0 = rig.stamps()[0]
@@ -78,7 +78,7 @@ def test_lockstep_steps_only_when_command_and_arms_have_answered(graph, rig):
     assert rig.instructions[-1].data == 'recall it'
     rig.command(0.1, t0)
     graph.spin(0.3)
-    assert set(rig.stamps()) == {t0}  # no arm has answered the image
+    assert set(rig.stamps()) == {t0}  # no policy has answered the image
     rig.command(0.2, t0 - TICK_NS)  # not for this tick
     rig.answer(t0)
     graph.until(lambda: rig.stamps()[-1] == t0 + TICK_NS, 'the second tick')
@@ -154,6 +154,6 @@ def test_a_task_that_cannot_be_is_refused_with_the_reason(graph):
     assert node._simulation is None
 
 
-def test_an_unknown_barrier_arm_is_refused(graph):
-    with pytest.raises(ConfigError, match='barrier_arms'):
-        graph.inside(SimNode, barrier_arms=['base', 'lidar'])
+def test_an_unknown_barrier_policy_is_refused(graph):
+    with pytest.raises(ConfigError, match='barrier_policies'):
+        graph.inside(SimNode, barrier_policies=['base', 'lidar'])

@@ -11,11 +11,11 @@ from fakes import JOINTS
 from std_msgs.msg import String
 from vla_rig import PIXELS, VlaRig
 
-from aura_ros.nodes import conversions
-from aura_ros.nodes.arm_switch_node import ArmSwitchNode
-from aura_ros.nodes.sim_messages import image_to_msg
+from aura_ros.nodes.policy_switch.node import PolicySwitchNode
+from aura_ros.ros import conversions
+from aura_ros.ros.sensor_messages import image_to_msg
 
-# Of the arm switch: four actions of 0.05 s and two control periods of grace.
+# Of the policy switch: four actions of 0.05 s and two control periods of grace.
 PLAYED_NS = 300_000_000
 ROBOT = {
     'robot__joint_names': list(JOINTS),
@@ -161,13 +161,13 @@ def test_each_stamp_makes_one_step_and_every_other_is_counted(graph, measured):
 
 # The backbone. --------------------------------------------------------------------------------------------------------
 class Guarded(VlaRig):
-    """vla_node behind arm_switch_node, with a record of every control period."""
+    """vla_node behind policy_switch_node, with a record of every control period."""
 
     def __init__(self, graph):
         # A busy test machine must not be taken for a dead process, nor make what was measured stale.
         super().__init__(graph, input_timeout_s=0.5, liveliness_lease_s=10.0)
         self.switch = graph.inside(
-            ArmSwitchNode, arm='base', enable_control=True, joint_max_age_s=10.0, liveliness_lease_s=10.0, **ROBOT
+            PolicySwitchNode, policy='base', enable_control=True, joint_max_age_s=10.0, liveliness_lease_s=10.0, **ROBOT
         )
         assert self.switch.trigger_configure().name == self.switch.trigger_activate().name == 'SUCCESS'
         self.ticks = []

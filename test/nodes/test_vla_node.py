@@ -14,8 +14,8 @@ from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import String
 from vla_rig import PIXELS, VlaRig
 
-from aura_ros.nodes import conversions, qos
-from aura_ros.nodes.sim_messages import image_to_msg, joints_to_msg
+from aura_ros.ros import conversions, qos
+from aura_ros.ros.sensor_messages import image_to_msg, joints_to_msg
 
 PERIOD_NS = 200_000_000
 

@@ -12,19 +12,17 @@ pytest.importorskip('rclpy')
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
-from aura_ros.nodes import (
-    arm_switch_node,
-    kv_baseline_node,
-    memory_node,
-    panel,
-    player_tape,
-    qos,
-    recorder,
-    sim_node,
-    switch_config,
-    vla_node,
-)
-from aura_ros.nodes.parameters import _KEY
+from aura_ros.nodes import kv_baseline as kv_baseline_node
+from aura_ros.nodes.memory import node as memory_node
+from aura_ros.nodes.player import playback as player_tape
+from aura_ros.nodes.policy_switch import config as switch_config
+from aura_ros.nodes.policy_switch import node as policy_switch_node
+from aura_ros.nodes.recorder import node as recorder
+from aura_ros.nodes.sim import node as sim_node
+from aura_ros.nodes.vla import node as vla_node
+from aura_ros.ros import qos
+from aura_ros.ros.parameters import _KEY
+from aura_ros.tools.panel import main as panel
 
 PAGES = Path(__file__).parents[2] / 'docs' / 'nodes'
 # What a lifecycle node declares by itself: type, default, unit, range.
@@ -34,7 +32,10 @@ NODES: dict[str, tuple[dict[str, Any], ...]] = {
     'vla_node': (AUTOSTART, {'': vla_node.VlaNodeConfig}),
     'memory_node': (AUTOSTART, {'': memory_node.MemoryNodeConfig}),
     'kv_baseline_node': (AUTOSTART, {'': kv_baseline_node.KvBaselineConfig}),
-    'arm_switch_node': (AUTOSTART, {'': arm_switch_node.SwitchNodeConfig, 'robot.': switch_config.RobotParameters}),
+    'policy_switch_node': (
+        AUTOSTART,
+        {'': policy_switch_node.SwitchNodeConfig, 'robot.': switch_config.RobotParameters},
+    ),
     'sim_node': ({}, {'': sim_node.SimNodeConfig}),
     'panel': ({}, {'': panel.PanelConfig}),
     'player': ({}, {'': player_tape.PlayerConfig}),

@@ -37,9 +37,9 @@ ALLOWED = {
     'aura_ros/bench/cli.py': {_TOLD},
     # 'module:attribute' of a user's own backbone or memory: a parameter that only a command line or a launch file can
     # give, see test_what_names_code_or_files_is_given_at_start_only
-    'aura_ros/loading.py': {_TOLD},
+    'aura_ros/common/loading.py': {_TOLD},
     # a viewer's message types, as `ros2 topic echo` finds them; looks only among installed packages
-    'aura_ros/nodes/topic_graph.py': {_TOLD},
+    'aura_ros/ros/graph.py': {_TOLD},
 }
 
 
@@ -132,26 +132,26 @@ def test_what_is_safe_is_left_alone(safe: str) -> None:
 
 
 # Free text over the graph that ends as a word in a message, as a choice or as the name of a topic.
-HARMLESS = {'arms', 'base_frame', 'command_topic', 'split', 'task', 'tasks'}
+HARMLESS = {'policies', 'base_frame', 'command_topic', 'split', 'task', 'tasks'}
 
 
 @pytest.mark.parametrize(
     ('module', 'schema'),
     [
-        ('vla_node', 'VlaNodeConfig'),
-        ('memory_node', 'MemoryNodeConfig'),
-        ('kv_baseline_node', 'KvBaselineConfig'),
-        ('switch_config', 'SwitchNodeConfig'),
-        ('switch_config', 'RobotParameters'),
-        ('sim_node', 'SimNodeConfig'),
-        ('panel', 'PanelConfig'),
+        ('nodes.vla.node', 'VlaNodeConfig'),
+        ('nodes.memory.node', 'MemoryNodeConfig'),
+        ('nodes.kv_baseline', 'KvBaselineConfig'),
+        ('nodes.policy_switch.config', 'SwitchNodeConfig'),
+        ('nodes.policy_switch.config', 'RobotParameters'),
+        ('nodes.sim.node', 'SimNodeConfig'),
+        ('tools.panel.main', 'PanelConfig'),
     ],
 )
 def test_what_names_code_or_files_is_given_at_start_only(module: str, schema: str) -> None:
     pytest.importorskip('rclpy')
     rules = {
         spec.name: spec.metadata['aura_ros.parameter']
-        for spec in fields(getattr(import_module(f'aura_ros.nodes.{module}'), schema))
+        for spec in fields(getattr(import_module(f'aura_ros.{module}'), schema))
     }
     texts = {name for name, rule in rules.items() if rule.kind.name == 'STRING' and not rule.choices}
     assert {name for name in texts if not rules[name].at_start} <= HARMLESS

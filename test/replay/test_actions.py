@@ -13,11 +13,11 @@ import pytest
 from numpy.typing import NDArray
 from recordings import BEGIN_NS, MS, SPEC, Recorder, recording
 
-from aura_ros.errors import BagError
-from aura_ros.replay.actions import ActionTrack, action_kind
-from aura_ros.replay.align import observations
-from aura_ros.replay.bags import Bag
-from aura_ros.replay.mapping import ActionStream, Instruction, JointStream, Mapping
+from aura_ros.common.errors import BagError
+from aura_ros.recordings.bags import Bag
+from aura_ros.replay.steps.actions import ActionTrack, action_kind
+from aura_ros.replay.steps.align import observations
+from aura_ros.replay.steps.mapping import ActionStream, Instruction, JointStream, Mapping
 
 TOPIC = '/command'
 JOINTS = SPEC.joint_names

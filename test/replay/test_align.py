@@ -21,16 +21,16 @@ from recordings import (
     STATES,
     WRIST,
     Recorder,
-    arm,
     arm_bag,
+    policy,
     recording,
 )
 
-from aura_ros.errors import BagError
-from aura_ros.replay.align import Recorded, observations
-from aura_ros.replay.alignment import AlignmentReport
-from aura_ros.replay.bags import Bag
-from aura_ros.replay.mapping import ActionStream, Instruction, JointStream, Mapping
+from aura_ros.common.errors import BagError
+from aura_ros.recordings.bags import Bag
+from aura_ros.replay.steps.align import Recorded, observations
+from aura_ros.replay.steps.alignment import AlignmentReport
+from aura_ros.replay.steps.mapping import ActionStream, Instruction, JointStream, Mapping
 from aura_ros.vla.assembler import Aligned, Assembler, AssemblerConfig
 
 MAPPING = Mapping(
@@ -56,8 +56,8 @@ def offsets(found: list[Recorded]) -> list[float]:
 
 
 def test_observes_at_the_pace_of_the_backbone(tmp_path: Path) -> None:
-    found, report = aligned(tmp_path / 'bag', arm, MAPPING, SPEC)
-    # Two of three cameras' ticks: execute_steps x seconds_per_action = 0.1 s.
+    found, report = aligned(tmp_path / 'bag', policy, MAPPING, SPEC)
+    # Two of three cameras' ticks: n_action_steps x seconds_per_action = 0.1 s.
     assert offsets(found) == [1.0, *np.arange(101.0, 2000.0, 100.0)]
     assert {one.observation.instruction for one in found} == {'put it back'}
     assert (report.observations, dict(report.refused)) == (20, {'between two steps': 20})
@@ -310,11 +310,11 @@ def test_an_episode_begins_where_that_of_the_recorded_steps_did(tmp_path: Path) 
                     'aura_ros/msg/VlaStep',
                     stamp=at,
                     episode_id=episode,
-                    policy_hash='',
+                    backbone_hash='',
                     seq=0,
                     features=np.zeros(1, np.float32),
                     base_action=np.zeros(1, np.float32),
-                    chunk_len=1,
+                    chunk_size=1,
                     action_dim=1,
                     seconds_per_action=0.1,
                     inference_ms=1.0,

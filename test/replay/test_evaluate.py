@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The arms on the same steps: decisions are those of the memory stepped by hand, budgets and errors are right."""
+"""The policies on the same steps: decisions are those of the memory stepped by hand, budgets and errors are right."""
 
 import zlib
 from dataclasses import replace
@@ -8,22 +8,22 @@ import numpy as np
 import pytest
 from replayed import BEGIN_NS, CHUNK, INFO, OPTIONS, PERIOD_NS, WEIGHTS, made_up
 
-from aura_ros.errors import ConfigError
+from aura_ros.common.errors import ConfigError
 from aura_ros.memory import load_memory
-from aura_ros.memory.store_format import SLOT_BYTES
 from aura_ros.memory.weights import default_path
-from aura_ros.replay.arms import Budget, choose, drawn_by_lot, evenly_spread, make_arm
 from aura_ros.replay.columns import Columns
-from aura_ros.replay.evaluate import run_arm, run_arms
+from aura_ros.replay.evaluate import run_policies, run_policy
 from aura_ros.replay.live import compare
-from aura_ros.replay.steps import StepsBuilder, joined
+from aura_ros.replay.policies import Budget, choose, drawn_by_lot, evenly_spread, make_policy
+from aura_ros.replay.steps.arrays import StepsBuilder, joined
+from aura_ros.state.format import SLOT_BYTES
 
 ALL = ['base', 'aura', 'kv', 'kv-window', 'always', 'random', 'periodic']
 
 
 @pytest.fixture(scope='module')
 def runs():
-    return run_arms(ALL, OPTIONS, made_up(60), Columns())
+    return run_policies(ALL, OPTIONS, made_up(60), Columns())
 
 
 def test_the_gate_decides_as_the_memory_stepped_by_hand(runs):
@@ -63,7 +63,7 @@ def test_the_same_steps_give_the_same_bits_in_one_part_or_many(runs):
                     },
                 )
 
-    again = run_arm(make_arm('aura', OPTIONS), Parts(), Columns())
+    again = run_policy(make_policy('aura', OPTIONS), Parts(), Columns())
     assert again.writes == runs['aura'].writes and again.state_crc32 == runs['aura'].state_crc32
     assert np.array_equal(again.errors, runs['aura'].errors)
 
@@ -86,10 +86,10 @@ def test_schedules_keep_their_budget(writes, steps):
 
 
 def test_a_budget_is_found_without_showing_aura():
-    shown = run_arms(['base', 'random'], OPTIONS, made_up(60), Columns())
+    shown = run_policies(['base', 'random'], OPTIONS, made_up(60), Columns())
     assert list(shown) == ['base', 'random']
     with pytest.raises(ConfigError, match='needs a budget'):
-        make_arm('random', OPTIONS)
+        make_policy('random', OPTIONS)
 
 
 def test_sizes_and_what_they_cost_the_medium(runs):
@@ -104,7 +104,7 @@ def test_sizes_and_what_they_cost_the_medium(runs):
 
 
 def test_a_window_bounds_the_cache():
-    run = run_arm(make_arm('kv-window', replace(OPTIONS, window=8)), made_up(20), Columns())
+    run = run_policy(make_policy('kv-window', replace(OPTIONS, window=8)), made_up(20), Columns())
     assert run.state_bytes.max() == 8 * 256
 
 
@@ -112,11 +112,11 @@ def test_the_error_is_of_the_actions_that_are_executed(runs):
     builder = StepsBuilder(INFO)
     base = np.zeros(CHUNK, np.float32)
     action = np.zeros(CHUNK, np.float32)
-    action[: INFO.execute_steps, 1] = [0.1, 0.2, -0.3, 0.4]
-    action[INFO.execute_steps :] = 9.0  # replaced by the next chunk before it is executed
+    action[: INFO.n_action_steps, 1] = [0.1, 0.2, -0.3, 0.4]
+    action[INFO.n_action_steps :] = 9.0  # replaced by the next chunk before it is executed
     builder.add(1, 'e', 0, WEIGHTS.arrays['feature_mean'], base, action=action)
     builder.add(2, 'e', 1, WEIGHTS.arrays['feature_mean'], base)
-    run = run_arm(make_arm('base', OPTIONS), builder.take(), Columns())
+    run = run_policy(make_policy('base', OPTIONS), builder.take(), Columns())
     assert run.errors[0] == pytest.approx([0, 0.25] + [0] * (CHUNK[1] - 2))
     assert np.isnan(run.errors[1]).all()
     assert runs['base'].errors == pytest.approx(0.01, rel=1e-4)
@@ -124,11 +124,11 @@ def test_the_error_is_of_the_actions_that_are_executed(runs):
 
 def test_a_new_episode_begins_with_an_empty_memory():
     two = made_up(60, episodes=2)
-    run = run_arm(make_arm('aura', OPTIONS), two, Columns())
+    run = run_policy(make_policy('aura', OPTIONS), two, Columns())
     second = joined([two])
     rows = slice(30, None)
-    alone = run_arm(
-        make_arm('aura', OPTIONS),
+    alone = run_policy(
+        make_policy('aura', OPTIONS),
         replace(
             second,
             thumbnails=(),
@@ -156,7 +156,7 @@ def test_steps_come_once_and_in_order_and_what_is_refused_leaves_no_trace():
         },
     )
     mixed.features[20, 3] = np.nan
-    run = run_arm(make_arm('aura', OPTIONS), mixed, Columns())
+    run = run_policy(make_policy('aura', OPTIONS), mixed, Columns())
     assert (run.applied, run.refused, run.missed) == (len(order) - 2, 2, 2)
     assert 'applied before' in run.problems[0] and 'not finite' in run.problems[1]
     assert np.isnan(run.gate[[10, 20]]).all() and np.isnan(run.errors[[10, 20]]).all()
@@ -167,17 +167,17 @@ def test_steps_come_once_and_in_order_and_what_is_refused_leaves_no_trace():
     assert run.state_crc32 == zlib.crc32(memory.export())
 
 
-def test_arms_are_chosen_by_name():
+def test_policies_are_chosen_by_name():
     names, missing = choose([], {})
     assert names == ALL or 'elmur' in names  # once its weights ship
     assert all('aura-train memory --memory elmur' in why for why in missing.values())
     assert choose(['kv', 'aura'], {})[0] == ['base', 'aura', 'kv']
-    with pytest.raises(ConfigError, match=r"no arm 'kvv'.*base, aura, kv.*--weights kvv=FILE"):
+    with pytest.raises(ConfigError, match=r"no policy 'kvv'.*base, aura, kv.*--weights kvv=FILE"):
         choose(['kvv'], {})
 
 
 @pytest.mark.skipif(default_path('elmur').is_file(), reason='weights of ELMUR ship')
-def test_an_arm_without_weights_is_refused_with_the_way_to_get_some():
+def test_an_policy_without_weights_is_refused_with_the_way_to_get_some():
     with pytest.raises(ConfigError, match='train them with `aura-train memory --memory elmur`'):
         choose(['elmur'], {})
 
@@ -185,19 +185,19 @@ def test_an_arm_without_weights_is_refused_with_the_way_to_get_some():
 def test_weights_of_ones_own_take_part():
     weights = {'mine': default_path('aura')}
     assert choose(['mine'], weights)[0] == ['base', 'mine']
-    arm = make_arm('mine', replace(OPTIONS, weights=weights))
-    assert arm.gated and arm.memory.policy_hash == WEIGHTS.sha256
-    with pytest.raises(ConfigError, match="is of the memory 'kv', which is none for the arm 'aura'"):
-        make_arm('aura', replace(OPTIONS, weights={'aura': default_path('kv')}))
+    policy = make_policy('mine', replace(OPTIONS, weights=weights))
+    assert policy.gated and policy.memory.memory_hash == WEIGHTS.sha256
+    with pytest.raises(ConfigError, match="is of the memory 'kv', which is none for the policy 'aura'"):
+        make_policy('aura', replace(OPTIONS, weights={'aura': default_path('kv')}))
     with pytest.raises(ConfigError, match='no file'):
-        make_arm('mine', replace(OPTIONS, weights={'mine': default_path('nothing')}))
+        make_policy('mine', replace(OPTIONS, weights={'mine': default_path('nothing')}))
 
 
 def test_steps_of_another_backbone_are_refused():
     with pytest.raises(ConfigError, match='trained for a VLA with weights'):
-        make_arm('aura', replace(OPTIONS, policy_hash='cd' * 32))
+        make_policy('aura', replace(OPTIONS, backbone_hash='cd' * 32))
     with pytest.raises(ConfigError, match='trained for 256 features'):
-        make_arm('aura', replace(OPTIONS, feature_dim=16))
+        make_policy('aura', replace(OPTIONS, feature_dim=16))
 
 
 class Event:

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from recordings import COMMANDS, FRONT, INSTRUCTION, SPEC, STATES, WRIST, Recorder, arm, recording
+from recordings import COMMANDS, FRONT, INSTRUCTION, SPEC, STATES, WRIST, Recorder, policy, recording
 
-from aura_ros.errors import BagError
-from aura_ros.replay.bags import Bag
-from aura_ros.replay.guess import Guess, guess
-from aura_ros.replay.mapping import ActionStream, Instruction, JointStream, Mapping
+from aura_ros.common.errors import BagError
+from aura_ros.recordings.bags import Bag
+from aura_ros.replay.steps.guess import Guess, guess
+from aura_ros.replay.steps.mapping import ActionStream, Instruction, JointStream, Mapping
 
 ONE = replace(SPEC, cameras=('front',))
 
@@ -35,11 +35,11 @@ def step(recorder: Recorder) -> None:
             'aura_ros/msg/VlaStep',
             stamp=1,
             episode_id='e',
-            policy_hash='h',
+            backbone_hash='h',
             seq=0,
             features=none,
             base_action=none,
-            chunk_len=0,
+            chunk_size=0,
             action_dim=0,
             seconds_per_action=0.05,
             inference_ms=1.0,
@@ -50,7 +50,7 @@ def step(recorder: Recorder) -> None:
 
 def test_finds_what_names_and_types_say(tmp_path: Path) -> None:
     def write(recorder: Recorder) -> None:
-        arm(recorder, 0.2)
+        policy(recorder, 0.2)
         step(recorder)
         recorder.image('/camera/front/depth', 1)
         recorder.joints('/leader/joint_states', 1, [0, 0, 0])

@@ -6,8 +6,8 @@ import math
 import numpy as np
 import pytest
 
-from aura_ros.errors import InputError
-from aura_ros.replay.intervals import Blocks, block_length
+from aura_ros.common.errors import InputError
+from aura_ros.replay.report.intervals import Blocks, block_length
 
 ONE = np.zeros(400, np.int64)
 

@@ -10,7 +10,7 @@ from recordings import INSTRUCTION, recording
 from replayed import SPEC, SeeingVla, bag_of
 
 from aura_ros.replay.main import main
-from aura_ros.replay.mapping import load_mapping
+from aura_ros.replay.steps.mapping import load_mapping
 
 
 @pytest.fixture(scope='module')
@@ -46,7 +46,7 @@ def replay(tmp_path, capsys):
 def writes(report, bag=0):
     return [
         {key: write[key] for key in ('seq', 'gate', 'state_crc32')}
-        for write in report['recordings'][bag]['arms']['aura']['writes']
+        for write in report['recordings'][bag]['policies']['aura']['writes']
     ]
 
 
@@ -56,7 +56,7 @@ def test_one_command_guesses_maps_runs_and_reports(bag, replay, tmp_path):
     assert {path.name for path in (tmp_path / 'out').iterdir()} == {'report.html', 'report.json', 'steps.parquet'}
     one = report['recordings'][0]
     assert one['steps'] == 20 and one['name'] == 'monday' and one['partial'] == ''
-    assert [row['name'] for row in report['summary']['arms']][:3] == ['base', 'aura', 'kv']
+    assert [row['name'] for row in report['summary']['policies']][:3] == ['base', 'aura', 'kv']
     assert 0 < len(writes(report)) < 20
     assert report['summary']['scored'] >= 18  # the last chunks reach beyond the recording
     assert report['verdict'] in ' '.join(out.split()) and 'report.html' in out
@@ -132,15 +132,17 @@ def test_steps_that_were_recorded_are_not_made_again(tmp_path, replay):
     assert any('was not run again' in note for note in one['notes'])
     # the same pictures through the same backbone: the same writes, bit for bit
     assert writes(found[1]) == writes(made[1]) != []
-    assert one['arms']['aura']['writes'][0]['episode_id'] == 'live'
+    assert one['policies']['aura']['writes'][0]['episode_id'] == 'live'
 
 
 def test_a_backbone_that_is_run_again_keeps_the_episodes_of_the_recorded_steps(tmp_path, replay):
     live = bag_of(tmp_path / 'live', with_steps=True, episodes=2)
     steps = [replay(live, *more)[1]['recordings'][0] for more in ((), ('--run-backbone',))]
-    found = [{(write['stamp_ns'], write['state_crc32']) for write in one['arms']['aura']['writes']} for one in steps]
+    found = [
+        {(write['stamp_ns'], write['state_crc32']) for write in one['policies']['aura']['writes']} for one in steps
+    ]
     assert found[0] == found[1] != set()
-    again = {write['episode_id'] for write in steps[1]['arms']['aura']['writes']}
+    again = {write['episode_id'] for write in steps[1]['policies']['aura']['writes']}
     assert len(again) == 2
     assert not any('no episodes' in note for note in steps[1]['notes'])
 
@@ -199,7 +201,7 @@ def test_an_instruction_can_be_given(bag, replay):
 @pytest.mark.parametrize(
     ('arguments', 'says'),
     [
-        (['--arms', 'kvv'], "there is no arm 'kvv'"),
+        (['--policies', 'kvv'], "there is no policy 'kvv'"),
         (['--from', '3', '--to', '2'], '--to 2 s: must be after --from, 3 s'),
         (['--mapping', 'no.yaml'], 'no.yaml'),
         (['--weights', 'mine=no.safetensors'], 'no.safetensors'),

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aura_ros.errors import ConfigError
-from aura_ros.replay.mapping import UNITS, ActionStream, Instruction, JointStream, Mapping, as_yaml, load_mapping
-from aura_ros.replay.topics import ACTION_TYPES
+from aura_ros.common.errors import ConfigError
+from aura_ros.recordings.topics import ACTION_TYPES
+from aura_ros.replay.steps.mapping import UNITS, ActionStream, Instruction, JointStream, Mapping, as_yaml, load_mapping
 
 FULL = """\
 cameras:

@@ -21,15 +21,15 @@ from aura_ros.msg import MemoryState
 from bag_rig import Heard, record, stop
 from ros_graph import Graph, free_domain
 
-from aura_ros.nodes import qos
-from aura_ros.replay.arms import ArmOptions, make_arm
-from aura_ros.replay.bags import Bag
+from aura_ros.recordings.bags import Bag
 from aura_ros.replay.columns import Columns
-from aura_ros.replay.evaluate import run_arm
-from aura_ros.replay.features import BackboneSteps
-from aura_ros.replay.mapping import load_mapping
-from aura_ros.replay.recorded_steps import RecordedSteps
-from aura_ros.replay.steps import Steps, StepsBuilder
+from aura_ros.replay.evaluate import run_policy
+from aura_ros.replay.policies import PolicyOptions, make_policy
+from aura_ros.replay.steps.arrays import Steps, StepsBuilder
+from aura_ros.replay.steps.features import BackboneSteps
+from aura_ros.replay.steps.mapping import load_mapping
+from aura_ros.replay.steps.recorded import RecordedSteps
+from aura_ros.ros import qos
 from aura_ros.vla import load_backbone
 
 pytestmark = [pytest.mark.graph, pytest.mark.render, pytest.mark.fault('F16'), pytest.mark.timeout(300)]
@@ -99,8 +99,8 @@ def _ns(message):
 
 def _offline(steps: Steps):
     """The same of a replay without ROS, and the CRC-32 of its last state."""
-    options = ArmOptions(steps.features.shape[1], steps.base.shape[1:], steps.info.policy_hash)
-    run = run_arm(make_arm('aura', options), steps, Columns())
+    options = PolicyOptions(steps.features.shape[1], steps.base.shape[1:], steps.info.backbone_hash)
+    run = run_policy(make_policy('aura', options), steps, Columns())
     assert not run.refused and not run.missed
     columns = (steps.seqs, steps.stamps_ns, run.gate, run.threshold, run.surprise, run.written)
     gates = list(zip(*(column.tolist() for column in columns), strict=True))
@@ -150,7 +150,13 @@ def _live(graph, recorded, last, last_write, **player):
         'memory_node',
     )
     process = graph.start(
-        'player', bag=recorded.bag, mapping=recorded.mapping, lockstep=True, arms='[aura]', step_subscribers=1, **player
+        'player',
+        bag=recorded.bag,
+        mapping=recorded.mapping,
+        lockstep=True,
+        policies='[aura]',
+        step_subscribers=1,
+        **player,
     )
     graph.until(lambda: process.poll() is not None, 'the player', timeout_s=120.0)
     assert process.returncode == 0, graph.logs()

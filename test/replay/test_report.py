@@ -16,15 +16,15 @@ import numpy as np
 import pytest
 from replayed import OPTIONS, made_up
 
-from aura_ros.errors import ConfigError
-from aura_ros.replay import svg
+from aura_ros.common.errors import ConfigError
 from aura_ros.replay.columns import Columns
-from aura_ros.replay.evaluate import run_arms
+from aura_ros.replay.evaluate import run_policies
 from aura_ros.replay.evaluated import About, collect
-from aura_ros.replay.html import page
-from aura_ros.replay.intervals import Interval
-from aura_ros.replay.report import write_report
-from aura_ros.replay.summary import Report, summarise, verdict
+from aura_ros.replay.report import svg
+from aura_ros.replay.report.files import write_report
+from aura_ros.replay.report.html import page
+from aura_ros.replay.report.intervals import Interval
+from aura_ros.replay.report.summary import Report, summarise, verdict
 
 ALL = ['base', 'aura', 'kv', 'kv-window', 'always', 'random', 'periodic']
 INPUTS = {'front (/camera)': {'samples': 300.0, 'used': 120.0}}
@@ -35,7 +35,7 @@ def evaluated(steps, names=ALL, **about):
     return collect(
         About(**{'name': 'bag', 'path': '/data/bag', 'digest': 'ab' * 32, 'inputs': INPUTS} | about),
         steps,
-        run_arms(names, OPTIONS, steps, columns),
+        run_policies(names, OPTIONS, steps, columns),
         columns,
     )
 
@@ -114,7 +114,7 @@ def test_the_page_says_what_was_found(found, text):
     words = html.unescape(text)
     summary = summarise([found])
     assert verdict(summary) in words
-    for row in summary.arms:
+    for row in summary.policies:
         assert row.title in words and f'{row.writes:,}' in words
     assert f'{summary.block_steps} steps' in words and 'front (/camera)' in words and 'ab' * 32 in words
     assert 'is not whole' not in words
@@ -148,16 +148,16 @@ def test_several_recordings_are_pooled_and_shown_one_by_one(found):
     report = report_of(found, other)
     assert report.pooled.steps == 170
     mean = np.nanmean(np.concatenate([found.runs['kv'].errors, other.runs['kv'].errors]).astype(np.float64))
-    assert report.pooled.arm('kv').error.mean == pytest.approx(mean)
+    assert report.pooled.policy('kv').error.mean == pytest.approx(mean)
     text = page(report)
     assert 'Replay of 2 recordings' in text and text.count('When aura wrote') == 2
-    with pytest.raises(ConfigError, match='has other arms or joints'):
+    with pytest.raises(ConfigError, match='has other policies or joints'):
         summarise([found, evaluated(made_up(20), ['base'])])
 
 
 def test_differences_are_paired_and_base_differs_from_itself_by_nothing(found):
     summary = summarise([found])
-    base, aura = summary.arm('base'), summary.arm('aura')
+    base, aura = summary.policy('base'), summary.policy('aura')
     assert (base.difference.mean, base.difference.low, base.difference.high) == (0.0, 0.0, 0.0)
     assert aura.difference.mean == pytest.approx(aura.error.mean - base.error.mean)
     means = np.nanmean(found.runs['aura'].errors.astype(np.float64), axis=0)
@@ -168,7 +168,9 @@ def test_differences_are_paired_and_base_differs_from_itself_by_nothing(found):
 
 
 def of(summary, name, **change):
-    return replace(summary, arms=tuple(replace(row, **change) if row.name == name else row for row in summary.arms))
+    return replace(
+        summary, policies=tuple(replace(row, **change) if row.name == name else row for row in summary.policies)
+    )
 
 
 def test_the_verdict_tells_chance_from_more(found):
@@ -183,7 +185,7 @@ def test_the_verdict_tells_chance_from_more(found):
     assert 'within chance' in verdict(unsure) and 'Not to be told apart from it: kv.' in verdict(unsure)
 
 
-def test_where_the_arms_drove_themselves_no_error_is_claimed(found):
+def test_where_the_policies_drove_themselves_no_error_is_claimed(found):
     driven = replace(found, about=replace(found.about, drivers={'base': 0.25, 'aura': 0.75}))
     report = report_of(driven, replace(found, about=replace(found.about, drivers={'aura': 1.0})))
     assert verdict(report.single[0]).startswith('base (25 % of the steps) and aura (75 %')
@@ -202,12 +204,12 @@ def test_json_and_table_have_the_same_figures(found, tmp_path):
     data = json.loads(json_path.read_text())
     assert page_path.read_text() == page(report)
     assert data['verdict'] == verdict(report.pooled)
-    assert [row['name'] for row in data['summary']['arms']] == ALL
-    writes = data['recordings'][0]['arms']['aura']['writes']
+    assert [row['name'] for row in data['summary']['policies']] == ALL
+    writes = data['recordings'][0]['policies']['aura']['writes']
     assert [write['state_crc32'] for write in writes] == [one.state_crc32 for one in found.runs['aura'].writes]
     table = parquet.read_table(table_path).to_pydict()
-    assert len(table['arm']) == 120 * len(ALL)
-    aura = [row for row, name in enumerate(table['arm']) if name == 'aura']
+    assert len(table['policy']) == 120 * len(ALL)
+    aura = [row for row, name in enumerate(table['policy']) if name == 'aura']
     assert [table['written'][row] for row in aura] == found.runs['aura'].written.tolist()
     assert [table['error.joint3'][row] for row in aura] == pytest.approx(found.runs['aura'].errors[:, 3].tolist())
 
@@ -218,7 +220,7 @@ def test_without_pyarrow_there_is_a_csv(found, tmp_path, monkeypatch):
     with path.open(newline='') as file:
         rows = list(csv.DictReader(file))
     assert path.name == 'steps.csv' and len(rows) == 120 * len(ALL)
-    base = [row for row in rows if row['arm'] == 'base']
+    base = [row for row in rows if row['policy'] == 'base']
     assert float(base[5]['error']) == pytest.approx(0.01, rel=1e-3) and base[5]['written'] == 'False'
 
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from replayed import CHUNK, INFO, made_up
 
-from aura_ros.errors import BagError, ConfigError, InputError
-from aura_ros.replay.cache import FirstSteps, StepCache, content_digest, key_of
+from aura_ros.common.errors import BagError, ConfigError, InputError
 from aura_ros.replay.evaluated import About
-from aura_ros.replay.features import Row, fill
-from aura_ros.replay.steps import Steps, StepsBuilder, joined
+from aura_ros.replay.steps.arrays import Steps, StepsBuilder, joined
+from aura_ros.replay.steps.cache import FirstSteps, StepCache, content_digest, key_of
+from aura_ros.replay.steps.features import Row, fill
 
 COLUMNS = ('stamps_ns', 'episode_ids', 'seqs', 'skews_ns', 'features', 'base', 'actions')
 
@@ -86,8 +86,8 @@ def test_arrays_that_do_not_belong_together_are_refused():
     steps = made_up(5)
     with pytest.raises(InputError, match='features has 4 steps'):
         replace(steps, features=steps.features[:4])
-    with pytest.raises(InputError, match='execute_steps = 99'):
-        replace(steps, info=replace(INFO, execute_steps=99))
+    with pytest.raises(InputError, match='n_action_steps = 99'):
+        replace(steps, info=replace(INFO, n_action_steps=99))
     with pytest.raises(InputError, match='3 thumbnails for 5 steps'):
         replace(steps, thumbnails=steps.thumbnails[:3])
     with pytest.raises(InputError, match='no step'):

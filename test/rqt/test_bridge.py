@@ -7,26 +7,26 @@ import threading
 
 import numpy as np
 import pytest
-from aura_ros.msg import ArmStatus, CacheStatus, GateSample, MemoryState, VlaStep, WriteEvent
-from aura_ros.srv import SelectArm
+from aura_ros.msg import CacheStatus, GateSample, MemoryState, PolicyStatus, VlaStep, WriteEvent
+from aura_ros.srv import SelectPolicy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from fakes import CHUNK_LEN, FEATURES, JOINTS
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.serialization import serialize_message
 from sensor_msgs.msg import CompressedImage, Image
 
-from aura_ros.nodes import conversions, qos
-from aura_ros.nodes.conversions import Step
-from aura_ros.nodes.sim_messages import image_to_msg
+from aura_ros.ros import conversions, qos
+from aura_ros.ros.conversions import Step
+from aura_ros.ros.sensor_messages import image_to_msg
 from aura_ros.rqt import robots, translate
 from aura_ros.rqt.bridge import OwnBridge, SpunBridge
 from aura_ros.rqt.frames import Frames
 from aura_ros.rqt.model import (
-    ArmPoint,
     CachePoint,
     DiagnosticPoint,
     GatePoint,
     MonitorModel,
+    PolicyPoint,
     StatePoint,
     StepPoint,
     Thumbnail,
@@ -45,13 +45,15 @@ def stamped(kind, ns=S, **fields):
     return message
 
 
-def gate(seq, arm=1):
-    return stamped(GateSample, S + seq * S // 5, episode_id=EPISODE, seq=seq, arm=arm, gate=0.25, state_bytes=4224)
+def gate(seq, policy=1):
+    return stamped(
+        GateSample, S + seq * S // 5, episode_id=EPISODE, seq=seq, policy=policy, gate=0.25, state_bytes=4224
+    )
 
 
 def write(seq):
     return stamped(
-        WriteEvent, S + seq * S // 5, episode_id=EPISODE, seq=seq, arm=1, gate=0.75, durability=2, state_crc32=9
+        WriteEvent, S + seq * S // 5, episode_id=EPISODE, seq=seq, policy=1, gate=0.75, durability=2, state_crc32=9
     )
 
 
@@ -121,11 +123,11 @@ def test_every_topic_arrives_as_its_point(graph, publish, listen):
             qos.MEMORY_STATE,
         ),
         'kv/cache_status': (stamped(CacheStatus, seq=3, entries=4, bytes=1024, window=0), qos.CACHE_STATUS),
-        'arm_status': (
+        'policy_status': (
             stamped(
-                ArmStatus,
-                arm=1,
-                pending_arm=2,
+                PolicyStatus,
+                policy=1,
+                pending_policy=2,
                 effective_seq=5,
                 control_enabled=True,
                 holding=True,
@@ -135,7 +137,7 @@ def test_every_topic_arrives_as_its_point(graph, publish, listen):
                 holds=8,
                 episode_id=EPISODE,
             ),
-            qos.ARM_STATUS,
+            qos.POLICY_STATUS,
         ),
     }
     publishers = {topic: publish(type(message), topic, profile) for topic, (message, profile) in messages.items()}
@@ -147,13 +149,13 @@ def test_every_topic_arrives_as_its_point(graph, publish, listen):
     assert (step.stamp_s, step.seq, step.inference_ms, step.episode_id) == (3.0, 3, 12.5, EPISODE)
     assert np.isnan(step.delay_s)  # a stamp of a simulation tells nothing of it
     found = listener.until(GatePoint)[0]
-    assert (found.stamp_s, found.seq, found.gate, found.state_bytes, found.arm) == (1.6, 3, 0.25, 4224, 1)
+    assert (found.stamp_s, found.seq, found.gate, found.state_bytes, found.policy) == (1.6, 3, 0.25, 4224, 1)
     found = listener.until(WritePoint)[0]
     assert (found.seq, found.gate, found.durability, found.crc) == (3, 0.75, 2, 9)
     found = listener.until(StatePoint)[0]
     assert (found.weights.shape, found.weights.dtype, found.row_age.tolist()) == ((32, 32), np.float32, list(range(32)))
     assert listener.until(CachePoint) == [CachePoint(1.0, 3, 4, 1024, 0)]
-    assert listener.until(ArmPoint) == [ArmPoint(1.0, 1, 2, 5, True, True, 'why', 6, 7, 8, EPISODE)]
+    assert listener.until(PolicyPoint) == [PolicyPoint(1.0, 1, 2, 5, True, True, 'why', 6, 7, 8, EPISODE)]
 
 
 def test_a_real_stamp_tells_how_long_the_way_was(graph, publish, listen):
@@ -194,10 +196,10 @@ def test_two_publishers_of_different_kinds_are_both_heard(graph, publish, listen
     seqs = iter(range(10_000))
 
     def tick():
-        ends[0].publish(gate(next(seqs), arm=1))
-        ends[1].publish(gate(next(seqs), arm=2))
+        ends[0].publish(gate(next(seqs), policy=1))
+        ends[1].publish(gate(next(seqs), policy=2))
 
-    graph.until(lambda: tick() or {point.arm for point in listener.of(GatePoint)} == {1, 2}, 'both publishers')
+    graph.until(lambda: tick() or {point.policy for point in listener.of(GatePoint)} == {1, 2}, 'both publishers')
 
 
 @pytest.mark.graph
@@ -327,7 +329,7 @@ def test_robots_are_the_namespaces_of_our_publishers():
     topics = [
         ('/aura/gate', ours),
         ('/left/aura/gate', ours),
-        ('/left/arm_status', ['aura_ros/msg/ArmStatus']),
+        ('/left/policy_status', ['aura_ros/msg/PolicyStatus']),
         ('/cell/right/kv/gate', ours),
         ('/other/aura/gate', ['std_msgs/msg/Float32']),
         ('/heard/aura/gate', ours),
@@ -342,14 +344,14 @@ def test_one_of_several_robots_is_heard_and_another_can_be_chosen(graph, publish
     seqs = iter(range(100_000))
 
     def tick():
-        ends['/left'].publish(gate(next(seqs), arm=1))
-        ends['/right'].publish(gate(next(seqs), arm=2))
+        ends['/left'].publish(gate(next(seqs), policy=1))
+        ends['/right'].publish(gate(next(seqs), policy=2))
 
-    assert {point.arm for point in listener.until(GatePoint, 3, tick)} == {1}
+    assert {point.policy for point in listener.until(GatePoint, 3, tick)} == {1}
     graph.until(lambda: listener.bridge.robots() == ['/left', '/right'], 'both robots')
     listener.bridge.select_robot('/right')
     listener.points.clear()
-    assert {point.arm for point in listener.until(GatePoint, 3, tick)} == {2}
+    assert {point.policy for point in listener.until(GatePoint, 3, tick)} == {2}
     assert listener.bridge.namespace == '/right'
 
 
@@ -380,9 +382,9 @@ def test_diagnostics_are_of_our_nodes_of_this_robot():
 
 
 # Asking. ----------------------------------------------------------------------------------------------------------
-def asked(graph, listener, arm):
+def asked(graph, listener, policy):
     answers = []
-    listener.bridge.select_arm(arm, lambda *answer: answers.append(answer))
+    listener.bridge.select_policy(policy, lambda *answer: answers.append(answer))
     graph.until(lambda: listener.of(object) is not None and answers, 'an answer')
     assert len(answers) == 1
     return answers[0]
@@ -394,25 +396,25 @@ def test_it_only_looks_unless_it_may_ask(graph, listen):
     assert 'allow_control' in text
 
 
-def test_an_arm_can_be_asked_for_while_everything_is_still_heard(graph, publish, listen):
+def test_an_policy_can_be_asked_for_while_everything_is_still_heard(graph, publish, listen):
     def select(request, response):
-        response.success, response.new_arm, response.effective_seq = request.arm == 2, request.arm, 17
-        response.reason = '' if response.success else 'arm 0 is lost'
+        response.success, response.new_policy, response.effective_seq = request.policy == 2, request.policy, 17
+        response.reason = '' if response.success else 'policy 0 is lost'
         return response
 
     gates = publish(GateSample, 'aura/gate', qos.GATE)
-    graph.node.create_service(SelectArm, 'select_arm', select)
+    graph.node.create_service(SelectPolicy, 'select_policy', select)
     listener = listen(camera='', allow_control=True)
     graph.until(lambda: listener.bridge.namespace is not None, 'the robot')
     assert asked(graph, listener, 2) == (True, 'kv drives from step 17')
-    assert asked(graph, listener, 0) == (False, 'arm 0 is lost')
+    assert asked(graph, listener, 0) == (False, 'policy 0 is lost')
     seqs = iter(range(100_000))
     listener.until(GatePoint, 3, tick=lambda: gates.publish(gate(next(seqs))))
 
 
 def test_a_switch_that_is_not_there_is_said(graph, listen):
     success, text = asked(graph, listen(namespace='', camera='', allow_control=True), 1)
-    assert (success, text) == (False, 'nobody offers /select_arm: is arm_switch_node active?')
+    assert (success, text) == (False, 'nobody offers /select_policy: is policy_switch_node active?')
 
 
 # Bounds, and the end. ---------------------------------------------------------------------------------------------

@@ -35,12 +35,12 @@ def test_tables_hold_what_the_model_remembers(model, tmp_path):
     saved = save_csv(model, tmp_path / 'out.csv')
     assert [path.name for path in saved] == ['out.csv', 'out_writes.csv', 'out_rows.csv']
     gates, writes, rows = map(table, saved)
-    steps = [(row['arm'], int(row['seq'])) for row in gates]
-    assert steps == [(arm, seq) for arm in ('aura', 'kv') for seq in range(6)]
+    steps = [(row['policy'], int(row['seq'])) for row in gates]
+    assert steps == [(policy, seq) for policy in ('aura', 'kv') for seq in range(6)]
     assert float(gates[1]['stamp_s']) == 100.0 + 1 / 3  # no digit is lost
     assert (gates[4]['written'], gates[0]['written'], gates[0]['episode_id']) == ('True', 'False', 'a')
     assert [int(row['state_bytes']) for row in gates[6:]] == [256 * seq for seq in range(6)]
-    assert [(row['arm'], row['durability'], row['crc'], float(row['gate'])) for row in writes] == [
+    assert [(row['policy'], row['durability'], row['crc'], float(row['gate'])) for row in writes] == [
         ('aura', 'durable', '0000beef', 0.8)
     ]
     assert [(int(row['seq']), float(row['row_2']), float(row['row_3'])) for row in rows] == [(4, 0.5, 0.0)]
@@ -71,4 +71,4 @@ def test_a_folder_that_is_not_there_is_an_error_and_a_file_before_stays(model, t
 def test_a_write_of_a_kind_this_version_does_not_know_is_still_saved(model, tmp_path):
     model.ingest(WritePoint(102.0, 'a', 5, 7, 0.8, 0.5, 2.0, 0.1, 0.3, 1, 4224, 8192, 0.0, 1, 9), 0.0)
     last = table(save_csv(model, tmp_path / 'out.csv')[1])[-1]
-    assert (last['arm'], last['durability']) == ('arm 7', '9')
+    assert (last['policy'], last['durability']) == ('policy 7', '9')

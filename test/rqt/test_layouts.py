@@ -12,7 +12,7 @@ import pytest
 from aura_ros.msg import ActionChunk, WriteEvent
 from rclpy.qos import ReliabilityPolicy
 
-from aura_ros.nodes import qos
+from aura_ros.ros import qos
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / 'config'
@@ -64,7 +64,7 @@ def resolve(reference, separator):
 
 
 def test_our_topics_are_found():
-    some = {'/aura/gate', '/aura/write_event', '/kv/cache_status', '/arm_status', '/camera/front/image_raw'}
+    some = {'/aura/gate', '/aura/write_event', '/kv/cache_status', '/policy_status', '/camera/front/image_raw'}
     assert some <= set(TOPICS)
 
 
@@ -103,7 +103,7 @@ def test_the_perspective_plots_numbers_that_are_published():
         assert resolve(reference, '/')[1] in NUMBERS
 
 
-@pytest.mark.parametrize('topic', ['/aura/gate', '/aura/write_event', '/kv/cache_status', '/arm_status'])
+@pytest.mark.parametrize('topic', ['/aura/gate', '/aura/write_event', '/kv/cache_status', '/policy_status'])
 def test_every_scalar_of_our_series_is_a_number_that_rqt_plot_takes(topic):
     message = TOPICS[topic][0]()
     names = [name for name, kind in message.get_fields_and_field_types().items() if kind in NUMBERS]
@@ -113,7 +113,7 @@ def test_every_scalar_of_our_series_is_a_number_that_rqt_plot_takes(topic):
 
 
 def test_what_the_tools_subscribe_reliably_is_offered_so():
-    for topic in ('/aura/gate', '/kv/gate', '/aura/write_event', '/kv/cache_status', '/arm_status', '/diagnostics'):
+    for topic in ('/aura/gate', '/kv/gate', '/aura/write_event', '/kv/cache_status', '/policy_status', '/diagnostics'):
         profile = getattr(qos, TOPICS[topic][1])
         assert profile.reliability == ReliabilityPolicy.RELIABLE, topic
 
@@ -153,10 +153,10 @@ def test_foxglove_shows_states_that_are_published():
         assert resolve(reference, '.')[1] in NUMBERS
 
 
-def test_foxglove_names_the_arms_as_the_messages_do():
-    rules = foxglove()['configById']['Indicator!arm']['rules']
+def test_foxglove_names_the_policies_as_the_messages_do():
+    rules = foxglove()['configById']['Indicator!policy']['rules']
     named = {int(rule['rawValue']): rule['label'].upper() for rule in rules}
-    assert named == {getattr(ActionChunk, f'ARM_{name}'): name for name in ('BASE', 'AURA', 'KV')}
+    assert named == {getattr(ActionChunk, f'POLICY_{name}'): name for name in ('BASE', 'AURA', 'KV')}
     assert (WriteEvent.DURABILITY_RAM, WriteEvent.DURABILITY_DURABLE) == (0, 2)
 
 
@@ -168,7 +168,7 @@ def test_foxglove_shows_messages_that_are_published():
         configs['DiagnosticSummary!all']['topicToRender'],
     ]
     assert set(whole) <= set(TOPICS)
-    for name in ('Indicator!arm', 'Indicator!control'):
+    for name in ('Indicator!policy', 'Indicator!control'):
         assert resolve(configs[name]['path'], '.')[1] in NUMBERS
 
 
@@ -193,7 +193,7 @@ def test_plotjuggler_plots_numbers_that_are_published_and_asks_for_their_topics(
 
 def test_plotjuggler_splits_each_tab_into_as_many_parts_as_it_says():
     tabs = list(plotjuggler().iter('Tab'))
-    assert [tab.get('tab_name') for tab in tabs] == ['Gate', 'Cost', 'Time', 'Arm']
+    assert [tab.get('tab_name') for tab in tabs] == ['Gate', 'Cost', 'Time', 'Policy']
     for tab in tabs:
         splitter = tab.find('Container/DockSplitter')
         sizes = [float(size) for size in splitter.get('sizes').split(';')]

@@ -14,11 +14,11 @@ from aura_ros.rqt.model import (
     AURA,
     DURABLE,
     KV,
-    ArmPoint,
     CachePoint,
     DiagnosticPoint,
     GatePoint,
     MonitorModel,
+    PolicyPoint,
     StatePoint,
     StepPoint,
     Thumbnail,
@@ -28,9 +28,9 @@ from aura_ros.rqt.model import (
 FIRST, SECOND = 'episode-1', 'episode-2'
 
 
-def gate(seq, stamp_s=None, *, episode=FIRST, arm=AURA, score=0.2, written=False, size=4224):
+def gate(seq, stamp_s=None, *, episode=FIRST, policy=AURA, score=0.2, written=False, size=4224):
     stamp_s = 100.0 + 0.2 * seq if stamp_s is None else stamp_s
-    return GatePoint(stamp_s, episode, seq, score, 0.5, written, 1.0, 40.0, size, arm, 0.02)
+    return GatePoint(stamp_s, episode, seq, score, 0.5, written, 1.0, 40.0, size, policy, 0.02)
 
 
 def write(seq, stamp_s=None, *, episode=FIRST, life=12.0):
@@ -45,9 +45,9 @@ def state(seq, stamp_s=None, *, episode=FIRST, weights=None, ages=None):
     return StatePoint(stamp_s, episode, seq, weights, np.zeros(32, np.float32), ages, 7)
 
 
-def arm(number, *, stamp_s=1.0, pending=None, holding=False, control=True, reason='', holds=0):
+def policy(number, *, stamp_s=1.0, pending=None, holding=False, control=True, reason='', holds=0):
     pending = number if pending is None else pending
-    return ArmPoint(stamp_s, number, pending, 3, control, holding, reason, 1, 2, holds, FIRST)
+    return PolicyPoint(stamp_s, number, pending, 3, control, holding, reason, 1, 2, holds, FIRST)
 
 
 def told(name, message='ok', level=0, **values):
@@ -71,7 +71,7 @@ def test_a_new_model_answers_everything_with_nothing():
     assert (len(cost.t), len(cost.kv_t), cost.writes_per_min_now, cost.gate_rate) == (0, 0, 0.0, 0.0)
     assert math.isnan(cost.device_bytes_per_hour)
     header = model.header(5.0)
-    assert (header.arm, header.seq, header.dry_run, header.nodes) == ('', -1, None, ())
+    assert (header.policy, header.seq, header.dry_run, header.nodes) == ('', -1, None, ())
     assert (header.stale, header.stale_s) == ('nothing heard yet', math.inf)
 
 
@@ -98,9 +98,11 @@ def test_what_is_older_than_the_history_is_not_shown():
 
 
 def test_the_memories_are_told_apart():
-    model = feed(MonitorModel(), gate(0), gate(0, arm=KV, size=256), gate(1), gate(1, arm=KV, size=512), gate(0, arm=9))
+    model = feed(
+        MonitorModel(), gate(0), gate(0, policy=KV, size=256), gate(1), gate(1, policy=KV, size=512), gate(0, policy=9)
+    )
     assert model.gate().step_us.tolist() == [40.0, 40.0]
-    assert model.gate(arm=KV).seq.tolist() == [0, 1]
+    assert model.gate(policy=KV).seq.tolist() == [0, 1]
 
 
 def test_a_thinned_curve_keeps_every_write_and_every_extreme():
@@ -295,14 +297,14 @@ def test_the_cursor_shows_state_writes_and_thumbnails_as_they_were():
 
 def test_a_pause_keeps_the_picture_and_loses_nothing():
     model = MonitorModel(history_s=10.0, rate_hz=30.0)
-    feed(model, *(gate(seq, 1.0 + seq * 0.01) for seq in range(200)), state(5, 2.0), write(4, 2.0), arm(1))
+    feed(model, *(gate(seq, 1.0 + seq * 0.01) for seq in range(200)), state(5, 2.0), write(4, 2.0), policy(1))
     model.paused = True
     before = model.gate()
     shown = before.gate.copy(), before.t.copy()
-    feed(model, *(gate(seq, 1.0 + seq * 0.01, score=0.9) for seq in range(200, 1000)), state(7, 9.0), arm(2))
+    feed(model, *(gate(seq, 1.0 + seq * 0.01, score=0.9) for seq in range(200, 1000)), state(7, 9.0), policy(2))
     assert (model.gate().gate.tolist(), model.gate().t.tolist()) == (shown[0].tolist(), shown[1].tolist())
     assert (model.state().seq, model.span[1]) == (5, pytest.approx(2.99))
-    assert model.header(0.0).arm == 'kv'  # who drives is never paused
+    assert model.header(0.0).policy == 'kv'  # who drives is never paused
     model.paused = False
     assert (model.gate().seq[-1], model.state().seq) == (999, 7)
 
@@ -342,8 +344,8 @@ def test_the_cost_is_flat_for_one_and_grows_for_the_other():
 
 def test_latency_has_the_quantiles_of_the_last_samples():
     model = feed(MonitorModel(), *(StepPoint(100.0 + seq, seq, float(seq % 100), FIRST) for seq in range(1000)))
-    feed(model, gate(0), told('arm_switch_node: switch', **{'aura late': '4', 'holds': '2', 'kv stale': '1'}))
-    feed(model, told('vla_node: backbone', **{'dropped observation': '7'}), arm(1, holds=3))
+    feed(model, gate(0), told('policy_switch_node: switch', **{'aura late': '4', 'holds': '2', 'kv stale': '1'}))
+    feed(model, told('vla_node: backbone', **{'dropped observation': '7'}), policy(1, holds=3))
     latency = model.latency()
     stages = {stage.name: stage for stage in latency.stages}
     backbone = stages['backbone']
@@ -359,54 +361,54 @@ def test_the_header_says_who_drives_and_what_was_restored():
     restored = 'step 18204 of episode x, 3.1 s old, 41 writes, CRC-32 ok'
     model = feed(
         MonitorModel(),
-        arm(1, pending=2, control=False, holding=True, reason='no chunk yet'),
+        policy(1, pending=2, control=False, holding=True, reason='no chunk yet'),
         gate(7),
         told('memory_node: lifecycle', 'active', state='active'),
         told('memory_node: state', 'kept on the medium', restored=restored),
-        told('arm_switch_node: lifecycle', 'active', state='active'),
-        told('arm_switch_node: switch', 'holding: no chunk yet', 1),
+        told('policy_switch_node: lifecycle', 'active', state='active'),
+        told('policy_switch_node: switch', 'holding: no chunk yet', 1),
         now_s=10.0,
     )
     header = model.header(10.4)
-    assert (header.arm, header.pending, header.dry_run, header.holding) == ('aura', 'kv', True, True)
+    assert (header.policy, header.pending, header.dry_run, header.holding) == ('aura', 'kv', True, True)
     assert (header.reason, header.restored, header.kept) == ('no chunk yet', restored, 'kept on the medium')
     assert [(node.name, node.state, node.level) for node in header.nodes] == [
-        ('arm_switch_node', 'active', 1),
         ('memory_node', 'active', 0),
+        ('policy_switch_node', 'active', 1),
     ]
-    assert header.nodes[0].message == 'switch: holding: no chunk yet'
+    assert header.nodes[1].message == 'switch: holding: no chunk yet'
     assert (header.stale, header.stale_s) == ('', pytest.approx(0.4))
 
 
 def test_what_is_heard_of_no_more_is_stale_after_a_second():
-    model = feed(MonitorModel(), arm(1), gate(0), now_s=10.0)
+    model = feed(MonitorModel(), policy(1), gate(0), now_s=10.0)
     assert model.header(10.9).stale == ''
     assert model.header(11.6).stale == 'nothing heard for 2 s'
-    feed(model, arm(1), now_s=12.0)
+    feed(model, policy(1), now_s=12.0)
     assert model.header(12.1).stale == ''
 
 
 def test_a_node_that_fell_silent_is_named_and_comes_back():
     def reports(now_s, *names):
-        feed(model, *(told(f'{name}: lifecycle', 'active', state='active') for name in names), arm(1), now_s=now_s)
+        feed(model, *(told(f'{name}: lifecycle', 'active', state='active') for name in names), policy(1), now_s=now_s)
 
     model = MonitorModel()
     for second in range(4):
-        reports(second, 'memory_node', 'vla_node', 'arm_switch_node')
+        reports(second, 'memory_node', 'vla_node', 'policy_switch_node')
     for second in range(4, 8):
-        reports(second, 'vla_node', 'arm_switch_node')
+        reports(second, 'vla_node', 'policy_switch_node')
     header = model.header(7.2)
     assert header.stale == 'memory_node silent for 4 s'
     assert [node.name for node in header.nodes if node.silent] == ['memory_node']
-    reports(8, 'memory_node', 'vla_node', 'arm_switch_node')
+    reports(8, 'memory_node', 'vla_node', 'policy_switch_node')
     assert model.header(8.1).stale == ''
 
 
 def test_a_switch_that_dies_is_named_within_a_second_and_one_that_is_deactivated_is_not():
-    model = feed(MonitorModel(), told('arm_switch_node: lifecycle', 'active', state='active'), arm(1), now_s=10.0)
+    model = feed(MonitorModel(), told('policy_switch_node: lifecycle', 'active', state='active'), policy(1), now_s=10.0)
     feed(model, told('vla_node: lifecycle', 'active', state='active'), now_s=11.2)
-    assert model.header(11.3).stale == 'arm_switch_node silent for 1 s'
-    feed(model, told('arm_switch_node: lifecycle', 'inactive', state='inactive'), now_s=11.4)
+    assert model.header(11.3).stale == 'policy_switch_node silent for 1 s'
+    feed(model, told('policy_switch_node: lifecycle', 'inactive', state='inactive'), now_s=11.4)
     feed(model, told('vla_node: lifecycle', 'active', state='active'), now_s=12.6)
     assert model.header(12.7).stale == ''
 
@@ -424,9 +426,13 @@ def test_a_check_that_its_node_leaves_out_is_forgotten():
 
 def test_who_drove_when_is_kept_for_the_timeline():
     model = feed(
-        MonitorModel(), arm(1, stamp_s=1.0), arm(1, stamp_s=2.0), arm(2, stamp_s=3.0), arm(2, stamp_s=4.0, holding=True)
+        MonitorModel(),
+        policy(1, stamp_s=1.0),
+        policy(1, stamp_s=2.0),
+        policy(2, stamp_s=3.0),
+        policy(2, stamp_s=4.0, holding=True),
     )
-    assert (model.arms().t, model.arms().labels) == ((1.0, 3.0, 4.0), ('aura', 'kv', 'kv (held)'))
+    assert (model.policies().t, model.policies().labels) == ((1.0, 3.0, 4.0), ('aura', 'kv', 'kv (held)'))
 
 
 # Ten hours. -------------------------------------------------------------------------------------------------------
@@ -441,9 +447,9 @@ def hours(model, count, hz):
             model,
             StepPoint(stamp_s, seq, 20.0, episode),
             gate(seq, stamp_s, episode=episode, written=written),
-            gate(seq, stamp_s, episode=episode, arm=KV, size=256 * seq),
+            gate(seq, stamp_s, episode=episode, policy=KV, size=256 * seq),
             CachePoint(stamp_s, seq, seq, 256 * seq, 0),
-            arm(1 + seq // 10_000 % 2, stamp_s=stamp_s),
+            policy(1 + seq // 10_000 % 2, stamp_s=stamp_s),
             now_s=stamp_s,
         )
         if written:

@@ -14,7 +14,7 @@ from monitor_stage import Stage
 from monitor_story import BEGIN_S, Story
 
 from aura_ros.rqt.model import MonitorModel
-from aura_ros.rqt.points import AURA, KV, ArmPoint, StatePoint, WritePoint
+from aura_ros.rqt.points import AURA, KV, PolicyPoint, StatePoint, WritePoint
 from aura_ros.rqt.qt import Qt, QtCore
 from aura_ros.rqt.style import DARK, LIGHT
 
@@ -40,7 +40,7 @@ def test_it_tells_what_was_written_when_why_and_what_it_cost(stage):
     assert f'at step {last.seq:,}, because the gate said {last.gate:.2f}, over 0.50' in story
     assert story.endswith('Carries 4,224 B; the KV-cache 218 KB.')
     assert cards(monitor) == [f'step {write.seq:,}' for write in written()]
-    assert 'AURA drives' in monitor.header.arm.text() and monitor.header.control.text() == 'commands go out'
+    assert 'AURA drives' in monitor.header.policy.text() and monitor.header.control.text() == 'commands go out'
     assert monitor.header.restored.text() == 'restored: step 18204, 3.1 s old, 214 writes, CRC-32 ok'
     assert 'episode 7c1e09d4… · step 850' in monitor.header.step.text()
 
@@ -122,26 +122,26 @@ def test_a_click_on_the_gate_looks_at_that_step(stage, qtbot):
     assert stage.monitor.model.cursor == pytest.approx(BEGIN_S + 110.0, abs=0.5)
 
 
-def test_arms_cannot_be_changed_unless_it_is_allowed(stage, qtbot):
+def test_policies_cannot_be_changed_unless_it_is_allowed(stage, qtbot):
     stage.hear_story(5.0)
-    for button in stage.monitor.arms.buttons:
+    for button in stage.monitor.policies.buttons:
         assert not button.isEnabled() and 'allow_control' in button.toolTip()
         qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
     assert stage.source.asked == []
 
 
-def test_the_arm_that_is_marked_is_the_one_that_drives_not_the_one_asked_for(qtbot, monkeypatch):
+def test_the_policy_that_is_marked_is_the_one_that_drives_not_the_one_asked_for(qtbot, monkeypatch):
     stage = Stage(qtbot, monkeypatch, allow_control=True)
     stage.hear_story(5.0)
     monitor = stage.monitor
     stage.source.answer = (False, 'kv is lost')
-    qtbot.mouseClick(monitor.arms.buttons[KV], Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(monitor.policies.buttons[KV], Qt.MouseButton.LeftButton)
     stage.settle()
     assert stage.source.asked == [KV] and monitor.remark.text() == 'kv is lost'
-    assert [button.isChecked() for button in monitor.arms.buttons] == [False, True, False]
-    stage.hear([ArmPoint(BEGIN_S + 6.0, KV, KV, 30, True, False, '', 0, 0, 0, 'e')], after_s=0.6)
-    assert [button.isChecked() for button in monitor.arms.buttons] == [False, False, True]
-    assert 'KV-cache drives' in monitor.header.arm.text()
+    assert [button.isChecked() for button in monitor.policies.buttons] == [False, True, False]
+    stage.hear([PolicyPoint(BEGIN_S + 6.0, KV, KV, 30, True, False, '', 0, 0, 0, 'e')], after_s=0.6)
+    assert [button.isChecked() for button in monitor.policies.buttons] == [False, False, True]
+    assert 'KV-cache drives' in monitor.header.policy.text()
 
 
 def test_another_robot_begins_with_an_empty_page(stage):
@@ -215,12 +215,12 @@ def test_live_a_write_is_seen_within_a_fifth_of_a_second_and_closing_leaves_noth
     pytest.importorskip('rclpy')
     from aura_ros.msg import GateSample, WriteEvent
 
-    from aura_ros.nodes import conversions, qos
+    from aura_ros.ros import conversions, qos
     from aura_ros.rqt.bridge import OwnBridge
     from aura_ros.rqt.monitor import Monitor
 
     def stamped(kind, seq):
-        message = kind(episode_id='e', seq=seq, arm=AURA, gate=0.9, threshold=0.5)
+        message = kind(episode_id='e', seq=seq, policy=AURA, gate=0.9, threshold=0.5)
         message.header.stamp = conversions.to_stamp((100 + seq) * 10**9)
         return message
 

@@ -87,7 +87,7 @@ def test_package_exports_the_file_that_names_the_plugin():
 def test_it_only_looks_unless_it_is_told_otherwise(loaded):
     for argv, allowed in (((), False), (('--allow-control',), True)):
         _, monitor = loaded(*argv)
-        assert [button.isEnabled() for button in monitor.arms.buttons] == [allowed] * 3
+        assert [button.isEnabled() for button in monitor.policies.buttons] == [allowed] * 3
         assert monitor.windowTitle() == 'AURA-Mem monitor (2)'
 
 
@@ -116,7 +116,7 @@ def test_what_it_cannot_read_in_a_perspective_is_left_alone(loaded, kept):
 def test_shutdown_leaves_nothing_on_the_node(plugin_class, graph, qtbot):
     from aura_ros.msg import GateSample
 
-    from aura_ros.nodes import qos
+    from aura_ros.ros import qos
 
     gates = graph.node.create_publisher(GateSample, 'aura/gate', qos.GATE)
     before = len(list(graph.node.subscriptions)), len(list(graph.node.timers)), len(list(graph.node.clients))

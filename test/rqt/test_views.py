@@ -63,7 +63,7 @@ def test_text_can_be_read(theme):
 
 @THEMES
 @pytest.mark.parametrize('eyes', BLIND)
-def test_the_arms_and_trouble_look_different_to_all_eyes(theme, eyes):
+def test_the_policies_and_trouble_look_different_to_all_eyes(theme, eyes):
     for one, other in combinations((theme.aura, theme.kv, theme.base), 2):
         assert np.linalg.norm(lab(one, eyes) - lab(other, eyes)) > 20, (one, other)
     assert np.linalg.norm(lab(theme.low, eyes) - lab(theme.high, eyes)) > 40
@@ -170,8 +170,8 @@ def test_gate_marks_stand_at_the_writes_when_time_goes_on(shown):
 
 def test_gate_tells_who_drove(shown):
     view = shown(GateTimeline())
-    arms = Spans((100.0, 120.0, 130.0), ('aura', 'kv', 'aura (held)'))
-    view.show_gate(gate(500), arms, NO_SPANS, Window(200.0, 120.0))
+    policies = Spans((100.0, 120.0, 130.0), ('aura', 'kv', 'aura (held)'))
+    view.show_gate(gate(500), policies, NO_SPANS, Window(200.0, 120.0))
     offset = 200.0 + view._moving.pos().x()
     assert (view._driven['kv'].getData()[0] + offset).tolist() == [120.0, 130.0]
     assert (view._driven['aura'].getData()[0] + offset).tolist() == [100.0, 120.0]
@@ -275,10 +275,10 @@ def test_cost_with_nothing_heard(shown):
 
 def test_latency_names_what_came_too_late(shown):
     view = shown(LatencyTable())
-    view.show_latency(Latency((Stage('backbone', 21.0, 30.0, 300, 'inference'),), {'held': 0, 'arm 2 late': 3}))
+    view.show_latency(Latency((Stage('backbone', 21.0, 30.0, 300, 'inference'),), {'held': 0, 'policy 2 late': 3}))
     assert [cell.text() for cell in view._rows[0]] == ['backbone', '21.0 ms', '30.0 ms']
     assert not view._rows[1][0].isVisible()
-    assert view._misses.text() == 'late: arm 2 late 3'
+    assert view._misses.text() == 'late: policy 2 late 3'
     view.show_latency(Latency((), {'held': 0}))
     assert view._misses.text() == 'nothing came too late'
 

@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip('mujoco')
 
-from aura_ros.errors import ConfigError, InputError
+from aura_ros.common.errors import ConfigError, InputError
 from aura_ros.sim import TASKS, Kind, Simulation
 from aura_ros.sim.expert import Expert
 from aura_ros.sim.tasks import DELAY_S, RETREAT_S, Goal, ticks

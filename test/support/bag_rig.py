@@ -9,7 +9,7 @@ from rclpy.action import ActionClient
 from rclpy.qos import QoSProfile
 from ros_graph import CONFIG
 
-from aura_ros.nodes import qos
+from aura_ros.ros import qos
 
 TIMING = ('--params-file', str(CONFIG / 'lockstep_recorded.yaml'))
 ROBOT = ('--params-file', str(CONFIG / 'sim_arm.yaml'))
@@ -39,7 +39,7 @@ def record(graph, path, rounds=2, **recorder):
     graph.start('vla_node', *TIMING, **common)
     graph.start('memory_node', *TIMING, **common)
     graph.start('kv_baseline_node', *TIMING, **common)
-    graph.start('arm_switch_node', *TIMING, *ROBOT, enable_control=True, **common)
+    graph.start('policy_switch_node', *TIMING, *ROBOT, enable_control=True, **common)
     graph.start('sim_node', **TASK, rounds=rounds, lockstep=True, use_sim_time=True)
     client = ActionClient(graph.node, RunEpisode, 'run_episode')
     graph.until(client.server_is_ready, 'run_episode')

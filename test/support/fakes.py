@@ -27,11 +27,11 @@ SPEC = BackboneSpec(
     image_size=(128, 128),
     joint_names=JOINTS,
     feature_dim=FEATURES,
-    chunk_len=CHUNK_LEN,
+    chunk_size=CHUNK_LEN,
     action_dim=len(JOINTS),
-    execute_steps=4,
+    n_action_steps=4,
     seconds_per_action=0.05,
-    policy_hash='ab' * 32,
+    backbone_hash='ab' * 32,
 )
 
 
@@ -65,7 +65,7 @@ class ScriptedVla:
 
 
 class MarkedVla(ScriptedVla):
-    """Sends all joints to one pose, so that a command tells by itself whose it is: POSE plus the arm's offset."""
+    """Sends all joints to one pose, so that a command tells by itself whose it is: POSE plus the policy's offset."""
 
     def infer(self, observation):
         if observation.instruction.startswith('slow'):
@@ -80,8 +80,8 @@ class ScriptedMemory:
     """Counts what it was given; writes on every third step."""
 
     name = 'scripted'
-    policy_hash = SPEC.policy_hash
-    backbone_hash = SPEC.policy_hash
+    memory_hash = SPEC.backbone_hash
+    backbone_hash = SPEC.backbone_hash
     feature_dim = FEATURES
     state_layout = '<f4[32,32] <f4[32]'
 
@@ -181,7 +181,7 @@ class FakeSimulation:
 
 
 class BiasedSimulation(FakeSimulation):
-    """Its joints are read beside where they were sent, so that a hold is no arm's command."""
+    """Its joints are read beside where they were sent, so that a hold is no policy's command."""
 
     def step(self, target):
         found = super().step(target)

@@ -83,8 +83,8 @@ FAULTS = {
         'after N times',
     ),
     'F12': Fault(
-        'arm switched mid-chunk under load',
-        'no command of the old arm after the acknowledgement; both arms keep their states',
+        'policy switched mid-chunk under load',
+        'no command of the old policy after the acknowledgement; both policies keep their states',
     ),
     'F13': Fault(
         'VLA, baseline or monitor killed',

@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from aura_ros.errors import StateLocked
-from aura_ros.memory.store import Device
+from aura_ros.common.errors import StateLocked
+from aura_ros.state.store import Device
 
 PAGE = 4096
 SECTOR = 512

@@ -21,18 +21,18 @@ import time
 import numpy as np
 import psutil
 import rclpy
-from aura_ros.msg import ActionChunk, ArmStatus, CacheStatus, GateSample, MemoryState, VlaStep, WriteEvent
+from aura_ros.msg import ActionChunk, CacheStatus, GateSample, MemoryState, PolicyStatus, VlaStep, WriteEvent
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.node import Node
 from sensor_msgs.msg import Image
 
-from aura_ros.nodes import qos
-from aura_ros.nodes.conversions import to_stamp
-from aura_ros.nodes.sim_messages import image_to_msg
+from aura_ros.ros import qos
+from aura_ros.ros.conversions import to_stamp
+from aura_ros.ros.sensor_messages import image_to_msg
 from aura_ros.rqt.bridge import OwnBridge
 from aura_ros.rqt.model import AURA, KV, CachePoint, GatePoint, MonitorModel, StatePoint, StepPoint, WritePoint
 
-NODES = ('vla_node', 'memory_node', 'kv_baseline_node', 'arm_switch_node', 'sim_node')
+NODES = ('vla_node', 'memory_node', 'kv_baseline_node', 'policy_switch_node', 'sim_node')
 TICK_S = 1 / 15
 HOUR_S = 3600
 
@@ -48,7 +48,7 @@ class Speaker:
         self._cache = make(CacheStatus, 'kv/cache_status', qos.CACHE_STATUS)
         self._writes = make(WriteEvent, 'aura/write_event', qos.WRITE_EVENT)
         self._states = make(MemoryState, 'aura/memory_state', qos.MEMORY_STATE)
-        self._arms = make(ArmStatus, 'arm_status', qos.ARM_STATUS)
+        self._policies = make(PolicyStatus, 'policy_status', qos.POLICY_STATUS)
         self._diagnostics = make(DiagnosticArray, '/diagnostics', qos.DIAGNOSTICS)
         self._pixels = np.zeros((128, 128, 3), np.uint8)
         self._weights = np.zeros(1024, np.float32)
@@ -65,24 +65,24 @@ class Speaker:
         zeros = array.array('f', bytes(4 * 512))
         self._image.publish(image_to_msg(self._pixels, stamp_ns, 'camera'))
         self._steps.publish(self._about(VlaStep, features=zeros, base_action=zeros, inference_ms=20.0))
-        for arm, publisher in enumerate(self._gates, 1):
+        for policy, publisher in enumerate(self._gates, 1):
             publisher.publish(
                 self._about(
                     GateSample,
-                    arm=arm,
+                    policy=policy,
                     gate=0.5 + 0.5 * np.sin(self.seq / 9).item(),
                     threshold=0.5,
                     written=True,
                     step_us=40.0,
-                    state_bytes=4224 if arm == ActionChunk.ARM_AURA else 256 * self.seq,
+                    state_bytes=4224 if policy == ActionChunk.POLICY_AURA else 256 * self.seq,
                 )
             )
         self._cache.publish(self._about(CacheStatus, entries=self.seq, bytes=256 * self.seq))
-        self._writes.publish(self._about(WriteEvent, arm=1, gate=0.9, threshold=0.5, durability=2))
-        for _ in range(3):  # arm_switch_node: one for each arm's chunk
-            status = ArmStatus(episode_id='e', arm=1, pending_arm=1, control_enabled=True)
+        self._writes.publish(self._about(WriteEvent, policy=1, gate=0.9, threshold=0.5, durability=2))
+        for _ in range(3):  # policy_switch_node: one for each policy's chunk
+            status = PolicyStatus(episode_id='e', policy=1, pending_policy=1, control_enabled=True)
             status.header.stamp = self._stamp
-            self._arms.publish(status)
+            self._policies.publish(status)
         if self.seq % max(1, self._hz // 2) == 0:
             self._weights = self._weights + np.float32(0.01)
             self._states.publish(self._about(MemoryState, fast_weights=self._weights, row_age=np.zeros(32, np.uint64)))

@@ -16,7 +16,7 @@ class FakeSource:
     """What the bridge is to the monitor.
 
     points: handed over at the next drain.
-    asked: arms that were asked for.
+    asked: policies that were asked for.
     """
 
     def __init__(self, allow_control: bool = False) -> None:
@@ -37,8 +37,8 @@ class FakeSource:
     def select_robot(self, namespace: str) -> None:
         self.namespace = namespace
 
-    def select_arm(self, arm: int, done: Callable[[bool, str], None]) -> None:
-        self.asked.append(arm)
+    def select_policy(self, policy: int, done: Callable[[bool, str], None]) -> None:
+        self.asked.append(policy)
         done(*self.answer)
 
 

@@ -15,11 +15,11 @@ from aura_ros.rqt.points import (
     AURA,
     DURABLE,
     KV,
-    ArmPoint,
     CachePoint,
     DiagnosticPoint,
     GatePoint,
     Point,
+    PolicyPoint,
     StatePoint,
     StepPoint,
     Thumbnail,
@@ -28,7 +28,7 @@ from aura_ros.rqt.points import (
 
 BEGIN_S = 1_790_000_000.0
 EPISODE = '7c1e09d4-5b1f-4f6e-9a5c-2f1d8e3b6a70'
-NODES = ('arm_switch_node', 'kv_baseline_node', 'memory_node', 'sim_node', 'vla_node')
+NODES = ('policy_switch_node', 'kv_baseline_node', 'memory_node', 'sim_node', 'vla_node')
 _BLOCKS = np.array([[196, 62, 48], [52, 120, 190], [66, 150, 84]], float)
 
 
@@ -41,7 +41,7 @@ class Told:
 
 
 def scene(colour: int, width: int = 160, height: int = 120) -> np.ndarray:
-    """A table, an arm, three blocks, and a beacon that shows a colour; uint8 [height, width, 3]."""
+    """A table, a policy, three blocks, and a beacon that shows a colour; uint8 [height, width, 3]."""
     y, x = np.mgrid[0:height, 0:width]
     image = np.empty((height, width, 3))
     image[:] = np.where((y < 38)[..., None], [206, 210, 216], [150, 138, 122] + 14.0 * (y[..., None] / height))
@@ -97,7 +97,7 @@ class Story:
         size = (seq + 1) * 256
         yield GatePoint(stamp, EPISODE, seq, 1.0, 0.0, True, 0.0, 60.0 + size / 2000, size, KV, delay)
         yield CachePoint(stamp, seq, seq + 1, size, 0)
-        yield ArmPoint(stamp, AURA, AURA, 0, True, False, 'aura drives since step 0', 12, 0, 1, EPISODE)
+        yield PolicyPoint(stamp, AURA, AURA, 0, True, False, 'aura drives since step 0', 12, 0, 1, EPISODE)
         if seq % max(1, round(self._rate_hz / 2)) == 0 or cue:
             weights, vector = self._memory.W.copy(), self._memory.b.copy()
             yield StatePoint(stamp, EPISODE, seq, weights, vector, self._row_age.copy(), 0x5EED0000 + seq)
@@ -153,5 +153,7 @@ class Story:
             'kept in RAM only',
             {'device_bytes_per_hour': str(round(self._rate_hz * 8352 * 3600)), 'media_life_years': '114'},
         )
-        yield DiagnosticPoint('arm_switch_node: switch', 0, 'aura drives', {'arm 1 late': '0', 'arm 2 stale': '2'})
+        yield DiagnosticPoint(
+            'policy_switch_node: switch', 0, 'aura drives', {'policy 1 late': '0', 'policy 2 stale': '2'}
+        )
         yield DiagnosticPoint('vla_node: backbone', 0, 'backbone works', {'dropped observation': '0'})

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Small recordings of an arm with two cameras, written by rosbags, for the tests of replay."""
+"""Small recordings of a policy with two cameras, written by rosbags, for the tests of replay."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 from rosbags.interfaces import Connection
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
-from aura_ros.replay.message_types import standard_types
+from aura_ros.recordings.message_types import standard_types
 from aura_ros.vla.protocol import BackboneSpec
 
 MS = 1_000_000
@@ -26,11 +26,11 @@ SPEC = BackboneSpec(
     image_size=(8, 8),
     joint_names=JOINTS,
     feature_dim=4,
-    chunk_len=4,
+    chunk_size=4,
     action_dim=3,
-    execute_steps=2,
+    n_action_steps=2,
     seconds_per_action=0.05,
-    policy_hash='ab' * 32,
+    backbone_hash='ab' * 32,
 )
 FRONT, WRIST = '/camera/front/image_raw', '/camera/wrist/image_raw/compressed'
 STATES, COMMANDS, INSTRUCTION = '/joint_states', '/arm_controller/joint_trajectory', '/instruction'
@@ -66,7 +66,7 @@ class Recorder:
         name = message.__msgtype__
         self.raw(topic, name, standard_types(self.distribution).serialize_cdr(message, name), log)
 
-    # What an arm's recorder writes. ---------------------------------------------------------------------------------
+    # What a policy's recorder writes. ---------------------------------------------------------------------------------
     def image(self, topic: str, stamp: float, log: float | None = None, level: int = 100) -> None:
         """A grey picture of 8 x 8 pixels, JPEG where the topic says so."""
         pixels = np.full((8, 8, 3), level, np.uint8)
@@ -144,7 +144,7 @@ def recording(
         yield Recorder(writer, distribution)
 
 
-def arm(recorder: Recorder, seconds: float = 2.0, instruction: str = 'put it back') -> None:
+def policy(recorder: Recorder, seconds: float = 2.0, instruction: str = 'put it back') -> None:
     """Two cameras at 20 Hz, joints at 100 Hz, commands at 20 Hz: joint i at time t is at i + t."""
     if instruction:
         recorder.text(INSTRUCTION, instruction, 0.0)
@@ -158,7 +158,7 @@ def arm(recorder: Recorder, seconds: float = 2.0, instruction: str = 'put it bac
 
 
 def arm_bag(folder: Path, **options: Any) -> Path:
-    """A recording of an arm of two seconds; see `recording` for the options."""
+    """A recording of a policy of two seconds; see `recording` for the options."""
     with recording(folder, **options) as recorder:
-        arm(recorder)
+        policy(recorder)
     return folder

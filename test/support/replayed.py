@@ -12,14 +12,14 @@ import numpy as np
 from recordings import BEGIN_NS, COMMANDS, FRONT, INSTRUCTION, STATES, WRIST, Recorder, recording
 
 from aura_ros.memory.weights import load_weights
-from aura_ros.replay.arms import ArmOptions
-from aura_ros.replay.steps import Steps, StepsBuilder, StepsInfo
+from aura_ros.replay.policies import PolicyOptions
+from aura_ros.replay.steps.arrays import Steps, StepsBuilder, StepsInfo
 from aura_ros.vla.protocol import BackboneSpec, Observation, VlaOutput
 
 WEIGHTS = load_weights('aura')
-CHUNK = (WEIGHTS.chunk_len, WEIGHTS.action_dim)
+CHUNK = (WEIGHTS.chunk_size, WEIGHTS.action_dim)
 INFO = StepsInfo(tuple(f'joint{i}' for i in range(CHUNK[1])), 0.05, 4)
-OPTIONS = ArmOptions(WEIGHTS.feature_dim, CHUNK)
+OPTIONS = PolicyOptions(WEIGHTS.feature_dim, CHUNK)
 PERIOD_NS = 200_000_000
 JOINTS = INFO.joint_names
 SPEC = BackboneSpec(
@@ -28,11 +28,11 @@ SPEC = BackboneSpec(
     image_size=(8, 8),
     joint_names=JOINTS,
     feature_dim=WEIGHTS.feature_dim,
-    chunk_len=CHUNK[0],
+    chunk_size=CHUNK[0],
     action_dim=CHUNK[1],
-    execute_steps=INFO.execute_steps,
+    n_action_steps=INFO.n_action_steps,
     seconds_per_action=INFO.seconds_per_action,
-    policy_hash=WEIGHTS.backbone_hash,
+    backbone_hash=WEIGHTS.backbone_hash,
 )
 STEPS = '/vla_step'
 
@@ -95,14 +95,14 @@ def bag_of(
     per_rad: float = 1.0,
     **options: Any,
 ) -> Path:
-    """A recording of an arm of eight joints for `SeeingVla`, with its own steps if asked for.
+    """A recording of a policy of eight joints for `SeeingVla`, with its own steps if asked for.
 
-    drove: arms that drive one after the other, each as long as the others.
+    drove: policies that drive one after the other, each as long as the others.
     per_rad: of the unit in which joints are recorded.
     """
     with recording(folder, **options) as recorder:
-        for number, arm in enumerate(drove):
-            _status(recorder, 1000.0 * seconds * number / len(drove), arm)
+        for number, policy in enumerate(drove):
+            _status(recorder, 1000.0 * seconds * number / len(drove), policy)
         recorder.text(INSTRUCTION, 'put it back', 0.0)
         for tick in range(round(seconds * 20)):
             at, positions = 50.0 * tick + 10.0, [per_rad * (0.1 * joint + 0.001 * tick) for joint in range(len(JOINTS))]
@@ -110,22 +110,22 @@ def bag_of(
             recorder.image(WRIST, at + 1)
             recorder.image(FRONT, at + 2, level=20 + tick % 200)
             recorder.trajectory(COMMANDS, at + 3, [positions], (0.05,), JOINTS)
-            if with_steps and tick % SPEC.execute_steps == 0:
+            if with_steps and tick % SPEC.n_action_steps == 0:
                 _step(recorder, tick, at + 2, positions, tick * episodes // round(seconds * 20))
     return folder
 
 
-def _status(recorder: Recorder, at: float, arm: int) -> None:
-    """What arm_switch_node says when `arm` begins to drive."""
+def _status(recorder: Recorder, at: float, policy: int) -> None:
+    """What policy_switch_node says when `policy` begins to drive."""
     times = [recorder.make('builtin_interfaces/msg/Time', sec=0, nanosec=0) for _ in range(3)]
     recorder.write(
-        '/arm_status',
+        '/policy_status',
         recorder.make(
-            'aura_ros/msg/ArmStatus',
+            'aura_ros/msg/PolicyStatus',
             stamp=at,
             episode_id='live',
-            arm=arm,
-            pending_arm=arm,
+            policy=policy,
+            pending_policy=policy,
             effective_seq=0,
             control_enabled=True,
             holding=False,
@@ -150,11 +150,11 @@ def _step(recorder: Recorder, tick: int, stamp: float, positions: list[float], e
             'aura_ros/msg/VlaStep',
             stamp=stamp,
             episode_id=f'live{episode or ""}',
-            policy_hash=SPEC.policy_hash,
-            seq=tick // SPEC.execute_steps,
+            backbone_hash=SPEC.backbone_hash,
+            seq=tick // SPEC.n_action_steps,
             features=found.features,
             base_action=found.actions.ravel(),
-            chunk_len=CHUNK[0],
+            chunk_size=CHUNK[0],
             action_dim=CHUNK[1],
             seconds_per_action=SPEC.seconds_per_action,
             inference_ms=1.0,

@@ -24,7 +24,7 @@ class Viewer:
         self._graph = graph
         self._out, self._err = folder / 'out', folder / 'err'
         root = Path(__file__).parents[2]
-        code = 'import sys; from aura_ros.nodes.topics import main; sys.exit(main())'
+        code = 'import sys; from aura_ros.tools.topics.main import main; sys.exit(main())'
         path = os.pathsep.join(filter(None, [str(root), os.environ.get('PYTHONPATH')]))
         environment = dict(os.environ, ROS_DOMAIN_ID=str(graph.domain), PYTHONPATH=path)
         with self._out.open('w') as out, self._err.open('w') as err:

@@ -12,8 +12,8 @@ import time
 
 import rclpy
 from aura_ros.action import RunEpisode
-from aura_ros.msg import ArmStatus, WriteEvent
-from aura_ros.srv import ResetMemory, SaveState, SelectArm
+from aura_ros.msg import PolicyStatus, WriteEvent
+from aura_ros.srv import ResetMemory, SaveState, SelectPolicy
 from rcl_interfaces.srv import SetParameters
 from rclpy._rclpy_pybind11 import RCLError
 from rclpy.action import ActionClient
@@ -23,14 +23,14 @@ from trajectory_msgs.msg import JointTrajectory
 TOPICS = {
     'joint_command': JointTrajectory,
     'aura/write_event': WriteEvent,
-    'arm_status': ArmStatus,
+    'policy_status': PolicyStatus,
     'instruction': String,
 }
 SERVICES = {
-    'select_arm': SelectArm,
+    'select_policy': SelectPolicy,
     'aura/reset_memory': ResetMemory,
     'aura/save_state': SaveState,
-    'arm_switch_node/set_parameters': SetParameters,
+    'policy_switch_node/set_parameters': SetParameters,
 }
 # Discovery with handshakes takes a few seconds on a busy machine.
 PATIENCE_S = 30.0
@@ -66,7 +66,7 @@ def listen(node, topic, seconds):
 
 
 def driven(node, topic, seconds):
-    """Wait until an arm drives; tell whether one does."""
+    """Wait until a policy drives; tell whether one does."""
     statuses = []
     node.create_subscription(TOPICS[topic], topic, statuses.append, 10)
     return {'driven': spin_until(node, lambda: statuses and not statuses[-1].holding, seconds)}

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""arm_switch_node in the process of the test, which is all arms and the robot."""
+"""policy_switch_node in the process of the test, which is all policies and the robot."""
 
 import numpy as np
-from aura_ros.msg import ActionChunk, ArmStatus, VlaStep
-from aura_ros.srv import SelectArm
+from aura_ros.msg import ActionChunk, PolicyStatus, VlaStep
+from aura_ros.srv import SelectPolicy
 from diagnostic_msgs.msg import DiagnosticArray
 from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory
 
-from aura_ros.nodes import conversions, qos
-from aura_ros.nodes.arm_switch_node import ArmSwitchNode
-from aura_ros.nodes.sim_messages import joints_to_msg
+from aura_ros.nodes.policy_switch.node import PolicySwitchNode
+from aura_ros.ros import conversions, qos
+from aura_ros.ros.sensor_messages import joints_to_msg
 
 EPISODE = '00000000-0000-4000-8000-000000000001'
 NAMES = ['a', 'b']
@@ -28,12 +28,12 @@ ROBOT = {
 
 
 class SwitchRig:
-    """arm_switch_node in this process, with the test as all arms and as the robot."""
+    """policy_switch_node in this process, with the test as all policies and as the robot."""
 
     def __init__(self, graph, **parameters):
         self.graph = graph
         self.commands = graph.listen(JointTrajectory, 'joint_command', qos.COMMAND)
-        self.statuses = graph.listen(ArmStatus, 'arm_status', qos.ARM_STATUS)
+        self.statuses = graph.listen(PolicyStatus, 'policy_status', qos.POLICY_STATUS)
         self.diagnostics = graph.listen(DiagnosticArray, '/diagnostics', qos.DIAGNOSTICS)
         lease_s = parameters.setdefault('liveliness_lease_s', LEASE_S)
         make = graph.node.create_publisher
@@ -43,14 +43,14 @@ class SwitchRig:
             KV: make(ActionChunk, 'kv/action_chunk', qos.chunk(lease_s)),
         }
         self.joints = make(JointState, 'joint_states', qos.JOINT_STATES_OUT)
-        defaults = {'enable_control': True, 'arm': 'aura', 'autostart': True}
+        defaults = {'enable_control': True, 'policy': 'aura', 'autostart': True}
         # A busy test machine must not make what was measured stale.
         parameters = defaults | {'joint_max_age_s': 10.0} | parameters
-        self.node = graph.inside(ArmSwitchNode, **(ROBOT | parameters))
+        self.node = graph.inside(PolicySwitchNode, **(ROBOT | parameters))
         assert self.node.autostart()
         for publisher in (self.steps, *self.chunks.values(), self.joints):
             graph.matched(publisher)
-        graph.until(lambda: self.statuses, 'arm_status')
+        graph.until(lambda: self.statuses, 'policy_status')
         graph.until(lambda: graph.node.count_publishers('joint_command'), 'joint_command')
         self.seq = dict.fromkeys((BASE, AURA, KV), 0)
 
@@ -62,35 +62,35 @@ class SwitchRig:
         found = np.array(positions)
         self.joints.publish(joints_to_msg(NAMES, found, np.zeros(2), stamp_ns))
 
-    def message(self, arm, value, stamp_ns=None, seq=None, episode=EPISODE):
-        """Return a chunk of eight equal actions of an arm; the base arm's is a whole step."""
-        seq = self.seq[arm] if seq is None else seq
-        self.seq[arm] = seq + 1
+    def message(self, policy, value, stamp_ns=None, seq=None, episode=EPISODE):
+        """Return a chunk of eight equal actions of a policy; the base policy's is a whole step."""
+        seq = self.seq[policy] if seq is None else seq
+        self.seq[policy] = seq + 1
         stamp_ns = self.now() if stamp_ns is None else stamp_ns
         step = conversions.Step(episode, seq, stamp_ns, np.ones(3, np.float32), np.zeros((8, 2), np.float32), 0.05, 1.0)
-        if arm == BASE:
+        if policy == BASE:
             message = conversions.step_to_msg(step, 'base_link')
             message.base_action = conversions.float32s(np.full(16, value))
         else:
-            message = conversions.chunk_to_msg(step, arm, np.zeros((8, 2)), 'base_link')
+            message = conversions.chunk_to_msg(step, policy, np.zeros((8, 2)), 'base_link')
             message.actions = conversions.float32s(np.full(16, value))
         return message
 
-    def chunk(self, arm, value, **about):
+    def chunk(self, policy, value, **about):
         """Send such a chunk where it belongs."""
-        topic = self.steps if arm == BASE else self.chunks[arm]
-        topic.publish(self.message(arm, value, **about))
+        topic = self.steps if policy == BASE else self.chunks[policy]
+        topic.publish(self.message(policy, value, **about))
 
-    def drive(self, value=0.2, arm=AURA):
-        """Measure and propose until the robot is driven by `arm`."""
+    def drive(self, value=0.2, policy=AURA):
+        """Measure and propose until the robot is driven by `policy`."""
 
         def again():
             self.measure(0.0, 0.0)
-            self.chunk(arm, value)
+            self.chunk(policy, value)
             self.graph.spin(0.1)
-            return self.status.arm == arm and not self.status.holding
+            return self.status.policy == policy and not self.status.holding
 
-        self.graph.until(again, f'arm {arm} drives')
+        self.graph.until(again, f'policy {policy} drives')
 
     @property
     def status(self):
@@ -100,11 +100,11 @@ class SwitchRig:
     def target(self):
         return list(self.commands[-1].points[-1].positions) if self.commands else None
 
-    def select(self, arm):
-        """Ask for an arm; returns the future of the answer."""
-        client = self.graph.node.create_client(SelectArm, 'select_arm')
-        self.graph.until(client.service_is_ready, 'select_arm')
-        return client.call_async(SelectArm.Request(arm=arm))
+    def select(self, policy):
+        """Ask for a policy; returns the future of the answer."""
+        client = self.graph.node.create_client(SelectPolicy, 'select_policy')
+        self.graph.until(client.service_is_ready, 'select_policy')
+        return client.call_async(SelectPolicy.Request(policy=policy))
 
     def values(self, name):
         """Return the newest values that /diagnostics shows under `name`."""

@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 from aura_ros.action import RunEpisode
-from aura_ros.msg import ArmStatus, GateSample, TaskEvent
+from aura_ros.msg import GateSample, PolicyStatus, TaskEvent
 from diagnostic_msgs.msg import DiagnosticArray
 from fakes import JOINTS, READING
 from rclpy.action import ActionClient
@@ -15,8 +15,8 @@ from ros_graph import CONFIG
 from sensor_msgs.msg import Image, JointState
 from trajectory_msgs.msg import JointTrajectory
 
-from aura_ros.nodes import qos
-from aura_ros.nodes.sim_messages import image_to_msg, joints_to_msg
+from aura_ros.ros import qos
+from aura_ros.ros.sensor_messages import image_to_msg, joints_to_msg
 
 ROBOT = ('--params-file', str(CONFIG / 'sim_arm.yaml'))
 # The test must not lose a command while it is busy.
@@ -32,14 +32,14 @@ class Whole:
         lockstep: whether the simulation waits for the graph.
         rounds: length of the episode [s].
         backbone, simulation: of fakes.py.
-        more: further parameters: `vla={...}`, `arms={...}` for both memory arms, `sim={...}`.
+        more: further parameters: `vla={...}`, `policies={...}` for both memory policies, `sim={...}`.
     """
 
     def __init__(self, graph, lockstep, rounds, backbone='ScriptedVla', simulation='FakeSimulation', **more):
         self.graph = graph
         timing = ('--params-file', str(CONFIG / f'{"lockstep" if lockstep else "real_time"}.yaml'))
         common = {'autostart': True, 'use_sim_time': lockstep}
-        arms = {**common, **more.get('arms', {})}
+        policies = {**common, **more.get('policies', {})}
         self._starts = {
             'vla_node': (
                 timing,
@@ -51,9 +51,9 @@ class Whole:
                     **more.get('vla', {}),
                 },
             ),
-            'memory_node': (timing, {'memory': 'fakes:aura', **arms}),
-            'kv_baseline_node': (timing, {'memory': 'fakes:kv', **arms}),
-            'arm_switch_node': ((*timing, *ROBOT), {'enable_control': True, **common}),
+            'memory_node': (timing, {'memory': 'fakes:aura', **policies}),
+            'kv_baseline_node': (timing, {'memory': 'fakes:kv', **policies}),
+            'policy_switch_node': ((*timing, *ROBOT), {'enable_control': True, **common}),
             'sim_node': (
                 (),
                 {
@@ -67,16 +67,16 @@ class Whole:
             ),
         }
         self.processes = {}
-        self.statuses = graph.listen(ArmStatus, 'arm_status', qos.ARM_STATUS)
+        self.statuses = graph.listen(PolicyStatus, 'policy_status', qos.POLICY_STATUS)
         self.gates = graph.listen(GateSample, 'aura/gate', qos.GATE)
         self.events = graph.listen(TaskEvent, 'sim/event', qos.TASK_EVENT)
         self.commands = graph.listen(JointTrajectory, 'joint_command', _EVERY_COMMAND)
         self.diagnostics = graph.listen(DiagnosticArray, '/diagnostics', qos.DIAGNOSTICS)
         self.client = ActionClient(graph.node, RunEpisode, 'run_episode')
-        for name in ('vla_node', 'memory_node', 'kv_baseline_node', 'arm_switch_node'):
+        for name in ('vla_node', 'memory_node', 'kv_baseline_node', 'policy_switch_node'):
             self.start(name)
         graph.until(self.client.server_is_ready, 'run_episode')
-        graph.until(lambda: self.statuses, 'arm_status')
+        graph.until(lambda: self.statuses, 'policy_status')
         for name in ('memory_node', 'kv_baseline_node'):
             graph.until(lambda name=name: 'is ready' in graph.log(name), name)
         self.start('sim_node')
@@ -100,8 +100,8 @@ class Whole:
         return self.graph.until(accepted, 'an accepted goal')
 
     def driven(self):
-        """Wait until an arm drives."""
-        self.graph.until(lambda: not self.statuses[-1].holding, 'an arm drives')
+        """Wait until a policy drives."""
+        self.graph.until(lambda: not self.statuses[-1].holding, 'a policy drives')
 
     def more_steps(self, count=5):
         """Wait until the memory has applied `count` more steps."""

@@ -5,7 +5,7 @@ import pytest
 
 torch = pytest.importorskip('torch')
 
-from aura_ros.errors import ConfigError  # noqa: E402
+from aura_ros.common.errors import ConfigError  # noqa: E402
 from aura_ros.train.matching import RIVALS, build_module, match_width  # noqa: E402
 from aura_ros.train.modules import AuraModule, GruModule, Sizes  # noqa: E402
 

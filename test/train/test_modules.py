@@ -9,15 +9,15 @@ import pytest
 torch = pytest.importorskip('torch')
 torch.set_num_threads(1)
 
-from aura_ros.errors import ConfigError  # noqa: E402
-from aura_ros.memory.policies import Periodic  # noqa: E402
+from aura_ros.common.errors import ConfigError  # noqa: E402
+from aura_ros.memory.schedules import Periodic  # noqa: E402
 from aura_ros.train.modules import AuraModule, Rollout, ScheduledModule, Sizes, SsmModule  # noqa: E402
 from aura_ros.train.modules.base import Probes  # noqa: E402
 from aura_ros.train.modules.ssm import Recurrence  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
-TINY = Sizes(feature_dim=5, chunk_len=1, action_dim=3, code_dim=4, key_dim=3, value_dim=2, gate_width=4, head_width=8)
+TINY = Sizes(feature_dim=5, chunk_size=1, action_dim=3, code_dim=4, key_dim=3, value_dim=2, gate_width=4, head_width=8)
 
 
 def one_write():

@@ -10,12 +10,12 @@ pytest.importorskip('rosbags')
 torch = pytest.importorskip('torch')
 torch.set_num_threads(1)
 
-from aura_ros.errors import BagError, ConfigError  # noqa: E402
+from aura_ros.common.errors import BagError, ConfigError  # noqa: E402
 from aura_ros.memory import load_memory  # noqa: E402
 from aura_ros.memory.weights import load_weights  # noqa: E402
-from aura_ros.replay.mapping import ActionStream, JointStream, Mapping  # noqa: E402
-from aura_ros.replay.message_types import standard_types  # noqa: E402
-from aura_ros.replay.recording import Recording  # noqa: E402
+from aura_ros.recordings.message_types import standard_types  # noqa: E402
+from aura_ros.recordings.writer import Recording  # noqa: E402
+from aura_ros.replay.steps.mapping import ActionStream, JointStream, Mapping  # noqa: E402
 from aura_ros.train.features import main as features_main  # noqa: E402
 from aura_ros.train.main import main  # noqa: E402
 from aura_ros.train.recordings import Reading, keep_features, read_about, rounds_within, split  # noqa: E402
@@ -41,11 +41,11 @@ def vla_step(spec, seq, stamp_ns, features, base, episode):
     return kind(
         header=header(stamp_ns),
         episode_id=episode,
-        policy_hash=spec.policy_hash,
+        backbone_hash=spec.backbone_hash,
         seq=seq,
         features=features,
         base_action=base.ravel(),
-        chunk_len=base.shape[0],
+        chunk_size=base.shape[0],
         action_dim=base.shape[1],
         seconds_per_action=0.05,
         inference_ms=1.0,
@@ -74,7 +74,7 @@ def recorded(path, steps=60, episodes=1, silent=(), names=('/vla_step', '/joint_
     log_ns = 0
     for step in range(steps + 3):
         stamp_ns = 10**9 + step * PERIOD_NS
-        base = np.full((spec.chunk_len, spec.action_dim), 0.01 * (step % 10), np.float32)
+        base = np.full((spec.chunk_size, spec.action_dim), 0.01 * (step % 10), np.float32)
         messages = (
             []
             if step >= steps
@@ -123,7 +123,7 @@ def test_features_are_those_recorded_and_actions_those_commanded(tmp_path, backb
     # what is in force over a chunk of 8 ticks: 4 of this step, 4 of the next
     np.testing.assert_allclose(columns['expert'][3, 4:, 0], columns['base'][4, 0, 0] + 0.1, atol=1e-6)
     assert kept.about['covered'] == kept.about['steps'] == 60
-    assert kept.about['policy_hash'] == backbone.spec.policy_hash
+    assert kept.about['backbone_hash'] == backbone.spec.backbone_hash
 
 
 def test_a_gap_in_the_commands_teaches_nothing(tmp_path, backbone):
@@ -211,7 +211,7 @@ def trained(tmp_path_factory):
 
 def test_from_recordings_to_weights_that_load(trained, backbone):
     memory = load_memory('aura', str(trained / 'mine/aura.safetensors'))
-    assert memory.backbone_hash == backbone.spec.policy_hash
+    assert memory.backbone_hash == backbone.spec.backbone_hash
     assert np.isfinite(memory.step(np.zeros(256, np.float32), np.zeros((8, 8), np.float32)).action).all()
     card = json.loads((trained / 'mine/aura.json').read_text())
     assert [one['bag'] for one in card['training']['recordings']] == ['monday', 'tuesday']
@@ -287,9 +287,9 @@ def test_memory_node_takes_them(trained, tmp_path):
 
     from ros_graph import Graph, free_domain
 
-    from aura_ros.nodes.memory_node import MemoryNode
+    from aura_ros.nodes.memory.node import MemoryNode
 
     with free_domain() as number, closing(Graph(number, tmp_path)) as graph:
         node = graph.inside(MemoryNode, weights=str(trained / 'mine/aura.safetensors'), autostart=True)
         assert node.autostart()
-        assert node.memory.backbone_hash == load_backbone('embedded').spec.policy_hash
+        assert node.memory.backbone_hash == load_backbone('embedded').spec.backbone_hash

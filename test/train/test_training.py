@@ -11,14 +11,15 @@ pytest.importorskip('mujoco')
 torch = pytest.importorskip('torch')
 torch.set_num_threads(1)
 
-from aura_ros.errors import ConfigError  # noqa: E402
+from aura_ros.common.errors import ConfigError  # noqa: E402
 from aura_ros.memory import load_memory  # noqa: E402
 from aura_ros.sim.expert import Expert  # noqa: E402
 from aura_ros.sim.tasks import Simulation  # noqa: E402
 from aura_ros.sim.world import World  # noqa: E402
 from aura_ros.train.demonstrations import CHUNK, Collection, collect_episode  # noqa: E402
 from aura_ros.train.learner import GateTraining, Learner, Optimisation  # noqa: E402
-from aura_ros.train.memory import TASKS, train_memory  # noqa: E402
+from aura_ros.common.names import PANEL_TASKS
+from aura_ros.train.memory import train_memory  # noqa: E402
 from aura_ros.train.memory_settings import MemoryTraining  # noqa: E402
 from aura_ros.train.modules import AuraModule, Sizes  # noqa: E402
 from aura_ros.train.sequences import Stream, collate, segments, thin  # noqa: E402
@@ -66,9 +67,9 @@ def test_from_demonstrations_to_weights_that_load(work_dir, tmp_path):
         settings = MemoryTraining(batch=2, rounds=1, optimisation=Optimisation(steps=8))
         guide = replace(settings, seed=1) if kind == 'aura' else None
         report = train_memory(kind, work_dir, vla, output, settings, 'test', guide)
-        assert set(report) == set(TASKS)
+        assert set(report) == set(PANEL_TASKS)
         memory = load_memory(kind, str(output))
-        assert memory.backbone_hash == vla.spec.policy_hash
+        assert memory.backbone_hash == vla.spec.backbone_hash
         assert np.isfinite(memory.step(np.zeros(256, np.float32), np.zeros((8, 8), np.float32)).action).all()
     assert (tmp_path / 'embedded.onnx').read_bytes() == weights, 'training a memory must not touch the VLA'
     card = json.loads((tmp_path / 'aura.json').read_text())
@@ -149,7 +150,7 @@ def test_a_mixed_pool_gives_states_of_any_task():
 
 def test_a_guide_decides_what_is_written_until_the_gate_does():
     torch.manual_seed(0)
-    sizes = Sizes(feature_dim=6, chunk_len=2, action_dim=2)
+    sizes = Sizes(feature_dim=6, chunk_size=2, action_dim=2)
     module, guide = AuraModule(sizes), AuraModule(sizes)
     torch.nn.init.constant_(guide.gate.output.bias, -100.0)
     z, base = torch.randn(3, 5, 6), torch.randn(3, 5, 2, 2)
@@ -164,7 +165,7 @@ def test_a_guide_decides_what_is_written_until_the_gate_does():
 @pytest.mark.parametrize(('price', 'sign'), [(1e3, 1), (-1e3, -1)])
 def test_the_price_of_a_write_moves_the_gate_and_nothing_else(price, sign):
     torch.manual_seed(0)
-    module = AuraModule(Sizes(feature_dim=6, chunk_len=2, action_dim=2))
+    module = AuraModule(Sizes(feature_dim=6, chunk_size=2, action_dim=2))
     rollout = module(torch.randn(3, 5, 6), torch.randn(3, 5, 2, 2), probe=0.5)
     rollout.actions.square().mean().backward()
     module.zero_grad()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aura_ros.errors import ConfigError
+from aura_ros.common.errors import ConfigError
 from aura_ros.vla.assembler import Aligned, Assembler, AssemblerConfig, Gap, Wait
 
 MS = 1_000_000

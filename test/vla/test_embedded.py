@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aura_ros.errors import ConfigError, InputError
+from aura_ros.common.errors import ConfigError, InputError
 from aura_ros.vla import Observation, load_backbone
 
 WEIGHTS = Path(load_backbone.__code__.co_filename).parent / 'weights' / 'embedded.onnx'
@@ -32,7 +32,7 @@ def observation(seed=0, **changes):
 def test_output_has_the_shapes_of_the_spec(vla):
     output = vla.infer(observation())
     assert output.features.shape == (vla.spec.feature_dim,)
-    assert output.actions.shape == (vla.spec.chunk_len, vla.spec.action_dim) == (8, len(vla.spec.joint_names))
+    assert output.actions.shape == (vla.spec.chunk_size, vla.spec.action_dim) == (8, len(vla.spec.joint_names))
     assert output.features.dtype == output.actions.dtype == np.float32
     assert np.isfinite(output.features).all()
     assert np.isfinite(output.actions).all()
@@ -48,7 +48,7 @@ def test_frozen_means_frozen(vla):
     again = vla.infer(observation(1))
     assert first.features.tobytes() == again.features.tobytes()
     assert first.actions.tobytes() == again.actions.tobytes()
-    assert hashlib.sha256(WEIGHTS.read_bytes()).hexdigest() == digest == vla.spec.policy_hash
+    assert hashlib.sha256(WEIGHTS.read_bytes()).hexdigest() == digest == vla.spec.backbone_hash
     graph = onnx.load(str(WEIGHTS)).graph
     assert {value.name for value in graph.output} == {'features', 'actions'}
     assert not {tensor.name for tensor in graph.initializer} & {value.name for value in graph.output}

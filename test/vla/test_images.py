@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from aura_ros.errors import InputError
+from aura_ros.common.errors import InputError
 from aura_ros.vla.images import ENCODINGS, decode_compressed, decode_image, is_black
 
 RGB = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3) * 10

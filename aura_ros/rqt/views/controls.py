@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The bar at the bottom: pause and scrub, how much time to show, save; and which arm drives, if that is allowed."""
+"""The bar at the bottom: pause and scrub, how much time to show, save; and which policy drives, if that is allowed."""
 
 from collections.abc import Sequence
 
-from aura_ros.rqt.points import ARMS
+from aura_ros.rqt.points import POLICIES
 from aura_ros.rqt.qt import Qt, QtWidgets, Signal
 from aura_ros.rqt.robots import label as name_of
 from aura_ros.rqt.style import Theme
@@ -12,7 +12,7 @@ from aura_ros.rqt.views.panel import label, tint
 
 WINDOWS_S = (30.0, 120.0, 600.0)
 _STEPS = 1000
-_ARM_NAMES = ('base', 'AURA', 'KV')
+_POLICY_NAMES = ('base', 'AURA', 'KV')
 _LOCKED = 'Look, do not touch: start the monitor with allow_control:=true to change who drives.'
 
 
@@ -75,36 +75,36 @@ class Scrubber(QtWidgets.QWidget):
         tint(self.moment, theme.muted if live else theme.alarm)
 
 
-class ArmControl(QtWidgets.QWidget):
-    """Which arm drives; three buttons that do nothing unless it is allowed.
+class PolicyControl(QtWidgets.QWidget):
+    """Which policy drives; three buttons that do nothing unless it is allowed.
 
     Signals:
-        asked: the arm that shall drive, ActionChunk.ARM_*.
+        asked: the policy that shall drive, ActionChunk.POLICY_*.
     """
 
     asked = Signal(int)
 
     def __init__(self, allowed: bool) -> None:
-        """Begin with no arm known."""
+        """Begin with no policy known."""
         super().__init__()
         row = QtWidgets.QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(2)
         row.addWidget(label('A/B' if allowed else 'A/B (locked)', 'caption', '' if allowed else _LOCKED))
         self.buttons = []
-        for arm, name in enumerate(_ARM_NAMES):
+        for policy, name in enumerate(_POLICY_NAMES):
             button = QtWidgets.QPushButton(name)
             button.setCheckable(True)
             button.setEnabled(allowed)
             button.setToolTip(f'Let {name} drive from the next chunk boundary.' if allowed else _LOCKED)
-            button.clicked.connect(lambda _, arm=arm: self.asked.emit(arm))
+            button.clicked.connect(lambda _, policy=policy: self.asked.emit(policy))
             row.addWidget(button)
             self.buttons.append(button)
 
-    def show_arm(self, arm: str) -> None:
-        """Mark the arm that drives: what the switch says, not what was asked for."""
-        for name, button in zip(ARMS, self.buttons, strict=True):
-            button.setChecked(name == arm)
+    def show_policy(self, policy: str) -> None:
+        """Mark the policy that drives: what the switch says, not what was asked for."""
+        for name, button in zip(POLICIES, self.buttons, strict=True):
+            button.setChecked(name == policy)
 
 
 class WindowChoice(QtWidgets.QComboBox):

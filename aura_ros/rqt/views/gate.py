@@ -5,7 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aura_ros.rqt.answers import Gate, Spans
-from aura_ros.rqt.points import ARMS
+from aura_ros.rqt.points import POLICIES
 from aura_ros.rqt.qt import Signal, pyqtgraph
 from aura_ros.rqt.series import thin
 from aura_ros.rqt.style import Theme
@@ -45,7 +45,7 @@ class GateTimeline(Panel):
         self._excess, self._curve, self._threshold, self._marks, self._heads, self._begins = (
             pyqtgraph.PlotCurveItem() for _ in range(6)
         )
-        self._driven = {arm: pyqtgraph.PlotCurveItem() for arm in ARMS}
+        self._driven = {policy: pyqtgraph.PlotCurveItem() for policy in POLICIES}
         self._cursor = pyqtgraph.InfiniteLine(0.0, angle=90)
         # what is written once and then only moves; the others are drawn anew
         self._moving = pyqtgraph.ItemGroup()
@@ -74,11 +74,11 @@ class GateTimeline(Panel):
         self._marks.setPen(pen(theme.text, width=1))
         self._heads.setPen(pen(theme.text, width=7))
         self._begins.setPen(pen(theme.muted, width=1, dash=[1, 3]))
-        for arm, curve in self._driven.items():
-            curve.setPen(pen(theme.arm(arm), width=4))
+        for policy, curve in self._driven.items():
+            curve.setPen(pen(theme.policy(policy), width=4))
         self._cursor.setPen(pen(theme.alarm, width=1))
 
-    def show_gate(self, gate: Gate, arms: Spans, episodes: Spans, window: Window) -> None:
+    def show_gate(self, gate: Gate, policies: Spans, episodes: Spans, window: Window) -> None:
         """Draw what lies in a window."""
         self._gate, self._end_s = gate, window.end_s
         if self._shown_s != window.length_s:
@@ -97,7 +97,7 @@ class GateTimeline(Panel):
         bends = np.union1d(bends, np.maximum(bends - 1, 0))
         ends = np.union1d(bends, [len(x) - 1]) if len(x) else bends
         self._threshold.setData(x[ends], threshold[ends])
-        count = self._mark(gate, arms, episodes)
+        count = self._mark(gate, policies, episodes)
         self._moving.setPos(self._base_s - window.end_s, 0.0)
         self._cursor.setVisible(window.cursor_s is not None)
         if window.cursor_s is not None:
@@ -114,10 +114,10 @@ class GateTimeline(Panel):
         self._excess.setVisible(bool(near.any()))
         self._excess.setData(x[near], np.maximum(score[near], level), fillLevel=level, connect='finite')
 
-    def _mark(self, gate: Gate, arms: Spans, episodes: Spans) -> int:
+    def _mark(self, gate: Gate, policies: Spans, episodes: Spans) -> int:
         """Mark the writes, the episodes and who drove; while none comes or goes, all that only moves."""
         at = gate.t[gate.written]
-        told = (at.tobytes(), arms, episodes)
+        told = (at.tobytes(), policies, episodes)
         if told != self._marked:
             self._marked = told
             self._base_s = float(gate.t[0]) if len(gate.t) else 0.0
@@ -129,8 +129,8 @@ class GateTimeline(Panel):
                 item.setData(np.repeat(places, 2), np.tile([low, high], len(places)), connect='pairs')
             begins = np.repeat(np.array(episodes.t) - self._base_s, 2)
             self._begins.setData(begins, np.tile([_BOTTOM, _TOP], len(episodes.t)), connect='pairs')
-            for arm, curve in self._driven.items():
-                drove = _pairs(arms, arm) - self._base_s
+            for policy, curve in self._driven.items():
+                drove = _pairs(policies, policy) - self._base_s
                 curve.setData(drove, np.full(len(drove), _BAND), connect='pairs')
         return len(at)
 
@@ -169,8 +169,8 @@ def _breaks(x: NDArray[np.float64]) -> NDArray[np.intp]:
     return np.flatnonzero(apart > max(_BREAK_S, 4.0 * float(np.median(apart)))) + 1 if len(apart) else np.zeros(0, int)
 
 
-def _pairs(spans: Spans, arm: str) -> NDArray[np.float64]:
-    """Return begin and end of each time an arm drove, one after the other; the last has no end."""
+def _pairs(spans: Spans, policy: str) -> NDArray[np.float64]:
+    """Return begin and end of each time a policy drove, one after the other; the last has no end."""
     ends = (*spans.t[1:], spans.t[-1] + _FOR_EVER_S) if spans.t else ()
-    drove = [(begin, end) for begin, end, label in zip(spans.t, ends, spans.labels, strict=True) if label == arm]
+    drove = [(begin, end) for begin, end, label in zip(spans.t, ends, spans.labels, strict=True) if label == policy]
     return np.array(drove, float).reshape(-1)

@@ -11,7 +11,7 @@ from aura_ros.rqt.style import Theme
 from aura_ros.rqt.views import words
 from aura_ros.rqt.views.panel import Elided, Panel, label, tint
 
-_ARMS = {'aura': 'AURA drives', 'kv': 'KV-cache drives', 'base': 'base VLA drives', '': 'nobody drives'}
+_POLICIES = {'aura': 'AURA drives', 'kv': 'KV-cache drives', 'base': 'base VLA drives', '': 'nobody drives'}
 _OF_EPISODE = re.compile(r' of episode \S+(?=,)')
 _LEVELS = ('OK', 'WARN', 'ERROR', 'STALE')
 
@@ -22,13 +22,15 @@ class HeaderStrip(Panel):
     def __init__(self) -> None:
         """Make the labels."""
         super().__init__('', '')
-        self.arm = label('', 'large', 'Who drives the robot: the frozen VLA alone (base), AURA-Mem, or the KV-cache.')
+        self.policy = label(
+            '', 'large', 'Who drives the robot: the frozen VLA alone (base), AURA-Mem, or the KV-cache.'
+        )
         self.control = label('', 'title')
         self.step = label('', 'body', 'Episode (the beginning of its UUID) and the newest step, counted from 0.')
         self.restored = label('', 'body')
         self.nodes = QtWidgets.QLabel()
         self.nodes.setTextFormat(Qt.TextFormat.RichText)
-        for widget in (self.arm, self.control, self.step, self.restored):
+        for widget in (self.policy, self.control, self.step, self.restored):
             self.top.insertWidget(self.top.count() - 2, widget)
         self.top.setSpacing(14)
         self.title.hide()
@@ -50,8 +52,8 @@ class HeaderStrip(Panel):
         theme = self.theme
         assert theme is not None
         change = f' → {header.pending}' if header.pending else ''
-        self.arm.setText(f'● {_ARMS.get(header.arm, header.arm)}{change}')
-        tint(self.arm, theme.arm(header.arm))
+        self.policy.setText(f'● {_POLICIES.get(header.policy, header.policy)}{change}')
+        tint(self.policy, theme.policy(header.policy))
         self._show_control(header, theme)
         episode = words.short_id(header.episode_id) or words.NOTHING
         self.step.setText(f'episode {episode} · step {header.seq:,}' if header.seq >= 0 else 'no step yet')

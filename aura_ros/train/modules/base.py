@@ -22,7 +22,7 @@ class Sizes:
     """Dimensions of a memory; the defaults are what ships for the embedded robot."""
 
     feature_dim: int = 256
-    chunk_len: int = 8
+    chunk_size: int = 8
     action_dim: int = 8
     code_dim: int = 64
     key_dim: int = KEY_DIM
@@ -86,7 +86,7 @@ class Head(nn.Module):
 
     def __init__(self, sizes: Sizes, readout_dim: int) -> None:
         super().__init__()
-        chunk = sizes.chunk_len * sizes.action_dim
+        chunk = sizes.chunk_size * sizes.action_dim
         self.features = nn.Linear(sizes.feature_dim + sizes.action_dim + chunk, sizes.head_width)
         self.modulation = nn.Linear(readout_dim, 2 * sizes.head_width)
         self.hidden = nn.Linear(sizes.head_width, sizes.head_width)

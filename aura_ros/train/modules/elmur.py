@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from aura_ros.errors import ConfigError
+from aura_ros.common.errors import ConfigError
 from aura_ros.memory.elmur import EMPTY, choose_slot
 from aura_ros.train.modules.base import MemoryModule, Scan, Sizes
 from aura_ros.train.modules.elmur_layer import Dropout, ElmurLayer, Plan

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fast weights written at random or by the clock, as often as a budget allows; see `aura_ros.memory.policies`."""
+"""Fast weights written at random or by the clock, as often as a budget allows; see `aura_ros.memory.schedules`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from aura_ros.errors import ConfigError
+from aura_ros.common.errors import ConfigError
 from aura_ros.train.modules.base import Scan, Sizes
 from aura_ros.train.modules.fast_weights import FastWeightModule
 

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The picture of a run: when the gate opened, and what each memory costs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from aura_ros.bench.robot.records import EpisodeRecord, GatePoint
+from aura_ros.common.errors import ConfigError
+
+# Okabe and Ito's colours, told apart with every kind of colour vision; shapes differ as well.
+GATE, CUE, LAMP, GO, WRITE, KV = '#0072B2', '#D55E00', '#8C8C8C', '#009E73', '#000000', '#E69F00'
+SHOWN_ROUNDS = 12
+
+
+def pick_episode(episodes: Sequence[EpisodeRecord]) -> EpisodeRecord | None:
+    """The episode to draw: the first AURA drove on recall, else on any task, None without one."""
+    driven = [found for found in episodes if found.policy == 'aura' and found.gates.get('aura')]
+    recall = [found for found in driven if found.task == 'recall']
+    return next(iter(recall or driven), None)
+
+
+def draw(episode: EpisodeRecord, path: Path) -> None:
+    """Write the picture of `episode` as PNG.
+
+    Raises:
+        ConfigError: matplotlib is not installed.
+    """
+    try:
+        import matplotlib
+    except ImportError as error:
+        raise ConfigError('the picture needs matplotlib: pip install "aura_ros[sim]"') from error
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context({'axes.spines.top': False, 'axes.spines.right': False}):
+        figure = Figure(figsize=(13.0, 7.4), layout='constrained', facecolor='white')
+        FigureCanvasAgg(figure)
+        gate_axes, size_axes = figure.subplots(2, 1, height_ratios=(3.0, 2.0))
+        _draw_gate(gate_axes, episode)
+        _draw_sizes(size_axes, episode)
+        figure.savefig(path, dpi=130)
+
+
+def _draw_gate(axes: Any, episode: EpisodeRecord) -> None:
+    end_s = _shown_until(episode)
+    points = [point for point in episode.gates['aura'] if point.time_s <= end_s]
+    times = [point.time_s for point in points]
+    axes.axhspan(1.02, 1.42, color='#F4F4F4', zorder=0)
+    _draw_marks(axes, episode, end_s)
+    axes.plot(times, [point.gate for point in points], color=GATE, lw=1.1, label='gate score')
+    threshold = points[-1].threshold
+    axes.axhline(threshold, color=GATE, lw=0.9, ls=(0, (6, 4)), label=f'threshold {threshold:.2f}')
+    writes = [point.time_s for point in points if point.written]
+    axes.plot(writes, [1.07] * len(writes), marker='|', ms=13, mew=2.2, ls='', color=WRITE, label='write', zorder=4)
+    axes.set(xlim=(-0.01 * end_s, end_s), ylim=(-0.03, 1.42), ylabel='gate score')
+    axes.set_yticks([0.0, 0.25, 0.5, 0.75, 1.0])
+    axes.set_xlabel('time in the episode [s]')
+    shown = min(len(episode.outcomes), SHOWN_ROUNDS)
+    solved = sum(mark.kind == 'round_success' for mark in episode.outcomes[:shown])
+    total = len(episode.outcomes)
+    part = f'rounds 1-{shown} of {total}' if shown < total else f'{total} rounds'
+    axes.set_title(
+        f'AURA on {episode.task}: {part}, {solved} solved, {len(writes)} writes in {len(points)} steps',
+        loc='left',
+        weight='bold',
+    )
+    handles, labels = axes.get_legend_handles_labels()
+    axes.legend(
+        handles,
+        labels,
+        ncols=len(labels),
+        frameon=False,
+        loc='upper left',
+        bbox_to_anchor=(0.0, -0.13),
+        columnspacing=1.6,
+        handletextpad=0.5,
+    )
+
+
+def _draw_marks(axes: Any, episode: EpisodeRecord, end_s: float) -> None:
+    marks = [mark for mark in episode.marks if mark.time_s <= end_s]
+
+    def row(kind: str, height: float, label: str, **style: Any) -> None:
+        times = [mark.time_s for mark in marks if mark.kind == kind]
+        if times:
+            axes.plot(times, [height] * len(times), ls='', label=label, zorder=3, **style)
+
+    for mark in marks:
+        if mark.kind in ('cue', 'cue_repeat'):
+            axes.axvline(mark.time_s, ymax=0.93, color=CUE, lw=0.9, alpha=0.45, zorder=1)
+        elif mark.kind.startswith('round_'):
+            axes.axvline(mark.time_s, color='#CFCFCF', lw=0.8, zorder=0)
+            failed = mark.kind == 'round_failure'
+            text = 'failed' if failed else f'{mark.round + 1}'
+            axes.annotate(
+                text,
+                (mark.time_s, 1.40),
+                xytext=(-3, 0),
+                textcoords='offset points',
+                ha='right',
+                va='top',
+                fontsize=8,
+                weight='bold' if failed else 'normal',
+                color=CUE if failed else '#6E6E6E',
+            )
+    row('cue', 1.28, 'cue', marker='v', ms=8, color=CUE)
+    row('cue_repeat', 1.28, 'cue again', marker='v', ms=8, mfc='white', color=CUE)
+    row('distractor', 1.16, 'distractor', marker='x', ms=5, color=LAMP)
+    row('reshuffle', 1.16, 'blocks moved', marker='s', ms=4.5, mfc='white', color=LAMP)
+    row('go', 1.28, 'go sign', marker='>', ms=7, color=GO)
+
+
+def _draw_sizes(axes: Any, episode: EpisodeRecord) -> None:
+    for policy, name, colour, dash in (('kv', 'KV-cache', KV, '-'), ('aura', 'AURA', GATE, '-')):
+        points = episode.gates.get(policy, ())
+        if points:
+            axes.plot(
+                [point.time_s for point in points],
+                [point.state_bytes for point in points],
+                color=colour,
+                ls=dash,
+                lw=2.2,
+            )
+            _annotate_size(axes, points[-1], name, colour)
+    axes.set_yscale('log')
+    axes.yaxis.set_major_formatter('{x:,.0f}')
+    axes.set(xlabel='time in the episode [s]', ylabel='state [bytes]')
+    axes.set_xlim(-0.01 * _end(episode), _end(episode))
+    axes.grid(axis='y', which='major', color='#E3E3E3', lw=0.8)
+    axes.set_title('What each memory carries along, on the same steps', loc='left', weight='bold')
+
+
+def _annotate_size(axes: Any, last: GatePoint, name: str, colour: str) -> None:
+    axes.annotate(
+        f'{name}  {last.state_bytes:,} B',
+        (last.time_s, last.state_bytes),
+        xytext=(-6, 7),
+        textcoords='offset points',
+        ha='right',
+        color=colour,
+        weight='bold',
+    )
+
+
+def _shown_until(episode: EpisodeRecord) -> float:
+    """End of the last round shown: a long episode would only be a grey band."""
+    ends = [mark.time_s for mark in episode.outcomes]
+    return ends[SHOWN_ROUNDS - 1] if len(ends) > SHOWN_ROUNDS else _end(episode)
+
+
+def _end(episode: EpisodeRecord) -> float:
+    times = [point.time_s for point in episode.gates['aura']] + [m.time_s for m in episode.marks]
+    return max(max(times), 1e-3)

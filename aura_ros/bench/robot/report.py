@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A run as files: one JSON with everything needed to judge and repeat it, one PNG."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from aura_ros.bench.robot.figure import draw, pick_episode
+from aura_ros.bench.robot.records import EpisodeRecord, RunRecord, acceptance, summarise
+from aura_ros.common.errors import ConfigError
+
+FORMAT = 1
+_PLAIN = ('task', 'policy', 'split', 'seed', 'rounds', 'episode_id', 'steps', 'write_events')
+
+
+def write_report(run: RunRecord, directory: Path) -> tuple[Path, Path | None]:
+    """Write `panel.json` and `panel.png` into `directory`, which is made.
+
+    Returns:
+        the two paths, absolute; no PNG when AURA drove no episode.
+
+    Raises:
+        ConfigError: the directory cannot be written to, or matplotlib is missing (the JSON is then
+            already written).
+    """
+    json_path, png_path = directory.absolute() / 'panel.json', directory.absolute() / 'panel.png'
+    chosen = pick_episode(run.episodes)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        temporary = json_path.with_suffix('.tmp')
+        temporary.write_text(json.dumps(to_json(run), indent=1, allow_nan=False) + '\n')
+        temporary.replace(json_path)
+        if chosen is not None:
+            draw(chosen, png_path)
+    except OSError as error:
+        raise ConfigError(
+            f'report_dir = {str(directory)!r} cannot be written ({error.strerror}): give a folder of yours'
+        ) from error
+    return json_path, png_path if chosen is not None else None
+
+
+def to_json(run: RunRecord) -> dict[str, Any]:
+    """The run as plain types; the steps one by one only of the episode that is drawn."""
+    rows = [summarise(episode) for episode in run.episodes]
+    drawn = pick_episode(run.episodes)
+    return {
+        'format': FORMAT,
+        'started': run.started,
+        'wall_s': round(run.wall_s, 1),
+        'lockstep': run.lockstep,
+        'versions': dict(run.versions),
+        'weight_hashes': dict(run.weight_hashes),
+        'summary': [asdict(row) | {'rate': row.rate} for row in rows],
+        'acceptance': [asdict(check) for check in acceptance(rows)],
+        'episodes': [_episode(episode, episode is drawn) for episode in run.episodes],
+    }
+
+
+def _episode(episode: EpisodeRecord, with_steps: bool) -> dict[str, Any]:
+    rounds = []
+    for mark in episode.outcomes:
+        own = [other for other in episode.marks if other.round == mark.round]
+        cue = next((other.colour for other in own if other.kind == 'cue'), '')
+        rounds.append(
+            {
+                'round': mark.round,
+                'success': mark.kind == 'round_success',
+                'cue': cue,
+                'touched': mark.colour,
+                'end_s': round(mark.time_s, 3),
+            }
+        )
+    found: dict[str, Any] = {name: getattr(episode, name) for name in _PLAIN}
+    found |= {'sim_s': round(episode.sim_s, 3), 'wall_s': round(episode.wall_s, 2)}
+    found['missing_steps'] = {policy: episode.missing_steps(policy) for policy in episode.gates}
+    found['outcomes'] = rounds
+    found['events'] = [[round(m.time_s, 3), m.kind, m.round, m.colour] for m in episode.marks]
+    aura = episode.gates.get('aura', ())
+    found['aura_write_steps'] = [point.seq for point in aura if point.written]
+    if with_steps:
+        found['step_columns'] = ['time_s', 'seq', 'gate', 'threshold', 'written', 'us', 'bytes']
+        found['step_values'] = {
+            policy: [
+                [
+                    round(p.time_s, 3),
+                    p.seq,
+                    round(p.gate, 5),
+                    round(p.threshold, 5),
+                    int(p.written),
+                    round(p.step_us, 1),
+                    p.state_bytes,
+                ]
+                for p in points
+            ]
+            for policy, points in episode.gates.items()
+        }
+    return found

@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The console that every program prints to."""
+
+from __future__ import annotations
+
+from rich.console import Console
+
+PLAIN_WIDTH = 110
+"""Width of the output where stdout is not a terminal [characters]."""
+
+
+def make_console() -> Console:
+    """A console on stdout that keeps the table in one piece where stdout is no terminal."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=PLAIN_WIDTH)
+
+
+def minutes(seconds: float) -> str:
+    """A time as a person says it, '12 s' or '3 min'."""
+    return f'{seconds:.0f} s' if seconds < 90 else f'{seconds / 60:.0f} min'

@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Finding a factory that a user names as module:attribute."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+from aura_ros.common.errors import ConfigError
+
+
+def load_factory(name: str) -> Callable[..., Any]:
+    """Import `module:attribute`.
+
+    Raises:
+        ConfigError: if the module or the attribute is missing or cannot be called.
+
+    """
+    module, _, attribute = name.partition(':')
+    try:
+        factory = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f'{name!r} cannot be loaded as module:attribute: {error}') from error
+    if not callable(factory):
+        raise ConfigError(f'{name!r} is not callable; name a class or a function')
+    return factory  # type: ignore[no-any-return]

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How far a benchmark is: a bar on a terminal, a few plain lines in a log."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+
+from aura_ros.common.console import minutes
+
+LINES = 20
+"""Most plain lines of one bar."""
+
+
+class Bar:
+    """Counts to `total`; a context manager, one thread.
+
+    Args:
+        console: where to show it.
+        title: of the bar.
+        total: what `advance` adds up to.
+        done: already done before, not counted for the pace.
+
+    """
+
+    def __init__(self, console: Console, title: str, total: int, done: int = 0) -> None:
+        self._console, self._title, self._total = console, title, total
+        self._before = self._done = done
+        self._shown, self._began = 0, time.monotonic()
+        self._bar: Progress | None = None
+        if console.is_terminal:
+            self._bar = Progress(
+                TextColumn('{task.description}'),
+                BarColumn(bar_width=30),
+                MofNCompleteColumn(),
+                TextColumn('{task.fields[text]}'),
+                console=console,
+                refresh_per_second=4,
+            )
+            self._task: TaskID = self._bar.add_task(title, total=total, completed=done, text='')
+
+    def __enter__(self) -> Bar:
+        if self._bar is not None:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def advance(self, amount: int = 1, text: str = '') -> None:
+        """`amount` more is done; `text` says what it was."""
+        self._done += amount
+        elapsed, new = time.monotonic() - self._began, self._done - self._before
+        left = self._total - self._done
+        pace = f'{minutes(elapsed)}' if left <= 0 else f'{minutes(elapsed / max(new, 1) * left)} left'
+        shown = ', '.join(part for part in (text, pace) if part)
+        if self._bar is not None:
+            self._bar.update(self._task, completed=self._done, text=escape(shown))
+        elif left <= 0 or self._done * LINES // self._total > self._shown:
+            self._shown = self._done * LINES // self._total
+            self._console.print(escape(f'{self._title}: {self._done}/{self._total}, {shown}'))

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From what a bag holds to what the graph is told: messages of rosbags to messages of rclpy, under our topics.
+
+Messages that need no change go on as the bytes they were recorded as, in effect: they are serialised again, field by
+field, without loss.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from sensor_msgs.msg import JointState
+
+from aura_ros.common.errors import BagError
+from aura_ros.recordings.bags import Bag, Sample
+from aura_ros.recordings.message_types import standard_types
+from aura_ros.recordings.topics import COMPRESSED_IMAGE, IMAGE, joint_positions, picture
+from aura_ros.replay.steps.align import JOINTS, Recorded
+from aura_ros.replay.steps.mapping import UNITS
+from aura_ros.replay.steps.mapping import Mapping as BagMapping
+from aura_ros.ros.conversions import float64s, to_stamp
+from aura_ros.ros.sensor_messages import image_to_msg, joints_to_msg
+from aura_ros.vla.protocol import BackboneSpec
+
+Messages = Mapping[str, Any]
+
+
+def serialised(message: Any) -> bytes:
+    """A message of rosbags as CDR bytes, which a publisher of rclpy takes as they are."""
+    return bytes(standard_types('kilted').serialize_cdr(message, message.__msgtype__))
+
+
+def observation_messages(recorded: Recorded, spec: BackboneSpec) -> Messages:
+    """One observation as vla_node takes it: pictures and joints of one stamp, in the backbone's names and units."""
+    seen, stamp_ns = recorded.observation, recorded.stamp_ns
+    names = spec.joint_names
+    joints = JointState(name=list(names), position=float64s(seen.joint_positions))
+    joints.header.stamp = to_stamp(stamp_ns)
+    images = {
+        f'camera/{camera}/image_raw': image_to_msg(seen.images[camera], stamp_ns, f'{camera}_camera')
+        for camera in spec.cameras
+    }
+    return {**images, 'joint_states': joints}
+
+
+class Streams:
+    """The mapped topics of a bag, message by message, as they would come from cameras and joints."""
+
+    def __init__(self, bag: Bag, mapping: BagMapping, spec: BackboneSpec, transport: str) -> None:
+        """Translate by `mapping` for the cameras and joints of `spec`.
+
+        Args:
+            bag: what is played.
+            mapping: which topic is what.
+            spec: of the backbone.
+            transport: 'raw': every image goes out as an Image, one that was compressed decoded; 'compressed': all
+                have to be compressed.
+
+        Raises:
+            BagError: images that are not compressed, where all have to be.
+        """
+        self._spec, self._mapping, self._transport = spec, mapping, transport
+        types = {topic.name: topic.type for topic in bag.topics}
+        self.types = {topic: types.get(topic, '') for topic in mapping.topics}
+        for camera in spec.cameras:
+            topic = mapping.cameras[camera]
+            if transport == 'compressed' and self.types[topic] != COMPRESSED_IMAGE:
+                kind = self.types[topic]
+                raise BagError(f'{topic} is of type {kind}: camera_transport compressed needs {COMPRESSED_IMAGE}')
+        self._names = [mapping.joints.names.get(name, name) for name in spec.joint_names]
+
+    @property
+    def topics(self) -> list[str]:
+        """The bag's topics that are played."""
+        cameras = [self._mapping.cameras[camera] for camera in self._spec.cameras]
+        named = [self._mapping.instruction.topic, *cameras, self._mapping.joints.topic]
+        return list(dict.fromkeys(filter(None, named)))
+
+    def unchanged(self) -> dict[str, str] | None:
+        """Our name of each topic of the bag, where `ros2 bag play` could play them as they are; else None."""
+        mapping = self._mapping
+        found: dict[str, str] = {}
+        for camera in self._spec.cameras:
+            topic = mapping.cameras[camera]
+            suffix = '' if self._transport == 'raw' else '/compressed'
+            if topic in found or self.types[topic] != (COMPRESSED_IMAGE if suffix else IMAGE):
+                return None
+            found[topic] = f'camera/{camera}/image_raw{suffix}'
+        if mapping.joints.names or UNITS[mapping.joints.unit] != 1.0:
+            return None
+        found[mapping.joints.topic] = JOINTS
+        if mapping.instruction.topic:
+            found[mapping.instruction.topic] = 'instruction'
+        return found
+
+    def messages(self, sample: Sample) -> Iterator[tuple[str, Any]]:
+        """What to publish of a sample, by topic.
+
+        Raises:
+            InputError: it cannot be used.
+        """
+        for camera in self._spec.cameras:
+            if self._mapping.cameras[camera] == sample.topic:
+                yield self._image(camera, sample)
+        if sample.topic == self._mapping.joints.topic:
+            positions = joint_positions(sample.message, self._names) * UNITS[self._mapping.joints.unit]
+            yield 'joint_states', joints_to_msg(self._spec.joint_names, positions, positions * 0.0, sample.stamp_ns)
+
+    def _image(self, camera: str, sample: Sample) -> tuple[str, Any]:
+        topic = f'camera/{camera}/image_raw'
+        if self._transport == 'compressed':
+            return f'{topic}/compressed', serialised(sample.message)
+        if sample.stamped and self.types[sample.topic] == IMAGE:
+            return topic, serialised(sample.message)
+        return topic, image_to_msg(picture(sample.message), sample.stamp_ns, f'{camera}_camera')
+
+
+def instruction_at_start(bag: Bag, mapping: BagMapping) -> str:
+    """The first instruction of a bag, '' where it has none."""
+    if not mapping.instruction.topic:
+        return mapping.instruction.text
+    first = next(iter(bag.samples([mapping.instruction.topic])), None)
+    return '' if first is None else str(first.message.data)
+
+
+def clock_offset_ns(samples: Sequence[Sample]) -> int:
+    """What to add to log times for the time of the stamps: 0 where the recorder had the same clock, to a second."""
+    offsets = [sample.stamp_ns - sample.log_ns for sample in samples if sample.stamped]
+    # the least delayed message is nearest to the truth
+    offset = max(offsets, default=0)
+    return offset if abs(offset) > 1_000_000_000 else 0

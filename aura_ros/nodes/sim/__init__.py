@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""sim_node: the embedded robot as a node."""

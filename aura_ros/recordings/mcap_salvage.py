@@ -1,0 +1,247 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reads an MCAP file that has no end, no index or damaged parts, as far as its records are whole.
+
+One pass over the file finds every chunk whose content is as its CRC says, and notes where it is and what it holds.
+Messages outside chunks, which rosbag2 writes with its preset `fastwrite`, are gathered in blocks of a few megabytes
+that are treated alike. Memory: a few hundred bytes a block, and one block's content at a time, more where the times
+of blocks overlap.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field
+from heapq import merge
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import zstandard
+from mcap import records
+from mcap.data_stream import ReadDataStream
+from mcap.exceptions import McapError
+from mcap.opcode import Opcode
+from mcap.stream_reader import CRCValidationError, breakup_chunk
+from rosbags.interfaces import Connection, ConnectionExtRosbag2, MessageDefinition, MessageDefinitionFormat
+
+from aura_ros.common.errors import BagError
+
+_MAGIC = b'\x89MCAP0\r\n'
+_HEAD = struct.Struct('<BQ')
+_BLOCK_BYTES = 4 << 20
+_FORMATS = {
+    'ros2msg': MessageDefinitionFormat.MSG,
+    'ros2idl': MessageDefinitionFormat.IDL,
+    'omgidl': MessageDefinitionFormat.IDL,
+}
+# All that parsing and decompressing raise on bytes that are not what they should be.
+_DAMAGE = (
+    McapError,
+    CRCValidationError,
+    zstandard.ZstdError,
+    struct.error,
+    ValueError,
+    RuntimeError,
+    EOFError,
+    ArithmeticError,
+    MemoryError,
+)
+
+
+@dataclass
+class _Block:
+    """Consecutive bytes with messages: a chunk record, or messages at the top level of the file."""
+
+    offset: int
+    length: int = 0
+    chunk: bool = False
+    begin_ns: int = 0
+    end_ns: int = 0
+    channels: set[int] = field(default_factory=set)
+
+    def note(self, channel: int, log_ns: int) -> None:
+        self.begin_ns = min(self.begin_ns, log_ns) if self.channels else log_ns
+        self.end_ns = max(self.end_ns, log_ns)
+        self.channels.add(channel)
+
+
+class SalvagedMcap:
+    """What is whole of an MCAP file. One thread.
+
+    Attributes:
+        connections: topics, with their types, definitions and numbers of messages.
+        begin_ns, end_ns: log time of the first message, and after the last [ns].
+        lost: '' or what is missing, for people.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Scan the file.
+
+        Raises:
+            BagError: it is no MCAP file, or ends before its first message.
+        """
+        self._file = path.open('rb')
+        self._schemas: dict[int, records.Schema] = {}
+        self._channels: dict[int, records.Channel] = {}
+        self._blocks: list[_Block] = []
+        self._counts: Counter[int] = Counter()
+        self._damaged = 0
+        self._ended = self._closed = False
+        try:
+            self._scan(path.stat().st_size)
+        except BaseException:
+            self._file.close()
+            raise
+        self.connections = [self._connection(channel) for channel in self._channels.values()]
+        self._blocks = [block for block in self._blocks if block.channels]
+        self.begin_ns = min((block.begin_ns for block in self._blocks), default=0)
+        self.end_ns = max((block.end_ns + 1 for block in self._blocks), default=0)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def messages(
+        self, connections: Collection[Connection], begin_ns: int, end_ns: int
+    ) -> Iterator[tuple[Connection, int, bytes]]:
+        """Messages of `connections` in [begin_ns, end_ns), by log time, then by place in the file."""
+        wanted = {connection.id: connection for connection in connections}
+        parts = [
+            self._ordered(number, block, wanted, begin_ns, end_ns)
+            for number, block in enumerate(sorted(self._blocks, key=lambda block: block.begin_ns))
+            if block.channels & wanted.keys() and block.begin_ns < end_ns and block.end_ns >= begin_ns
+        ]
+        for log_ns, _, connection, data in merge(*parts, key=lambda item: item[:2]):
+            if connection is not None:
+                yield connection, log_ns, data
+
+    @property
+    def lost(self) -> str:
+        """What is missing."""
+        found = []
+        if not self._ended:
+            found.append('the file ends in the middle of a record, as after a crash or a broken copy')
+        if self._damaged:
+            found.append(f'{self._damaged} damaged parts were left out')
+        if not found and not self._closed:
+            return 'the index is missing; all messages were found without it'
+        return ' and '.join(found)
+
+    # The first pass. ------------------------------------------------------------------------------------------------
+    def _scan(self, size: int) -> None:
+        if self._file.read(8) != _MAGIC:
+            raise BagError('is no MCAP file: it does not begin as one; was it copied in text mode?')
+        offset = 8
+        while offset + _HEAD.size <= size:
+            self._file.seek(offset)
+            opcode, length = _HEAD.unpack(self._file.read(_HEAD.size))
+            after = offset + _HEAD.size + length
+            if opcode in (Opcode.DATA_END, Opcode.FOOTER):
+                self._ended = True
+                self._file.seek(max(offset, size - len(_MAGIC)))
+                self._closed = self._file.read() == _MAGIC
+                break
+            if after > size:
+                break
+            if opcode in (Opcode.CHUNK, Opcode.MESSAGE, Opcode.SCHEMA, Opcode.CHANNEL):
+                self._take(opcode, offset, self._file.read(length))
+            offset = after
+        if not self._counts:
+            raise BagError(
+                'ends before its first whole message: nothing of it can be used'
+                if not self._ended
+                else 'holds no message that is whole'
+                if self._damaged
+                else 'holds no message'
+            )
+
+    def _take(self, opcode: int, offset: int, body: bytes) -> None:
+        try:
+            if opcode == Opcode.CHUNK:
+                block = _Block(offset, _HEAD.size + len(body), chunk=True)
+                for record in breakup_chunk(records.Chunk.read(_stream(body)), validate_crc=True):
+                    self._note(record, block)
+                self._blocks.append(block)
+                return
+            self._note(_parse(opcode, body), self._block(offset, len(body)))
+        except _DAMAGE:
+            self._damaged += 1
+
+    def _block(self, offset: int, length: int) -> _Block:
+        """The block that a record at the top level belongs to: the last one where the record continues it."""
+        last = self._blocks[-1] if self._blocks else None
+        if last is None or last.chunk or last.offset + last.length != offset or last.length > _BLOCK_BYTES:
+            last = _Block(offset)
+            self._blocks.append(last)
+        last.length += _HEAD.size + length
+        return last
+
+    def _note(self, record: Any, block: _Block) -> None:
+        if isinstance(record, records.Schema):
+            self._schemas[record.id] = record
+        elif isinstance(record, records.Channel):
+            self._channels[record.id] = record
+        elif isinstance(record, records.Message) and record.channel_id in self._channels:
+            self._counts[record.channel_id] += 1
+            block.note(record.channel_id, record.log_time)
+
+    def _connection(self, channel: records.Channel) -> Connection:
+        schema = self._schemas.get(channel.schema_id)
+        definition, kind = MessageDefinition(MessageDefinitionFormat.NONE, ''), ''
+        if schema is not None:
+            encoding = _FORMATS.get(schema.encoding, MessageDefinitionFormat.NONE)
+            definition, kind = MessageDefinition(encoding, schema.data.decode('utf-8', 'replace')), schema.name
+        return Connection(
+            channel.id,
+            channel.topic,
+            kind,
+            definition,
+            '',
+            self._counts[channel.id],
+            ConnectionExtRosbag2(channel.message_encoding, []),
+            self,
+        )
+
+    # The second. ----------------------------------------------------------------------------------------------------
+    def _ordered(
+        self, number: int, block: _Block, wanted: dict[int, Connection], begin_ns: int, end_ns: int
+    ) -> Iterator[tuple[int, int, Connection | None, bytes]]:
+        # What comes first tells `merge` where the block begins, without reading it.
+        yield block.begin_ns, number, None, b''
+        self._file.seek(block.offset)
+        body = self._file.read(block.length)
+        found = breakup_chunk(records.Chunk.read(_stream(body[_HEAD.size :]))) if block.chunk else _top_level(body)
+        for message in sorted(
+            (one for one in found if isinstance(one, records.Message) and one.channel_id in wanted),
+            key=lambda message: message.log_time,
+        ):
+            if begin_ns <= message.log_time < end_ns:
+                yield message.log_time, number, wanted[message.channel_id], message.data
+
+
+_PARSERS: dict[int, Callable[[ReadDataStream], Any]] = {
+    Opcode.SCHEMA: records.Schema.read,
+    Opcode.CHANNEL: records.Channel.read,
+}
+
+
+def _parse(opcode: int, body: bytes) -> Any:
+    if opcode == Opcode.MESSAGE:
+        return records.Message.read(_stream(body), len(body))
+    return _PARSERS[opcode](_stream(body))
+
+
+def _top_level(body: bytes) -> Iterator[Any]:
+    offset = 0
+    while offset < len(body):
+        opcode, length = _HEAD.unpack_from(body, offset)
+        offset += _HEAD.size
+        if opcode == Opcode.MESSAGE:
+            yield _parse(opcode, body[offset : offset + length])
+        offset += length
+
+
+def _stream(body: bytes) -> ReadDataStream:
+    return ReadDataStream(BytesIO(body))

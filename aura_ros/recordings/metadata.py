@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a rosbag2 recording says of itself: metadata.yaml, or the copy of it inside its storage file."""
+
+from __future__ import annotations
+
+import sqlite3
+import struct
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from mcap.exceptions import McapError
+from mcap.reader import make_reader
+
+from aura_ros.recordings.writer import NOTES
+
+_KEY = 'rosbag2_bagfile_information'
+
+
+@dataclass(frozen=True)
+class BagMetadata:
+    """What is known without reading a message.
+
+    custom: what the recorder noted.
+    distribution: name of the ROS 2 distribution, such as 'jazzy'; '' where it is not known.
+    files: storage files in their order; none where that is not known.
+    """
+
+    custom: Mapping[str, str] = field(default_factory=dict)
+    distribution: str = ''
+    files: tuple[Path, ...] = ()
+
+
+def read_metadata(path: Path, lost: list[str]) -> BagMetadata:
+    """Read what a bag says of itself; what is missing or damaged is told in `lost`."""
+    if not path.is_dir():
+        return _parsed(_inside(path), path.parent, [], False)
+    file, notes = path / 'metadata.yaml', _notes(path)
+    if not file.exists():
+        lost.append('metadata.yaml is missing, as when the recorder was killed; the files were read without it')
+        return BagMetadata(notes)
+    try:
+        text = file.read_text(encoding='utf-8')
+    except (OSError, ValueError) as error:
+        lost.append(f'metadata.yaml cannot be read ({error}); the files were read without it')
+        return BagMetadata(notes)
+    return _parsed(text, path, lost, True)
+
+
+def _parsed(text: str, folder: Path, lost: list[str], with_files: bool) -> BagMetadata:
+    try:
+        data = yaml.safe_load(text) or {}
+        facts = data.get(_KEY, data)
+        names = [Path(str(name)).name for name in facts.get('relative_file_paths') or ()] if with_files else []
+        custom = {str(key): str(value) for key, value in (facts.get('custom_data') or {}).items()}
+        distribution = str(facts.get('ros_distro') or '')
+    except (ValueError, TypeError, AttributeError, yaml.YAMLError) as error:
+        lost.append(f'metadata.yaml cannot be used ({type(error).__name__}); the files were read without it')
+        return BagMetadata()
+    if missing := [name for name in names if not (folder / name).is_file()]:
+        lost.append(f'of {len(names)} storage files {", ".join(missing)} is not there')
+    return BagMetadata(custom, distribution, tuple(folder / name for name in names if name not in missing))
+
+
+def _inside(path: Path) -> str:
+    """The copy of metadata.yaml in a storage file, '' where there is none."""
+    try:
+        if path.suffix == '.mcap':
+            with path.open('rb') as file:
+                records = [record.metadata for record in make_reader(file).iter_metadata() if record.name == 'rosbag2']
+                return records[-1].get('serialized_metadata', '') if records else ''
+        if path.suffix == '.db3':
+            with closing(sqlite3.connect(f'{path.absolute().as_uri()}?mode=ro&immutable=1', uri=True)) as base:
+                row = base.execute('SELECT metadata FROM metadata ORDER BY id DESC LIMIT 1').fetchone()
+                return str(row[0]) if row else ''
+    except (OSError, ValueError, McapError, struct.error, sqlite3.Error):
+        # A file that is cut off, damaged or older than these copies; that is told by what reads its messages.
+        return ''
+    return ''
+
+
+def _notes(path: Path) -> dict[str, Any]:
+    try:
+        found = yaml.safe_load((path / NOTES).read_text(encoding='utf-8'))
+    except (OSError, ValueError, yaml.YAMLError):
+        return {}
+    return {str(key): str(value) for key, value in found.items()} if isinstance(found, dict) else {}

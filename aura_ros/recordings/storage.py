@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One storage file of a bag, .mcap or .db3, read by rosbags; what is damaged is read as far as it goes.
+
+rosbags refuses a file whose end is missing and stops where a part is damaged. Then the file is salvaged: read again
+by what needs neither end nor index (mcap_salvage, sqlite_salvage), on from the message that was given out last.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import zstandard
+from rosbags.interfaces import Connection
+from rosbags.rosbag2 import Reader
+
+from aura_ros.common.errors import BagError
+from aura_ros.recordings.mcap_salvage import SalvagedMcap
+from aura_ros.recordings.sqlite_salvage import SalvagedSqlite, is_cut_short
+
+Message = tuple[Connection, int, bytes]
+
+SUFFIXES = ('.mcap', '.db3')
+COMPRESSED = '.zstd'
+_ZSTD_START = b'\x28\xb5\x2f\xfd'
+_POINTER_START = b'version https://git-lfs'
+
+
+class _Salvage(Protocol):
+    connections: list[Connection]
+    begin_ns: int
+    end_ns: int
+
+    @property
+    def lost(self) -> str: ...
+
+    def messages(self, connections: Collection[Connection], begin_ns: int, end_ns: int) -> Iterator[Message]: ...
+
+    def close(self) -> None: ...
+
+
+class StorageFile:
+    """A storage file, open for reading. One thread.
+
+    Attributes:
+        connections: topics, with their types, definitions and numbers of messages.
+        begin_ns, end_ns: log time of the first message, and after the last [ns]; equal without messages.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open `path`, which ends in one of SUFFIXES, maybe with .zstd after it.
+
+        Raises:
+            BagError: nothing of it can be read.
+        """
+        self._path = path
+        self._unpacked = _unpack(path) if path.suffix == COMPRESSED else None
+        self._file = Path(self._unpacked.name, path.stem) if self._unpacked else path
+        self._reader: Reader | None = None
+        self._salvage: _Salvage | None = None
+        self._failure = ''
+        try:
+            self._open()
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self) -> None:
+        if not self._file.stat().st_size:
+            raise BagError(f'{self._path.name} is empty (0 bytes): nothing was recorded, or the copy failed')
+        with self._file.open('rb') as file:
+            if file.read(len(_POINTER_START)) == _POINTER_START:
+                raise BagError(f'{self._path.name} is a pointer to Git LFS, not the recording: run git lfs pull')
+        reader = Reader(self._file)
+        try:
+            reader.open()
+            # Messages outside chunks rosbags reads only where the file has them in order of time.
+            whole = getattr(reader.storage, 'chunks', None) != [] or not reader.message_count
+            whole = whole and not (self._file.suffix == '.db3' and is_cut_short(self._file))
+        except Exception:  # noqa: BLE001  # rosbags and its decompressors raise all kinds on damaged bytes
+            whole = False
+        if reader.is_open:
+            self._reader = reader
+        if whole:
+            self.begin_ns, self.end_ns = reader.start_time, reader.end_time
+            self.connections = list(reader.connections)
+        else:
+            salvage = self._salvaged()
+            self.begin_ns, self.end_ns = salvage.begin_ns, salvage.end_ns
+            self.connections = list(salvage.connections)
+        if not any(connection.msgcount for connection in self.connections):
+            self.begin_ns = self.end_ns = 0
+
+    @property
+    def partial(self) -> str:
+        """'' or what of the file could not be read; more may be found out while reading."""
+        lost = self._failure or (self._salvage.lost if self._salvage is not None else '')
+        return f'{self._path.name}: {lost}' if lost else ''
+
+    def _salvaged(self) -> _Salvage:
+        try:
+            mcap = self._file.suffix == '.mcap'
+            self._salvage = SalvagedMcap(self._file) if mcap else SalvagedSqlite(self._file)
+        except BagError as error:
+            raise BagError(f'{self._path.name}: {error}') from None
+        return self._salvage
+
+    def messages(self, connections: Collection[Connection], begin_ns: int, end_ns: int) -> Iterator[Message]:
+        """Messages of some of `connections` in [begin_ns, end_ns), in log order."""
+        wanted = {(connection.topic, connection.msgtype) for connection in connections}
+        at_ns, same = begin_ns, 0
+        if self._reader is not None and self._salvage is None:
+            try:
+                for connection, log_ns, data in self._reader.messages(connections, begin_ns, end_ns):
+                    if not isinstance(log_ns, int) or log_ns < at_ns:
+                        raise BagError('its index is damaged')
+                    yield connection, log_ns, _decompressed(data)
+                    at_ns, same = log_ns, (same + 1 if log_ns == at_ns else 1)
+                return
+            except Exception as damage:  # noqa: BLE001  # as above; what is lost is told
+                try:
+                    self._salvaged()
+                except BagError:
+                    self._failure = f'nothing could be read after {(at_ns - self.begin_ns) / 1e9:.1f} s ({damage})'
+                    return
+        assert self._salvage is not None
+        known = [one for one in self._salvage.connections if (one.topic, one.msgtype) in wanted]
+        for connection, log_ns, data in self._salvage.messages(known, at_ns, end_ns):
+            if log_ns == at_ns and same:
+                same -= 1
+                continue
+            yield connection, log_ns, _decompressed(data)
+
+    def close(self) -> None:
+        """Close the file and remove what was unpacked of it."""
+        if self._reader is not None and self._reader.is_open:
+            self._reader.close()
+        if self._salvage is not None:
+            self._salvage.close()
+        if self._unpacked is not None:
+            self._unpacked.cleanup()
+
+
+def _unpack(path: Path) -> tempfile.TemporaryDirectory[str]:
+    """Decompress a whole file to a temporary folder, in a stream: SQLite and an index need random access."""
+    folder = tempfile.TemporaryDirectory(prefix='aura-replay-')
+    try:
+        with path.open('rb') as packed, Path(folder.name, path.stem).open('wb') as file:
+            shutil.copyfileobj(zstandard.ZstdDecompressor().stream_reader(packed, read_across_frames=True), file)
+    except zstandard.ZstdError as error:
+        folder.cleanup()
+        raise BagError(f'{path.name} is no whole zstd file ({error}): copy it again') from None
+    return folder
+
+
+def _decompressed(data: Any) -> bytes:
+    """Undo compression by message (CDR itself never begins like this); nothing where it is damaged, which cannot be
+    decoded then and is counted there."""
+    if data[:4] != _ZSTD_START:
+        return bytes(data)
+    try:
+        return zstandard.ZstdDecompressor().decompressobj().decompress(data)
+    except (zstandard.ZstdError, MemoryError):
+        return b''

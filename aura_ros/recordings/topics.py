@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What messages say: pictures, joint positions, instructions and recorded actions, by message type."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aura_ros.common.errors import InputError
+from aura_ros.vla.images import decode_compressed, decode_image, is_black
+
+Floats = NDArray[np.float64]
+
+IMAGE = 'sensor_msgs/msg/Image'
+COMPRESSED_IMAGE = 'sensor_msgs/msg/CompressedImage'
+JOINT_STATE = 'sensor_msgs/msg/JointState'
+STRING = 'std_msgs/msg/String'
+VLA_STEP = 'aura_ros/msg/VlaStep'
+CAMERA_TYPES = (IMAGE, COMPRESSED_IMAGE)
+
+# Kinds of recorded actions, and the message type of each.
+ACTION_TYPES = {
+    'joint_trajectory': 'trajectory_msgs/msg/JointTrajectory',
+    'float64_multi_array': 'std_msgs/msg/Float64MultiArray',
+    'joint_state': JOINT_STATE,
+    'twist_stamped': 'geometry_msgs/msg/TwistStamped',
+    'pose_stamped': 'geometry_msgs/msg/PoseStamped',
+}
+TWIST_COLUMNS = ('linear.x', 'linear.y', 'linear.z', 'angular.x', 'angular.y', 'angular.z')
+POSE_COLUMNS = (
+    'position.x',
+    'position.y',
+    'position.z',
+    'orientation.x',
+    'orientation.y',
+    'orientation.z',
+    'orientation.w',
+)
+
+
+@dataclass(frozen=True)
+class Target:
+    """What one recorded action asks for.
+
+    names: of the columns; empty where the message has none.
+    at_s: time of each row after the action's stamp, increasing [s].
+    values: float64 [rows, columns], in force one after the other.
+    """
+
+    names: tuple[str, ...]
+    at_s: Floats
+    values: Floats
+
+
+def picture(message: Any) -> NDArray[np.uint8]:
+    """Decode a camera message, as the live graph does: RGB, uint8 [H, W, 3].
+
+    Raises:
+        InputError: it cannot be decoded, or shows nothing but black.
+    """
+    if hasattr(message, 'format'):
+        pixels = decode_compressed(message.data, message.format)
+    else:
+        pixels = decode_image(
+            message.data, message.height, message.width, message.encoding, message.step, message.is_bigendian
+        )
+    if is_black(pixels):
+        raise InputError('the image is black; is the lens covered?')
+    return pixels
+
+
+def joint_positions(message: Any, names: Sequence[str], factor: float = 1.0) -> NDArray[np.float32]:
+    """Positions of `names` in a JointState, in their order, times `factor`, float32 [J].
+
+    Raises:
+        InputError: a joint is missing or its position is not finite.
+    """
+    place = {name: index for index, name in enumerate(message.name)}
+    if missing := [name for name in names if name not in place]:
+        raise InputError(f'lacks {", ".join(missing)}; it has {", ".join(message.name) or "no joint"}')
+    if len(message.position) != len(message.name):
+        raise InputError(f'has {len(message.position)} positions for {len(message.name)} names')
+    positions = np.array([message.position[place[name]] for name in names], np.float64) * factor
+    with np.errstate(over='ignore'):  # float32 overflows where float64 did not
+        found = positions.astype(np.float32)
+    if not np.isfinite(found).all():
+        raise InputError(f'is not finite: {positions.tolist()}')
+    return found
+
+
+def target(kind: str, message: Any) -> Target:
+    """What a recorded action of a kind in ACTION_TYPES asks for.
+
+    Raises:
+        InputError: it has no values, their numbers do not agree, or one is not finite.
+    """
+    names, at_s, rows = _READERS[kind](message)
+    values = np.array(rows, np.float64, ndmin=2)
+    if not values.size:
+        raise InputError('has no values')
+    if names and values.shape[1] != len(names):
+        raise InputError(f'has {values.shape[1]} values for {len(names)} names')
+    if not np.isfinite(values).all():
+        raise InputError(f'is not finite: {values.tolist()}')
+    return Target(tuple(names), np.array(at_s, np.float64), values)
+
+
+_Rows = tuple[Sequence[str], Sequence[float], Sequence[Any]]
+
+
+def _trajectory(message: Any) -> _Rows:
+    points = message.points
+    if any(len(point.positions) != len(message.joint_names) for point in points):
+        raise InputError('has a point without a position for each joint')
+    at_s = [point.time_from_start.sec + point.time_from_start.nanosec * 1e-9 for point in points]
+    if any(late <= early for early, late in pairwise(at_s)):
+        raise InputError('has points whose times do not increase')
+    return message.joint_names, at_s, [point.positions for point in points]
+
+
+def _array(message: Any) -> _Rows:
+    return (), (0.0,), [message.data]
+
+
+def _joint_state(message: Any) -> _Rows:
+    return message.name, (0.0,), [message.position]
+
+
+def _twist(message: Any) -> _Rows:
+    linear, angular = message.twist.linear, message.twist.angular
+    return TWIST_COLUMNS, (0.0,), [(linear.x, linear.y, linear.z, angular.x, angular.y, angular.z)]
+
+
+def _pose(message: Any) -> _Rows:
+    at, turn = message.pose.position, message.pose.orientation
+    return POSE_COLUMNS, (0.0,), [(at.x, at.y, at.z, turn.x, turn.y, turn.z, turn.w)]
+
+
+_READERS = {
+    'joint_trajectory': _trajectory,
+    'float64_multi_array': _array,
+    'joint_state': _joint_state,
+    'twist_stamped': _twist,
+    'pose_stamped': _pose,
+}

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From evaluated memories to the report: intervals, summary, charts and files."""

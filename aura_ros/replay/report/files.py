@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The files that a replay leaves.
+
+    report.html     for people; needs nothing else
+    report.json     all figures, writes and settings
+    steps.parquet   a row for each step and policy; steps.csv where pyarrow is not installed
+
+Columns of the steps: recording, policy, episode_id, seq, stamp_ns, applied, gate, threshold, written, surprise,
+state_bytes, step_us, error (mean over joints [rad, m]), and for each joint error.NAME, action.NAME, recorded.NAME.
+Numbers are missing where a step was not applied or nothing was recorded.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from aura_ros.bench.store import plain
+from aura_ros.common.errors import ConfigError
+from aura_ros.replay.evaluate import PolicyRun
+from aura_ros.replay.evaluated import Evaluated
+from aura_ros.replay.report.html import page
+from aura_ros.replay.report.summary import Report, Summary, verdict
+
+FORMAT = 1
+_ROWS = 8192
+
+
+def write_report(report: Report, folder: Path) -> list[Path]:
+    """Write all files into a folder, which is made; returns their paths, the page first.
+
+    Raises:
+        ConfigError: the folder cannot be written to, or is a recording.
+
+    """
+    check_output(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        paths = [folder / 'report.html', folder / 'report.json']
+        _replace(paths[0], page(report))
+        _replace(paths[1], json.dumps(plain(as_json(report)), indent=1, allow_nan=False) + '\n')
+        return [*paths, _write_steps(report, folder)]
+    except OSError as error:
+        raise ConfigError(
+            f'output {str(folder)!r} cannot be written ({error.strerror}): give a folder of yours with --output'
+        ) from error
+
+
+def check_output(folder: Path) -> None:
+    """Hold that a folder is no recording: a report in it would be taken for a part of that.
+
+    Raises:
+        ConfigError: it is one.
+
+    """
+    kept = ('metadata.yaml', '*.mcap', '*.db3', '*.mcap.zstd', '*.db3.zstd', 'meta/info.json')
+    if any(path for pattern in kept for path in folder.glob(pattern)):
+        raise ConfigError(f'output {str(folder)!r} is a recording: name another folder with --output')
+
+
+def as_json(report: Report) -> dict[str, Any]:
+    """The report as plain types."""
+    return {
+        'format': FORMAT,
+        'made': report.made,
+        'command': report.command,
+        'versions': report.versions,
+        'left_out': report.left_out,
+        'refused': report.refused,
+        'verdict': verdict(report.pooled),
+        'summary': _summary(report.pooled),
+        'recordings': [
+            _recording(found, single) for found, single in zip(report.recordings, report.single, strict=True)
+        ],
+    }
+
+
+def _summary(summary: Summary) -> dict[str, Any]:
+    return asdict(summary)
+
+
+def _recording(found: Evaluated, summary: Summary) -> dict[str, Any]:
+    return {
+        **asdict(found.about),
+        'backbone_hash': found.info.backbone_hash,
+        'steps': len(found.stamps_ns),
+        'begin_ns': int(found.stamps_ns[0]),
+        'end_ns': int(found.stamps_ns[-1]),
+        'verdict': verdict(summary),
+        'summary': _summary(summary),
+        'policies': {name: _run(run) for name, run in found.runs.items()},
+    }
+
+
+def _run(run: PolicyRun) -> dict[str, Any]:
+    # the writes of a policy that writes always are in the table of steps
+    return {
+        'state_crc32': run.state_crc32,
+        'missed': run.missed,
+        'refused': run.refused,
+        'problems': list(run.problems),
+        'writes': [asdict(write) for write in run.writes] if run.policy.gated else None,
+    }
+
+
+def _write_steps(report: Report, folder: Path) -> Path:
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError:
+        return _write_csv(report, folder / 'steps.csv')
+    path = folder / 'steps.parquet'
+    writer = None
+    for columns in _tables(report):
+        table = pyarrow.table(columns)
+        if writer is None:
+            writer = parquet.ParquetWriter(path, table.schema)
+        writer.write_table(table)
+    if writer is not None:
+        writer.close()
+    return path
+
+
+def _write_csv(report: Report, path: Path) -> Path:
+    with path.open('w', encoding='utf-8', newline='') as file:
+        writer = csv.writer(file)
+        for index, columns in enumerate(_tables(report)):
+            if not index:
+                writer.writerow(columns)
+            for row in zip(*(values.tolist() for values in columns.values()), strict=True):
+                writer.writerow(['' if value != value else value for value in row])
+    return path
+
+
+def _tables(report: Report) -> Iterator[dict[str, Any]]:
+    """Columns of the steps of one policy on one recording after the other, some rows at a time."""
+    for found in report.recordings:
+        for name, run in found.runs.items():
+            for begin in range(0, len(found.stamps_ns), _ROWS):
+                yield _columns(found, name, run, slice(begin, begin + _ROWS))
+                found.columns.rest()
+
+
+def _columns(found: Evaluated, name: str, run: PolicyRun, rows: slice) -> dict[str, Any]:
+    seqs = found.seqs[rows]
+    columns: dict[str, Any] = {
+        'recording': np.full(len(seqs), found.about.name),
+        'policy': np.full(len(seqs), name),
+        'episode_id': np.asarray(found.episode_names)[found.episodes[rows]],
+        'seq': seqs,
+        'stamp_ns': found.stamps_ns[rows],
+        'applied': ~np.isnan(run.step_us[rows]),
+        'gate': run.gate[rows],
+        'threshold': run.threshold[rows],
+        'written': run.written[rows],
+        'surprise': run.surprise[rows],
+        'state_bytes': run.state_bytes[rows],
+        'step_us': run.step_us[rows],
+        'error': run.errors[rows].mean(axis=1),
+    }
+    for joint, label in enumerate(found.info.joint_names):
+        columns |= {
+            f'error.{label}': run.errors[rows, joint],
+            f'action.{label}': run.actions[rows, joint],
+            f'recorded.{label}': found.recorded[rows, joint],
+        }
+    return columns
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a file in one go: a reader sees the old one or the new one."""
+    temporary = path.with_name(path.name + '.new')
+    temporary.write_text(text, encoding='utf-8')
+    temporary.replace(path)

@@ -1,0 +1,244 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One slot of a state file: 8 KiB that prove by themselves that they are whole.
+
+Little endian. Magic, format version and the place of the CRC are the same in every version, so that a program tells a
+state of another version from a damaged one.
+
+    offset  bytes
+         0      8  magic 'AURASLOT'
+         8      4  uint32 format version
+        12      4  uint32 header length, 256
+        16     32  SHA-256 of the memory's weights
+        48     36  episode id, ASCII, padded with zeros
+        84    128  layout, ASCII, padded with zeros: dtype and shape of each array in order, '<f4[32,32] <f4[32]'
+       212      8  int64 seq, the last step the state holds; -1 before the first
+       220      8  uint64 writes of the memory since its last reset
+       228      8  uint64 generation; the higher is the newer
+       236      8  int64 when it was saved [ns since 1970, system clock]
+       244      4  uint32 payload length
+       248      8  zeros
+       256         payload, then zeros
+     8,188      4  uint32 CRC-32 of all before it
+
+The CRC covers the zeros too: any flipped bit of a slot is found. A slot that holds nothing is all zeros.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import struct
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aura_ros.common.errors import StateError
+
+MAGIC = b'AURASLOT'
+VERSION = 1
+SLOT_BYTES = 8192
+SLOTS = 2
+FILE_BYTES = SLOTS * SLOT_BYTES
+MAX_PAYLOAD = 7680
+MAX_EPISODE = 36
+MAX_LAYOUT = 128
+HEADER = struct.Struct('<8sII32s36s128sqQQqI8x')
+_TRAILER = struct.Struct('<I')
+_ARRAY = re.compile(r'(?P<dtype><[fiu][248]|\|[iub]1)\[(?P<shape>\d+(,\d+)*)?\]')
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A state to keep; immutable, so that threads may hand it on.
+
+    payload: the carried arrays, what `Memory.export` gave.
+    episode_id: at most 36 ASCII characters.
+    seq: last step the state holds, -1 before the first.
+    writes: of the memory since its last reset.
+    """
+
+    payload: bytes
+    episode_id: str
+    seq: int
+    writes: int
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Whose states a file holds: those of another identity are refused.
+
+    memory_hash: SHA-256 of the weights, 32 bytes.
+    layout: dtype and shape of each carried array, as `RecurrentMemory.state_layout` says.
+    size: bytes of a payload.
+    """
+
+    memory_hash: bytes
+    layout: str
+    size: int
+
+    @classmethod
+    def of(cls, memory_hash: str, layout: str, size: int) -> Identity:
+        """Check and make one.
+
+        Raises:
+            StateError: if such a state does not fit into a slot.
+
+        """
+        if '*' in layout or size > MAX_PAYLOAD:
+            raise StateError(
+                f'a state of {size} bytes ({layout}) cannot be kept: a slot holds at most {MAX_PAYLOAD} '
+                'bytes of a memory that does not grow; leave state_file empty'
+            )
+        if sum(array_bytes(layout)) != size or not size:
+            raise StateError(f'layout {layout!r} does not describe {size} bytes')
+        if len(layout) > MAX_LAYOUT:
+            raise StateError(f'layout must be at most {MAX_LAYOUT} characters, got {len(layout)}: {layout}')
+        try:
+            digest = bytes.fromhex(memory_hash)
+        except ValueError:
+            digest = b''
+        if len(digest) != 32:
+            raise StateError(f'memory_hash must be a SHA-256 of 64 hexadecimal digits, got {memory_hash!r}')
+        return cls(digest, layout, size)
+
+
+@dataclass(frozen=True)
+class SlotContent:
+    """What is in one slot: a state, nothing, or something that must not be used.
+
+    slot: 0 or 1.
+    damage: why it must not be used; empty for a state and for an empty slot.
+    version: of the format; other than `VERSION` means that no other field but `slot` says anything.
+    """
+
+    slot: int
+    damage: str = ''
+    version: int = VERSION
+    identity: Identity | None = None
+    snapshot: Snapshot | None = None
+    generation: int = 0
+    saved_ns: int = 0
+
+    @property
+    def valid(self) -> bool:
+        """Whole and of this version, whosever it is."""
+        return self.snapshot is not None
+
+    @property
+    def empty(self) -> bool:
+        """Never written."""
+        return self.snapshot is None and not self.damage and self.version == VERSION
+
+
+def pack(identity: Identity, snapshot: Snapshot, generation: int, saved_ns: int) -> bytes:
+    """Make a slot of `SLOT_BYTES`.
+
+    Raises:
+        StateError: if the snapshot could not be restored: wrong size, numbers that are not finite, a bad id.
+
+    """
+    _check(identity, snapshot)
+    header = HEADER.pack(
+        MAGIC,
+        VERSION,
+        HEADER.size,
+        identity.memory_hash,
+        snapshot.episode_id.encode(),
+        identity.layout.encode(),
+        snapshot.seq,
+        snapshot.writes,
+        generation,
+        saved_ns,
+        identity.size,
+    )
+    body = (header + snapshot.payload).ljust(SLOT_BYTES - _TRAILER.size, b'\0')
+    return body + _TRAILER.pack(zlib.crc32(body))
+
+
+def unpack(slot: int, data: bytes) -> SlotContent:
+    """Read a slot; never raises, whatever the bytes are.
+
+    Args:
+        slot: 0 or 1.
+        data: what the file holds there, fewer bytes than `SLOT_BYTES` where it is cut.
+
+    """
+    if not any(data):  # also where the file ends before, which is how it looks while it is made
+        return SlotContent(slot)
+    if len(data) < SLOT_BYTES:
+        return SlotContent(slot, f'cut short: {len(data):,} of {SLOT_BYTES:,} bytes')
+    body = data[: -_TRAILER.size]
+    if data[: len(MAGIC)] != MAGIC:
+        return SlotContent(slot, 'does not begin as a state does')
+    if zlib.crc32(body) != _TRAILER.unpack_from(data, len(body))[0]:
+        return SlotContent(slot, 'its CRC-32 does not fit')
+    _, version, length, memory_hash, episode, layout, seq, writes, generation, saved_ns, size = HEADER.unpack_from(data)
+    if version != VERSION:
+        return SlotContent(slot, version=version)
+    if length != HEADER.size:
+        return SlotContent(slot, f'its header has {length} bytes and not {HEADER.size}')
+    try:
+        identity = Identity.of(memory_hash.hex(), layout.rstrip(b'\0').decode('ascii'), size)
+        snapshot = Snapshot(data[HEADER.size : HEADER.size + size], episode.rstrip(b'\0').decode('ascii'), seq, writes)
+        _check(identity, snapshot)
+    except (StateError, UnicodeDecodeError) as error:
+        return SlotContent(slot, f'its CRC-32 fits, but no state: {error}')
+    return SlotContent(slot, '', version, identity, snapshot, generation, saved_ns)
+
+
+def _check(identity: Identity, snapshot: Snapshot) -> None:
+    """Refuse what could not be restored."""
+    if len(snapshot.payload) != identity.size:
+        raise StateError(f'a state of {identity.size} bytes is expected, got {len(snapshot.payload)}')
+    if not all_finite(identity.layout, snapshot.payload):
+        raise StateError('the state holds values that are not finite')
+    if not snapshot.episode_id.isascii() or len(snapshot.episode_id) > MAX_EPISODE or '\0' in snapshot.episode_id:
+        raise StateError(f'episode_id must be at most {MAX_EPISODE} ASCII characters, got {snapshot.episode_id!r}')
+    if not -1 <= snapshot.seq < 2**63:
+        raise StateError(f'seq must be -1 (before the first step) or a step, got {snapshot.seq}')
+    if not 0 <= snapshot.writes < 2**64:
+        raise StateError(f'writes must be >= 0, got {snapshot.writes}')
+
+
+def array_bytes(layout: str) -> list[int]:
+    """Bytes of each array of a layout.
+
+    Raises:
+        StateError: if the layout cannot be read.
+
+    """
+    return [np.dtype(kind).itemsize * math.prod(shape) for kind, shape in _parse(layout)]
+
+
+def arrays(layout: str, payload: bytes) -> list[NDArray[np.generic]]:
+    """The carried arrays, read-only views on the payload.
+
+    Raises:
+        StateError: if the layout does not fit.
+
+    """
+    parts: list[NDArray[np.generic]] = []
+    offset = 0
+    for (kind, shape), size in zip(_parse(layout), array_bytes(layout), strict=True):
+        if offset + size > len(payload):
+            raise StateError(f'layout {layout!r} needs more than the {len(payload)} bytes there are')
+        parts.append(np.frombuffer(payload[offset : offset + size], kind).reshape(shape))
+        offset += size
+    return parts
+
+
+def all_finite(layout: str, payload: bytes) -> bool:
+    """Whether no number of a state is NaN or infinite."""
+    return all(bool(np.isfinite(part).all()) for part in arrays(layout, payload))
+
+
+def _parse(layout: str) -> list[tuple[str, tuple[int, ...]]]:
+    parts = []
+    for text in layout.split(' '):
+        match = _ARRAY.fullmatch(text)
+        if match is None:
+            raise StateError(f'layout {layout!r}: {text!r} is no array such as <f4[32,32]')
+        parts.append((match['dtype'], tuple(map(int, (match['shape'] or '').split(','))) if match['shape'] else ()))
+    return parts

@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: Apache-2.0
+"""aura-state: look into state files, check them, take states out and compare them. It never writes to a state file."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from aura_ros.common.errors import AuraError, StateError
+from aura_ros.memory.weights import load_weights
+from aura_ros.state.device import lock_holder
+from aura_ros.state.format import Identity, SlotContent, arrays
+from aura_ros.state.reading import read_state_file
+from aura_ros.state.tables import compare, describe, print_difference, print_file
+
+# Width where there is no terminal to ask [characters].
+_PLAIN_WIDTH = 110
+_DESCRIPTION = """\
+State files are what memory_node keeps the memory in (its parameter state_file): two slots, written in turn, so that one
+is whole whenever the power goes. This program only reads them; the node may go on running meanwhile."""
+_EPILOG = """\
+examples:
+  aura-state inspect ~/aura.state                what is in both slots
+  aura-state inspect ~/aura.state --json         the same for a program
+  aura-state verify ~/aura.state                 can it be restored? exit code 0: yes, 1: no
+  aura-state verify ~/aura.state --memory aura   and by the weights that ship with this package?
+  aura-state export ~/aura.state w.safetensors   the arrays, with what the header says as metadata
+  aura-state export ~/aura.state w.bin           the bytes of the arrays alone
+  aura-state diff before.state after.state       which numbers changed, and by how much
+  aura-state diff ~/aura.state@0 ~/aura.state@1  the two slots of one file
+
+FILE is the newest whole state of a file, FILE@0 and FILE@1 are that of one slot.
+To keep a copy of a state, copy the file; `verify` the copy. To forget a state, stop the node and remove the file.
+The format, what is promised and what it costs the medium: docs/state.md."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command.
+
+    Returns:
+        0 when all is well; 1 when a state is not whole, or for `diff` when they differ; 2 when there is nothing to
+        work on.
+
+    """
+    options = _parser().parse_args(arguments)
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=_PLAIN_WIDTH)
+    try:
+        code: int = options.run(options, console)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        # as `aura-state inspect ... | head` does; what Python still wants to flush goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        where = f'{error.filename}: ' if error.filename else ''
+        print(f'aura-state: {where}{error.strerror}', file=sys.stderr)
+    except AuraError as error:
+        print(f'aura-state: {error}', file=sys.stderr)
+    return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog='aura-state',
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(metavar='COMMAND', required=True)
+
+    command = commands.add_parser('inspect', help='show both slots: whose state, of which step, how old, what is wrong')
+    command.add_argument('file', metavar='FILE', type=Path)
+    command.add_argument('--json', action='store_true', help='as JSON')
+    command.set_defaults(run=_inspect)
+
+    command = commands.add_parser('verify', help='say whether the state can be restored: exit code 0 if so, else 1')
+    command.add_argument('file', metavar='FILE', type=Path)
+    command.add_argument('--memory', metavar='KIND', help='and only by this memory, for instance aura')
+    command.add_argument(
+        '--weights', metavar='PATH', help='with these weights, a .safetensors file (default: what the package ships)'
+    )
+    command.add_argument('--strict', action='store_true', help='and only if the other slot is in order too')
+    command.set_defaults(run=_verify)
+
+    command = commands.add_parser('export', help='write the arrays of a state to a file of their own')
+    command.add_argument('state', metavar='FILE[@SLOT]')
+    command.add_argument('output', metavar='OUTPUT', type=Path, help='.safetensors or .bin; must not exist')
+    command.set_defaults(run=_export)
+
+    command = commands.add_parser('diff', help='compare two states: exit code 0 if their arrays are the same, else 1')
+    command.add_argument('first', metavar='FILE[@SLOT]')
+    command.add_argument('second', metavar='FILE[@SLOT]')
+    command.set_defaults(run=_diff)
+    return parser
+
+
+def _inspect(options: argparse.Namespace, console: Console) -> int:
+    found = read_state_file(options.file)
+    if options.json:
+        slots = [describe(content) for content in found.slots]
+        newest = found.newest.slot if found.newest else None
+        print(
+            json.dumps(
+                {
+                    'path': str(found.path),
+                    'bytes': found.size,
+                    'newest_slot': newest,
+                    'problem': found.problem,
+                    'slots': slots,
+                },
+                indent=2,
+            )
+        )
+    else:
+        print_file(console, found, lock_holder(found.path))
+    return 1 if found.problem else 0
+
+
+def _verify(options: argparse.Namespace, console: Console) -> int:
+    found = read_state_file(options.file)
+    state, problem = found.newest, found.problem
+    if state is None or state.snapshot is None or state.identity is None:
+        problem = problem or 'nothing was saved yet'
+    elif options.memory or options.weights:
+        problem = _not_of(state.identity, options)
+    if problem:
+        console.print(f'{found.path}: {problem}', soft_wrap=True, markup=False)
+        return 1
+    assert state is not None and state.snapshot is not None and state.identity is not None
+    text = (
+        f'{found.path}: ok, step {state.snapshot.seq} of episode {state.snapshot.episode_id!r}, generation '
+        f'{state.generation}, weights {state.identity.memory_hash.hex()[:12]}'
+    )
+    console.print(text + (f'; {found.damaged}' if found.damaged else ''), soft_wrap=True, markup=False)
+    return 1 if found.damaged and options.strict else 0
+
+
+def _not_of(identity: Identity, options: argparse.Namespace) -> str:
+    """Why the state is none of the memory that was named; empty if it is."""
+    weights, memory_hash = load_weights(options.memory or 'aura', options.weights), identity.memory_hash.hex()
+    return (
+        ''
+        if memory_hash == weights.sha256
+        else f'belongs to the weights {memory_hash[:12]}, not to {weights.sha256[:12]}'
+    )
+
+
+def _export(options: argparse.Namespace, console: Console) -> int:
+    from safetensors.numpy import save
+
+    content = _state(options.state)
+    assert content.snapshot is not None and content.identity is not None
+    output: Path = options.output
+    if output.suffix == '.bin':
+        data = content.snapshot.payload
+    elif output.suffix == '.safetensors':
+        parts = arrays(content.identity.layout, content.snapshot.payload)
+        data = save(
+            {f'array{index}': part for index, part in enumerate(parts)},
+            {name: str(value) for name, value in describe(content).items()},
+        )
+    else:
+        raise StateError(f'{output}: the name must end in .safetensors or .bin')
+    with output.open('xb') as file:
+        file.write(data)
+    console.print(f'{output}: {len(data):,} bytes', soft_wrap=True, markup=False)
+    return 0
+
+
+def _diff(options: argparse.Namespace, console: Console) -> int:
+    first, second = _state(options.first), _state(options.second)
+    difference = compare(first, second)
+    print_difference(console, (options.first, first), (options.second, second), difference)
+    return 0 if difference.same else 1
+
+
+def _state(name: str) -> SlotContent:
+    """The state that FILE or FILE@SLOT names.
+
+    Raises:
+        StateError: if there is none.
+
+    """
+    path, _, slot = name.rpartition('@')
+    if slot not in ('0', '1') or not path:
+        path, slot = name, ''
+    found = read_state_file(Path(path))
+    if not slot:
+        if found.problem or found.newest is None:
+            raise StateError(f'{path}: {found.problem or "nothing was saved yet"}')
+        return found.newest
+    content = found.slots[int(slot)]
+    if not content.valid:
+        raise StateError(f'{path}: slot {slot} holds no state: {content.damage or "it is empty"}')
+    return content
+
+
+if __name__ == '__main__':
+    sys.exit(main())

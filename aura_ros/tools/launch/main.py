@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command `aura-launch`: start a graph of nodes from its launch file."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
+
+from aura_ros.common.errors import ConfigError
+from aura_ros.tools.launch import reader, ros_launch
+from aura_ros.tools.launch.guard import Guard
+from aura_ros.tools.launch.plan import Plan
+
+PACKAGE = 'aura_ros'
+_DESCRIPTION = """\
+Start a graph of nodes from its launch file and show what the nodes say; Ctrl-C ends them all.
+Where ROS launch is installed it does the work, as in `ros2 launch`; elsewhere a reader of aura_ros'
+own does, which starts the very same command lines and refuses what it does not understand.
+"""
+_EXAMPLES = """\
+examples:
+  aura-launch demo.launch.yaml                  the demonstration: simulator, all policies, a table
+  aura-launch demo.launch.yaml rounds:=24       with another value of an argument
+  aura-launch demo.launch.yaml --show-args      what can be given: defaults, allowed values
+  aura-launch aura.launch.yaml --print-command  the nodes' command lines, without starting them
+  aura-launch some_package some.launch.yaml     a launch file of another package
+  aura-launch ./mine.launch.yaml                a file
+
+exit code: that of the node whose end ends the launch (on_exit: shutdown); 130 after Ctrl-C;
+otherwise 1 if a node has failed, else 0; 2 if the launch file or an argument is wrong.
+"""
+
+
+def prepare_environment() -> None:
+    """Let the package index and the nodes be found where no set-up script has been sourced."""
+    os.environ.setdefault('AMENT_PREFIX_PATH', sys.prefix)
+    scripts = str(Path(sys.executable).parent)  # the nodes begin with `#!/usr/bin/env python3`
+    path = os.environ.get('PATH', os.defpath)
+    if path.split(os.pathsep)[0] != scripts:
+        os.environ['PATH'] = scripts + os.pathsep + path
+
+
+def launch_folder(package: str) -> Path:
+    """Return the folder with a package's launch files.
+
+    For aura_ros imported from its source tree (an editable install) it is the source tree's, so
+    that an edit counts at once; otherwise share/<package>/launch of the installed package.
+
+    Raises:
+        ConfigError: there is no such package.
+    """
+    source = Path(__file__).absolute().parents[2]
+    if package == PACKAGE and (source / 'package.xml').is_file():
+        return source / 'launch'
+    try:
+        return Path(get_package_share_directory(package)) / 'launch'
+    except (PackageNotFoundError, OSError, ValueError) as error:
+        where = os.environ.get('AMENT_PREFIX_PATH', '')
+        raise ConfigError(f"package '{package}' not found under AMENT_PREFIX_PATH={where}") from error
+
+
+def find_launch_file(words: Sequence[str]) -> Path:
+    """Return the launch file that [PACKAGE] FILE means: a path, or one of the package's files.
+
+    Raises:
+        ConfigError: there is no such package or file; names the files there are.
+    """
+    *package, name = words
+    if not package and Path(name).is_file():
+        return Path(name).absolute()
+    folder = launch_folder(package[0] if package else PACKAGE)
+    for candidate in (folder / name, folder / f'{name}.launch.yaml'):
+        if candidate.is_file():
+            return candidate
+    there = ', '.join(sorted(item.name for item in folder.glob('*.launch.*'))) or 'none'
+    raise ConfigError(f"no launch file '{name}' here or in {folder}; there: {there}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog='aura-launch',
+        usage='aura-launch [options] [PACKAGE] FILE [NAME:=VALUE ...]',
+        description=_DESCRIPTION,
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument('words', nargs='*', metavar='FILE', help='a launch file and its arguments')
+    parser.add_argument('-s', '--show-args', action='store_true', help='show the arguments of the launch file')
+    parser.add_argument('-p', '--print-command', action='store_true', help='print the command line of every node')
+    parser.add_argument(
+        '--force-own', action='store_true', help='use the reader of aura_ros even if ROS launch is installed'
+    )
+    return parser
+
+
+def _split(words: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    names = [word for word in words if ':=' not in word]
+    given = dict(word.split(':=', 1) for word in words if ':=' in word)  # the last one wins, as in ros2 launch
+    if not 1 <= len(names) <= 2:
+        raise ConfigError(f'expected [PACKAGE] FILE and NAME:=VALUE words, got: {" ".join(words) or "nothing"}')
+    return names, given
+
+
+def _show_arguments(path: Path) -> None:
+    print(f"Arguments of {path.name} (give them as 'name:=value'):")
+    for argument in reader.describe(path).values():
+        default = 'has to be given' if argument.default is None else f"default '{argument.default}'"
+        allowed = f'; allowed: {", ".join(argument.choices)}' if argument.choices else ''
+        origin = f' [{argument.file.name}]' if argument.file.name != path.name else ''
+        print(f'  {argument.name}{origin}\n      {argument.description or "no description given"}')
+        print(f'      {default}{allowed}')
+
+
+def _print_commands(plan: Plan) -> None:
+    for node in plan.nodes:
+        print(f'[{node.label}] {node.shown()}')
+
+
+def _run(path: Path, given: dict[str, str], use_own: bool) -> int:
+    with Guard():
+        if not use_own:
+            return ros_launch.run(path, given)
+        from aura_ros.tools.launch.runner import Runner  # honcho is needed only here
+
+        return Runner(reader.read(path, given)).run()
+
+
+def launch(arguments: argparse.Namespace) -> int:
+    """Do what the parsed command line asks for; return the exit code.
+
+    Raises:
+        ConfigError: the launch file or an argument is wrong.
+    """
+    names, given = _split(arguments.words)
+    prepare_environment()
+    path = find_launch_file(names)
+    own_file = path.name.endswith('.launch.yaml')
+    use_own = arguments.force_own or not ros_launch.available()
+    if not own_file and (use_own or arguments.show_args or arguments.print_command):
+        raise ConfigError(f'{path.name} needs ROS launch; fix: take the .launch.yaml file it includes')
+    if arguments.show_args:
+        _show_arguments(path)
+        return 0
+    # Also where ROS launch does the work: it would accept misspelt arguments in silence.
+    plan = reader.read(path, given) if own_file else Plan()
+    for node in plan.nodes:
+        node.program()
+    if arguments.print_command:
+        _print_commands(plan)
+        return 0
+    print(f'aura-launch: {path}, by {"its own reader" if use_own else "ROS launch"}', flush=True)
+    return _run(path, given, use_own)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit code."""
+    parser = _parser()
+    arguments = parser.parse_intermixed_args(argv)
+    if not arguments.words:
+        parser.print_help()
+        return 2
+    # A shell without job control starts background jobs with SIGINT ignored, and so would nodes be.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return launch(arguments)
+    except ConfigError as error:
+        print(f'aura-launch: {error}', file=sys.stderr)
+        return 2
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs a plan with the semantics of ROS launch: on_exit, respawn, SIGINT then SIGTERM then SIGKILL.
+
+Built from honcho's parts (a process in a session of its own with all its output in one pipe, the
+messages, the coloured printer) but not on its Manager: that one ends everything as soon as any
+process ends, sends SIGTERM and never SIGINT, waits 5 s before SIGKILL, and starts commands through
+a shell; each is wrong here. circus and supervisor are daemons with a configuration of their own.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from datetime import datetime
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from honcho.colour import get_colours
+from honcho.printer import Message, Printer
+from honcho.process import Popen
+
+from aura_ros.tools.launch.plan import NodeProcess, Plan
+
+_DRAIN_S = 0.5  # for the last lines of a process that has ended
+_SHORT_LIFE_S = 10.0
+_LONGEST_DELAY_S = 30.0  # between two starts of a process whose lives are short, where the file asks for less
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_NAME = 'aura-launch'
+
+
+@dataclass
+class _Running:
+    node: NodeProcess
+    colour: str
+    child: subprocess.Popen[bytes] | None = None
+    respawn_at: float | None = None
+    started_at: float = 0.0
+    # Short lives one after another [1].
+    in_a_row: int = 0
+    files: list[str] = field(default_factory=list)
+
+
+class Runner:
+    """Starts all nodes of a plan, shows their output, and ends them together."""
+
+    def __init__(self, plan: Plan, printer: Printer | None = None) -> None:
+        """Prepare to run; nothing is started yet."""
+        self._plan = plan
+        self._events: queue.SimpleQueue[Message] = queue.SimpleQueue()  # put() is safe in a signal handler
+        self._printer = printer or Printer(sys.stdout)
+        colours = get_colours()
+        self._running = [_Running(node, next(colours)) for node in plan.nodes]
+        self._printer.width = max([len(node.label) for node in plan.nodes] + [len(_NAME)])
+        self._code: int | None = None
+        self._failed = False
+        self._steps: list[tuple[float, signal.Signals]] = []  # of the shutdown: when (monotonic, s) which signal
+
+    def run(self) -> int:
+        """Run until every process has ended.
+
+        Returns:
+            The exit code of the first node with `on_exit: shutdown` that ended; 128 + its number
+            after a signal; else 1 if a node failed, 0 if none did.
+        """
+        previous = {number: signal.signal(number, self._on_signal) for number in _SIGNALS}
+        try:
+            for item in self._running:
+                self._start(item)
+            while any(item.child is not None or item.respawn_at is not None for item in self._running):
+                self._step()
+        finally:
+            for item in self._running:
+                self._signal(item, signal.SIGKILL)
+                self._remove_files(item)
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+        return int(self._failed) if self._code is None else self._code
+
+    def _on_signal(self, number: int, frame: object) -> None:
+        self._put('signal', number)
+
+    def _put(self, kind: str, data: Any, item: _Running | None = None) -> None:
+        name, colour = (item.node.label, item.colour) if item else (_NAME, None)
+        self._events.put(Message(kind, data, datetime.now(), name, colour))
+
+    def _say(self, text: str) -> None:
+        self._show(Message('line', text, datetime.now(), _NAME, None))
+
+    def _show(self, message: Message) -> None:
+        try:
+            self._printer.write(message)
+        except BrokenPipeError:  # as after `| head`: nobody reads any more
+            self._printer.output = StringIO()
+            # what Python still holds back would fail again at exit and change the exit code
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            self._shutdown(128 + signal.SIGPIPE)
+
+    def _start(self, item: _Running) -> None:
+        item.respawn_at = None
+        item.started_at = time.monotonic()
+        self._remove_files(item)
+        command, item.files = item.node.command()
+        environment = {**os.environ, **item.node.environment}
+        try:
+            item.child = Popen(command, env=environment, shell=False, stdin=subprocess.DEVNULL)
+        except OSError as error:
+            self._say(f'{item.node.label} could not be started: {command[0]}: {error.strerror}')
+            self._ended(item, 127)
+            return
+        self._say(f'{item.node.label} started, pid {item.child.pid}')
+        threading.Thread(target=self._watch, args=(item, item.child), daemon=True).start()
+
+    def _watch(self, item: _Running, child: subprocess.Popen[bytes]) -> None:
+        # Not the end of the output: a process that the node has left behind may hold the pipe.
+        reader = threading.Thread(target=self._relay, args=(item, child), daemon=True)
+        reader.start()
+        code = child.wait()
+        reader.join(_DRAIN_S)
+        self._put('stop', code, item)
+
+    def _relay(self, item: _Running, child: subprocess.Popen[bytes]) -> None:
+        assert child.stdout is not None
+        for line in child.stdout:
+            self._put('line', line, item)
+
+    def _step(self) -> None:
+        try:
+            event = self._events.get(timeout=self._wait_s())
+        except queue.Empty:
+            self._on_time()
+            return
+        if event.type == 'line':
+            self._show(event)
+        elif event.type == 'signal':
+            self._say(f'{signal.Signals(event.data).name} received, ending all nodes')
+            self._shutdown(128 + event.data)
+        else:
+            (item,) = [item for item in self._running if item.node.label == event.name]
+            self._ended(item, event.data)
+
+    def _wait_s(self) -> float | None:
+        due = [when for when, _ in self._steps[:1]]
+        due += [item.respawn_at for item in self._running if item.respawn_at is not None]
+        return max(0.0, min(due) - time.monotonic()) if due else None
+
+    def _on_time(self) -> None:
+        now = time.monotonic()
+        while self._steps and self._steps[0][0] <= now:
+            _, number = self._steps.pop(0)
+            self._signal_all(number, loud=True)
+        for item in self._running:
+            if item.respawn_at is not None and item.respawn_at <= now:
+                self._start(item)
+
+    def _ended(self, item: _Running, code: int) -> None:
+        item.child = None
+        self._say(f'{item.node.label} ended, exit code {code}')
+        stopping = self._code is not None
+        if stopping:
+            return
+        self._failed = self._failed or code != 0
+        if item.node.shutdown_on_exit:
+            self._shutdown(code if code >= 0 else 128 - code)
+        elif item.node.respawn:
+            now = time.monotonic()
+            # One that ends at once each time has a fault that starting it again does not cure.
+            item.in_a_row = item.in_a_row + 1 if now - item.started_at < _SHORT_LIFE_S else 0
+            delay_s = item.node.respawn_delay_s * 2.0 ** max(0, item.in_a_row - 1)
+            item.respawn_at = now + min(delay_s, max(_LONGEST_DELAY_S, item.node.respawn_delay_s))
+
+    def _shutdown(self, code: int) -> None:
+        if self._code is not None:  # asked again: do not wait for the timeouts any longer
+            self._steps = []
+            self._signal_all(signal.SIGKILL, loud=True)
+            return
+        self._code = code
+        for item in self._running:
+            item.respawn_at = None
+        self._signal_all(signal.SIGINT)
+        terminate_at = time.monotonic() + self._plan.sigterm_timeout_s
+        kill_at = terminate_at + self._plan.sigkill_timeout_s
+        self._steps = [(terminate_at, signal.SIGTERM), (kill_at, signal.SIGKILL)]
+
+    def _signal_all(self, number: signal.Signals, loud: bool = False) -> None:
+        for item in self._running:
+            if item.child is not None:
+                if loud:
+                    self._say(f'{item.node.label} has not ended, sending {number.name}')
+                self._signal(item, number)
+
+    @staticmethod
+    def _signal(item: _Running, number: signal.Signals) -> None:
+        if item.child is not None:
+            try:
+                os.killpg(item.child.pid, number)  # it leads a session, so its group has the same id
+            except ProcessLookupError:
+                return  # ended, and not yet told
+
+    @staticmethod
+    def _remove_files(item: _Running) -> None:
+        for path in item.files:
+            Path(path).unlink(missing_ok=True)
+        item.files = []

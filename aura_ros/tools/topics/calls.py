@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What aura-topics asks of the graph: one call of a service, one goal of an action."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import signal
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from action_msgs.msg import GoalStatus
+from rclpy.action import ActionClient
+
+from aura_ros.ros.graph import DISCOVERY_S, TopicError, TopicGraph, message_class
+from aura_ros.tools.topics.input import filled
+from aura_ros.tools.topics.text import as_text
+
+_TURN_S = 0.1
+_FEEDBACK_S = 1.0
+_OUTCOMES = {
+    GoalStatus.STATUS_SUCCEEDED: 'succeeded',
+    GoalStatus.STATUS_CANCELED: 'cancelled',
+    GoalStatus.STATUS_ABORTED: 'aborted',
+}
+
+
+def call(graph: TopicGraph, options: argparse.Namespace) -> int:
+    """Call `service` with `fields` and print the answer; 1 where that says `success: false`."""
+    name, type_name = graph.resolve(options.service, 'service')
+    kind = message_class(type_name)
+    request = filled(kind.Request, options.fields)
+    client = graph.node.create_client(kind, name)
+    _await_server(graph, f'service {name}', client.service_is_ready)
+    future = client.call_async(request)
+    _await(graph, f'the answer of {name}', future, client.service_is_ready)
+    print(_text(future.result(), options.full), flush=True)
+    return _verdict(future.result())
+
+
+def goal(graph: TopicGraph, options: argparse.Namespace) -> int:
+    """Give `action` a goal of `fields`, print feedback and result; 0 only if it succeeded.
+
+    Ctrl-C cancels the goal and waits for its end, a second one leaves.
+    """
+    name, type_name = graph.resolve(options.action, 'action')
+    kind = message_class(type_name)
+    request = filled(kind.Goal, options.fields)
+    client = ActionClient(graph.node, kind, name)
+    try:
+        _await_server(graph, f'action {name}', client.server_is_ready)
+        with _interrupts() as interrupted:
+            return _Goal(graph, client, name, options.full).run(request, interrupted)
+    finally:
+        client.destroy()
+
+
+class _Goal:
+    """One goal from the request to its result."""
+
+    def __init__(self, graph: TopicGraph, client: ActionClient, name: str, full: bool) -> None:
+        self._graph, self._client, self._name, self._full = graph, client, name, full
+        self._feedback: Any = None
+        self._feedback_at = -math.inf
+
+    def run(self, request: Any, interrupted: Callable[[], bool]) -> int:
+        sent = self._client.send_goal_async(request, feedback_callback=self._on_feedback)
+        _await(self._graph, f'the answer of {self._name}', sent, self._client.server_is_ready)
+        handle = sent.result()
+        if not handle.accepted:
+            raise TopicError(
+                f'{self._name} refused the goal; its node says why in its log, and those of '
+                'aura_ros on /diagnostics too'
+            )
+        print('accepted, Ctrl-C cancels', file=sys.stderr)
+        ended = handle.get_result_async()
+        cancelling: Any = None
+        while not self._graph.spin(_TURN_S, ended.done):
+            self._show_feedback()
+            _check_alive(self._name, self._client.server_is_ready)
+            if cancelling is None and interrupted():
+                print('cancelling, Ctrl-C again leaves without waiting', file=sys.stderr)
+                cancelling = handle.cancel_goal_async()
+                cancelling.add_done_callback(self._on_cancel_answer)
+        outcome, result = ended.result().status, ended.result().result
+        self._show(f'result ({_OUTCOMES.get(outcome, "unknown to the server")})', result)
+        return _verdict(result) if outcome == GoalStatus.STATUS_SUCCEEDED else 1
+
+    def _on_feedback(self, message: Any) -> None:
+        self._feedback = message.feedback
+
+    def _show_feedback(self) -> None:
+        if self._feedback is None or time.monotonic() < self._feedback_at + _FEEDBACK_S:
+            return
+        self._show('feedback', self._feedback)
+        self._feedback, self._feedback_at = None, time.monotonic()
+
+    def _on_cancel_answer(self, answer: Any) -> None:
+        if not answer.result().goals_canceling:
+            print(f'{self._name} refused to cancel; still waiting for its end', file=sys.stderr)
+
+    def _show(self, title: str, message: Any) -> None:
+        print(f'{title}:', textwrap.indent(_text(message, self._full), '  '), sep='\n', flush=True)
+
+
+@contextmanager
+def _interrupts() -> Iterator[Callable[[], bool]]:
+    """Note the first SIGINT or SIGTERM instead of raising: what is under way must not be torn.
+
+    The second one raises KeyboardInterrupt.
+    """
+    count = 0
+
+    def note(_signal: int, _frame: Any) -> None:
+        nonlocal count
+        count += 1
+        if count > 1:
+            raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: count > 0
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _await_server(graph: TopicGraph, what: str, ready: Callable[[], bool]) -> None:
+    if not graph.spin(DISCOVERY_S, ready):
+        raise TopicError(
+            f'{what} is known on {graph.where}, but nobody serves it after {DISCOVERY_S:.0f} s: '
+            'is its node running, and active?'
+        )
+
+
+def _await(graph: TopicGraph, what: str, future: Any, ready: Callable[[], bool]) -> None:
+    """Wait without end while there is a server, and say so."""
+    tell_at = time.monotonic() + DISCOVERY_S
+    while not graph.spin(_TURN_S, future.done):
+        _check_alive(what, ready)
+        if time.monotonic() > tell_at:
+            tell_at = math.inf
+            print(f'waiting for {what}, Ctrl-C ends', file=sys.stderr)
+
+
+def _check_alive(what: str, ready: Callable[[], bool]) -> None:
+    if not ready():
+        raise TopicError(f'{what}: the server is gone, what it did is not known')
+
+
+def _text(message: Any, full: bool) -> str:
+    return as_text(message, whole=full) or '(no fields)'
+
+
+def _verdict(answer: Any) -> int:
+    """Return 1 for an answer that says by the usual field that it was of no success."""
+    return 1 if getattr(answer, 'success', True) is False else 0

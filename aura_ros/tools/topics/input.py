@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fields of a request or a goal from YAML, strictly: nothing is guessed, cut or converted in silence."""
+
+from __future__ import annotations
+
+import json
+import re
+from contextlib import suppress
+from typing import Any
+
+import yaml
+
+from aura_ros.common.errors import InputError
+from aura_ros.ros.graph import message_class
+from aura_ros.tools.topics.text import LIST_TYPE, constants, is_message
+
+_INTEGER = re.compile(r'(?P<unsigned>u?)int(?P<bits>8|16|32|64)')
+_TEXT = re.compile(r'w?string(<(?P<longest>\d+)>)?')
+_LARGEST_FLOAT32 = 3.4028235e38
+
+
+def filled(kind: Any, text: str) -> Any:
+    """Return a message of class `kind` with the fields that the YAML `text` gives.
+
+    What is not given keeps its default. An integer may also be given by the name of its constant.
+
+    Raises:
+        InputError: no YAML, no such field, or a value that the field cannot hold.
+    """
+    try:
+        data = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError) as error:
+        reason = ' '.join(str(error).split())
+        raise InputError(f"fields '{text}' are no YAML as '{{policy: 1}}' is: {reason}") from error
+    message = kind()
+    _fill(message, {} if data is None else data, '')
+    return message
+
+
+def _fill(message: Any, data: Any, path: str) -> None:
+    kinds = message.get_fields_and_field_types()
+    allowed = ', '.join(f'{name} ({kind})' for name, kind in kinds.items()) or 'none'
+    where = f"field '{path}'" if path else 'the fields'
+    if not isinstance(data, dict):
+        raise InputError(
+            f"{where} = {_said(data)}: must be names and values as in '{{name: value}}', "
+            f'of {type(message).__name__} with {allowed}'
+        )
+    for name, value in data.items():
+        full = f'{path}.{name}' if path else str(name)
+        if name not in kinds:
+            hint = '; YAML wants a space after the colon' if ':' in str(name) else ''
+            raise InputError(f"field '{full}' = {_said(value)}: {type(message).__name__} has {allowed}{hint}")
+        inner = getattr(message, name)
+        if is_message(inner):
+            _fill(inner, value, full)
+        else:
+            setattr(message, name, _value(kinds[name], value, full, constants(message, name)))
+
+
+def _value(kind: str, data: Any, path: str, names: dict[Any, str]) -> Any:
+    """Return `data` as the type `kind` of a field holds it."""
+    if match := LIST_TYPE.fullmatch(kind):
+        return _list(match, data, path, names)
+    if '/' in kind:
+        message = message_class(kind.replace('/', '/msg/'))()
+        _fill(message, data, path)
+        return message
+    if match := _INTEGER.fullmatch(kind):
+        return _integer(match, data, path, names)
+    if kind == 'octet':
+        return bytes([_integer(_INTEGER.fullmatch('uint8'), data, path, names)])
+    if kind in ('float', 'double'):
+        return _real(kind, data, path)
+    if kind == 'boolean':
+        _require(isinstance(data, bool), path, data, 'true or false')
+        return data
+    text = _TEXT.fullmatch(kind)
+    if text is None:
+        raise InputError(f"field '{path}': values of the type {kind} cannot be given here")
+    longest = text['longest']
+    fits = isinstance(data, str) and (longest is None or len(data.encode()) <= int(longest))
+    limit = f' of at most {longest} bytes' if longest else ''
+    _require(fits, path, data, f'text{limit}, in quotes where YAML reads it as something else')
+    return data
+
+
+def _list(match: re.Match[str], data: Any, path: str, names: dict[Any, str]) -> list[Any]:
+    of = match['of'] or match['of_array']
+    count = len(data) if isinstance(data, list) else -1
+    limit, fits = '', count >= 0
+    if match['length']:
+        limit, fits = f' of {match["length"]} entries', count == int(match['length'])
+    elif match['most']:
+        limit, fits = f' of at most {match["most"]} entries', 0 <= count <= int(match['most'])
+    _require(fits, path, data, f'a list{limit} of the type {of}')
+    return [_value(of, entry, f'{path}[{at}]', names) for at, entry in enumerate(data)]
+
+
+def _integer(match: re.Match[str], data: Any, path: str, names: dict[Any, str]) -> int:
+    bits = int(match['bits'])
+    low, high = (0, 2**bits - 1) if match['unsigned'] else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+    numbers = {name: number for number, name in names.items()}
+    number = numbers.get(data, data) if isinstance(data, str) else data
+    # True is an int to Python
+    whole = isinstance(number, int) and not isinstance(number, bool)
+    meaning = ', '.join(f'{number} {name}' for number, name in names.items())
+    allowed = f'a whole number from {low} to {high}{f": {meaning}" if names else ""}'
+    _require(whole and low <= number <= high, path, data, allowed)
+    return int(number)
+
+
+def _real(kind: str, data: Any, path: str) -> float:
+    number = data
+    if isinstance(data, str):  # YAML 1.1 takes 1e-3 for text
+        with suppress(ValueError):  # refused below, as all text is
+            number = float(data)
+    real = isinstance(number, int | float) and not isinstance(number, bool)
+    infinite = real and number in (float('inf'), float('-inf'))
+    fits = real and (kind == 'double' or infinite or not abs(number) > _LARGEST_FLOAT32)
+    _require(fits, path, data, f'a number{" that a float32 can hold" if kind == "float" else ""}')
+    return float(number)
+
+
+def _require(fits: bool, path: str, data: Any, allowed: str) -> None:
+    if not fits:
+        raise InputError(f"field '{path}' = {_said(data)}: must be {allowed}")
+
+
+def _said(data: Any) -> str:
+    return json.dumps(data, ensure_ascii=False, default=str)

@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Messages as text, fields by their path, and how fast and how fresh a topic is (no rclpy)."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+from aura_ros.common.errors import InputError
+
+# Longer lists are cut to their first entries.
+WHOLE_LENGTH = 16
+FIRST_ENTRIES = 8
+# Messages this recent make up a rate.
+RATE_WINDOW_NS = 10_000_000_000
+_RATE_SAMPLES = 5000
+
+LIST_TYPE = re.compile(r'sequence<(?P<of>.*?)(, (?P<most>\d+))?>|(?P<of_array>.+)\[(?P<length>\d+)\]')
+_STEP = re.compile(r'(?P<name>\w+)(?P<indices>(\[\d+\])*)')
+# Fields of aura_ros whose constants are those of another message or have no common beginning.
+_CONSTANTS_OF = {
+    **dict.fromkeys(('policy', 'pending_policy', 'old_policy', 'new_policy'), ('ActionChunk', 'POLICY_')),
+    'kind': ('TaskEvent', ''),
+}
+
+
+class NoEntryError(LookupError):
+    """A path leads to an entry that this message's list does not have; another's may."""
+
+
+def element_type(list_type: str) -> str:
+    """Return what a list type as `sequence<float>` or `double[36]` consists of."""
+    match = LIST_TYPE.fullmatch(list_type)
+    return (match['of'] or match['of_array']) if match else list_type
+
+
+def select(message: Any, path: str) -> tuple[Any, str]:
+    """Return the value and the type name of a field, for instance of `points[0].positions`.
+
+    Raises:
+        InputError: the path cannot be read, or the message has no such field.
+        NoEntryError: the list is shorter in this message.
+    """
+    value, kind = message, ''
+    for part in path.split('.'):
+        step = _STEP.fullmatch(part)
+        if step is None:
+            raise InputError(f"field '{path}' cannot be read: name it as in points[0].positions")
+        value, kind = _field(value, kind, step['name'], path)
+        for index in map(int, re.findall(r'\d+', step['indices'])):
+            value, kind = _entry(value, kind, index, path)
+    return value, kind
+
+
+def _field(value: Any, kind: str, name: str, path: str) -> tuple[Any, str]:
+    if not is_message(value):
+        raise InputError(f"field '{path}': {kind} has no fields, so no '{name}'")
+    fields = value.get_fields_and_field_types()
+    if name not in fields:
+        raise InputError(f"field '{path}': {type(value).__name__} has no '{name}', it has {', '.join(fields)}")
+    return getattr(value, name), fields[name]
+
+
+def _entry(value: Any, kind: str, index: int, path: str) -> tuple[Any, str]:
+    if element_type(kind) == kind:
+        raise InputError(f"field '{path}': {kind} is no list, so it has no entry [{index}]")
+    if index >= len(value):
+        raise NoEntryError(f'no entry [{index}] in {path}: this message has {len(value)}')
+    return value[index], element_type(kind)
+
+
+def is_message(value: Any) -> bool:
+    """Tell a message from a value of a field."""
+    return hasattr(value, 'get_fields_and_field_types')
+
+
+def constants(message: Any, field: str) -> dict[Any, str]:
+    """Return the names of a field's enumerated values; empty for a field without.
+
+    A field's constants are those of its message that begin with its name: DURABILITY_RAM is one of
+    `durability`.
+    """
+    kind, prefix = type(message), f'{field.upper()}_'
+    if kind.__module__.startswith('aura_ros.') and field in _CONSTANTS_OF:
+        other, prefix = _CONSTANTS_OF[field]
+        kind = getattr(importlib.import_module('aura_ros.msg'), other)
+    # the generated classes keep their constants in the metaclass, beside the fields' defaults
+    names = [name for name in vars(type(kind)) if name.isupper() and name.startswith(prefix)]
+    return {getattr(kind, name): name for name in names if not name.startswith('_') and not name.endswith('__DEFAULT')}
+
+
+def as_text(value: Any, kind: str = '', *, whole: bool = False) -> str:
+    """Return a message or a field's value the way YAML looks, one field a line.
+
+    Args:
+        value: message, list or plain value.
+        kind: type name of the field it comes from; tells a float32 from a float64.
+        whole: keep long lists in full.
+    """
+    return '\n'.join(_block(value, kind, whole))
+
+
+def _block(value: Any, kind: str, whole: bool) -> list[str]:
+    """Lines of a value that begins a line."""
+    if is_message(value):
+        lines = []
+        for name, of in value.get_fields_and_field_types().items():
+            inner = getattr(value, name)
+            lines += _named(name, inner, of, whole)
+            if isinstance(inner, int) and (constant := constants(value, name).get(inner)):
+                lines[-1] += f'  # {constant}'
+        return lines
+    if not _is_list(value):
+        return [_scalar(value, kind)]
+    of = element_type(kind)
+    shown = value if whole or len(value) <= WHOLE_LENGTH else value[:FIRST_ENTRIES]
+    if not len(shown) or not is_message(shown[0]):
+        texts = [_scalar(entry, of) for entry in shown]
+        return [f'[{", ".join(texts + _rest(value, shown))}]']
+    lines = []
+    for entry in shown:
+        first, *others = _block(entry, of, whole)
+        lines += [f'- {first}', *(f'  {line}' for line in others)]
+    return lines + [f'- {rest}' for rest in _rest(value, shown)]
+
+
+def _named(name: str, value: Any, kind: str, whole: bool) -> list[str]:
+    lines = _block(value, kind, whole)
+    if is_message(value):
+        return [f'{name}:', *(f'  {line}' for line in lines)]
+    if _is_list(value) and len(value) and is_message(value[0]):
+        return [f'{name}:', *lines]
+    return [f'{name}: {lines[0]}']
+
+
+def _rest(value: Sequence[Any], shown: Sequence[Any]) -> list[str]:
+    return [] if len(shown) == len(value) else [f'... {len(value)} in all']
+
+
+def _is_list(value: Any) -> bool:
+    """Lists, array.array and NumPy arrays; an octet comes as bytes and is none."""
+    return hasattr(value, '__len__') and not isinstance(value, str | bytes)
+
+
+def _scalar(value: Any, kind: str) -> str:
+    if isinstance(value, bytes):
+        return f'0x{value.hex()}'
+    if isinstance(value, str):
+        # what could move the cursor or break the line is escaped
+        return value if value and value.isprintable() else json.dumps(value, ensure_ascii=False)
+    if isinstance(value, bool):
+        return 'true' if value else 'false'
+    # a float32 has no more digits, the others come from being held as a float64
+    return f'{value:.7g}' if kind == 'float' else str(value)
+
+
+class Rate:
+    """Rate and age of a topic, from the times at which its messages were sent."""
+
+    def __init__(self) -> None:
+        """Start with no message."""
+        self._sent_ns: deque[int] = deque(maxlen=_RATE_SAMPLES)
+        self.newest_ns: int | None = None
+
+    def add(self, sent_ns: int) -> None:
+        """Note a message sent at `sent_ns` [ns, system clock]."""
+        self._sent_ns.append(sent_ns)
+        self.newest_ns = max(sent_ns, self.newest_ns or sent_ns)
+
+    def hz(self, now_ns: int) -> float | None:
+        """Messages a second of late; falls while nothing comes. None: less than two messages."""
+        sent = self._sent_ns
+        while sent and sent[0] < now_ns - RATE_WINDOW_NS:
+            sent.popleft()
+        periods, span = len(sent) - 1, (sent[-1] - sent[0] if sent else 0)
+        if periods < 1 or span <= 0:
+            return None
+        # between two messages the rate stands; a silence of more than two periods counts
+        overdue = now_ns - sent[-1] > 2 * span / periods
+        return periods * 1e9 / (now_ns - sent[0] if overdue else span)
+
+    def age_s(self, now_ns: int) -> float | None:
+        """Age of the newest message [s]; None before the first."""
+        return None if self.newest_ns is None else max(0, now_ns - self.newest_ns) / 1e9

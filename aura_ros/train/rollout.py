@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Closed-loop episodes in one process, without ROS: the same policy, timing and chunk use as the graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aura_ros.memory.protocol import Memory
+from aura_ros.sim.tasks import Event, Kind, Simulation
+from aura_ros.sim.world import CAMERAS, World
+from aura_ros.vla.protocol import Backbone, Observation
+
+
+@dataclass
+class Outcome:
+    """What happened in one episode.
+
+    successes: one entry a round.
+    written: VLA steps that wrote, as simulation times [s].
+    gates: (time [s], score) of every VLA step.
+    events: every task event.
+    state_bytes: size of the memory at the end.
+    """
+
+    successes: list[bool] = field(default_factory=list)
+    written: list[float] = field(default_factory=list)
+    gates: list[tuple[float, float]] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    state_bytes: int = 0
+
+    @property
+    def writes_per_round(self) -> float:
+        """Mean number of writes per round."""
+        return len(self.written) / max(1, len(self.successes))
+
+
+def run_episode(
+    task: str,
+    split: str,
+    seed: int,
+    rounds: int,
+    backbone: Backbone,
+    memory: Memory,
+    world: World | None = None,
+    on_round: Callable[[Outcome], None] | None = None,
+) -> Outcome:
+    """Run one non-resetting episode with a memory in the loop.
+
+    Args:
+        task: task of the simulation.
+        split: which seeds.
+        seed: index within the split.
+        rounds: rounds in the episode.
+        backbone: the frozen VLA.
+        memory: reset at the beginning, then carried through every round.
+        world: a world to use again.
+        on_round: called after each round.
+
+    """
+    simulation = Simulation(task, split, seed, rounds, world)
+    memory.reset()
+    outcome = Outcome(events=list(simulation.initial_events))
+    chunk: NDArray[np.float32] | None = None
+    tick = 0
+    while not simulation.done:
+        index = tick % backbone.spec.n_action_steps
+        if index == 0:
+            images = {camera: simulation.render(camera) for camera in CAMERAS}
+            observation = Observation(images, simulation.joint_positions.astype(np.float32), simulation.instruction)
+            output = backbone.infer(observation)
+            decision = memory.step(output.features, output.actions)
+            outcome.gates.append((simulation.time, decision.gate))
+            if decision.written:
+                outcome.written.append(simulation.time)
+            chunk = decision.action
+        assert chunk is not None
+        for event in simulation.step(chunk[index].astype(np.float64)):
+            outcome.events.append(event)
+            if event.kind in (Kind.ROUND_SUCCESS, Kind.ROUND_FAILURE):
+                outcome.successes.append(event.kind == Kind.ROUND_SUCCESS)
+                if on_round is not None:
+                    on_round(outcome)
+        tick += 1
+    outcome.state_bytes = memory.state_bytes
+    return outcome

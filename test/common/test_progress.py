@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How far a benchmark is: few lines in a log, a bar on a terminal."""
+
+from __future__ import annotations
+
+import io
+
+from rich.console import Console
+
+from aura_ros.common.progress import LINES, Bar
+
+
+def shown(total: int, terminal: bool, done: int = 0) -> str:
+    file = io.StringIO()
+    with Bar(Console(file=file, width=110, force_terminal=terminal, highlight=False), 'run', total, done) as bar:
+        for step in range(done, total):
+            bar.advance(text=f'part {step}')
+    return file.getvalue()
+
+
+def test_a_log_gets_few_lines_and_always_the_last() -> None:
+    lines = shown(1000, terminal=False).splitlines()
+    assert len(lines) <= LINES and lines[-1].startswith('run: 1000/1000, part 999')
+    assert len(shown(3, terminal=False).splitlines()) == 3
+
+
+def test_what_was_done_before_counts_in_the_total() -> None:
+    lines = shown(4, terminal=False, done=2).splitlines()
+    assert lines[0].startswith('run: 3/4') and lines[-1].startswith('run: 4/4')
+
+
+def test_a_terminal_gets_a_bar() -> None:
+    text = shown(4, terminal=True)
+    assert '4/4' in text and 'part 3' in text

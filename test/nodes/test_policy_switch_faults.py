@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What policy_switch_node makes of bad chunks, bad joints and a clock that stands: refused, counted, told, held."""
+
+import re
+
+import numpy as np
+import pytest
+from diagnostic_msgs.msg import DiagnosticStatus
+from rclpy.parameter import Parameter
+from rosgraph_msgs.msg import Clock
+from switch_rig import AURA, KV, SwitchRig
+
+from aura_ros.ros import conversions, qos
+
+
+@pytest.fixture
+def rig(graph):
+    return SwitchRig(graph)
+
+
+def counted(rig, name, values):
+    """Wait until /diagnostics shows these counts under `name`."""
+    wanted = {key: str(value) for key, value in values.items()}
+    rig.graph.until(lambda: wanted.items() <= rig.values(name).items(), f'{name}: {wanted}')
+
+
+@pytest.mark.fault('F5', 'F7')
+def test_every_refused_chunk_is_counted_under_its_reason_and_logged_once(graph, rig, capfd, measured):
+    rig.drive()
+    seq, now_ns = rig.seq[AURA], rig.now()
+    rig.chunk(AURA, 0.1, seq=seq + 3)
+    counted(rig, 'switch', {'aura gap': 3, 'missed steps': 3})
+    bad = {
+        'non_finite': {'value': float('nan')},
+        'duplicate': {'seq': seq + 3},
+        'out_of_order': {'seq': seq + 1},
+        'stale': {'stamp_ns': now_ns - 2_000_000_000, 'episode': 'b'},
+        'unstamped': {'stamp_ns': 0},
+        'future': {'stamp_ns': now_ns + 60_000_000_000, 'episode': 'b'},
+        'episode': {'episode': ''},
+    }
+    for reason, fields in bad.items():
+        for count in (1, 2):
+            rig.chunk(AURA, **({'value': 0.1, 'seq': seq + 4} | fields))
+            counted(rig, 'switch', {f'aura {reason}': count})
+    rig.told('inputs', 'policy 1:', DiagnosticStatus.WARN)
+    graph.until(lambda: rig.status.rejected == 2 * len(bad), 'all of them in policy_status')
+    told = capfd.readouterr().err
+    for reason in (*bad, 'gap'):
+        assert len(re.findall(f'policy 1: {reason}', told)) == 1, reason
+    measured(f'{len(bad)} kinds of bad chunk and a gap: each counted under its reason, 1 log line each')
+
+
+def test_an_policy_is_not_driven_by_the_topic_of_another(graph, rig):
+    rig.drive()
+    step = rig.seq[AURA] + 10
+    rig.chunks[KV].publish(rig.message(AURA, 0.9, seq=step))
+    counted(rig, 'switch', {'kv policy': 1})
+    assert rig.status.newest_seq[AURA] < step
+    rig.told('inputs', 'a chunk of policy 1 came on the topic of policy 2', DiagnosticStatus.WARN)
+
+
+def test_a_chunk_of_a_node_that_is_gone_is_counted(graph, rig):
+    rig.drive()
+    rig.node._peers.update('aura/action_chunk', 0)
+    rig.chunk(AURA, 0.1)
+    counted(rig, 'inputs', {'policy 1: lost': 1})
+
+
+@pytest.mark.fault('F5', 'F7')
+def test_joints_that_cannot_be_believed_are_counted_and_hold_the_robot(graph, capfd, measured):
+    rig = SwitchRig(graph, joint_max_age_s=0.5)
+    rig.drive()
+    now_ns = rig.now()
+    rig.measure(0.0, 0.0, stamp_ns=now_ns)
+    bad = {
+        'joint_states unstamped': {'stamp_ns': 0},
+        'joint_states out_of_order': {'stamp_ns': now_ns - 10_000_000},
+        'joint_states': {'positions': (0.0, float('nan'))},
+    }
+    for kind, fields in bad.items():
+        for count in (1, 2):
+            rig.measure(*fields.get('positions', (0.7, 0.7)), stamp_ns=fields.get('stamp_ns'))
+            counted(rig, 'inputs', {kind: count})
+    rig.chunk(AURA, 0.2)
+    graph.until(lambda: rig.status.holding and 'joint positions' in rig.status.reason, 'hold')
+    rig.drive()
+    stale = 'joint_states stale'
+    graph.until(lambda: stale in rig.values('inputs'), stale)
+    told = capfd.readouterr().err
+    for kind in (*bad, stale):
+        assert len(re.findall(rf'\[WARN\].*: {kind}: ', told)) == 1, kind
+    # None of them was taken for where the robot is.
+    assert np.abs([command.points[0].positions for command in rig.commands]).max() <= 0.2 + 1e-6
+    measured(f'{len(bad) + 1} kinds of bad joint state: counted, 1 log line each, held')
+
+
+def test_a_robot_outside_its_limits_is_not_commanded_and_told_of(graph, rig):
+    def told():
+        rig.measure(0.0, 1.9)
+        rig.chunk(AURA, 0.2)
+        graph.spin(0.05)
+        return 'b is at 1.9, outside its position limits -1..1' in rig.status.reason
+
+    graph.until(told, 'the reason')
+    assert rig.status.holding and not rig.commands
+    rig.drive()
+    assert rig.commands
+
+
+def test_what_the_limits_changed_is_told_by_joint(graph, rig):
+    rig.drive(value=3.0)
+    graph.until(lambda: re.match(r'a \d+, b \d+', rig.values('switch').get('clipped by position', '')), 'by joint')
+
+
+@pytest.mark.fault('F8')
+def test_a_clock_that_stands_holds_the_robot_on_the_steady_clock(graph, measured):
+    clock = graph.node.create_publisher(Clock, '/clock', qos.CLOCK)
+    graph.node.set_parameters([Parameter('use_sim_time', value=True)])
+    rig = SwitchRig(graph, use_sim_time=True, clock_timeout_s=0.3)
+    graph.matched(clock, 2)
+    time_ns = 1_000_000_000
+
+    def pass_time(done):
+        nonlocal time_ns
+        time_ns += 20_000_000
+        clock.publish(Clock(clock=conversions.to_stamp(time_ns)))
+        if time_ns % 100_000_000 == 0:
+            rig.measure(0.0, 0.0, stamp_ns=time_ns)
+            rig.chunk(AURA, 0.2, stamp_ns=time_ns)
+        graph.spin(0.02)
+        return done()
+
+    graph.until(lambda: pass_time(lambda: not rig.status.holding), 'driven')
+    graph.until(lambda: rig.status.holding, 'held')
+    assert rig.status.reason == 'the ROS clock stands still'
+    count = len(rig.commands)
+    graph.until(lambda: len(rig.commands) > count + 3, 'holds are commanded')
+    assert rig.target == pytest.approx([0.0, 0.0])
+    graph.until(lambda: pass_time(lambda: not rig.status.holding), 'driven again')
+    measured('clock that stands: held on the steady clock, on with time')

@@ -1,0 +1,265 @@
+# SPDX-License-Identifier: Apache-2.0
+"""policy_switch_node on the graph: what leaves for the robot, and when nothing or a hold does."""
+
+import numpy as np
+import pytest
+from aura_ros.msg import ActionChunk
+from diagnostic_msgs.msg import DiagnosticStatus
+from rclpy.parameter import Parameter
+from switch_rig import AURA, BASE, KV, LEASE_S, NAMES, ROBOT, SwitchRig
+
+from aura_ros.nodes.policy_switch.node import PolicySwitchNode
+from aura_ros.ros import conversions, qos
+
+
+@pytest.fixture
+def rig(graph):
+    return SwitchRig(graph)
+
+
+def test_a_dry_run_computes_and_says_but_commands_nothing(graph):
+    rig = SwitchRig(graph, enable_control=False)
+    rig.drive()
+    assert not rig.status.control_enabled and rig.status.newest_stamp[AURA].sec > 0
+    assert not rig.commands
+
+
+def test_control_can_be_enabled_and_disabled_while_it_runs(graph):
+    rig = SwitchRig(graph, enable_control=False)
+    rig.drive()
+    assert rig.node.set_parameters([Parameter('enable_control', value=True)])[0].successful
+    graph.until(lambda: rig.commands, 'a command')
+    rig.drive()
+    rig.node.set_parameters([Parameter('enable_control', value=False)])
+    graph.until(lambda: not rig.status.control_enabled, 'control disabled')
+    graph.spin(0.2)
+    count = len(rig.commands)
+    assert rig.target == [0.0, 0.0]  # the last one held the robot where it was measured
+    rig.drive()
+    assert len(rig.commands) == count
+
+
+def test_chunks_of_the_driving_policy_become_limited_commands(graph, rig):
+    rig.drive(value=3.0)
+    graph.until(lambda: rig.target == [1.0, 1.0], 'the upper limit')
+    first = np.array([command.points[0].positions for command in rig.commands])
+    assert np.abs(np.diff(first, axis=0)).max() <= 0.5 + 1e-9
+    assert list(rig.commands[-1].joint_names) == NAMES
+    graph.until(lambda: rig.status.clipped > 0, 'clipped commands are counted')
+
+
+def test_without_chunks_the_robot_is_held_where_it_is(graph, rig):
+    rig.drive()
+
+    def held():
+        rig.measure(0.05, -0.05)
+        graph.spin(0.02)
+        return rig.status.holding
+
+    graph.until(held, 'hold')
+    assert 'no chunk of aura' in rig.status.reason
+    rig.told('switch', 'holding', DiagnosticStatus.WARN)
+    graph.until(lambda: rig.target in ([0.05, -0.05], [0.0, 0.0]), 'the measured position')
+    assert rig.status.holds == 1
+
+
+def test_bad_chunks_are_refused_and_counted(graph, rig):
+    rig.drive()
+    rig.chunk(AURA, float('nan'))
+    rig.chunk(AURA, 0.1, seq=0)
+    rig.chunk(AURA, 0.1, stamp_ns=rig.now() - 2_000_000_000, seq=100)
+    graph.until(lambda: rig.status.rejected >= 3, 'three refusals')
+    rig.told('inputs', 'non_finite', DiagnosticStatus.WARN)
+
+
+def test_a_switch_is_acknowledged_when_it_is_in_effect_and_then_nothing_old_comes(graph, rig):
+    rig.drive(value=0.2)
+    answer = rig.select(KV)
+    acknowledged = []
+
+    def on_answer(_):
+        acknowledged.append(len(rig.commands))
+
+    answer.add_done_callback(on_answer)
+    after = 0
+
+    def again():
+        nonlocal after
+        rig.measure(0.0, 0.0)
+        rig.chunk(AURA, 0.2)
+        rig.chunk(KV, -0.2)
+        graph.spin(0.05)
+        after += bool(acknowledged)
+        return after > 10
+
+    graph.until(again, 'ten periods after the answer')
+    found = answer.result()
+    assert found.success and (found.old_policy, found.new_policy) == (AURA, KV), found.reason
+    # Commands travel apart from the answer: one that was sent before it may be read after it.
+    assert acknowledged
+    later = [list(command.points[-1].positions) for command in rig.commands[acknowledged[0] + 1 :]]
+    assert later and all(position <= 0.0 for target in later for position in target)
+    assert rig.status.policy == KV and rig.status.effective_seq == found.effective_seq
+
+
+def test_the_base_policy_drives_from_the_steps_themselves(graph):
+    rig = SwitchRig(graph, policy='base')
+    rig.drive(value=0.3, policy=BASE)
+    graph.until(lambda: rig.target and rig.target[0] == pytest.approx(0.3), 'the base action')
+
+
+def test_an_unknown_policy_is_refused(graph, rig):
+    answer = rig.select(7)
+    graph.until(answer.done, 'answer')
+    assert not answer.result().success and '7' in answer.result().reason
+
+
+def test_a_selection_that_is_replaced_is_answered(graph, rig):
+    rig.drive()
+    first = rig.select(KV)
+    graph.until(lambda: rig.status.pending_policy == KV or first.done(), 'pending')
+    second = rig.select(BASE)
+    graph.until(lambda: first.done() and second.done(), 'both answers')
+    assert second.result().success and second.result().new_policy == BASE
+
+
+def test_a_lost_policy_holds_the_robot_and_its_return_lets_it_go(graph, rig):
+    rig.drive()
+    graph.node.destroy_publisher(rig.chunks.pop(AURA))
+    rig.told('switch', 'aura/action_chunk', DiagnosticStatus.ERROR)
+    graph.until(lambda: rig.status.holding, 'hold')
+    assert 'aura/action_chunk' in rig.status.reason
+    refused = rig.select(AURA)
+    graph.until(refused.done, 'answer')
+    assert not refused.result().success
+    rig.chunks[AURA] = graph.node.create_publisher(ActionChunk, 'aura/action_chunk', qos.chunk(LEASE_S))
+    graph.matched(rig.chunks[AURA])
+    rig.drive()
+
+
+def test_without_the_vla_every_policy_is_lost(graph, rig):
+    rig.drive()
+    graph.node.destroy_publisher(rig.steps)
+    rig.told('switch', 'lost: base, aura, kv', DiagnosticStatus.ERROR)
+    graph.until(lambda: rig.status.holding, 'hold')
+    assert 'vla_step' in rig.status.reason
+
+
+def test_an_policy_that_offers_no_liveliness_is_reported(graph):
+    chunks = graph.node.create_publisher(ActionChunk, 'aura/action_chunk', qos.chunk(0.0))
+    rig = SwitchRig(graph)
+    rig.told('qos', 'aura/action_chunk', DiagnosticStatus.ERROR)
+    assert chunks.get_subscription_count() <= 1
+
+
+def test_stale_joints_hold_the_robot(graph):
+    rig = SwitchRig(graph, joint_max_age_s=0.2)
+    rig.drive()
+
+    def again():
+        rig.chunk(AURA, 0.2)
+        graph.spin(0.1)
+        return rig.status.holding
+
+    graph.until(again, 'hold without joint_states')
+    assert 'joint positions' in rig.status.reason
+
+
+def test_deactivation_holds_once_and_then_says_nothing(graph, rig):
+    rig.drive()
+    rig.node.trigger_deactivate()
+    graph.spin(0.2)
+    count = len(rig.commands)
+    assert rig.target == [0.0, 0.0]
+    rig.measure(0.0, 0.0)
+    rig.chunk(AURA, 0.2)
+    graph.spin(0.3)
+    assert len(rig.commands) == count
+    rig.node.trigger_activate()
+    rig.drive()
+
+
+class Lockstep(SwitchRig):
+    """The same, paced by the test's joint_states."""
+
+    def __init__(self, graph, **parameters):
+        super().__init__(
+            graph, tick_source='joint_states', joint_reliability='reliable', liveliness_lease_s=0.0, **parameters
+        )
+        self.t0 = self.now()
+
+    def at(self, tick):
+        return self.t0 + tick * 50_000_000
+
+    def tick(self, tick):
+        self.measure(0.0, 0.0, stamp_ns=self.at(tick))
+
+    def answered(self, tick):
+        def stamps():
+            return [conversions.to_ns(command.header.stamp) for command in self.commands]
+
+        self.graph.until(lambda: self.at(tick) in stamps(), f'command of tick {tick}')
+        assert stamps().count(self.at(tick)) == 1
+
+
+def test_lockstep_answers_each_stamp_once_and_waits_for_the_next_chunk(graph):
+    rig = Lockstep(graph)
+    rig.tick(0)
+    rig.answered(0)
+    assert rig.status.holding
+    rig.chunk(AURA, 0.2, stamp_ns=rig.at(0))
+    graph.until(lambda: rig.status.newest_stamp[AURA].sec > 0, 'chunk')
+    for tick in (1, 2, 3):
+        rig.tick(tick)
+        rig.answered(tick)
+    rig.tick(4)
+    graph.spin(0.5)
+    assert len(rig.commands) == 4  # due, and the next chunk is not there
+    rig.chunk(AURA, 0.3, stamp_ns=rig.at(4))
+    rig.answered(4)
+    assert rig.target == pytest.approx([0.3, 0.3])
+
+
+def test_lockstep_sends_the_same_command_for_a_tick_that_is_sent_again(graph):
+    rig = Lockstep(graph)
+    rig.tick(0)
+    rig.answered(0)
+    rig.tick(0)
+    graph.until(lambda: len(rig.commands) == 2, 'the command again')
+    assert rig.commands[0] == rig.commands[1]
+
+
+def test_lockstep_holds_when_the_next_chunk_does_not_come(graph):
+    rig = Lockstep(graph, lockstep_timeout_s=0.5)
+    rig.chunk(AURA, 0.2, stamp_ns=rig.at(0))
+    rig.tick(1)
+    rig.answered(1)
+    rig.tick(4)
+    rig.answered(4)
+    graph.until(lambda: rig.status.holding, 'hold')
+    assert 'lockstep_timeout_s' in rig.status.reason
+
+
+def test_lockstep_switches_while_the_simulation_stands_still(graph):
+    rig = Lockstep(graph)
+    rig.chunk(AURA, 0.2, stamp_ns=rig.at(0))
+    rig.tick(1)
+    rig.answered(1)
+    answer = rig.select(KV)
+    graph.until(answer.done, 'answer')
+    assert answer.result().success and answer.result().new_policy == KV
+
+
+def test_lockstep_takes_a_step_before_it_has_heard_of_the_time(graph):
+    rig = Lockstep(graph)
+    rig.chunk(AURA, 0.2, stamp_ns=rig.now() + 10_000_000_000)
+    graph.until(lambda: rig.status.newest_stamp[AURA].sec > 0, 'the chunk is accepted')
+    assert rig.status.rejected == 0
+
+
+def test_lockstep_needs_stamped_commands(graph):
+    node = graph.inside(
+        PolicySwitchNode, tick_source='joint_states', robot__command_type='float64_multi_array', **ROBOT
+    )
+    assert node.trigger_configure().name == 'FAILURE'
+    assert 'joint_trajectory' in node._problem

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A bag being written: order, notes, a queue that cannot grow, a disk that fails, a process that is killed."""
+
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+import yaml
+
+pytest.importorskip('rosbags', reason='the replay extra is not installed')
+
+from aura_ros.common.errors import BagError, ConfigError
+from aura_ros.recordings.bags import Bag
+from aura_ros.recordings.message_types import standard_types
+from aura_ros.recordings.writer import NOTES, Recording, free_path
+
+STRING = 'std_msgs/msg/String'
+MIB = 1 << 20
+
+
+def text(words):
+    types = standard_types('kilted')
+    return bytes(types.serialize_cdr(types.types[STRING](data=words), STRING))
+
+
+def words(path):
+    with Bag(path) as bag:
+        samples = bag.samples(topic.name for topic in bag.topics)
+        return [(sample.topic, sample.log_ns, sample.message.data) for sample in samples]
+
+
+@pytest.mark.parametrize('compress', [False, True])
+def test_what_is_put_can_be_read_in_its_order(tmp_path, compress):
+    recording = Recording(tmp_path / 'bag', MIB, compress)
+    recording.topic('/a', STRING)
+    recording.topic('/b', STRING)
+    told = [(('/a', '/b')[i % 2], 1_000 + i, f'{i}') for i in range(5_000)]
+    for topic, log_ns, what in told:
+        assert recording.put(topic, log_ns, text(what))
+    recording.note({'aura_ros/versions': 'first'})
+    recording.note({'aura_ros/versions': 'python: 3.11'})
+    assert recording.close(30.0)
+    assert words(tmp_path / 'bag') == told
+    assert recording.written == {'/a': 2500, '/b': 2500} and not recording.dropped
+    with Bag(tmp_path / 'bag') as bag:
+        assert bag.metadata == {'aura_ros/versions': 'python: 3.11'} and not bag.partial
+
+
+def test_a_folder_that_is_there_is_not_touched(tmp_path):
+    (tmp_path / 'bag').mkdir()
+    with pytest.raises(ConfigError, match='bag'):
+        Recording(tmp_path / 'bag', MIB)
+    assert free_path(tmp_path / 'bag') == tmp_path / 'bag-2'
+    (tmp_path / 'bag-2').touch()
+    assert free_path(tmp_path / 'bag') == tmp_path / 'bag-3'
+    assert free_path(tmp_path / 'other') == tmp_path / 'other'
+
+
+def test_a_recording_without_a_message_is_not_kept(tmp_path):
+    recording = Recording(tmp_path / 'bag', MIB)
+    recording.topic('/a', STRING)
+    recording.note({'aura_ros/versions': 'any'})
+    assert recording.close(30.0)
+    assert not (tmp_path / 'bag').exists()
+
+
+def test_an_unknown_type_is_refused_by_name(tmp_path):
+    recording = Recording(tmp_path / 'bag', MIB)
+    with pytest.raises(BagError, match='/odd is of type no_such_msgs/msg/Thing'):
+        recording.topic('/odd', 'no_such_msgs/msg/Thing')
+    recording.close(30.0)
+
+
+def test_what_finds_no_room_is_dropped_and_counted_images_first(tmp_path):
+    recording = Recording(tmp_path / 'bag', 80_000)
+    recording.topic('/a', STRING)
+    with recording._changed:  # the disk stands still: the writer waits for this lock
+        big = text('x' * 10_000)
+        images = [recording.put('/image', 1 + i, big, spare=True) for i in range(10)]
+        others = [recording.put('/a', 100 + i, text('y' * 1000)) for i in range(20)]
+        assert images == [True] * 6 + [False] * 4  # of seven eighths
+        assert others == [True] * 19 + [False]
+        assert recording.waiting_bytes <= 80_000
+        recording._queue = type(recording._queue)(
+            item for item in recording._queue if getattr(item, 'topic', '') != '/image'
+        )
+    assert recording.dropped == {'/image': 4, '/a': 1}
+    assert recording.close(30.0)
+
+
+def test_a_disk_that_fails_ends_the_recording_and_not_the_caller(tmp_path, monkeypatch):
+    recording = Recording(tmp_path / 'bag', MIB)
+    recording.topic('/a', STRING)
+    recording.put('/a', 1, text('kept'))
+    writes = recording._writer.write
+
+    def full(connection, log_ns, data):
+        if log_ns > 1:
+            recording._flush()
+            raise OSError(28, 'No space left on device')
+        writes(connection, log_ns, data)
+
+    monkeypatch.setattr(recording._writer, 'write', full)
+    recording.put('/a', 2, text('lost'))
+    recording._thread.join(30.0)
+    assert 'No space left on device' in recording.problem
+    assert not recording.put('/a', 3, text('lost, too'))
+    assert not recording.close(1.0)
+    assert words(tmp_path / 'bag') == [('/a', 1, 'kept')]
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+from aura_ros.recordings.writer import Recording
+sys.path.insert(0, sys.argv[2])
+from test_recording import STRING, text
+recording = Recording(Path(sys.argv[1]), 1 << 24)
+recording.topic('/a', STRING)
+recording.note({'aura_ros/parameters': 'gate: 0.5'})
+count = 0
+while True:
+    recording.put('/a', 1 + count, text(str(count)))
+    count += 1
+    if count % 100 == 0:
+        print(count, flush=True)
+        time.sleep(0.02)
+"""
+
+
+def test_a_kill_costs_at_most_the_last_second(tmp_path):
+    """The messages of more than a second and a half before the kill are all there, and what was noted is."""
+    folder = __file__.rsplit('/', 1)[0]
+    process = subprocess.Popen(
+        [sys.executable, '-c', textwrap.dedent(KILLED), str(tmp_path / 'bag'), folder],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    told = []
+    for line in process.stdout:
+        told.append((time.monotonic(), int(line)))
+        if told[-1][0] - told[0][0] > 4.0:
+            break
+    process.send_signal(signal.SIGKILL)
+    killed_at = time.monotonic()
+    process.wait()
+    process.stdout.close()
+    found = [int(what) for _, _, what in words(tmp_path / 'bag')]
+    assert found == list(range(len(found))), 'a gap or a mess'
+    safe = max(count for at, count in told if at < killed_at - 1.5)
+    assert len(found) >= safe
+    with Bag(tmp_path / 'bag') as bag:
+        assert 'metadata.yaml is missing' in bag.partial
+    assert yaml.safe_load((tmp_path / 'bag' / NOTES).read_text()) == {'aura_ros/parameters': 'gate: 0.5'}

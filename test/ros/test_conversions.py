@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Messages carry what was put in, with field checks on, and nothing else gets out of them."""
+
+import numpy as np
+import pytest
+from aura_ros.msg import MemoryState, PolicyStatus, VlaStep, WriteEvent
+from rclpy.serialization import deserialize_message, serialize_message
+from sensor_msgs.msg import JointState
+
+from aura_ros.common.errors import InputError
+from aura_ros.control import Policy, PolicySwitch, RobotConfig
+from aura_ros.memory.protocol import Decision
+from aura_ros.ros import commands, conversions
+from aura_ros.ros.conversions import Step
+
+STEP = Step(
+    episode_id='6f9c0e8e-0000-4000-8000-000000000001',
+    seq=7,
+    stamp_ns=12_050_000_001,
+    features=np.arange(5, dtype=np.float32),
+    actions=np.arange(6, dtype=np.float32).reshape(3, 2),
+    seconds_per_action=0.05,
+    inference_ms=np.float32(8.5),
+)
+DECISION = Decision(
+    action=STEP.actions + 1,
+    gate=np.float32(0.75),
+    threshold=np.float64(0.5),
+    written=np.bool_(True),
+    surprise=np.float32(0.25),
+    action_change=np.float32(0.125),
+    delta_norm=np.float32(2.0),
+)
+
+
+def wire(message):
+    return deserialize_message(serialize_message(message), type(message))
+
+
+class _Memory:
+    fast_weights = np.arange(1024, dtype=np.float32).reshape(32, 32)
+    vector = np.ones(32, np.float32)
+    row_age = np.arange(32, dtype=np.uint64)
+    entries, state_bytes, window = np.int64(3), np.int64(768), 0
+
+
+def test_a_step_survives_the_wire():
+    found = conversions.step_from_msg(wire(conversions.step_to_msg(STEP, 'base_link')))
+    assert (found.episode_id, found.seq, found.stamp_ns) == (STEP.episode_id, 7, 12_050_000_001)
+    np.testing.assert_array_equal(found.features, STEP.features)
+    np.testing.assert_array_equal(found.actions, STEP.actions)
+    assert found.inference_ms == 8.5
+
+
+@pytest.mark.parametrize(
+    'change',
+    [
+        {'chunk_size': 4},
+        {'action_dim': 0},
+        {'features': []},
+        {'features': [float('nan')]},
+        {'base_action': [0.0] * 5 + [float('inf')]},
+        {'seconds_per_action': 0.0},
+        {'seconds_per_action': float('nan')},
+    ],
+)
+def test_a_bad_step_is_refused(change):
+    message = conversions.step_to_msg(STEP, '')
+    for name, value in change.items():
+        setattr(message, name, value)
+    with pytest.raises(InputError, match='step 7'):
+        conversions.step_from_msg(message)
+
+
+def test_an_empty_step_is_refused():
+    with pytest.raises(InputError):
+        conversions.step_from_msg(VlaStep())
+
+
+def test_a_chunk_keeps_its_policy_and_actions():
+    message = wire(conversions.chunk_to_msg(STEP, Policy.AURA, DECISION.action, 'base_link'))
+    chunk = conversions.chunk_from_msg(message)
+    assert (chunk.policy, chunk.seq, chunk.stamp_ns) == (Policy.AURA, 7, STEP.stamp_ns)
+    np.testing.assert_array_equal(chunk.actions, DECISION.action.ravel())
+    assert chunk.problem(2) is None
+
+
+@pytest.mark.parametrize('actions', [np.zeros((2, 2)), np.full((3, 2), np.nan)])
+def test_a_memory_cannot_send_a_bad_chunk(actions):
+    with pytest.raises(InputError):
+        conversions.chunk_to_msg(STEP, Policy.AURA, actions, '')
+
+
+def test_numpy_scalars_do_not_become_zero():
+    gate = wire(conversions.gate_to_msg(STEP, Policy.AURA, DECISION, np.float64(9.5), 4224))
+    assert (gate.gate, gate.threshold, gate.surprise, gate.step_us) == (0.75, 0.5, 0.25, 9.5)
+    assert gate.written is True and gate.state_bytes == 4224
+    event = wire(conversions.write_to_msg(STEP, Policy.AURA, DECISION, 3, 4224, 2**32 - 1))
+    assert (event.action_change, event.delta_norm) == (0.125, 2.0)
+    assert (event.writes, event.bytes_written, event.state_crc32) == (3, 12672, 2**32 - 1)
+    assert event.durability == WriteEvent.DURABILITY_RAM
+    cache = wire(conversions.cache_to_msg(STEP, _Memory))
+    assert (cache.entries, cache.bytes, cache.window) == (3, 768, 0)
+
+
+def test_the_whole_state_is_published():
+    state: MemoryState = wire(conversions.state_to_msg(STEP, _Memory))
+    np.testing.assert_array_equal(state.fast_weights, np.arange(1024, dtype=np.float32))
+    np.testing.assert_array_equal(state.row_age, np.arange(32))
+    assert state.state_crc32 == conversions.state_crc(_Memory)
+
+
+def test_stamps_keep_their_nanoseconds_and_never_go_below_zero():
+    for ns in (0, 1, 999_999_999, 1_700_000_000_123_456_789):
+        assert conversions.to_ns(conversions.to_stamp(np.int64(ns))) == ns
+    assert conversions.to_ns(conversions.to_stamp(-5)) == 0
+
+
+def _robot(**changes):
+    values = {
+        'joint_names': ('a', 'b'),
+        'position_lower': (-1.0, -1.0),
+        'position_upper': (1.0, 1.0),
+        'velocity_max': (1.0, 1.0),
+        'step_max': (0.1, 0.1),
+    }
+    return RobotConfig(**(values | changes))
+
+
+def test_the_switch_status_fits_its_message():
+    status: PolicyStatus = wire(conversions.status_to_msg(PolicySwitch(_robot()).status, 5, False))
+    assert status.holding and not status.control_enabled and list(status.newest_seq) == [0, 0, 0]
+
+
+def test_joints_are_taken_by_name():
+    message = JointState(name=['b', 'x', 'a'], position=[2.0, 9.0, 1.0])
+    np.testing.assert_array_equal(conversions.joints_from_msg(message, ('a', 'b')), [1.0, 2.0])
+
+
+@pytest.mark.parametrize(
+    ('message', 'text'),
+    [
+        (JointState(name=['a'], position=[1.0]), 'lacks b'),
+        (JointState(name=['a', 'b'], position=[1.0]), '1 positions for 2 names'),
+        (JointState(name=['a', 'b'], position=[1.0, float('nan')]), 'not finite'),
+        (JointState(name=['a', 'b', 'a'], position=[1.0, 2.0, 3.0]), 'a twice'),
+    ],
+)
+def test_bad_joints_are_refused(message, text):
+    with pytest.raises(InputError, match=text):
+        conversions.joints_from_msg(message, ('a', 'b'))
+
+
+def test_a_trajectory_is_one_point_for_one_period():
+    robot = _robot()
+    kind, make = commands.maker(robot)
+    message = wire(make(np.array([0.5, -0.5]), 3_000_000_007))
+    assert isinstance(message, kind) and message.header.frame_id == 'base_link'
+    assert conversions.to_ns(message.header.stamp) == 3_000_000_007
+    assert message.points[0].time_from_start.nanosec == 50_000_000
+    np.testing.assert_array_equal(commands.target_from_trajectory(message, ('b', 'a')), [-0.5, 0.5])
+
+
+def test_forward_controllers_get_an_array():
+    _, make = commands.maker(_robot(command_type='float64_multi_array'))
+    assert list(wire(make(np.array([0.5, -0.5]), 1)).data) == [0.5, -0.5]
+
+
+def test_servo_gets_a_twist():
+    axes = ('linear_x', 'linear_y', 'linear_z', 'angular_x', 'angular_y', 'angular_z')
+    six = (1.0,) * 6
+    robot = _robot(
+        joint_names=axes,
+        position_lower=(-1.0,) * 6,
+        position_upper=six,
+        velocity_max=six,
+        step_max=six,
+        command_type='twist_stamped',
+        base_frame='tool0',
+    )
+    _, make = commands.maker(robot)
+    message = wire(make(np.arange(6) / 10, 1))
+    assert (message.header.frame_id, message.twist.linear.y, message.twist.angular.z) == ('tool0', 0.1, 0.5)
+
+
+@pytest.mark.parametrize(
+    ('names', 'positions', 'text'),
+    [
+        (['a'], [0.0], 'exactly a, b'),
+        (['a', 'b', 'b'], [0.0] * 3, 'exactly'),
+        ([], [], 'no joint'),
+        (['a', 'b'], [0.0], '1 positions'),
+        (['a', 'b'], [0.0, float('inf')], 'not finite'),
+    ],
+)
+def test_the_simulation_refuses_other_commands(names, positions, text):
+    _, make = commands.maker(_robot())
+    message = make(np.zeros(2), 1)
+    message.joint_names = names
+    message.points[0].positions = positions
+    with pytest.raises(InputError, match=text):
+        commands.target_from_trajectory(message, ('a', 'b'))

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a durable state costs the medium, by our count and by the kernel's."""
+
+import math
+import os
+
+import numpy as np
+import pytest
+
+from aura_ros.state.store import Snapshot, StateStore
+from aura_ros.state.wear import PAGE_BYTES, WearMeter, cache_wear, kernel_written_bytes
+
+HOUR_S = 3600.0
+
+
+def test_a_steady_rate_is_found_whatever_the_time():
+    meter = WearMeter(1000.0)
+    for second in range(3 * 3600):
+        meter.add(8192, 4224, 1000.0 + second)
+        if second in (100, 1800, 3599, 7200, 3 * 3600 - 1):
+            assert meter.per_hour(1000.0 + second) == pytest.approx(8192 * HOUR_S, rel=0.03)
+    assert (meter.commits, meter.device_bytes, meter.logical_bytes) == (10800, 10800 * 8192, 10800 * 4224)
+
+
+def test_the_rate_is_of_the_last_hour():
+    meter = WearMeter(0.0)
+    meter.add(1_000_000, 0, 10.0)
+    meter.add(2_000, 0, 3 * HOUR_S)
+    assert meter.per_hour(3 * HOUR_S) == 2_000
+    assert meter.per_hour(5 * HOUR_S) == 0
+
+
+def test_one_commit_just_after_the_start_is_no_rate_of_thousands():
+    meter = WearMeter(0.0)
+    meter.add(8192, 4224, 0.001)
+    assert meter.per_hour(0.002) == 8192 * 60
+
+
+def test_media_life():
+    meter = WearMeter(0.0)
+    assert math.isinf(meter.media_life_years(6e12, HOUR_S))
+    # peers' arithmetic: both slots' scheme at 10 Hz around the clock is 2.6 TB a year, so 6 TB last 2.3 years
+    for tick in range(36_000):
+        meter.add(8192, 4224, tick * 0.1)
+    assert meter.media_life_years(6e12, HOUR_S) == pytest.approx(2.32, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ('steps', 'entry', 'every', 'device'),
+    [
+        (100, 256, 1, 100 * 2 * PAGE_BYTES),  # a page of data, a page of the file's length
+        (160, 256, 16, 10 * 2 * PAGE_BYTES),
+        (160, 256, 32, 5 * 3 * PAGE_BYTES),
+        (0, 256, 1, 0),
+    ],
+)
+def test_a_cache_pays_pages(steps, entry, every, device):
+    assert cache_wear(steps, entry, every).device_bytes == device
+    assert cache_wear(steps, entry, every).logical_bytes == steps * entry
+
+
+@pytest.mark.parametrize('length', [1, 64, 100, 300, 4096, 5000])
+def test_pages_of_a_log_are_counted_as_they_lie(length):
+    steps = 4096
+    touched = sum(
+        (begin + length - 1) // PAGE_BYTES - begin // PAGE_BYTES + 1 for begin in range(0, steps * length, length)
+    )
+    assert cache_wear(steps, length).device_bytes == (touched + steps) * PAGE_BYTES
+
+
+def kernel_counts(folder):
+    """Whether the kernel counts what is written in a folder."""
+    before = kernel_written_bytes()
+    if before is None:
+        return False
+    with (folder / 'probe').open('wb') as file:
+        file.write(bytes(PAGE_BYTES))
+        file.flush()
+        os.fsync(file.fileno())
+    return kernel_written_bytes() > before
+
+
+def test_the_meter_agrees_with_the_kernel(tmp_path):
+    if not kernel_counts(tmp_path):
+        pytest.skip(f'the kernel does not count what is written in {tmp_path}')
+    store = StateStore(tmp_path / 'state', 'ab' * 32, '<f4[32,32] <f4[32]', 4224)
+    rng = np.random.default_rng(0)
+    meter, before = WearMeter(0.0), kernel_written_bytes()
+    for seq in range(200):
+        payload = rng.normal(size=1056).astype('<f4').tobytes()
+        meter.add(store.commit(Snapshot(payload, 'e', seq, seq)).device_bytes, len(payload), float(seq))
+    counted = kernel_written_bytes() - before
+    store.close()
+    assert meter.device_bytes == pytest.approx(counted, rel=0.2), f'the kernel counts {counted:,} bytes'
+
+
+def test_a_log_costs_what_is_said_of_it(tmp_path):
+    """The data pages; the kernel books those of the file's length on its journal."""
+    if not kernel_counts(tmp_path):
+        pytest.skip(f'the kernel does not count what is written in {tmp_path}')
+    steps = 200
+    before = kernel_written_bytes()
+    with (tmp_path / 'log').open('ab', buffering=0) as file:
+        for _ in range(steps):
+            file.write(bytes(256))
+            os.fdatasync(file.fileno())
+    counted = kernel_written_bytes() - before
+    assert cache_wear(steps, 256).device_bytes - steps * PAGE_BYTES == pytest.approx(counted, rel=0.2)

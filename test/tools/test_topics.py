@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""aura-topics as its users run it: a process of its own that looks at a real graph."""
+
+import array
+import re
+import signal
+
+import pytest
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import Image, JointState
+from std_msgs.msg import String
+
+from aura_ros.common.errors import InputError
+from aura_ros.ros.graph import TopicError, matching_profile, message_class
+from aura_ros.tools.topics.text import NoEntryError, Rate, as_text, select
+
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+SECOND_NS = 10**9
+
+
+@pytest.mark.graph
+def test_list_names_topics_and_types_but_no_hidden_ones(graph, view):
+    graph.node.create_publisher(String, 'greeting', 1)
+    graph.node.create_publisher(String, '_secret', 1)
+    graph.node.create_subscription(Image, 'wanted', print, 1)
+    viewer = view('list', '-t')
+    assert viewer.ended() == 0, viewer.err
+    lines = viewer.out.splitlines()
+    assert {'/greeting [std_msgs/msg/String]', '/wanted [sensor_msgs/msg/Image]'} <= set(lines)
+    assert 'secret' not in viewer.out
+    assert lines == sorted(lines)
+
+
+@pytest.mark.graph
+def test_echo_once_of_a_latched_field(graph, view):
+    publisher = graph.node.create_publisher(JointState, 'joints', LATCHED)
+    publisher.publish(JointState(name=['a', 'b'], position=array.array('d', [0.25, -1.5])))
+    viewer = view('echo', 'joints', '--once', '--field', 'position')
+    assert viewer.ended() == 0, viewer.err
+    assert viewer.out == '[0.25, -1.5]\n---\n'
+
+
+@pytest.mark.graph
+def test_echo_hears_a_best_effort_publisher_that_comes_after_a_reliable_one(graph, view):
+    make = graph.node.create_publisher
+    first = make(String, 'talk', QoSProfile(depth=1))
+    viewer = view('echo', '/talk', '--field', 'data')
+    viewer.until(lambda: 'first' in viewer.out, lambda: first.publish(String(data='first')))
+    second = make(String, 'talk', QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT))
+    viewer.until(lambda: 'second' in viewer.out, lambda: second.publish(String(data='second')))
+    viewer.process.send_signal(signal.SIGINT)
+    assert viewer.ended() == 0
+    assert viewer.err == ''
+
+
+@pytest.mark.graph
+def test_hz_reports_and_ends_cleanly_on_sigterm(graph, view):
+    publisher = graph.node.create_publisher(String, 'beat', 1)
+    viewer = view('hz', '/beat')
+    pattern = re.compile(r'^(\d+\.\d+) Hz, period min .* window \d+$', re.MULTILINE)
+    found = viewer.until(lambda: pattern.search(viewer.out), lambda: publisher.publish(String(data='x')))
+    assert 0.0 < float(found[1]) < 25.0  # at most the 20 Hz of `until`
+    viewer.process.terminate()
+    assert viewer.ended() == 0
+    assert viewer.err == ''
+
+
+@pytest.mark.graph
+def test_table_in_a_pipe_shows_rate_and_age_and_drops_what_is_gone(graph, view):
+    publisher = graph.node.create_publisher(String, 'beat', 1)
+    viewer = view()
+    row = re.compile(r'^/beat +std_msgs/msg/String +1 +[\d.]+ +[\d.]+ s$', re.MULTILINE)
+    viewer.until(lambda: row.search(viewer.out), lambda: publisher.publish(String(data='x')))
+    graph.node.destroy_publisher(publisher)
+    viewer.until(lambda: '/beat' not in viewer.out.rstrip('\n').rsplit('\n\n', 1)[-1])
+    viewer.process.terminate()
+    assert viewer.ended() == 0
+    assert viewer.err == ''
+
+
+@pytest.mark.graph
+def test_an_unknown_topic_is_an_error_that_helps(graph, view):
+    graph.node.create_publisher(String, 'aura/greeting', 1)
+    viewer = view('echo', 'greeting')
+    assert viewer.ended() == 1
+    assert viewer.err.startswith('aura-topics: no topic /greeting after 5 s on ROS domain ')
+    assert 'did you mean /aura/greeting?' in viewer.err
+    assert viewer.err.count('\n') == 1
+
+
+@pytest.mark.graph
+def test_an_unknown_field_is_an_error_before_any_message(graph, view):
+    graph.node.create_publisher(String, 'greeting', 1)
+    viewer = view('echo', 'greeting', '--field', 'date')
+    assert viewer.ended() == 1
+    assert viewer.err == "aura-topics: field 'date': String has no 'date', it has data\n"
+
+
+def test_a_type_that_is_not_installed_is_named_with_the_remedy():
+    with pytest.raises(TopicError, match=r'nav_msgs/msg/Odd .*pip install ros-nav-msgs'):
+        message_class('nav_msgs/msg/Odd')
+    with pytest.raises(TopicError, match=r'std_msgs/msg/Odd is not installed'):
+        message_class('std_msgs/msg/Odd')
+
+
+@pytest.mark.parametrize(
+    ('reliable', 'kept', 'past', 'expected'),
+    [
+        ([True, True], [True, True], True, (True, True)),
+        ([True, False], [True, False], True, (False, False)),
+        ([True], [True], False, (True, False)),
+        ([], [], True, (False, False)),
+    ],
+)
+def test_the_profile_is_one_that_all_publishers_serve(reliable, kept, past, expected):
+    class End:
+        def __init__(self, is_reliable: bool, is_kept: bool) -> None:
+            self.qos_profile = QoSProfile(
+                depth=1,
+                reliability=ReliabilityPolicy.RELIABLE if is_reliable else ReliabilityPolicy.BEST_EFFORT,
+                durability=DurabilityPolicy.TRANSIENT_LOCAL if is_kept else DurabilityPolicy.VOLATILE,
+            )
+
+    ends = [End(*pair) for pair in zip(reliable, kept, strict=True)]
+    profile = matching_profile(ends, 7, past=past)
+    assert profile.depth == 7
+    assert (profile.reliability == ReliabilityPolicy.RELIABLE) is expected[0]
+    assert (profile.durability == DurabilityPolicy.TRANSIENT_LOCAL) is expected[1]
+
+
+def test_text_cuts_long_lists_and_escapes_control_characters():
+    image = Image(height=2, encoding='a\x1b[2J', data=array.array('B', range(20)))
+    lines = as_text(image).splitlines()
+    assert lines[:3] == ['header:', '  stamp:', '    sec: 0']
+    assert 'encoding: "a\\u001b[2J"' in lines
+    assert 'data: [0, 1, 2, 3, 4, 5, 6, 7, ... 20 in all]' in lines
+    assert as_text(image.data, 'sequence<uint8>', whole=True).endswith('18, 19]')
+
+
+def test_text_of_nested_messages_and_float32():
+    from aura_ros.msg import GateSample
+    from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+
+    status = DiagnosticStatus(name='n', values=[KeyValue(key='k', value='')])
+    text = as_text(DiagnosticArray(status=[status]))
+    assert 'status:\n- level: 0x00\n  name: n\n' in text
+    assert '  values:\n  - key: k\n    value: ""' in text
+    value, kind = select(GateSample(gate=0.1), 'gate')
+    assert as_text(value, kind) == '0.1'
+
+
+def test_a_path_leads_to_a_field_or_says_why_not():
+    joints = JointState(name=['a', 'b'])
+    assert select(joints, 'name[1]') == ('b', 'string')
+    assert select(joints, 'header.stamp.sec') == (0, 'int32')
+    with pytest.raises(NoEntryError, match='this message has 2'):
+        select(joints, 'name[2]')
+    for path in ('name.x', 'header[0]', 'nme', 'name[', ''):
+        with pytest.raises(InputError, match=re.escape(f"field '{path}'")):
+            select(joints, path)
+
+
+def test_a_rate_stands_between_messages_and_falls_in_silence():
+    rate = Rate()
+    assert rate.hz(0) is None and rate.age_s(0) is None
+    for second in range(5):
+        rate.add(second * SECOND_NS)
+    assert rate.hz(5 * SECOND_NS) == pytest.approx(1.0)
+    assert rate.hz(8 * SECOND_NS) == pytest.approx(0.5)
+    assert rate.age_s(8 * SECOND_NS) == pytest.approx(4.0)
+    assert rate.hz(60 * SECOND_NS) is None
+    assert rate.age_s(3 * SECOND_NS) == 0.0
