@@ -68,9 +68,9 @@ class KvBaselineNode(MemoryPolicy):
             'device_bytes': meter.device_bytes,
             'device_bytes_per_hour': round(meter.per_hour(now_s)),
         }
-        if self.config.media_tbw_bytes and meter.device_bytes:
-            years = meter.media_life_years(self.config.media_tbw_bytes, now_s)
-            values['media_life_years'] = f'{years:.3g}'
+        if self.config.storage_tbw_bytes and meter.device_bytes:
+            years = meter.storage_life_years(self.config.storage_tbw_bytes, now_s)
+            values['storage_life_years'] = f'{years:.3g}'
         return Status(OK, 'kept in RAM only; values: what keeping it would have cost', values)
 
 

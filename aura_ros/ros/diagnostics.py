@@ -104,7 +104,7 @@ class Faults:
     """Counts what should not happen; a WARN while the last of it is recent. Executor thread."""
 
     def __init__(self, ok_message: str, hold_s: float = 5.0) -> None:
-        """Say `ok_message` while all is well; show a trouble for `hold_s` [s, steady clock]."""
+        """Say `ok_message` while all is well; show a fault for `hold_s` [s, steady clock]."""
         self._ok_message = ok_message
         self._hold_s = hold_s
         self.counts: dict[str, int] = {}
@@ -113,7 +113,7 @@ class Faults:
         self._last: dict[str, float] = {}
 
     def add(self, kind: str, text: str, times: int = 1) -> bool:
-        """Count a trouble of a kind, told in `text`; returns whether it is news, to be logged.
+        """Count a fault of a kind, told in `text`; returns whether it is news, to be logged.
 
         It is not while the last of its kind is recent: a fault that lasts is logged once.
         """
@@ -125,7 +125,7 @@ class Faults:
         return now - before > self._hold_s
 
     def status(self) -> Status:
-        """Return the newest trouble while it is recent, and all counts."""
+        """Return the newest fault while it is recent, and all counts."""
         if time.monotonic() - self._since < self._hold_s:
             return Status(WARN, self._text, self.counts)
         return Status(OK, self._ok_message, self.counts)

@@ -123,7 +123,7 @@ class Cost:
     writes_per_min_now, gate_rate: writes in the last minute [1/min]; share of its steps that wrote [0..1].
     device_bytes_per_hour: to the medium, for AURA [B/h]; NaN while nothing is kept on a medium.
     kv_device_bytes_per_hour: what keeping the cache would cost [B/h]; NaN if not known.
-    media_life_years, kv_media_life_years: projected [a]; NaN if not known.
+    storage_life_years, kv_storage_life_years: projected [a]; NaN if not known.
     """
 
     t: Floats
@@ -137,8 +137,8 @@ class Cost:
     gate_rate: float
     device_bytes_per_hour: float
     kv_device_bytes_per_hour: float
-    media_life_years: float
-    kv_media_life_years: float
+    storage_life_years: float
+    kv_storage_life_years: float
 
 
 @dataclass(frozen=True)

@@ -211,7 +211,7 @@ class MonitorModel:
         node_rate = number('memory_node: state', 'device_bytes_per_hour')
         rate = _written_per_hour(self.writes(0), t, shown.newest) if math.isfinite(node_rate) else math.nan
         rate = rate if math.isfinite(rate) else node_rate
-        life = reports.write.media_life_years if reports.write is not None else 0.0
+        life = reports.write.storage_life_years if reports.write is not None else 0.0
         return Cost(
             t=at,
             aura_bytes=aura['state_bytes'][drawn],
@@ -225,8 +225,8 @@ class MonitorModel:
             device_bytes_per_hour=rate,
             kv_device_bytes_per_hour=kv_rate,
             # the nodes' are at the nodes' rates, which go by their clocks on the wall
-            media_life_years=(life or number('memory_node: state', 'media_life_years')) * _share(node_rate, rate),
-            kv_media_life_years=number('kv_baseline_node: storage', 'media_life_years')
+            storage_life_years=(life or number('memory_node: state', 'storage_life_years')) * _share(node_rate, rate),
+            kv_storage_life_years=number('kv_baseline_node: storage', 'storage_life_years')
             * number('kv_baseline_node: storage', 'device_bytes_per_hour')
             / kv_rate,
         )

@@ -231,13 +231,13 @@ class Monitor(QtWidgets.QWidget):
 
     def _ask_policy(self, policy: int) -> None:
         self.say('asking the policy switch…')
-        self.source.select_policy(policy, lambda success, reason: self.say(reason, trouble=not success))
+        self.source.select_policy(policy, lambda success, reason: self.say(reason, fault=not success))
 
-    def say(self, text: str, trouble: bool = False) -> None:
+    def say(self, text: str, fault: bool = False) -> None:
         """Show a remark at the bottom for a while."""
         self.remark.setText(text if len(text) < 60 else text[:59] + '…')
         self.remark.setToolTip(text)
-        tint(self.remark, self.theme.alarm if trouble else self.theme.muted)
+        tint(self.remark, self.theme.alarm if fault else self.theme.muted)
         self._remark_until_s = time.monotonic() + _REMARK_S
 
     def _ask_png(self) -> None:
@@ -252,7 +252,7 @@ class Monitor(QtWidgets.QWidget):
             try:
                 save(Path(chosen))
             except OSError as error:
-                self.say(str(error), trouble=True)
+                self.say(str(error), fault=True)
             else:
                 self.say(f'saved {chosen}')
 

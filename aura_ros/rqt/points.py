@@ -77,7 +77,7 @@ class WritePoint:
     writes: since the last reset, this one included.
     bytes_written: logical bytes of state rewritten by them [B].
     device_bytes: handed to the medium since configure [B].
-    media_life_years: projected; 0 is unknown [a].
+    storage_life_years: projected; 0 is unknown [a].
     crc: CRC-32 of the state after the write.
     durability: RAM, QUEUED or DURABLE.
     """
@@ -94,7 +94,7 @@ class WritePoint:
     writes: int
     bytes_written: int
     device_bytes: int
-    media_life_years: float
+    storage_life_years: float
     crc: int
     durability: int
 

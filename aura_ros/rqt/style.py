@@ -2,7 +2,7 @@
 """Colours and sizes, dark and light. Hues are those of Okabe and Ito, which the colour-blind can tell apart.
 
 Blue is AURA and orange the KV-cache, as in every figure of this package; the colour of the text marks a write; green
-is well. Vermilion means trouble and nothing else, so that a calm picture is a healthy robot.
+is well. Vermilion means fault and nothing else, so that a calm picture is a healthy robot.
 """
 
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class Theme:
     line: of grids and borders.
     aura, kv, base: of the three policies.
     good: of what is well.
-    alarm: of trouble.
+    alarm: of fault.
     low, high: ends of the heat map, the most negative and the most positive.
     """
 

@@ -60,7 +60,7 @@ def write(message: WriteEvent) -> WritePoint:
         writes=message.writes,
         bytes_written=message.bytes_written,
         device_bytes=message.device_bytes,
-        media_life_years=message.media_life_years,
+        storage_life_years=message.storage_life_years,
         crc=message.state_crc32,
         durability=message.durability,
     )

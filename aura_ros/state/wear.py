@@ -58,7 +58,7 @@ class WearMeter:
         # below a minute a rate would be a guess from a few commits
         return written * _HOUR_S / min(max(now_s - self._began_s, _SLICE_S), _HOUR_S)
 
-    def media_life_years(self, tbw_bytes: float, now_s: float) -> float:
+    def storage_life_years(self, tbw_bytes: float, now_s: float) -> float:
         """Years until `tbw_bytes` are written at the rate of the last hour; infinite while nothing is written."""
         return life_years(tbw_bytes, self.per_hour(now_s))
 

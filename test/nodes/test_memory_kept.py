@@ -54,7 +54,7 @@ def test_a_write_is_told_once_it_is_durable_and_outlives_the_node(graph, path):
     graph.until(lambda: policy.told() == [(0, DURABLE)], 'a durable write')  # or one commit may serve both
     policy.feed(*(step(seq) for seq in range(1, 5)), answers=5)
     graph.until(lambda: policy.told() == [(0, DURABLE), (3, DURABLE)], 'two durable writes')
-    assert policy.events[0].device_bytes > 0 == policy.events[0].media_life_years
+    assert policy.events[0].device_bytes > 0 == policy.events[0].storage_life_years
     assert policy.events[1].device_bytes == policy.events[0].device_bytes + 8192
     restart(graph, policy)
     assert (policy.node.memory.seen, policy.node.memory.writes) == (5, 2)
@@ -75,14 +75,14 @@ def test_after_a_restart_the_steps_between_are_told_apart_from_a_gap(graph, path
 
 def test_the_life_of_the_medium_is_projected(graph, path):
     found = statuses(graph)
-    policy = make(graph, path, media_tbw_bytes=1e12)
+    policy = make(graph, path, storage_tbw_bytes=1e12)
     policy.feed(step(0), answers=1)
     graph.until(lambda: policy.events, 'a write')
-    assert policy.events[0].media_life_years > 0
+    assert policy.events[0].storage_life_years > 0
     graph.until(lambda: found() and found()[-1].level == DiagnosticStatus.OK, 'diagnostics')
     graph.until(lambda: {each.key: each.value for each in found()[-1].values}['durable_seq'] == '0', 'seq')
     values = {each.key: each.value for each in found()[-1].values}
-    assert float(values['media_life_years']) > 0 and int(values['device_bytes_per_hour']) > 0
+    assert float(values['storage_life_years']) > 0 and int(values['device_bytes_per_hour']) > 0
 
 
 def test_by_period_a_write_is_queued_and_kept_on_the_way_out(graph, path):

@@ -145,7 +145,7 @@ def test_the_cache_tells_its_size(graph):
 
 def test_what_keeping_the_cache_would_cost_is_told(graph):
     diagnostics = graph.listen(DiagnosticArray, '/diagnostics', qos.DIAGNOSTICS)
-    policy = Policy(graph, KvBaselineNode, 'kv', media_tbw_bytes=1e12)
+    policy = Policy(graph, KvBaselineNode, 'kv', storage_tbw_bytes=1e12)
     policy.feed(step(0), step(1), answers=2)
 
     def told():
@@ -156,4 +156,4 @@ def test_what_keeping_the_cache_would_cost_is_told(graph):
     values = graph.until(told, 'storage')
     # two synced appends of at least a page and the file's length each, however small the entries
     assert int(values['device_bytes']) >= 4 * 4096
-    assert float(values['media_life_years']) > 0
+    assert float(values['storage_life_years']) > 0

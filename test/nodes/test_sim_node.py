@@ -134,7 +134,7 @@ def test_commands_that_are_not_for_this_robot_are_not_applied(graph, rig):
     graph.until(lambda: rig.joints, 'joint states')
     for count, (value, names) in enumerate([(0.5, JOINTS[:-1]), (float('nan'), JOINTS)], 1):
         rig.command(value, names=names)
-        graph.until(lambda c=count: rig.node._troubles.counts.get('rejected') == c, 'a refusal')
+        graph.until(lambda c=count: rig.node._faults.counts.get('rejected') == c, 'a refusal')
     np.testing.assert_allclose(rig.joints[-1].position, 0.0)
 
 

@@ -327,7 +327,7 @@ def test_the_cost_is_flat_for_one_and_grows_for_the_other():
         model,
         write(1490, life=7.5),
         told('memory_node: state', 'kept', device_bytes_per_hour='1200'),
-        told('kv_baseline_node: storage', device_bytes_per_hour='98000', media_life_years='unknown'),
+        told('kv_baseline_node: storage', device_bytes_per_hour='98000', storage_life_years='unknown'),
     )
     cost = model.cost(points=200)
     assert set(cost.aura_bytes.tolist()) == {4224}
@@ -339,7 +339,7 @@ def test_the_cost_is_flat_for_one_and_grows_for_the_other():
     assert cost.gate_rate == pytest.approx(0.1, abs=0.01)
     assert cost.device_bytes_per_hour == 1200.0
     assert cost.kv_device_bytes_per_hour == pytest.approx(2 * 4096 * 5 * 3600)  # by the stamps, not by the node
-    assert (cost.media_life_years, math.isnan(cost.kv_media_life_years)) == (7.5, True)
+    assert (cost.storage_life_years, math.isnan(cost.kv_storage_life_years)) == (7.5, True)
 
 
 def test_latency_has_the_quantiles_of_the_last_samples():
@@ -511,7 +511,7 @@ def test_what_the_writes_cost_the_medium_goes_by_their_stamps_too():
     feed(model, told('memory_node: state', 'kept', device_bytes_per_hour='14745600'))
     cost = model.cost()
     assert cost.device_bytes_per_hour == pytest.approx(15 * 8192 * 12, rel=0.01)
-    assert cost.media_life_years == pytest.approx(10.0, rel=0.01), 'a tenth of the rate that the node told'
+    assert cost.storage_life_years == pytest.approx(10.0, rel=0.01), 'a tenth of the rate that the node told'
 
 
 @pytest.mark.parametrize('hz', [5, 30])

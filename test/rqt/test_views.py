@@ -63,7 +63,7 @@ def test_text_can_be_read(theme):
 
 @THEMES
 @pytest.mark.parametrize('eyes', BLIND)
-def test_the_policies_and_trouble_look_different_to_all_eyes(theme, eyes):
+def test_the_policies_and_fault_look_different_to_all_eyes(theme, eyes):
     for one, other in combinations((theme.aura, theme.kv, theme.base), 2):
         assert np.linalg.norm(lab(one, eyes) - lab(other, eyes)) > 20, (one, other)
     assert np.linalg.norm(lab(theme.low, eyes) - lab(theme.high, eyes)) > 40
@@ -241,8 +241,8 @@ def cost(**changes) -> Cost:
         gate_rate=0.0125,
         device_bytes_per_hour=math.nan,
         kv_device_bytes_per_hour=4.1e8,
-        media_life_years=math.nan,
-        kv_media_life_years=12.0,
+        storage_life_years=math.nan,
+        kv_storage_life_years=12.0,
     )
     return replace(common, **changes)
 

@@ -38,11 +38,11 @@ def test_one_commit_just_after_the_start_is_no_rate_of_thousands():
 
 def test_media_life():
     meter = WearMeter(0.0)
-    assert math.isinf(meter.media_life_years(6e12, HOUR_S))
+    assert math.isinf(meter.storage_life_years(6e12, HOUR_S))
     # peers' arithmetic: both slots' scheme at 10 Hz around the clock is 2.6 TB a year, so 6 TB last 2.3 years
     for tick in range(36_000):
         meter.add(8192, 4224, tick * 0.1)
-    assert meter.media_life_years(6e12, HOUR_S) == pytest.approx(2.32, rel=0.02)
+    assert meter.storage_life_years(6e12, HOUR_S) == pytest.approx(2.32, rel=0.02)
 
 
 @pytest.mark.parametrize(

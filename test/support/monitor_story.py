@@ -144,14 +144,14 @@ class Story:
             {
                 'restored': 'step 18204 of episode 41ab90c2, 3.1 s old, 214 writes, CRC-32 ok',
                 'device_bytes_per_hour': str(round(per_hour)),
-                'media_life_years': '812000',
+                'storage_life_years': '812000',
             },
         )
         yield DiagnosticPoint(
             'kv_baseline_node: storage',
             0,
             'kept in RAM only',
-            {'device_bytes_per_hour': str(round(self._rate_hz * 8352 * 3600)), 'media_life_years': '114'},
+            {'device_bytes_per_hour': str(round(self._rate_hz * 8352 * 3600)), 'storage_life_years': '114'},
         )
         yield DiagnosticPoint(
             'policy_switch_node: switch', 0, 'aura drives', {'policy 1 late': '0', 'policy 2 stale': '2'}

@@ -12,13 +12,13 @@ torch = pytest.importorskip('torch')
 torch.set_num_threads(1)
 
 from aura_ros.common.errors import ConfigError  # noqa: E402
+from aura_ros.common.names import PANEL_TASKS
 from aura_ros.memory import load_memory  # noqa: E402
 from aura_ros.sim.expert import Expert  # noqa: E402
 from aura_ros.sim.tasks import Simulation  # noqa: E402
 from aura_ros.sim.world import World  # noqa: E402
 from aura_ros.train.demonstrations import CHUNK, Collection, collect_episode  # noqa: E402
 from aura_ros.train.learner import GateTraining, Learner, Optimisation  # noqa: E402
-from aura_ros.common.names import PANEL_TASKS
 from aura_ros.train.memory import train_memory  # noqa: E402
 from aura_ros.train.memory_settings import MemoryTraining  # noqa: E402
 from aura_ros.train.modules import AuraModule, Sizes  # noqa: E402

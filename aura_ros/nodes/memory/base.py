@@ -42,7 +42,7 @@ class MemoryPolicyConfig:
         low=0.0,
         high=60.0,
     )
-    media_tbw_bytes: float = parameter(
+    storage_tbw_bytes: float = parameter(
         0.0,
         "What the storage medium endures, from its data sheet ('TBW'), to project its life; 0 = unknown",
         unit='B',
@@ -73,7 +73,7 @@ class MemoryPolicy(LifecycleNode):
         self.memory: Any = None
         self.order = StepOrder()
         self.last_step: Step | None = None
-        self._troubles = Faults('every step applied, once and in order')
+        self._faults = Faults('every step applied, once and in order')
 
     # What a subclass says. ------------------------------------------------------------------------
     def load(self, config: Any) -> Any:
@@ -93,7 +93,7 @@ class MemoryPolicy(LifecycleNode):
 
     def gap(self, seq: int, skipped: int) -> None:
         """Tell that `skipped` steps before step `seq` are missing."""
-        self.trouble('gap', f'{skipped} steps before step {seq} never came', skipped)
+        self.fault('gap', f'{skipped} steps before step {seq} never came', skipped)
 
     # ----------------------------------------------------------------------------------------------
     def configure(self) -> None:
@@ -109,7 +109,7 @@ class MemoryPolicy(LifecycleNode):
         make.timer(_JOIN_PERIOD_S, self._join)
         self._join()
         make.service(ResetMemory, f'{prefix}/reset_memory', self._on_reset)
-        self.diagnostics.add('steps', self._troubles.status)
+        self.diagnostics.add('steps', self._faults.status)
         self.diagnostics.add('qos', make.qos_status)
         hash_ = self.memory.memory_hash[:12]
         self.get_logger().info(f"memory '{self.memory.name}' with weights {hash_} is ready")
@@ -132,13 +132,13 @@ class MemoryPolicy(LifecycleNode):
         if not self.active:
             return
         if not message.episode_id.isascii():
-            self.trouble('rejected', f'episode_id {message.episode_id!r}: must be a UUID, in ASCII')
+            self.fault('rejected', f'episode_id {message.episode_id!r}: must be a UUID, in ASCII')
             return
         missed = self.order.missed
         stamp_ns = conversions.to_ns(message.header.stamp)
         verdict = self.order.take(message.episode_id, message.seq, stamp_ns)
         if not verdict.apply:
-            self.trouble(verdict.value, f'step {message.seq} of {message.episode_id} was {verdict.why}')
+            self.fault(verdict.value, f'step {message.seq} of {message.episode_id} was {verdict.why}')
             return
         if verdict is Verdict.NEW_EPISODE and self.forgets:
             self._forget(-1)
@@ -147,7 +147,7 @@ class MemoryPolicy(LifecycleNode):
         try:
             self._apply(conversions.step_from_msg(message), message.header.frame_id)
         except InputError as error:
-            self.trouble('rejected', str(error))
+            self.fault('rejected', str(error))
 
     def _apply(self, step: Step, frame_id: str) -> None:
         wanted = self.memory.backbone_hash
@@ -178,9 +178,9 @@ class MemoryPolicy(LifecycleNode):
         self.get_logger().info(f'memory was reset after step {self.order.seq}')
         return response
 
-    def trouble(self, kind: str, text: str, times: int = 1) -> None:
+    def fault(self, kind: str, text: str, times: int = 1) -> None:
         """Count something that should not happen, and say so."""
-        if self._troubles.add(kind, text, times):
+        if self._faults.add(kind, text, times):
             self.get_logger().warning(f'{kind}: {text}')
         self.diagnostics.refresh()
 

@@ -168,7 +168,7 @@ class StateKeeper:
         meter = self._writer.meter
         if self._tbw_bytes <= 0.0:
             return meter.device_bytes, 0.0
-        years = meter.media_life_years(self._tbw_bytes, time.monotonic())
+        years = meter.storage_life_years(self._tbw_bytes, time.monotonic())
         return meter.device_bytes, years if math.isfinite(years) else 0.0
 
     def _changed(self) -> None:
@@ -233,7 +233,7 @@ class StateKeeper:
             'state_bytes_kept': meter.logical_bytes,
             'device_bytes': device_bytes,
             'device_bytes_per_hour': round(meter.per_hour(time.monotonic())),
-            'media_life_years': f'{years:.3g}' if years else 'unknown',
+            'storage_life_years': f'{years:.3g}' if years else 'unknown',
         }
 
 

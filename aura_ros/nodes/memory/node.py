@@ -81,7 +81,7 @@ class MemoryNode(MemoryPolicy):
         make.service(SaveState, 'aura/save_state', self._on_save, ReentrantCallbackGroup())
         make.timer(_STATE_PERIOD_S, self._show)
         self._kept_seq, self._resumed = -1, False
-        self._keeper = StateKeeper(self, make, config.commit_period_s, config.media_tbw_bytes)
+        self._keeper = StateKeeper(self, make, config.commit_period_s, config.storage_tbw_bytes)
         self.diagnostics.add('state', self._keeper.status)
         if config.state_file:
             self._restore(self._keeper)
@@ -137,7 +137,7 @@ class MemoryNode(MemoryPolicy):
             f'goes on at step {seq} with what was kept at step {seq - skipped - 1}: the {skipped} '
             'between left nothing on the medium, or came while the node was away'
         )
-        self.trouble('resumed', text, skipped)
+        self.fault('resumed', text, skipped)
 
     def published(self, step: Step, decision: Any) -> None:
         """Keep what has changed and tell of a write."""
@@ -157,7 +157,7 @@ class MemoryNode(MemoryPolicy):
     def _tell(self, event: WriteEvent, durability: Durability) -> None:
         assert self._keeper is not None
         event.durability = int(durability)
-        event.device_bytes, event.media_life_years = self._keeper.wear()
+        event.device_bytes, event.storage_life_years = self._keeper.wear()
         self._writes.publish(event)
 
     def _snapshot(self, seq: int) -> Snapshot:

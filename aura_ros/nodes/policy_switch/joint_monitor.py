@@ -19,7 +19,7 @@ class JointMonitor:
     """The newest joint positions of one robot; tells of every one that it does not take, and why."""
 
     def __init__(
-        self, robot: RobotConfig, max_age_s: float, tolerance_s: float, trouble: Callable[[str, str], None]
+        self, robot: RobotConfig, max_age_s: float, tolerance_s: float, fault: Callable[[str, str], None]
     ) -> None:
         """Know nothing yet.
 
@@ -27,12 +27,12 @@ class JointMonitor:
             robot: names the joints; a twist has none, and only stamps count.
             max_age_s: oldest positions that tell where the robot is [s].
             tolerance_s: how far a stamp may be ahead of now [s].
-            trouble: told the kind and a sentence.
+            fault: told the kind and a sentence.
         """
         self._robot = robot
         self._max_age_s = max_age_s
         self._tolerance_s = tolerance_s
-        self._trouble = trouble
+        self._fault = trouble
         self._positions: NDArray[np.float64] | None = None
         self._was_fresh = False
         # Of the newest message, even if its positions could not be used [ns]; None before the first.
@@ -42,18 +42,18 @@ class JointMonitor:
         """Take what was measured; False when the message is not the newest or not stamped."""
         stamp_ns = conversions.to_ns(message.header.stamp)
         if stamp_ns <= 0:
-            self._trouble('joint_states unstamped', 'stamp is zero: the driver must stamp what it measures')
+            self._fault('joint_states unstamped', 'stamp is zero: the driver must stamp what it measures')
             return False
         if self._overtaken(stamp_ns, now_ns):
             late_s = (self.stamp_ns - stamp_ns) * 1e-9
-            self._trouble('joint_states out_of_order', f'came after one stamped {late_s:.3f} s later')
+            self._fault('joint_states out_of_order', f'came after one stamped {late_s:.3f} s later')
             return False
         self.stamp_ns = stamp_ns
         try:
             self._positions = self._read(message)
         except InputError as error:
             self._positions = None
-            self._trouble('joint_states', str(error))
+            self._fault('joint_states', str(error))
         return True
 
     def fresh(self, now_ns: int) -> NDArray[np.float64] | None:
@@ -64,7 +64,7 @@ class JointMonitor:
         is_fresh = -self._tolerance_s <= age_s <= self._max_age_s
         if self._was_fresh and not is_fresh:
             text = f'newest is {age_s:.3f} s old: allowed {-self._tolerance_s:g}..{self._max_age_s:g} s'
-            self._trouble('joint_states future' if age_s < 0.0 else 'joint_states stale', text)
+            self._fault('joint_states future' if age_s < 0.0 else 'joint_states stale', text)
         self._was_fresh = is_fresh
         return self._positions if is_fresh else None
 

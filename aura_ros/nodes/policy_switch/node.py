@@ -43,7 +43,7 @@ class PolicySwitchNode(LifecycleNode):
         self._declared = ParameterSet(self, SwitchNodeConfig, lambda: self.in_use)
         self._robot_file = ParameterSet(self, RobotParameters, lambda: self.in_use, prefix='robot.')
         self._entities = EntityOwner(self)
-        self._troubles = Faults('all chunks and joint states are good')
+        self._faults = Faults('all chunks and joint states are good')
         self._peers = Peers(TOPICS)
         self._switch: PolicySwitch | None = None
 
@@ -61,7 +61,7 @@ class PolicySwitchNode(LifecycleNode):
             )
         self._join_graph(config)
         self.diagnostics.add('switch', self._switch_status)
-        self.diagnostics.add('inputs', self._troubles.status)
+        self.diagnostics.add('inputs', self._faults.status)
         self.diagnostics.add('qos', self._entities.qos_status)
 
     def _join_graph(self, config: SwitchNodeConfig) -> None:
@@ -96,7 +96,7 @@ class PolicySwitchNode(LifecycleNode):
         """Begin with a fresh switch: counters at zero, no chunk, hold."""
         self._switch = PolicySwitch(self._robot, self._core_config)
         config = self.config
-        self._measured = JointMonitor(self._robot, config.joint_max_age_s, config.stamp_tolerance_s, self._trouble)
+        self._measured = JointMonitor(self._robot, config.joint_max_age_s, config.stamp_tolerance_s, self._fault)
         self._clock_watch = ClockWatch(round(config.clock_timeout_s * 1e9))
         self._ticked_ns = self._lockstep_ns = -1
         self._waiting_since: float | None = None
@@ -127,7 +127,7 @@ class PolicySwitchNode(LifecycleNode):
             return
         if policy in self._peers.lost and not self._lockstep:
             # A dead node's last words; in lock-step nothing is ever dropped.
-            self._trouble(f'policy {policy:d}: lost', f'step {chunk.seq} came after its node had gone')
+            self._fault(f'policy {policy:d}: lost', f'step {chunk.seq} came after its node had gone')
             return
         now_ns = self._now_ns()
         if self._lockstep:
@@ -139,7 +139,7 @@ class PolicySwitchNode(LifecycleNode):
         else:
             verdict = self._switch.accept(chunk, now_ns)
         if verdict.text:
-            self._trouble(f'policy {policy:d}: {verdict.refusal or "gap"}', verdict.text)
+            self._fault(f'policy {policy:d}: {verdict.refusal or "gap"}', verdict.text)
         if verdict.accepted:
             self._tick_if_due()
             self._show_status(always=True)
@@ -181,8 +181,8 @@ class PolicySwitchNode(LifecycleNode):
                 self._tick(self._now_ns())
             self.diagnostics.refresh()
 
-    def _trouble(self, kind: str, text: str) -> None:
-        if self._troubles.add(kind, text):
+    def _fault(self, kind: str, text: str) -> None:
+        if self._faults.add(kind, text):
             self.get_logger().warning(f'{kind}: {text}')
         self.diagnostics.refresh()
 

@@ -85,7 +85,7 @@ class SimNode(Node):
             raise ConfigError(f"parameter 'barrier_policies' has '{unknown[0]}': must be of {', '.join(POLICIES)}")
         self._barrier = [POLICIES.index(name) for name in config.barrier_policies]
         self._entities = EntityOwner(self)
-        self._troubles = Faults('all commands are good')
+        self._faults = Faults('all commands are good')
         self._simulation: Any = None
         self._lockstep = False
         self._resent = 0
@@ -94,7 +94,7 @@ class SimNode(Node):
         self._join_graph()
         self.diagnostics = Diagnostics(self, hardware_id='sim_node')
         self.diagnostics.add('simulation', self._simulation_status)
-        self.diagnostics.add('commands', self._troubles.status)
+        self.diagnostics.add('commands', self._faults.status)
         self.diagnostics.add('qos', self._entities.qos_status)
         if config.task:
             self._start(config.task, config.split, config.seed, config.rounds, config.lockstep)
@@ -238,7 +238,7 @@ class SimNode(Node):
         try:
             target = target_from_trajectory(message, tuple(self._simulation.joint_names))
         except InputError as error:
-            self._troubles.add('rejected', str(error))
+            self._faults.add('rejected', str(error))
             self.get_logger().warning(str(error), throttle_duration_sec=1.0)
             self.diagnostics.refresh()
             return

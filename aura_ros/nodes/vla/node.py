@@ -54,7 +54,7 @@ class VlaNode(LifecycleNode):
         super().__init__('vla_node', **kwargs)
         self._declared = ParameterSet(self, VlaNodeConfig, lambda: self.in_use)
         self._entities = EntityOwner(self)
-        self._troubles = Faults('backbone works')
+        self._faults = Faults('backbone works')
         self._worker: LatestOnlyWorker[_Job, VlaOutput] | None = None
         self._episodes: EpisodeServer | None = None
         self._waiting_since = time.monotonic()
@@ -165,7 +165,7 @@ class VlaNode(LifecycleNode):
             return
         if self._worker.submit(_Job(episode.id, episode.instruction, aligned)):
             text = f'inference is slower than the step period, {self._worker.dropped} dropped'
-            self._troubles.add('dropped observation', text)
+            self._faults.add('dropped observation', text)
 
     def _heard(self, episode: Episode) -> bool:
         if episode.steps:
@@ -222,7 +222,7 @@ class VlaNode(LifecycleNode):
         kind = 'rejected' if isinstance(error, InputError) else 'backbone failed'
         wait_s = self._backoff.failed()
         text = f'{str(error) or type(error).__name__}; again in {wait_s:.1f} s'
-        self._troubles.add(kind, text)
+        self._faults.add(kind, text)
         if not self._failure.startswith(kind):
             # Once for each kind in a row of failures; /diagnostics tells of every one.
             self.get_logger().error(f'{kind}: {error!r}')
@@ -264,7 +264,7 @@ class VlaNode(LifecycleNode):
             self.get_logger().warning(f'inputs: {status.message}')
 
     def _backbone_status(self) -> Status:
-        found = self._troubles.status()
+        found = self._faults.status()
         values = dict(found.values)
         if self._superseded:
             values['superseded inferences'] = self._superseded

@@ -21,7 +21,7 @@ _ROWS = (
         'Bytes a storage device has to take, whole pages [B/h]. The cache keeps nothing: what keeping it '
         'as durably would cost.',
     ),
-    ('life of the medium', 'Time until the medium has taken what it endures, at this rate; needs media_tbw_bytes.'),
+    ('life of the medium', 'Time until the medium has taken what it endures, at this rate; needs storage_tbw_bytes.'),
 )
 
 
@@ -87,7 +87,7 @@ class CostPanel(Panel):
             (_size(aura), _size(cache)),
             (rate, '100 %' if cache else words.NOTHING),
             (_per_hour(cost.device_bytes_per_hour, aura), _per_hour(cost.kv_device_bytes_per_hour, cache)),
-            (words.years(cost.media_life_years), words.years(cost.kv_media_life_years)),
+            (words.years(cost.storage_life_years), words.years(cost.kv_storage_life_years)),
         )
         for cells, texts in zip(self._cells, rows, strict=True):
             for cell, text in zip(cells, texts, strict=True):

@@ -91,14 +91,14 @@ class SoakMeters:
             return
         for status in message.status:
             for value in status.values:
-                if value.value.isdecimal() and _counts_a_trouble(value.key):
+                if value.value.isdecimal() and _counts_a_fault(value.key):
                     self.counters.told[f'{status.name}: {value.key}'] = int(value.value)
             if status.level == DiagnosticStatus.ERROR and self.in_episode:
                 text = f'{status.name}: {status.message}'
                 self.counters.errors[text] = self.counters.errors.get(text, 0) + 1
 
 
-def _counts_a_trouble(key: str) -> bool:
+def _counts_a_fault(key: str) -> bool:
     words = ('dropped', 'rejected', 'missed', 'gap', 'late', 'duplicate', 'failed', 'holds', 'clipped')
     return any(word in key for word in words)
 
