@@ -12,7 +12,7 @@ torch = pytest.importorskip('torch')
 torch.set_num_threads(1)
 
 from aura_ros.common.errors import ConfigError  # noqa: E402
-from aura_ros.common.names import PANEL_TASKS
+from aura_ros.common.names import PANEL_TASKS  # noqa: E402
 from aura_ros.memory import load_memory  # noqa: E402
 from aura_ros.sim.expert import Expert  # noqa: E402
 from aura_ros.sim.tasks import Simulation  # noqa: E402

@@ -32,7 +32,7 @@ class JointMonitor:
         self._robot = robot
         self._max_age_s = max_age_s
         self._tolerance_s = tolerance_s
-        self._fault = trouble
+        self._fault = fault
         self._positions: NDArray[np.float64] | None = None
         self._was_fresh = False
         # Of the newest message, even if its positions could not be used [ns]; None before the first.
