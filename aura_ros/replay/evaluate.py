@@ -24,7 +24,7 @@ from aura_ros.common.errors import InputError
 from aura_ros.memory.protocol import Decision, Memory
 from aura_ros.memory.step_order import StepOrder, Verdict
 from aura_ros.replay.columns import Columns
-from aura_ros.replay.policies import Budget, Policy, PolicyOptions, make_policy, needs_budget
+from aura_ros.replay.policies import Budget, PolicyOptions, ReplayedPolicy, make_policy, needs_budget
 from aura_ros.replay.steps.arrays import Steps, StepSource
 from aura_ros.state.store import state_crc
 
@@ -69,12 +69,12 @@ class PolicyRun:
     missed: steps that are missing in the recording, by their numbers.
     refused: steps that were not applied.
     problems: why, for the first of them.
-    device_bytes: see `Policy.device_bytes` [B].
+    device_bytes: see `ReplayedPolicy.device_bytes` [B].
     state_crc32: of the state at the end.
     seconds: for all of it [s].
     """
 
-    policy: Policy
+    policy: ReplayedPolicy
     gate: Floats
     threshold: Floats
     surprise: Floats
@@ -94,7 +94,7 @@ class PolicyRun:
 
 
 def run_policy(
-    policy: Policy, source: StepSource, columns: Columns, advance: Callable[[int], None] = lambda _: None
+    policy: ReplayedPolicy, source: StepSource, columns: Columns, advance: Callable[[int], None] = lambda _: None
 ) -> PolicyRun:
     """Run a memory on all steps, from empty.
 
@@ -119,9 +119,9 @@ def run_policy(
 
 @dataclass
 class _Runner:
-    """Fills the columns of an `PolicyRun`."""
+    """Fills the columns of a `PolicyRun`."""
 
-    policy: Policy
+    policy: ReplayedPolicy
     columns: Columns
     steps: int
     joints: int

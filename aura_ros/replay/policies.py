@@ -89,7 +89,7 @@ class PolicyOptions:
 
 
 @dataclass(frozen=True)
-class Policy:
+class ReplayedPolicy:
     """A memory that takes part.
 
     name: as the user calls it.
@@ -188,7 +188,7 @@ def choose(names: Sequence[str], weights: Mapping[str, Path]) -> tuple[list[str]
     return [name for name in wanted if name not in missing], missing
 
 
-def make_policy(name: str, options: PolicyOptions, budget: Budget | None = None) -> Policy:
+def make_policy(name: str, options: PolicyOptions, budget: Budget | None = None) -> ReplayedPolicy:
     """Make a policy.
 
     Args:
@@ -201,7 +201,7 @@ def make_policy(name: str, options: PolicyOptions, budget: Budget | None = None)
 
     """
     if name == 'base':
-        return Policy(name, TITLES[name], NoMemory(options.feature_dim, options.chunk), False)
+        return ReplayedPolicy(name, TITLES[name], NoMemory(options.feature_dim, options.chunk), False)
     scheduled = name in ('always', *_SCHEDULED)
     path = options.weights.get(name) or (options.weights.get('aura') if scheduled else None)
     kind = _KIND.get(name, name) if path is None else _kind_of(path)
@@ -217,7 +217,7 @@ def make_policy(name: str, options: PolicyOptions, budget: Budget | None = None)
     else:
         memory = build_memory(kind, weights, options.window if name == 'kv-window' else 0)
     title = f'{TITLES[name]}, {options.window} steps' if name == 'kv-window' else TITLES.get(name, f'{kind}, yours')
-    return Policy(name, title, memory, kind in _LEARNED_GATES and not scheduled)
+    return ReplayedPolicy(name, title, memory, kind in _LEARNED_GATES and not scheduled)
 
 
 def needs_budget(name: str) -> bool:

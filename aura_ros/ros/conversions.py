@@ -7,7 +7,6 @@ array.array (which is also a hundred times faster than a list).
 """
 
 import array
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +19,7 @@ from sensor_msgs.msg import JointState
 from aura_ros.common.errors import InputError
 from aura_ros.control import Chunk, Policy, SwitchStatus
 from aura_ros.msg import ActionChunk, CacheStatus, GateSample, MemoryState, PolicyStatus, VlaStep, WriteEvent
+from aura_ros.state.store import state_crc
 
 _NS = 1_000_000_000
 
@@ -198,13 +198,6 @@ def write_to_msg(step: Step, policy: int, decision: Any, writes: int, size: int,
     message.state_crc32 = int(crc)
     message.durability = WriteEvent.DURABILITY_RAM
     return message
-
-
-def state_crc(memory: Any) -> int:
-    """Return the CRC-32 of the state bytes of the AURA memory: fast weights, then the vector."""
-    weights = np.ascontiguousarray(memory.fast_weights, np.float32).tobytes()
-    vector = np.ascontiguousarray(memory.vector, np.float32).tobytes()
-    return zlib.crc32(vector, zlib.crc32(weights))
 
 
 def state_to_msg(step: Step, memory: Any) -> MemoryState:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from aura_ros.bench.robot.records import EpisodeRecord, GatePoint, RunRecord, TaskMark
+from aura_ros.bench.robot.records import EpisodeRecord, GateRecord, RunRecord, TaskMark
 
 
 def _marks(rng: np.random.Generator, rounds: int, rate: float) -> list[TaskMark]:
@@ -34,14 +34,14 @@ def _marks(rng: np.random.Generator, rounds: int, rate: float) -> list[TaskMark]
     return marks
 
 
-def _gates(rng: np.random.Generator, marks: list[TaskMark]) -> dict[str, tuple[GatePoint, ...]]:
+def _gates(rng: np.random.Generator, marks: list[TaskMark]) -> dict[str, tuple[GateRecord, ...]]:
     cues = [mark.time_s for mark in marks if mark.kind == 'cue']
     aura, kv = [], []
     for seq, time_s in enumerate(np.arange(0.0, marks[-1].time_s, 0.2).tolist()):
         fresh = any(0.0 <= time_s - cue < 0.2 for cue in cues)
         gate = float(np.clip(rng.normal(0.93 if fresh else 0.06, 0.03), 0.0, 1.0))
-        aura.append(GatePoint(time_s, seq, gate, 0.5, gate > 0.5, rng.gamma(9.0, 3.0), 4224))
-        kv.append(GatePoint(time_s, seq, 1.0, 0.0, True, 30.0 + 0.05 * seq, 256 * (seq + 1)))
+        aura.append(GateRecord(time_s, seq, gate, 0.5, gate > 0.5, rng.gamma(9.0, 3.0), 4224))
+        kv.append(GateRecord(time_s, seq, 1.0, 0.0, True, 30.0 + 0.05 * seq, 256 * (seq + 1)))
     return {'aura': tuple(aura), 'kv': tuple(kv)}
 
 

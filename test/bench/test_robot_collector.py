@@ -4,15 +4,15 @@
 from __future__ import annotations
 
 from aura_ros.bench.robot.collector import EpisodeCollector
-from aura_ros.bench.robot.records import EpisodeRecord, GatePoint
+from aura_ros.bench.robot.records import EpisodeRecord, GateRecord
 from aura_ros.common.provenance import versions, weight_hashes
 
 START = 1_700_000_000_000_000_000
 TICK = 200_000_000
 
 
-def point(seq: int, written: bool = False) -> GatePoint:
-    return GatePoint(0.0, seq, 0.9 if written else 0.1, 0.5, written, 20.0, 4224)
+def point(seq: int, written: bool = False) -> GateRecord:
+    return GateRecord(0.0, seq, 0.9 if written else 0.1, 0.5, written, 20.0, 4224)
 
 
 def blank(episode_id: str, steps: int) -> EpisodeRecord:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
-from aura_ros.bench.robot.records import EpisodeRecord, GatePoint, TaskMark
+from aura_ros.bench.robot.records import EpisodeRecord, GateRecord, TaskMark
 from aura_ros.common.names import EVENT_KINDS
 
 _MEMORIES = ('aura', 'kv')
@@ -31,7 +31,7 @@ class EpisodeCollector:
         self.finished = False
         self.progress = 0
         # By memory and episode id: stamps and points, whose time is filled in at the end.
-        self._points: dict[str, dict[str, dict[int, tuple[int, GatePoint]]]] = {name: {} for name in _MEMORIES}
+        self._points: dict[str, dict[str, dict[int, tuple[int, GateRecord]]]] = {name: {} for name in _MEMORIES}
         self._write_events: dict[str, set[int]] = {}
         self._newest = ''
 
@@ -42,7 +42,7 @@ class EpisodeCollector:
         self.finished = self.finished or last
         self.progress += 1
 
-    def gate(self, memory: str, episode_id: str, stamp_ns: int, point: GatePoint) -> None:
+    def gate(self, memory: str, episode_id: str, stamp_ns: int, point: GateRecord) -> None:
         """A step of a memory; the point's own time is ignored."""
         if episode_id in self._known:
             return

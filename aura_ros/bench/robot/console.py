@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 
-from aura_ros.bench.robot.records import Check, PolicySummary
+from aura_ros.bench.robot.records import Check, PanelRow
 from aura_ros.common.console import minutes
 
 # Plain lines per episode.
@@ -102,7 +102,7 @@ class ProgressView:
         return elapsed / over * (total - over) if over else None
 
 
-def print_table(console: Console, rows: Sequence[PolicySummary]) -> None:
+def print_table(console: Console, rows: Sequence[PanelRow]) -> None:
     """The final table, one line per task and policy."""
     table = Table(title='Same seed for all policies, one non-resetting episode each')
     for name in ('task', 'policy'):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from aura_ros.bench.robot.records import EpisodeRecord, GatePoint
+from aura_ros.bench.robot.records import EpisodeRecord, GateRecord
 from aura_ros.common.errors import ConfigError
 
 # Okabe and Ito's colours, told apart with every kind of colour vision; shapes differ as well.
@@ -133,7 +133,7 @@ def _draw_sizes(axes: Any, episode: EpisodeRecord) -> None:
     axes.set_title('What each memory carries along, on the same steps', loc='left', weight='bold')
 
 
-def _annotate_size(axes: Any, last: GatePoint, name: str, colour: str) -> None:
+def _annotate_size(axes: Any, last: GateRecord, name: str, colour: str) -> None:
     axes.annotate(
         f'{name}  {last.state_bytes:,} B',
         (last.time_s, last.state_bytes),

@@ -25,7 +25,7 @@ class TaskMark:
 
 
 @dataclass(frozen=True)
-class GatePoint:
+class GateRecord:
     """One step of one memory."""
 
     time_s: float
@@ -57,7 +57,7 @@ class EpisodeRecord:
     wall_s: float
     marks: tuple[TaskMark, ...]
     # Steps of the 'aura' and the 'kv' memory.
-    gates: Mapping[str, tuple[GatePoint, ...]]
+    gates: Mapping[str, tuple[GateRecord, ...]]
     # Write events received from the AURA memory; other than its written steps when some were lost.
     write_events: int = 0
 
@@ -91,7 +91,7 @@ class RunRecord:
 
 
 @dataclass(frozen=True)
-class PolicySummary:
+class PanelRow:
     """A row of the final table; None where a policy has no memory."""
 
     task: str
@@ -122,13 +122,13 @@ class Check:
     passed: bool | None
 
 
-def summarise(episode: EpisodeRecord) -> PolicySummary:
+def summarise(episode: EpisodeRecord) -> PanelRow:
     """The row of one episode."""
     rounds = len(episode.outcomes)
     steps = episode.gates.get(episode.policy, ())
     writes = sum(point.written for point in steps) if steps else None
     times = [point.step_us for point in steps]
-    return PolicySummary(
+    return PanelRow(
         task=episode.task,
         policy=episode.policy,
         rounds=rounds,
@@ -142,12 +142,12 @@ def summarise(episode: EpisodeRecord) -> PolicySummary:
     )
 
 
-def acceptance(rows: Sequence[PolicySummary], least_rounds: int = 60) -> tuple[Check, ...]:
+def acceptance(rows: Sequence[PanelRow], least_rounds: int = 60) -> tuple[Check, ...]:
     """Hold a run against the promises; fewer than `least_rounds` rounds a policy tell nothing."""
     found = {(row.task, row.policy): row for row in rows}
     checks: list[Check] = []
 
-    def check(text: str, passed: bool, *used: PolicySummary) -> None:
+    def check(text: str, passed: bool, *used: PanelRow) -> None:
         enough = min(row.rounds for row in used) >= least_rounds
         checks.append(Check(text, passed if enough else None))
 

@@ -21,7 +21,7 @@ from aura_ros.ros.conversions import Step
 from aura_ros.ros.lifecycle import run
 from aura_ros.ros.parameters import parameter
 from aura_ros.srv import SaveState
-from aura_ros.state.store import Snapshot
+from aura_ros.state.store import Snapshot, state_crc
 
 # A whole state is for eyes: more often would only cost bandwidth.
 _STATE_PERIOD_S = 0.5
@@ -145,7 +145,7 @@ class MemoryNode(MemoryPolicy):
         if decision.written:
             memory = self.memory
             event = conversions.write_to_msg(
-                step, self.policy, decision, memory.writes, memory.state_bytes, conversions.state_crc(memory)
+                step, self.policy, decision, memory.writes, memory.state_bytes, state_crc(memory)
             )
             self._keep(step.seq, partial(self._tell, event))
 
@@ -179,7 +179,7 @@ class MemoryNode(MemoryPolicy):
             return response
         saved: Future[Durability] = Future()
         response.seq = max(0, self.order.seq)
-        response.state_crc32 = conversions.state_crc(self.memory)
+        response.state_crc32 = state_crc(self.memory)
         keeper = self._keeper
         self._keep(self.order.seq, saved.set_result, now=True)
         durability = await saved

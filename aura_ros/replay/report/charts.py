@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from aura_ros.replay.evaluated import Evaluated
 from aura_ros.replay.policies import TITLES
 from aura_ros.replay.report.intervals import Interval
-from aura_ros.replay.report.summary import PolicySummary, Summary
+from aura_ros.replay.report.summary import ReplayRow, Summary
 from aura_ros.replay.report.svg import (
     WIDTH,
     Scale,
@@ -157,7 +157,7 @@ def on_disk(summary: Summary) -> str:
     return picture(bottom + 24, parts, 'bytes to the medium, logarithmic')
 
 
-def _cost(row: PolicySummary) -> str:
+def _cost(row: ReplayRow) -> str:
     return f'{size(row.device_bytes)} for {row.writes:,} writes'
 
 

@@ -17,7 +17,7 @@ from aura_ros.replay.evaluated import CARDS, Evaluated
 from aura_ros.replay.report import charts, traces
 from aura_ros.replay.report.charts import colours
 from aura_ros.replay.report.intervals import RESAMPLES, Interval
-from aura_ros.replay.report.summary import PolicySummary, Report, Summary, verdict
+from aura_ros.replay.report.summary import ReplayRow, Report, Summary, verdict
 from aura_ros.replay.report.svg import clock, size
 
 _CARDS_OPEN = 12
@@ -95,7 +95,7 @@ def _tiles(summary: Summary) -> str:
     )
 
 
-def _difference_tile(summary: Summary, gated: PolicySummary) -> tuple[str, str]:
+def _difference_tile(summary: Summary, gated: ReplayRow) -> tuple[str, str]:
     if summary.drove:
         return 'none', f'no difference of errors is claimed: {summary.drove} drove when this was recorded'
     return _signed(gated.difference.mean), (
@@ -239,7 +239,7 @@ def _joints(summary: Summary) -> str:
     return _grid(('joint', *(row.name for row in summary.policies)), rows)
 
 
-def _joint_cell(row: PolicySummary, column: int) -> str:
+def _joint_cell(row: ReplayRow, column: int) -> str:
     error, difference = row.joint_errors[column], row.joint_differences[column]
     words = f'{error.mean * 1e3:.2f}'
     if row.name != 'base':

@@ -24,7 +24,7 @@ _THE_SAME = 1e-5
 
 
 @dataclass(frozen=True)
-class PolicySummary:
+class ReplayRow:
     """One policy over one or more recordings.
 
     name, title: of the policy.
@@ -36,7 +36,7 @@ class PolicySummary:
     write_rate: writes per step.
     writes_per_minute: of recorded time.
     state_bytes: the most it carried [B].
-    device_bytes: see `Policy.device_bytes`.
+    device_bytes: see `ReplayedPolicy.device_bytes`.
     error: mean over joints of the action error [rad, m].
     joint_errors: the same for each joint.
     difference: of the error to that of base, paired; below zero is better than base.
@@ -83,7 +83,7 @@ class Summary:
     drivers: share of the steps that each policy drove when they were recorded [1]; empty where that is not known.
     """
 
-    policies: tuple[PolicySummary, ...]
+    policies: tuple[ReplayRow, ...]
     joint_names: tuple[str, ...]
     steps: int
     scored: int
@@ -96,7 +96,7 @@ class Summary:
     not_apart: tuple[str, ...]
     drivers: Mapping[str, float]
 
-    def policy(self, name: str) -> PolicySummary:
+    def policy(self, name: str) -> ReplayRow:
         """The row of a policy."""
         return next(row for row in self.policies if row.name == name)
 
@@ -109,7 +109,7 @@ class Summary:
         return _list(same) if self.scored and same else ''
 
     @property
-    def gated(self) -> PolicySummary | None:
+    def gated(self) -> ReplayRow | None:
         """The policy that the report is about: the first with a learned gate."""
         return next((row for row in self.policies if row.gated), None)
 
@@ -201,7 +201,7 @@ def _errors(name: str, recordings: Sequence[Evaluated]) -> Doubles:
     return errors
 
 
-def _policy(name: str, recordings: Sequence[Evaluated], blocks: Blocks, duration_s: float) -> PolicySummary:
+def _policy(name: str, recordings: Sequence[Evaluated], blocks: Blocks, duration_s: float) -> ReplayRow:
     runs = [found.runs[name] for found in recordings]
     policy = runs[0].policy
     own = _errors(name, recordings)
@@ -209,7 +209,7 @@ def _policy(name: str, recordings: Sequence[Evaluated], blocks: Blocks, duration
     own -= _errors('base', recordings)
     difference, joint_differences = blocks.intervals(own)
     applied, writes = sum(run.applied for run in runs), sum(int(run.written.sum()) for run in runs)
-    return PolicySummary(
+    return ReplayRow(
         name,
         policy.title,
         policy.gated,
@@ -287,7 +287,7 @@ def verdict(summary: Summary) -> str:
     return sentence + also + _for_its_writes(summary, best)
 
 
-def _for_its_writes(summary: Summary, best: PolicySummary) -> str:
+def _for_its_writes(summary: Summary, best: ReplayRow) -> str:
     """Where the gated policy stands and what it wrote for that, if it is not the best itself."""
     gated = summary.gated
     if gated is None or gated is best:

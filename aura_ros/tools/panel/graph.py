@@ -14,7 +14,7 @@ from rclpy.node import Node
 
 from aura_ros.action import RunEpisode
 from aura_ros.bench.robot.collector import EpisodeCollector
-from aura_ros.bench.robot.records import GatePoint
+from aura_ros.bench.robot.records import GateRecord
 from aura_ros.common.errors import AuraError
 from aura_ros.common.names import POLICIES
 from aura_ros.msg import GateSample, PolicyStatus, TaskEvent, WriteEvent
@@ -68,7 +68,7 @@ class PanelGraph:
 
     def _gate_callback(self, memory: str) -> Callable[[GateSample], None]:
         def on_gate(message: GateSample) -> None:
-            point = GatePoint(
+            point = GateRecord(
                 0.0, message.seq, message.gate, message.threshold, message.written, message.step_us, message.state_bytes
             )
             stamp_ns = to_ns(message.header.stamp)
