@@ -20,10 +20,10 @@ import pyarrow.parquet as parquet
 from numpy.typing import NDArray
 
 from aura_ros.common.errors import BagError
-from aura_ros.recordings.bags import Episode, Topic
 from aura_ros.recordings.lerobot_index import Clip, EpisodeFiles, Feature, read_index
 from aura_ros.recordings.message_types import standard_types
-from aura_ros.recordings.topics import COMPRESSED_IMAGE, IMAGE, JOINT_STATE, STRING
+from aura_ros.recordings.source import Episode, Topic
+from aura_ros.recordings.type_names import COMPRESSED_IMAGE, IMAGE, JOINT_STATE, STRING
 
 TASK = 'task'
 _NS = 1_000_000_000

@@ -15,6 +15,7 @@ import yaml
 from mcap.exceptions import McapError
 from mcap.reader import make_reader
 
+from aura_ros.recordings.old_names import current_notes
 from aura_ros.recordings.writer import NOTES
 
 _KEY = 'rosbag2_bagfile_information'
@@ -55,7 +56,7 @@ def _parsed(text: str, folder: Path, lost: list[str], with_files: bool) -> BagMe
         data = yaml.safe_load(text) or {}
         facts = data.get(_KEY, data)
         names = [Path(str(name)).name for name in facts.get('relative_file_paths') or ()] if with_files else []
-        custom = {str(key): str(value) for key, value in (facts.get('custom_data') or {}).items()}
+        custom = current_notes({str(key): str(value) for key, value in (facts.get('custom_data') or {}).items()})
         distribution = str(facts.get('ros_distro') or '')
     except (ValueError, TypeError, AttributeError, yaml.YAMLError) as error:
         lost.append(f'metadata.yaml cannot be used ({type(error).__name__}); the files were read without it')
@@ -87,4 +88,4 @@ def _notes(path: Path) -> dict[str, Any]:
         found = yaml.safe_load((path / NOTES).read_text(encoding='utf-8'))
     except (OSError, ValueError, yaml.YAMLError):
         return {}
-    return {str(key): str(value) for key, value in found.items()} if isinstance(found, dict) else {}
+    return current_notes({str(key): str(value) for key, value in found.items()}) if isinstance(found, dict) else {}

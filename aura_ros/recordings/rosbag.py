@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from aura_ros.common.errors import BagError
-from aura_ros.recordings.bags import FOREVER_NS, Episode, Topic
-from aura_ros.recordings.message_types import Decoder, decoder, full_name
+from aura_ros.recordings.message_types import Decoder, current_name, decoder
 from aura_ros.recordings.metadata import read_metadata
+from aura_ros.recordings.source import FOREVER_NS, Episode, Topic
 from aura_ros.recordings.storage import COMPRESSED, SUFFIXES, Message, StorageFile
 
 
@@ -55,7 +55,7 @@ class Rosbag:
         for storage in self._storage:
             for one in storage.connections:
                 counts[one.topic, one.msgtype] += one.msgcount
-        self.topics = tuple(Topic(name, full_name(kind), count) for (name, kind), count in counts.items())
+        self.topics = tuple(Topic(name, current_name(kind), count) for (name, kind), count in counts.items())
         filled = [storage for storage in self._storage if storage.end_ns > storage.begin_ns]
         if not filled:
             topics = ', '.join(topic.name for topic in self.topics) or 'no topic'

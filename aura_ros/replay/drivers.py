@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from aura_ros.common.names import POLICIES
 from aura_ros.recordings.bags import Bag
-
-POLICY_STATUS = 'aura_ros/msg/PolicyStatus'
+from aura_ros.recordings.type_names import POLICY_STATUS
 
 
 def drivers(bag: Bag, stamps_ns: NDArray[np.int64]) -> dict[str, float]:

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from aura_ros.recordings.bags import Bag
+from aura_ros.recordings.type_names import WRITE_EVENT
 from aura_ros.replay.evaluate import Write
 
-WRITE_EVENT = 'aura_ros/msg/WriteEvent'
 _POLICY_AURA = 1
 _FIELDS = ('gate', 'threshold', 'surprise', 'action_change', 'delta_norm', 'writes', 'state_crc32')
 

@@ -16,7 +16,8 @@ from mcap.writer import Writer as McapWriter
 from recordings import BEGIN_NS, COMMANDS, FRONT, INSTRUCTION, MS, STATES, WRIST, arm_bag, policy, recording
 
 from aura_ros.common.errors import BagError
-from aura_ros.recordings.bags import Bag, Sample
+from aura_ros.recordings.bags import Bag
+from aura_ros.recordings.source import Sample
 
 TOPICS = (COMMANDS, FRONT, INSTRUCTION, STATES, WRIST)
 _SUMMARY_MAGIC = b'\x89MCAP0\r\n'
@@ -210,7 +211,7 @@ def test_a_type_nobody_defines_is_refused_only_where_it_is_read(tmp_path: Path) 
         for topic in ('/none', '/half', '/bad', '/service'):
             with pytest.raises(BagError, match=f'topic {topic}') as caught:
                 list(bag.samples(['/known', topic]))
-            assert 'leave the topic out of the mapping' in str(caught.value) and '\n' not in str(caught.value)
+            assert 'remove the topic from the mapping' in str(caught.value) and '\n' not in str(caught.value)
 
 
 def test_a_standard_type_is_read_by_the_standard_where_the_bags_definition_is_cut_short(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aura_ros.common.errors import ConfigError
-from aura_ros.recordings.topics import ACTION_TYPES
 from aura_ros.replay.steps.mapping import UNITS, ActionStream, Instruction, JointStream, Mapping, as_yaml, load_mapping
+from aura_ros.replay.steps.message_values import ACTION_TYPES
 
 FULL = """\
 cameras:

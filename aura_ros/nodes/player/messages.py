@@ -11,12 +11,14 @@ from typing import Any
 from sensor_msgs.msg import JointState
 
 from aura_ros.common.errors import BagError
-from aura_ros.recordings.bags import Bag, Sample
+from aura_ros.recordings.bags import Bag
 from aura_ros.recordings.message_types import standard_types
-from aura_ros.recordings.topics import COMPRESSED_IMAGE, IMAGE, joint_positions, picture
+from aura_ros.recordings.source import Sample
+from aura_ros.recordings.type_names import COMPRESSED_IMAGE, IMAGE
 from aura_ros.replay.steps.align import JOINTS, Recorded
 from aura_ros.replay.steps.mapping import UNITS
 from aura_ros.replay.steps.mapping import Mapping as BagMapping
+from aura_ros.replay.steps.message_values import joint_positions, picture
 from aura_ros.ros.conversions import float64s, to_stamp
 from aura_ros.ros.sensor_messages import image_to_msg, joints_to_msg
 from aura_ros.vla.protocol import BackboneSpec

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aura_ros.common.errors import BagError, InputError
-from aura_ros.recordings.bags import Sample
-from aura_ros.recordings.topics import ACTION_TYPES, Target, target
+from aura_ros.recordings.source import Sample
 from aura_ros.replay.steps.mapping import UNITS, ActionStream
+from aura_ros.replay.steps.message_values import ACTION_TYPES, Target, target
 
 _NS = 1e9
 # A stamp that is so much before its stream's newest is no straggler: the clock was set back.

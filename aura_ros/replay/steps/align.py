@@ -24,13 +24,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aura_ros.common.errors import InputError
-from aura_ros.recordings.bags import Bag, Episode, Sample
-from aura_ros.recordings.topics import VLA_STEP, joint_positions, picture
+from aura_ros.recordings.bags import Bag
+from aura_ros.recordings.source import Episode, Sample
+from aura_ros.recordings.type_names import VLA_STEP
 from aura_ros.replay.steps.actions import JUMP_NS, ActionTrack, action_kind
 from aura_ros.replay.steps.alignment import AlignmentReport, Tally
 from aura_ros.replay.steps.by_stamp import ByStamp
 from aura_ros.replay.steps.checks import check_streams, check_types, topic_types
 from aura_ros.replay.steps.mapping import UNITS, Mapping
+from aura_ros.replay.steps.message_values import joint_positions, picture
 from aura_ros.vla.assembler import Aligned, Assembler, AssemblerConfig, Gap
 from aura_ros.vla.protocol import BackboneSpec, Observation
 

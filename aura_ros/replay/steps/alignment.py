@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from aura_ros.recordings.bags import Sample
+from aura_ros.recordings.source import Sample
 from aura_ros.replay.steps.actions import ActionTrack
 from aura_ros.replay.steps.mapping import Mapping
 from aura_ros.vla.assembler import Aligned, Gap

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Collection, Iterator
 from heapq import heappop, heappush
 
-from aura_ros.recordings.bags import Sample
+from aura_ros.recordings.source import Sample
 
 
 class ByStamp:

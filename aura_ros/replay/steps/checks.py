@@ -9,7 +9,7 @@ from difflib import get_close_matches
 
 from aura_ros.common.errors import BagError
 from aura_ros.recordings.bags import Bag
-from aura_ros.recordings.topics import CAMERA_TYPES, JOINT_STATE, STRING
+from aura_ros.recordings.type_names import CAMERA_TYPES, JOINT_STATE, STRING
 from aura_ros.replay.steps.mapping import Mapping
 from aura_ros.vla.protocol import BackboneSpec
 

@@ -20,7 +20,7 @@ import yaml
 
 from aura_ros.common.errors import ConfigError
 from aura_ros.common.yaml_lines import Map, read_yaml
-from aura_ros.recordings.topics import ACTION_TYPES
+from aura_ros.replay.steps.message_values import ACTION_TYPES
 
 # To the units of the package, rad and m.
 UNITS = {'rad': 1.0, 'deg': 0.017453292519943295, 'm': 1.0, 'mm': 1e-3}

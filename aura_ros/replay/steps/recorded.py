@@ -13,13 +13,15 @@ from typing import Any
 import numpy as np
 
 from aura_ros.common.errors import BagError, InputError
-from aura_ros.recordings.bags import Bag, Sample
-from aura_ros.recordings.topics import CAMERA_TYPES, VLA_STEP, picture
+from aura_ros.recordings.bags import Bag
+from aura_ros.recordings.source import Sample
+from aura_ros.recordings.type_names import CAMERA_TYPES, VLA_STEP
 from aura_ros.replay.steps.actions import ActionTrack, action_kind
 from aura_ros.replay.steps.arrays import StepsInfo
 from aura_ros.replay.steps.checks import topic_types
 from aura_ros.replay.steps.features import Row, thumbnail
 from aura_ros.replay.steps.mapping import Mapping
+from aura_ros.replay.steps.message_values import picture
 from aura_ros.vla.protocol import BackboneSpec
 
 # Pictures that are kept until the step comes that was made of one of them: a slow backbone's.

@@ -12,16 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aura_ros.common.errors import InputError
+from aura_ros.recordings.type_names import JOINT_STATE
 from aura_ros.vla.images import decode_compressed, decode_image, is_black
 
 Floats = NDArray[np.float64]
-
-IMAGE = 'sensor_msgs/msg/Image'
-COMPRESSED_IMAGE = 'sensor_msgs/msg/CompressedImage'
-JOINT_STATE = 'sensor_msgs/msg/JointState'
-STRING = 'std_msgs/msg/String'
-VLA_STEP = 'aura_ros/msg/VlaStep'
-CAMERA_TYPES = (IMAGE, COMPRESSED_IMAGE)
 
 # Kinds of recorded actions, and the message type of each.
 ACTION_TYPES = {
