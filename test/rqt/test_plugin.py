@@ -21,10 +21,11 @@ from aura_ros.rqt.style import DARK
 ROOT = Path(__file__).parents[2]
 
 
-class Context:
-    """What rqt hands to a plugin."""
+class Context(QtCore.QObject):
+    """The plugin context of rqt; the real Plugin class passes it to QObject.__init__ as its parent."""
 
     def __init__(self, node, *argv):
+        super().__init__()
         self.node, self._argv, self.widgets = node, argv, []
 
     def argv(self):
