@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""aura-bench: one command for each table of docs/results.md and docs/replay.md; python -m aura_ros.bench does the same.
+"""aura bench: one command for each table of docs/results.md and docs/replay.md; python -m aura_ros.bench does the same.
 
 A command is a module of this package with
 
@@ -23,14 +23,12 @@ from typing import Protocol, cast
 from rich.console import Console
 
 from aura_ros.common.console import make_console
-from aura_ros.common.errors import AuraError
+from aura_ros.common.program import program
 
 COMMANDS: tuple[str, ...] = ('synthetic', 'horizon', 'tmaze', 'ais', 'ablate', 'replay')
 """Modules of this package, in the order --help shows them."""
 SEEDS = 5
 """Seeds from 0 that a command takes where neither it nor the user says otherwise."""
-
-_EXTRAS = {'torch': 'train', 'tqdm': 'train', 'matplotlib': 'sim'}
 
 
 class Command(Protocol):
@@ -47,8 +45,9 @@ class Command(Protocol):
         ...
 
 
+@program('aura bench', interrupted='stopped; the same command continues from here')
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; returns the exit code."""
+    """Run one command and return the exit code."""
     words = sys.argv[1:] if arguments is None else arguments
     if not words or words[0] not in COMMANDS:
         _overview().parse_args(words or ['--help'])  # shows help or what is wrong, and exits
@@ -58,19 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
         args.output = Path('results', 'quick') if args.quick else Path('results')
     if args.seeds is None:
         args.seeds = (0,) if args.quick else tuple(range(SEEDS))
-    try:
-        return command.run(args, make_console())
-    except AuraError as error:
-        print(f'aura-bench: {error}', file=sys.stderr)
-        return 1
-    except ImportError as error:
-        if error.name not in _EXTRAS:
-            raise
-        print(f'aura-bench: {name} needs {error.name}: pip install "aura_ros[{_EXTRAS[error.name]}]"', file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print('aura-bench: stopped; the same command goes on from here', file=sys.stderr)
-        return 130
+    return command.run(args, make_console())
 
 
 def load(name: str) -> Command:
@@ -81,7 +68,7 @@ def load(name: str) -> Command:
 def parser_of(name: str, command: Command) -> argparse.ArgumentParser:
     """The parser of one command: the arguments that all share, then its own."""
     parser = argparse.ArgumentParser(
-        f'aura-bench {name}',
+        f'aura bench {name}',
         description=(command.__doc__ or '').strip(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -136,9 +123,9 @@ def _overview() -> argparse.ArgumentParser:
     width = max((len(name) for name in COMMANDS), default=0)
     lines = [f'  {name:{width}s}  {load(name).SUMMARY}' for name in COMMANDS]
     parser = argparse.ArgumentParser(
-        'aura-bench',
+        'aura bench',
         description='One command for each table of docs/results.md and docs/replay.md.\n\n' + '\n'.join(lines),
-        epilog='aura-bench COMMAND --help says what it measures, how long it takes and what it writes.',
+        epilog='aura bench COMMAND --help says what it measures, how long it takes and what it writes.',
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument('command', choices=COMMANDS, metavar='COMMAND')

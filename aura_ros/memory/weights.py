@@ -74,7 +74,7 @@ def load_weights(kind: str, path: str | None = None) -> MemoryWeights:
     card_file = file.with_suffix('.json')
     for needed in (file, card_file):
         if not needed.is_file():
-            raise ConfigError(f'weights of the {kind} memory: no file {needed}; train them with `aura-train memory`')
+            raise ConfigError(f'weights of the {kind} memory: no file {needed}; train them with `aura train memory`')
     data = file.read_bytes()
     try:
         arrays, card = load(data), json.loads(card_file.read_text())

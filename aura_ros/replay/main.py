@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""aura-replay: judge a memory on recordings, before it touches the arm; `ros2 run aura_ros replay_eval` is the same."""
+"""aura replay: judge a memory on recordings, before it touches the arm; `ros2 run aura_ros replay_eval` is the same."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from rich.text import Text
 
 from aura_ros.common.console import make_console
 from aura_ros.common.errors import AuraError, ConfigError
+from aura_ros.common.program import FAILED, program
 from aura_ros.common.provenance import versions
 from aura_ros.replay.evaluated import Evaluated
 from aura_ros.replay.policies import TITLES, choose
@@ -26,7 +27,6 @@ from aura_ros.replay.report.summary import Report, Summary, summarise, verdict
 from aura_ros.replay.report.svg import size
 from aura_ros.replay.steps.cache import default_folder
 
-_EXTRA = ('rosbags', 'mcap', 'pyarrow', 'av')
 _DESCRIPTION = """\
 Replays recordings through every memory and says who follows the recorded actions best, when each memory wrote, why, and
 what it costs. The frozen VLA runs once on a recording; then each policy gets the very same steps, from an empty memory,
@@ -39,44 +39,31 @@ policies:
   any other name with --weights NAME=FILE: a memory of your own
 
 examples:
-  aura-replay my_bag                              guess the topics, run all policies, write aura_replay/report.html
-  aura-replay my_bag --guess > mapping.yaml       look at the guess, correct it, and use it:
-  aura-replay my_bag --mapping mapping.yaml
-  aura-replay monday tuesday --mapping m.yaml     several recordings, each by itself and all together
-  aura-replay my_bag --from 0:30 --to 2:00 --limit 500
-  aura-replay my_bag --policies aura,kv --weights mine=runs/mine.safetensors
+  aura replay my_bag                              guess the topics, run all policies, write aura_replay/report.html
+  aura replay my_bag --guess > mapping.yaml       look at the guess, correct it, and use it:
+  aura replay my_bag --mapping mapping.yaml
+  aura replay monday tuesday --mapping m.yaml     several recordings, each by itself and all together
+  aura replay my_bag --from 0:30 --to 2:00 --limit 500
+  aura replay my_bag --policies aura,kv --weights mine=runs/mine.safetensors
                                                   your own weights beside those that ship
 
 A second run on the same recording takes its steps from the cache; one that was stopped goes on where it was.
-Exit code: 0 all were evaluated, 1 some were refused (the others are in the report), 2 none was.
+Exit code: 0 all recordings were evaluated, 1 some were refused (the report has the others), 2 the command is wrong.
 Mapping file, figures and intervals: docs/replay.md."""
 
 
+@program('aura replay', interrupted='stopped; the same command continues from here')
 def main(arguments: list[str] | None = None) -> int:
-    """Run the program; returns the exit code."""
+    """Run the program and return its exit code."""
     words = sys.argv[1:] if arguments is None else arguments
     options = _parser().parse_args(words)
-    console = make_console()
-    try:
-        return _guess(options) if options.guess else _replay(options, words, console)
-    except AuraError as error:
-        print(f'aura-replay: {error}', file=sys.stderr)
-        return 2
-    except ImportError as error:
-        package = (error.name or '').split('.')[0]
-        if package not in _EXTRA:
-            raise
-        print(f'aura-replay needs {package}: pip install "aura_ros[replay]"', file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print('aura-replay: stopped; the same command goes on from here', file=sys.stderr)
-        return 130
+    return _guess(options) if options.guess else _replay(options, words, make_console())
 
 
 def _parser() -> argparse.ArgumentParser:
     policies = '\n'.join(f'  {name:10s} {title}' for name, title in TITLES.items())
     parser = argparse.ArgumentParser(
-        'aura-replay',
+        'aura replay',
         description=_DESCRIPTION,
         epilog=_EPILOG.format(policies=policies),
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -198,7 +185,7 @@ def _replay(options: argparse.Namespace, words: list[str], console: Console) -> 
             refused[str(path)] = str(error)
             console.print(f'[bold red]{escape(str(path))} is refused:[/] {escape(str(error))}', soft_wrap=True)
     if not found:
-        return 2
+        return FAILED
     single = tuple(summarise([one]) for one in found)
     pooled = single[0] if len(found) == 1 else summarise(found)
     report = Report(
@@ -206,14 +193,14 @@ def _replay(options: argparse.Namespace, words: list[str], console: Console) -> 
         pooled,
         single,
         f'{datetime.now(UTC):%Y-%m-%d %H:%M} UTC',
-        shlex.join(['aura-replay', *words]),
+        shlex.join(['aura', 'replay', *words]),
         versions('rosbags', 'pyarrow'),
         left_out,
         refused,
     )
     paths = write_report(report, options.output)
     _print(console, report, paths)
-    return 1 if refused else 0
+    return FAILED if refused else 0
 
 
 def _print(console: Console, report: Report, paths: list[Path]) -> None:

@@ -278,5 +278,5 @@ def _no_weights(name: str) -> str:
     kind = _KIND.get(name, name)
     return (
         f'{name} is left out: no weights of it ship with this package; train them with '
-        f'`aura-train memory --memory {kind}`, or give some with --weights {name}=FILE'
+        f'`aura train memory --memory {kind}`, or give some with --weights {name}=FILE'
     )

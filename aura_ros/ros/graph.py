@@ -140,7 +140,7 @@ class TopicGraph:
         alike = [name for name in found if last and name.endswith(f'/{last}')]
         alike += difflib.get_close_matches(full, found)
         hint = f'; did you mean {" or ".join(dict.fromkeys(alike))}?' if alike else ''
-        others = f'{len(found)} others are there: aura-topics list'
+        others = f'{len(found)} others are there: aura topics list'
         if what != 'topic':
             others = f'there are {", ".join(found)}'
         return f'no {what} {full} after {DISCOVERY_S:.0f} s on {self.where}{hint} ({others})'
@@ -192,13 +192,12 @@ def message_class(type_name: str) -> Any:
     return kind
 
 
-def matching_profile(publishers: Sequence[Any], depth: int, *, past: bool) -> QoSProfile:
+def matching_profile(publishers: Sequence[Any], depth: int) -> QoSProfile:
     """Return the strictest profile that all publishers can serve; without any, the loosest.
 
     Args:
         publishers: endpoint infos.
-        depth: messages kept while the viewer is busy.
-        past: also ask for what was published before, where all of them keep it.
+        depth: messages buffered while the viewer is busy.
     """
     profiles = [end.qos_profile for end in publishers]
     reliable = profiles and all(p.reliability == ReliabilityPolicy.RELIABLE for p in profiles)
@@ -206,7 +205,7 @@ def matching_profile(publishers: Sequence[Any], depth: int, *, past: bool) -> Qo
     return QoSProfile(
         depth=depth,
         reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
-        durability=(DurabilityPolicy.TRANSIENT_LOCAL if kept and past else DurabilityPolicy.VOLATILE),
+        durability=DurabilityPolicy.TRANSIENT_LOCAL if kept else DurabilityPolicy.VOLATILE,
     )
 
 
@@ -225,7 +224,6 @@ class Watch:
         heard: Callable[[Any, int], None],
         *,
         depth: int,
-        past: bool = True,
         raw: bool = False,
     ) -> None:
         """Tell `heard` each message and when it was sent [ns, system clock].
@@ -235,11 +233,11 @@ class Watch:
             topic: full name.
             kind: message class.
             heard: called by `graph.spin`.
-            depth, past: see `matching_profile`.
+            depth: see `matching_profile`.
             raw: tell the serialised message, which costs less than a message.
         """
         self._graph, self._topic, self._kind, self._heard = graph, topic, kind, heard
-        self._depth, self._past, self._raw = depth, past, raw
+        self._depth, self._raw = depth, raw
         self._subscription: Any = None
         self._asked: Any = None
         self._newest_ns = self._known_ns = 0
@@ -250,7 +248,7 @@ class Watch:
         """Subscribe anew if the publishers now want or can serve another profile."""
         ends = self._graph.publishers(self._topic)
         self.publishers = len(ends)
-        profile = matching_profile(ends, self._depth, past=self._past)
+        profile = matching_profile(ends, self._depth)
         if profile == self._asked or (self._asked and not ends):
             return
         self.close()

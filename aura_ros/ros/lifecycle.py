@@ -19,7 +19,8 @@ from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
-from aura_ros.common.errors import AuraError
+from aura_ros.common.errors import AuraError, ConfigError
+from aura_ros.common.program import FAILED, WRONG_USE
 from aura_ros.ros.diagnostics import ERROR, OK, Diagnostics, Status
 
 # After the last callback: goals that were ended by the shutdown still have to send their results.
@@ -159,7 +160,8 @@ def run(make_node: Callable[[], Node], args: Sequence[str] | None = None) -> int
     the teardown does no harm.
 
     Returns:
-        0 after a signal or an outside shutdown, 1 when the node could not start.
+        0 after a signal or an outside shutdown, WRONG_USE for a parameter that cannot be used, FAILED when the node
+        cannot start for another reason.
     """
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     executor = SingleThreadedExecutor()
@@ -170,11 +172,11 @@ def run(make_node: Callable[[], Node], args: Sequence[str] | None = None) -> int
         node = make_node()
         executor.add_node(node)
         if isinstance(node, LifecycleNode) and not node.autostart():
-            return 1
+            return FAILED
         executor.spin_until_future_complete(stop)
     except AuraError as error:
         rclpy.logging.get_logger('aura_ros').fatal(str(error))
-        return 1
+        return WRONG_USE if isinstance(error, ConfigError) else FAILED
     except ExternalShutdownException:
         pass
     finally:

@@ -98,6 +98,12 @@ def parameter(
     return cast(T, field(default=default, metadata={_KEY: rule}))
 
 
+def text_of(item: Field[Any]) -> str:
+    """Return the text of a field made by `parameter`, `strings` or `numbers`."""
+    rule: _Rule = item.metadata[_KEY]
+    return rule.text
+
+
 def strings(text: str, default: tuple[str, ...] = ()) -> tuple[str, ...]:
     """Return a dataclass field that is also a ROS string array; unset it reads `()`."""
     rule = _Rule(Parameter.Type.STRING_ARRAY, text, '', None, None, ())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""monitor: the live monitor as a window of its own, where there is no rqt.
+"""aura monitor: the live monitor as a window of its own, where there is no rqt.
 
 ./run monitor --dark
 ros2 run aura_ros monitor --namespace /left --ros-args -p use_sim_time:=true
@@ -15,9 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
-from aura_ros.common.errors import AuraError, ConfigError
+from aura_ros.common.errors import ConfigError
+from aura_ros.common.program import FAILED, program
 from aura_ros.rqt.bridge import CAMERA, OwnBridge
 from aura_ros.rqt.model import MonitorModel
 
@@ -30,7 +29,7 @@ _AFTER_S = 30.0
 def parse(args: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     """Read the command line; what comes from `--ros-args` on is ROS's."""
     parser = argparse.ArgumentParser(
-        prog='monitor',
+        prog='aura monitor',
         description='What the memory wrote, when, why, and what it cost: live.',
         epilog='--ros-args ... at the end: as for every ROS node',
     )
@@ -50,22 +49,22 @@ def parse(args: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
 
 
 def _save(monitor: Monitor, path: Path) -> int:
-    """Save a picture of now; returns the exit code."""
+    """Save a picture of the present view and return the exit code."""
     monitor.tick()
     if monitor.model.span == (0.0, 0.0):
-        _complain(f'{path} was not saved, for no step was heard: is the graph running, on the same ROS_DOMAIN_ID?')
-        return 1
+        _report(f'{path} was not saved: no step was received; is the graph running with the same ROS_DOMAIN_ID?')
+        return FAILED
     try:
         monitor.save_png(path)
     except OSError as error:
-        _complain(str(error))
-        return 1
+        _report(str(error))
+        return FAILED
     print(f'saved {path}')
     return 0
 
 
-def _complain(text: str) -> None:
-    Console(stderr=True).print(f'monitor: {text}', style='bold red', markup=False, soft_wrap=True)
+def _report(text: str) -> None:
+    print(f'aura monitor: {text}', file=sys.stderr)
 
 
 def _draw_without_display() -> None:
@@ -103,11 +102,8 @@ def _show(options: argparse.Namespace, ros_args: list[str]) -> int:
         bridge.close()
 
 
+@program('aura monitor')
 def main(args: Sequence[str] | None = None) -> int:
-    """Show the monitor until its window is closed; returns 0, or 1 when it cannot be shown."""
+    """Show the monitor until its window is closed and return the exit code."""
     options, ros_args = parse(sys.argv[1:] if args is None else args)
-    try:
-        return _show(options, ros_args)
-    except (AuraError, OSError) as error:
-        _complain(str(error))
-        return 1
+    return _show(options, ros_args)

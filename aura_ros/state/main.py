@@ -1,75 +1,59 @@
 # SPDX-License-Identifier: Apache-2.0
-"""aura-state: look into state files, check them, take states out and compare them. It never writes to a state file."""
+"""aura state: look into state files, check them, take states out and compare them. It never writes to a state file."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from pathlib import Path
 
 from rich.console import Console
 
+from aura_ros.common.console import make_console
 from aura_ros.common.errors import AuraError, StateError
+from aura_ros.common.program import program
 from aura_ros.memory.weights import load_weights
 from aura_ros.state.device import lock_holder
 from aura_ros.state.format import Identity, SlotContent, arrays
 from aura_ros.state.reading import read_state_file
 from aura_ros.state.tables import compare, describe, print_difference, print_file
 
-# Width where there is no terminal to ask [characters].
-_PLAIN_WIDTH = 110
 _DESCRIPTION = """\
 State files are what memory_node keeps the memory in (its parameter state_file): two slots, written in turn, so that one
 is whole whenever the power goes. This program only reads them; the node may go on running meanwhile."""
 _EPILOG = """\
 examples:
-  aura-state inspect ~/aura.state                what is in both slots
-  aura-state inspect ~/aura.state --json         the same for a program
-  aura-state verify ~/aura.state                 can it be restored? exit code 0: yes, 1: no
-  aura-state verify ~/aura.state --memory aura   and by the weights that ship with this package?
-  aura-state export ~/aura.state w.safetensors   the arrays, with what the header says as metadata
-  aura-state export ~/aura.state w.bin           the bytes of the arrays alone
-  aura-state diff before.state after.state       which numbers changed, and by how much
-  aura-state diff ~/aura.state@0 ~/aura.state@1  the two slots of one file
+  aura state inspect ~/aura.state                what is in both slots
+  aura state inspect ~/aura.state --json         the same for a program
+  aura state verify ~/aura.state                 can it be restored? exit code 0: yes, 1: no
+  aura state verify ~/aura.state --memory aura   and by the weights that ship with this package?
+  aura state export ~/aura.state w.safetensors   the arrays, with what the header says as metadata
+  aura state export ~/aura.state w.bin           the bytes of the arrays alone
+  aura state diff before.state after.state       which numbers changed, and by how much
+  aura state diff ~/aura.state@0 ~/aura.state@1  the two slots of one file
 
 FILE is the newest whole state of a file, FILE@0 and FILE@1 are that of one slot.
 To keep a copy of a state, copy the file; `verify` the copy. To forget a state, stop the node and remove the file.
 The format, what is promised and what it costs the medium: docs/state.md."""
 
 
+# As for diff and grep, 1 is an answer: the state is damaged, or two states differ. Any error is 2.
+@program('aura state', wrong_use=(AuraError, OSError))
 def main(arguments: list[str] | None = None) -> int:
     """Run one command.
 
     Returns:
-        0 when all is well; 1 when a state is not whole, or for `diff` when they differ; 2 when there is nothing to
-        work on.
-
+        0 for a whole state or equal states, 1 for a damaged state or different states, 2 after an error.
     """
     options = _parser().parse_args(arguments)
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=_PLAIN_WIDTH)
-    try:
-        code: int = options.run(options, console)
-        sys.stdout.flush()
-        return code
-    except BrokenPipeError:
-        # as `aura-state inspect ... | head` does; what Python still wants to flush goes nowhere
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except OSError as error:
-        where = f'{error.filename}: ' if error.filename else ''
-        print(f'aura-state: {where}{error.strerror}', file=sys.stderr)
-    except AuraError as error:
-        print(f'aura-state: {error}', file=sys.stderr)
-    return 2
+    code: int = options.run(options, make_console())
+    return code
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog='aura-state',
+        prog='aura state',
         description=_DESCRIPTION,
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -62,7 +62,7 @@ def episode_files(folder: Path) -> list[Path]:
     """
     found = sorted(file for file in folder.glob('*.npz') if '.part' not in file.name)
     if not found:
-        raise ConfigError(f'no demonstrations in {folder}; collect them first: aura-train demonstrations')
+        raise ConfigError(f'no demonstrations in {folder}; collect them first: aura train demonstrations')
     return found
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""aura-features: turn recordings of a robot into the features that memories are trained on.
+"""aura features: turn recordings of a robot into the features that memories are trained on.
 
-    aura-features monday tuesday --mapping robot.yaml
-    aura-train memory --from-bags monday tuesday --mapping robot.yaml --output my_weights
+    aura features monday tuesday --mapping robot.yaml
+    aura train memory --from-bags monday tuesday --mapping robot.yaml --output my_weights
 
 The second does the first where it was not done. No torch and no ROS is needed here.
 """
@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from aura_ros.common.console import make_console
-from aura_ros.common.errors import AuraError
+from aura_ros.common.program import program
 
 if TYPE_CHECKING:
     from aura_ros.train.recordings import FeatureFile
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
-    """Say how recordings are read; shared with aura-train."""
+    """Say how recordings are read; shared with aura train."""
     parser.add_argument(
         '--mapping', type=Path, metavar='FILE', help='which topic is what, see docs/replay.md (default: it is guessed)'
     )
@@ -66,10 +66,11 @@ def collect(options: argparse.Namespace, bags: list[Path], console: Console) -> 
     return kept, backbone
 
 
+@program('aura features')
 def main(arguments: list[str] | None = None) -> int:
-    """Run the program; returns 0, or 1 where a recording is refused."""
+    """Run the program and return its exit code."""
     parser = argparse.ArgumentParser(
-        prog='aura-features', description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog='aura features', description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
         'bags', nargs='+', type=Path, metavar='BAG', help='a rosbag2 folder, a .mcap or .db3 file, or a LeRobot dataset'
@@ -79,17 +80,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     add_arguments(parser)
     options = parser.parse_args(arguments)
-    try:
-        collect(options, options.bags, make_console())
-    except AuraError as error:
-        print(f'aura-features: {error}', file=sys.stderr)
-        return 1
-    except ImportError as error:
-        print(
-            f'aura-features: {error}; reading recordings needs the extra: pip install "aura_ros[replay]"',
-            file=sys.stderr,
-        )
-        return 1
+    collect(options, options.bags, make_console())
     return 0
 
 

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""aura-train: from nothing to the weights that ship.
+"""aura train: from nothing to the weights that ship.
 
-    aura-train demonstrations   the expert drives the simulated arm; frames are kept
-    aura-train vla              behaviour cloning of the embedded VLA, frozen afterwards
-    aura-train memory           AURA-Mem, its guide before it, and the KV-cache on the frozen VLA's features
-    aura-train check            closed-loop success on the validation seeds, without ROS
-    aura-train all              all of it in this order
-    aura-train memory --from-bags BAG...   AURA-Mem on recordings of your robot, and your own frozen VLA
+    aura train demonstrations   the expert drives the simulated arm; frames are kept
+    aura train vla              behaviour cloning of the embedded VLA, frozen afterwards
+    aura train memory           AURA-Mem, its guide before it, and the KV-cache on the frozen VLA's features
+    aura train check            closed-loop success on the validation seeds, without ROS
+    aura train all              all of it in this order
+    aura train memory --from-bags BAG...   AURA-Mem on recordings of your robot, and your own frozen VLA
 
 Every stage keeps what it made in --work-dir and goes on where it stopped. Evaluation seeds are never read.
 """
@@ -22,7 +22,8 @@ from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
-from aura_ros.common.errors import AuraError, ConfigError
+from aura_ros.common.errors import ConfigError
+from aura_ros.common.program import program
 from aura_ros.train.features import add_arguments, collect
 
 COLLECTIONS = (  # task, split, episodes, rounds, control ticks between frames; a VLA step is 4
@@ -37,32 +38,26 @@ COLLECTIONS = (  # task, split, episodes, rounds, control ticks between frames; 
 )
 
 
+@program('aura train')
 def main(arguments: list[str] | None = None) -> int:
-    """Run one stage; returns the exit code."""
+    """Run one stage and return the exit code."""
     parser = _parser()
     options = parser.parse_args(arguments)
-    options.command = shlex.join(['aura-train', *(sys.argv[1:] if arguments is None else arguments)])
+    options.command = shlex.join(['aura', 'train', *(sys.argv[1:] if arguments is None else arguments)])
     stages: dict[str, Callable[[argparse.Namespace], None]] = {
         'demonstrations': _demonstrations,
         'vla': _vla,
         'memory': _memory,
         'check': _check,
     }
-    try:
-        for name in stages if options.stage == 'all' else (options.stage,):
-            stages[name](options)
-    except AuraError as error:
-        print(f'aura-train: {error}', file=sys.stderr)
-        return 1
-    except ImportError as error:
-        print(f'aura-train: {error}; training needs extras: pip install "aura_ros[train,sim,replay]"', file=sys.stderr)
-        return 1
+    for name in stages if options.stage == 'all' else (options.stage,):
+        stages[name](options)
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog='aura-train', description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog='aura train', description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('stage', choices=('demonstrations', 'vla', 'memory', 'check', 'all'))
     parser.add_argument(
@@ -197,7 +192,7 @@ def _memory_from_bags(options: argparse.Namespace) -> None:
     )
     for figures in report.values():
         print(f'{output}: {_held_out(figures)}')
-    print(f'compare it: aura-replay {shlex.join(map(str, options.from_bags))} --weights mine={output}')
+    print(f'compare it: aura replay {shlex.join(map(str, options.from_bags))} --weights mine={output}')
 
 
 def _held_out(figures: Mapping[str, float]) -> str:

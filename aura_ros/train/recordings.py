@@ -11,7 +11,7 @@ steps of all of its episodes, D features, chunks of C actions for A joints:
     about        JSON               where it comes from
 
 A recording knows no rounds. Training takes sequences of whole rounds, so `round_steps` steps count as one.
-No torch here: aura-features runs where only a replay does.
+No torch here: aura features runs where only a replay does.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def keep_features(path: Path, folder: Path, backbone: Backbone, reading: Reading
     if not covered:
         raise BagError(
             f'{path}: none of its {len(columns["z"])} steps has a recorded action for its whole chunk; '
-            'aura-replay shows how the streams fit together'
+            'aura replay shows how the streams fit together'
         )
     file.parent.mkdir(parents=True, exist_ok=True)
     arrays: dict[str, Any] = {**columns, 'about': np.asarray(json.dumps(about))}

@@ -33,7 +33,7 @@ class EmbeddedVla:
         file = Path(path) if path else Path(str(files('aura_ros.vla') / 'weights' / 'embedded.onnx'))
         for needed in (file, file.with_suffix('.json')):
             if not needed.is_file():
-                raise ConfigError(f'embedded VLA: no file {needed}; train it with `aura-train vla`')
+                raise ConfigError(f'embedded VLA: no file {needed}; train it with `aura train vla`')
         weights = file.read_bytes()
         self.spec = _spec(json.loads(file.with_suffix('.json').read_text()), weights)
         self._session = _session(weights, file)

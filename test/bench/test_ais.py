@@ -247,5 +247,5 @@ def test_the_quick_form_trains_estimates_and_writes(tmp_path: Path) -> None:
     ],
 )
 def test_refusals(tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str) -> None:
-    assert cli.main(['ais', '--output', str(tmp_path), *words]) == 1
+    assert cli.main(['ais', '--output', str(tmp_path), *words]) == 2
     assert said in capsys.readouterr().err

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""aura-bench: what every command shares."""
+"""aura bench: what every command shares."""
 
 from __future__ import annotations
 
@@ -86,9 +86,9 @@ def test_what_cannot_be_read_is_refused(command: SimpleNamespace, words: list[st
 @pytest.mark.parametrize(
     ('error', 'code', 'said'),
     [
-        (ConfigError('turns = 0'), 1, 'aura-bench: turns = 0'),
+        (ConfigError('turns = 0'), 2, 'aura bench: turns = 0'),
         (ModuleNotFoundError('no', name='torch'), 1, 'pip install "aura_ros[train]"'),
-        (KeyboardInterrupt(), 130, 'goes on from here'),
+        (KeyboardInterrupt(), 130, 'continues from here'),
     ],
 )
 def test_errors_are_one_line(

@@ -106,5 +106,5 @@ def test_the_command_writes_its_table_and_goes_on(tmp_path: Path, capsys: pytest
     ('words', 'said'), [(['--memories', 'aura,ntm'], 'got ntm'), (['--steps', '0'], 'steps must be >= 1')]
 )
 def test_refusals(tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str) -> None:
-    assert cli.main(['horizon', '--output', str(tmp_path), *words]) == 1
+    assert cli.main(['horizon', '--output', str(tmp_path), *words]) == 2
     assert said in capsys.readouterr().err

@@ -268,11 +268,11 @@ def test_a_maze_that_is_not_asked_for_sets_no_limit(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(['tmaze', '--mazes', 'round', '--output', str(tmp_path)]) == 1
+    assert main(['tmaze', '--mazes', 'round', '--output', str(tmp_path)]) == 2
     assert 'mazes' in capsys.readouterr().err
-    assert main(['tmaze', '--longest', '5', '--output', str(tmp_path)]) == 1
+    assert main(['tmaze', '--longest', '5', '--output', str(tmp_path)]) == 2
     assert 'longest' in capsys.readouterr().err
-    assert main(['tmaze', '--longest', '9', '--mazes', 'selective', '--output', str(tmp_path)]) == 1
+    assert main(['tmaze', '--longest', '9', '--mazes', 'selective', '--output', str(tmp_path)]) == 2
     assert 'longest must be >= 30 steps for selective, got 9' in capsys.readouterr().err
-    assert main(['tmaze', '--memories', 'random', '--output', str(tmp_path)]) == 1
+    assert main(['tmaze', '--memories', 'random', '--output', str(tmp_path)]) == 2
     assert 'aura' in capsys.readouterr().err

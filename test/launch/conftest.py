@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A package of stand-ins for the nodes, and `aura-launch` on it as a process of its own."""
+"""A package of stand-ins for the nodes, and `aura launch` on it as a process of its own."""
 
 import json
 import os
@@ -79,7 +79,7 @@ def stand_ins(prefix: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @dataclass
 class Launched:
-    """One running `aura-launch`; leaving it kills what is left, also after a failed test."""
+    """One running `aura launch`; leaving it kills what is left, also after a failed test."""
 
     process: subprocess.Popen[str]
     said: Path
@@ -101,7 +101,7 @@ class Launched:
         self.process.stdout.close()
 
     def children(self) -> list[psutil.Process]:
-        """Everything that the launch has started and that still runs, `aura-launch` itself not."""
+        """Everything that the launch has started and that still runs, `aura launch` itself not."""
         found = []
         for process in psutil.process_iter():
             try:
@@ -153,7 +153,7 @@ Start = Callable[..., Launched]
 
 @pytest.fixture
 def start(prefix: Path, tmp_path: Path) -> Iterator[Start]:
-    """Return a function that starts `aura-launch` on a file with the stand-ins as nodes."""
+    """Return a function that starts `aura launch` on a file with the stand-ins as nodes."""
     running: list[Launched] = []
 
     def run(back_end: str, file: Path, *words: str, wish: dict[str, Any] | None = None) -> Launched:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The real graph from its launch file: by launch_pytest or, where there is none, aura-launch."""
+"""The real graph from its launch file: by launch_pytest or, where there is none, aura launch."""
 
 import time
 from collections.abc import Callable, Iterator

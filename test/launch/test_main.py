@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command aura-launch: what it accepts, tells and refuses."""
+"""The command aura launch: what it accepts, tells and refuses."""
 
 import shutil
 from pathlib import Path

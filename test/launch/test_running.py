@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""aura-launch as a process, over both back ends: ending, exit codes, and nothing left behind."""
+"""aura launch as a process, over both back ends: ending, exit codes, and nothing left behind."""
 
 import signal
 import time

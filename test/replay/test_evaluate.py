@@ -170,7 +170,7 @@ def test_steps_come_once_and_in_order_and_what_is_refused_leaves_no_trace():
 def test_policies_are_chosen_by_name():
     names, missing = choose([], {})
     assert names == ALL or 'elmur' in names  # once its weights ship
-    assert all('aura-train memory --memory elmur' in why for why in missing.values())
+    assert all('aura train memory --memory elmur' in why for why in missing.values())
     assert choose(['kv', 'aura'], {})[0] == ['base', 'aura', 'kv']
     with pytest.raises(ConfigError, match=r"no policy 'kvv'.*base, aura, kv.*--weights kvv=FILE"):
         choose(['kvv'], {})
@@ -178,7 +178,7 @@ def test_policies_are_chosen_by_name():
 
 @pytest.mark.skipif(default_path('elmur').is_file(), reason='weights of ELMUR ship')
 def test_an_policy_without_weights_is_refused_with_the_way_to_get_some():
-    with pytest.raises(ConfigError, match='train them with `aura-train memory --memory elmur`'):
+    with pytest.raises(ConfigError, match='train them with `aura train memory --memory elmur`'):
         choose(['elmur'], {})
 
 

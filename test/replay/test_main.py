@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""aura-replay from a bag to its report: what it takes, what it leaves, what it says when something is wrong."""
+"""aura replay from a bag to its report: what it takes, what it leaves, what it says when something is wrong."""
 
 import json
 import subprocess
@@ -103,7 +103,7 @@ def test_a_part_that_begins_in_the_middle_of_an_episode_says_that_memory_was_emp
 
 def test_a_part_after_the_end_is_refused_with_the_length(bag, replay):
     code, report, out, _, _ = replay(bag, '--from', '50')
-    assert (code, report) == (2, None)
+    assert (code, report) == (1, None)
     assert '--from 50 s begins after the end' in ' '.join(out.split()) and 'is 4.0 s long' in ' '.join(out.split())
 
 
@@ -171,7 +171,7 @@ def test_nothing_that_can_be_used_ends_in_a_sentence(tmp_path, replay):
     with recording(tmp_path / 'text') as recorder:
         recorder.text(INSTRUCTION, 'hello', 0.0)
     code, report, out, _, _ = replay(tmp_path / 'text')
-    assert (code, report) == (2, None)
+    assert (code, report) == (1, None)
     assert 'has no camera' in ' '.join(out.split())
 
 
@@ -217,7 +217,7 @@ def test_a_mistake_is_told_before_anything_is_run(bag, replay, arguments, says):
 def test_what_cannot_be_read_ends_with_the_usage(arguments, capsys):
     with pytest.raises(SystemExit) as end:
         main([*arguments])
-    assert end.value.code == 2 and 'usage: aura-replay' in capsys.readouterr().err
+    assert end.value.code == 2 and 'usage: aura replay' in capsys.readouterr().err
 
 
 def test_help_teaches(capsys):
@@ -230,8 +230,8 @@ def test_help_teaches(capsys):
 def test_a_package_that_is_missing_is_named_with_its_extra(bag):
     program = 'import sys; sys.modules["rosbags"] = None; from aura_ros.replay.main import main; sys.exit(main())'
     found = subprocess.run([sys.executable, '-c', program, str(bag)], capture_output=True, text=True, timeout=60)
-    assert found.returncode == 2
-    assert found.stderr == 'aura-replay needs rosbags: pip install "aura_ros[replay]"\n'
+    assert found.returncode == 1
+    assert found.stderr == 'aura replay: needs rosbags: pip install "aura_ros[replay]"\n'
 
 
 def test_ctrl_c_keeps_what_was_done(bag, replay, monkeypatch):
@@ -245,6 +245,6 @@ def test_ctrl_c_keeps_what_was_done(bag, replay, monkeypatch):
     before = SeeingVla.calls
     monkeypatch.setattr(SeeingVla, 'infer', interrupted)
     code, _, _, err, _ = replay(bag)
-    assert code == 130 and 'goes on from here' in err
+    assert code == 130 and 'continues from here' in err
     monkeypatch.setattr(SeeingVla, 'infer', infer)
     assert replay(bag)[4] == 13

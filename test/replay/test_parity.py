@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Offline and live say the same to the bit: gate decisions, write events and the final state, on one bag.
 
-The bag is recorded here, from the embedded robot that the real nodes drive. Offline is what `aura-replay` does, without
+The bag is recorded here, from the embedded robot that the real nodes drive. Offline is what `aura replay` does, without
 ROS; live is the player in lock-step, vla_node and memory_node, each a process of its own.
 """
 

@@ -49,7 +49,7 @@ def report_of(*found, **more):
             'pooled': pooled,
             'single': single,
             'made': '2026-11-22 08:00 UTC',
-            'command': 'aura-replay bag',
+            'command': 'aura replay bag',
             'versions': {'aura_ros': '0.1.0'},
             'left_out': {},
             'refused': {},

@@ -164,7 +164,7 @@ def test_a_torn_part_and_what_follows_it_is_made_again(tmp_path):
 
 def test_two_processes_do_not_fill_one_cache(tmp_path):
     with StepCache(tmp_path, 'key'):
-        with pytest.raises(ConfigError, match='another aura-replay'):
+        with pytest.raises(ConfigError, match='another aura replay'):
             StepCache(tmp_path, 'key')
     with StepCache(tmp_path, 'key'):
         pass

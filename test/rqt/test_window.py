@@ -40,7 +40,7 @@ def test_a_picture_that_cannot_be_saved_is_a_line(stage, tmp_path, capsys):
 
 def test_a_picture_of_nothing_is_not_saved(stage, tmp_path, capsys):
     assert window._save(stage.monitor, tmp_path / 'page.png') == 1
-    assert 'no step was heard' in capsys.readouterr().err and not (tmp_path / 'page.png').exists()
+    assert 'no step was received' in capsys.readouterr().err and not (tmp_path / 'page.png').exists()
 
 
 def test_all_panels_of_a_picture_are_of_one_moment(stage, tmp_path, monkeypatch):
@@ -53,12 +53,14 @@ def test_all_panels_of_a_picture_are_of_one_moment(stage, tmp_path, monkeypatch)
 
 
 @pytest.mark.graph
-@pytest.mark.parametrize('args', [['--ros-args', '-p', 'bad'], ['--save', '{}/page.png', '--after', '0.2']])
-def test_without_a_display_it_ends_with_a_line(args, domain, tmp_path):
+@pytest.mark.parametrize(
+    ('args', 'code'), [(['--ros-args', '-p', 'bad'], 2), (['--save', '{}/page.png', '--after', '0.2'], 1)]
+)
+def test_without_a_display_it_ends_with_a_line(args, code, domain, tmp_path):
     away = ('DISPLAY', 'WAYLAND_DISPLAY') if '--save' not in args else ('DISPLAY', 'WAYLAND_DISPLAY', 'QT_QPA_PLATFORM')
     env = {name: value for name, value in os.environ.items() if name not in away} | {'ROS_DOMAIN_ID': str(domain)}
-    code = 'import sys; from aura_ros.rqt.window import main; sys.exit(main(sys.argv[1:]))'
+    program = 'import sys; from aura_ros.rqt.window import main; sys.exit(main(sys.argv[1:]))'
     given = [arg.format(tmp_path) for arg in args]
-    ended = subprocess.run([sys.executable, '-c', code, *given], env=env, capture_output=True, text=True, timeout=60)
-    assert ended.returncode == 1 and 'Traceback' not in ended.stderr
-    assert sum(line.startswith('monitor: ') for line in ended.stderr.splitlines()) == 1
+    ended = subprocess.run([sys.executable, '-c', program, *given], env=env, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == code and 'Traceback' not in ended.stderr
+    assert sum(line.startswith('aura monitor: ') for line in ended.stderr.splitlines()) == 1

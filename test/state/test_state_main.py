@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""aura-state as its users run it."""
+"""aura state as its users run it."""
 
 import json
 import subprocess
@@ -146,7 +146,7 @@ def test_what_cannot_be_done_is_named(path, tmp_path, capsys, arguments, said):
     (tmp_path / 'empty').write_bytes(bytes(FILE_BYTES))
     assert main([word.format(path=path, folder=tmp_path) for word in arguments]) == 2
     error = capsys.readouterr().err
-    assert error.startswith('aura-state: ') and said in error
+    assert error.startswith('aura state: ') and said in error
 
 
 def test_help_shows_every_command_by_example(capsys):
@@ -154,7 +154,7 @@ def test_help_shows_every_command_by_example(capsys):
         main(['--help'])
     assert ended.value.code == 0
     shown = capsys.readouterr().out
-    assert all(f'aura-state {command} ' in shown for command in ('inspect', 'verify', 'export', 'diff'))
+    assert all(f'aura state {command} ' in shown for command in ('inspect', 'verify', 'export', 'diff'))
 
 
 def test_runs_as_a_module_without_ros(path):

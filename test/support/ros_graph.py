@@ -98,9 +98,8 @@ class Graph:
         return node
 
     def start(self, name: str, *arguments: str, **parameters: Any) -> 'subprocess.Popen[str]':
-        """Start a node's main as a process of its own."""
-        code = f'import sys; from aura_ros.nodes.{name} import main; sys.exit(main())'
-        command = [sys.executable, '-c', code, '--ros-args', *arguments]
+        """Start the executable scripts/NAME as a process of its own."""
+        command = [sys.executable, str(ROOT / 'scripts' / name), '--ros-args', *arguments]
         for key, value in parameters.items():
             text = str(value).lower() if isinstance(value, bool) else str(value)
             command += ['-p', f'{key.replace("__", ".")}:={text}']

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""aura-topics as a process of its own beside a graph of the test.
+"""aura topics as a process of its own beside a graph of the test.
 
 A folder of tests takes it by `from ros_viewer import view` in its conftest.py, beside `graph`.
 """
@@ -18,7 +18,7 @@ TIMEOUT_S = 90.0  # a loaded machine takes its time to start Python
 
 
 class Viewer:
-    """One aura-topics process next to the tester's node, which keeps publishing."""
+    """One aura topics process next to the tester's node, which keeps publishing."""
 
     def __init__(self, graph: Any, folder: Path, *arguments: str) -> None:
         self._graph = graph

@@ -59,9 +59,8 @@ def environment() -> dict[str, str]:
 
 
 def start(name: str, arguments: list[str], environment: dict[str, str]) -> subprocess.Popen[str]:
-    code = f'import sys; from aura_ros.nodes.{name} import main; sys.exit(main())'
     return subprocess.Popen(
-        [sys.executable, '-c', code, *arguments],
+        [sys.executable, str(SUPPORT.parents[1] / 'scripts' / name), *arguments],
         env=environment,
         text=True,
         stdout=subprocess.PIPE,
@@ -128,7 +127,7 @@ def test_a_node_that_dies_is_named(environment: dict[str, str], tmp_path: Path) 
         running['memory_node'].kill()
         code, output = finish(panel)
     assert code == 1
-    assert 'memory_node' in output and 'error:' in output
+    assert 'memory_node' in output and 'aura panel: ' in output
 
 
 def test_nodes_that_are_not_there_are_named(environment: dict[str, str]) -> None:
@@ -144,4 +143,4 @@ def test_nodes_that_are_not_there_are_named(environment: dict[str, str]) -> None
 )
 def test_bad_parameters_are_named(environment: dict[str, str], values: dict[str, object], word: str) -> None:
     code, output = finish(start('panel', parameters(**values), environment))
-    assert code == 1 and 'error: parameter' in output and word in output
+    assert code == 2 and 'aura panel: parameter' in output and word in output

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""aura-soak on the real graph: a short one, one in which a node dies, one that is ended early."""
+"""aura soak on the real graph: a short one, one in which a node dies, one that is ended early."""
 
 import json
 import os

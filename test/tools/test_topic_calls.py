@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""aura-topics call and goal against servers of the tester's node."""
+"""aura topics call and goal against servers of the tester's node."""
 
 import signal
 import time
@@ -95,9 +95,9 @@ def test_an_answer_without_success_is_an_exit_code(asked, view):
 @pytest.mark.graph
 def test_a_value_that_does_not_fit_is_not_sent(asked, view):
     viewer = view('call', 'select_policy', '{policy: 300}')
-    assert viewer.ended() == 1
+    assert viewer.ended() == 2
     assert viewer.err == (
-        "aura-topics: field 'policy' = 300: must be a whole number from 0 to 255: "
+        "aura topics: field 'policy' = 300: must be a whole number from 0 to 255: "
         '0 POLICY_BASE, 1 POLICY_AURA, 2 POLICY_KV\n'
     )
     assert asked == []
@@ -108,7 +108,7 @@ def test_an_unknown_service_names_those_that_are_there(graph, asked, view):
     graph.node.create_service(SaveState, 'aura/save_state', lambda _, response: response)
     viewer = view('call', 'save_state')
     assert viewer.ended() == 1
-    assert viewer.err.startswith('aura-topics: no service /save_state after 5 s on ROS domain ')
+    assert viewer.err.startswith('aura topics: no service /save_state after 5 s on ROS domain ')
     assert 'did you mean /aura/save_state?' in viewer.err
     assert '(there are /aura/save_state, /select_policy)' in viewer.err
 

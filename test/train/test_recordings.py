@@ -238,7 +238,7 @@ def test_weights_are_replaced_only_where_that_is_asked_for(trained, tmp_path, ca
     ]
     weights = tmp_path / 'aura.safetensors'
     weights.write_bytes(b'mine')
-    assert main(words) == 1
+    assert main(words) == 2
     assert '--overwrite' in capsys.readouterr().err and weights.read_bytes() == b'mine'
     assert main([*words, '--overwrite']) == 0
     assert load_weights('aura', str(weights)).sha256
@@ -268,14 +268,14 @@ def test_training_goes_on_from_weights(trained, tmp_path, capsys):
     training = json.loads((tmp_path / 'aura.json').read_text())['training']
     assert training['start_from'] == 'aura.safetensors'
     assert training['settings']['gate']['open_until'] == 0.0, 'its gate has learnt: it decides at once'
-    assert main(['memory', '--from-bags', *bags, *words, '--memory', 'gru', '--start-from', str(first)]) == 1
+    assert main(['memory', '--from-bags', *bags, *words, '--memory', 'gru', '--start-from', str(first)]) == 2
     assert "is for 'aura'" in capsys.readouterr().err
 
 
 def test_the_command_says_what_is_wrong(tmp_path, capsys):
     assert main(['memory', '--from-bags', str(tmp_path / 'none')]) == 1
     assert f'{tmp_path / "none"} does not exist' in capsys.readouterr().err
-    assert main(['memory', '--from-bags', str(tmp_path / 'none'), '--holdout', '2']) == 1
+    assert main(['memory', '--from-bags', str(tmp_path / 'none'), '--holdout', '2']) == 2
     assert '--holdout is 2: must be in 0.01..0.9' in capsys.readouterr().err
     assert features_main([str(tmp_path / 'none')]) == 1
 

@@ -21,7 +21,8 @@ import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 
-from aura_ros.common.errors import AuraError, BagError, InputError
+from aura_ros.common.errors import BagError, InputError
+from aura_ros.common.program import INTERRUPTED, program
 from aura_ros.nodes.player import bag_play
 from aura_ros.nodes.player.graph import PlayerError, PlayerGraph
 from aura_ros.nodes.player.messages import (
@@ -92,7 +93,7 @@ class Player:
             what = f'the observation at {recorded.stamp_ns * 1e-9:.3f} s'
             self._until(done, observation_messages(recorded, tape.spec), what)
         if episode is None:
-            raise BagError(f'{tape.bag.path} gives no observation: aura-replay says why')
+            raise BagError(f'{tape.bag.path} gives no observation: aura replay says why')
         for note in found.report.notes:
             self._log.warning(note)
 
@@ -200,8 +201,9 @@ def _run(node: Node, executor: SingleThreadedExecutor) -> None:
         Player(PlayerGraph(node, executor, config.policies), config, tape, node.get_logger()).run()
 
 
+@program('player')
 def main(args: list[str] | None = None) -> int:
-    """Play a recording; returns 0 when all is played, 1 on an error, 130 when interrupted."""
+    """Play a recording and return the exit code."""
     rclpy.init(args=args)
     # Its own time is nobody's but the recording's, which it tells the others.
     node = rclpy.create_node('player')
@@ -209,11 +211,8 @@ def main(args: list[str] | None = None) -> int:
     executor.add_node(node)
     try:
         _run(node, executor)
-    except AuraError as error:
-        node.get_logger().fatal(str(error))
-        return 1
-    except (KeyboardInterrupt, ExternalShutdownException):
-        return 130
+    except ExternalShutdownException:
+        return INTERRUPTED
     finally:
         executor.shutdown()
         node.destroy_node()

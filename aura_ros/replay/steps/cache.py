@@ -84,7 +84,7 @@ class StepCache:
         except BlockingIOError:
             self._lock.close()
             raise ConfigError(
-                'another aura-replay is reading this recording: wait for it, or name another folder with --cache'
+                'another aura replay is reading this recording: wait for it, or name another folder with --cache'
             ) from None
         except OSError as error:
             raise ConfigError(

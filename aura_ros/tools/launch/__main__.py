@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m aura_ros.tools.launch` is `aura-launch`."""
+"""`python -m aura_ros.tools.launch` is `aura launch`."""
 
 import sys
 

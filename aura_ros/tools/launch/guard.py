@@ -85,5 +85,5 @@ class Guard:
         os.read(read_end, 1)  # returns when the parent has closed its end, in whatever way
         count = end_marked(self.mark)
         if count and os.getppid() != parent:
-            print(f'aura-launch was killed; ended the {count} processes it left', file=sys.stderr, flush=True)
+            print(f'aura launch was killed; ended the {count} processes it left', file=sys.stderr, flush=True)
         os._exit(0)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command `aura-launch`: start a graph of nodes from its launch file."""
+"""The command `aura launch`: start a graph of nodes from its launch file."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
 
 from aura_ros.common.errors import ConfigError
+from aura_ros.common.program import WRONG_USE, program
 from aura_ros.tools.launch import reader, ros_launch
 from aura_ros.tools.launch.guard import Guard
 from aura_ros.tools.launch.plan import Plan
@@ -25,12 +26,12 @@ own does, which starts the very same command lines and refuses what it does not 
 """
 _EXAMPLES = """\
 examples:
-  aura-launch demo.launch.yaml                  the demonstration: simulator, all policies, a table
-  aura-launch demo.launch.yaml rounds:=24       with another value of an argument
-  aura-launch demo.launch.yaml --show-args      what can be given: defaults, allowed values
-  aura-launch aura.launch.yaml --print-command  the nodes' command lines, without starting them
-  aura-launch some_package some.launch.yaml     a launch file of another package
-  aura-launch ./mine.launch.yaml                a file
+  aura launch demo.launch.yaml                  the demonstration: simulator, all policies, a table
+  aura launch demo.launch.yaml rounds:=24       with another value of an argument
+  aura launch demo.launch.yaml --show-args      what can be given: defaults, allowed values
+  aura launch aura.launch.yaml --print-command  the nodes' command lines, without starting them
+  aura launch some_package some.launch.yaml     a launch file of another package
+  aura launch ./mine.launch.yaml                a file
 
 exit code: that of the node whose end ends the launch (on_exit: shutdown); 130 after Ctrl-C;
 otherwise 1 if a node has failed, else 0; 2 if the launch file or an argument is wrong.
@@ -84,8 +85,8 @@ def find_launch_file(words: Sequence[str]) -> Path:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog='aura-launch',
-        usage='aura-launch [options] [PACKAGE] FILE [NAME:=VALUE ...]',
+        prog='aura launch',
+        usage='aura launch [options] [PACKAGE] FILE [NAME:=VALUE ...]',
         description=_DESCRIPTION,
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -154,24 +155,21 @@ def launch(arguments: argparse.Namespace) -> int:
     if arguments.print_command:
         _print_commands(plan)
         return 0
-    print(f'aura-launch: {path}, by {"its own reader" if use_own else "ROS launch"}', flush=True)
+    print(f'aura launch: {path}, by {"its own reader" if use_own else "ROS launch"}', flush=True)
     return _run(path, given, use_own)
 
 
+@program('aura launch')
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; return the exit code."""
+    """Run the command line and return the exit code."""
     parser = _parser()
     arguments = parser.parse_intermixed_args(argv)
     if not arguments.words:
         parser.print_help()
-        return 2
+        return WRONG_USE
     # A shell without job control starts background jobs with SIGINT ignored, and so would nodes be.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        return launch(arguments)
-    except ConfigError as error:
-        print(f'aura-launch: {error}', file=sys.stderr)
-        return 2
+    return launch(arguments)
 
 
 if __name__ == '__main__':

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The back end where ROS launch is installed: its LaunchService, and an exit code that says more.
 
-`ros2 launch` ends with 0 even if the node that ended the launch has failed; `aura-launch` ends with
+`ros2 launch` ends with 0 even if the node that ended the launch has failed; `aura launch` ends with
 that node's code.
 """
 

@@ -32,7 +32,7 @@ _DRAIN_S = 0.5  # for the last lines of a process that has ended
 _SHORT_LIFE_S = 10.0
 _LONGEST_DELAY_S = 30.0  # between two starts of a process whose lives are short, where the file asks for less
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_NAME = 'aura-launch'
+_NAME = 'aura launch'
 
 
 @dataclass

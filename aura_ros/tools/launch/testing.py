@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tests of running graphs, written once: for launch_pytest and, without it, for aura-launch.
+"""Tests of running graphs, written once: for launch_pytest and, without it, for aura launch.
 
     @launch_fixture
     def graph() -> Graph:
@@ -10,7 +10,7 @@
         ...  # runs beside the graph, which is ended afterwards
 
 With launch_pytest the fixture becomes one that returns a LaunchDescription including the file, and
-the mark is `pytest.mark.launch`; without it the file is run by `aura-launch --force-own`.
+the mark is `pytest.mark.launch`; without it the file is run by `aura launch --force-own`.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def launch_test(fixture: Any) -> pytest.MarkDecorator:
 
 
 class OwnLaunch:
-    """Runs `aura-launch --force-own` on a file while it is entered; leaves it by SIGINT.
+    """Runs `aura launch --force-own` on a file while it is entered; leaves it by SIGINT.
 
     Raises:
         ConfigError: on leaving, when it had ended before or does not end now.

@@ -6,9 +6,11 @@ the policy, start the task, run the VLA until the last round is over. At the end
 PNG.
 """
 
+import argparse
+import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,19 +20,25 @@ from builtin_interfaces.msg import Time
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rich.console import Console
-from rich.markup import escape
 
 from aura_ros.bench.robot.collector import EpisodeCollector
 from aura_ros.bench.robot.console import Leg, ProgressView, print_checks, print_table
 from aura_ros.bench.robot.records import EpisodeRecord, RunRecord, acceptance, summarise
 from aura_ros.bench.robot.report import write_report
 from aura_ros.common.console import make_console
-from aura_ros.common.errors import AuraError, ConfigError
+from aura_ros.common.errors import ConfigError
 from aura_ros.common.names import PANEL_TASKS, POLICIES
+from aura_ros.common.program import INTERRUPTED, program
 from aura_ros.common.provenance import versions, weight_hashes
-from aura_ros.ros.parameters import ParameterSet, parameter
+from aura_ros.ros.parameters import ParameterSet, parameter, text_of
 from aura_ros.tools.panel.graph import PanelError, PanelGraph
 
+_DESCRIPTION = """\
+Lets every policy drive the same episodes on the simulated robot, and writes a table, panel.json and
+panel.png. The graph has to be running: `aura launch sim.launch.yaml` starts it, `aura launch
+demo.launch.yaml` starts it together with the panel. The options are ROS parameters; ROS arguments
+follow after --ros-args.
+"""
 _PEER_CHECK_S = 1.0
 # What may still be under way when an episode has ended [s].
 _SETTLE_S = 3.0
@@ -230,20 +238,33 @@ def _run(node: Node, executor: SingleThreadedExecutor, console: Console) -> None
             )
 
 
-def main(args: list[str] | None = None) -> int:
-    """Run the comparison; returns 0 when all is done, 1 on an error, 130 when interrupted."""
+def ros_arguments(words: Sequence[str]) -> list[str]:
+    """Return the command line for rclpy: every option becomes a parameter, `--ros-args ...` stays at the end."""
+    parser = argparse.ArgumentParser(
+        prog='aura panel', description=_DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    for item in fields(PanelConfig):
+        option = '--' + item.name.replace('_', '-')
+        parser.add_argument(option, metavar='VALUE', help=f'{text_of(item)} (default: {item.default})')
+    place = words.index('--ros-args') if '--ros-args' in words else len(words)
+    given = vars(parser.parse_args(words[:place]))
+    options = [word for name, value in given.items() if value is not None for word in ('-p', f'{name}:={value}')]
+    return [*(words[place:] or ['--ros-args']), *options]
+
+
+@program('aura panel')
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the comparison and return the exit code."""
+    arguments = ros_arguments(sys.argv[1:] if args is None else args)
     console = make_console()
-    rclpy.init(args=args)
+    rclpy.init(args=arguments)
     node = rclpy.create_node('panel')
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     try:
         _run(node, executor, console)
-    except AuraError as error:
-        console.print(f'[bold red]error:[/] {escape(str(error))}', soft_wrap=True)
-        return 1
-    except (KeyboardInterrupt, ExternalShutdownException):
-        return 130
+    except ExternalShutdownException:
+        return INTERRUPTED
     finally:
         executor.shutdown()
         node.destroy_node()

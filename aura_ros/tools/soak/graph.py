@@ -113,7 +113,7 @@ class SoakProcesses:
     """
 
     def __init__(self, arguments: Sequence[str], log: Path) -> None:
-        """Start nothing yet; `arguments` are for aura-launch, what the nodes say goes to `log`."""
+        """Start nothing yet; `arguments` are for aura launch, what the nodes say goes to `log`."""
         self._arguments, self.log = list(arguments), log
         self._launcher: subprocess.Popen[bytes] | None = None
         self._nodes: dict[str, psutil.Process] = {}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""aura-soak: lets the whole graph run for long, and tells whether anything grows, drops or slows.
+"""aura soak: lets the whole graph run for long, and tells whether anything grows, drops or slows.
 
 The real graph: the embedded VLA, both memory policies, the switch and the simulated robot in real time,
 the memory kept in a state file. Episode follows episode, with another policy and another task each
@@ -25,8 +25,8 @@ from rich.table import Table
 from aura_ros.bench.robot.console import print_checks
 from aura_ros.bench.robot.soak import SoakLimits, SoakRecord, trend, verdict, write_json
 from aura_ros.common.console import make_console
-from aura_ros.common.errors import AuraError
 from aura_ros.common.names import PANEL_TASKS, POLICIES
+from aura_ros.common.program import FAILED, program
 from aura_ros.common.progress import Bar
 from aura_ros.tools.launch.main import prepare_environment
 from aura_ros.tools.panel.graph import PanelError, PanelGraph
@@ -75,7 +75,7 @@ def _minutes(text: str) -> float:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog='aura-soak', description=_DESCRIPTION, epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog='aura soak', description=_DESCRIPTION, epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     limits = SoakLimits()
     add = parser.add_argument
@@ -262,7 +262,7 @@ def _soak(arguments: argparse.Namespace, console: Console) -> int:
     console.print(str(report), soft_wrap=True)
     good = all(check.passed for check in verdict(record))
     console.print('[green]verdict: good[/]' if good else '[bold red]verdict: NOT good[/]')
-    return 0 if good else 1
+    return 0 if good else FAILED
 
 
 def _wait_for_processes(graph: PanelGraph, processes: SoakProcesses) -> None:
@@ -273,8 +273,9 @@ def _wait_for_processes(graph: PanelGraph, processes: SoakProcesses) -> None:
         graph.spin(0.2)
 
 
+@program('aura soak')
 def main(args: list[str] | None = None) -> int:
-    """Run the soak; returns 0 when all is good, 1 when not or on an error."""
+    """Run the soak and return the exit code; a check that does not hold is a failure."""
     arguments = _parser().parse_args(args)
     console = make_console()
     # Also when a script ends it: the graph has to be ended, and the report is worth having.
@@ -283,11 +284,6 @@ def main(args: list[str] | None = None) -> int:
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     try:
         return _soak(arguments, console)
-    except AuraError as error:
-        console.print(f'[bold red]error:[/] {escape(str(error))}', soft_wrap=True)
-        return 1
-    except KeyboardInterrupt:
-        return 130
     finally:
         rclpy.try_shutdown()
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What aura-topics asks of the graph: one call of a service, one goal of an action."""
+"""What aura topics asks of the graph: one call of a service, one goal of an action."""
 
 from __future__ import annotations
 

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Messages as text, fields by their path, and how fast and how fresh a topic is (no rclpy)."""
+"""Messages as text, and fields by their path (no rclpy)."""
 
 from __future__ import annotations
 
 import importlib
 import json
 import re
-from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,9 +14,6 @@ from aura_ros.common.errors import InputError
 # Longer lists are cut to their first entries.
 WHOLE_LENGTH = 16
 FIRST_ENTRIES = 8
-# Messages this recent make up a rate.
-RATE_WINDOW_NS = 10_000_000_000
-_RATE_SAMPLES = 5000
 
 LIST_TYPE = re.compile(r'sequence<(?P<of>.*?)(, (?P<most>\d+))?>|(?P<of_array>.+)\[(?P<length>\d+)\]')
 _STEP = re.compile(r'(?P<name>\w+)(?P<indices>(\[\d+\])*)')
@@ -156,33 +152,3 @@ def _scalar(value: Any, kind: str) -> str:
         return 'true' if value else 'false'
     # a float32 has no more digits, the others come from being held as a float64
     return f'{value:.7g}' if kind == 'float' else str(value)
-
-
-class Rate:
-    """Rate and age of a topic, from the times at which its messages were sent."""
-
-    def __init__(self) -> None:
-        """Start with no message."""
-        self._sent_ns: deque[int] = deque(maxlen=_RATE_SAMPLES)
-        self.newest_ns: int | None = None
-
-    def add(self, sent_ns: int) -> None:
-        """Note a message sent at `sent_ns` [ns, system clock]."""
-        self._sent_ns.append(sent_ns)
-        self.newest_ns = max(sent_ns, self.newest_ns or sent_ns)
-
-    def hz(self, now_ns: int) -> float | None:
-        """Messages a second of late; falls while nothing comes. None: less than two messages."""
-        sent = self._sent_ns
-        while sent and sent[0] < now_ns - RATE_WINDOW_NS:
-            sent.popleft()
-        periods, span = len(sent) - 1, (sent[-1] - sent[0] if sent else 0)
-        if periods < 1 or span <= 0:
-            return None
-        # between two messages the rate stands; a silence of more than two periods counts
-        overdue = now_ns - sent[-1] > 2 * span / periods
-        return periods * 1e9 / (now_ns - sent[0] if overdue else span)
-
-    def age_s(self, now_ns: int) -> float | None:
-        """Age of the newest message [s]; None before the first."""
-        return None if self.newest_ns is None else max(0, now_ns - self.newest_ns) / 1e9

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The frame of every command-line program: one way to report an error, one set of exit codes."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+from typing import ParamSpec
+
+from aura_ros.common.errors import AuraError, ConfigError
+
+FAILED = 1
+"""Exit code: the program was asked correctly and failed."""
+WRONG_USE = 2
+"""Exit code: the command line, a parameter or a configuration file cannot be used; argparse uses the same."""
+INTERRUPTED = 130
+"""Exit code after Ctrl-C: 128 + SIGINT."""
+
+EXTRAS = {
+    'av': 'replay',
+    'mcap': 'replay',
+    'pyarrow': 'replay',
+    'rosbags': 'replay',
+    'matplotlib': 'sim',
+    'mujoco': 'sim',
+    'PyQt5': 'monitor',
+    'pyqtgraph': 'monitor',
+    'onnx': 'train',
+    'torch': 'train',
+}
+"""Optional packages and the extra of pyproject.toml that installs each of them."""
+
+_P = ParamSpec('_P')
+
+
+def program(
+    name: str, *, interrupted: str = '', wrong_use: tuple[type[Exception], ...] = (ConfigError,)
+) -> Callable[[Callable[_P, int]], Callable[_P, int]]:
+    """Decorate a `main` so that it always returns an exit code: 0, FAILED, WRONG_USE or INTERRUPTED.
+
+    An expected error becomes one line on stderr that begins with `name`. A missing optional package is reported with
+    the command that installs it. A closed pipe, as in `aura state inspect FILE | head`, ends the program silently.
+    Unexpected exceptions are bugs and keep their traceback.
+
+    Args:
+        name: program as the user calls it, for instance 'aura replay'.
+        interrupted: text to print after Ctrl-C; empty prints nothing.
+        wrong_use: errors that mean WRONG_USE; every other AuraError and OSError means FAILED.
+    """
+
+    def decorate(main: Callable[_P, int]) -> Callable[_P, int]:
+        @functools.wraps(main)
+        def wrapped(*args: _P.args, **kwargs: _P.kwargs) -> int:
+            try:
+                code = main(*args, **kwargs)
+                sys.stdout.flush()
+                return code
+            except KeyboardInterrupt:
+                if interrupted:
+                    _report(name, interrupted)
+                return INTERRUPTED
+            except BrokenPipeError:
+                # Python flushes stdout again at exit; that flush has to go somewhere.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                return 0
+            except (AuraError, OSError) as error:
+                _report(name, _text(error))
+                return WRONG_USE if isinstance(error, wrong_use) else FAILED
+            except ImportError as error:
+                _report(name, _missing(error))
+                return FAILED
+
+        return wrapped
+
+    return decorate
+
+
+def _report(name: str, text: str) -> None:
+    print(f'{name}: {text}', file=sys.stderr)
+
+
+def _text(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f'{error.filename}: {error.strerror}' if error.filename else error.strerror
+    return str(error)
+
+
+def _missing(error: ImportError) -> str:
+    """Return the fix for a missing optional package; raise `error` again for any other module."""
+    package = (error.name or '').partition('.')[0]
+    if package == 'rclpy':
+        return 'needs ROS 2 (rclpy): source a ROS 2 workspace, or pip install aura_ros'
+    if package not in EXTRAS:
+        raise error
+    return f'needs {package}: pip install "aura_ros[{EXTRAS[package]}]"'
