@@ -20,6 +20,7 @@ from __future__ import annotations
 import argparse
 import resource
 import time
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -128,7 +129,7 @@ def measure(steps: int, seed: int) -> dict[str, Any]:
 
 def _fill(cache: StepCache, weights: MemoryWeights, steps: int, seed: int) -> None:
     """Put made-up steps for a memory of these weights into the cache, in parts as a replay does."""
-    from aura_ros.replay.steps.arrays import StepsBuilder, StepsInfo
+    from aura_ros.replay.steps.arrays import Row, StepsBuilder, StepsInfo
     from aura_ros.replay.steps.cache import PART_STEPS
     from aura_ros.replay.steps.features import thumbnail
 
@@ -143,15 +144,8 @@ def _fill(cache: StepCache, weights: MemoryWeights, steps: int, seed: int) -> No
             picture = thumbnail(rng.integers(0, 256, (96, 128, 3), np.uint8))
         features = scene + 0.02 * scale * rng.normal(size=len(mean))
         base = np.repeat(rng.normal(0, 0.3, (1, weights.action_dim)), weights.chunk_size, axis=0).astype(np.float32)
-        builder.add(
-            round(step * STEP_S * 1e9),
-            'made-up',
-            step,
-            features.astype(np.float32),
-            base,
-            action=base + np.float32(0.01),
-            thumbnail=picture,
-        )
+        row = Row(round(step * STEP_S * 1e9), 'made-up', step, features.astype(np.float32), base)
+        builder.add(replace(row, recorded_action=base + np.float32(0.01), thumbnail=picture))
         if len(builder) == PART_STEPS or step + 1 == steps:
             cache.append(builder.take())
 

@@ -141,14 +141,14 @@ class _Runner:
 
     def run(self, part: Steps) -> None:
         """Apply the steps of a part."""
-        horizon, recorded = part.info.n_action_steps, part.recorded
+        horizon, recorded = part.info.n_action_steps, part.has_recorded_actions
         memory = self.policy.memory
         for index in range(len(part)):
             decision = self._apply(memory, part, index)
             if decision is not None:
                 self._note(decision, part, index)
                 if recorded[index]:
-                    distance = np.abs(decision.action[:horizon] - part.actions[index, :horizon])
+                    distance = np.abs(decision.action[:horizon] - part.recorded_actions[index, :horizon])
                     self.errors[self.row] = distance.mean(axis=0)
             self.state_bytes[self.row] = memory.state_bytes
             self.row += 1
@@ -163,7 +163,7 @@ class _Runner:
             memory.reset()
         try:
             began = time.perf_counter()
-            decision = memory.step(part.features[index], part.base[index])
+            decision = memory.step(part.features[index], part.base_actions[index])
             self.step_us[self.row] = (time.perf_counter() - began) * 1e6
         except InputError as error:
             self._refuse(f'step {seq} of {episode}: {error}')

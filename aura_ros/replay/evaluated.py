@@ -99,7 +99,7 @@ def collect(about: About, source: StepSource, runs: dict[str, PolicyRun], column
     first = 0
     for part in source.parts(thumbnails=True):
         rows = slice(first, first + len(part))
-        stamps[rows], seqs[rows], recorded[rows] = part.stamps_ns, part.seqs, part.actions[:, 0]
+        stamps[rows], seqs[rows], recorded[rows] = part.stamps_ns, part.seqs, part.recorded_actions[:, 0]
         episodes[rows] = [names.setdefault(str(name), len(names)) for name in part.episode_ids]
         pictures |= {first + row: picture for row, picture in enumerate(part.thumbnails) if first + row in shown}
         first += len(part)

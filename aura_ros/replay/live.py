@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The proof on the spot: are the write events of the live run, where it recorded them, those of the replay?
+"""Compares the recorded write events of the live run with the writes of the replay, bit for bit.
 
-Compared are the fields that do not depend on a medium, as the messages have them: gate, threshold, surprise, change of
-the action and of the state, the number of the write and the CRC-32 of the whole state after it, bit for bit.
+The comparison covers the fields that do not depend on the storage device: gate, threshold, surprise, change of the
+action and of the state, number of the write, and CRC-32 of the state after it.
 """
 
 from __future__ import annotations
@@ -10,63 +10,64 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from aura_ros.common.names import Policy
 from aura_ros.recordings.bags import Bag
 from aura_ros.recordings.type_names import WRITE_EVENT
 from aura_ros.replay.evaluate import Write
 
-_POLICY_AURA = 1
 _FIELDS = ('gate', 'threshold', 'surprise', 'action_change', 'delta_norm', 'writes', 'state_crc32')
 
 
 def recorded_writes(bag: Bag) -> list[Any] | None:
-    """The write events of AURA's memory in a recording, each once; None where there is no topic of them."""
+    """Return the write events of AURA's memory in a recording, each once; None without a topic of them."""
     topics = [topic.name for topic in bag.topics if topic.type == WRITE_EVENT and topic.count]
     if not topics:
         return None
     found = {
         (sample.message.episode_id, sample.message.seq): sample.message
         for sample in bag.samples(topics)
-        if sample.message.policy == _POLICY_AURA
+        if sample.message.policy == Policy.AURA
     }
     return list(found.values())
 
 
 def compare(live: Iterable[Any], writes: Sequence[Write], stamps_ns: Iterable[int]) -> str:
-    """Say in a sentence how many live write events the replay reproduces.
+    """Return a sentence with the number of live write events that the replay reproduces.
 
     Args:
-        live: messages; those of other steps than `stamps_ns` do not count.
-        writes: of the replay.
-        stamps_ns: of all steps that were replayed [ns].
-
+        live: WriteEvent messages; events of other steps than `stamps_ns` are ignored.
+        writes: writes of the replay.
+        stamps_ns: stamps of all replayed steps [ns].
     """
     steps = set(stamps_ns)
-    theirs = {stamp: event for event in live if (stamp := _stamp_ns(event)) in steps}
-    ours = {write.stamp_ns: write for write in writes}
-    if not theirs and not ours:
-        return 'The live run wrote nothing on these steps, and neither does the replay.'
+    recorded = {stamp: event for event in live if (stamp := _stamp_ns(event)) in steps}
+    replayed = {write.stamp_ns: write for write in writes}
+    if not recorded and not replayed:
+        return 'Neither the live run nor the replay writes on these steps.'
     differences = [
-        problem for stamp in sorted({*theirs, *ours}) if (problem := _difference(theirs.get(stamp), ours.get(stamp)))
+        problem
+        for stamp in sorted({*recorded, *replayed})
+        if (problem := _difference(recorded.get(stamp), replayed.get(stamp)))
     ]
     if not differences:
-        return f'All {len(theirs)} write events of the live run are reproduced bit for bit.'
-    same = len({*theirs, *ours}) - len(differences)
+        return f'The replay reproduces all {len(recorded)} write events of the live run bit for bit.'
+    same = len({*recorded, *replayed}) - len(differences)
     return (
-        f'{same} of {len(theirs)} write events of the live run are reproduced bit for bit; the first that is not: '
-        f'{differences[0]}. Did the live memory begin empty, with these weights?'
+        f'The replay reproduces {same} of {len(recorded)} write events of the live run bit for bit; '
+        f'the first difference: {differences[0]}. Check that the live memory started empty and had these weights.'
     )
 
 
-def _difference(theirs: Any, ours: Write | None) -> str:
-    """How two writes at the same stamp differ; empty where they are the same."""
-    if ours is None:
-        return f'step {theirs.seq} wrote live, not here'
-    if theirs is None:
-        return f'step {ours.seq} writes here, not live'
+def _difference(recorded: Any, replayed: Write | None) -> str:
+    """How two writes with the same stamp differ; '' if they are equal."""
+    if replayed is None:
+        return f'step {recorded.seq} writes in the live run only'
+    if recorded is None:
+        return f'step {replayed.seq} writes in the replay only'
     for name in _FIELDS:
-        live, here = getattr(theirs, name), getattr(ours, name)
+        live, here = getattr(recorded, name), getattr(replayed, name)
         if live != here:
-            return f'at step {theirs.seq} {name} was {live:.9g} live, {here:.9g} here'
+            return f'at step {recorded.seq} {name} is {live:.9g} in the live run and {here:.9g} in the replay'
     return ''
 
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -20,11 +20,13 @@ from aura_ros.replay.evaluated import About, Evaluated, collect
 from aura_ros.replay.live import compare, recorded_writes
 from aura_ros.replay.policies import Budget, PolicyOptions, make_policy, needs_budget
 from aura_ros.replay.steps.align import episode_starts
-from aura_ros.replay.steps.cache import FirstSteps, StepCache, content_digest, key_of
-from aura_ros.replay.steps.features import BackboneSteps, Row, StepStream, fill
+from aura_ros.replay.steps.arrays import Row
+from aura_ros.replay.steps.cache import FirstSteps, StepCache, content_digest, fill, key_of
+from aura_ros.replay.steps.features import BackboneSteps
 from aura_ros.replay.steps.guess import guess
 from aura_ros.replay.steps.mapping import Instruction, Mapping, as_yaml
 from aura_ros.replay.steps.recorded import RecordedSteps, recorded_backbone
+from aura_ros.replay.steps.stream import StepStream
 from aura_ros.vla.protocol import Backbone
 
 _NS = 1e9
@@ -98,22 +100,17 @@ def evaluate_bag(path: Path, settings: Settings, backbone: Backbone, console: Co
             package=_version(),
         )
 
-        def about() -> About:
-            return About(
+        with StepCache(settings.cache, key, settings.fresh) as cache:
+            _fill(cache, stream, bag, settings.limit, console)
+            source = FirstSteps(cache, settings.limit) if settings.limit is not None else cache
+            known = About(
                 path.name or str(path),
                 str(path.resolve()),
                 digest,
                 as_yaml(mapping),
-                bag.partial,
-                stream.inputs(),
-                stream.notes(),
-            )
-
-        with StepCache(settings.cache, key, settings.fresh) as cache:
-            _fill(cache, stream, about, bag, settings.limit, console)
-            source = FirstSteps(cache, settings.limit) if settings.limit is not None else cache
-            known = replace(
-                cache.about, name=path.name or str(path), path=str(path.resolve()), notes=(*notes, *cache.about.notes)
+                cache.facts.partial,
+                cache.facts.inputs,
+                (*notes, *cache.facts.notes),
             )
             found = _run(known, source, Columns(settings.cache), settings, console)
             if middle := _begins_in_the_middle(bag, found, settings.begin_s):
@@ -178,9 +175,7 @@ def _digest(bag: Bag, console: Console) -> str:
         return content_digest(bag.files, advance)
 
 
-def _fill(
-    cache: StepCache, stream: StepStream, about: Callable[[], About], bag: Bag, limit: int | None, console: Console
-) -> None:
+def _fill(cache: StepCache, stream: StepStream, bag: Bag, limit: int | None, console: Console) -> None:
     """Bring the cache up to date, with a bar in seconds of the recording, or in steps where they are limited."""
     if cache.complete or (limit is not None and len(cache) >= limit):
         console.print(f'{bag.path.name}: {len(cache):,} steps are in the cache', markup=False)
@@ -198,7 +193,7 @@ def _fill(
                 bar.advance(reached - done)
                 done = reached
 
-        fill(cache, stream, about, limit, advance)
+        fill(cache, stream, limit, advance)
 
 
 def _run(
@@ -207,7 +202,7 @@ def _run(
     part = next(iter(source.parts()))
     options = PolicyOptions(
         part.features.shape[1],
-        (part.base.shape[1], part.base.shape[2]),
+        (part.base_actions.shape[1], part.base_actions.shape[2]),
         part.info.backbone_hash,
         settings.weights,
         settings.window,

@@ -20,7 +20,7 @@ import hashlib
 import json
 from collections.abc import Mapping as AnyMapping
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -33,9 +33,10 @@ from aura_ros.recordings.bags import Bag
 from aura_ros.replay.run import Settings, mapping_of
 from aura_ros.replay.steps.arrays import StepsBuilder
 from aura_ros.replay.steps.cache import content_digest
-from aura_ros.replay.steps.features import BackboneSteps, StepStream
+from aura_ros.replay.steps.features import BackboneSteps
 from aura_ros.replay.steps.mapping import Mapping, as_yaml
 from aura_ros.replay.steps.recorded import RecordedSteps, recorded_backbone
+from aura_ros.replay.steps.stream import StepStream
 from aura_ros.vla.protocol import Backbone
 
 TASK = 'recorded'
@@ -108,7 +109,7 @@ def keep_features(path: Path, folder: Path, backbone: Backbone, reading: Reading
             'covered': covered,
             'episodes': int(columns['episode'][-1]) + 1,
             'partial': bag.partial,
-            'notes': [*notes, *stream.notes()],
+            'notes': [*notes, *stream.facts().notes],
         }
     if not covered:
         raise BagError(
@@ -127,16 +128,16 @@ def keep_features(path: Path, folder: Path, backbone: Backbone, reading: Reading
 def _columns(path: Path, stream: StepStream) -> dict[str, NDArray[Any]]:
     builder = StepsBuilder(stream.info)
     for row in stream.rows([]):
-        builder.add(row.stamp_ns, row.episode_id, row.seq, row.features, row.base, action=row.action)
+        builder.add(replace(row, thumbnail=b''))
     if not len(builder):
-        raise BagError(f'{path} gives no step: {"; ".join(stream.notes())}')
+        raise BagError(f'{path} gives no step: {"; ".join(stream.facts().notes)}')
     steps = builder.take()
-    go = steps.recorded
+    go = steps.has_recorded_actions
     return {
         'z': steps.features,
-        'base': steps.base,
+        'base': steps.base_actions,
         'go': go,
-        'expert': np.where(go[:, None, None], steps.actions, steps.base),
+        'expert': np.where(go[:, None, None], steps.recorded_actions, steps.base_actions),
         'episode': np.cumsum(np.append(False, steps.episode_ids[1:] != steps.episode_ids[:-1]), dtype=np.int64),
     }
 

@@ -18,7 +18,7 @@ from recordings import SPEC
 
 from aura_ros.common.errors import BagError
 from aura_ros.recordings.bags import Bag
-from aura_ros.replay.steps.align import observations
+from aura_ros.replay.steps.align import Observations
 from aura_ros.replay.steps.guess import guess
 
 FPS = 20
@@ -184,24 +184,24 @@ def test_reads_from_the_middle_of_an_episode(tmp_path: Path, make: Any) -> None:
 def test_replays_like_a_bag(tmp_path: Path) -> None:
     with Bag(version_3(tmp_path / 'set')) as bag:
         mapping = guess(bag, ONE).mapping
-        source = observations(bag, mapping, ONE)
+        source = Observations(bag, mapping, ONE)
         found = list(source)
     # Every second of 20 frames a second, from the first frame of each episode on.
     assert [one.episode for one in found] == [f'episode_{e:06d}' for e in range(3) for _ in range(LENGTHS[e] // 2)]
     assert (source.report.with_action, found[0].skew_ns) == (100 // 2 - 0, 0)
     np.testing.assert_allclose(found[1].observation.joint_positions, [0.02, 1, 2], rtol=1e-6)
-    action = found[1].action
+    action = found[1].recorded_action
     assert action is not None
     np.testing.assert_allclose(action[:, 0], [0.52, 0.53, 0.54, 0.55], rtol=1e-6)
     assert found[20].observation.instruction == 'put back'
     # An episode's actions end with it.
-    assert found[14].action is not None and found[14].action[-1, 0] == pytest.approx(0.79)
+    assert found[14].recorded_action is not None and found[14].recorded_action[-1, 0] == pytest.approx(0.79)
 
 
 def test_images_may_be_in_the_table(tmp_path: Path) -> None:
     with Bag(version_2(tmp_path / 'set', images=True)) as bag:
         mapping = guess(bag, ONE).mapping
-        found = list(observations(bag, mapping, ONE))
+        found = list(Observations(bag, mapping, ONE))
     assert len(found) == 50
     assert found[3].observation.images['front'][0, 0, 0] == level(0, 6)
 

@@ -16,7 +16,7 @@ from recordings import BEGIN_NS, MS, SPEC, Recorder, recording
 from aura_ros.common.errors import BagError
 from aura_ros.recordings.bags import Bag
 from aura_ros.replay.steps.actions import ActionTrack, action_kind
-from aura_ros.replay.steps.align import observations
+from aura_ros.replay.steps.align import Observations
 from aura_ros.replay.steps.mapping import ActionStream, Instruction, JointStream, Mapping
 
 TOPIC = '/command'
@@ -81,7 +81,7 @@ def test_an_array_is_in_the_listed_order_or_the_backbones(tmp_path: Path) -> Non
     listed = ActionStream(TOPIC, columns=('joint3', 'joint1', 'joint2'), unit='deg')
     np.testing.assert_allclose(_row(track(tmp_path / 'a', listed, write)), [np.pi, 0, np.pi / 2], atol=1e-6)
     np.testing.assert_array_equal(_row(track(tmp_path / 'b', ActionStream(TOPIC), write)), [90, 180, 0])
-    with pytest.raises(BagError, match='has 3 values without names; list in columns which of a, b each'):
+    with pytest.raises(BagError, match='has 3 values without names: list the 3 names in columns, including a, b'):
         track(tmp_path / 'c', ActionStream(TOPIC), write, ('a', 'b'))
 
 
@@ -161,11 +161,11 @@ def test_observations_carry_what_the_robot_was_told_next(tmp_path: Path) -> None
     with recording(tmp_path / 'bag') as recorder:
         write(recorder)
     with Bag(tmp_path / 'bag') as bag:
-        source = observations(bag, mapping, replace(SPEC, cameras=('front',)))
+        source = Observations(bag, mapping, replace(SPEC, cameras=('front',)))
         found = list(source)
-    told = {(one.stamp_ns - BEGIN_NS) // MS: one.action for one in found}
-    np.testing.assert_array_equal(told[100][:, 0], [100, 150, 200, 250])  # type: ignore[index]
-    assert told[600] is not None and told[800] is None and told[900] is None
+    targets = {(one.stamp_ns - BEGIN_NS) // MS: one.recorded_action for one in found}
+    np.testing.assert_array_equal(targets[100][:, 0], [100, 150, 200, 250])  # type: ignore[index]
+    assert targets[600] is not None and targets[800] is None and targets[900] is None
     assert (source.report.observations, source.report.with_action) == (10, 7)
 
 

@@ -28,7 +28,7 @@ from recordings import (
 
 from aura_ros.common.errors import BagError
 from aura_ros.recordings.bags import Bag
-from aura_ros.replay.steps.align import Recorded, observations
+from aura_ros.replay.steps.align import Observations, RecordedObservation
 from aura_ros.replay.steps.alignment import AlignmentReport
 from aura_ros.replay.steps.mapping import ActionStream, Instruction, JointStream, Mapping
 from aura_ros.vla.assembler import Aligned, Assembler, AssemblerConfig
@@ -42,16 +42,16 @@ ONE = replace(SPEC, cameras=('front',))
 
 def aligned(
     folder: Path, write: Callable[[Recorder], Any], mapping: Mapping = BARE, spec: Any = ONE, **span: int
-) -> tuple[list[Recorded], AlignmentReport]:
+) -> tuple[list[RecordedObservation], AlignmentReport]:
     with recording(folder) as recorder:
         write(recorder)
     with Bag(folder) as bag:
-        source = observations(bag, mapping, spec, **span)
+        source = Observations(bag, mapping, spec, **span)
         found = list(source)
         return found, source.report
 
 
-def offsets(found: list[Recorded]) -> list[float]:
+def offsets(found: list[RecordedObservation]) -> list[float]:
     return [(one.stamp_ns - BEGIN_NS) / MS for one in found]
 
 
@@ -195,7 +195,7 @@ def test_waits_for_the_first_instruction_and_follows_the_newest(tmp_path: Path) 
     assert report.refused['before the first instruction'] == 2
     # What was said before the range is still in force in it.
     with Bag(tmp_path / 'bag') as bag:
-        late = observations(bag, mapping, ONE, begin_ns=BEGIN_NS + 300 * MS, end_ns=BEGIN_NS + 500 * MS)
+        late = Observations(bag, mapping, ONE, begin_ns=BEGIN_NS + 300 * MS, end_ns=BEGIN_NS + 500 * MS)
         assert [one.observation.instruction for one in late] == ['do 200', 'do 400']
 
 
@@ -247,7 +247,7 @@ def test_a_partial_recording_is_noted(tmp_path: Path) -> None:
     data = file.read_bytes()
     file.write_bytes(data[: int.from_bytes(data[-28:-20], 'little')])
     with Bag(folder) as bag:
-        source = observations(bag, MAPPING, SPEC)
+        source = Observations(bag, MAPPING, SPEC)
         assert len(list(source)) == 20
         assert source.report.notes[0].startswith('the recording is partial: bag.mcap: the index is missing')
 
@@ -268,7 +268,7 @@ def test_a_partial_recording_is_noted(tmp_path: Path) -> None:
 )
 def test_what_does_not_fit_is_refused_before_anything_is_read(tmp_path: Path, mapping: Mapping, text: str) -> None:
     with Bag(arm_bag(tmp_path / 'bag')) as bag, pytest.raises(BagError) as caught:
-        observations(bag, mapping, SPEC)
+        Observations(bag, mapping, SPEC)
     assert text in str(caught.value)
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from replayed import BEGIN_NS, CHUNK, INFO, OPTIONS, PERIOD_NS, WEIGHTS, made_up
+from replayed import BEGIN_NS, CHUNK, INFO, OPTIONS, PERIOD_NS, WEIGHTS, joined, made_up
 
 from aura_ros.common.errors import ConfigError
 from aura_ros.memory import load_memory
@@ -15,9 +15,10 @@ from aura_ros.replay.columns import Columns
 from aura_ros.replay.evaluate import run_policies, run_policy
 from aura_ros.replay.live import compare
 from aura_ros.replay.policies import Budget, choose, drawn_by_lot, evenly_spread, make_policy
-from aura_ros.replay.steps.arrays import StepsBuilder, joined
+from aura_ros.replay.steps.arrays import Row, StepsBuilder
 from aura_ros.state.format import SLOT_BYTES
 
+COLUMNS = ('stamps_ns', 'episode_ids', 'seqs', 'skews_ns', 'features', 'base_actions', 'recorded_actions')
 ALL = ['base', 'aura', 'kv', 'kv-window', 'always', 'random', 'periodic']
 
 
@@ -30,7 +31,7 @@ def test_the_gate_decides_as_the_memory_stepped_by_hand(runs):
     steps, memory, run = made_up(60), load_memory('aura'), runs['aura']
     writes = []
     for row in range(len(steps)):
-        decision = memory.step(steps.features[row], steps.base[row])
+        decision = memory.step(steps.features[row], steps.base_actions[row])
         assert run.gate[row] == np.float32(decision.gate)
         assert run.written[row] == decision.written
         assert np.array_equal(run.actions[row], decision.action[0])
@@ -54,14 +55,7 @@ def test_the_same_steps_give_the_same_bits_in_one_part_or_many(runs):
         def parts(self, thumbnails=False):
             for begin in range(0, 60, 7):
                 rows = slice(begin, begin + 7)
-                yield replace(
-                    steps,
-                    thumbnails=(),
-                    **{
-                        name: getattr(steps, name)[rows]
-                        for name in ('stamps_ns', 'episode_ids', 'seqs', 'skews_ns', 'features', 'base', 'actions')
-                    },
-                )
+                yield replace(steps, thumbnails=(), **{name: getattr(steps, name)[rows] for name in COLUMNS})
 
     again = run_policy(make_policy('aura', OPTIONS), Parts(), Columns())
     assert again.writes == runs['aura'].writes and again.state_crc32 == runs['aura'].state_crc32
@@ -114,8 +108,8 @@ def test_the_error_is_of_the_actions_that_are_executed(runs):
     action = np.zeros(CHUNK, np.float32)
     action[: INFO.n_action_steps, 1] = [0.1, 0.2, -0.3, 0.4]
     action[INFO.n_action_steps :] = 9.0  # replaced by the next chunk before it is executed
-    builder.add(1, 'e', 0, WEIGHTS.arrays['feature_mean'], base, action=action)
-    builder.add(2, 'e', 1, WEIGHTS.arrays['feature_mean'], base)
+    builder.add(Row(1, 'e', 0, WEIGHTS.arrays['feature_mean'], base, action))
+    builder.add(Row(2, 'e', 1, WEIGHTS.arrays['feature_mean'], base))
     run = run_policy(make_policy('base', OPTIONS), builder.take(), Columns())
     assert run.errors[0] == pytest.approx([0, 0.25] + [0] * (CHUNK[1] - 2))
     assert np.isnan(run.errors[1]).all()
@@ -129,14 +123,7 @@ def test_a_new_episode_begins_with_an_empty_memory():
     rows = slice(30, None)
     alone = run_policy(
         make_policy('aura', OPTIONS),
-        replace(
-            second,
-            thumbnails=(),
-            **{
-                name: getattr(second, name)[rows]
-                for name in ('stamps_ns', 'episode_ids', 'seqs', 'skews_ns', 'features', 'base', 'actions')
-            },
-        ),
+        replace(second, thumbnails=(), **{name: getattr(second, name)[rows] for name in COLUMNS}),
         Columns(),
     )
     assert np.array_equal(run.gate[rows], alone.gate)
@@ -147,14 +134,7 @@ def test_a_new_episode_begins_with_an_empty_memory():
 def test_steps_come_once_and_in_order_and_what_is_refused_leaves_no_trace():
     steps = made_up(30)
     order = [*range(10), 9, *range(12, 30)]  # one twice, two missing
-    mixed = replace(
-        steps,
-        thumbnails=(),
-        **{
-            name: getattr(steps, name)[order].copy()
-            for name in ('stamps_ns', 'episode_ids', 'seqs', 'skews_ns', 'features', 'base', 'actions')
-        },
-    )
+    mixed = replace(steps, thumbnails=(), **{name: getattr(steps, name)[order].copy() for name in COLUMNS})
     mixed.features[20, 3] = np.nan
     run = run_policy(make_policy('aura', OPTIONS), mixed, Columns())
     assert (run.applied, run.refused, run.missed) == (len(order) - 2, 2, 2)
@@ -163,7 +143,7 @@ def test_steps_come_once_and_in_order_and_what_is_refused_leaves_no_trace():
     assert not np.isnan(run.gate[21:]).any()
     memory = load_memory('aura')
     for row in (*range(10), *range(12, 21), *range(22, 30)):
-        memory.step(steps.features[row], steps.base[row])
+        memory.step(steps.features[row], steps.base_actions[row])
     assert run.state_crc32 == zlib.crc32(memory.export())
 
 
@@ -215,12 +195,12 @@ def test_the_live_run_is_compared_bit_for_bit(runs):
     writes = runs['aura'].writes
     stamps = [BEGIN_NS + row * PERIOD_NS for row in range(60)]
     live = [Event(write) for write in writes]
-    all_same = 'All {} write events of the live run are reproduced bit for bit.'
+    all_same = 'The replay reproduces all {} write events of the live run bit for bit.'
     assert compare(live, writes, stamps) == all_same.format(len(writes))
-    assert 'wrote live, not here' in compare(live, writes[1:], stamps)
-    assert 'writes here, not live' in compare(live[1:], writes, stamps)
+    assert 'writes in the live run only' in compare(live, writes[1:], stamps)
+    assert 'writes in the replay only' in compare(live[1:], writes, stamps)
     # a live write on a step that was not replayed says nothing
     assert compare(live, writes[:-1], stamps[: writes[-1].row]) == all_same.format(len(writes) - 1)
     live[0].gate = float(np.nextafter(np.float32(live[0].gate), np.float32(2)))
-    assert f'at step {writes[0].seq} gate was' in compare(live, writes, stamps)
-    assert 'wrote nothing' in compare([], [], stamps)
+    assert f'at step {writes[0].seq} gate is' in compare(live, writes, stamps)
+    assert 'Neither the live run nor the replay writes' in compare([], [], stamps)

@@ -65,7 +65,7 @@ def test_finds_what_names_and_types_say(tmp_path: Path) -> None:
         '/vla_step',
     )
     assert 'cameras not used: /camera/front/depth' in found.notes
-    assert any(f'{COMMANDS} was chosen; there are also /leader/joint_states' in note for note in found.notes)
+    assert any(f'{COMMANDS} was chosen; /leader/joint_states can also be used' in note for note in found.notes)
 
 
 def test_says_where_names_do_not_fit(tmp_path: Path) -> None:
@@ -80,9 +80,9 @@ def test_says_where_names_do_not_fit(tmp_path: Path) -> None:
     assert found.mapping.actions is None
     notes = '\n'.join(found.notes)
     assert 'camera front: no topic has that name; check that /cam0 is the right one' in notes
-    assert 'camera wrist: there is no further camera' in notes
-    assert 'joints: names differ; taken in order: joint1 = gripper, joint2 = pan' in notes
-    assert 'actions: nothing fits joint1, joint2, joint3; it has pan, lift' in notes
+    assert 'camera wrist: there is no unused camera' in notes
+    assert 'joints: names differ and were paired in order: joint1 = gripper, joint2 = pan' in notes
+    assert 'actions: no recorded names for joint1, joint2, joint3; the recording has pan, lift' in notes
     assert 'instruction: none was recorded' in notes
 
 
@@ -96,7 +96,8 @@ def test_takes_an_array_of_commands_in_the_backbones_order(tmp_path: Path) -> No
 
     found = guessed(tmp_path / 'bag', write, ONE)
     assert found.mapping.actions == ActionStream('/position_controller/commands', columns=SPEC.joint_names)
-    assert any('names no joints; taken to be joint1, joint2, joint3 in this order' in note for note in found.notes)
+    assumed = 'has no joint names; the mapping assumes joint1, joint2, joint3 in this order'
+    assert any(assumed in note for note in found.notes)
 
 
 def test_cartesian_commands_are_none_for_a_backbone_of_joints(tmp_path: Path) -> None:

@@ -147,13 +147,13 @@ def test_a_backbone_that_is_run_again_keeps_the_episodes_of_the_recorded_steps(t
     assert not any('no episodes' in note for note in steps[1]['notes'])
 
 
-def test_a_recording_without_episodes_is_told_to_be_one(bag, replay):
-    assert any('tells of no episodes' in note for note in replay(bag)[1]['recordings'][0]['notes'])
+def test_a_recording_without_episodes_is_one_episode(bag, replay):
+    assert any('names no episodes' in note for note in replay(bag)[1]['recordings'][0]['notes'])
 
 
 def test_joints_that_were_recorded_in_degrees_are_noticed(bag, tmp_path, replay):
     in_degrees = bag_of(tmp_path / 'degrees', per_rad=57.3)
-    assert any('if these are degrees' in note for note in replay(in_degrees)[1]['recordings'][0]['notes'])
+    assert any('if the unit is degrees' in note for note in replay(in_degrees)[1]['recordings'][0]['notes'])
     assert not any('degrees' in note for note in replay(bag)[1]['recordings'][0]['notes'])
 
 

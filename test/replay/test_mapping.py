@@ -71,7 +71,7 @@ def test_recorded_steps_need_no_cameras(tmp_path: Path) -> None:
         (('[joint1, joint2]', '[joint1, joint1]'), 11, ["key 'columns'", 'different names']),
         (('[joint1, joint2]', '3'), 11, ["key 'columns'", 'BACKBONE_JOINT: RECORDED_COLUMN']),
         (('tolerance_s: 0.5', 'tolerance_s: 11'), 12, ["key 'tolerance_s'", '11']),
-        (('  wrist: /cam1', '  wrist: 1'), 3, ["key 'wrist'", 'a text that is not empty']),
+        (('  wrist: /cam1', '  wrist: 1'), 3, ["key 'wrist'", 'a non-empty text']),
         (('  wrist: /cam1', "  wrist: ''"), 3, ["key 'wrist'"]),
         (('{text: put it back}', '{text: a, topic: /b}'), 13, ["key 'instruction'", 'either a topic or a text']),
         (('{text: put it back}', '{}'), 13, ["key 'instruction'", 'either a topic or a text']),

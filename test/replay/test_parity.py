@@ -99,7 +99,7 @@ def _ns(message):
 
 def _offline(steps: Steps):
     """The same of a replay without ROS, and the CRC-32 of its last state."""
-    options = PolicyOptions(steps.features.shape[1], steps.base.shape[1:], steps.info.backbone_hash)
+    options = PolicyOptions(steps.features.shape[1], steps.base_actions.shape[1:], steps.info.backbone_hash)
     run = run_policy(make_policy('aura', options), steps, Columns())
     assert not run.refused and not run.missed
     columns = (steps.seqs, steps.stamps_ns, run.gate, run.threshold, run.surprise, run.written)
@@ -125,7 +125,7 @@ def _offline(steps: Steps):
 def _steps(stream):
     builder = StepsBuilder(stream.info)
     for row in stream.rows([]):
-        builder.add(row.stamp_ns, row.episode_id, row.seq, row.features, row.base)
+        builder.add(row)
     return builder.take()
 
 

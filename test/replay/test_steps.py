@@ -5,20 +5,22 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from replayed import CHUNK, INFO, made_up
+from replayed import CHUNK, INFO, joined, made_up
 
 from aura_ros.common.errors import BagError, ConfigError, InputError
-from aura_ros.replay.evaluated import About
-from aura_ros.replay.steps.arrays import Steps, StepsBuilder, joined
-from aura_ros.replay.steps.cache import FirstSteps, StepCache, content_digest, key_of
-from aura_ros.replay.steps.features import Row, fill
+from aura_ros.replay.steps.arrays import Row, Steps, StepsBuilder
+from aura_ros.replay.steps.cache import FirstSteps, StepCache, content_digest, fill, key_of
+from aura_ros.replay.steps.stream import StreamFacts
 
-COLUMNS = ('stamps_ns', 'episode_ids', 'seqs', 'skews_ns', 'features', 'base', 'actions')
+COLUMNS = ('stamps_ns', 'episode_ids', 'seqs', 'skews_ns', 'features', 'base_actions', 'recorded_actions')
 
 
 def same(one, other):
     return (
-        all(np.array_equal(getattr(one, name), getattr(other, name), equal_nan=name == 'actions') for name in COLUMNS)
+        all(
+            np.array_equal(getattr(one, name), getattr(other, name), equal_nan=name == 'recorded_actions')
+            for name in COLUMNS
+        )
         and one.thumbnails == other.thumbnails
         and one.info == other.info
     )
@@ -41,21 +43,14 @@ class Stream:
                 str(steps.episode_ids[row]),
                 int(steps.seqs[row]),
                 steps.features[row],
-                steps.base[row],
-                steps.actions[row],
+                steps.base_actions[row],
+                steps.recorded_actions[row],
                 int(steps.skews_ns[row]),
                 steps.thumbnails[row],
             )
 
-    def inputs(self):
-        return {'front': {'samples': float(self.asked)}}
-
-    def notes(self):
-        return ('a note',)
-
-
-def about():
-    return About('bag', '/bag', 'ab', inputs={'front': {'samples': 1.0}}, notes=('a note',))
+    def facts(self):
+        return StreamFacts(inputs={'front': {'samples': float(self.asked)}}, notes=('a note',))
 
 
 def test_a_file_gives_back_what_was_saved(tmp_path):
@@ -69,10 +64,10 @@ def test_a_file_gives_back_what_was_saved(tmp_path):
 def test_what_was_not_recorded_is_no_zero():
     builder = StepsBuilder(INFO)
     for row, action in enumerate((None, np.zeros(CHUNK, np.float32))):
-        builder.add(1 + row, 'e', row, np.zeros(4, np.float32), np.zeros(CHUNK, np.float32), action=action)
+        builder.add(Row(1 + row, 'e', row, np.zeros(4, np.float32), np.zeros(CHUNK, np.float32), action))
     steps = builder.take()
-    assert np.isnan(steps.actions[0]).all()
-    assert steps.recorded.tolist() == [False, True]
+    assert np.isnan(steps.recorded_actions[0]).all()
+    assert steps.has_recorded_actions.tolist() == [False, True]
 
 
 @pytest.mark.parametrize('data', [b'', b'PK\x03\x04 and then nothing', b'text'])
@@ -112,13 +107,14 @@ def test_the_digest_is_of_the_content(tmp_path):
 def test_the_cache_is_filled_once(tmp_path):
     steps, seen = made_up(300), []
     with StepCache(tmp_path, 'key') as cache:
-        fill(cache, Stream(steps), about, advance=seen.append)
+        fill(cache, Stream(steps), advance=seen.append)
         assert len(cache) == len(seen) == 300 and cache.complete
     with StepCache(tmp_path, 'key') as cache:
         again = Stream(steps)
-        fill(cache, again, about)
+        fill(cache, again)
         assert again.asked == 0
-        assert cache.about == about() and cache.info == steps.info
+        assert cache.facts == StreamFacts(inputs={'front': {'samples': 300.0}}, notes=('a note',))
+        assert cache.info == steps.info
         assert same(joined(list(cache.parts(thumbnails=True))), steps)
         assert [len(part) for part in cache.parts()] == [256, 44]
 
@@ -127,11 +123,11 @@ def test_a_run_that_was_stopped_goes_on_and_ends_up_the_same(tmp_path):
     steps = made_up(300)
     with StepCache(tmp_path, 'key') as cache:
         with pytest.raises(KeyboardInterrupt):
-            fill(cache, Stream(steps, stop_after=270), about)
+            fill(cache, Stream(steps, stop_after=270))
         assert len(cache) == 270 and not cache.complete
     with StepCache(tmp_path, 'key') as cache:
         rest = Stream(steps)
-        fill(cache, rest, about)
+        fill(cache, rest)
         assert rest.asked == 30 and cache.complete
         assert same(joined(list(cache.parts(thumbnails=True))), steps)
 
@@ -139,26 +135,26 @@ def test_a_run_that_was_stopped_goes_on_and_ends_up_the_same(tmp_path):
 def test_a_limit_is_enough_and_more_is_added_to_it_later(tmp_path):
     steps = made_up(50)
     with StepCache(tmp_path, 'key') as cache:
-        fill(cache, Stream(steps), about, limit=20)
+        fill(cache, Stream(steps), limit=20)
         assert len(cache) == 20 and not cache.complete
         short = Stream(steps)
-        fill(cache, short, about, limit=10)
+        fill(cache, short, limit=10)
         assert short.asked == 0
         assert len(FirstSteps(cache, 10)) == sum(map(len, FirstSteps(cache, 10).parts())) == 10
-        fill(cache, Stream(steps), about)
+        fill(cache, Stream(steps))
         assert len(cache) == 50 and len(FirstSteps(cache, 99)) == 50
 
 
 def test_a_torn_part_and_what_follows_it_is_made_again(tmp_path):
     steps = made_up(600, pictures=True)
     with StepCache(tmp_path, 'key') as cache:
-        fill(cache, Stream(steps), about)
+        fill(cache, Stream(steps))
     next((tmp_path / 'key').glob('00000256-*')).unlink()
     (tmp_path / 'key' / '00000256-0256.part').write_bytes(b'torn')
     (tmp_path / 'key' / 'state.json').write_text('{"complete": fal')
     with StepCache(tmp_path, 'key') as cache:
         assert len(cache) == 256
-        fill(cache, Stream(steps), about)
+        fill(cache, Stream(steps))
         assert same(joined(list(cache.parts(thumbnails=True))), steps)
 
 
@@ -175,8 +171,8 @@ def test_a_recording_without_a_step_says_why(tmp_path):
     stream = Stream(steps)
     stream.rows = lambda known: iter(())
     with StepCache(tmp_path, 'key') as cache:
-        with pytest.raises(BagError, match='no step can be made of it: a note'):
-            fill(cache, stream, about)
+        with pytest.raises(BagError, match='the recording gives no step: a note'):
+            fill(cache, stream)
         assert not cache.complete
 
 

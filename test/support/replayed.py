@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from recordings import BEGIN_NS, COMMANDS, FRONT, INSTRUCTION, STATES, WRIST, Re
 
 from aura_ros.memory.weights import load_weights
 from aura_ros.replay.policies import PolicyOptions
-from aura_ros.replay.steps.arrays import Steps, StepsBuilder, StepsInfo
+from aura_ros.replay.steps.arrays import Row, Steps, StepsBuilder, StepsInfo
 from aura_ros.vla.protocol import BackboneSpec, Observation, VlaOutput
 
 WEIGHTS = load_weights('aura')
@@ -47,17 +48,28 @@ def made_up(
     for row in range(count):
         episode = row * episodes // count
         base = np.repeat(rng.normal(0, 0.3, (1, CHUNK[1])), CHUNK[0], axis=0).astype(np.float32)
-        builder.add(
+        step = Row(
             BEGIN_NS + row * PERIOD_NS,
             f'episode-{episode}',
             row - -(-episode * count // episodes),
             (mean + scale * rng.normal(size=len(mean))).astype(np.float32),
             base,
-            action=base + np.float32(0.01) if recorded else None,
+            recorded_action=base + np.float32(0.01) if recorded else None,
             skew_ns=row,
             thumbnail=jpeg(row) if pictures else b'',
         )
+        builder.add(step)
     return builder.take()
+
+
+def joined(parts: Sequence[Steps]) -> Steps:
+    """Several parts as one."""
+    columns = {
+        column.name: np.concatenate([getattr(part, column.name) for part in parts])
+        for column in fields(Steps)
+        if column.name not in ('info', 'thumbnails')
+    }
+    return Steps(parts[0].info, **columns, thumbnails=tuple(picture for part in parts for picture in part.thumbnails))
 
 
 def jpeg(level: int) -> bytes:

@@ -15,7 +15,7 @@ from aura_ros.recordings.bags import Bag
 from aura_ros.recordings.message_types import standard_types
 from aura_ros.recordings.source import Sample
 from aura_ros.recordings.type_names import COMPRESSED_IMAGE, IMAGE
-from aura_ros.replay.steps.align import JOINTS, Recorded
+from aura_ros.replay.steps.align import JOINTS, RecordedObservation
 from aura_ros.replay.steps.mapping import UNITS
 from aura_ros.replay.steps.mapping import Mapping as BagMapping
 from aura_ros.replay.steps.message_values import joint_positions, picture
@@ -31,7 +31,7 @@ def serialised(message: Any) -> bytes:
     return bytes(standard_types('kilted').serialize_cdr(message, message.__msgtype__))
 
 
-def observation_messages(recorded: Recorded, spec: BackboneSpec) -> Messages:
+def observation_messages(recorded: RecordedObservation, spec: BackboneSpec) -> Messages:
     """One observation as vla_node takes it: pictures and joints of one stamp, in the backbone's names and units."""
     seen, stamp_ns = recorded.observation, recorded.stamp_ns
     names = spec.joint_names

@@ -34,7 +34,7 @@ from aura_ros.nodes.player.messages import (
 )
 from aura_ros.nodes.player.playback import Pace, Playback, PlayerConfig, find_tape
 from aura_ros.recordings.bags import Bag
-from aura_ros.replay.steps.align import observations
+from aura_ros.replay.steps.align import Observations
 from aura_ros.ros.parameters import ParameterSet
 
 # An observation that is not answered is sent again after [s].
@@ -66,7 +66,7 @@ class Player:
         if config.source == 'steps':
             self._play_steps()
         elif config.lockstep:
-            self._play_observations()
+            self._play_Observations()
         else:
             self._play_streams()
         graph.end_episode()
@@ -75,10 +75,10 @@ class Player:
         self._log.info(said + (f', state CRC-32 {graph.last_crc:08x} after the last' if graph.written else ''))
 
     # In lock-step. --------------------------------------------------------------------------------
-    def _play_observations(self) -> None:
+    def _play_Observations(self) -> None:
         """Give each observation as one set and wait for the answers to it."""
         graph, tape = self._graph, self._tape
-        found = observations(tape.bag, tape.mapping, tape.spec, tape.begin_ns, tape.end_ns)
+        found = Observations(tape.bag, tape.mapping, tape.spec, tape.begin_ns, tape.end_ns)
         graph.open_inputs(tape.spec.cameras, 'raw')
         graph.wait_for(graph.missing, self._config.start_timeout_s)
         episode = None

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a recording to the steps of a backbone: mapping, alignment, cache."""
+"""Recordings as steps of a backbone: mapping, alignment and cache."""

@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Recorded actions over time: what the robot was told, at the times of a backbone's chunk.
+"""Recorded actions at the times of a backbone's chunk.
 
-An action is in force from its stamp until the next one's, at most for the tolerance. Of a trajectory the target moves
-in straight lines from point to point, as joint_trajectory_controller does it by default, before its first point it is
-that point, and after its last it stays.
+An action is in force from its stamp until the stamp of the next action, but no longer than the tolerance. Between the
+points of a trajectory the target is interpolated linearly, as joint_trajectory_controller does by default. Before the
+first point the target is the first point; after the last point it is the last point.
 """
 
 from __future__ import annotations
 
 from collections import Counter, deque
+from collections.abc import Iterator, Sequence
 from collections.abc import Mapping as AnyMapping
-from collections.abc import Sequence
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,17 +20,22 @@ from aura_ros.common.errors import BagError, InputError
 from aura_ros.recordings.source import Sample
 from aura_ros.replay.steps.mapping import UNITS, ActionStream
 from aura_ros.replay.steps.message_values import ACTION_TYPES, Target, target
+from aura_ros.vla.protocol import BackboneSpec
 
 _NS = 1e9
-# A stamp that is so much before its stream's newest is no straggler: the clock was set back.
 JUMP_NS = 1_000_000_000
+"""A stamp this much older than the newest of its stream is not a late sample: the clock was set back [ns]."""
+# Time to wait for late actions, beyond the length of a chunk [ns, log time].
+_PATIENCE_NS = 1_000_000_000
+
+T = TypeVar('T')
 
 
 def action_kind(stream: ActionStream, type_name: str) -> str:
-    """The kind of the actions on a topic of a type.
+    """Return the kind of the actions on a topic, by the type of the topic.
 
     Raises:
-        BagError: its messages are no actions, or others than the mapping says.
+        BagError: the messages are not actions, or not of the kind in the mapping.
     """
     if stream.kind != 'auto':
         if ACTION_TYPES[stream.kind] != type_name:
@@ -48,13 +54,13 @@ class ActionTrack:
     """The newest recorded actions, sorted by stamp. One thread.
 
     Attributes:
-        used: actions that were accepted [1].
-        dropped: actions that were not, by reason [1].
-        problem: why the last one was not, for people.
+        used: number of accepted actions [1].
+        dropped: number of rejected actions by reason [1].
+        problem: why the last unusable action was rejected.
     """
 
     def __init__(self, stream: ActionStream, kind: str, joint_names: Sequence[str]) -> None:
-        """Give targets in the order of `joint_names`."""
+        """Prepare for actions of one `kind`; targets have the columns `joint_names`."""
         self._stream, self._kind, self._joints = stream, kind, tuple(joint_names)
         self._factor = UNITS[stream.unit]
         self._tolerance_ns = round(stream.tolerance_s * _NS)
@@ -65,10 +71,10 @@ class ActionTrack:
         self.problem = ''
 
     def add(self, sample: Sample) -> None:
-        """Take the next action; one that cannot be used is counted.
+        """Add the next action, or count it as dropped if it cannot be used.
 
         Raises:
-            BagError: it has other columns than the backbone's joints: no action of this topic will do.
+            BagError: the columns do not fit the backbone's joints, so no action of this topic can be used.
         """
         if self._actions and self._actions[-1][0] - sample.stamp_ns > JUMP_NS:
             self._actions.clear()
@@ -81,20 +87,23 @@ class ActionTrack:
             self.dropped['unusable'] += 1
             self.problem = f'{self._stream.topic} {error}'
             return
-        values = found.values[:, self._chosen(found)] * self._factor
+        values = found.values[:, self._columns_of(found)] * self._factor
         self._actions.append((sample.stamp_ns, found.at_s, values))
         self.used += 1
 
     def clear(self) -> None:
-        """Forget all actions: another episode begins, or the clock jumped."""
+        """Remove all actions, at the beginning of an episode."""
         self._actions.clear()
 
     def covers(self, until_ns: int) -> bool:
-        """Whether nothing that comes can change what was in force up to `until_ns`."""
+        """Return whether later actions cannot change the targets up to `until_ns`."""
         return bool(self._actions) and self._actions[-1][0] > until_ns
 
     def chunk(self, stamp_ns: int, length: int, step_ns: int) -> NDArray[np.float32] | None:
-        """Targets at stamp_ns, stamp_ns + step_ns, ...: float32 [length, joints] [rad, m]; None with a gap in them."""
+        """Return the targets at stamp_ns, stamp_ns + step_ns, ...: float32 [length, joints] [rad, m].
+
+        None if one of them is missing.
+        """
         rows = []
         for time_ns in range(stamp_ns, stamp_ns + length * step_ns, step_ns):
             row = self._at(time_ns)
@@ -104,7 +113,7 @@ class ActionTrack:
         return np.array(rows, np.float32)
 
     def forget_before(self, stamp_ns: int) -> None:
-        """Drop what was replaced before `stamp_ns`."""
+        """Remove the actions that were replaced before `stamp_ns`."""
         while len(self._actions) > 1 and self._actions[1][0] <= stamp_ns:
             self._actions.popleft()
 
@@ -124,28 +133,65 @@ class ActionTrack:
             return np.asarray(values[after - 1] + share * (values[after] - values[after - 1]))
         return None
 
-    def _chosen(self, found: Target) -> NDArray[np.intp]:
-        """Which column of a target each joint is."""
+    def _columns_of(self, found: Target) -> NDArray[np.intp]:
+        """Column of each joint in a target."""
         key = (*found.names, str(found.values.shape[1]))
         if key not in self._columns:
-            self._columns[key] = self._choose(found)
+            self._columns[key] = self._find_columns(found)
         return self._columns[key]
 
-    def _choose(self, found: Target) -> NDArray[np.intp]:
+    def _find_columns(self, found: Target) -> NDArray[np.intp]:
         given, size = self._stream.columns, found.values.shape[1]
         listed = given if isinstance(given, tuple) else ()
         names = found.names or listed or (self._joints if size == len(self._joints) else ())
         if len(names) != size:
             raise BagError(
-                f'actions: {self._stream.topic} has {size} values without names; list in columns which of '
-                f'{", ".join(self._joints)} each of them is'
+                f'actions: {self._stream.topic} has {size} values without names: list the {size} names in columns, '
+                f'including {", ".join(self._joints)}'
             )
         renamed = given if isinstance(given, AnyMapping) else {}
         place = {name: index for index, name in enumerate(names)}
         wanted = [renamed.get(joint, joint) for joint in self._joints]
         if missing := [name for name in wanted if name not in place]:
             raise BagError(
-                f'actions: {self._stream.topic} has no {", ".join(missing)}; it has {", ".join(names)}: say in columns '
-                "which of them is which of the backbone's joints, or leave the actions out of the mapping"
+                f'actions: {self._stream.topic} has no {", ".join(missing)}; it has {", ".join(names)}: map the '
+                "backbone's joints to these names in columns, or remove actions from the mapping"
             )
         return np.array([place[name] for name in wanted], np.intp)
+
+
+class PendingActions(Generic[T]):
+    """Holds items in order until the recorded actions of their chunks are complete. One thread."""
+
+    def __init__(self, track: ActionTrack | None, spec: BackboneSpec) -> None:
+        """Take actions from `track` for the chunks of `spec`; without a track no item has actions."""
+        self._track, self._length = track, spec.chunk_size
+        self._tick_ns = round(spec.seconds_per_action * _NS)
+        self._waiting: deque[tuple[T, int, int]] = deque()
+
+    def add(self, item: T, stamp_ns: int, log_ns: int) -> None:
+        """Add an item with the stamp of its chunk and the log time now [ns]."""
+        self._waiting.append((item, stamp_ns, log_ns))
+
+    def ready(self, log_ns: int) -> Iterator[tuple[T, NDArray[np.float32] | None]]:
+        """Yield the items that are complete or too old at a log time [ns], each with its chunk; see `ActionTrack`."""
+        chunk_ns = (self._length - 1) * self._tick_ns
+        while self._waiting:
+            _, stamp_ns, since_ns = self._waiting[0]
+            late = log_ns > since_ns + chunk_ns + _PATIENCE_NS
+            if self._track is not None and not late and not self._track.covers(stamp_ns + chunk_ns):
+                return
+            yield self._next()
+
+    def rest(self) -> Iterator[tuple[T, NDArray[np.float32] | None]]:
+        """Yield the items that are left, at the end of an episode."""
+        while self._waiting:
+            yield self._next()
+
+    def _next(self) -> tuple[T, NDArray[np.float32] | None]:
+        item, stamp_ns, _ = self._waiting.popleft()
+        if self._track is None:
+            return item, None
+        action = self._track.chunk(stamp_ns, self._length, self._tick_ns)
+        self._track.forget_before(stamp_ns)
+        return item, action

@@ -1,21 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A recording's streams as observations of a backbone, by the rule of the live graph.
+"""Observations of a backbone from the streams of a recording, by the rule of the live graph.
 
-Samples go into the same `vla.assembler` as in vla_node. The first camera is the reference: its stamp is the
-observation's, of the other streams the sample in force at that stamp is taken, and no observation is made sooner than
-`n_action_steps` ticks after the one before, half a tick of jitter allowed. Where a part is missing there is no
-observation; nothing is filled in. Where the recording has steps of our own graph, an episode begins where theirs did.
+The samples go into the same `vla.assembler` as in vla_node. The first camera is the reference: its stamp is the stamp
+of the observation. The other streams contribute the sample in force at that stamp. Two observations are at least
+`n_action_steps` ticks apart, less half a tick of jitter. If a part is missing, there is no observation. If the
+recording has VlaSteps, episodes begin at the same stamps as theirs.
 
-What differs from the graph: samples are taken in the order of their stamps (`by_stamp.py`), as a recorder may write the
-joints down after the picture they belong to; age is counted on the stamps, not from a sample's arrival, since a
-recorder's clock may be another; and a sample stamped zero, which vla_node refuses, takes the time of its arrival. The
-last two are reported.
+Three things differ from the graph:
+    * Samples are taken in the order of their stamps (`by_stamp`), because a recorder can log joints after the picture
+      that they belong to.
+    * The age of a sample is not checked on arrival, because a recorder can have another clock.
+    * A sample with stamp zero, which vla_node refuses, gets its time of arrival.
+The report mentions the last two.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -27,7 +28,7 @@ from aura_ros.common.errors import InputError
 from aura_ros.recordings.bags import Bag
 from aura_ros.recordings.source import Episode, Sample
 from aura_ros.recordings.type_names import VLA_STEP
-from aura_ros.replay.steps.actions import JUMP_NS, ActionTrack, action_kind
+from aura_ros.replay.steps.actions import JUMP_NS, ActionTrack, PendingActions, action_kind
 from aura_ros.replay.steps.alignment import AlignmentReport, Tally
 from aura_ros.replay.steps.by_stamp import ByStamp
 from aura_ros.replay.steps.checks import check_streams, check_types, topic_types
@@ -37,41 +38,39 @@ from aura_ros.vla.assembler import Aligned, Assembler, AssemblerConfig, Gap
 from aura_ros.vla.protocol import BackboneSpec, Observation
 
 JOINTS = 'joint_states'
-# How much longer than a chunk is waited for late actions [ns, log time].
-_PATIENCE_NS = 1_000_000_000
-# How long a sample waits at least for those of the other streams that were recorded after it [ns, log time].
+# Least time that a sample waits for samples of other streams that were recorded later [ns, log time].
 _LOOK_AHEAD_NS = 1_000_000_000
+
+Released = Iterator[tuple[str, Sample]]
+"""Samples in the order of their stamps, each with the name of its stream."""
 
 
 @dataclass(frozen=True)
-class Recorded:
-    """One observation of a recording.
-
-    episode: name of the run it belongs to.
-    stamp_ns: of the first camera's picture [ns].
-    observation: what the backbone is given.
-    action: float32 [C, A], recorded joint targets at stamp_ns + i x seconds_per_action [rad, m]; None where the
-        recording does not say.
-    skew_ns: largest distance of a part's stamp from stamp_ns [ns].
-    """
+class RecordedObservation:
+    """One observation of a recording."""
 
     episode: str
+    """Name of its episode."""
     stamp_ns: int
+    """Stamp of the first camera's picture [ns]."""
     observation: Observation
-    action: NDArray[np.float32] | None
+    """Input of the backbone."""
+    recorded_action: NDArray[np.float32] | None
+    """Joint targets at stamp_ns + i x seconds_per_action, float32 [C, A] [rad, m]; None if one is missing."""
     skew_ns: int
+    """Largest distance of a part's stamp from stamp_ns [ns]."""
 
 
 class Observations:
-    """The observations of a recording, once, in order; `report` is whole when they have all been taken."""
+    """The observations of a recording in order. They can be read once; then `report` is complete."""
 
     def __init__(
         self, bag: Bag, mapping: Mapping, spec: BackboneSpec, begin_ns: int | None = None, end_ns: int | None = None
     ) -> None:
-        """Check that the recording has what the mapping names, and the mapping what the backbone needs.
+        """Check the mapping against the recording and the backbone; the log times default to the whole recording [ns].
 
         Raises:
-            BagError: a topic is missing, of a type that will not do, or a camera of the backbone has none.
+            BagError: a topic is missing or has a wrong type, or a camera of the backbone has no topic.
         """
         self._bag, self._mapping, self._spec = bag, mapping, spec
         self._begin_ns = bag.begin_ns if begin_ns is None else begin_ns
@@ -84,7 +83,7 @@ class Observations:
         self._tally = Tally(self._streams)
         self._starts = episode_starts(bag)
         self._look_ahead_ns = max(round(mapping.slop_s * 1e9), _LOOK_AHEAD_NS)
-        # Of the last observation of the episode that is being read [ns].
+        # Stamp of the last observation of the episode that is being read [ns].
         self._last_ns: int | None = None
         self._track = None
         if mapping.actions is not None:
@@ -93,31 +92,30 @@ class Observations:
 
     @property
     def report(self) -> AlignmentReport:
-        """What was used of each stream so far, and what was not."""
+        """What has been used of each stream so far."""
         return self._tally.report(self._mapping, self._track, self._bag.partial)
 
     @property
     def one_episode(self) -> bool:
-        """Whether nothing in the recording says where an episode begins."""
+        """Whether nothing in the recording marks the beginning of an episode."""
         return not self._starts and len(self._bag.episodes) == 1
 
-    def __iter__(self) -> Iterator[Recorded]:
-        """Give the observations; memory holds those of one chunk's time."""
+    def __iter__(self) -> Iterator[RecordedObservation]:
+        """Yield the observations. At most those of one chunk's time are in memory."""
         for episode in self._bag.episodes:
             if episode.begin_ns < self._end_ns and episode.end_ns > self._begin_ns:
                 yield from self._episode(episode)
 
-    def _episode(self, episode: Episode) -> Iterator[Recorded]:
+    def _episode(self, episode: Episode) -> Iterator[RecordedObservation]:
         begin_ns, end_ns = max(episode.begin_ns, self._begin_ns), min(episode.end_ns, self._end_ns)
         assembler, track = self._assembler(), self._track
-        held = ByStamp(self._streams, self._look_ahead_ns)
+        by_stamp = ByStamp(self._streams, self._look_ahead_ns)
         self._tally.begin()
         self._last_ns = None
         if track is not None:
             track.clear()
         instruction = self._instruction_before(episode.begin_ns, begin_ns)
-        waiting: deque[tuple[int, Recorded]] = deque()
-        chunk_ns = (self._spec.chunk_size - 1) * self._tick_ns
+        pending = PendingActions[RecordedObservation](track, self._spec)
         by_topic: dict[str, list[str]] = {}
         for stream, topic in self._streams.items():
             by_topic.setdefault(topic, []).append(stream)
@@ -127,19 +125,15 @@ class Observations:
             if track is not None and self._mapping.actions is not None and sample.topic == self._mapping.actions.topic:
                 track.add(sample)
             for stream in by_topic.get(sample.topic, ()):
-                ready = self._add(held, assembler, stream, sample)
-                waiting.extend((sample.log_ns, found) for found in self._taken(ready, assembler, episode, instruction))
-            ready = held.ready(sample.log_ns)
-            waiting.extend((sample.log_ns, found) for found in self._taken(ready, assembler, episode, instruction))
-            while waiting and (
-                track is None
-                or track.covers(waiting[0][1].stamp_ns + chunk_ns)
-                or sample.log_ns > waiting[0][0] + chunk_ns + _PATIENCE_NS
-            ):
-                yield self._with_action(waiting.popleft()[1])
-        waiting.extend((end_ns, found) for found in self._taken(held.rest(), assembler, episode, instruction))
-        for _, found in waiting:
-            yield self._with_action(found)
+                released = self._add(by_stamp, assembler, stream, sample)
+                for found in self._assembled(released, assembler, episode, instruction):
+                    pending.add(found, found.stamp_ns, sample.log_ns)
+            for found in self._assembled(by_stamp.ready(sample.log_ns), assembler, episode, instruction):
+                pending.add(found, found.stamp_ns, sample.log_ns)
+            yield from map(self._with_action, pending.ready(sample.log_ns))
+        for found in self._assembled(by_stamp.rest(), assembler, episode, instruction):
+            pending.add(found, found.stamp_ns, end_ns)
+        yield from map(self._with_action, pending.rest())
 
     def _assembler(self) -> Assembler[Sample]:
         return Assembler(
@@ -151,14 +145,14 @@ class Observations:
         )
 
     def _topics(self) -> list[str]:
-        """What to read; the reference last, so that of one moment in a dataset it finds the others already there."""
+        """Topics to read. The reference is last, so that in a dataset the other parts of a frame precede it."""
         named = [self._mapping.instruction.topic]
         named += [self._mapping.actions.topic] if self._mapping.actions is not None else []
         named += reversed(self._streams.values())
         return list(dict.fromkeys(filter(None, named)))
 
     def _instruction_before(self, begin_ns: int, until_ns: int) -> str | None:
-        """The instruction in force where reading begins; None: none yet."""
+        """The instruction in force at `until_ns`, where reading begins; None before the first one."""
         topic = self._mapping.instruction.topic
         if not topic:
             return self._mapping.instruction.text
@@ -168,8 +162,8 @@ class Observations:
                 found = sample.message.data
         return found
 
-    def _add(self, held: ByStamp, assembler: Assembler[Sample], stream: str, sample: Sample) -> Released:
-        """Hold a sample back until its turn; gives what its turn comes with it, where its clock was set back."""
+    def _add(self, by_stamp: ByStamp, assembler: Assembler[Sample], stream: str, sample: Sample) -> Released:
+        """Hold a sample until its turn; yield the samples that were held before the clock was set back."""
         tally = self._tally
         tally.arrived(stream, sample)
         if stream == JOINTS:
@@ -180,38 +174,37 @@ class Observations:
                 tally.unusable(stream, str(error))
                 return
             sample = replace(sample, message=positions)
-        ahead_ns = held.newest_ns(stream) - sample.stamp_ns
+        ahead_ns = by_stamp.newest_ns(stream) - sample.stamp_ns
         if ahead_ns > JUMP_NS:
-            yield from held.rest()
+            yield from by_stamp.rest()
             assembler.clear()
             self._last_ns = None
             tally.jumped()
         elif ahead_ns >= 0:
             tally.out_of_order(stream)
             return
-        held.add(stream, sample)
+        by_stamp.add(stream, sample)
 
-    def _taken(
+    def _assembled(
         self, released: Released, assembler: Assembler[Sample], episode: Episode, instruction: str | None
-    ) -> Iterator[Recorded]:
-        """Observations that samples make, one after the other."""
+    ) -> Iterator[RecordedObservation]:
+        """Yield the observations that samples complete."""
         for stream, sample in released:
             self._tally.offered(stream)
             assembler.add(stream, sample.stamp_ns, sample)
-            begins = self._last_ns is not None and self._name(episode, sample.stamp_ns) != self._name(
-                episode, self._last_ns
-            )
+            name = self._episode_name(episode, sample.stamp_ns)
+            begins = self._last_ns is not None and name != self._episode_name(episode, self._last_ns)
             if begins and stream == self._spec.cameras[0]:
-                # The first step of an episode keeps no distance from the last one of the episode before.
+                # The first step of an episode can follow the last one of the episode before at any distance.
                 assembler.rewind(None)
                 self._last_ns = None
-            found = self._take(assembler, episode, sample.stamp_ns, instruction)
+            found = self._assemble(assembler, episode, sample.stamp_ns, instruction)
             if found is not None:
                 yield found
 
-    def _take(
+    def _assemble(
         self, assembler: Assembler[Sample], episode: Episode, now_ns: int, instruction: str | None
-    ) -> Recorded | None:
+    ) -> RecordedObservation | None:
         found = assembler.take(now_ns)
         if isinstance(found, Gap):
             self._tally.gap(found)
@@ -223,16 +216,17 @@ class Observations:
             observation = self._decoded(found, instruction)
         except InputError as error:
             self._tally.undecodable(error)
-            # As in the graph: what was seen cannot be used, and the pace is kept from the last that was.
+            # As in the graph: unusable samples are dropped, and the pace continues from the last observation.
             assembler.clear()
             assembler.rewind(self._last_ns)
             return None
         self._tally.used(found)
         self._last_ns = found.stamp_ns
-        return Recorded(self._name(episode, found.stamp_ns), found.stamp_ns, observation, None, found.skew_ns)
+        name = self._episode_name(episode, found.stamp_ns)
+        return RecordedObservation(name, found.stamp_ns, observation, None, found.skew_ns)
 
-    def _name(self, episode: Episode, stamp_ns: int) -> str:
-        """The episode of a stamp: by the recorded steps where there are some, else that of the recording."""
+    def _episode_name(self, episode: Episode, stamp_ns: int) -> str:
+        """The episode at a stamp: the one of the recorded steps, if there are any, else that of the recording."""
         number = bisect_right(self._starts, stamp_ns, key=lambda start: start[0])
         return self._starts[number - 1][1] if number else episode.name
 
@@ -245,33 +239,19 @@ class Observations:
                 raise InputError(f'camera {camera}: {error}') from error
         return Observation(images, found.samples[JOINTS].message, instruction)
 
-    def _with_action(self, found: Recorded) -> Recorded:
-        if self._track is None:
-            return found
-        action = self._track.chunk(found.stamp_ns, self._spec.chunk_size, self._tick_ns)
-        self._track.forget_before(found.stamp_ns)
+    def _with_action(self, found: tuple[RecordedObservation, NDArray[np.float32] | None]) -> RecordedObservation:
+        recorded, action = found
         self._tally.action(action is not None)
-        return replace(found, action=action)
-
-
-Released = Iterator[tuple[str, Sample]]
-"""Samples whose turn has come, each with the name of its stream."""
+        return replace(recorded, recorded_action=action)
 
 
 def episode_starts(bag: Bag) -> list[tuple[int, str]]:
-    """Stamp of the first step of each episode of our own graph [ns], with the episode's name, in order of the stamps.
+    """Return stamp [ns] and name of each episode's first VlaStep, sorted by stamp.
 
-    Empty where the recording has no steps, or names its episodes itself.
+    The list is empty if there are no VlaSteps, or if the recording names its episodes.
     """
     topics = [topic.name for topic in bag.topics if topic.type == VLA_STEP and topic.count]
     found: dict[str, int] = {}
     for sample in bag.samples(topics) if topics and len(bag.episodes) == 1 else ():
         found.setdefault(str(sample.message.episode_id), sample.stamp_ns)
     return sorted((stamp_ns, name) for name, stamp_ns in found.items())
-
-
-def observations(
-    bag: Bag, mapping: Mapping, spec: BackboneSpec, begin_ns: int | None = None, end_ns: int | None = None
-) -> Observations:
-    """The observations between two log times [ns], the whole recording by default; see `Observations`."""
-    return Observations(bag, mapping, spec, begin_ns, end_ns)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What alignment made of each stream: how many samples there were, how many were used, how far apart they were."""
+"""Counts of the alignment: samples of each stream, how many were used, and how far apart they were."""
 
 from __future__ import annotations
 
@@ -17,74 +17,74 @@ from aura_ros.replay.steps.mapping import Mapping
 from aura_ros.vla.assembler import Aligned, Gap
 
 _MS = 1e-6
-# vla_node's max_age_s by default: what comes later than this is refused there.
+# Default of vla_node's max_age_s: vla_node refuses pictures that arrive later.
 _LATE_MS = 300.0
-# Samples of skew and delay kept per stream; beyond, every second one is forgotten and the pace halved.
+# Most values of skew and of delay kept per stream. At this number every second value is dropped, and the rate halved.
 _KEPT = 1 << 14
 
 
 @dataclass(frozen=True)
 class Spread:
-    """Median, 95th percentile and largest of a quantity [ms]; NaN where there was nothing."""
+    """Spread of a quantity [ms]; NaN without values."""
 
     p50: float = float('nan')
+    """Median [ms]."""
     p95: float = float('nan')
+    """95th percentile [ms]."""
     largest: float = float('nan')
+    """Largest value [ms]."""
 
 
 @dataclass(frozen=True)
 class StreamReport:
-    """One stream of the recording.
-
-    name, topic: of the stream in the mapping.
-    samples: messages read [1].
-    used: times a message became part of an observation [1].
-    out_of_order: not used because a newer one had come before [1].
-    unusable: not used because they could not be decoded or lack a joint [1].
-    unstamped: without a stamp of their own; the time of arrival was taken [1].
-    skew: distance of the used ones' stamps from the first camera's [ms].
-    delay: from stamp to arrival [ms].
-    problem: why the last unusable one was so.
-    """
+    """What was used of one stream."""
 
     name: str
+    """Name of the stream in the mapping."""
     topic: str
+    """Recorded topic of the stream."""
     samples: int
+    """Messages read [1]."""
     used: int
+    """Times that a message became part of an observation [1]."""
     out_of_order: int
+    """Messages dropped because they were older than an earlier one [1]."""
     unusable: int
+    """Messages dropped because they cannot be decoded or lack a joint [1]."""
     unstamped: int
+    """Messages without a stamp, which got their time of arrival [1]."""
     skew: Spread
+    """Distance of the stamps of used messages from the stamp of the first camera [ms]."""
     delay: Spread
+    """Time from stamp to arrival [ms]."""
     problem: str = ''
+    """Reason for the last unusable message."""
 
 
 @dataclass(frozen=True)
 class AlignmentReport:
-    """How the streams of a recording fit together.
-
-    observations: made [1].
-    with_action: of them, with a recorded action for the whole chunk [1].
-    streams: one report each, the reference camera first.
-    refused: pictures of the reference camera that became no observation, by reason [1].
-    jumps: times a stream's clock was set back by more than a second [1].
-    notes: what a reader should know, in sentences.
-    """
+    """How the streams of a recording fit together."""
 
     observations: int
+    """Number of observations [1]."""
     with_action: int
+    """Number of observations with a recorded action for the whole chunk [1]."""
     streams: tuple[StreamReport, ...]
+    """One report for each stream, the reference camera first."""
     refused: AnyMapping[str, int]
+    """Pictures of the reference camera that gave no observation, by reason [1]."""
     jumps: int
+    """Times that the clock of a stream was set back by more than a second [1]."""
     notes: tuple[str, ...]
+    """Notes for the reader of the report, in sentences."""
 
     def as_dict(self) -> dict[str, Any]:
-        """The report as plain values, for JSON."""
+        """Return the report as plain values for JSON."""
         return asdict(self)
 
 
 class _Quantiles:
-    """Percentiles of a stream of numbers, from at most _KEPT of them, evenly spread. One thread."""
+    """Percentiles of a series of numbers, from at most _KEPT evenly spread values. One thread."""
 
     def __init__(self) -> None:
         self._values = array('d')
@@ -122,32 +122,32 @@ class _Stream:
 
 
 class Tally:
-    """Counts while alignment goes on. One thread."""
+    """Counts during alignment. One thread."""
 
     def __init__(self, streams: AnyMapping[str, str]) -> None:
-        """Count for `streams`, topic by name; the first is the reference."""
+        """Count for `streams`, which gives the topic by name; the first is the reference."""
         self._streams = {name: _Stream(topic) for name, topic in streams.items()}
         self._reference = next(iter(streams))
         self._refused: Counter[str] = Counter()
-        # Why the newest picture of the reference has become no observation so far.
+        # Why the newest picture of the reference has given no observation so far.
         self._why = ''
-        # Whether that picture has become nothing yet.
+        # Whether that picture has given no observation yet.
         self._waits = False
         self._observations = self._with_action = self._jumps = 0
 
     def begin(self) -> None:
-        """Another episode: its first picture is still to come."""
+        """Begin an episode, before its first picture."""
         self._waits = False
 
     def arrived(self, stream: str, sample: Sample) -> None:
-        """A message came."""
+        """Count a message that was read."""
         counts = self._streams[stream]
         counts.samples += 1
         counts.unstamped += not sample.stamped
         counts.delay.add((sample.log_ns - sample.stamp_ns) * _MS)
 
     def offered(self, stream: str) -> None:
-        """A message goes to the assembler."""
+        """Count a message that goes to the assembler."""
         if stream == self._reference:
             self._waits = True
             if self._why:
@@ -155,20 +155,20 @@ class Tally:
                 self._why = ''
 
     def jumped(self) -> None:
-        """A stream's clock was set back."""
+        """Count a clock that was set back."""
         self._jumps += 1
 
     def out_of_order(self, stream: str) -> None:
-        """A message was not newer than its stream's newest."""
+        """Count a message that is not newer than the newest of its stream."""
         self._streams[stream].out_of_order += 1
 
     def unusable(self, stream: str, problem: str) -> None:
-        """A message lacks what it should have."""
+        """Count a message that cannot be used."""
         self._streams[stream].unusable += 1
         self._streams[stream].problem = problem
 
     def gap(self, gap: Gap) -> None:
-        """There is no observation now; the reason counts when the next picture comes and it is still so."""
+        """Note why there is no observation. The reason counts if it still holds at the next picture."""
         if not self._waits:
             return
         if gap.faulty:
@@ -177,17 +177,17 @@ class Tally:
             self._why = 'between two steps'
 
     def uninstructed(self) -> None:
-        """An observation came before the first instruction."""
+        """Count an observation before the first instruction."""
         self._why = ''
         self._refused['before the first instruction'] += 1
 
     def undecodable(self, error: Exception) -> None:
-        """A picture of an observation cannot be decoded, or is black."""
+        """Count an observation with a picture that cannot be decoded or is black."""
         self._why = ''
         self._refused[str(error)[:120]] += 1
 
     def used(self, found: Aligned[Sample]) -> None:
-        """An observation was made."""
+        """Count an observation and its samples."""
         self._why = ''
         self._waits = False
         self._observations += 1
@@ -196,11 +196,11 @@ class Tally:
             self._streams[name].skew.add(abs(sample.stamp_ns - found.stamp_ns) * _MS)
 
     def action(self, found: bool) -> None:
-        """A chunk of recorded actions was looked for."""
+        """Count whether an observation has a chunk of recorded actions."""
         self._with_action += found
 
     def report(self, mapping: Mapping, track: ActionTrack | None, partial: str) -> AlignmentReport:
-        """What was counted so far."""
+        """Return what was counted so far."""
         streams = tuple(
             StreamReport(
                 name,
@@ -233,15 +233,15 @@ class Tally:
         for one in streams:
             if one.unstamped:
                 notes.append(
-                    f'{one.topic}: {one.unstamped} messages have no stamp; vla_node refuses them, here the '
-                    'time of their arrival was taken'
+                    f'{one.topic}: {one.unstamped} messages have no stamp; vla_node refuses them, the replay uses '
+                    'their time of arrival'
                 )
             if one.unusable:
                 notes.append(f'{one.topic}: {one.unusable} messages could not be used: the last {one.problem}')
             if one.name == self._reference and abs(one.delay.p50) > _LATE_MS:
                 notes.append(
                     f'{one.topic}: stamps differ from the times of arrival by {one.delay.p50 * 1e-3:.3g} s; '
-                    'where these clocks are the same, vla_node refuses what is so old'
+                    'if both clocks are the same, vla_node refuses such old pictures'
                 )
         if track is not None and mapping.actions is not None:
             topic, why = mapping.actions.topic, f' ({track.problem})' if track.problem else ''
@@ -250,7 +250,7 @@ class Tally:
                 notes.append(f'{topic}: {track.used} actions used, {dropped}{why}')
             if self._observations and not self._with_action:
                 notes.append(
-                    f'{topic}: no observation has an action in force over its whole chunk; do its times fit '
-                    'the cameras? tolerance_s in the mapping says how long an action counts'
+                    f'{topic}: no observation has actions for its whole chunk; compare the times of the actions with '
+                    'those of the cameras, or increase tolerance_s in the mapping'
                 )
         return notes

@@ -1,21 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The steps of a recording as arrays: what every memory is run on, so that all of them see the same.
-
-Arrays, for N steps of a backbone with D features and chunks of C actions for A joints
-    stamps_ns    int64 [N]          stamp of the observation [ns, the recording's ROS clock]
-    episode_ids  str [N]            at most 36 characters
-    seqs         int64 [N]          number of the step in its episode
-    skews_ns     int64 [N]          largest distance between the stamps of the parts of the observation [ns]
-    features     float32 [N, D]     z of the frozen VLA
-    base         float32 [N, C, A]  the VLA's own joint targets [rad, m]
-    actions      float32 [N, C, A]  recorded joint targets at the same times [rad, m]; NaN in all of a step for which
-                                    nothing was recorded, so that they cannot be taken for zeros
-"""
+"""The steps of a recording as arrays. Every memory runs on the same arrays."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Protocol
@@ -29,88 +18,113 @@ from aura_ros.common.errors import ConfigError, InputError
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
 
-FORMAT = 2
-_COLUMNS = ('stamps_ns', 'episode_ids', 'seqs', 'skews_ns', 'features', 'base', 'actions')
+FORMAT = 3
+_COLUMNS = ('stamps_ns', 'episode_ids', 'seqs', 'skews_ns', 'features', 'base_actions', 'recorded_actions')
 
 
 @dataclass(frozen=True)
 class StepsInfo:
-    """What holds for all steps of a recording.
-
-    joint_names: order of the columns of an action.
-    seconds_per_action: time between two actions of a chunk [s].
-    n_action_steps: actions of a chunk that are in force before the next chunk replaces it.
-    backbone_hash: SHA-256 of the backbone's weights, hex; empty where it has none.
-    """
+    """What all steps of a recording have in common."""
 
     joint_names: tuple[str, ...]
+    """Names of the columns of an action."""
     seconds_per_action: float
+    """Time between two actions of a chunk [s]."""
     n_action_steps: int
+    """Number of actions of a chunk that are executed before the next chunk replaces it [1]."""
     backbone_hash: str = ''
+    """SHA-256 of the backbone's weights, hex; '' for a backbone without weights."""
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """One step, with features of size D and chunks of C actions for A joints."""
+
+    stamp_ns: int
+    """Stamp of the observation [ns, the recording's ROS clock]."""
+    episode_id: str
+    """Episode of the step, at most 36 characters."""
+    seq: int
+    """Number of the step in its episode [1]."""
+    features: Floats
+    """Features of the backbone, float32 [D]."""
+    base_action: Floats
+    """Chunk that the backbone proposes, float32 [C, A] [rad, m]."""
+    recorded_action: Floats | None = None
+    """Recorded joint targets at the times of the chunk, float32 [C, A] [rad, m]; None if one of them is missing."""
+    skew_ns: int = 0
+    """Largest distance between the stamps of the parts of the observation [ns]."""
+    thumbnail: bytes = b''
+    """JPEG of the first camera's picture; b'' without a picture."""
 
 
 @dataclass(frozen=True, eq=False)
 class Steps:
-    """Consecutive steps of one recording; the module's docstring gives the arrays.
-
-    info: what holds for all of them.
-    thumbnails: a JPEG of each step's first camera, or none at all.
-    """
+    """N consecutive steps of one recording, with features of size D and chunks of C actions for A joints."""
 
     info: StepsInfo
+    """What all steps have in common."""
     stamps_ns: Integers
+    """Stamps of the observations, int64 [N] [ns, the recording's ROS clock]."""
     episode_ids: NDArray[np.str_]
+    """Episode of each step, str [N], at most 36 characters."""
     seqs: Integers
+    """Number of each step in its episode, int64 [N]."""
     skews_ns: Integers
+    """Largest distance between the stamps of the parts of each observation, int64 [N] [ns]."""
     features: Floats
-    base: Floats
-    actions: Floats
+    """Features of the backbone, float32 [N, D]."""
+    base_actions: Floats
+    """Chunks that the backbone proposes, float32 [N, C, A] [rad, m]."""
+    recorded_actions: Floats
+    """Recorded joint targets at the same times, float32 [N, C, A] [rad, m]. A step without them has only NaN."""
     thumbnails: tuple[bytes, ...] = ()
+    """JPEG of each step's first camera, or () if no step has one."""
 
     def __post_init__(self) -> None:
-        """Check that the arrays belong together.
+        """Check that the arrays fit together.
 
         Raises:
-            InputError: naming the array that does not.
-
+            InputError: an array does not fit; the text names it.
         """
-        count, chunk = len(self.stamps_ns), self.base.shape[1:]
+        count, chunk = len(self.stamps_ns), self.base_actions.shape[1:]
         if len(chunk) != 2 or chunk[1] != len(self.info.joint_names):
-            raise InputError(f'base is {self.base.shape}: must be [N, chunk_size, {len(self.info.joint_names)} joints]')
+            joints = len(self.info.joint_names)
+            raise InputError(f'base_actions is {self.base_actions.shape}: must be [N, chunk_size, {joints} joints]')
         if not 1 <= self.info.n_action_steps <= chunk[0]:
-            raise InputError(
-                f'n_action_steps = {self.info.n_action_steps}: must be 1..{chunk[0]}, the length of a chunk'
-            )
+            raise InputError(f'n_action_steps = {self.info.n_action_steps}: must be 1..{chunk[0]}, the chunk_size')
         for name in _COLUMNS:
             array = getattr(self, name)
             if len(array) != count:
-                raise InputError(f'{name} has {len(array)} steps, stamps_ns {count}: must be as many')
-        if self.actions.shape != self.base.shape:
-            raise InputError(f'actions is {self.actions.shape}: must be {self.base.shape}, as base')
+                raise InputError(f'{name} has {len(array)} steps, stamps_ns {count}: must be equal')
+        if self.recorded_actions.shape != self.base_actions.shape:
+            raise InputError(
+                f'recorded_actions is {self.recorded_actions.shape}: must be {self.base_actions.shape}, as base_actions'
+            )
         if self.thumbnails and len(self.thumbnails) != count:
-            raise InputError(f'{len(self.thumbnails)} thumbnails for {count} steps: must be as many or none')
+            raise InputError(f'{len(self.thumbnails)} thumbnails for {count} steps: must be {count} or 0')
 
     def __len__(self) -> int:
-        """Number of steps."""
+        """Return the number of steps."""
         return len(self.stamps_ns)
 
     @property
-    def recorded(self) -> NDArray[np.bool_]:
+    def has_recorded_actions(self) -> NDArray[np.bool_]:
         """Which steps have recorded actions, bool [N]."""
-        return np.asarray(~np.isnan(self.actions[:, 0, 0]))
+        return np.asarray(~np.isnan(self.recorded_actions[:, 0, 0]))
 
     def head(self, count: int) -> Steps:
-        """The first `count` steps, all where there are fewer."""
+        """Return the first `count` steps, or all if there are fewer."""
         columns = {name: getattr(self, name)[:count] for name in _COLUMNS}
         return Steps(self.info, **columns, thumbnails=self.thumbnails[:count])
 
     def parts(self, thumbnails: bool = False) -> Iterator[Steps]:
-        """Give itself: steps in memory are a source of steps; see `StepSource`."""
+        """Yield these steps as the only part; see `StepSource`."""
         del thumbnails
         yield self
 
     def save(self, path: Path) -> None:
-        """Write an .npz of plain arrays, in one go: a reader sees all of it or none."""
+        """Write an .npz file of plain arrays. A reader sees the whole file or none."""
         ends = np.cumsum([len(picture) for picture in self.thumbnails], dtype=np.int64)
         arrays: dict[str, Any] = {name: getattr(self, name) for name in _COLUMNS}
         info = {part.name: getattr(self.info, part.name) for part in fields(StepsInfo)} | {'format': FORMAT}
@@ -126,11 +140,10 @@ class Steps:
 
     @classmethod
     def load(cls, path: Path, thumbnails: bool = True) -> Steps:
-        """Read what `save` wrote; without `thumbnails` the pictures stay on disk.
+        """Read a file that `save` wrote, with or without its thumbnails.
 
         Raises:
-            ConfigError: it is no such file, or of another version.
-
+            ConfigError: the file holds no steps, or another version wrote it.
         """
         try:
             with np.load(path, allow_pickle=False) as file:
@@ -152,88 +165,63 @@ def _split(file: Any) -> tuple[bytes, ...]:
 
 
 class StepSource(Protocol):
-    """Steps that may be more than one wants in memory: a file after the other, any number of times."""
+    """Steps in parts that each fit in memory. They can be read any number of times."""
 
     def __len__(self) -> int:
-        """Number of steps."""
+        """Return the number of steps."""
         ...
 
     @property
     def info(self) -> StepsInfo:
-        """What holds for all of them."""
+        """What all steps have in common."""
         ...
 
     def parts(self, thumbnails: bool = False) -> Iterator[Steps]:
-        """Give the steps in order, in parts; pictures only where asked for."""
+        """Yield the steps in order, in parts; with thumbnails on request."""
         ...
 
 
 @dataclass
 class StepsBuilder:
-    """Collects steps one by one.
-
-    info: what holds for all of them.
-    """
+    """Collects steps one by one."""
 
     info: StepsInfo
-    _rows: list[tuple[int, str, int, int, Floats, Floats, Floats | None, bytes]] = field(default_factory=list)
+    """What all steps have in common."""
+    _rows: list[Row] = field(default_factory=list)
 
     def __len__(self) -> int:
-        """Steps collected since the last `take`."""
+        """Return the number of steps since the last `take`."""
         return len(self._rows)
 
-    def add(
-        self,
-        stamp_ns: int,
-        episode_id: str,
-        seq: int,
-        features: Floats,
-        base: Floats,
-        *,
-        action: Floats | None = None,
-        skew_ns: int = 0,
-        thumbnail: bytes = b'',
-    ) -> None:
-        """Add the next step; `action` None where nothing was recorded."""
-        self._rows.append((stamp_ns, episode_id, seq, skew_ns, features, base, action, thumbnail))
+    def add(self, row: Row) -> None:
+        """Add the next step."""
+        self._rows.append(row)
 
     def take(self) -> Steps:
-        """The steps so far; the builder is empty afterwards.
+        """Return the collected steps and empty the builder.
 
         Raises:
-            InputError: there are none, or their shapes differ.
-
+            InputError: there are no steps, or their shapes differ.
         """
-        if not self._rows:
-            raise InputError('there is no step to take')
-        stamps, episodes, seqs, skews, features, base, actions, pictures = zip(*self._rows, strict=True)
-        nothing = np.full(base[0].shape, np.nan, np.float32)
+        rows = self._rows
+        if not rows:
+            raise InputError('there are no steps to take')
+        missing = np.full(rows[0].base_action.shape, np.nan, np.float32)
+        recorded = [missing if row.recorded_action is None else row.recorded_action for row in rows]
+        pictures = tuple(row.thumbnail for row in rows)
         try:
             steps = Steps(
                 self.info,
-                np.asarray(stamps, np.int64),
-                np.asarray(episodes, np.str_),
-                np.asarray(seqs, np.int64),
-                np.asarray(skews, np.int64),
-                np.asarray(features, np.float32),
-                np.asarray(base, np.float32),
-                np.asarray([nothing if action is None else action for action in actions], np.float32),
+                np.asarray([row.stamp_ns for row in rows], np.int64),
+                np.asarray([row.episode_id for row in rows], np.str_),
+                np.asarray([row.seq for row in rows], np.int64),
+                np.asarray([row.skew_ns for row in rows], np.int64),
+                np.asarray([row.features for row in rows], np.float32),
+                np.asarray([row.base_action for row in rows], np.float32),
+                np.asarray(recorded, np.float32),
                 pictures if any(pictures) else (),
             )
         except ValueError as error:
-            raise InputError(f'the steps are not all of one shape: {error}') from error
-        self._rows.clear()
+            raise InputError(f'the steps differ in shape: {error}') from error
+        self._rows = []
         return steps
-
-
-def joined(parts: Sequence[Steps]) -> Steps:
-    """Several parts as one, in memory.
-
-    Raises:
-        InputError: there are none, or they do not belong together.
-
-    """
-    if not parts or any(part.info != parts[0].info for part in parts):
-        raise InputError('only steps of one recording can be joined, and at least one part is needed')
-    columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _COLUMNS}
-    return Steps(parts[0].info, **columns, thumbnails=tuple(picture for part in parts for picture in part.thumbnails))

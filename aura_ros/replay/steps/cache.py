@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Steps on disk: the backbone runs once on a recording, whatever is asked of it afterwards.
+"""Steps on disk, so that the backbone runs only once on a recording.
 
-    FOLDER/KEY/00000000-0256.npz   the steps from number 0 on, 256 of them (`Steps.save`); and so on
-    FOLDER/KEY/state.json          whether that is all, and what is known of the recording
+    FOLDER/KEY/00000000-0256.npz   256 steps from step 0 on (`Steps.save`), and so on
+    FOLDER/KEY/state.json          whether all steps are there, and what is known of the recording
 
-KEY is a digest of all that the steps depend on, the content of the recording above all: a bag that was moved is found
-again, one that was changed is not. Parts are written whole, so a run that is stopped goes on after the last of them.
+KEY is a digest of everything that the steps depend on, including the content of the recording. A moved recording
+therefore has the same key, and a changed one has another. Parts are written whole, so a stopped run continues after
+the last part.
 """
 
 from __future__ import annotations
@@ -14,33 +15,32 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
-from aura_ros.common.errors import ConfigError
-from aura_ros.replay.evaluated import About
-from aura_ros.replay.steps.arrays import FORMAT, Steps, StepsInfo
+from aura_ros.common.errors import BagError, ConfigError
+from aura_ros.replay.steps.arrays import FORMAT, Row, Steps, StepsBuilder, StepsInfo
+from aura_ros.replay.steps.stream import StepStream, StreamFacts
 
 PART_STEPS = 256
-"""Steps of a part: what a run that is stopped may lose, and what is held in memory at a time."""
+"""Steps of a part: the most that a stopped run loses, and the most in memory at a time."""
 _BLOCK = 1 << 20
 
 
 def default_folder() -> Path:
-    """Where steps are kept unless the user says otherwise."""
+    """Return the default folder of cached steps."""
     return Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'aura_ros' / 'replay'
 
 
 def content_digest(files: Iterable[Path], advance: Callable[[int], None] = lambda _: None) -> str:
-    """SHA-256 over names and contents of files, hex.
+    """Return the SHA-256 of names and contents of files, hex.
 
     Args:
-        files: in any order; only the last part of a path counts, so that a folder may be moved.
-        advance: called with the number of bytes that were just read.
-
+        files: in any order. Only the last part of a path counts, so that a folder can be moved.
+        advance: called with the number of bytes of each block that was read.
     """
     digest = hashlib.sha256()
     for path in sorted(files):
@@ -53,28 +53,28 @@ def content_digest(files: Iterable[Path], advance: Callable[[int], None] = lambd
 
 
 def key_of(**parts: Any) -> str:
-    """The key of steps that depend on `parts`, which JSON can say."""
+    """Return the key of steps that depend on `parts`, which are JSON values."""
     return hashlib.sha256(json.dumps({'format': FORMAT, **parts}, sort_keys=True).encode()).hexdigest()
 
 
 class StepCache:
-    """The steps of one recording, read one way; a `StepSource`, and a context manager that holds the lock.
+    """The cached steps of one recording, read one way; a `StepSource`, and a context manager that holds the lock.
 
-    complete: whether all steps of the recording are there.
-    about: what was known of the recording when the last part was written.
+    Attributes:
+        complete: whether all steps of the recording are there.
+        facts: what was known of the recording when the last part was written.
     """
 
     def __init__(self, folder: Path, key: str, fresh: bool = False) -> None:
-        """Open, and make if need be.
+        """Open the cache, and create its folder if it is missing.
 
         Args:
-            folder: of all cached steps.
-            key: of these, see `key_of`.
-            fresh: forget what is there.
+            folder: folder of all cached steps.
+            key: key of these steps, see `key_of`.
+            fresh: remove the steps that are there.
 
         Raises:
-            ConfigError: the folder cannot be used, or another process is at these steps.
-
+            ConfigError: the folder cannot be used, or another process has locked these steps.
         """
         self._folder = folder / key
         try:
@@ -84,75 +84,71 @@ class StepCache:
         except BlockingIOError:
             self._lock.close()
             raise ConfigError(
-                'another aura replay is reading this recording: wait for it, or name another folder with --cache'
+                'the steps of this recording are locked by another aura replay: wait for it, or name another folder '
+                'with --cache'
             ) from None
         except OSError as error:
             raise ConfigError(
-                f'cache {str(folder)!r} cannot be used ({error.strerror}): name a folder of yours with --cache'
+                f'cache {str(folder)!r} cannot be used ({error.strerror}): name another folder with --cache'
             ) from error
         if fresh:
             self.clear()
         self._files = self._whole_parts()
-        state = self._state()
-        self.complete = bool(state.get('complete', False))
-        self.about = About(**state['about']) if 'about' in state else About('')
+        self.complete, self.facts = self._state()
 
     def __enter__(self) -> Self:
-        """Give the cache itself."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Release the lock."""
         self._lock.close()
 
     def __len__(self) -> int:
-        """Steps there are."""
+        """Return the number of steps in the cache."""
         return sum(count for _, count in self._files)
 
     @property
     def info(self) -> StepsInfo:
-        """What holds for all steps."""
+        """What all steps have in common."""
         return Steps.load(self._files[0][0], thumbnails=False).info
 
     def parts(self, thumbnails: bool = False) -> Iterator[Steps]:
-        """Give the steps in order; see `StepSource`."""
+        """Yield the steps in order; see `StepSource`."""
         for path, _ in self._files:
             yield Steps.load(path, thumbnails)
 
     def append(self, steps: Steps) -> None:
-        """Keep the next steps, on disk when this returns.
+        """Write the next steps to disk.
 
         Raises:
-            ConfigError: there is no room.
-
+            ConfigError: they cannot be written.
         """
         path = self._folder / f'{len(self):08d}-{len(steps):04d}.npz'
         try:
             steps.save(path)
         except OSError as error:
             raise ConfigError(
-                f'{path} cannot be written ({error.strerror}): make room, or name another folder with --cache'
+                f'{path} cannot be written ({error.strerror}): free some space, or name another folder with --cache'
             ) from error
         self._files.append((path, len(steps)))
 
-    def note(self, about: About, complete: bool) -> None:
-        """Keep what is known of the recording, and whether its steps are all there."""
-        self.complete, self.about = complete, about
+    def note(self, facts: StreamFacts, complete: bool) -> None:
+        """Store what is known of the recording, and whether all of its steps are there."""
+        self.complete, self.facts = complete, facts
         temporary = self._folder / 'state.json.new'
-        temporary.write_text(json.dumps({'complete': complete, 'about': asdict(about)}), encoding='utf-8')
+        temporary.write_text(json.dumps({'complete': complete, 'facts': asdict(facts)}), encoding='utf-8')
         temporary.replace(self._folder / 'state.json')
 
     def clear(self) -> None:
-        """Forget all steps."""
+        """Remove all steps."""
         for path in self._folder.iterdir():
             if path.name != 'lock':
                 path.unlink()
         self._files, self.complete = [], False
 
     def _whole_parts(self) -> list[tuple[Path, int]]:
-        """Parts that follow on each other from the first step."""
+        """Parts without a gap from the first step on, each with its number of steps."""
         found: list[tuple[Path, int]] = []
         for path in sorted(self._folder.glob('????????-????.npz')):
             first, count = (int(word) for word in path.stem.split('-'))
@@ -161,36 +157,73 @@ class StepCache:
             found.append((path, count))
         return found
 
-    def _state(self) -> Mapping[str, Any]:
+    def _state(self) -> tuple[bool, StreamFacts]:
         try:
             state: dict[str, Any] = json.loads((self._folder / 'state.json').read_text(encoding='utf-8'))
         except (FileNotFoundError, json.JSONDecodeError):
-            return {}
-        if 'about' in state:
-            state['about']['notes'] = tuple(state['about']['notes'])
-        return state
+            return False, StreamFacts()
+        facts = state['facts']
+        return state['complete'], StreamFacts(facts['partial'], facts['inputs'], tuple(facts['notes']))
 
 
 class FirstSteps:
-    """The first steps of another source: what --limit leaves."""
+    """The first steps of a cache, as many as --limit asks for; a `StepSource`."""
 
     def __init__(self, source: StepCache, limit: int) -> None:
         self._source, self._limit = source, limit
 
     def __len__(self) -> int:
-        """Number of steps."""
+        """Return the number of steps."""
         return min(len(self._source), self._limit)
 
     @property
     def info(self) -> StepsInfo:
-        """What holds for all of them."""
+        """What all steps have in common."""
         return self._source.info
 
     def parts(self, thumbnails: bool = False) -> Iterator[Steps]:
-        """Give the steps in order; see `StepSource`."""
+        """Yield the steps in order; see `StepSource`."""
         left = len(self)
         for part in self._source.parts(thumbnails):
             if left <= 0:
                 return
             yield part.head(left)
             left -= len(part)
+
+
+def fill(
+    cache: StepCache, stream: StepStream, limit: int | None = None, advance: Callable[[Row], None] = lambda _: None
+) -> None:
+    """Bring a cache up to date: all steps of a stream, or the first `limit`.
+
+    Args:
+        cache: filled on from the steps it has.
+        stream: unread.
+        limit: number of steps that are enough.
+        advance: called with every new step.
+
+    Raises:
+        BagError: the recording gives no step.
+        ConfigError: the cache cannot be written.
+    """
+    if cache.complete or (limit is not None and len(cache) >= limit):
+        return
+    known = [stamp for part in cache.parts() for stamp in part.stamps_ns.tolist()]
+    builder = StepsBuilder(stream.info)
+    finished = False
+    try:
+        for row in stream.rows(known):
+            builder.add(row)
+            advance(row)
+            if len(builder) == PART_STEPS:
+                cache.append(builder.take())
+            if limit is not None and len(cache) + len(builder) >= limit:
+                break
+        else:
+            finished = True
+    finally:  # steps before a Ctrl-C are kept too
+        if len(builder):
+            cache.append(builder.take())
+        cache.note(stream.facts(), finished and len(cache) > 0)
+    if not len(cache):
+        raise BagError(f'the recording gives no step: {"; ".join(stream.facts().notes) or "it has no observation"}')

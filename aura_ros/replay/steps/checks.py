@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether mapping, recording and backbone fit together, before anything is read."""
+"""Checks that mapping, recording and backbone fit together, before the recording is read."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from aura_ros.vla.protocol import BackboneSpec
 
 
 def topic_types(bag: Bag, mapping: Mapping, topics: Collection[str] | None = None) -> dict[str, str]:
-    """Type of each topic that a mapping names, or of some of them.
+    """Return the type of each topic in a mapping, or of some of them.
 
     Raises:
-        BagError: one was not recorded, or holds no message.
+        BagError: a topic was not recorded, or has no message.
     """
     filled = [topic.name for topic in bag.topics if topic.count]
     wanted = mapping.topics if topics is None else topics
     if twice := [name for name in wanted if filled.count(name) > 1]:
-        raise BagError(f'{bag.path} has messages of several types on {", ".join(twice)}: one of them must be renamed')
+        raise BagError(f'{bag.path} has messages of several types on {", ".join(twice)}: must be of one type')
     recorded = {topic.name: topic for topic in sorted(bag.topics, key=lambda topic: topic.count)}
     for name in wanted:
         if name not in recorded or not recorded[name].count:
@@ -36,10 +36,10 @@ def topic_types(bag: Bag, mapping: Mapping, topics: Collection[str] | None = Non
 
 
 def check_streams(mapping: Mapping, spec: BackboneSpec) -> None:
-    """Hold that a mapping names all that a backbone needs.
+    """Check that a mapping has every stream that a backbone needs.
 
     Raises:
-        BagError: it does not.
+        BagError: a stream is missing.
     """
     if missing := [camera for camera in spec.cameras if camera not in mapping.cameras]:
         raise BagError(
@@ -51,10 +51,10 @@ def check_streams(mapping: Mapping, spec: BackboneSpec) -> None:
 
 
 def check_types(mapping: Mapping, spec: BackboneSpec, types: AnyMapping[str, str]) -> None:
-    """Hold that cameras, joints and instruction are of types that can be read.
+    """Check the message types of cameras, joints and instruction.
 
     Raises:
-        BagError: one is not.
+        BagError: a topic has another type.
     """
     expected: list[tuple[str, tuple[str, ...]]] = [(mapping.cameras[camera], CAMERA_TYPES) for camera in spec.cameras]
     expected.append((mapping.joints.topic, (JOINT_STATE,)))

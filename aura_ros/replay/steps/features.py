@@ -1,73 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a recording to the steps of a backbone: each observation goes through it once, and into the cache."""
+"""Steps from the observations of a recording: each observation goes through the backbone once."""
 
 from __future__ import annotations
 
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Iterator, Sequence
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from aura_ros.common.errors import BagError, InputError
+from aura_ros.common.errors import InputError
 from aura_ros.recordings.bags import Bag
-from aura_ros.replay.evaluated import About
-from aura_ros.replay.steps.align import observations
-from aura_ros.replay.steps.arrays import StepsBuilder, StepsInfo
-from aura_ros.replay.steps.cache import PART_STEPS, StepCache
+from aura_ros.replay.steps.align import Observations
+from aura_ros.replay.steps.arrays import Row, StepsInfo
 from aura_ros.replay.steps.mapping import Mapping
+from aura_ros.replay.steps.stream import StreamFacts
 from aura_ros.vla.protocol import Backbone
-
-Floats = NDArray[np.float32]
 
 THUMBNAIL = 160
 """Longest side of a thumbnail [px]."""
 _IMPLAUSIBLE = 4 * np.pi
-"""Joint position beyond which another unit is likelier, even with a policy that turns on and on [rad]."""
+"""Joint position that suggests degrees, even for a joint that turns without limits [rad]."""
 _QUALITY = 82
 
 
-@dataclass(frozen=True)
-class Row:
-    """One step as `StepsBuilder.add` takes it; the arrays are those of steps.py."""
-
-    stamp_ns: int
-    episode_id: str
-    seq: int
-    features: Floats
-    base: Floats
-    action: Floats | None
-    skew_ns: int
-    thumbnail: bytes
-
-
-class StepStream(Protocol):
-    """Steps of a recording, one after the other, once.
-
-    info: what holds for all of them.
-    """
-
-    info: StepsInfo
-
-    def rows(self, known: Sequence[int]) -> Iterator[Row]:
-        """Give the steps that follow those with the stamps `known` [ns]."""
-        ...
-
-    def inputs(self) -> dict[str, dict[str, float]]:
-        """How each stream was used so far: figures by their names, by name of the stream."""
-        ...
-
-    def notes(self) -> tuple[str, ...]:
-        """What a reader should know, in sentences."""
-        ...
-
-
 class BackboneSteps:
-    """The steps that a backbone makes of the observations of a recording."""
+    """Steps that a backbone computes from the observations of a recording; a `StepStream`."""
 
     def __init__(
         self,
@@ -81,19 +41,19 @@ class BackboneSteps:
         """Check that the recording has what the backbone needs.
 
         Args:
-            bag: open.
-            mapping: which topic is what.
-            backbone: to run.
-            digest: of the recording, for the names of its episodes.
-            begin_ns: log time from which on it is read [ns].
-            end_ns: log time up to which it is read [ns].
+            bag: open recording.
+            mapping: roles of the topics.
+            backbone: backbone to run.
+            digest: digest of the recording, part of the ids of its episodes.
+            begin_ns: log time at which reading begins [ns]; None for the beginning.
+            end_ns: log time at which reading ends [ns]; None for the end.
 
         Raises:
-            BagError: it has not.
-
+            BagError: the recording or the mapping lacks something.
         """
         spec = backbone.spec
-        self._found = observations(bag, mapping, spec, begin_ns, end_ns)
+        self._bag = bag
+        self._observations = Observations(bag, mapping, spec, begin_ns, end_ns)
         self._backbone, self._digest = backbone, digest
         self._refused, self._problem = 0, ''
         self._furthest = 0.0
@@ -102,12 +62,12 @@ class BackboneSteps:
         )
 
     def rows(self, known: Sequence[int]) -> Iterator[Row]:
-        """Run the backbone on what is not known yet; see `StepStream`."""
+        """Run the backbone on the observations that are not known yet; see `StepStream`."""
         spec, seqs, seen = self._backbone.spec, Counter[str](), 0
-        for recorded in self._found:
+        for recorded in self._observations:
             self._furthest = max(self._furthest, float(np.abs(recorded.observation.joint_positions).max()))
             if seen < len(known):
-                if recorded.stamp_ns == known[seen]:  # else the backbone refused it
+                if recorded.stamp_ns == known[seen]:  # otherwise the backbone refused it
                     seqs[recorded.episode] += 1
                     seen += 1
                 continue
@@ -122,15 +82,15 @@ class BackboneSteps:
                 seqs[recorded.episode],
                 output.features,
                 output.actions,
-                recorded.action,
+                recorded.recorded_action,
                 recorded.skew_ns,
                 thumbnail(recorded.observation.images[spec.cameras[0]]),
             )
             seqs[recorded.episode] += 1
 
-    def inputs(self) -> dict[str, dict[str, float]]:
-        """The figures of the alignment report; see `StepStream`."""
-        return {
+    def facts(self) -> StreamFacts:
+        """Return the figures and notes of the alignment report; see `StepStream`."""
+        inputs = {
             f'{stream.name} ({stream.topic})': {
                 'samples': stream.samples,
                 'used': stream.used,
@@ -141,90 +101,34 @@ class BackboneSteps:
                 'skew p95 [ms]': stream.skew.p95,
                 'skew most [ms]': stream.skew.largest,
             }
-            for stream in self._found.report.streams
+            for stream in self._observations.report.streams
         }
+        return StreamFacts(self._bag.partial, inputs, tuple(self._notes()))
 
-    def notes(self) -> tuple[str, ...]:
-        """The notes of the alignment report, and what became of the first camera's pictures; see `StepStream`."""
-        report = self._found.report
-        found = [*report.notes, f'{report.with_action} of {report.observations} steps have recorded actions']
-        found += [
-            f'{count} pictures of the first camera became no step: {why}' for why, count in report.refused.items()
-        ]
-        if self._found.one_episode:
-            found.append(
-                'the recording tells of no episodes: all of it is one, and memory is emptied only where it begins'
-            )
+    def _notes(self) -> Iterator[str]:
+        report = self._observations.report
+        yield from report.notes
+        yield f'{report.with_action} of {report.observations} steps have recorded actions'
+        for why, count in report.refused.items():
+            yield f'{count} pictures of the first camera gave no step: {why}'
+        if self._observations.one_episode:
+            yield 'the recording names no episodes: it is one episode, and memory is empty only at its beginning'
         if self._furthest > _IMPLAUSIBLE:
-            found.append(
-                f'a joint stands at {self._furthest:.0f} rad: if these are degrees, the mapping needs '
-                'joints: {unit: deg}'
+            yield (
+                f'a joint position is {self._furthest:.0f} rad: if the unit is degrees, add joints: {{unit: deg}} to '
+                'the mapping'
             )
         if self._refused:
-            found.append(f'the backbone refused {self._refused} observations; the last: {self._problem}')
-        return tuple(found)
-
-
-def fill(
-    cache: StepCache,
-    stream: StepStream,
-    about: Callable[[], About],
-    limit: int | None = None,
-    advance: Callable[[Row], None] = lambda _: None,
-) -> None:
-    """Bring a cache up to date: all steps of a stream, or the first `limit`.
-
-    Args:
-        cache: goes on after the steps it has.
-        stream: fresh.
-        about: what is known of the recording by now.
-        limit: steps that are enough.
-        advance: called with every step that is new.
-
-    Raises:
-        BagError: there is no step in the recording.
-        ConfigError: there is no room for the cache.
-
-    """
-    if cache.complete or (limit is not None and len(cache) >= limit):
-        return
-    known = [stamp for part in cache.parts() for stamp in part.stamps_ns.tolist()]
-    builder = StepsBuilder(stream.info)
-    finished = False
-    try:
-        for row in stream.rows(known):
-            builder.add(
-                row.stamp_ns,
-                row.episode_id,
-                row.seq,
-                row.features,
-                row.base,
-                action=row.action,
-                skew_ns=row.skew_ns,
-                thumbnail=row.thumbnail,
-            )
-            advance(row)
-            if len(builder) == PART_STEPS:
-                cache.append(builder.take())
-            if limit is not None and len(cache) + len(builder) >= limit:
-                break
-        else:
-            finished = True
-    finally:  # also what was done before Ctrl-C counts
-        if len(builder):
-            cache.append(builder.take())
-        cache.note(about(), finished and len(cache) > 0)
-    if not len(cache):
-        raise BagError(f'no step can be made of it: {"; ".join(stream.notes()) or "it holds no observation"}')
+            yield f'the backbone refused {self._refused} observations; the last: {self._problem}'
 
 
 def episode_id(digest: str, name: str) -> str:
-    """The UUID of an episode of a recording that gave it none: the same recording gives the same."""
+    """Return the UUID of an episode without one: the same recording always gives the same UUID."""
     return str(uuid.uuid5(uuid.NAMESPACE_OID, f'{digest}/{name}'))
 
 
 def thumbnail(image: NDArray[np.uint8]) -> bytes:
-    """A small JPEG of a picture, RGB uint8 [H, W, 3]."""
+    """Return a small JPEG of a picture, RGB uint8 [H, W, 3]."""
     height, width = image.shape[:2]
     factor = min(1.0, THUMBNAIL / max(height, width))
     small = (

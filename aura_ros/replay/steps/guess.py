@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A first mapping for a recording, from the types and names of its topics and the joints in its first messages."""
+"""Proposes a mapping for a recording, by types and names of topics and by joints in the first messages."""
 
 from __future__ import annotations
 
@@ -22,27 +22,25 @@ _DEPTH = ('depth', 'disparity', 'mask', 'label')
 
 @dataclass(frozen=True)
 class Guess:
-    """A mapping to start from.
-
-    mapping: the proposal.
-    notes: what was chosen among what, and what is left to fill in, in sentences.
-    """
+    """A proposed mapping."""
 
     mapping: Mapping
+    """The proposal."""
     notes: tuple[str, ...]
+    """Choices that were made and what the user has to fill in, in sentences."""
 
 
 def guess(bag: Bag, spec: BackboneSpec) -> Guess:
     """Propose a mapping of a recording for a backbone.
 
     Raises:
-        BagError: there is no camera or no JointState in it, and no VlaStep either.
+        BagError: the recording has no camera or no JointState, and no VlaStep.
     """
     notes: list[str] = []
     steps = _of_type(bag, (VLA_STEP,))
     whole = _of_type(bag, CAMERA_TYPES) and _of_type(bag, (JOINT_STATE,))
     if steps and not whole:
-        notes.append('there are no cameras or no joints, so only the recorded steps can be replayed')
+        notes.append('there are no cameras or no joints: only the recorded steps can be replayed')
         actions = _actions(bag, spec, '', notes)
         return Guess(Mapping({}, JointStream(''), actions, steps=steps[0].name), tuple(notes))
     cameras, joints = _cameras(bag, spec, notes), _joints(bag, spec, notes)
@@ -68,7 +66,7 @@ def _cameras(bag: Bag, spec: BackboneSpec, notes: list[str]) -> dict[str, str]:
     colour = [topic for topic in found if not any(word in topic.name.lower() for word in _DEPTH)] or found
     chosen: dict[str, str] = {}
     for camera in spec.cameras:
-        # By name first; then one that no other camera has, raw before compressed, as recorded most.
+        # By name first, then unused topics, raw before compressed, and the most messages.
         best = max(
             colour,
             key=lambda topic: (
@@ -82,7 +80,7 @@ def _cameras(bag: Bag, spec: BackboneSpec, notes: list[str]) -> dict[str, str]:
             ),
         )
         if best.name in chosen.values():
-            notes.append(f'camera {camera}: there is no further camera, so it gets the same pictures as another')
+            notes.append(f'camera {camera}: there is no unused camera: it gets the same pictures as another camera')
         elif camera.lower() not in best.name.lower():
             notes.append(f'camera {camera}: no topic has that name; check that {best.name} is the right one')
         chosen[camera] = best.name
@@ -110,19 +108,19 @@ def _actions(bag: Bag, spec: BackboneSpec, joints: str, notes: list[str]) -> Act
     found = [topic for topic in _of_type(bag, tuple(ACTION_TYPES.values())) if topic.name != joints]
     found = [topic for topic in found if topic.type != JOINT_STATE or _is_command(topic)]
     if not found:
-        notes.append('actions: no topic of recorded commands, so there will be no action errors')
+        notes.append('actions: there is no topic of recorded commands: the report has no action errors')
         return None
     order = list(ACTION_TYPES.values())
     best = max(found, key=lambda topic: (_is_command(topic), -order.index(topic.type), topic.count))
     if others := [topic.name for topic in found if topic != best]:
-        notes.append(f'actions: {best.name} was chosen; there are also {", ".join(others)}')
+        notes.append(f'actions: {best.name} was chosen; {", ".join(others)} can also be used')
     wanted = spec.joint_names[: spec.action_dim]
     names = _joint_names(bag, best)
     if not names and best.type != ACTION_TYPES['float64_multi_array']:
-        notes.append(f'actions: {best.name} commands no joints, so there will be no action errors')
+        notes.append(f'actions: {best.name} commands no joints: the report has no action errors')
         return None
     if not names:
-        notes.append(f'actions: {best.name} names no joints; taken to be {", ".join(wanted)} in this order')
+        notes.append(f'actions: {best.name} has no joint names; the mapping assumes {", ".join(wanted)} in this order')
         return ActionStream(best.name, columns=wanted)
     columns = _renamed('actions', wanted, names, notes)
     return None if columns is None else ActionStream(best.name, columns=columns or ())
@@ -132,7 +130,7 @@ def _instruction(bag: Bag, notes: list[str]) -> Instruction:
     texts = [topic for topic in _of_type(bag, (STRING,)) if any(word in topic.name.lower() for word in _INSTRUCTIONS)]
     if texts:
         return Instruction(topic=texts[0].name)
-    notes.append('instruction: none was recorded; write here what the robot was told')
+    notes.append('instruction: none was recorded; enter the instruction of the robot in the mapping')
     return Instruction(text='do the task')
 
 
@@ -141,7 +139,7 @@ def _is_command(topic: Topic) -> bool:
 
 
 def _joint_names(bag: Bag, topic: Topic) -> tuple[str, ...]:
-    """Joints in the first message of a topic; none where its messages name none."""
+    """Joint names in the first message of a topic; () if the message has none."""
     for sample in bag.samples([topic.name]):
         names = getattr(sample.message, 'name', None) or getattr(sample.message, 'joint_names', None) or ()
         return tuple(names)
@@ -149,13 +147,17 @@ def _joint_names(bag: Bag, topic: Topic) -> tuple[str, ...]:
 
 
 def _renamed(what: str, wanted: Sequence[str], recorded: Sequence[str], notes: list[str]) -> dict[str, str] | None:
-    """Recorded names of the joints whose own name is not there, in order; None where there are too few."""
+    """Recorded name of each joint that is not in the recording, paired in order; None if there are too few."""
     missing = [name for name in wanted if name not in recorded]
     free = [name for name in recorded if name not in wanted]
     if len(free) < len(missing):
-        notes.append(f'{what}: nothing fits {", ".join(missing)}; it has {", ".join(recorded) or "no names"}')
+        notes.append(
+            f'{what}: no recorded names for {", ".join(missing)}; the recording has {", ".join(recorded) or "no names"}'
+        )
         return None
     renamed = dict(zip(missing, free, strict=False))
     if renamed:
-        notes.append(f'{what}: names differ; taken in order: ' + ', '.join(f'{a} = {b}' for a, b in renamed.items()))
+        notes.append(
+            f'{what}: names differ and were paired in order: ' + ', '.join(f'{a} = {b}' for a, b in renamed.items())
+        )
     return renamed

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The mapping file: which topics of a recording are a backbone's cameras, joints, actions and instruction.
+"""The mapping file: the topics of a recording that are a backbone's cameras, joints, actions and instruction.
 
     cameras: {front: /camera/front/image_raw, wrist: /camera/wrist/image_raw/compressed}
     joints: /joint_states
     actions: /arm_controller/joint_trajectory
     instruction: {text: put the cube back}
 
-docs/replay.md says what else may stand in it.
+docs/replay.md describes all keys.
 """
 
 from __future__ import annotations
@@ -22,74 +22,72 @@ from aura_ros.common.errors import ConfigError
 from aura_ros.common.yaml_lines import Map, read_yaml
 from aura_ros.replay.steps.message_values import ACTION_TYPES
 
-# To the units of the package, rad and m.
 UNITS = {'rad': 1.0, 'deg': 0.017453292519943295, 'm': 1.0, 'mm': 1e-3}
+"""Factor from each unit to the units of the package, rad and m."""
 _KINDS = ('auto', *ACTION_TYPES)
 
 
 @dataclass(frozen=True)
 class JointStream:
-    """Where measured joint positions come from.
-
-    topic: of JointState messages.
-    names: the recording's name of each of the backbone's joints, where it differs.
-    unit: of the recorded positions, one of UNITS.
-    """
+    """Source of the measured joint positions."""
 
     topic: str
+    """Topic of JointState messages."""
     names: AnyMapping[str, str] = field(default_factory=dict)
+    """Recorded name of each of the backbone's joints whose name differs."""
     unit: str = 'rad'
+    """Unit of the recorded positions, one of UNITS."""
 
 
 @dataclass(frozen=True)
 class ActionStream:
-    """Where recorded actions come from.
-
-    topic: of the commands the robot was given.
-    kind: one of ACTION_TYPES, or 'auto': by the topic's type.
-    columns: the recording's name of each column, where it differs from the backbone's joint; or, where the messages
-        name nothing (Float64MultiArray), the backbone's joints in the order of the values.
-    unit: of the recorded values, one of UNITS.
-    tolerance_s: how long an action stays in force when no other follows it [s].
-    """
+    """Source of the recorded actions."""
 
     topic: str
+    """Topic of the robot's commands."""
     kind: str = 'auto'
+    """One of ACTION_TYPES, or 'auto' for the kind of the topic's type."""
     columns: AnyMapping[str, str] | tuple[str, ...] = ()
+    """Recorded name of each of the backbone's joints whose name differs.
+
+    For messages without names (Float64MultiArray), the backbone's joints in the order of the values.
+    """
     unit: str = 'rad'
+    """Unit of the recorded values, one of UNITS."""
     tolerance_s: float = 0.2
+    """How long an action stays in force when none follows [s]."""
 
 
 @dataclass(frozen=True)
 class Instruction:
-    """What the robot was told: a topic of String messages, or one text for the whole recording."""
+    """Source of the instruction: a topic or a text."""
 
     topic: str = ''
+    """Topic of String messages."""
     text: str = ''
+    """Text for the whole recording."""
 
 
 @dataclass(frozen=True)
 class Mapping:
-    """Which topics of a recording are what.
-
-    cameras: topic of each of the backbone's cameras; one topic may serve several. None are needed for recorded steps.
-    joints: measured joint positions; its topic is '' where none are needed.
-    actions: recorded actions, to compare with; None where there are none.
-    instruction: what the robot was told.
-    steps: topic of recorded VlaSteps, used in place of the backbone where they fit; '' where there are none.
-    slop_s: largest distance of a stamp from the first camera's in one observation [s].
-    """
+    """Roles of the topics of a recording."""
 
     cameras: AnyMapping[str, str]
+    """Topic of each of the backbone's cameras; several cameras can share one. Recorded steps need no cameras."""
     joints: JointStream
+    """Measured joint positions. Recorded steps need no topic here."""
     actions: ActionStream | None = None
+    """Recorded actions, which the proposed ones are compared with; None without them."""
     instruction: Instruction = Instruction()
+    """Instruction of the robot."""
     steps: str = ''
+    """Topic of recorded VlaSteps, which replace the backbone if they fit; '' without them."""
     slop_s: float = 0.06
+    """Largest distance between a part's stamp and the first camera's in one observation [s]."""
 
     @property
     def topics(self) -> tuple[str, ...]:
-        """Every topic named, each once."""
+        """Every topic of the mapping, each once."""
         named = [*self.cameras.values(), self.joints.topic, self.instruction.topic, self.steps]
         named += [self.actions.topic] if self.actions else []
         return tuple(dict.fromkeys(filter(None, named)))
@@ -99,14 +97,15 @@ def load_mapping(path: str | Path) -> Mapping:
     """Read a mapping file.
 
     Raises:
-        ConfigError: it is missing, is no YAML, or has a key or value that is not allowed; names file, line, key.
+        ConfigError: the file is missing or not YAML, or a key or value is not allowed; the text names file, line
+            and key.
     """
     file = Path(path)
     return _Reader(file).mapping(read_yaml(file))
 
 
 def as_yaml(mapping: Mapping, notes: tuple[str, ...] = ()) -> str:
-    """The mapping as the text of a file that `load_mapping` reads back, with notes as comments."""
+    """Return the text of a mapping file, with notes as comments; `load_mapping` reads it."""
     data: dict[str, Any] = {}
     if mapping.cameras:
         data['cameras'] = dict(mapping.cameras)
@@ -124,7 +123,7 @@ def as_yaml(mapping: Mapping, notes: tuple[str, ...] = ()) -> str:
 
 
 def _plain(stream: JointStream | ActionStream | Instruction) -> Any:
-    """A stream as YAML: what differs from the defaults, and its topic alone where nothing does."""
+    """A stream as YAML: its topic, or a block with every value that differs from the default."""
     plain = Instruction() if isinstance(stream, Instruction) else type(stream)('')
     found: dict[str, Any] = {}
     for name, value in vars(stream).items():
@@ -135,18 +134,18 @@ def _plain(stream: JointStream | ActionStream | Instruction) -> Any:
 
 
 class _Reader:
-    """Turns checked YAML into a mapping."""
+    """Checks YAML and makes a mapping of it."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
 
     def mapping(self, data: Any) -> Mapping:
         if not isinstance(data, Map):
-            self._fail(1, 'the file', data, "'key: value' lines, cameras and joints among them")
+            self._fail(1, 'the file', data, "'key: value' lines with cameras and joints")
         self._keys(data, 'the file', ('cameras', 'joints', 'actions', 'instruction', 'steps', 'slop_s'))
         for key in ('cameras', 'joints'):
             if key not in data and 'steps' not in data:
-                self._fail(1, key, 'nothing', 'there, unless steps are')
+                self._fail(1, key, 'nothing', 'present, unless steps is')
         return Mapping(
             self._names(data, 'cameras', 'CAMERA: TOPIC', empty=False) if 'cameras' in data else {},
             self._joints(data) if 'joints' in data else JointStream(''),
@@ -186,9 +185,8 @@ class _Reader:
             self._fail(data.lines['instruction'], 'instruction', dict(found), 'either a topic or a text', 'instruction')
         return Instruction(**{key: self._text(found, key) for key in found})
 
-    # Parts. ---------------------------------------------------------------------------------------------------------
     def _stream(self, data: Map, key: str, keys: tuple[str, ...], needed: tuple[str, ...] = ('topic',)) -> Map:
-        """A topic alone, or a block that has one."""
+        """A topic, or a block with a topic."""
         value = data[key]
         if isinstance(value, str):
             block = Map(topic=value)
@@ -210,7 +208,7 @@ class _Reader:
     def _text(self, data: Map, key: str) -> str:
         value = data[key]
         if not isinstance(value, str) or not value.strip():
-            self._fail(data.lines[key], key, value, 'a text that is not empty', key)
+            self._fail(data.lines[key], key, value, 'a non-empty text', key)
         return value
 
     def _choice(self, data: Map, key: str, allowed: tuple[str, ...], default: str) -> str:

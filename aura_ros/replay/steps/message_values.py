@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What messages say: pictures, joint positions, instructions and recorded actions, by message type."""
+"""Values in recorded messages: pictures, joint positions and action targets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from aura_ros.vla.images import decode_compressed, decode_image, is_black
 
 Floats = NDArray[np.float64]
 
-# Kinds of recorded actions, and the message type of each.
 ACTION_TYPES = {
     'joint_trajectory': 'trajectory_msgs/msg/JointTrajectory',
     'float64_multi_array': 'std_msgs/msg/Float64MultiArray',
@@ -25,6 +24,7 @@ ACTION_TYPES = {
     'twist_stamped': 'geometry_msgs/msg/TwistStamped',
     'pose_stamped': 'geometry_msgs/msg/PoseStamped',
 }
+"""Message type of each kind of recorded actions."""
 TWIST_COLUMNS = ('linear.x', 'linear.y', 'linear.z', 'angular.x', 'angular.y', 'angular.z')
 POSE_COLUMNS = (
     'position.x',
@@ -39,23 +39,21 @@ POSE_COLUMNS = (
 
 @dataclass(frozen=True)
 class Target:
-    """What one recorded action asks for.
-
-    names: of the columns; empty where the message has none.
-    at_s: time of each row after the action's stamp, increasing [s].
-    values: float64 [rows, columns], in force one after the other.
-    """
+    """Targets of one recorded action."""
 
     names: tuple[str, ...]
+    """Names of the columns; () if the message has no names."""
     at_s: Floats
+    """Time of each row after the action's stamp, increasing [s]."""
     values: Floats
+    """One row for each time, float64 [rows, columns]."""
 
 
 def picture(message: Any) -> NDArray[np.uint8]:
-    """Decode a camera message, as the live graph does: RGB, uint8 [H, W, 3].
+    """Decode an Image or CompressedImage as the live graph does: RGB, uint8 [H, W, 3].
 
     Raises:
-        InputError: it cannot be decoded, or shows nothing but black.
+        InputError: the image cannot be decoded, or is black.
     """
     if hasattr(message, 'format'):
         pixels = decode_compressed(message.data, message.format)
@@ -69,14 +67,14 @@ def picture(message: Any) -> NDArray[np.uint8]:
 
 
 def joint_positions(message: Any, names: Sequence[str], factor: float = 1.0) -> NDArray[np.float32]:
-    """Positions of `names` in a JointState, in their order, times `factor`, float32 [J].
+    """Return the positions of `names` in a JointState, times `factor`, float32 [J].
 
     Raises:
-        InputError: a joint is missing or its position is not finite.
+        InputError: a joint is missing, or its position is not finite.
     """
     place = {name: index for index, name in enumerate(message.name)}
     if missing := [name for name in names if name not in place]:
-        raise InputError(f'lacks {", ".join(missing)}; it has {", ".join(message.name) or "no joint"}')
+        raise InputError(f'has no joint {", ".join(missing)}; it has {", ".join(message.name) or "no joint"}')
     if len(message.position) != len(message.name):
         raise InputError(f'has {len(message.position)} positions for {len(message.name)} names')
     positions = np.array([message.position[place[name]] for name in names], np.float64) * factor
@@ -88,10 +86,10 @@ def joint_positions(message: Any, names: Sequence[str], factor: float = 1.0) -> 
 
 
 def target(kind: str, message: Any) -> Target:
-    """What a recorded action of a kind in ACTION_TYPES asks for.
+    """Return the targets of a recorded action; `kind` is one of ACTION_TYPES.
 
     Raises:
-        InputError: it has no values, their numbers do not agree, or one is not finite.
+        InputError: there are no values, their numbers differ, or a value is not finite.
     """
     names, at_s, rows = _READERS[kind](message)
     values = np.array(rows, np.float64, ndmin=2)

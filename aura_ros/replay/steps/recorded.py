@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Steps as they were recorded: the messages of `vla_step`, where a recording of our own graph has them.
+"""Steps that were recorded: the VlaStep messages in a recording of our own graph.
 
-They are what the memories got when the robot moved, bit for bit, and the backbone need not run again.
+The memories received these steps on the robot, bit for bit. The backbone need not run again.
 """
 
 from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,26 +17,24 @@ from aura_ros.common.errors import BagError, InputError
 from aura_ros.recordings.bags import Bag
 from aura_ros.recordings.source import Sample
 from aura_ros.recordings.type_names import CAMERA_TYPES, VLA_STEP
-from aura_ros.replay.steps.actions import ActionTrack, action_kind
-from aura_ros.replay.steps.arrays import StepsInfo
+from aura_ros.replay.steps.actions import ActionTrack, PendingActions, action_kind
+from aura_ros.replay.steps.arrays import Floats, Row, StepsInfo
 from aura_ros.replay.steps.checks import topic_types
-from aura_ros.replay.steps.features import Row, thumbnail
+from aura_ros.replay.steps.features import thumbnail
 from aura_ros.replay.steps.mapping import Mapping
 from aura_ros.replay.steps.message_values import picture
+from aura_ros.replay.steps.stream import StreamFacts
 from aura_ros.vla.protocol import BackboneSpec
 
-# Pictures that are kept until the step comes that was made of one of them: a slow backbone's.
+# Pictures that wait for the step that was computed from them; a slow backbone needs many.
 _PICTURES = 64
-# How much longer than a chunk is waited for late actions [ns, log time].
-_PATIENCE_NS = 1_000_000_000
 
 
 def recorded_backbone(bag: Bag, mapping: Mapping) -> str | None:
-    """SHA-256 of the backbone's weights, hex, by the first recorded step; None where none was recorded.
+    """Return the backbone_hash of the first recorded step, or None if there are no recorded steps.
 
     Raises:
-        BagError: the topic that the mapping names holds no steps.
-
+        BagError: the topic that the mapping names holds no VlaSteps.
     """
     if not mapping.steps:
         return None
@@ -48,16 +47,15 @@ def recorded_backbone(bag: Bag, mapping: Mapping) -> str | None:
 
 
 class RecordedSteps:
-    """The steps of a recording as they were published; see `StepStream`."""
+    """The recorded steps of a recording; a `StepStream`."""
 
     def __init__(
         self, bag: Bag, mapping: Mapping, spec: BackboneSpec, begin_ns: int | None = None, end_ns: int | None = None
     ) -> None:
-        """Check the topics; arguments as of `BackboneSteps`, with the spec of the backbone that was recorded.
+        """Check the topics; the arguments are those of `BackboneSteps`, with the spec of the recorded backbone.
 
         Raises:
-            BagError: a topic is missing or of a type that will not do.
-
+            BagError: a topic is missing or of a wrong type.
         """
         types = topic_types(bag, mapping)
         self._bag, self._mapping, self._spec = bag, mapping, spec
@@ -70,17 +68,15 @@ class RecordedSteps:
             if mapping.actions is None
             else ActionTrack(mapping.actions, action_kind(mapping.actions, types[mapping.actions.topic]), names)
         )
-        self._tick_ns = round(spec.seconds_per_action * 1e9)
         self._pictures: deque[tuple[int, Any]] = deque(maxlen=_PICTURES)
         self._counts, self._problem = Counter[str](), ''
         self.info = StepsInfo(names, spec.seconds_per_action, spec.n_action_steps, spec.backbone_hash)
 
     def rows(self, known: Sequence[int]) -> Iterator[Row]:
-        """Give the steps that are not known yet; see `StepStream`."""
+        """Yield the steps that are not known yet; see `StepStream`."""
         actions = self._mapping.actions.topic if self._mapping.actions else ''
         topics = dict.fromkeys(filter(None, (self._mapping.steps, actions, self._camera)))
-        chunk_ns = (self._spec.chunk_size - 1) * self._tick_ns
-        waiting: deque[tuple[int, Row]] = deque()
+        pending = PendingActions[Row](self._track, self._spec)
         for sample in self._bag.samples(topics, *self._span):
             if sample.topic == self._camera:
                 self._pictures.append((sample.stamp_ns, sample.message))
@@ -89,20 +85,14 @@ class RecordedSteps:
             if sample.topic == self._mapping.steps:
                 row = self._row(sample, len(known))
                 if row is not None:
-                    waiting.append((sample.log_ns, row))
-            while waiting and (
-                self._track is None
-                or self._track.covers(waiting[0][1].stamp_ns + chunk_ns)
-                or sample.log_ns > waiting[0][0] + chunk_ns + _PATIENCE_NS
-            ):
-                yield self._with_action(waiting.popleft()[1])
-        for _, row in waiting:
-            yield self._with_action(row)
+                    pending.add(row, row.stamp_ns, sample.log_ns)
+            yield from map(self._with_action, pending.ready(sample.log_ns))
+        yield from map(self._with_action, pending.rest())
 
     def _row(self, sample: Sample, known: int) -> Row | None:
         self._counts['samples'] += 1
         try:
-            features, base = _checked(sample.message, self._spec)
+            features, base_action = _checked(sample.message, self._spec)
         except InputError as error:
             self._counts['unusable'] += 1
             self._problem = str(error)
@@ -116,64 +106,55 @@ class RecordedSteps:
             str(message.episode_id),
             int(message.seq),
             features,
-            base,
-            None,
-            0,
-            self._thumbnail(sample.stamp_ns),
+            base_action,
+            thumbnail=self._thumbnail(sample.stamp_ns),
         )
 
     def _thumbnail(self, stamp_ns: int) -> bytes:
-        """The picture of that stamp, which is what the step was made of; empty where it was not recorded."""
+        """JPEG of the picture that the step was computed from; b'' if it was not recorded."""
         found = next((message for at_ns, message in reversed(self._pictures) if at_ns == stamp_ns), None)
         try:
             return b'' if found is None else thumbnail(picture(found))
         except InputError:
-            return b''  # the backbone could use it: only the report lacks a picture
+            return b''  # the step is good, only the report lacks a picture
 
-    def _with_action(self, row: Row) -> Row:
-        if self._track is None:
-            return row
-        action = self._track.chunk(row.stamp_ns, self._spec.chunk_size, self._tick_ns)
-        self._track.forget_before(row.stamp_ns)
+    def _with_action(self, found: tuple[Row, Floats | None]) -> Row:
+        row, action = found
         self._counts['with recorded actions'] += action is not None
-        return Row(row.stamp_ns, row.episode_id, row.seq, row.features, row.base, action, row.skew_ns, row.thumbnail)
+        return replace(row, recorded_action=action)
 
-    def inputs(self) -> dict[str, dict[str, float]]:
-        """Counts of the steps; see `StepStream`."""
+    def facts(self) -> StreamFacts:
+        """Return the counts of the steps and what could not be used; see `StepStream`."""
         names = ('samples', 'used', 'unusable', 'with recorded actions')
-        return {f'steps ({self._mapping.steps})': {name: float(self._counts[name]) for name in names}}
-
-    def notes(self) -> tuple[str, ...]:
-        """That the backbone was not run, and what could not be used; see `StepStream`."""
-        found = [f'the steps were recorded ({self._mapping.steps}): the backbone was not run again']
+        inputs = {f'steps ({self._mapping.steps})': {name: float(self._counts[name]) for name in names}}
+        notes = [f'the steps were recorded ({self._mapping.steps}): the backbone was not run again']
         if self._counts['unusable']:
-            found.append(f'{self._counts["unusable"]} recorded steps cannot be used; the last: {self._problem}')
+            notes.append(f'{self._counts["unusable"]} recorded steps cannot be used; the last: {self._problem}')
         if self._track is not None and self._track.dropped:
             dropped = ', '.join(f'{count} {reason}' for reason, count in self._track.dropped.items())
-            found.append(f'{self._track.used} recorded actions used, {dropped}')
-        return tuple(found)
+            notes.append(f'{self._track.used} recorded actions used, {dropped}')
+        return StreamFacts(self._bag.partial, inputs, tuple(notes))
 
 
-def _checked(message: Any, spec: BackboneSpec) -> tuple[Any, Any]:
+def _checked(message: Any, spec: BackboneSpec) -> tuple[Floats, Floats]:
     """Features and base action of a VlaStep.
 
     Raises:
-        InputError: it is of other weights or another shape, or not finite.
-
+        InputError: the step has another backbone_hash, another shape or values that are not finite.
     """
     if message.backbone_hash and message.backbone_hash != spec.backbone_hash:
-        raise InputError(f'step {message.seq} is of a VLA with weights {message.backbone_hash[:12]}')
-    features, base = (np.asarray(values, np.float32) for values in (message.features, message.base_action))
+        raise InputError(f'step {message.seq} has backbone_hash {message.backbone_hash[:12]}')
+    features, base_action = (np.asarray(values, np.float32) for values in (message.features, message.base_action))
     shape = (spec.chunk_size, spec.action_dim)
     if (
         features.shape != (spec.feature_dim,)
         or (message.chunk_size, message.action_dim) != shape
-        or base.size != shape[0] * shape[1]
+        or base_action.size != shape[0] * shape[1]
     ):
         raise InputError(
-            f'step {message.seq} has {features.size} features and {base.size} actions: must be '
+            f'step {message.seq} has {features.size} features and {base_action.size} actions: must be '
             f'{spec.feature_dim} and {shape[0]} x {shape[1]}'
         )
-    if not (np.isfinite(features).all() and np.isfinite(base).all()):
+    if not (np.isfinite(features).all() and np.isfinite(base_action).all()):
         raise InputError(f'step {message.seq} is not finite')
-    return features, base.reshape(shape)
+    return features, base_action.reshape(shape)
