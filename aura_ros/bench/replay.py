@@ -98,10 +98,10 @@ def measure(steps: int, seed: int) -> dict[str, Any]:
     from aura_ros.memory.weights import load_weights
     from aura_ros.replay.columns import Columns
     from aura_ros.replay.evaluate import run_policies
-    from aura_ros.replay.evaluated import About, collect
+    from aura_ros.replay.evaluated import About, Evaluated, StepTable
     from aura_ros.replay.policies import PolicyOptions
     from aura_ros.replay.report.files import write_report
-    from aura_ros.replay.report.summary import Report, summarise
+    from aura_ros.replay.report.summary import Report
     from aura_ros.replay.steps.cache import StepCache
 
     weights = load_weights('aura')
@@ -113,9 +113,8 @@ def measure(steps: int, seed: int) -> dict[str, Any]:
             began, columns = time.perf_counter(), Columns(folder)
             runs = run_policies(POLICIES, options, cache, columns)
             memories_s = time.perf_counter() - began
-            found = collect(About('made up'), cache, runs, columns)
-            summary = summarise([found])
-            write_report(Report((found,), summary, (summary,), '', '', {}, {}, {}), folder / 'report')
+            found = Evaluated(About('made up'), StepTable.collect(cache, runs, columns), runs)
+            write_report(Report((found,), '', '', {}, {}, {}), folder / 'report')
             in_all_s = time.perf_counter() - began
     return {
         'steps': steps,

@@ -20,6 +20,7 @@ INTERRUPTED = 130
 
 EXTRAS = {
     'av': 'replay',
+    'jinja2': 'replay',
     'mcap': 'replay',
     'pyarrow': 'replay',
     'rosbags': 'replay',

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A recording on which all policies have run: what they did, beside what is known of the recording and its steps."""
+"""The result of a replay: what is known of a recording, its steps, and what each policy did on them."""
 
 from __future__ import annotations
 
@@ -14,101 +14,106 @@ from aura_ros.replay.evaluate import PolicyRun, Write
 from aura_ros.replay.steps.arrays import StepsInfo, StepSource
 
 CARDS = 96
-"""Writes of a policy that the report describes one by one; the others are in its JSON."""
+"""Writes of a policy that the page describes one by one. The others are in report.json."""
 STRETCHES = 9
-"""Writes of a policy whose pictures the report shows over time."""
+"""Pictures above the timeline of a policy: one write for each of so many equal parts of the recording."""
 
 
 @dataclass(frozen=True)
 class About:
-    """What is known of a recording besides its steps.
-
-    name: of the recording, for people.
-    path: where it is.
-    digest: SHA-256 of its content, hex.
-    mapping: which topic is what, as YAML.
-    partial: what is missing of the recording; empty when it is whole.
-    inputs: how each stream was used, a row of figures by its name.
-    notes: what else a reader should know, in sentences.
-    live: whether the writes are those of the live run, in a sentence; empty where it recorded none.
-    drivers: share of the steps that each policy drove when it was recorded [1]; empty where it does not say.
-    """
+    """What is known of a recording besides its steps."""
 
     name: str
+    """Name of its file or folder."""
     path: str = ''
+    """Absolute path."""
     digest: str = ''
+    """SHA-256 of its content, hex."""
     mapping: str = ''
+    """Which topic is what, as YAML."""
     partial: str = ''
+    """What is missing of the recording; empty if it is complete."""
     inputs: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """How each stream was used: figures by their names, by the name of the stream."""
     notes: tuple[str, ...] = ()
+    """What else a reader of the report should know, in sentences."""
     live: str = ''
+    """How many write events of the live run are reproduced, in a sentence; empty if none were recorded."""
     drivers: Mapping[str, float] = field(default_factory=dict)
+    """Share of the steps that each policy drove during the recording [1]; empty if that was not recorded."""
 
 
 @dataclass(frozen=True, eq=False)
-class Evaluated:
-    """A recording of N steps on which all policies have run.
+class StepTable:
+    """What the report shows of N steps, besides the policies."""
 
-    about: what is known of it besides.
-    info: what holds for all steps.
-    columns: where the figures of the steps are; `rest` it after a look at many of them.
-    stamps_ns, seqs: of the steps, see steps.py.
-    episode_names: in the order in which they began.
-    episodes: int32 [N], which of them each step is of.
-    recorded: float32 [N, A], the first recorded joint target at each step; NaN where there is none.
-    runs: by name of the policy.
-    thumbnails: JPEG by row, for the `shown` writes.
-    """
-
-    about: About
     info: StepsInfo
+    """What all steps have in common."""
     columns: Columns
+    """Owner of the arrays. Call `rest` after reading many of their rows."""
     stamps_ns: NDArray[np.int64]
+    """Stamps of the observations [ns], int64 [N]."""
     seqs: NDArray[np.int64]
+    """Numbers of the steps in their episodes, int64 [N]."""
     episode_names: tuple[str, ...]
+    """Episodes in the order in which they begin."""
     episodes: NDArray[np.int32]
+    """Index into `episode_names` for each step, int32 [N]."""
     recorded: NDArray[np.float32]
-    runs: dict[str, PolicyRun]
+    """First recorded joint target at each step [rad, m], float32 [N, A]; NaN if none was recorded."""
     thumbnails: dict[int, bytes]
+    """JPEG of the first camera by row, for the writes that the page shows."""
+
+    @classmethod
+    def collect(cls, source: StepSource, runs: Mapping[str, PolicyRun], columns: Columns) -> StepTable:
+        """Read the table from the steps, with a picture for each write of `runs` that the page shows.
+
+        Raises:
+            ConfigError: there is no room for the arrays.
+
+        """
+        count, info = len(source), source.info
+        stamps, seqs = columns.new((count,), np.int64), columns.new((count,), np.int64)
+        episodes = columns.new((count,), np.int32)
+        recorded = columns.new((count, len(info.joint_names)), np.float32)
+        names: dict[str, int] = {}
+        writes = [write for run in runs.values() for write in (*run.writes[:CARDS], *highlights(run.writes, count))]
+        shown, pictures, first = {write.row for write in writes}, {}, 0
+        for part in source.parts(thumbnails=True):
+            rows = slice(first, first + len(part))
+            stamps[rows], seqs[rows], recorded[rows] = part.stamps_ns, part.seqs, part.recorded_actions[:, 0]
+            episodes[rows] = [names.setdefault(str(name), len(names)) for name in part.episode_ids]
+            pictures |= {first + row: picture for row, picture in enumerate(part.thumbnails) if first + row in shown}
+            first += len(part)
+            columns.rest()
+        return cls(info, columns, stamps, seqs, tuple(names), episodes, recorded, pictures)
+
+    def __len__(self) -> int:
+        return len(self.stamps_ns)
 
     @property
     def times_s(self) -> NDArray[np.float64]:
-        """Seconds since the first step, float64 [N]."""
+        """Time since the first step [s], float64 [N]."""
         return np.asarray((self.stamps_ns - self.stamps_ns[0]) * 1e-9)
 
     @property
     def segments(self) -> NDArray[np.int64]:
-        """A number for each step that changes with the episode, int64 [N]."""
+        """A number for each step that increases whenever the episode changes, int64 [N]."""
         return np.cumsum(np.append(False, self.episodes[1:] != self.episodes[:-1]), dtype=np.int64)
 
 
-def collect(about: About, source: StepSource, runs: dict[str, PolicyRun], columns: Columns) -> Evaluated:
-    """Put together what the policies did with what the report shows of the steps.
+@dataclass(frozen=True, eq=False)
+class Evaluated:
+    """A recording on which all policies have run."""
 
-    Raises:
-        ConfigError: there is no room for the figures.
-
-    """
-    count = len(source)
-    stamps, seqs = columns.new((count,), np.int64), columns.new((count,), np.int64)
-    episodes = columns.new((count,), np.int32)
-    recorded = columns.new((count, len(source.info.joint_names)), np.float32)
-    names: dict[str, int] = {}
-    shown = {write.row for run in runs.values() for write in (*run.writes[:CARDS], *most_surprising(run.writes, count))}
-    pictures: dict[int, bytes] = {}
-    first = 0
-    for part in source.parts(thumbnails=True):
-        rows = slice(first, first + len(part))
-        stamps[rows], seqs[rows], recorded[rows] = part.stamps_ns, part.seqs, part.recorded_actions[:, 0]
-        episodes[rows] = [names.setdefault(str(name), len(names)) for name in part.episode_ids]
-        pictures |= {first + row: picture for row, picture in enumerate(part.thumbnails) if first + row in shown}
-        first += len(part)
-        columns.rest()
-    return Evaluated(about, source.info, columns, stamps, seqs, tuple(names), episodes, recorded, runs, pictures)
+    about: About
+    steps: StepTable
+    runs: dict[str, PolicyRun]
+    """Results by policy, in the order of the report."""
 
 
-def most_surprising(writes: Sequence[Write], steps: int) -> list[Write]:
-    """The writes whose pictures are shown over time: of `steps` steps, in each stretch the one that surprised most."""
+def highlights(writes: Sequence[Write], steps: int) -> list[Write]:
+    """Return the writes to show above the timeline: of each of `STRETCHES` equal parts the most surprising one."""
     if len(writes) <= STRETCHES:
         return list(writes)
     best: dict[int, Write] = {}

@@ -1,20 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""aura replay: judge a memory on recordings, before it touches the arm; `ros2 run aura_ros replay_eval` is the same."""
+"""aura replay: compare memories on recordings before one of them controls a robot."""
 
 from __future__ import annotations
 
 import argparse
-import math
 import shlex
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from rich import box
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-from rich.text import Text
 
 from aura_ros.common.console import make_console
 from aura_ros.common.errors import AuraError, ConfigError
@@ -22,32 +17,30 @@ from aura_ros.common.program import FAILED, program
 from aura_ros.common.provenance import versions
 from aura_ros.replay.evaluated import Evaluated
 from aura_ros.replay.policies import TITLES, choose
-from aura_ros.replay.report.intervals import Interval
-from aura_ros.replay.report.summary import Report, Summary, summarise, verdict
-from aura_ros.replay.report.svg import size
 from aura_ros.replay.steps.cache import default_folder
 
 _DESCRIPTION = """\
-Replays recordings through every memory and says who follows the recorded actions best, when each memory wrote, why, and
-what it costs. The frozen VLA runs once on a recording; then each policy gets the very same steps, from an empty memory,
-the nodes would give them. Results: a page for people, JSON for programs, a row for each step and policy.
+Replays recordings through several policies, each with its own memory. Reports which policy follows the recorded actions
+best, when and why each memory wrote, and what it costs. The frozen VLA runs once per recording. Each policy starts with
+an empty memory and gets the same steps that the nodes would give it. Results: a page (HTML), all figures (JSON) and a
+table with one row per step and policy.
 
-BAG is a rosbag2 folder, a single .mcap or .db3 file, or a LeRobot dataset. No ROS has to be installed."""
+BAG is a rosbag2 folder, a single .mcap or .db3 file, or a LeRobot dataset. ROS does not have to be installed."""
 _EPILOG = """\
 policies:
 {policies}
-  any other name with --weights NAME=FILE: a memory of your own
+  any other name with --weights NAME=FILE: your own memory
 
 examples:
   aura replay my_bag                              guess the topics, run all policies, write aura_replay/report.html
-  aura replay my_bag --guess > mapping.yaml       look at the guess, correct it, and use it:
+  aura replay my_bag --guess > mapping.yaml       write the guessed mapping, to check and correct it
   aura replay my_bag --mapping mapping.yaml
   aura replay monday tuesday --mapping m.yaml     several recordings, each by itself and all together
   aura replay my_bag --from 0:30 --to 2:00 --limit 500
   aura replay my_bag --policies aura,kv --weights mine=runs/mine.safetensors
-                                                  your own weights beside those that ship
+                                                  your own weights beside the shipped ones
 
-A second run on the same recording takes its steps from the cache; one that was stopped goes on where it was.
+A second run on the same recording reads its steps from the cache. A run that was stopped continues where it stopped.
 Exit code: 0 all recordings were evaluated, 1 some were refused (the report has the others), 2 the command is wrong.
 Mapping file, figures and intervals: docs/replay.md."""
 
@@ -69,69 +62,69 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument('bags', metavar='BAG', nargs='+', type=Path)
-    what = parser.add_argument_group('what is read')
-    what.add_argument('--mapping', type=Path, metavar='FILE', help='which topic is what (default: it is guessed)')
-    what.add_argument('--guess', action='store_true', help='print the mapping that would be guessed, and end')
-    what.add_argument(
-        '--instruction', default='', metavar='TEXT', help="what the robot was told, in place of the mapping's"
+    source = parser.add_argument_group('input')
+    source.add_argument('--mapping', type=Path, metavar='FILE', help='which topic is what (default: a guess)')
+    source.add_argument('--guess', action='store_true', help='print the guessed mapping and exit')
+    source.add_argument(
+        '--instruction', default='', metavar='TEXT', help='instruction of the task; replaces that of the mapping'
     )
-    what.add_argument(
+    source.add_argument(
         '--from',
         dest='begin',
         type=_seconds,
         default=0.0,
         metavar='TIME',
-        help='begin so far into the recording: seconds, or 1:30',
+        help='start time from the beginning of the recording: seconds, or 1:30',
     )
-    what.add_argument('--to', dest='end', type=_seconds, metavar='TIME', help='stop so far into the recording')
-    what.add_argument('--limit', type=_positive, metavar='N', help='take the first N steps')
-    how = parser.add_argument_group('what is run')
-    how.add_argument(
+    source.add_argument('--to', dest='end', type=_seconds, metavar='TIME', help='end time from the beginning of the recording')
+    source.add_argument('--limit', type=_positive, metavar='N', help='use only the first N steps')
+    policy = parser.add_argument_group('policies and backbone')
+    policy.add_argument(
         '--policies',
         type=_names,
         default=[],
         metavar='A,B',
-        help='default: all that have weights; base always takes part',
+        help='policies to run besides base (default: all that have weights)',
     )
-    how.add_argument(
+    policy.add_argument(
         '--weights',
         type=_weights,
         action='append',
         default=[],
         metavar='NAME=FILE',
-        help='weights of a policy (.safetensors with its card beside it); may be given several times',
+        help='weights of a policy (.safetensors, with its card beside it); may be repeated',
     )
-    how.add_argument(
+    policy.add_argument(
         '--kv-window',
         type=_positive,
         default=512,
         metavar='N',
-        help='steps that kv-window keeps (default: %(default)s)',
+        help='number of steps that kv-window keeps (default: %(default)s)',
     )
-    how.add_argument(
+    policy.add_argument(
         '--backbone',
         default='embedded',
         metavar='NAME',
-        help="'embedded' or module:factory of your own (default: %(default)s)",
+        help="'embedded', or module:factory of your own backbone (default: %(default)s)",
     )
-    how.add_argument('--backbone-weights', metavar='FILE', help='its weights (default: those that ship)')
-    how.add_argument('--run-backbone', action='store_true', help='run it even where its steps were recorded')
-    where = parser.add_argument_group('where results go')
-    where.add_argument(
+    policy.add_argument('--backbone-weights', metavar='FILE', help='weights of the backbone (default: the shipped ones)')
+    policy.add_argument('--run-backbone', action='store_true', help='run the backbone even if its steps were recorded')
+    output = parser.add_argument_group('output')
+    output.add_argument(
         '--output',
         type=Path,
         default=Path('aura_replay'),
         metavar='DIR',
-        help='folder of the report (default: %(default)s)',
+        help='folder for the report (default: %(default)s)',
     )
-    where.add_argument(
+    output.add_argument(
         '--cache',
         type=Path,
         default=default_folder(),
         metavar='DIR',
-        help='folder of the steps, about 6 kB each; may be removed at any time (default: %(default)s)',
+        help='folder for the steps, about 6 kB each; may be deleted at any time (default: %(default)s)',
     )
-    where.add_argument('--fresh', action='store_true', help='run the backbone again, whatever is in the cache')
+    output.add_argument('--fresh', action='store_true', help='run the backbone again and replace the cached steps')
     return parser
 
 
@@ -152,6 +145,8 @@ def _guess(options: argparse.Namespace) -> int:
 
 def _replay(options: argparse.Namespace, words: list[str], console: Console) -> int:
     from aura_ros.replay.report.files import check_output, write_report
+    from aura_ros.replay.report.summary import Report
+    from aura_ros.replay.report.terminal import print_report
     from aura_ros.replay.run import Settings, check_policies, evaluate_bag
     from aura_ros.replay.steps.mapping import load_mapping
     from aura_ros.vla import load_backbone
@@ -160,19 +155,19 @@ def _replay(options: argparse.Namespace, words: list[str], console: Console) -> 
     policies, left_out = choose(options.policies, weights)
     check_output(options.output)
     if options.end is not None and options.end <= options.begin:
-        raise ConfigError(f'--to {options.end:g} s: must be after --from, {options.begin:g} s')
+        raise ConfigError(f'--to {options.end:g} s: must be after --from {options.begin:g} s')
     settings = Settings(
-        policies,
-        weights,
-        options.kv_window,
-        load_mapping(options.mapping) if options.mapping else None,
-        options.instruction,
-        options.begin,
-        options.end,
-        options.limit,
-        options.cache,
-        options.fresh,
-        options.run_backbone,
+        policies=policies,
+        weights=weights,
+        window=options.kv_window,
+        mapping=load_mapping(options.mapping) if options.mapping else None,
+        instruction=options.instruction,
+        begin_s=options.begin,
+        end_s=options.end,
+        limit=options.limit,
+        cache=options.cache,
+        fresh=options.fresh,
+        run_backbone=options.run_backbone,
     )
     backbone = load_backbone(options.backbone, options.backbone_weights)
     check_policies(settings, backbone)
@@ -183,15 +178,11 @@ def _replay(options: argparse.Namespace, words: list[str], console: Console) -> 
             found.append(evaluate_bag(path, settings, backbone, console))
         except AuraError as error:
             refused[str(path)] = str(error)
-            console.print(f'[bold red]{escape(str(path))} is refused:[/] {escape(str(error))}', soft_wrap=True)
+            print(f'aura replay: {path} is refused: {error}', file=sys.stderr)
     if not found:
         return FAILED
-    single = tuple(summarise([one]) for one in found)
-    pooled = single[0] if len(found) == 1 else summarise(found)
     report = Report(
         tuple(found),
-        pooled,
-        single,
         f'{datetime.now(UTC):%Y-%m-%d %H:%M} UTC',
         shlex.join(['aura', 'replay', *words]),
         versions('rosbags', 'pyarrow'),
@@ -199,61 +190,8 @@ def _replay(options: argparse.Namespace, words: list[str], console: Console) -> 
         refused,
     )
     paths = write_report(report, options.output)
-    _print(console, report, paths)
+    print_report(console, report, paths)
     return FAILED if refused else 0
-
-
-def _print(console: Console, report: Report, paths: list[Path]) -> None:
-    for found, summary in zip(report.recordings, report.single, strict=True):
-        if found.about.partial:
-            console.print(
-                f'[yellow]{escape(found.about.name)} is not whole:[/] {escape(found.about.partial)}', soft_wrap=True
-            )
-        if len(report.recordings) > 1:
-            console.print(_table(summary, found.about.name))
-        if found.about.live:
-            console.print(f'{found.about.name}: {found.about.live}', markup=False, soft_wrap=True)
-    title = report.recordings[0].about.name if len(report.recordings) == 1 else 'all recordings'
-    console.print(_table(report.pooled, title))
-    for why in report.left_out.values():
-        console.print(f'  {why}', style='dim', markup=False, soft_wrap=True)
-    console.print(verdict(report.pooled), markup=False)
-    for path in paths:
-        console.print(f'  {path}', markup=False, soft_wrap=True)
-
-
-def _table(summary: Summary, name: str) -> Table:
-    table = Table(
-        title=f'{escape(name)}: {summary.steps:,} steps, {summary.scored:,} with recorded actions',
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-    )
-    table.add_column('policy', no_wrap=True)
-    for column in ('writes', 'of steps', 'state', 'to medium', 'error [rad]', 'minus base [rad]', 'step [µs]'):
-        table.add_column(escape(column), justify='right', no_wrap=True)
-    for row in summary.policies:
-        apart = row.name != 'base' and row.difference.apart_from_zero and not summary.drove
-        colour = ('green' if row.difference.mean < 0 else 'red') if apart else ''
-        table.add_row(
-            row.name,
-            f'{row.writes:,}',
-            f'{row.write_rate:.1%}',
-            size(row.state_bytes),
-            size(row.device_bytes),
-            Text(_radians(row.error, '')),
-            Text('' if row.name == 'base' else _radians(row.difference, '+'), colour),
-            f'{row.p50_us:.0f}',
-            style='bold' if row.gated else '',
-        )
-    return table
-
-
-def _radians(found: Interval, sign: str) -> str:
-    """A mean with its interval, '0.0123 [0.0101, 0.0150]'."""
-    if math.isnan(found.mean):
-        return '-'
-    ends = '' if math.isnan(found.low) else f' [{found.low:.4f}, {found.high:.4f}]'
-    return f'{found.mean:{sign}.4f}{ends}'
 
 
 def _seconds(text: str) -> float:
@@ -263,7 +201,7 @@ def _seconds(text: str) -> float:
     except ValueError:
         seconds = -1.0
     if len(parts) > 3 or not 0.0 <= seconds < 1e9:
-        raise argparse.ArgumentTypeError(f'{text!r}: give seconds from the beginning of the recording, or 1:30')
+        raise argparse.ArgumentTypeError(f'{text!r}: must be seconds from the beginning of the recording, or for instance 1:30')
     return seconds
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One recording from its file to its figures: map, digest, steps, policies; with a bar for what takes time."""
+"""Replay one recording: map its topics, make its steps, run every policy, compare with the live run."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 
 from aura_ros.common.errors import BagError
@@ -15,8 +17,8 @@ from aura_ros.common.progress import Bar
 from aura_ros.recordings.bags import Bag
 from aura_ros.replay.columns import Columns
 from aura_ros.replay.drivers import drivers
-from aura_ros.replay.evaluate import run_policies
-from aura_ros.replay.evaluated import About, Evaluated, collect
+from aura_ros.replay.evaluate import PolicyRun, run_policies
+from aura_ros.replay.evaluated import About, Evaluated, StepTable
 from aura_ros.replay.live import compare, recorded_writes
 from aura_ros.replay.policies import Budget, PolicyOptions, make_policy, needs_budget
 from aura_ros.replay.steps.align import episode_starts
@@ -31,64 +33,57 @@ from aura_ros.vla.protocol import Backbone
 
 _NS = 1e9
 _MEGABYTE = 1_000_000
+_DIGEST_BAR = 256 * _MEGABYTE
+"""Size above which the digest takes long enough for a progress bar [B]."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What a user asked for.
-
-    policies: names, see `choose`.
-    weights: files by name of the policy.
-    window: steps that 'kv-window' keeps.
-    mapping: which topic is what; None guesses.
-    instruction: in place of the mapping's; empty takes the mapping's.
-    begin_s: seconds of the recording to leave out at its beginning.
-    end_s: seconds after its beginning at which to stop; None goes to its end.
-    limit: most steps; None takes all.
-    cache: folder of the steps.
-    fresh: work the steps out anew.
-    run_backbone: run it also where its steps were recorded.
-    """
+    """Options of a replay."""
 
     policies: Sequence[str]
+    """Names of the policies, see `choose`."""
     weights: dict[str, Path] = field(default_factory=dict)
+    """Weights files by policy."""
     window: int = 512
+    """Steps that the policy 'kv-window' keeps."""
     mapping: Mapping | None = None
+    """Which topic is what; None guesses."""
     instruction: str = ''
+    """Replaces the instruction of the mapping, unless empty."""
     begin_s: float = 0.0
+    """Start, from the beginning of the recording [s]."""
     end_s: float | None = None
+    """End, from the beginning of the recording [s]; None reads to the end."""
     limit: int | None = None
+    """Most steps; None takes all."""
     cache: Path = Path()
+    """Folder of cached steps."""
     fresh: bool = False
+    """Discard the cached steps of the recording."""
     run_backbone: bool = False
+    """Run the backbone even if its steps were recorded."""
 
 
 def evaluate_bag(path: Path, settings: Settings, backbone: Backbone, console: Console) -> Evaluated:
     """Run all policies on a recording.
 
     Raises:
-        AuraError: it cannot be read, or a policy cannot be run on it; the text says why.
+        AuraError: the recording cannot be read, or a policy cannot run on it.
 
     """
+    name = path.name or str(path)
     with Bag(path) as bag:
         mapping, notes = mapping_of(bag, settings, backbone)
-        span = _span(bag, settings)
-        digest = _digest(bag, console)
+        digest, span = _digest(bag, console), _span(bag, settings)
         recorded = None if settings.run_backbone else recorded_backbone(bag, mapping)
-        fits = recorded == backbone.spec.backbone_hash
-        if recorded is not None and not fits:
-            notes = (*notes, f'the recorded steps are of another VLA ({recorded[:12]}): the chosen one was run')
-        if fits:
-            notes = (
-                *notes,
-                'recorded steps are used; cameras, joints and instruction of the mapping are not '
-                '(--run-backbone uses them)',
-            )
+        use_recorded = recorded == backbone.spec.backbone_hash
+        notes = (*notes, *_recorded_notes(recorded, use_recorded))
         for note in notes:
-            console.print(f'{path.name}: {note}', style='dim', markup=False, soft_wrap=True)
+            console.print(f'{name}: {note}', style='dim', markup=False, soft_wrap=True)
         stream: StepStream = (
             RecordedSteps(bag, mapping, backbone.spec, *span)
-            if fits
+            if use_recorded
             else BackboneSteps(bag, mapping, backbone, digest, *span)
         )
         key = key_of(
@@ -96,35 +91,43 @@ def evaluate_bag(path: Path, settings: Settings, backbone: Backbone, console: Co
             backbone=backbone.spec.backbone_hash,
             mapping=as_yaml(mapping),
             span=span,
-            recorded=fits,
+            recorded=use_recorded,
             package=_version(),
         )
-
         with StepCache(settings.cache, key, settings.fresh) as cache:
             _fill(cache, stream, bag, settings.limit, console)
             source = FirstSteps(cache, settings.limit) if settings.limit is not None else cache
-            known = About(
-                path.name or str(path),
-                str(path.resolve()),
-                digest,
-                as_yaml(mapping),
-                cache.facts.partial,
-                cache.facts.inputs,
-                (*notes, *cache.facts.notes),
-            )
-            found = _run(known, source, Columns(settings.cache), settings, console)
-            if middle := _begins_in_the_middle(bag, found, settings.begin_s):
-                console.print(f'{known.name}: {middle}', style='yellow', markup=False, soft_wrap=True)
-                found = replace(found, about=replace(found.about, notes=(middle, *found.about.notes)))
-            found = replace(found, about=replace(found.about, drivers=drivers(bag, found.stamps_ns)))
-            return _compared(bag, found)
+            columns = Columns(settings.cache)
+            runs = _run(name, source, columns, settings, console)
+            steps = StepTable.collect(source, runs, columns)
+        if _starts_inside_an_episode(bag, int(steps.stamps_ns[0]), settings.begin_s):
+            console.print(f'{name}: {_INSIDE_AN_EPISODE}', style='yellow', markup=False, soft_wrap=True)
+            notes = (_INSIDE_AN_EPISODE, *notes)
+        about = About(
+            name,
+            str(path.resolve()),
+            digest,
+            as_yaml(mapping),
+            cache.facts.partial,
+            cache.facts.inputs,
+            (*notes, *cache.facts.notes),
+            _compared(bag, runs, steps.stamps_ns),
+            drivers(bag, steps.stamps_ns),
+        )
+        return Evaluated(about, steps, runs)
+
+
+_INSIDE_AN_EPISODE = (
+    'it begins in the middle of an episode with an empty memory: what the memories held before is missing, and the '
+    'first writes differ from those of the complete recording'
+)
 
 
 def check_policies(settings: Settings, backbone: Backbone) -> None:
     """Make all policies once, before anything takes time.
 
     Raises:
-        ConfigError: one cannot be made; the text says why.
+        ConfigError: a policy cannot be made.
 
     """
     spec = backbone.spec
@@ -136,10 +139,10 @@ def check_policies(settings: Settings, backbone: Backbone) -> None:
 
 
 def mapping_of(bag: Bag, settings: Settings, backbone: Backbone) -> tuple[Mapping, tuple[str, ...]]:
-    """The mapping to read a recording with, and what a reader should know of it.
+    """Return the mapping to read a recording with, and notes on it for the report.
 
     Raises:
-        BagError: none can be guessed.
+        BagError: no mapping can be guessed.
 
     """
     notes: tuple[str, ...] = ()
@@ -155,14 +158,26 @@ def mapping_of(bag: Bag, settings: Settings, backbone: Backbone) -> tuple[Mappin
 def _span(bag: Bag, settings: Settings) -> tuple[int | None, int | None]:
     length_s = (bag.end_ns - bag.begin_ns) / _NS
     if settings.begin_s >= length_s:
-        raise BagError(f'--from {settings.begin_s:g} s begins after the end: {bag.path} is {length_s:.1f} s long')
+        raise BagError(f'--from {settings.begin_s:g} s is after the end: {bag.path} is {length_s:.1f} s long')
     begin = bag.begin_ns + round(settings.begin_s * _NS) if settings.begin_s else None
     return begin, None if settings.end_s is None else bag.begin_ns + round(settings.end_s * _NS)
 
 
+def _recorded_notes(recorded: str | None, used: bool) -> tuple[str, ...]:
+    """Return what a reader should know of recorded steps; `recorded` is the hash of their backbone."""
+    if used:
+        return (
+            'recorded steps are used; cameras, joints and instruction of the mapping are not '
+            '(--run-backbone uses them)',
+        )
+    if recorded is not None:
+        return (f'the recorded steps are of another backbone ({recorded[:12]}): the chosen backbone was run',)
+    return ()
+
+
 def _digest(bag: Bag, console: Console) -> str:
     total = sum(file.stat().st_size for file in bag.files)
-    if total < 256 * _MEGABYTE:
+    if total < _DIGEST_BAR:
         return content_digest(bag.files)
     with Bar(console, f'{bag.path.name}: digest [MB]', max(1, total // _MEGABYTE)) as bar:
         left = 0
@@ -176,7 +191,7 @@ def _digest(bag: Bag, console: Console) -> str:
 
 
 def _fill(cache: StepCache, stream: StepStream, bag: Bag, limit: int | None, console: Console) -> None:
-    """Bring the cache up to date, with a bar in seconds of the recording, or in steps where they are limited."""
+    """Fill the cache. The progress bar counts seconds of the recording, or steps if they are limited."""
     if cache.complete or (limit is not None and len(cache) >= limit):
         console.print(f'{bag.path.name}: {len(cache):,} steps are in the cache', markup=False)
         return
@@ -197,8 +212,8 @@ def _fill(cache: StepCache, stream: StepStream, bag: Bag, limit: int | None, con
 
 
 def _run(
-    about: About, source: StepCache | FirstSteps, columns: Columns, settings: Settings, console: Console
-) -> Evaluated:
+    name: str, source: StepCache | FirstSteps, columns: Columns, settings: Settings, console: Console
+) -> dict[str, PolicyRun]:
     part = next(iter(source.parts()))
     options = PolicyOptions(
         part.features.shape[1],
@@ -209,36 +224,25 @@ def _run(
     )
     hidden = any(map(needs_budget, settings.policies)) and 'aura' not in settings.policies
     count = len(source) * (len(settings.policies) + hidden)
-    with Bar(console, f'{about.name}: memories', count) as bar:
-        runs = run_policies(settings.policies, options, source, columns, lambda name, steps: bar.advance(steps, name))
-    return collect(about, source, runs, columns)
-
-
-def _begins_in_the_middle(bag: Bag, found: Evaluated, begin_s: float) -> str:
-    """Say that the first episode is not read from its beginning, so that memory lacks what came before; else ''."""
-    stamp_ns = int(found.stamps_ns[0])
-    starts = [at_ns for at_ns, _ in episode_starts(bag)]
-    if starts:
-        in_the_middle = stamp_ns > starts[0] and stamp_ns not in starts
-    else:
-        in_the_middle = begin_s > 0.0 and len(bag.episodes) == 1
-    return (
-        (
-            'it begins in the middle of an episode with an empty memory: what the memories knew from before is '
-            'missing, and the first writes differ from those of the whole recording'
+    with Bar(console, f'{name}: policies', count) as bar:
+        return run_policies(
+            settings.policies, options, source, columns, lambda policy, steps: bar.advance(steps, policy)
         )
-        if in_the_middle
-        else ''
-    )
 
 
-def _compared(bag: Bag, found: Evaluated) -> Evaluated:
-    """Say whether the live run wrote as AURA does here."""
+def _starts_inside_an_episode(bag: Bag, first_ns: int, begin_s: float) -> bool:
+    starts = [stamp_ns for stamp_ns, _ in episode_starts(bag)]
+    if starts:
+        return first_ns > starts[0] and first_ns not in starts
+    return begin_s > 0.0 and len(bag.episodes) == 1
+
+
+def _compared(bag: Bag, runs: dict[str, PolicyRun], stamps_ns: NDArray[np.int64]) -> str:
+    """Compare the writes of AURA with those of the live run, in a sentence; '' if there are none to compare."""
     live = recorded_writes(bag)
-    if live is None or 'aura' not in found.runs:
-        return found
-    sentence = compare(live, found.runs['aura'].writes, found.stamps_ns.tolist())
-    return replace(found, about=replace(found.about, live=sentence))
+    if live is None or 'aura' not in runs:
+        return ''
+    return compare(live, runs['aura'].writes, stamps_ns.tolist())
 
 
 def _version() -> str:

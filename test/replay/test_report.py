@@ -14,17 +14,18 @@ from html.parser import HTMLParser
 import cv2
 import numpy as np
 import pytest
-from replayed import OPTIONS, made_up
+from replayed import INFO, OPTIONS, made_up
 
 from aura_ros.common.errors import ConfigError
 from aura_ros.replay.columns import Columns
 from aura_ros.replay.evaluate import run_policies
-from aura_ros.replay.evaluated import About, collect
+from aura_ros.replay.evaluated import About, Evaluated, StepTable
 from aura_ros.replay.report import svg
 from aura_ros.replay.report.files import write_report
 from aura_ros.replay.report.html import page
 from aura_ros.replay.report.intervals import Interval
-from aura_ros.replay.report.summary import Report, summarise, verdict
+from aura_ros.replay.report.summary import Report, summarise
+from aura_ros.replay.report.verdict import verdict
 
 ALL = ['base', 'aura', 'kv', 'kv-window', 'always', 'random', 'periodic']
 INPUTS = {'front (/camera)': {'samples': 300.0, 'used': 120.0}}
@@ -32,30 +33,14 @@ INPUTS = {'front (/camera)': {'samples': 300.0, 'used': 120.0}}
 
 def evaluated(steps, names=ALL, **about):
     columns = Columns()
-    return collect(
-        About(**{'name': 'bag', 'path': '/data/bag', 'digest': 'ab' * 32, 'inputs': INPUTS} | about),
-        steps,
-        run_policies(names, OPTIONS, steps, columns),
-        columns,
-    )
+    runs = run_policies(names, OPTIONS, steps, columns)
+    about = About(**{'name': 'bag', 'path': '/data/bag', 'digest': 'ab' * 32, 'inputs': INPUTS} | about)
+    return Evaluated(about, StepTable.collect(steps, runs, columns), runs)
 
 
 def report_of(*found, **more):
-    single = tuple(summarise([one]) for one in found)
-    pooled = summarise(found) if len(found) > 1 else single[0]
-    return Report(
-        **{
-            'recordings': found,
-            'pooled': pooled,
-            'single': single,
-            'made': '2026-11-22 08:00 UTC',
-            'command': 'aura replay bag',
-            'versions': {'aura_ros': '0.1.0'},
-            'left_out': {},
-            'refused': {},
-        }
-        | more
-    )
+    words = {'made': '2026-11-22 08:00 UTC', 'command': 'aura replay bag', 'versions': {'aura_ros': '0.1.0'}}
+    return Report(found, **words | {'left_out': {}, 'refused': {}} | more)
 
 
 @pytest.fixture(scope='module')
@@ -93,7 +78,11 @@ def test_the_page_is_well_formed_and_needs_nothing_else(text):
     assert parser.open == []
     assert parser.addresses and all(address.startswith('data:image/jpeg;base64,') for address in parser.addresses)
     assert not re.search(r'https?://|@import|<script|<link|url\(', text)
-    assert '$' not in text and 'nan' not in re.sub(r'base64,[^"]*', '', text).lower().replace('provenance', '')
+    assert (
+        '{{' not in text
+        and '{%' not in text
+        and 'nan' not in re.sub(r'base64,[^"]*', '', text).lower().replace('provenance', '')
+    )
 
 
 def test_the_page_has_a_light_and_a_dark_form(text):
@@ -117,15 +106,28 @@ def test_the_page_says_what_was_found(found, text):
     for row in summary.policies:
         assert row.title in words and f'{row.writes:,}' in words
     assert f'{summary.block_steps} steps' in words and 'front (/camera)' in words and 'ab' * 32 in words
-    assert 'is not whole' not in words
+    assert 'is incomplete' not in words
 
 
-def test_names_from_a_recording_are_text_and_no_markup():
-    bad = evaluated(made_up(20), ['base'], name='<script>alert(1)</script>', mapping='a: <b>', partial='<i>cut</i>')
-    text = page(report_of(bad, refused={'<u>other</u>': 'why & how'}))
-    assert '<script' not in text and '<i>cut' not in text and '<u>other' not in text and 'a: <b>' not in text
-    assert '&lt;script&gt;alert(1)' in text and '&lt;i&gt;cut' in text and '&lt;u&gt;other' in text
-    assert 'is not whole' in text and 'why &amp; how' in text
+def test_untrusted_text_is_escaped():
+    bad = '<script>alert("{}")</script>&'.format
+    about = {name: bad(name) for name in ('name', 'path', 'digest', 'mapping', 'partial', 'live')}
+    about |= {'notes': (bad('note'),), 'inputs': {bad('stream'): {bad('figure'): 1.0}}, 'drivers': {bad('driver'): 1.0}}
+    steps = made_up(20)
+    steps = replace(steps, info=replace(steps.info, joint_names=tuple(bad(name) for name in steps.info.joint_names)))
+    options = {'left_out': {'kv': bad('left out')}, 'refused': {bad('other'): bad('why')}, 'command': bad('command')}
+    text = page(
+        report_of(evaluated(steps, **about), made=bad('made'), versions={bad('package'): bad('version')}, **options)
+    )
+    assert '<script' not in text and '")' not in text
+    escaped = re.findall(r'&lt;script&gt;alert\(&#34;([^&]+)&#34;\)&lt;/script&gt;&amp;', text)
+    assert set(escaped) == {
+        *('name', 'path', 'digest', 'mapping', 'partial', 'live', 'note', 'stream', 'figure', 'driver'),
+        *('left out', 'other', 'why', 'command', 'made', 'package', 'version', *INFO.joint_names),
+    }
+    parser = Strict()
+    parser.feed(text)
+    assert parser.open == []
 
 
 def test_no_recorded_actions_no_claim():
@@ -134,7 +136,7 @@ def test_no_recorded_actions_no_claim():
     assert summary.best == '' and summary.scored == 0
     assert 'no recorded actions' in verdict(summary)
     text = page(report_of(without))
-    assert 'Who follows the recorded actions best' not in text and 'When aura wrote' in text
+    assert 'Which policy follows the recorded actions best' not in text and 'When aura wrote' in text
 
 
 @pytest.mark.parametrize('steps', [made_up(1), made_up(3, recorded=False, pictures=False), made_up(40, episodes=3)])
@@ -173,16 +175,17 @@ def of(summary, name, **change):
     )
 
 
-def test_the_verdict_tells_chance_from_more(found):
+def test_the_verdict_names_only_significant_differences(found):
     summary = replace(summarise([found]), best='aura', not_apart=())
     sure = of(summary, 'aura', error=Interval(0.005, 0.004, 0.006), difference=Interval(-0.005, -0.006, -0.004))
     assert verdict(sure) == (
-        'Nearest to the recorded actions is aura: its error is 0.0050 rad [0.0040, 0.0060], 50 % below base.'
+        'aura follows the recorded actions best: its error is 0.0050 rad [0.0040, 0.0060], 50 % below base.'
     )
     drove = of(sure, 'aura', error=Interval(1e-9, 0.0, 2e-9))
-    assert verdict(drove).startswith('aura drove when this was recorded: ') and 'proves nothing' in verdict(drove)
+    assert verdict(drove).startswith('aura drove during the recording. ') and 'is no evidence' in verdict(drove)
     unsure = replace(of(sure, 'aura', difference=Interval(-0.005, -0.011, 0.001)), not_apart=('base', 'kv'))
-    assert 'within chance' in verdict(unsure) and 'Not to be told apart from it: kv.' in verdict(unsure)
+    assert 'the difference to base is not significant' in verdict(unsure)
+    assert 'Not significantly different from it: kv.' in verdict(unsure)
 
 
 def test_where_the_policies_drove_themselves_no_error_is_claimed(found):
@@ -192,7 +195,7 @@ def test_where_the_policies_drove_themselves_no_error_is_claimed(found):
     assert verdict(report.pooled).startswith('base (12 % of the steps) and aura (88 %')
     text = html.unescape(page(report_of(driven)))
     assert 'rad: error of aura' not in text and 'no difference of errors is claimed: base (25 %' in text
-    assert 'rad: error of aura minus that of base' in html.unescape(page(report_of(found)))
+    assert 'rad: error of aura minus error of base' in html.unescape(page(report_of(found)))
 
 
 def test_json_and_table_have_the_same_figures(found, tmp_path):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The report's pictures of all policies together: who follows best, what each carries, what it costs the medium."""
+"""Charts that compare all policies: their errors, the size of their states, the bytes they write to storage."""
 
 from __future__ import annotations
 
@@ -7,20 +7,21 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from markupsafe import Markup
 from numpy.typing import NDArray
 
 from aura_ros.replay.evaluated import Evaluated
 from aura_ros.replay.policies import TITLES
 from aura_ros.replay.report.intervals import Interval
-from aura_ros.replay.report.summary import ReplayRow, Summary
+from aura_ros.replay.report.summary import Summary
 from aura_ros.replay.report.svg import (
     WIDTH,
     Scale,
     axis_below,
     axis_left,
+    chart,
     clock,
     line,
-    picture,
     polyline,
     size,
     tag,
@@ -33,14 +34,14 @@ _TOP = 46
 
 
 def colours(names: Sequence[str]) -> dict[str, str]:
-    """Classes of the style sheet by policy: a known policy has the same colour in every report."""
+    """Return a class of the style sheet for each policy. A known policy has the same colour in every report."""
     own = [name for name in names if name not in TITLES]
     known = list(TITLES)
     return {name: f'a{known.index(name) if name in TITLES else len(known) + own.index(name)}' for name in names}
 
 
-def following(summary: Summary) -> str:
-    """Action error of every policy, and its paired difference to base, each with its interval."""
+def error_chart(summary: Summary) -> Markup:
+    """Draw the action error of every policy and its paired difference to base, with their intervals."""
     rows = summary.policies
     bottom = _TOP + _ROW * len(rows)
     left = Scale(*_span([row.error for row in rows], True), 250.0, 660.0)
@@ -62,52 +63,51 @@ def following(summary: Summary) -> str:
         ]
         if row.name != 'base':
             parts.append(_whisker(right, row.difference, y, classes[row.name]))
-    return picture(bottom + 26, parts, 'action error of each policy with 95 % intervals')
+    return chart(bottom + 26, parts, 'action error of each policy with 95 % intervals')
 
 
-def _whisker(scale: Scale, found: Interval, y: float, class_: str) -> str:
+def _whisker(scale: Scale, found: Interval, y: float, class_: str) -> Markup:
     if math.isnan(found.mean):
-        return ''
+        return Markup('')
     parts = [tag('circle', cx=scale(found.mean), cy=y, r=5.0, class_=f'dot {class_}')]
     if not math.isnan(found.low):
         parts.insert(0, line(scale(found.low), y, scale(found.high), y, f'whisker {class_}'))
     title = tag('title', f'{found.mean:.5f} [{found.low:.5f}, {found.high:.5f}]')
-    return tag('g', title + ''.join(parts))
+    return tag('g', title, *parts)
 
 
 def _span(intervals: Sequence[Interval], from_zero: bool) -> tuple[float, float]:
-    """Ends of an axis that holds all intervals and zero, with some room."""
+    """Return the ends of an axis that contains all intervals and zero, with a margin."""
     values = [value for found in intervals for value in (found.low, found.mean, found.high) if not math.isnan(value)]
     low, high = min([0.0, *values]), max([0.0, *values])
-    room = 0.06 * ((high - low) or 1e-3)
-    return (0.0 if from_zero else low - room), high + room
+    margin = 0.06 * ((high - low) or 1e-3)
+    return (0.0 if from_zero else low - margin), high + margin
 
 
-def carried(found: Evaluated) -> str:
-    """What each memory carries over time, on a logarithmic axis."""
+def state_chart(found: Evaluated) -> Markup:
+    """Draw the size of each memory's state over time, on a logarithmic axis; '' if no memory has a state."""
     curves = _curves(found)
     if not curves:
-        return ''
-    biggest = max(float(curve.max()) for _, curve in curves)
+        return Markup('')
+    largest = max(float(curve.max()) for _, curve in curves)
     smallest = min(float(curve[curve > 0].min()) for _, curve in curves)
-    times = found.times_s
+    times = found.steps.times_s
     across = Scale(0.0, max(float(times[-1]), 1e-3), 70.0, 860.0)
-    low, high = math.floor(math.log10(smallest)), math.ceil(math.log10(biggest * 1.01))
+    low, high = math.floor(math.log10(smallest)), math.ceil(math.log10(largest * 1.01))
     up = Scale(10.0**low, 10.0**high, 250.0, 20.0, True)
     parts = [*axis_left(up, 70, 860, size, 6), *axis_below(across, 20, 250, clock)]
     labels: list[tuple[float, str, str]] = []
     for names, curve in curves:
         class_ = colours(list(found.runs))[names[0]]
         values = np.where(curve > 0, curve, np.nan)
-        parts.append(polyline(*thinned(across.places(times), up.places(values)), class_=f'line {class_}'))
+        parts.append(polyline(*thinned(across.positions(times), up.positions(values)), class_=f'line {class_}'))
         labels.append((up(float(curve[-1])), f'{", ".join(names)}  {size(float(curve[-1]))}', class_))
-    for y, words, class_ in _apart(labels):
-        parts.append(text(868, y + 4, words, f'end-label {class_}'))
-    return picture(278, parts, 'bytes carried by each memory over time, logarithmic')
+    parts += [text(868, y + 4, words, f'end-label {class_}') for y, words, class_ in _separated(labels)]
+    return chart(278, parts, 'state size of each memory over time, logarithmic')
 
 
 def _curves(found: Evaluated) -> list[tuple[list[str], NDArray[np.float64]]]:
-    """Sizes over time of the policies that carry something; policies of the same size together."""
+    """Return the state sizes over time; policies with equal sizes share a curve."""
     curves: list[tuple[list[str], NDArray[np.float64]]] = []
     for name, run in found.runs.items():
         curve = run.state_bytes.astype(np.float64)
@@ -121,44 +121,33 @@ def _curves(found: Evaluated) -> list[tuple[list[str], NDArray[np.float64]]]:
     return curves
 
 
-def _apart(labels: Sequence[tuple[float, str, str]], least: float = 17.0) -> list[tuple[float, str, str]]:
-    """Labels moved downwards until no two overlap."""
+def _separated(labels: Sequence[tuple[float, str, str]], least: float = 17.0) -> list[tuple[float, str, str]]:
+    """Move labels downwards until no two overlap."""
     placed: list[tuple[float, str, str]] = []
     for y, words, class_ in sorted(labels):
         placed.append((max(y, placed[-1][0] + least) if placed else y, words, class_))
     return placed
 
 
-def on_disk(summary: Summary) -> str:
-    """What keeping each memory through a power cut would have cost, on a logarithmic axis."""
+def storage_chart(summary: Summary) -> Markup:
+    """Draw the bytes written to storage to keep each memory through a power cut; '' if there are none."""
     shown = [row for row in summary.policies if row.device_bytes]
     if not shown:
-        return ''
+        return Markup('')
     classes = colours([row.name for row in summary.policies])
-    biggest, smallest = max(row.device_bytes for row in shown), min(row.device_bytes for row in shown)
-    across = Scale(10.0 ** math.floor(math.log10(smallest) - 0.3), biggest * 4.0, 120.0, float(WIDTH) - 20.0, True)
+    largest, smallest = max(row.device_bytes for row in shown), min(row.device_bytes for row in shown)
+    across = Scale(10.0 ** math.floor(math.log10(smallest) - 0.3), largest * 4.0, 120.0, float(WIDTH) - 20.0, True)
     bottom = 12 + 28 * len(shown)
     parts = axis_below(across, 8, bottom, size, 6)
-    for place, row in enumerate(shown):
-        y = 14.0 + 28 * place
+    for index, row in enumerate(shown):
+        y, end = 14.0 + 28 * index, across(row.device_bytes)
+        cost = f'{size(row.device_bytes)} for {row.writes:,} writes'
         parts += [
             text(112, y + 14, row.name, 'name', 'end'),
-            tag(
-                'rect',
-                x=120.0,
-                y=y,
-                width=across(row.device_bytes) - 120.0,
-                height=18.0,
-                rx=3.0,
-                class_=f'bar {classes[row.name]}',
-            ),
-            text(across(row.device_bytes) + 8, y + 14, _cost(row), 'small'),
+            tag('rect', x=120.0, y=y, width=end - 120.0, height=18.0, rx=3.0, class_=f'bar {classes[row.name]}'),
+            text(end + 8, y + 14, cost, 'small'),
         ]
-    return picture(bottom + 24, parts, 'bytes to the medium, logarithmic')
-
-
-def _cost(row: ReplayRow) -> str:
-    return f'{size(row.device_bytes)} for {row.writes:,} writes'
+    return chart(bottom + 24, parts, 'bytes written to storage, logarithmic')
 
 
 def _short(value: float) -> str:

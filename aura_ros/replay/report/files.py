@@ -26,7 +26,8 @@ from aura_ros.common.errors import ConfigError
 from aura_ros.replay.evaluate import PolicyRun
 from aura_ros.replay.evaluated import Evaluated
 from aura_ros.replay.report.html import page
-from aura_ros.replay.report.summary import Report, Summary, verdict
+from aura_ros.replay.report.summary import Report, Summary
+from aura_ros.replay.report.verdict import verdict
 
 FORMAT = 1
 _ROWS = 8192
@@ -88,10 +89,10 @@ def _summary(summary: Summary) -> dict[str, Any]:
 def _recording(found: Evaluated, summary: Summary) -> dict[str, Any]:
     return {
         **asdict(found.about),
-        'backbone_hash': found.info.backbone_hash,
-        'steps': len(found.stamps_ns),
-        'begin_ns': int(found.stamps_ns[0]),
-        'end_ns': int(found.stamps_ns[-1]),
+        'backbone_hash': found.steps.info.backbone_hash,
+        'steps': len(found.steps),
+        'begin_ns': int(found.steps.stamps_ns[0]),
+        'end_ns': int(found.steps.stamps_ns[-1]),
         'verdict': verdict(summary),
         'summary': _summary(summary),
         'policies': {name: _run(run) for name, run in found.runs.items()},
@@ -142,19 +143,19 @@ def _tables(report: Report) -> Iterator[dict[str, Any]]:
     """Columns of the steps of one policy on one recording after the other, some rows at a time."""
     for found in report.recordings:
         for name, run in found.runs.items():
-            for begin in range(0, len(found.stamps_ns), _ROWS):
+            for begin in range(0, len(found.steps), _ROWS):
                 yield _columns(found, name, run, slice(begin, begin + _ROWS))
-                found.columns.rest()
+                found.steps.columns.rest()
 
 
 def _columns(found: Evaluated, name: str, run: PolicyRun, rows: slice) -> dict[str, Any]:
-    seqs = found.seqs[rows]
+    seqs = found.steps.seqs[rows]
     columns: dict[str, Any] = {
         'recording': np.full(len(seqs), found.about.name),
         'policy': np.full(len(seqs), name),
-        'episode_id': np.asarray(found.episode_names)[found.episodes[rows]],
+        'episode_id': np.asarray(found.steps.episode_names)[found.steps.episodes[rows]],
         'seq': seqs,
-        'stamp_ns': found.stamps_ns[rows],
+        'stamp_ns': found.steps.stamps_ns[rows],
         'applied': ~np.isnan(run.step_us[rows]),
         'gate': run.gate[rows],
         'threshold': run.threshold[rows],
@@ -164,11 +165,11 @@ def _columns(found: Evaluated, name: str, run: PolicyRun, rows: slice) -> dict[s
         'step_us': run.step_us[rows],
         'error': run.errors[rows].mean(axis=1),
     }
-    for joint, label in enumerate(found.info.joint_names):
+    for joint, label in enumerate(found.steps.info.joint_names):
         columns |= {
             f'error.{label}': run.errors[rows, joint],
             f'action.{label}': run.actions[rows, joint],
-            f'recorded.{label}': found.recorded[rows, joint],
+            f'recorded.{label}': found.steps.recorded[rows, joint],
         }
     return columns
 

@@ -1,112 +1,94 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the runs come to: a row per policy, and a sentence on who follows the recorded actions best."""
+"""The figures of a report: one row for each policy over one or more recordings."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aura_ros.common.errors import ConfigError
-from aura_ros.replay.drivers import shares
 from aura_ros.replay.evaluate import PolicyRun
 from aura_ros.replay.evaluated import Evaluated
 from aura_ros.replay.report.intervals import LEAST_BLOCKS, Blocks, Interval, block_length
 
 Doubles = NDArray[np.float64]
 
-_THE_SAME = 1e-5
-"""Error below which actions are the recorded ones but for rounding [rad, m]."""
-
 
 @dataclass(frozen=True)
 class ReplayRow:
-    """One policy over one or more recordings.
-
-    name, title: of the policy.
-    gated: whether a learned gate decides when it writes.
-    memory_hash: SHA-256 of its weights, hex; empty where it has none.
-    steps: that it applied.
-    refused: that it did not.
-    writes: of its memory.
-    write_rate: writes per step.
-    writes_per_minute: of recorded time.
-    state_bytes: the most it carried [B].
-    device_bytes: see `ReplayedPolicy.device_bytes`.
-    error: mean over joints of the action error [rad, m].
-    joint_errors: the same for each joint.
-    difference: of the error to that of base, paired; below zero is better than base.
-    joint_differences: the same for each joint.
-    p50_us, p95_us: time of a memory step [us].
-    seconds: for the whole run [s].
-    """
+    """One policy over one or more recordings."""
 
     name: str
     title: str
     gated: bool
+    """Whether a learned gate decides when its memory writes."""
     memory_hash: str
+    """SHA-256 of its weights, hex; empty if it has none."""
     steps: int
+    """Steps that it applied."""
     refused: int
+    """Steps that it refused."""
     writes: int
     write_rate: float
+    """Writes per step."""
     writes_per_minute: float
+    """Writes per minute of recorded time."""
     state_bytes: int
+    """Largest state [B]."""
     device_bytes: int
+    """See `ReplayedPolicy.device_bytes` [B]."""
     error: Interval
+    """Action error, mean over joints [rad, m]."""
     joint_errors: tuple[Interval, ...]
+    """Action error of each joint [rad, m]."""
     difference: Interval
+    """Error minus the error of base, paired; negative is better than base [rad, m]."""
     joint_differences: tuple[Interval, ...]
+    """The same difference for each joint [rad, m]."""
     p50_us: float
+    """Median time of a memory step [us]."""
     p95_us: float
+    """95th percentile of that time [us]."""
     seconds: float
+    """Time of the whole run [s]."""
 
 
 @dataclass(frozen=True)
 class Summary:
-    """All policies over one or more recordings.
-
-    policies: in the order they are shown.
-    joint_names: of the columns of an action.
-    steps: in all.
-    scored: steps with recorded actions.
-    duration_s: of the steps [s].
-    block_steps: steps of a block of the bootstrap.
-    block_s: how long such a block is [s].
-    blocks: how many of them.
-    long_enough: whether blocks could be as long as the errors stay correlated.
-    best: the policy with the least error; empty where nothing is recorded.
-    not_apart: policies whose error cannot be told from that of the best, by the paired interval.
-    drivers: share of the steps that each policy drove when they were recorded [1]; empty where that is not known.
-    """
+    """All policies over one or more recordings."""
 
     policies: tuple[ReplayRow, ...]
+    """Rows in the order of the report."""
     joint_names: tuple[str, ...]
+    """Joints in the order of the columns of an action."""
     steps: int
     scored: int
+    """Steps with recorded actions."""
     duration_s: float
+    """Recorded time [s]."""
     block_steps: int
+    """Most steps of a block of the bootstrap."""
     block_s: float
+    """Length of such a block [s]."""
     blocks: int
+    """Number of blocks."""
     long_enough: bool
+    """Whether the blocks are as long as the errors stay correlated."""
     best: str
+    """Policy with the lowest error; empty if no actions were recorded."""
     not_apart: tuple[str, ...]
+    """Policies whose error does not differ significantly from the lowest, by the paired interval."""
     drivers: Mapping[str, float]
+    """Share of the steps that each policy drove during the recording [1]; empty if that was not recorded."""
 
     def policy(self, name: str) -> ReplayRow:
-        """The row of a policy."""
+        """Return the row of a policy."""
         return next(row for row in self.policies if row.name == name)
-
-    @property
-    def drove(self) -> str:
-        """Who drove, for people, where that makes the errors worthless as a comparison; empty where they are one."""
-        if self.drivers:
-            return shares(self.drivers)
-        same = [row.name for row in self.policies if row.error.mean < _THE_SAME]
-        return _list(same) if self.scored and same else ''
 
     @property
     def gated(self) -> ReplayRow | None:
@@ -116,39 +98,48 @@ class Summary:
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """All that a report says.
-
-    recordings: evaluated, at least one.
-    pooled: all of them together.
-    single: each by itself, in the same order.
-    made: when, ISO 8601.
-    command: that made it.
-    versions: of what took part.
-    left_out: why, by policies that are.
-    refused: why, by recordings that could not be evaluated.
-    """
+    """Everything that the files of a report contain."""
 
     recordings: tuple[Evaluated, ...]
-    pooled: Summary
-    single: tuple[Summary, ...]
+    """At least one."""
     made: str
+    """Date and time, UTC."""
     command: str
+    """Command line that made it."""
     versions: Mapping[str, str]
+    """Versions of the packages that took part."""
     left_out: Mapping[str, str]
+    """Reason, by the policy that is left out."""
     refused: Mapping[str, str]
+    """Reason, by the recording that could not be evaluated."""
+    single: tuple[Summary, ...] = field(init=False)
+    """Figures of each recording, in the same order."""
+    pooled: Summary = field(init=False)
+    """Figures of all recordings together."""
+
+    def __post_init__(self) -> None:
+        """Compute the figures.
+
+        Raises:
+            ConfigError: the recordings have different joints or policies.
+
+        """
+        single = tuple(summarise([found]) for found in self.recordings)
+        object.__setattr__(self, 'single', single)
+        object.__setattr__(self, 'pooled', single[0] if len(single) == 1 else summarise(self.recordings))
 
 
 def summarise(recordings: Sequence[Evaluated]) -> Summary:
-    """Pool recordings: every step counts the same, blocks end where a recording or an episode does.
+    """Pool recordings. Every step has the same weight, and blocks end where a recording or an episode ends.
 
     Raises:
-        ConfigError: the recordings are of different robots or policies.
+        ConfigError: the recordings have different joints or policies.
 
     """
     first = recordings[0]
     names = list(first.runs)
     for other in recordings[1:]:
-        if list(other.runs) != names or other.info.joint_names != first.info.joint_names:
+        if list(other.runs) != names or other.steps.info.joint_names != first.steps.info.joint_names:
             raise ConfigError(
                 f'{other.about.name} has other policies or joints than {first.about.name}: evaluate them one by one'
             )
@@ -157,81 +148,81 @@ def summarise(recordings: Sequence[Evaluated]) -> Summary:
     differences = (values - means['base'] for name, values in means.items() if name != 'base')
     length, enough = block_length(chain(means.values(), differences), segments)
     blocks = Blocks(segments, length)
-    duration_s = sum(float(found.times_s[-1]) for found in recordings)
-    rows = tuple(_policy(name, recordings, blocks, duration_s) for name in names)
+    duration_s = sum(float(found.steps.times_s[-1]) for found in recordings)
+    rows = tuple(_row(name, recordings, blocks, duration_s) for name in names)
     scored = int((~np.isnan(means['base'])).sum())
     best = min(rows, key=lambda row: row.error.mean).name if scored else ''
-    tied = tuple(
-        name
-        for name in names
-        if best and name != best and not blocks.interval(means[name] - means[best]).apart_from_zero
-    )
-    steps = len(segments)
     return Summary(
-        rows,
-        first.info.joint_names,
-        steps,
-        scored,
-        duration_s,
-        length,
-        _period_s(recordings) * length,
-        blocks.count,
-        enough and blocks.count >= LEAST_BLOCKS,
-        best,
-        tied,
-        _drivers(recordings),
+        policies=rows,
+        joint_names=first.steps.info.joint_names,
+        steps=len(segments),
+        scored=scored,
+        duration_s=duration_s,
+        block_steps=length,
+        block_s=_period_s(recordings) * length,
+        blocks=blocks.count,
+        long_enough=enough and blocks.count >= LEAST_BLOCKS,
+        best=best,
+        not_apart=tuple(
+            name
+            for name in names
+            if best and name != best and not blocks.interval(means[name] - means[best]).apart_from_zero
+        ),
+        drivers=_drivers(recordings),
     )
 
 
 def _drivers(recordings: Sequence[Evaluated]) -> dict[str, float]:
-    """Shares of all steps together."""
+    """Return the shares of all steps together."""
     names = dict.fromkeys(name for found in recordings for name in found.about.drivers)
-    steps = sum(len(found.stamps_ns) for found in recordings)
+    steps = sum(len(found.steps) for found in recordings)
     return {
-        name: sum(found.about.drivers.get(name, 0.0) * len(found.stamps_ns) for found in recordings) / steps
+        name: sum(found.about.drivers.get(name, 0.0) * len(found.steps) for found in recordings) / steps
         for name in names
     }
 
 
 def _errors(name: str, recordings: Sequence[Evaluated]) -> Doubles:
-    """The action errors of a policy on all steps of all recordings, float64 [N, A]."""
+    """Return the action errors of a policy on all steps of all recordings, float64 [N, A]."""
     errors = np.concatenate([found.runs[name].errors for found in recordings], dtype=np.float64)
     for found in recordings:
-        found.columns.rest()
+        found.steps.columns.rest()
     return errors
 
 
-def _policy(name: str, recordings: Sequence[Evaluated], blocks: Blocks, duration_s: float) -> ReplayRow:
+def _row(name: str, recordings: Sequence[Evaluated], blocks: Blocks, duration_s: float) -> ReplayRow:
     runs = [found.runs[name] for found in recordings]
     policy = runs[0].policy
-    own = _errors(name, recordings)
-    error, joints = blocks.intervals(own)
-    own -= _errors('base', recordings)
-    difference, joint_differences = blocks.intervals(own)
+    errors = _errors(name, recordings)
+    error, joint_errors = blocks.intervals(errors)
+    errors -= _errors('base', recordings)
+    difference, joint_differences = blocks.intervals(errors)
     applied, writes = sum(run.applied for run in runs), sum(int(run.written.sum()) for run in runs)
+    p50_us, p95_us = _percentiles(runs)
     return ReplayRow(
-        name,
-        policy.title,
-        policy.gated,
-        policy.memory.memory_hash,
-        applied,
-        sum(run.refused for run in runs),
-        writes,
-        writes / max(1, applied),
-        writes * 60.0 / duration_s if duration_s else 0.0,
-        max(int(run.state_bytes.max()) for run in runs),
-        sum(run.device_bytes for run in runs),
-        error,
-        tuple(joints),
-        difference,
-        tuple(joint_differences),
-        *_percentiles(runs),
-        sum(run.seconds for run in runs),
+        name=name,
+        title=policy.title,
+        gated=policy.gated,
+        memory_hash=policy.memory.memory_hash,
+        steps=applied,
+        refused=sum(run.refused for run in runs),
+        writes=writes,
+        write_rate=writes / max(1, applied),
+        writes_per_minute=writes * 60.0 / duration_s if duration_s else 0.0,
+        state_bytes=max(int(run.state_bytes.max()) for run in runs),
+        device_bytes=sum(run.device_bytes for run in runs),
+        error=error,
+        joint_errors=tuple(joint_errors),
+        difference=difference,
+        joint_differences=tuple(joint_differences),
+        p50_us=p50_us,
+        p95_us=p95_us,
+        seconds=sum(run.seconds for run in runs),
     )
 
 
 def _percentiles(runs: Sequence[PolicyRun]) -> tuple[float, float]:
-    """Median and 95th percentile of the step time [us]; NaN when no step was applied."""
+    """Return the median and the 95th percentile of the step time [us]; NaN if no step was applied."""
     times = np.concatenate([run.step_us for run in runs])
     times = times[~np.isnan(times)]
     if not len(times):
@@ -243,70 +234,12 @@ def _percentiles(runs: Sequence[PolicyRun]) -> tuple[float, float]:
 def _segments(recordings: Sequence[Evaluated]) -> NDArray[np.int64]:
     parts, offset = [], 0
     for found in recordings:
-        parts.append(found.segments + offset)
+        parts.append(found.steps.segments + offset)
         offset = int(parts[-1][-1]) + 1
     return np.concatenate(parts)
 
 
 def _period_s(recordings: Sequence[Evaluated]) -> float:
-    """The usual time between two steps [s]."""
-    gaps = np.concatenate([np.diff(found.stamps_ns) for found in recordings])
+    """Return the median time between two steps [s]."""
+    gaps = np.concatenate([np.diff(found.steps.stamps_ns) for found in recordings])
     return float(np.median(gaps)) * 1e-9 if len(gaps) else 0.0
-
-
-def verdict(summary: Summary) -> str:
-    """Who follows the recorded actions best, in a sentence or two."""
-    if not summary.best:
-        return (
-            'There are no recorded actions to compare with, so this says when each memory wrote and what it '
-            'costs, not how well it acts.'
-        )
-    if len(summary.policies) == 1:
-        return f'Only base took part; its action error is {error_text(summary.policies[0].error)}.'
-    if summary.drove:
-        return (
-            f'{summary.drove} drove when this was recorded: a policy that drove is near to its own actions, which '
-            'proves nothing, and the others are only as far from it as they differ. What can be compared here is '
-            'when each memory wrote and what it costs.'
-        )
-    best, base = summary.policy(summary.best), summary.policy('base')
-    tied = [name for name in summary.not_apart if name != 'base']
-    also = f' Not to be told apart from it: {_list(tied)}.' if tied else ''
-    if best.name == 'base':
-        return (
-            f'No memory follows the recorded actions better than base, the frozen VLA alone, whose error is '
-            f'{error_text(best.error)}.{also}'
-        )
-    percent = 100.0 * (1.0 - best.error.mean / base.error.mean) if base.error.mean else 0.0
-    sentence = (
-        f'Nearest to the recorded actions is {best.name}: its error is {error_text(best.error)}, {percent:.0f} '
-        '% below base.'
-    )
-    if not best.difference.apart_from_zero:
-        sentence += ' That is within chance: on this recording it cannot be told from base.'
-    return sentence + also + _for_its_writes(summary, best)
-
-
-def _for_its_writes(summary: Summary, best: ReplayRow) -> str:
-    """Where the gated policy stands and what it wrote for that, if it is not the best itself."""
-    gated = summary.gated
-    if gated is None or gated is best:
-        return ''
-    percent = 100.0 * (gated.error.mean / best.error.mean - 1.0) if best.error.mean else 0.0
-    return (
-        f' The gated memory, {gated.name}, is {percent:.0f} % above it, at {error_text(gated.error)}, with '
-        f'{gated.writes:,} writes in place of {best.writes:,}.'
-    )
-
-
-def error_text(found: Interval) -> str:
-    """An error with its interval, '0.0123 rad [0.0101, 0.0150]'."""
-    if math.isnan(found.mean):
-        return '-'
-    if math.isnan(found.low):
-        return f'{found.mean:.4f} rad'
-    return f'{found.mean:.4f} rad [{found.low:.4f}, {found.high:.4f}]'
-
-
-def _list(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else ', '.join(names[:-1]) + ' and ' + names[-1]

@@ -1,58 +1,54 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The few pieces that the report's pictures are drawn with: scales, ticks, lines, text; all as SVG text.
+"""Building blocks of the charts: scales, ticks, lines and text, as SVG.
 
-Colours are left to the page's style sheet, which has a light and a dark form: a line is of a *class*, 'a0', 'a1', …
-for the policies.
+Text is escaped by markupsafe, as in the templates. Colours come from the style sheet of the page, which has a light and
+a dark form: an element has a class, 'a0', 'a1' and so on for the policies.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from html import escape
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 from numpy.typing import NDArray
 
 Doubles = NDArray[np.float64]
 WIDTH = 1160
-"""Width of a picture in its own units, which are pixels on a page of 1,280."""
+"""Width of a chart in its own units, which are pixels on a page 1,280 pixels wide."""
 
 _TIME_STEPS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, 3600.0, 7200.0)
 
 
 @dataclass(frozen=True)
 class Scale:
-    """From values to places along one side of a picture.
-
-    low, high: values at the ends.
-    begin, end: their places.
-    log: whether steps are factors.
-    """
+    """Maps values to positions along one side of a chart."""
 
     low: float
+    """Value at `begin`."""
     high: float
+    """Value at `end`."""
     begin: float
     end: float
     log: bool = False
 
     def __call__(self, value: float) -> float:
-        """The place of a value."""
+        """Return the position of a value."""
         low, high = (math.log(self.low), math.log(self.high)) if self.log else (self.low, self.high)
         share = ((math.log(value) if self.log else value) - low) / ((high - low) or 1.0)
         return self.begin + share * (self.end - self.begin)
 
-    def places(self, values: Doubles) -> Doubles:
-        """The places of many values; NaN stays NaN."""
+    def positions(self, values: Doubles) -> Doubles:
+        """Return the positions of many values; NaN stays NaN."""
         low, high = (math.log(self.low), math.log(self.high)) if self.log else (self.low, self.high)
         found = np.log(values) if self.log else values
         return np.asarray(self.begin + (found - low) / ((high - low) or 1.0) * (self.end - self.begin))
 
     def ticks(self, about: int = 6) -> list[float]:
-        """Round values within the scale: decades of a logarithmic one, else about so many."""
+        """Return round values within the scale, about so many: decades if it is logarithmic."""
         if self.log:
             first, last = math.ceil(math.log10(self.low) - 1e-9), math.floor(math.log10(self.high) + 1e-9)
             every = max(1, -(-(last - first + 1) // about))
@@ -61,33 +57,44 @@ class Scale:
         if not rough > 0.0:
             return [self.low]
         power = 10.0 ** math.floor(math.log10(rough))
-        step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999)
+        return self._multiples(next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999))
+
+    def time_ticks(self, about: int) -> list[float]:
+        """Return round times [s] within the scale, at most about so many."""
+        step = next((step for step in _TIME_STEPS if (self.high - self.low) / step <= about), 0.0)
+        return self._multiples(step) if step else self.ticks(about)
+
+    def _multiples(self, step: float) -> list[float]:
         first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
         return [index * step for index in range(first, last + 1)]
 
 
-def tag(name: str, content: str = '', /, **attributes: Any) -> str:
-    """An element; 'class_' and 'text_anchor' become class and text-anchor, numbers get one decimal."""
-    words = ''.join(f' {key.strip("_").replace("_", "-")}="{_attribute(value)}"' for key, value in attributes.items())
-    return f'<{name}{words}>{content}</{name}>' if content else f'<{name}{words}/>'
+def tag(name: str, *content: str, **attributes: object) -> Markup:
+    """Return an element. 'class_' and 'text_anchor' become class and text-anchor; floats get one decimal."""
+    words = Markup('').join(
+        Markup(' {}="{}"').format(key.strip('_').replace('_', '-'), _attribute(value))
+        for key, value in attributes.items()
+    )
+    inside = Markup('').join(content)
+    return Markup(f'<{name}{words}>{inside}</{name}>' if inside else f'<{name}{words}/>')
 
 
-def _attribute(value: Any) -> str:
-    return f'{value:.1f}'.removesuffix('.0') if isinstance(value, float) else escape(str(value))
+def _attribute(value: object) -> object:
+    return f'{value:.1f}'.removesuffix('.0') if isinstance(value, float) else value
 
 
-def text(x: float, y: float, words: str, class_: str = '', anchor: str = 'start', **more: Any) -> str:
-    """Words at a place: 'start', 'middle' or 'end' of them."""
-    return tag('text', escape(words), x=float(x), y=float(y), class_=f'{class_} {anchor}'.strip(), **more)
+def text(x: float, y: float, words: str, class_: str = '', anchor: str = 'start') -> Markup:
+    """Return text whose 'start', 'middle' or 'end' is at a position."""
+    return tag('text', words, x=float(x), y=float(y), class_=f'{class_} {anchor}'.strip())
 
 
-def line(x1: float, y1: float, x2: float, y2: float, class_: str) -> str:
-    """A straight line."""
+def line(x1: float, y1: float, x2: float, y2: float, class_: str) -> Markup:
+    """Return a straight line."""
     return tag('line', x1=float(x1), y1=float(y1), x2=float(x2), y2=float(y2), class_=class_)
 
 
-def polyline(x: Doubles, y: Doubles, class_: str) -> str:
-    """A line through places, with a break wherever one is NaN; '' without a place."""
+def polyline(x: Doubles, y: Doubles, class_: str) -> Markup:
+    """Return a line through points, with a gap at each NaN; '' without a point."""
     parts: list[str] = []
     pen_down = False
     for across, down in zip(x.tolist(), y.tolist(), strict=True):
@@ -96,47 +103,42 @@ def polyline(x: Doubles, y: Doubles, class_: str) -> str:
             continue
         parts.append(f'{"L" if pen_down else "M"}{across:.1f} {down:.1f}')
         pen_down = True
-    return tag('path', d=''.join(parts), class_=class_) if parts else ''
+    return tag('path', d=''.join(parts), class_=class_) if parts else Markup('')
 
 
 def thinned(x: Doubles, y: Doubles, most: int = WIDTH) -> tuple[Doubles, Doubles]:
-    """A line of at most about `2 most` points that looks the same: lowest and highest of each stretch are kept."""
+    """Return at most about `2 * most` points of a line that look the same: the lowest and highest of each part."""
     if len(x) <= 2 * most:
         return x, y
     kept: list[int] = []
     edges = np.linspace(0, len(x), most + 1).astype(int)
     for begin, end in pairwise(edges):
-        stretch = y[begin:end]
-        if np.isnan(stretch).all():
+        part = y[begin:end]
+        if np.isnan(part).all():
             kept.append(int(begin))
             continue
-        kept += sorted({int(begin + np.nanargmin(stretch)), int(begin + np.nanargmax(stretch))})
+        kept += sorted({int(begin + np.nanargmin(part)), int(begin + np.nanargmax(part))})
     return x[kept], y[kept]
 
 
-def picture(height: float, content: Sequence[str], label: str, width: float = WIDTH) -> str:
-    """A whole picture; `label` says in words what it shows."""
-    return tag(
-        'svg',
-        ''.join(content),
-        viewBox=f'0 0 {width:g} {height:g}',
-        role='img',
-        aria_label=label,
-        class_='wide' if width == WIDTH else 'half',
-    )
+def chart(height: float, content: Iterable[str], label: str, width: float = WIDTH) -> Markup:
+    """Return a complete chart; `label` describes it for screen readers."""
+    size_class = 'wide' if width == WIDTH else 'half'
+    view = f'0 0 {width:g} {height:g}'
+    return tag('svg', *content, viewBox=view, role='img', aria_label=label, class_=size_class)
 
 
-def axis_below(scale: Scale, top: float, bottom: float, say: Callable[[float], str], about: int = 10) -> list[str]:
-    """Ticks and numbers below a plot, with faint lines through it; `say` is `clock` where they are times."""
+def axis_below(scale: Scale, top: float, bottom: float, say: Callable[[float], str], about: int = 10) -> list[Markup]:
+    """Return ticks and numbers below a plot, with faint lines through it; `say` is `clock` for times."""
     parts = []
-    for value in time_ticks(scale, about) if say is clock else scale.ticks(about):
+    for value in scale.time_ticks(about) if say is clock else scale.ticks(about):
         x = scale(value)
         parts += [line(x, top, x, bottom, 'grid'), text(x, bottom + 16, say(value), 'tick', 'middle')]
     return [*parts, line(scale.begin, bottom, scale.end, bottom, 'axis')]
 
 
-def axis_left(scale: Scale, left: float, right: float, say: Callable[[float], str], about: int = 5) -> list[str]:
-    """Ticks and numbers left of a plot, with faint lines through it."""
+def axis_left(scale: Scale, left: float, right: float, say: Callable[[float], str], about: int = 5) -> list[Markup]:
+    """Return ticks and numbers left of a plot, with faint lines through it."""
     parts = []
     for value in scale.ticks(about):
         y = scale(value)
@@ -144,17 +146,8 @@ def axis_left(scale: Scale, left: float, right: float, say: Callable[[float], st
     return parts
 
 
-def time_ticks(scale: Scale, about: int) -> list[float]:
-    """Times within a scale that are round to people, at most about so many."""
-    step = next((step for step in _TIME_STEPS if (scale.high - scale.low) / step <= about), 0.0)
-    if not step:
-        return scale.ticks(about)
-    first, last = math.ceil(scale.low / step - 1e-9), math.floor(scale.high / step + 1e-9)
-    return [index * step for index in range(first, last + 1)]
-
-
 def clock(seconds: float) -> str:
-    """A time as people read it: '7.5 s', '2:05', '1:02:05'."""
+    """Return a time for people: '7.5 s', '2:05', '1:02:05'."""
     if seconds < 60:
         return f'{seconds:.3g} s'
     minutes, rest = divmod(round(seconds), 60)
@@ -163,7 +156,7 @@ def clock(seconds: float) -> str:
 
 
 def size(count: float) -> str:
-    """Bytes as people read them: '4,224 B', '126 kB', '4.1 MB'."""
+    """Return a number of bytes for people: '4,224 B', '126 kB', '4.1 MB'."""
     if count < 10_000:
         return f'{count:,.0f} B'
     for unit, factor in (('kB', 1e3), ('MB', 1e6), ('GB', 1e9)):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The report's pictures over time: gate score with writes and what the camera saw, errors, joints."""
+"""Charts over time: gate score and writes with camera pictures, errors, joint targets."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ import base64
 from collections.abc import Sequence
 
 import numpy as np
+from markupsafe import Markup
 from numpy.typing import NDArray
 
 from aura_ros.replay.evaluate import PolicyRun, Write
-from aura_ros.replay.evaluated import Evaluated, most_surprising
+from aura_ros.replay.evaluated import Evaluated, highlights
 from aura_ros.replay.report.charts import colours
 from aura_ros.replay.report.svg import (
     WIDTH,
     Scale,
     axis_below,
     axis_left,
+    chart,
     clock,
     line,
-    picture,
     polyline,
     tag,
     text,
@@ -29,22 +30,23 @@ from aura_ros.replay.report.svg import (
 Doubles = NDArray[np.float64]
 
 SHOWN_STEPS = 300
-"""Most steps in the pictures of single joints: more would only be a grey band."""
+"""Most steps in the charts of single joints: more would be a grey band."""
 _BINS = 290
+"""Most marks in a row of writes. More writes are drawn as a histogram."""
 _LEFT, _RIGHT = 86.0, float(WIDTH) - 10.0
 _PICTURE = 110.0
 
 
 def data_uri(jpeg: bytes) -> str:
-    """A JPEG as an address that holds it."""
+    """Return a JPEG as a data URI."""
     return f'data:image/jpeg;base64,{base64.b64encode(jpeg).decode("ascii")}'
 
 
-def timeline(found: Evaluated, name: str) -> str:
-    """Gate score of a policy over time with its writes and their pictures, and when the others wrote."""
-    run, times = found.runs[name], found.times_s
+def timeline_chart(found: Evaluated, name: str) -> Markup:
+    """Draw the gate score of a policy with its writes and their pictures, and the writes of the other policies."""
+    run, times = found.runs[name], found.steps.times_s
     across = Scale(0.0, max(float(times[-1]), 1e-3), _LEFT, _RIGHT)
-    shown = [write for write in most_surprising(run.writes, len(times)) if write.row in found.thumbnails]
+    shown = [write for write in highlights(run.writes, len(times)) if write.row in found.steps.thumbnails]
     top = 150.0 if shown else 20.0
     up = Scale(0.0, 1.0, top + 170.0, top + 16.0)
     classes = colours(list(found.runs))
@@ -57,14 +59,14 @@ def timeline(found: Evaluated, name: str) -> str:
         *axis_left(up, _LEFT, _RIGHT, lambda value: f'{value:g}', 4),
         text(8, up(1.0) - 12, 'gate score', 'label'),
         line(_LEFT, up(threshold), _RIGHT, up(threshold), 'threshold'),
-        polyline(*thinned(across.places(times), up.places(run.gate.astype(np.float64))), class_=f'thin {class_}'),
+        polyline(*thinned(across.positions(times), up.positions(run.gate.astype(np.float64))), class_=f'thin {class_}'),
     ]
     for write in run.writes:
         x = across(float(times[write.row]))
         parts.append(
             tag(
                 'circle',
-                tag('title', _why(write, float(times[write.row]))),
+                tag('title', _describe(write, float(times[write.row]))),
                 cx=x,
                 cy=up(write.gate),
                 r=3.5,
@@ -72,23 +74,20 @@ def timeline(found: Evaluated, name: str) -> str:
             )
         )
     parts += _strip(found, shown, across, up)
-    for place, other in enumerate(rows):
-        y = top + 190.0 + 22.0 * place
+    for index, other in enumerate(rows):
+        y = top + 190.0 + 22.0 * index
         parts += [
             text(_LEFT - 8, y + 13, other, 'name', 'end'),
             _marks(found.runs[other], times, across, y, classes[other]),
         ]
-    return picture(bottom + 24, parts, f'gate score of {name} over time, and when each policy wrote')
+    return chart(bottom + 24, parts, f'gate score of {name} over time, and when each policy wrote')
 
 
-def _strip(found: Evaluated, shown: Sequence[Write], across: Scale, up: Scale) -> list[str]:
-    """Pictures in a row on top, each with a line to its write."""
-    parts: list[str] = []
-    if not shown:
-        return parts
-    places = _side_by_side([across(float(found.times_s[write.row])) - _PICTURE / 2 for write in shown])
-    for write, x in zip(shown, places, strict=True):
-        at = float(found.times_s[write.row])
+def _strip(found: Evaluated, shown: Sequence[Write], across: Scale, up: Scale) -> list[Markup]:
+    """Return a row of pictures, each with a line to its write."""
+    parts: list[Markup] = []
+    times = found.steps.times_s[[write.row for write in shown]].tolist() if shown else []
+    for write, at, x in zip(shown, times, _side_by_side([across(at) - _PICTURE / 2 for at in times]), strict=True):
         middle = x + _PICTURE / 2
         parts += [
             tag(
@@ -98,7 +97,7 @@ def _strip(found: Evaluated, shown: Sequence[Write], across: Scale, up: Scale) -
                 'svg',
                 tag(
                     'image',
-                    href=data_uri(found.thumbnails[write.row]),
+                    href=data_uri(found.steps.thumbnails[write.row]),
                     width='100%',
                     height='100%',
                     preserveAspectRatio='xMidYMid slice',
@@ -109,14 +108,14 @@ def _strip(found: Evaluated, shown: Sequence[Write], across: Scale, up: Scale) -
                 height=_PICTURE,
             ),
             tag('rect', x=x, y=18.0, width=_PICTURE, height=_PICTURE, class_='frame'),
-            text(middle, 12, f'{clock(at)}', 'tick', 'middle'),
+            text(middle, 12, clock(at), 'tick', 'middle'),
         ]
     return parts
 
 
-def _side_by_side(places: Sequence[float], gap: float = 8.0) -> list[float]:
-    """Left edges near where they want to be, in order, none over another, all within the picture."""
-    step, found = _PICTURE + gap, list(places)
+def _side_by_side(edges: Sequence[float], gap: float = 8.0) -> list[float]:
+    """Move the left edges of pictures apart until none overlap and all lie within the chart."""
+    step, found = _PICTURE + gap, list(edges)
     for index in range(len(found)):
         found[index] = max(found[index], found[index - 1] + step if index else 0.0)
     limit = WIDTH - _PICTURE
@@ -126,12 +125,12 @@ def _side_by_side(places: Sequence[float], gap: float = 8.0) -> list[float]:
     return found
 
 
-def _marks(run: PolicyRun, times: Doubles, across: Scale, y: float, class_: str) -> str:
-    """A tick for each run of writes, as wide as it lasts; where there are too many, as strong as they are frequent."""
+def _marks(run: PolicyRun, times: Doubles, across: Scale, y: float, class_: str) -> Markup:
+    """Draw each run of consecutive writes as a bar. Many runs become a histogram: the more writes, the more opaque."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], run.written, [False]])))
     begins, ends = edges[::2], edges[1::2] - 1
     if len(begins) <= _BINS:
-        spans = zip(across.places(times[begins]).tolist(), across.places(times[ends]).tolist(), strict=True)
+        spans = zip(across.positions(times[begins]).tolist(), across.positions(times[ends]).tolist(), strict=True)
         bars = [tag('rect', x=x - 0.7, y=y + 2, width=end - x + 1.4, height=16.0) for x, end in spans]
     else:
         steps, bins = np.histogram(times, _BINS)
@@ -148,26 +147,26 @@ def _marks(run: PolicyRun, times: Doubles, across: Scale, y: float, class_: str)
             for at, written, count in zip(bins.tolist(), writes.tolist(), steps.tolist(), strict=False)
             if written
         ]
-    return tag('g', ''.join(bars), class_=f'fill {class_}')
+    return tag('g', *bars, class_=f'fill {class_}')
 
 
-def _why(write: Write, at: float) -> str:
+def _describe(write: Write, at: float) -> str:
     return (
         f'write {write.writes} at {clock(at)}, step {write.seq}: gate {write.gate:.2f}, surprise '
         f'{write.surprise:.2f}, moves a joint target by {write.action_change:.4f} rad'
     )
 
 
-def errors(found: Evaluated, window: int) -> str:
-    """The action error over time, smoothed over a block, of every policy."""
-    times = found.times_s
+def error_trace(found: Evaluated, window: int) -> Markup:
+    """Draw the action error of every policy over time, smoothed over `window` steps; '' without recorded actions."""
+    times = found.steps.times_s
     curves = []
     for run in found.runs.values():
         curves.append(thinned(times, _smoothed(run.errors.mean(axis=1, dtype=np.float64), window)))
-        found.columns.rest()
+        found.steps.columns.rest()
     highest = max((float(np.nanmax(curve)) for _, curve in curves if not np.isnan(curve).all()), default=0.0)
     if not highest:
-        return ''
+        return Markup('')
     across, up = Scale(0.0, max(float(times[-1]), 1e-3), _LEFT, _RIGHT), Scale(0.0, highest * 1.05, 210.0, 14.0)
     parts = [
         *axis_left(up, _LEFT, _RIGHT, lambda value: f'{value:.3g}'),
@@ -175,22 +174,22 @@ def errors(found: Evaluated, window: int) -> str:
         text(8, 10, 'error [rad]', 'label'),
     ]
     for class_, (at, curve) in zip(colours(list(found.runs)).values(), curves, strict=True):
-        parts.append(polyline(across.places(at), up.places(curve), class_=f'line {class_} of-policy'))
-    return picture(236, parts, 'action error of each policy over time')
+        parts.append(polyline(across.positions(at), up.positions(curve), class_=f'line {class_} of-policy'))
+    return chart(236, parts, 'action error of each policy over time')
 
 
 def _smoothed(values: Doubles, window: int) -> Doubles:
-    """The running mean over `window` steps, of those that are not NaN; NaN where there is none."""
-    there = ~np.isnan(values)
+    """Return the running mean over `window` steps, ignoring NaN; NaN if all of them are NaN."""
+    known = ~np.isnan(values)
     kernel = np.ones(max(1, min(window, len(values))))
-    count = np.convolve(there, kernel, 'same')
-    sums = np.convolve(np.where(there, values, 0.0), kernel, 'same')
+    count = np.convolve(known, kernel, 'same')
+    sums = np.convolve(np.where(known, values, 0.0), kernel, 'same')
     return np.asarray(np.where(count > 0.5, sums / np.maximum(count, 1.0), np.nan))
 
 
-def telling_stretch(found: Evaluated, name: str) -> tuple[int, int]:
-    """The stretch of at most `SHOWN_STEPS` in which a policy differs most from base."""
-    count = len(found.stamps_ns)
+def shown_rows(found: Evaluated, name: str) -> tuple[int, int]:
+    """Return the first row and the end of the `SHOWN_STEPS` steps in which a policy differs most from base."""
+    count = len(found.steps)
     if count <= SHOWN_STEPS:
         return 0, count
     apart = np.nan_to_num(np.abs(found.runs[name].actions - found.runs['base'].actions).astype(np.float64)).mean(axis=1)
@@ -199,21 +198,21 @@ def telling_stretch(found: Evaluated, name: str) -> tuple[int, int]:
     return begin, begin + SHOWN_STEPS
 
 
-def joint(found: Evaluated, column: int, stretch: tuple[int, int]) -> str:
-    """One joint: what was recorded, what every policy would have told it, and below how far that is apart."""
-    rows = slice(*stretch)
-    times, recorded = found.times_s[rows], found.recorded[rows, column].astype(np.float64)
+def joint_chart(found: Evaluated, column: int, first_and_end: tuple[int, int]) -> Markup:
+    """Draw the recorded target of a joint, the target of every policy, and below them the errors."""
+    rows, name = slice(*first_and_end), found.steps.info.joint_names[column]
+    times, recorded = found.steps.times_s[rows], found.steps.recorded[rows, column].astype(np.float64)
     actions = [run.actions[rows, column].astype(np.float64) for run in found.runs.values()]
-    apart = [run.errors[rows, column].astype(np.float64) for run in found.runs.values()]
+    errors = [run.errors[rows, column].astype(np.float64) for run in found.runs.values()]
     across = Scale(float(times[0]), float(times[-1]) + 1e-9, 58.0, 566.0)
-    parts = [text(58, 12, found.info.joint_names[column], 'name'), *axis_below(across, 20, 188, clock, 5)]
-    x = across.places(times)
+    parts = [text(58, 12, name, 'name'), *axis_below(across, 20, 188, clock, 5)]
+    x = across.positions(times)
     classes = [f'thin {class_} of-policy' for class_ in colours(list(found.runs)).values()]
     parts += _panel(x, across, [recorded, *actions], (20.0, 130.0), ['recorded', *classes], False)
-    if not all(np.isnan(curve).all() for curve in apart):
-        parts += _panel(x, across, apart, (142.0, 188.0), classes, True)
+    if not all(np.isnan(curve).all() for curve in errors):
+        parts += _panel(x, across, errors, (142.0, 188.0), classes, True)
         parts.append(text(562, 151, 'error', 'small', 'end'))
-    return picture(210, parts, f'joint {found.info.joint_names[column]}', 572)
+    return chart(210, parts, f'joint {name}', 572)
 
 
 def _panel(
@@ -223,14 +222,14 @@ def _panel(
     sides: tuple[float, float],
     classes: Sequence[str],
     from_zero: bool,
-) -> list[str]:
-    """Curves over the places `x`, between `sides`: top and bottom."""
+) -> list[Markup]:
+    """Draw curves over the positions `x`, between `sides`: top and bottom."""
     values = np.concatenate(curves)
     values = values[~np.isnan(values)]
     if not len(values):
         return []
     low, high = (0.0 if from_zero else float(values.min())), float(values.max())
-    room = 0.08 * max(high - low, 1e-3)
-    up = Scale(low if from_zero else low - room, high + room, sides[1], sides[0])
+    margin = 0.08 * max(high - low, 1e-3)
+    up = Scale(low if from_zero else low - margin, high + margin, sides[1], sides[0])
     parts = axis_left(up, across.begin, across.end, lambda value: f'{value:.3g}', 2 if from_zero else 4)
-    return [*parts, *(polyline(x, up.places(curve), class_) for curve, class_ in zip(curves, classes, strict=True))]
+    return [*parts, *(polyline(x, up.positions(curve), class_) for curve, class_ in zip(curves, classes, strict=True))]
