@@ -76,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar='TIME',
         help='start time from the beginning of the recording: seconds, or 1:30',
     )
-    source.add_argument('--to', dest='end', type=_seconds, metavar='TIME', help='end time from the beginning of the recording')
+    source.add_argument('--to', dest='end', type=_seconds, metavar='TIME', help='end time, likewise')
     source.add_argument('--limit', type=_positive, metavar='N', help='use only the first N steps')
     policy = parser.add_argument_group('policies and backbone')
     policy.add_argument(
@@ -107,8 +107,8 @@ def _parser() -> argparse.ArgumentParser:
         metavar='NAME',
         help="'embedded', or module:factory of your own backbone (default: %(default)s)",
     )
-    policy.add_argument('--backbone-weights', metavar='FILE', help='weights of the backbone (default: the shipped ones)')
-    policy.add_argument('--run-backbone', action='store_true', help='run the backbone even if its steps were recorded')
+    policy.add_argument('--backbone-weights', metavar='FILE', help='its weights (default: the shipped ones)')
+    policy.add_argument('--run-backbone', action='store_true', help='run it even if its steps were recorded')
     output = parser.add_argument_group('output')
     output.add_argument(
         '--output',
@@ -201,7 +201,7 @@ def _seconds(text: str) -> float:
     except ValueError:
         seconds = -1.0
     if len(parts) > 3 or not 0.0 <= seconds < 1e9:
-        raise argparse.ArgumentTypeError(f'{text!r}: must be seconds from the beginning of the recording, or for instance 1:30')
+        raise argparse.ArgumentTypeError(f'{text!r}: must be seconds from the beginning, or for instance 1:30')
     return seconds
 
 
