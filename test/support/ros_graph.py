@@ -76,6 +76,18 @@ class Graph:
         while time.monotonic() < end:
             self.executor.spin_once(timeout_sec=0.02)
 
+    def taken(self, node: Node, topic: str, keep: Callable[[Any], Any] = lambda message: message) -> list[Any]:
+        """Return the list of what a node in this process takes from `topic` from now on, each reduced by `keep`."""
+        (subscription,) = (each for each in node.subscriptions if each.topic_name == f'/{topic.lstrip("/")}')
+        callback, found = subscription.callback, []
+
+        def take(message: Any) -> None:
+            callback(message)
+            found.append(keep(message))
+
+        subscription.callback = take
+        return found
+
     def matched(self, publisher: Any, count: int = 1) -> None:
         """Wait until a publisher has as many subscribers."""
         self.until(lambda: publisher.get_subscription_count() >= count, publisher.topic_name)
