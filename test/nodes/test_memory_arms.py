@@ -115,9 +115,10 @@ def test_memory_may_be_kept_from_episode_to_episode(graph):
 def test_nothing_is_said_while_inactive(graph, arm):
     arm.feed(step(0), answers=1)
     arm.node.trigger_deactivate()
+    taken, sent = graph.taken(arm.node, 'vla_step'), graph.sent(arm.node, f'{arm.prefix}/action_chunk')
     arm.steps.publish(step(1))
-    graph.spin(0.5)
-    assert arm.seqs == [0] and arm.node.memory.seen == 1
+    graph.until(lambda: taken, 'the step is taken')
+    assert not sent and arm.node.memory.seen == 1
     arm.node.trigger_activate()
     arm.feed(step(2), answers=2)
     assert arm.node.order.missed == 1

@@ -88,6 +88,18 @@ class Graph:
         subscription.callback = take
         return found
 
+    def sent(self, node: Node, topic: str) -> list[Any]:
+        """Return the list of what a node in this process publishes on `topic` from now on."""
+        (publisher,) = (each for each in node.publishers if each.topic_name == f'/{topic.lstrip("/")}')
+        publish, found = publisher.publish, []
+
+        def send(message: Any) -> None:
+            found.append(message)
+            publish(message)
+
+        publisher.publish = send
+        return found
+
     def matched(self, publisher: Any, count: int = 1) -> None:
         """Wait until a publisher has as many subscribers."""
         self.until(lambda: publisher.get_subscription_count() >= count, publisher.topic_name)

@@ -41,10 +41,10 @@ class VlaRig:
         self.node = graph.inside(
             VlaNode, backbone='fakes:ScriptedVla', autostart=True, camera_reliability='reliable', **parameters
         )
-        self._begun, self._handled, self._published = 0, 0, 0
+        self._begun, self._handled = 0, 0
         self._count_inferences()
         assert self.node.autostart()
-        self._count_steps()
+        self._sent = graph.sent(self.node, 'vla_step')
         names = [publisher.topic_name for publisher in (*self.cameras, self.joints)]
         self._taken = [graph.taken(self.node, name, _stamp_ns) for name in names]
         self.client = ActionClient(graph.node, RunEpisode, 'run_episode')
@@ -67,16 +67,6 @@ class VlaRig:
             self._handled += 1
 
         self.node._infer, self.node._on_outcome = counted, handled
-
-    def _count_steps(self):
-        """Count what the node publishes, which arrives here a little later."""
-        publish = self.node._steps.publish
-
-        def counted(message):
-            self._published += 1
-            publish(message)
-
-        self.node._steps.publish = counted
 
     def settled(self, stamp_ns):
         """Whether the node has taken the inputs of `stamp_ns` and has made of them what it will."""
@@ -139,7 +129,7 @@ class VlaRig:
 
         def again():
             nonlocal stamp_ns
-            if self._published == count and (not stamp_ns or self.settled(stamp_ns)):
+            if len(self._sent) == count and (not stamp_ns or self.settled(stamp_ns)):
                 stamp_ns = self.now()
                 self.show(stamp_ns, **inputs)
             return len(self.steps) > count
