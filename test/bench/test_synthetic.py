@@ -4,6 +4,7 @@
 import json
 
 import pytest
+from close import assert_close
 
 torch = pytest.importorskip('torch')
 torch.set_num_threads(1)
@@ -79,8 +80,8 @@ def test_hebbian_writes_add_up():
     W = torch.zeros(2, 5, 5)
     for t in range(9):
         W = W + (rates[:, t] * values[:, t])[..., None] * keys[:, t, None]
-        torch.testing.assert_close(scan.readout[:, t], (W @ queries[:, t, :, None])[..., 0])
-    torch.testing.assert_close(scan.state, W)
+        assert_close(scan.readout[:, t], (W @ queries[:, t, :, None])[..., 0])
+    assert_close(scan.state, W)
 
 
 @pytest.mark.parametrize('inputs', [('code',), ('error',), ('surprise',)])

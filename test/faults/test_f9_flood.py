@@ -5,6 +5,7 @@ import time
 
 import psutil
 import pytest
+from cpu_wait import CpuWait
 from diagnostic_msgs.msg import DiagnosticStatus
 from std_msgs.msg import String
 from whole_graph import Flood, Whole
@@ -22,11 +23,12 @@ def resident_mb(whole):
 
 
 def command_hz(whole, seconds):
-    """Let the graph run; return the rate of commands by their stamps [Hz]."""
-    began = len(whole.commands)
+    """Let the graph run; return the rate of commands by their stamps, and what a busy machine may cost [Hz]."""
+    began, wait = len(whole.commands), CpuWait(whole.processes['arm_switch_node'].pid)
     whole.graph.spin(seconds)
+    missing_hz = CONTROL_HZ * wait.seconds / seconds
     stamps = [conversions.to_ns(command.header.stamp) for command in whole.commands[began:]]
-    return (len(stamps) - 1) / ((stamps[-1] - stamps[0]) * 1e-9)
+    return (len(stamps) - 1) / ((stamps[-1] - stamps[0]) * 1e-9), missing_hz
 
 
 def dropped(whole):
@@ -52,16 +54,18 @@ def test_ten_times_the_input_changes_nothing_but_a_counter(graph, measured, seco
     instructions = graph.node.create_publisher(String, 'instruction', qos.INSTRUCTION)
     graph.matched(instructions)
     # What a node takes on its first turns is no growth.
-    usual_hz = command_hz(whole, max(4.0, seconds / 6))
+    usual_hz, _ = command_hz(whole, max(4.0, seconds / 6))
     flood = Flood(graph)
     graph.spin(1.0)
     before, sent, counted = resident_mb(whole), flood.sent, dropped(whole)
 
-    began = time.monotonic()
-    flooded_hz = command_hz(whole, seconds / 2)
+    began, wait = time.monotonic(), CpuWait()
+    flooded_hz, flooded_missing_hz = command_hz(whole, seconds / 2)
     instructions.publish(String(data='slow please'))
-    slow_hz = command_hz(whole, seconds / 2)
-    input_hz = (flood.sent - sent) / (time.monotonic() - began)
+    slow_hz, slow_missing_hz = command_hz(whole, seconds / 2)
+    lasted_s = time.monotonic() - began
+    input_hz = (flood.sent - sent) / lasted_s
+    waiting = min(1.0, wait.seconds / lasted_s)
 
     growth = {name: after - before[name] for name, after in resident_mb(whole).items()}
     flood.stop()
@@ -72,9 +76,9 @@ def test_ten_times_the_input_changes_nothing_but_a_counter(graph, measured, seco
         f'({max(growth, key=growth.get)}); commands at {usual_hz:.2f} Hz before, {flooded_hz:.2f} Hz flooded, '
         f'{slow_hz:.2f} Hz with a slow VLA; {dropped(whole)} observations dropped and counted'
     )
-    assert input_hz > 0.5 * Flood.CAMERA_HZ, 'the test itself was too slow to flood anything'
+    assert input_hz > 0.5 * (1.0 - waiting) * Flood.CAMERA_HZ, 'the test itself was too slow to flood anything'
     assert max(growth.values()) < GROWTH_MB, growth
-    for rate in (flooded_hz, slow_hz):
-        assert rate == pytest.approx(CONTROL_HZ, rel=tolerance)
+    for rate, missing_hz in ((flooded_hz, flooded_missing_hz), (slow_hz, slow_missing_hz)):
+        assert CONTROL_HZ * (1 - tolerance) - missing_hz <= rate <= CONTROL_HZ * (1 + tolerance)
     steps = [gate.seq for gate in whole.gates]
     assert steps == list(range(len(steps))), 'a step was lost'

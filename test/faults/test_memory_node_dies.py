@@ -9,6 +9,7 @@ import time
 import numpy as np
 import pytest
 from aura_ros.msg import GateSample, VlaStep, WriteEvent
+from cpu_wait import CpuWait
 from fakes import CHUNK_LEN, FEATURES, JOINTS, SPEC, aura
 
 from aura_ros.ros import conversions, qos
@@ -68,16 +69,16 @@ class Life:
         return max(called, key=lambda event: event.seq, default=None)
 
     def kept(self):
-        """What the file holds, read as the node will read it; and how long that took [s]."""
+        """What the file holds, read as the node will read it; and how long that took, when not waiting [s]."""
         memory = aura()
-        began = time.monotonic()
+        began, wait = time.monotonic(), CpuWait()
         store = StateStore(self.path, SPEC.backbone_hash, memory.state_layout, len(memory.export()))
         try:
             kept = store.load()
         finally:
             store.close()
         memory.restore(kept.snapshot.payload)
-        return kept.snapshot, memory, time.monotonic() - began
+        return kept.snapshot, memory, time.monotonic() - began - wait.seconds
 
 
 @pytest.mark.fault('F1')
@@ -117,13 +118,14 @@ def test_a_signal_while_it_writes_ends_it_cleanly(graph, tmp_path, measured, num
     for extra in range(3):
         process = life.begin()
         life.feed_until(lambda extra=extra: len(life.gates) > 30 + extra, '30 steps')
-        told = time.monotonic()
+        told, wait, waited_s = time.monotonic(), CpuWait(os.getpid(), process.pid), 0.0
         process.send_signal(number)
         while process.poll() is None and time.monotonic() < told + 30.0:
             life.feed()
+            waited_s = wait.seconds
         assert process.wait(1.0) == 0, graph.log('memory_node')
         seconds = time.monotonic() - told
-        assert seconds <= 3.0
+        assert seconds - waited_s <= 3.0
         graph.spin(0.05)
         assert life.kept()[0].seq >= life.gates[-1].seq
         slowest_s = max(slowest_s, seconds)

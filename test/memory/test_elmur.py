@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+from close import assert_close
 
 from aura_ros.common.errors import StateError
 from aura_ros.memory import build_memory
@@ -152,8 +153,8 @@ def test_a_step_follows_the_equations(shape):
     weights, x = draw_weights(shape), codes(43)
     cell, naive = ElmurCell(weights), Naive(weights, shape[-1])
     done = [cell.step(code) for code in x]
-    np.testing.assert_allclose([step.readout for step in done], naive.run(x), atol=5e-5)
-    np.testing.assert_allclose(cell.memories, naive.m, atol=5e-5)
+    assert_close([step.readout for step in done], naive.run(x))
+    assert_close(cell.memories, naive.m)
     assert [cell.anchors.tolist()] * len(naive.p) == naive.p
     segment = shape[4]
     assert [step.written for step in done] == [(t + 1) % segment == 0 for t in range(len(x))]
@@ -217,7 +218,7 @@ def test_overwrites_fade_as_proposition_1_says(blend):
     write(first)
     for k, value in enumerate(new, 1):
         expected = (1 - blend) ** k * first + sum(blend * (1 - blend) ** (k - u) * new[u - 1] for u in range(1, k + 1))
-        np.testing.assert_allclose(write(value)[0], expected, atol=1e-6)
+        assert_close(write(value)[0], expected)
 
 
 def test_slots_stay_in_the_ball_of_the_writes_as_proposition_2_says():

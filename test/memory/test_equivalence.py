@@ -3,6 +3,7 @@
 
 import numpy as np
 import pytest
+from close import assert_close
 
 torch = pytest.importorskip('torch')
 torch.set_num_threads(1)
@@ -21,6 +22,8 @@ from aura_ros.train.modules import (  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
+# The logit of the gate has weights of 3 and more here, which magnify what its inputs are off by.
+GATE_RTOL = 1e-4
 SMALL = Sizes(
     feature_dim=12, chunk_size=1, action_dim=3, code_dim=8, key_dim=5, value_dim=7, gate_width=6, head_width=16
 )
@@ -76,13 +79,15 @@ def test_numpy_step_equals_torch_module(kind, sizes, seed, deploy, stream):
     with torch.no_grad():
         rollout = module(torch.from_numpy(z)[None], torch.from_numpy(base)[None], schedule=schedule)
 
-    np.testing.assert_array_equal(written, rollout.scan.written[0].numpy() > 0.5)
     if kind == 'aura':
-        np.testing.assert_allclose([decision.gate for decision in decisions], rollout.scan.scores[0], atol=1e-4)
+        margin = np.abs(rollout.scan.scores[0].numpy() - 0.5).min()
+        assert margin > 10 * GATE_RTOL, 'rounding, which differs by machine, decides about a write'
+        assert_close([decision.gate for decision in decisions], rollout.scan.scores[0], GATE_RTOL)
+    np.testing.assert_array_equal(written, rollout.scan.written[0].numpy() > 0.5)
     if kind in ('aura', 'random', 'periodic'):
         assert 0 < written.mean() < 1, 'with and without a write, or only half is compared'
-    np.testing.assert_allclose([decision.surprise for decision in decisions], rollout.scan.surprise[0], atol=1e-4)
-    np.testing.assert_allclose([decision.action for decision in decisions], rollout.actions[0], atol=2e-5)
+    assert_close([decision.surprise for decision in decisions], rollout.scan.surprise[0])
+    assert_close([decision.action for decision in decisions], rollout.actions[0])
 
 
 @pytest.mark.parametrize('kind', CONSTANT)
@@ -95,14 +100,14 @@ def test_ten_thousand_steps_do_not_drift_apart(kind, deploy, stream):
     schedule = torch.tensor([[float(decision.written) for decision in decisions]])
     with torch.inference_mode():
         rollout = module(torch.from_numpy(z)[None], torch.from_numpy(base)[None], schedule=schedule)
-    np.testing.assert_allclose([decision.action for decision in decisions], rollout.actions[0], atol=1e-4)
+    assert_close([decision.action for decision in decisions], rollout.actions[0])
     held = memory.cell.carried
     if isinstance(module, FastWeightModule):
         held = (np.column_stack(held),)
     expected = parts(rollout.scan.state)
     assert len(held) == len(expected)
     for array, tensor in zip(held, expected, strict=True):
-        np.testing.assert_allclose(array, tensor.numpy().reshape(array.shape), atol=1e-4)
+        assert_close(array, tensor.reshape(array.shape))
 
 
 @pytest.mark.parametrize('cut', [1, 60, 130])
@@ -118,9 +123,9 @@ def test_a_scan_in_two_parts_is_one_scan(kind, cut):
         after = module.scan(x[:, cut:], before.state, schedule=second)
     for name in ('readout', 'written', 'scores', 'surprise'):
         joined = torch.cat([getattr(before, name), getattr(after, name)], 1)
-        torch.testing.assert_close(joined, getattr(whole, name), atol=1e-5, rtol=1e-4)
+        assert_close(joined, getattr(whole, name), what=name)
     for part, other in zip(parts(after.state), parts(whole.state), strict=True):
-        torch.testing.assert_close(part, other, atol=1e-5, rtol=1e-4)
+        assert_close(part, other)
 
 
 def attention(module, x):
@@ -152,6 +157,6 @@ def test_kv_cache_is_plain_attention(window, seed, deploy):
     x = np.tanh(np.random.default_rng(seed).normal(size=(200, SMALL.code_dim))).astype(np.float32)
     expected = attention(module, x)
     cell = deploy(module).cell
-    np.testing.assert_allclose([cell.step(code).readout for code in x], expected, atol=2e-6)
+    assert_close([cell.step(code).readout for code in x], expected)
     with torch.no_grad():
-        np.testing.assert_allclose(module.scan(torch.from_numpy(x)[None]).readout[0], expected, atol=2e-6)
+        assert_close(module.scan(torch.from_numpy(x)[None]).readout[0], expected)

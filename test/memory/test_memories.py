@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from close import assert_close
 
 from aura_ros.common.errors import ConfigError, InputError
 from aura_ros.memory import load_memory
@@ -90,18 +91,18 @@ def test_a_write_makes_the_key_map_to_the_value():
     for _ in range(20):
         key, value = rng.normal(size=32).astype(np.float32), rng.normal(size=32).astype(np.float32)
         state.write(key, value - state.read(key), rate=1.0)
-        np.testing.assert_allclose(state.read(key), value, atol=1e-4)
+        assert_close(state.read(key), value)
     before = state.read(key)
     state.write(key, value - before, rate=1.0)
-    np.testing.assert_allclose(state.read(key), before, atol=1e-4)
+    assert_close(state.read(key), before)
 
 
 def test_half_a_rate_goes_half_the_way():
     state, key, value = FastWeights(2, 2), np.array([1, 0], np.float32), np.array([4, -2], np.float32)
     state.write(key, value - state.read(key), rate=0.5)
-    np.testing.assert_allclose(state.read(key), [2, -1], atol=1e-6)
-    np.testing.assert_allclose(state.W, [[1, 0], [-0.5, 0]], atol=1e-6)
-    np.testing.assert_allclose(state.b, [1, -0.5], atol=1e-6)
+    assert_close(state.read(key), [2, -1])
+    assert_close(state.W, [[1, 0], [-0.5, 0]])
+    assert_close(state.b, [1, -0.5])
 
 
 def test_row_age_counts_the_steps_since_a_write():

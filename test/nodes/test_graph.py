@@ -60,15 +60,20 @@ def test_killing_a_node_holds_the_robot_and_says_why(graph, victim, topic):
         return next((each for each in found if each.holding), None)
 
     status = graph.until(held_for_it, 'hold')
-    whole.told('policy_switch_node: switch', topic, DiagnosticStatus.ERROR)
+    told = whole.told('policy_switch_node: switch', topic, DiagnosticStatus.ERROR)
+    # a hold that a busy machine made just before the kill may have ended; the one that is told of may not
     held = conversions.to_ns(status.header.stamp)
-    graph.spin(0.5)
-    later = [
-        list(command.points[0].positions)
-        for command in whole.commands
-        if conversions.to_ns(command.header.stamp) >= held
-    ]
-    assert later and all(target == later[0] for target in later), 'it moved while it was held'
+    since = max(held, conversions.to_ns(told.header.stamp))
+
+    def later():
+        return [
+            list(command.points[0].positions)
+            for command in whole.commands
+            if conversions.to_ns(command.header.stamp) > since
+        ]
+
+    graph.until(lambda: len(later()) >= 10, 'ten commands while it is held')
+    assert all(target == later()[0] for target in later()), 'it moved while it was held'
     print(f'{victim}: held {(held - killed) * 1e-6:.0f} ms after the kill')
 
 
@@ -82,7 +87,9 @@ def test_killing_the_policy_that_does_not_drive_changes_nothing(graph):
     whole.told('policy_switch_node: switch', 'lost: kv', DiagnosticStatus.ERROR)
     count = len(whole.gates)
     graph.until(lambda: len(whole.gates) > count + 5, 'more steps')
-    assert whole.statuses[-1].policy == AURA and 'drives' in whole.statuses[-1].reason
+    # on a busy machine the policy that drives may be held for a moment
+    graph.until(lambda: 'drives' in whole.statuses[-1].reason, 'a policy drives')
+    assert whole.statuses[-1].policy == AURA
 
 
 def test_after_a_selection_nothing_of_the_old_policy_leaves(graph):
@@ -96,6 +103,10 @@ def test_after_a_selection_nothing_of_the_old_policy_leaves(graph):
         graph.until(future.done, 'answer')
         answer = future.result()
         assert answer.success and answer.new_policy == wanted, answer.reason
-        seen = len(whole.statuses)
-        graph.spin(0.6)
-        assert {status.policy for status in whole.statuses[seen:]} == {wanted}
+        answered = time.time_ns()
+
+        def later(since=answered):
+            return [each.policy for each in whole.statuses if conversions.to_ns(each.header.stamp) > since]
+
+        graph.until(lambda later=later: len(later()) >= 3, 'three more statuses')
+        assert set(later()) == {wanted}

@@ -115,9 +115,10 @@ def test_memory_may_be_kept_from_episode_to_episode(graph):
 def test_nothing_is_said_while_inactive(graph, policy):
     policy.feed(step(0), answers=1)
     policy.node.trigger_deactivate()
+    taken, sent = graph.taken(policy.node, 'vla_step'), graph.sent(policy.node, f'{policy.prefix}/action_chunk')
     policy.steps.publish(step(1))
-    graph.spin(0.5)
-    assert policy.seqs == [0] and policy.node.memory.seen == 1
+    graph.until(lambda: taken, 'the step is taken')
+    assert not sent and policy.node.memory.seen == 1
     policy.node.trigger_activate()
     policy.feed(step(2), answers=2)
     assert policy.node.order.missed == 1

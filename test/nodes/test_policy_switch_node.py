@@ -28,15 +28,15 @@ def test_control_can_be_enabled_and_disabled_while_it_runs(graph):
     rig = SwitchRig(graph, enable_control=False)
     rig.drive()
     assert rig.node.set_parameters([Parameter('enable_control', value=True)])[0].successful
+    sent = graph.sent(rig.node, 'joint_command')
     graph.until(lambda: rig.commands, 'a command')
     rig.drive()
     rig.node.set_parameters([Parameter('enable_control', value=False)])
     graph.until(lambda: not rig.status.control_enabled, 'control disabled')
-    graph.spin(0.2)
-    count = len(rig.commands)
-    assert rig.target == [0.0, 0.0]  # the last one held the robot where it was measured
+    count = len(sent)
+    assert list(sent[-1].points[-1].positions) == [0.0, 0.0]  # the last one held the robot where it was measured
     rig.drive()
-    assert len(rig.commands) == count
+    assert len(sent) == count
 
 
 def test_chunks_of_the_driving_policy_become_limited_commands(graph, rig):
@@ -75,12 +75,8 @@ def test_bad_chunks_are_refused_and_counted(graph, rig):
 def test_a_switch_is_acknowledged_when_it_is_in_effect_and_then_nothing_old_comes(graph, rig):
     rig.drive(value=0.2)
     answer = rig.select(KV)
-    acknowledged = []
-
-    def on_answer(_):
-        acknowledged.append(len(rig.commands))
-
-    answer.add_done_callback(on_answer)
+    sent, acknowledged = graph.sent(rig.node, 'joint_command'), []
+    answer.add_done_callback(lambda _: acknowledged.append(len(sent)))
     after = 0
 
     def again():
@@ -95,9 +91,8 @@ def test_a_switch_is_acknowledged_when_it_is_in_effect_and_then_nothing_old_come
     graph.until(again, 'ten periods after the answer')
     found = answer.result()
     assert found.success and (found.old_policy, found.new_policy) == (AURA, KV), found.reason
-    # Commands travel apart from the answer: one that was sent before it may be read after it.
     assert acknowledged
-    later = [list(command.points[-1].positions) for command in rig.commands[acknowledged[0] + 1 :]]
+    later = [list(command.points[-1].positions) for command in sent[acknowledged[0] :]]
     assert later and all(position <= 0.0 for target in later for position in target)
     assert rig.status.policy == KV and rig.status.effective_seq == found.effective_seq
 
@@ -167,14 +162,16 @@ def test_stale_joints_hold_the_robot(graph):
 
 def test_deactivation_holds_once_and_then_says_nothing(graph, rig):
     rig.drive()
+    sent = graph.sent(rig.node, 'joint_command')
+    taken = [graph.taken(rig.node, topic) for topic in ('joint_states', 'aura/action_chunk')]
     rig.node.trigger_deactivate()
-    graph.spin(0.2)
-    count = len(rig.commands)
-    assert rig.target == [0.0, 0.0]
+    count = len(sent)
+    assert list(sent[-1].points[-1].positions) == [0.0, 0.0]
     rig.measure(0.0, 0.0)
     rig.chunk(AURA, 0.2)
-    graph.spin(0.3)
-    assert len(rig.commands) == count
+    graph.until(lambda: all(taken), 'both are taken')
+    graph.spin(0.2)  # some control periods
+    assert len(sent) == count
     rig.node.trigger_activate()
     rig.drive()
 
@@ -187,6 +184,7 @@ class Lockstep(SwitchRig):
             graph, tick_source='joint_states', joint_reliability='reliable', liveliness_lease_s=0.0, **parameters
         )
         self.t0 = self.now()
+        self.taken = graph.taken(self.node, 'joint_states')
 
     def at(self, tick):
         return self.t0 + tick * 50_000_000
@@ -212,9 +210,11 @@ def test_lockstep_answers_each_stamp_once_and_waits_for_the_next_chunk(graph):
     for tick in (1, 2, 3):
         rig.tick(tick)
         rig.answered(tick)
+    sent = graph.sent(rig.node, 'joint_command')
     rig.tick(4)
-    graph.spin(0.5)
-    assert len(rig.commands) == 4  # due, and the next chunk is not there
+    graph.until(lambda: len(rig.taken) == 5, 'the tick is taken')
+    graph.spin(0.2)  # some control periods
+    assert not sent  # due, and the next chunk is not there
     rig.chunk(AURA, 0.3, stamp_ns=rig.at(4))
     rig.answered(4)
     assert rig.target == pytest.approx([0.3, 0.3])

@@ -116,15 +116,19 @@ def test_joints_that_are_no_numbers_are_counted_with_one_log(graph, capfd, value
     rig.goal()
     rig.step()
     steps = len(rig.steps)
-    for _ in range(10):
-        rig.show(rig.now(), positions=np.full(len(JOINTS), value))
-        graph.spin(0.1)
-    graph.until(lambda: int(rig.values('inputs').get('joint_states rejected', 0)) == 10, 'all counted')
-    rig.told('inputs', 'not finite', DiagnosticStatus.ERROR)
+    sent = 0
+
+    def send():
+        nonlocal sent
+        rig.offer(rig.now(), positions=np.full(len(JOINTS), value))
+        sent += 1
+
+    rig.told('inputs', 'not finite', DiagnosticStatus.ERROR, send)
+    graph.until(lambda: int(rig.values('inputs').get('joint_states rejected', 0)) == sent, 'all counted')
     assert len(rig.steps) == steps
     assert logged(capfd, 'inputs: joint_states') == 1
     rig.step()
-    measured(f'joints {value}: 10 sent, 10 counted, 0 steps, 1 log line')
+    measured(f'joints {value}: {sent} sent, {sent} counted, 0 steps, 1 log line')
 
 
 # Stamps. --------------------------------------------------------------------------------------------------------------
@@ -149,7 +153,8 @@ def test_each_stamp_makes_one_step_and_every_other_is_counted(graph, measured):
             rig.show(stamp(rig.now(), last_ns))
             counted(reason, count)
             rig.step()
-    graph.spin(1.2)
+    last_ns = conversions.to_ns(rig.steps[-1].header.stamp)
+    graph.until(lambda: rig.now() - last_ns > 1_200_000_000, 'a stamp that is old and yet newer than the last step')
     rig.show(rig.now() - 1_100_000_000)
     counted('front stale', 1)
     rig.step()
@@ -210,7 +215,7 @@ class Guarded(VlaRig):
         ('horizon', 'actions has shape (7, 8): must be (8, 8)'),
         ('inf', 'actions: 1 of 64 not finite'),
         ('features', 'features: 1 of 16 not finite'),
-        ('hang 1.5', 'inference has been running for'),
+        ('wait', 'inference has been running for'),
         pytest.param('hang 10', 'inference has been running for', marks=pytest.mark.slow),
     ],
 )
@@ -233,6 +238,7 @@ def test_a_bad_backbone_holds_the_robot_and_a_good_one_goes_on(graph, word, text
     rig.show_until(told, text)
     assert len(rig.steps) == steps and not rig.driven
     rig.instructions.publish(String(data='go on'))
+    rig.node._backbone.resume.set()
     rig.show_until(lambda: rig.driven, 'driven again')
     oldest_s = max(rig.ages_s())
     assert oldest_s <= PLAYED_NS * 1e-9
@@ -266,12 +272,12 @@ def test_attempts_become_rare_and_are_logged_once(graph, rig, capfd, measured):
 # Instructions. --------------------------------------------------------------------------------------------------------
 @pytest.mark.fault('F17')
 def test_a_new_instruction_drops_what_is_inferred_under_the_old_one(graph, rig, measured):
-    rig.goal('hang 1.0')
+    rig.goal('wait')
     episode = rig.node._episodes.current
-    rig.show(rig.now())
-    graph.until(lambda: rig.node._worker.busy_s > 0, 'inference')
+    rig.infer_until_resumed()
     rig.instructions.publish(String(data='go on'))
     graph.until(lambda: episode.instruction == 'go on', 'the new instruction')
+    rig.node._backbone.resume.set()
     first = rig.step()
     assert first.seq == 0 and first.episode_id == episode.id
     assert rig.node._superseded == 1 and len(rig.steps) == 1
@@ -286,12 +292,12 @@ def test_a_new_instruction_drops_what_is_inferred_under_the_old_one(graph, rig, 
 def test_what_is_seen_is_looked_at_again_under_the_new_instruction(graph, measured):
     """In lock-step nothing more comes before this observation has been answered."""
     rig = VlaRig(graph, max_age_s=30.0)
-    rig.goal('hang 0.5')
-    stamp_ns = rig.now()
-    rig.show(stamp_ns)
-    graph.until(lambda: rig.node._worker.busy_s > 0, 'inference')
+    rig.goal('wait')
+    stamp_ns = rig.infer_until_resumed()
     rig.instructions.publish(String(data='go on'))
-    graph.until(lambda: rig.steps, 'a step')
+    graph.until(lambda: rig.node._episodes.current.instruction == 'go on', 'the new instruction')
+    rig.node._backbone.resume.set()
+    graph.until(lambda: rig.steps and rig.settled(stamp_ns), 'a step')
     assert conversions.to_ns(rig.steps[0].header.stamp) == stamp_ns
     assert rig.node._superseded == 1 and len(rig.steps) == 1
     measured('the same observation made one step, under the new instruction')

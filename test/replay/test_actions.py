@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from close import assert_close
 from numpy.typing import NDArray
 from recordings import BEGIN_NS, MS, SPEC, Recorder, recording
 
@@ -79,7 +80,7 @@ def test_an_array_is_in_the_listed_order_or_the_backbones(tmp_path: Path) -> Non
         )
 
     listed = ActionStream(TOPIC, columns=('joint3', 'joint1', 'joint2'), unit='deg')
-    np.testing.assert_allclose(_row(track(tmp_path / 'a', listed, write)), [np.pi, 0, np.pi / 2], atol=1e-6)
+    assert_close(_row(track(tmp_path / 'a', listed, write)), [np.pi, 0, np.pi / 2])
     np.testing.assert_array_equal(_row(track(tmp_path / 'b', ActionStream(TOPIC), write)), [90, 180, 0])
     with pytest.raises(BagError, match='has 3 values without names: list the 3 names in columns, including a, b'):
         track(tmp_path / 'c', ActionStream(TOPIC), write, ('a', 'b'))

@@ -6,6 +6,7 @@ the memories add a constant of their own, so that a command tells whose it was.
 """
 
 import os
+import threading
 import time
 import zlib
 from types import SimpleNamespace
@@ -36,11 +37,12 @@ SPEC = BackboneSpec(
 
 
 class ScriptedVla:
-    """A backbone that moves all joints by 0.01; the instruction can make it fail."""
+    """A backbone that moves all joints by 0.01; the instruction can make it fail, or wait for `resume`."""
 
     def __init__(self, path=None):
         self.spec = SPEC
         self.calls = 0
+        self.resume = threading.Event()
 
     def infer(self, observation):
         self.calls += 1
@@ -52,6 +54,8 @@ class ScriptedVla:
             raise RuntimeError('the scripted backbone was told to raise once')
         if word in ('slow', 'hang'):
             time.sleep(float(more[0]) if word == 'hang' else 0.5)
+        if word == 'wait':
+            self.resume.wait()
         base = observation.joint_positions + np.float32(0.01)
         actions = np.repeat(base[None], CHUNK_LEN, axis=0)
         features = np.full(FEATURES, observation.images['front'].mean() / 255.0, np.float32)

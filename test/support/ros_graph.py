@@ -26,11 +26,13 @@ os.environ.setdefault('FASTDDS_DEFAULT_PROFILES_FILE', str(_PROFILE))
 
 import pytest  # noqa: E402
 import rclpy  # noqa: E402
+from rcl_interfaces.srv import GetParameters  # noqa: E402
 from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 from rclpy.node import Node  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
 
 TIMEOUT_S = 60.0
+_ASK_AGAIN_S = 2.0
 CONFIG = ROOT / 'config'
 
 
@@ -76,9 +78,54 @@ class Graph:
         while time.monotonic() < end:
             self.executor.spin_once(timeout_sec=0.02)
 
+    def taken(self, node: Node, topic: str, keep: Callable[[Any], Any] = lambda message: message) -> list[Any]:
+        """Return the list of what a node in this process takes from `topic` from now on, each reduced by `keep`."""
+        (subscription,) = (each for each in node.subscriptions if each.topic_name == f'/{topic.lstrip("/")}')
+        callback, found = subscription.callback, []
+
+        def take(message: Any) -> None:
+            callback(message)
+            found.append(keep(message))
+
+        subscription.callback = take
+        return found
+
+    def sent(self, node: Node, topic: str) -> list[Any]:
+        """Return the list of what a node in this process publishes on `topic` from now on."""
+        (publisher,) = (each for each in node.publishers if each.topic_name == f'/{topic.lstrip("/")}')
+        publish, found = publisher.publish, []
+
+        def send(message: Any) -> None:
+            found.append(message)
+            publish(message)
+
+        publisher.publish = send
+        return found
+
     def matched(self, publisher: Any, count: int = 1) -> None:
         """Wait until a publisher has as many subscribers."""
         self.until(lambda: publisher.get_subscription_count() >= count, publisher.topic_name)
+
+    def known_to(self, *names: str) -> None:
+        """Wait until each of these nodes knows all subscriptions and publishers that the test has made so far.
+
+        Discovery is reliable and in order: a node that answers a client made now knows what was made before it.
+        """
+        for name in names:
+            client = self.node.create_client(GetParameters, f'/{name}/get_parameters')
+            self.until(client.service_is_ready, f'{name} is up')
+            asked: list[Any] = []
+            again_at = 0.0
+
+            def answered(client: Any = client, asked: list[Any] = asked) -> bool:
+                nonlocal again_at
+                if time.monotonic() > again_at:  # what goes to a node that was just killed is never answered
+                    asked.append(client.call_async(GetParameters.Request()))
+                    again_at = time.monotonic() + _ASK_AGAIN_S
+                return any(future.done() for future in asked)
+
+            self.until(answered, f'answer of {name}')
+            self.node.destroy_client(client)
 
     def call(self, kind: type, name: str, request: Any) -> Any:
         """Call a service and return its answer."""

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """vla_node in the process of the test, which is its cameras, its joints and its client."""
 
+from collections import Counter
+
 import numpy as np
 from aura_ros.action import RunEpisode
 from aura_ros.msg import GateSample, VlaStep
@@ -10,11 +12,15 @@ from rclpy.action import ActionClient
 from sensor_msgs.msg import CompressedImage, Image, JointState
 from std_msgs.msg import String
 
-from aura_ros.nodes.vla.node import VlaNode
-from aura_ros.ros import qos
+from aura_ros.ros import conversions, qos
 from aura_ros.ros.sensor_messages import image_to_msg, joints_to_msg
+from aura_ros.nodes.vla.node import VlaNode
 
 PIXELS = np.full((128, 128, 3), 51, np.uint8)
+
+
+def _stamp_ns(message):
+    return conversions.to_ns(message.header.stamp)
 
 
 class VlaRig:
@@ -35,12 +41,56 @@ class VlaRig:
         self.node = graph.inside(
             VlaNode, backbone='fakes:ScriptedVla', autostart=True, camera_reliability='reliable', **parameters
         )
+        self._begun, self._handled = 0, 0
+        self._count_inferences()
         assert self.node.autostart()
+        self._sent = graph.sent(self.node, 'vla_step')
+        names = [publisher.topic_name for publisher in (*self.cameras, self.joints)]
+        self._taken = [graph.taken(self.node, name, _stamp_ns) for name in names]
         self.client = ActionClient(graph.node, RunEpisode, 'run_episode')
         graph.until(self.client.server_is_ready, 'run_episode')
         for publisher in (*self.cameras, self.joints, self.instructions, self.gates):
             graph.matched(publisher)
         self.feedback = []
+        self._shown = Counter()
+
+    def _count_inferences(self):
+        """Count what the worker begins and what the node makes of it."""
+        infer, on_outcome = self.node._infer, self.node._on_outcome
+
+        def counted(job):
+            self._begun += 1
+            return infer(job)
+
+        def handled(outcome):
+            on_outcome(outcome)
+            self._handled += 1
+
+        self.node._infer, self.node._on_outcome = counted, handled
+
+    def settled(self, stamp_ns):
+        """Whether the node has taken the inputs of `stamp_ns` and has made of them what it will."""
+        arrived = all(stamps.count(stamp_ns) >= self._shown[stamp_ns] for stamps in self._taken)
+        return arrived and self.node._worker.idle and self._begun == self._handled
+
+    def offer(self, stamp_ns, **inputs):
+        """Send one set of inputs and wait until the node has dealt with it."""
+        self.show(stamp_ns, **inputs)
+        self.graph.until(lambda: self.settled(stamp_ns), 'the inputs are dealt with')
+
+    def infer_until_resumed(self):
+        """Show inputs until the backbone works on them, which goes on until it is resumed; returns their stamp."""
+        stamp_ns = 0
+
+        def begun():
+            nonlocal stamp_ns
+            if not stamp_ns or self.settled(stamp_ns):
+                stamp_ns = self.now()
+                self.show(stamp_ns)
+            return self._begun > self._handled
+
+        self.graph.until(begun, 'inference')
+        return stamp_ns
 
     def now(self):
         return self.graph.node.get_clock().now().nanoseconds
@@ -64,6 +114,7 @@ class VlaRig:
                 message.encoding = encoding
             camera.publish(message)
         self.send_joints(stamp_ns, positions)
+        self._shown[stamp_ns] += 1
 
     def send_joints(self, stamp_ns, positions=None):
         """Send where the robot is; at zero if nothing is said."""
@@ -72,13 +123,15 @@ class VlaRig:
         self.joints.publish(joints_to_msg(JOINTS, positions, zeros, stamp_ns))
 
     def step(self, **inputs):
-        """Send fresh inputs until one more step has come; returns it."""
+        """Send fresh inputs, one set after the other, until one more step has come; returns it."""
         count = len(self.steps)
+        stamp_ns = 0
 
         def again():
-            if len(self.steps) == count:
-                self.show(self.now(), **inputs)
-                self.graph.spin(0.1)
+            nonlocal stamp_ns
+            if len(self._sent) == count and (not stamp_ns or self.settled(stamp_ns)):
+                stamp_ns = self.now()
+                self.show(stamp_ns, **inputs)
             return len(self.steps) > count
 
         self.graph.until(again, 'a step')
@@ -94,10 +147,11 @@ class VlaRig:
         ]
         return found[-1] if found else {}
 
-    def told(self, name, text, level=None):
-        """Wait until /diagnostics says `text` under `name`."""
+    def told(self, name, text, level=None, meanwhile=lambda: None):
+        """Wait until /diagnostics says `text` under `name`; `meanwhile` is called until then."""
 
         def found():
+            meanwhile()
             return any(
                 status.name.endswith(name) and text in status.message and (level is None or status.level == level)
                 for message in self.diagnostics

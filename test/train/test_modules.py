@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from close import assert_close
 
 torch = pytest.importorskip('torch')
 torch.set_num_threads(1)
@@ -41,10 +42,10 @@ def test_the_gate_learns_what_one_write_saves(price, sign):
     module, x = one_write(), torch.randn(2, 2, 4)
     strengths = torch.tensor([[0.25, 0.0], [0.75, 0.0]], requires_grad=True)
     scan = module.scan(x, schedule=strengths)
-    torch.testing.assert_close(scan.readout[:, 1, 0], torch.tensor([0.125, 0.375]))
+    assert_close(scan.readout[:, 1, 0], [0.125, 0.375])
     torch.autograd.backward((scan.readout[:, 1] - 1).square().mean())
     # the loss is the mean of two steps that are asked, one in each sequence
-    torch.testing.assert_close(-strengths.grad[:, 0] * 2, torch.tensor([0.875, 0.625]))
+    assert_close(-strengths.grad[:, 0] * 2, [0.875, 0.625])
 
     probes = Probes([strengths], torch.tensor([[True, False]] * 2), x, torch.ones(2, 2, 1))
     loss = module.gate_loss(Rollout(scan.readout, replace(scan, probes=probes)), price, 2)
@@ -87,7 +88,7 @@ def test_a_probed_rollout_is_the_one_of_its_strengths():
     assert 0.2 < float(probes.probed.float().mean()) < 0.4
     assert set(strengths[~probes.probed].tolist()) <= {0.0, 1.0}
     assert 0.4 < float(strengths[probes.probed].mean()) < 0.6
-    torch.testing.assert_close(module(z, base, schedule=strengths).actions, rollout.actions)
+    assert_close(module(z, base, schedule=strengths).actions, rollout.actions)
     torch.autograd.backward(rollout.actions.square().mean())
     gradient = torch.cat([block.grad for block in probes.strengths], 1)
     assert (gradient[probes.probed] != 0).all()

@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+from close import assert_close
 
 pytest.importorskip('rosbags')
 torch = pytest.importorskip('torch')
@@ -119,9 +120,9 @@ def test_features_are_those_recorded_and_actions_those_commanded(tmp_path, backb
     kept = keep_features(recorded(tmp_path / 'bag'), tmp_path / 'features', backbone, Reading(MAPPING))
     columns = kept_columns(kept)
     assert columns['z'].shape == (60, 256) and columns['go'].all()
-    np.testing.assert_allclose(columns['expert'][:, 0, 0], columns['base'][:, 0, 0] + 0.1, atol=1e-6)
+    assert_close(columns['expert'][:, 0, 0], columns['base'][:, 0, 0] + 0.1)
     # what is in force over a chunk of 8 ticks: 4 of this step, 4 of the next
-    np.testing.assert_allclose(columns['expert'][3, 4:, 0], columns['base'][4, 0, 0] + 0.1, atol=1e-6)
+    assert_close(columns['expert'][3, 4:, 0], columns['base'][4, 0, 0] + 0.1)
     assert kept.about['covered'] == kept.about['steps'] == 60
     assert kept.about['backbone_hash'] == backbone.spec.backbone_hash
 
