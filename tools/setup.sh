@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-# shellcheck shell=sh disable=SC2154 # root, venv, stamps, log and started are run's
+# shellcheck shell=sh disable=SC2154 # ./run defines root, venv, stamps, log and started
 #
-# The set-up half of ./run, which sources this file: system packages, .venv, Python packages, messages, OpenGL.
+# The set-up part of ./run, which sources this file: system packages, .venv, Python packages, torch, messages, OpenGL.
 #
-# It goes in stages, each with a stamp in .venv/stamps that holds a digest of what the stage depends on. A stage whose
-# digest is unchanged is skipped; one that was interrupted has no stamp and is done again.
+# Set-up runs in stages. Each finished stage leaves a stamp in .venv/stamps with a digest of the files it depends on.
+# A stage with an unchanged digest is skipped. An interrupted stage has no stamp and runs again.
 
 ticker=''
 
@@ -20,9 +20,9 @@ stop_ticker() {
     ticker=''
 }
 
-# stage TITLE WHAT_WENT_WRONG COMMAND...: one line with the time it took; its output goes to the log.
+# stage TITLE ERROR COMMAND...: runs the command, prints one line with the time it took, and logs its output.
 stage() {
-    title=$1 wrong=$2 begun=$(date +%s)
+    title=$1 error=$2 begun=$(date +%s)
     shift 2
     printf '\n=== %s: %s\n' "$(date '+%F %T')" "$title" >>"$log"
     printf '%-44s' "$title"
@@ -36,14 +36,13 @@ stage() {
     [ ! -t 1 ] || printf '\r%-44s' "$title"
     if [ $status -ne 0 ]; then
         printf 'failed\n'
-        [ -n "$wrong" ] || return $status
         tail -n 15 "$log" | sed 's/^/    /' >&2
-        die "$wrong The whole log is in $log."
+        die "$error The full log is $log."
     fi
     printf '%4d s\n' $(($(date +%s) - begun))
 }
 
-# digest PATH...: of names and contents of all files below, seen from the repository
+# digest PATH...: a hash over the names and contents of all files below the paths, which start at the repository
 digest() {
     (cd "$root" && find "$@" -type f ! -name '*.pyc' -exec sha256sum {} + 2>/dev/null) |
         LC_ALL=C sort | sha256sum | cut -d ' ' -f 1
@@ -64,16 +63,17 @@ apt_install() {
     apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"
 }
 
-# need PACKAGE...: install them as root, else say how and stop
+# need PACKAGE...: installs system packages as root; for other users it prints the command and stops
 need() {
     command -v apt-get >/dev/null ||
-        die "these system packages (Debian's names) are missing, install what this system calls them: $*"
+        die "system packages are missing; install the equivalents of these Debian packages: $*"
     [ "$(id -u)" -eq 0 ] ||
-        die "system packages are missing; run this, then start again: sudo apt-get install -y --no-install-recommends $*"
-    stage "system packages" "could not install the system packages $*." apt_install "$@"
+        die "system packages are missing; run this and try again: sudo apt-get install -y --no-install-recommends $*"
+    stage "system packages" "cannot install the system packages $*." apt_install "$@"
 }
 
-# Judges the python that runs it: prints nothing when it will do, "no" when it never will, else the missing packages.
+# Checks the Python that runs it. Prints nothing if it is suitable, the missing system packages if they are all that it
+# lacks, else "no".
 python_check='
 import importlib.util, os, sys, sysconfig
 if sys.implementation.name != "cpython" or not (3, 11) <= sys.version_info[:2] <= (3, 13):
@@ -85,7 +85,7 @@ if not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")):
 print("no" if missing and sys.base_prefix != "/usr" else " ".join(missing))
 '
 
-# Sets $python, or $python_packages when one will do once these are installed.
+# Sets $python, or $python_packages if a Python becomes suitable once these packages are installed.
 find_python() {
     python='' python_packages=''
     for candidate in ${AURA_PYTHON:-python3 python3.13 python3.12 python3.11}; do
@@ -101,7 +101,7 @@ find_python() {
 }
 
 no_python() {
-    die "no CPython 3.11 to 3.13 with its headers and venv was found; name one with AURA_PYTHON."
+    die "found no CPython 3.11 to 3.13 with headers and venv; set AURA_PYTHON to one."
 }
 
 has_library() {
@@ -115,7 +115,7 @@ system_packages() {
     command -v cmake >/dev/null || wanted="$wanted cmake"
     command -v c++ >/dev/null || wanted="$wanted g++"
     command -v make >/dev/null || wanted="$wanted make"
-    # without a python to ask the libraries are taken along
+    # without a Python the libraries cannot be checked, so they are installed
     { has_library libEGL.so.1 && has_library libGL.so.1; } || wanted="$wanted libegl1 libegl-mesa0 libgl1"
     # shellcheck disable=SC2086 # a list of words
     [ -z "${wanted# }" ] || need $wanted
@@ -134,15 +134,15 @@ ensure_venv() {
         return
     fi
     [ ! -e "$venv" ] || [ -d "$stamps" ] ||
-        die "$venv exists and was not made by ./run; move it away and start again."
+        die "$venv exists and was not made by ./run; move it away and try again."
     rm -rf "$venv"
-    mkdir -p "$stamps" # at once, so that an interrupted set-up is known as ours
+    mkdir -p "$stamps" # first, because this folder marks an interrupted set-up as made by ./run
     system_packages
-    stage "virtual environment ($("$python" -V 2>&1))" "could not make a virtual environment." make_venv
+    stage "virtual environment ($("$python" -V 2>&1))" "cannot create a virtual environment." make_venv
     mark_done venv "$root"
 }
 
-# requirements GROUP...: what pyproject.toml lists, one a line; GROUP: build, core or the name of an extra
+# requirements GROUP...: prints the requirements from pyproject.toml, one per line. GROUP is build, core or an extra.
 requirements() {
     "$venv/bin/python" -S - "$root/pyproject.toml" "$@" <<'PYTHON'
 import sys
@@ -161,17 +161,56 @@ pip_install() {
         -c "$root/constraints.txt" ${AURA_TORCH_INDEX:+--extra-index-url "$AURA_TORCH_INDEX"} "$@"
 }
 
-# packages STAMP TITLE WHAT_WENT_WRONG GROUP...
+# packages STAMP TITLE GROUP...
 packages() {
-    name=$1 title=$2 wrong=$3 list=$venv/requirements-$1.txt
-    shift 3
+    name=$1 title=$2 list=$venv/requirements-$1.txt
+    shift 2
     requirements "$@" >"$list" || die "cannot read pyproject.toml."
     key=$(digest constraints.txt "$list")
     if is_done "$name" "$key"; then
         return
     fi
-    stage "$title" "$wrong" pip_install -r "$list" && mark_done "$name" "$key"
+    stage "$title" "cannot install $title; is the package index reachable?" pip_install -r "$list"
+    mark_done "$name" "$key"
 }
+
+# --- torch ----------------------------------------------------------------------------------------------------------
+
+# is_installed PACKAGE VERSION: with any local version label, such as +cpu
+is_installed() {
+    find "$venv"/lib/python3*/site-packages -maxdepth 1 \( -name "$1-$2.dist-info" -o -name "$1-$2+*.dist-info" \) |
+        grep -q .
+}
+
+# Resolves without an installation. fast-deps reads the metadata from within a wheel where the index has no copy of it.
+pip_dry_run() {
+    pip_install --dry-run --use-feature=fast-deps "$@"
+}
+
+# choose_torch VERSION: sets $torch to a requirement that pip can install. $torch_size is empty for the CPU build.
+choose_torch() {
+    torch=torch==$1+cpu torch_size='' report=$venv/torch.json
+    pip_install pip || return # older versions download every wheel in a dry run
+    pip_dry_run --no-deps "$torch" && return
+    torch=torch==$1
+    pip_dry_run --report "$report" "$torch" || return
+    torch_size=$("$venv/bin/python" "$root/tools/download_size.py" "$report") || torch_size='several GB'
+}
+
+# The installed torch if it has the pinned version, else the CPU build, else the plain build with its CUDA libraries.
+ensure_torch() {
+    version=$(sed -n 's/^torch==//p' "$root/constraints.txt")
+    ! is_installed torch "$version" || return 0
+    stage "choice of torch" "found no torch $version for $("$venv/bin/python" -V)." choose_torch "$version"
+    if [ -n "$torch_size" ]; then
+        echo "pip finds no CPU build of torch for this Python, so it installs the plain build with CUDA libraries."
+        echo "The download is $torch_size and needs about twice that on disk."
+        echo "AURA_TORCH_INDEX can name an index with the CPU build, see ./run --help."
+    fi
+    stage "$torch" "cannot install $torch." pip_install "$torch"
+}
+
+# --- messages and rendering -----------------------------------------------------------------------------------------
 
 build_messages() {
     pip_install --no-build-isolation --no-deps -e "$root"
@@ -181,19 +220,19 @@ ensure_messages() {
     key=$(digest CMakeLists.txt action cmake constraints.txt msg package.xml pyproject.toml setup.py srv)
     if ! is_done messages "$key"; then
         rm -f "$stamps/messages" "$stamps/shared"
-        stage "messages" "could not build the messages." build_messages
+        stage "messages" "cannot build the messages." build_messages
         mark_done messages "$key"
     fi
-    # Python is imported from here, but these were copied by the install
+    # Python modules are imported from the repository, but the installation copies these files
     key=$(digest config launch plugin.xml scripts)
     if ! is_done shared "$key"; then
         for folder in config launch; do
-            rm -rf "${venv:?}/share/aura_ros/$folder" # a file that is gone shall not stay there
-            cp -R "$root/$folder" "$venv/share/aura_ros/" || die "could not copy $folder/."
+            rm -rf "${venv:?}/share/aura_ros/$folder" # also removes copies of deleted files
+            cp -R "$root/$folder" "$venv/share/aura_ros/" || die "cannot copy $folder/."
         done
         find "$venv/share/aura_ros" -name __pycache__ -prune -exec rm -rf {} +
-        cp "$root"/scripts/* "$venv/lib/aura_ros/" || die "could not copy scripts/."
-        cp "$root/plugin.xml" "$venv/share/aura_ros/" || die "could not copy plugin.xml."
+        cp "$root"/scripts/* "$venv/lib/aura_ros/" || die "cannot copy scripts/."
+        cp "$root/plugin.xml" "$venv/share/aura_ros/" || die "cannot copy plugin.xml."
         mark_done shared "$key"
     fi
 }
@@ -203,7 +242,7 @@ renders() {
     MUJOCO_GL=$1 "$venv/bin/python" -c 'import mujoco; c = mujoco.GLContext(64, 64); c.make_current(); c.free()'
 }
 
-# Sets MUJOCO_GL to what can draw without a screen.
+# Sets MUJOCO_GL to a backend that renders without a screen.
 ensure_rendering() {
     [ -z "${MUJOCO_GL:-}" ] || return 0
     if [ ! -f "$stamps/rendering" ]; then
@@ -217,7 +256,7 @@ ensure_rendering() {
         if [ -z "$backend" ]; then
             need libosmesa6
             renders osmesa >>"$log" 2>&1 ||
-                die "neither EGL nor OSMesa can draw here, so there are no camera images; see the end of $log."
+                die "neither EGL nor OSMesa can render, so there are no camera images; see the end of $log."
             backend=osmesa
         fi
         mark_done rendering "$backend"
@@ -226,7 +265,7 @@ ensure_rendering() {
     export MUJOCO_GL
 }
 
-# What Qt loads by itself, and its packages in Debian and Ubuntu; fonts come with fontconfig.
+# Libraries that Qt loads at run time, with their packages in Debian and Ubuntu. fontconfig brings fonts.
 qt_libraries='libglib-2.0.so.0=libglib2.0-0 libfontconfig.so.1=libfontconfig1 libdbus-1.so.3=libdbus-1-3
 libX11-xcb.so.1=libx11-xcb1 libxkbcommon-x11.so.0=libxkbcommon-x11-0 libxcb-icccm.so.4=libxcb-icccm4
 libxcb-image.so.0=libxcb-image0 libxcb-keysyms.so.1=libxcb-keysyms1 libxcb-randr.so.0=libxcb-randr0
@@ -244,33 +283,26 @@ ensure_qt() {
     mark_done qt checked
 }
 
-# set_up [train] [replay] [monitor] [dev]: everything a command needs; one process at a time
+# set_up [train] [replay] [monitor] [dev]: installs everything a command needs; one process at a time
 set_up() {
     exec 9<"$root/run"
     if command -v flock >/dev/null && ! flock -n 9; then
-        echo "waiting for another ./run to finish its set-up"
+        echo "waiting until another ./run finishes its set-up"
         flock 9
     fi
     ensure_venv
-    packages core "Python packages" "could not install the Python packages (is the package index reachable?)." build core sim
+    packages core "Python packages" build core sim
     for extra in "$@"; do
         case $extra in
         monitor)
-            packages monitor "monitor" "could not install Qt and pyqtgraph (is the package index reachable?)." monitor
+            packages monitor "Qt and pyqtgraph" monitor
             ensure_qt
             ;;
-        replay)
-            packages replay "bag reading" "could not install the packages that read bags (is the package index reachable?)." \
-                replay
-            ;;
-        dev) packages dev "developer tools" "could not install the developer tools (is the package index reachable?)." dev ;;
+        replay) packages replay "packages for recordings" replay ;;
+        dev) packages dev "developer tools" dev ;;
         train)
-            packages train "torch and training tools" \
-                "could not install torch's CPU build; name a package index that has it with AURA_TORCH_INDEX." train
-            ;;
-        train-if-possible)
-            packages train "torch and training tools" "" train ||
-                echo "run: going on without torch, tests that need it are skipped; see AURA_TORCH_INDEX in ./run --help"
+            ensure_torch
+            packages train "training tools" train
             ;;
         esac
     done

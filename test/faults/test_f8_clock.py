@@ -14,7 +14,7 @@ import time
 import numpy as np
 import pytest
 from aura_ros.action import RunEpisode
-from aura_ros.msg import PolicyStatus, GateSample, VlaStep
+from aura_ros.msg import GateSample, PolicyStatus, VlaStep
 from cpu_wait import CpuWait
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from fakes import AURA_OFFSET, JOINTS, POSE, READING

@@ -79,8 +79,8 @@ def test_every_requirement_is_pinned() -> None:
     assert {normalised(line) for line in lines} - set(pins()) == set()
 
 
-def test_torch_is_the_cpu_build_and_mujoco_is_version_3() -> None:
-    assert pins()['torch'] == '2.13.0+cpu'
+def test_torch_is_pinned_for_every_build_and_mujoco_is_version_3() -> None:
+    assert pins()['torch'] == '2.13.0'
     assert pins()['mujoco'].startswith('3.')
     assert 'torch' not in {normalised(line) for line in PYPROJECT['project']['dependencies']}
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""./run as far as it can be tried without setting anything up."""
+"""The parts of ./run that need no set-up."""
 
 import os
 import re
@@ -27,7 +27,7 @@ def run(*arguments: str, at: Path = ROOT, **environment: str) -> subprocess.Comp
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """Just enough of the repository for ./run, in a folder with a space in its name."""
+    """The files that ./run needs, in a folder with a space in its name."""
     at = tmp_path / 'a copy'
     (at / 'tools').mkdir(parents=True)
     shutil.copy(ROOT / 'run', at)

@@ -12,9 +12,9 @@ from rclpy.action import ActionClient
 from sensor_msgs.msg import CompressedImage, Image, JointState
 from std_msgs.msg import String
 
+from aura_ros.nodes.vla.node import VlaNode
 from aura_ros.ros import conversions, qos
 from aura_ros.ros.sensor_messages import image_to_msg, joints_to_msg
-from aura_ros.nodes.vla.node import VlaNode
 
 PIXELS = np.full((128, 128, 3), 51, np.uint8)
 
