@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Recordings as messages: rosbag2 (MCAP, sqlite3), LeRobot datasets, salvage and the writer. Imports no ROS."""
+"""Bytes and messages: reading rosbag2 (MCAP, sqlite3) and LeRobot, salvage of damaged files, writing. No ROS."""

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""LeRobot datasets, v2.0, v2.1 and v3, read like a recording.
+"""LeRobot datasets (v2.0, v2.1 and v3) as recordings.
 
-Each feature becomes a topic of its name: vectors as JointState with the dataset's names, videos as Image, embedded
-images as CompressedImage, and the task as a String on `task`, at the first frame of an episode and when it changes.
-Frame i of an episode is at i / fps; episodes follow each other with a second between them, the first from second 1.
-What belongs to one frame comes in the order in which the topics are asked for.
+Each feature is a topic of the same name: vectors are JointStates with the names of the dataset, videos are Images, and
+embedded images are CompressedImages. The task is a String on the topic `task`, at the first frame of an episode and at
+each change. Frame i of an episode is at i / fps. The first episode begins at second 1, and a pause of a second
+separates two episodes. Messages of one frame have the order in which the topics are requested.
 """
 
 from __future__ import annotations
@@ -31,25 +31,27 @@ _GAP_NS = _NS
 
 
 def is_dataset(path: Path) -> bool:
-    """Whether a folder is a LeRobot dataset."""
+    """Return whether a folder is a LeRobot dataset."""
     return (path / 'meta' / 'info.json').is_file()
 
 
 class Dataset:
-    """See `bags.Source`."""
+    """A LeRobot dataset; a `Source`."""
 
     def __init__(self, path: Path) -> None:
-        """Read the index; episodes whose files are not there are left out.
+        """Read the index. Episodes with missing files are skipped.
 
         Raises:
-            BagError: it is damaged, or no episode is whole.
+            BagError: the index is damaged, or no episode has all of its files.
         """
         self._index = read_index(path)
         self._features = {feature.name: feature for feature in self._index.features}
         lost: list[str] = []
-        self._episodes = [episode for episode in self._index.episodes if _is_there(episode, lost)]
+        self._episodes = [episode for episode in self._index.episodes if _is_complete(episode, lost)]
         if not self._episodes:
-            raise BagError(f'{path} has no whole episode: {"; ".join(lost[:3]) or "it lists none"}; download its files')
+            raise BagError(
+                f'{path} has no complete episode: {"; ".join(lost[:3]) or "the index is empty"}; download its files'
+            )
         count = len(self._index.episodes)
         self._lost = [f'{len(lost)} of {count} episodes are missing ({lost[0]}, ...)'] if lost else []
         spans, at_ns = [], _NS
@@ -72,17 +74,17 @@ class Dataset:
 
     @property
     def partial(self) -> str:
-        """What is missing."""
+        """What is missing of the dataset, or ''."""
         return '; '.join(self._lost)
 
     def messages(self, topics: Collection[str], begin_ns: int, end_ns: int) -> Iterator[tuple[str, int, Any]]:
-        """(topic, log_ns, message) in order of time; of one frame in the order of `topics`."""
+        """Yield (topic, log_ns, message) in order of time, and within a frame in the order of `topics`."""
         for episode, span in zip(self._episodes, self.episodes, strict=True):
             if span.begin_ns < end_ns and span.end_ns > begin_ns:
                 yield from self._frames(episode, span, list(topics), begin_ns, end_ns)
 
     def close(self) -> None:
-        """Nothing stays open."""
+        """Do nothing, because no file stays open."""
 
     def _frames(
         self, episode: EpisodeFiles, span: Episode, topics: list[str], begin_ns: int, end_ns: int
@@ -112,12 +114,12 @@ class Dataset:
                     if pixels is None:
                         self._note(f'{span.name}: the video {name} has fewer frames than the table')
                     else:
-                        yield name, at_ns, self._image(pixels, at_ns)
+                        yield name, at_ns, self._image_message(pixels, at_ns)
                 elif number < len(table[name]):
-                    yield name, at_ns, self._measured(self._features[name], table[name][number], at_ns)
+                    yield name, at_ns, self._table_message(self._features[name], table[name][number], at_ns)
 
     def _table(self, episode: EpisodeFiles, span: Episode, topics: list[str]) -> dict[str, Any]:
-        """The columns of one episode by name; videos have none."""
+        """The columns of one episode by name, without the videos."""
         wanted = [name for name in topics if name != TASK and not self._features[name].video]
         try:
             there = set(parquet.read_schema(episode.data).names)
@@ -126,7 +128,7 @@ class Dataset:
         except (OSError, arrow.ArrowException) as error:
             raise BagError(f'{episode.data} is damaged ({error}): download it again') from error
         if missing := [name for name in wanted if name not in there]:
-            raise BagError(f'{episode.data} has no column {", ".join(missing)}, which meta/info.json lists')
+            raise BagError(f'{episode.data} has no column {", ".join(missing)}, but meta/info.json lists it')
         if rows.num_rows < episode.length:
             self._note(f'{span.name}: the table has {rows.num_rows} of {episode.length} frames')
         return {name: rows.column(name).to_pylist() for name in columns}
@@ -140,12 +142,11 @@ class Dataset:
         if text not in self._lost:
             self._lost.append(text)
 
-    # Messages. ------------------------------------------------------------------------------------------------------
     def _header(self, at_ns: int) -> Any:
         stamp = self._types['builtin_interfaces/msg/Time'](sec=at_ns // _NS, nanosec=at_ns % _NS)
         return self._types['std_msgs/msg/Header'](stamp=stamp, frame_id='')
 
-    def _image(self, pixels: NDArray[np.uint8], at_ns: int) -> Any:
+    def _image_message(self, pixels: NDArray[np.uint8], at_ns: int) -> Any:
         height, width, _ = pixels.shape
         return self._types[IMAGE](
             header=self._header(at_ns),
@@ -157,7 +158,7 @@ class Dataset:
             data=pixels.reshape(-1),
         )
 
-    def _measured(self, feature: Feature, value: Any, at_ns: int) -> Any:
+    def _table_message(self, feature: Feature, value: Any, at_ns: int) -> Any:
         if feature.image:
             data = np.frombuffer(value['bytes'] or b'', np.uint8)
             return self._types[COMPRESSED_IMAGE](header=self._header(at_ns), format='', data=data)
@@ -172,17 +173,17 @@ def _type(feature: Feature) -> str:
     return IMAGE if feature.video else COMPRESSED_IMAGE if feature.image else JOINT_STATE
 
 
-def _is_there(episode: EpisodeFiles, lost: list[str]) -> bool:
-    """Whether all files of an episode are; says in `lost` which is not."""
+def _is_complete(episode: EpisodeFiles, lost: list[str]) -> bool:
+    """Whether all files of an episode exist; adds the first missing one to `lost`."""
     for path in (episode.data, *(clip.path for clip in episode.clips.values())):
         if not path.is_file() or not path.stat().st_size:
-            lost.append(f'{path.name} of episode {episode.number} is not there')
+            lost.append(f'{path.name} of episode {episode.number} is missing')
             return False
     return True
 
 
 def _frames(clip: Clip, first: int, fps: float) -> Iterator[NDArray[np.uint8]]:
-    """Frames of an episode from its frame `first`, RGB uint8 [H, W, 3], until the file ends or cannot be decoded."""
+    """Frames of an episode from frame `first` on, RGB uint8 [H, W, 3], to the end or the first damaged frame."""
     from_s = clip.from_s + first / fps
     try:
         with av.open(str(clip.path)) as container:
@@ -190,8 +191,8 @@ def _frames(clip: Clip, first: int, fps: float) -> Iterator[NDArray[np.uint8]]:
             if from_s > 0.0 and stream.time_base is not None:
                 container.seek(int(from_s / stream.time_base), stream=stream)
             for frame in container.decode(stream):
-                # A seek ends at a key frame before; half a frame of slack for rounded times.
+                # A seek ends at an earlier key frame. Times are rounded, hence half a frame of slack.
                 if frame.time is not None and frame.time >= from_s - 0.5 / fps:
                     yield np.asarray(frame.to_ndarray(format='rgb24'), np.uint8)
     except av.FFmpegError:
-        return  # told by what reads it: there are fewer frames than the table has
+        return  # the caller reports that there are fewer frames than in the table

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the frames of each episode of a LeRobot dataset are: v2.1 has a file an episode, v3 many episodes a file."""
+"""The index of a LeRobot dataset: the files of each episode. v2 has one file per episode, v3 shares files."""
 
 from __future__ import annotations
 
@@ -15,75 +15,71 @@ import pyarrow.parquet as parquet
 from aura_ros.common.errors import BagError
 
 _VERSIONS = ('v2.', 'v3.')
-# Columns that number the frames; they are no measurements.
+# Columns that number the frames and measure nothing.
 _NUMBERS = ('timestamp', 'frame_index', 'episode_index', 'index', 'task_index')
 
 
 @dataclass(frozen=True)
 class Feature:
-    """One column of the dataset, or one camera.
-
-    name: as in meta/info.json.
-    video: whether its frames are in an mp4 file.
-    image: whether its frames are compressed images in the table.
-    columns: names of its values; '0', '1', ... where the dataset has none.
-    """
+    """One measured vector or one camera."""
 
     name: str
+    """Name in meta/info.json."""
     video: bool
+    """Whether the frames are in an mp4 file."""
     image: bool
+    """Whether the frames are compressed images in the table."""
     columns: tuple[str, ...]
+    """Names of the values; '0', '1', ... if the dataset has none."""
 
 
 @dataclass(frozen=True)
 class Clip:
-    """Part of a video file, from a time in it [s]."""
+    """Part of a video file."""
 
     path: Path
+    """The video file."""
     from_s: float
+    """Time of the first frame in the file [s]."""
 
 
 @dataclass(frozen=True)
 class EpisodeFiles:
-    """Where an episode is.
-
-    number: its episode_index.
-    length: frames [1].
-    data: its table.
-    clips: its videos by feature.
-    tasks: texts that its frames name by task_index, where the dataset lists them by episode.
-    """
+    """Files of one episode."""
 
     number: int
+    """The episode_index."""
     length: int
+    """Number of frames [1]."""
     data: Path
+    """The table of the episode."""
     clips: Mapping[str, Clip]
+    """Video of each video feature."""
     tasks: tuple[str, ...]
+    """Task texts, if the dataset lists them by episode."""
 
 
 @dataclass(frozen=True)
 class Index:
-    """What meta/ says.
-
-    facts: meta/info.json.
-    fps: frames a second [Hz].
-    features: measurements and cameras.
-    tasks: text by task_index.
-    episodes: in order.
-    """
+    """Content of the meta folder."""
 
     facts: Mapping[str, Any]
+    """Content of meta/info.json."""
     fps: float
+    """Frames per second [Hz]."""
     features: tuple[Feature, ...]
+    """Measured vectors and cameras."""
     tasks: Mapping[int, str]
+    """Task text by task_index."""
     episodes: tuple[EpisodeFiles, ...]
+    """Episodes in order."""
 
 
 def read_index(path: Path) -> Index:
     """Read the meta/ folder of a dataset.
 
     Raises:
-        BagError: it is damaged, or of a version that is not known.
+        BagError: the folder is damaged, or its version is not supported.
     """
     try:
         facts = json.loads((path / 'meta/info.json').read_text(encoding='utf-8'))
@@ -120,7 +116,7 @@ def _features(given: Mapping[str, Any]) -> Iterator[Feature]:
 
 
 def _flat(names: Any) -> Iterator[str]:
-    """Names as they have been nested over the versions: lists, lists of lists, one list by kind of motor."""
+    """Names from any nesting of the versions: a list, a list of lists, or a list for each kind of motor."""
     if isinstance(names, str):
         yield names
     elif isinstance(names, Mapping):
@@ -169,7 +165,7 @@ def _tasks(path: Path) -> dict[int, str]:
         return {int(about['task_index']): str(about['task']) for about in _lines(lines)}
     if not table.exists():
         return {}
-    # pandas keeps the text as the index of the table, under a name of its own.
+    # pandas stores the text as the index of the table, under a name that varies.
     columns = parquet.read_table(table).to_pydict()
     texts = next(values for name, values in columns.items() if name != 'task_index')
     return dict(zip(columns['task_index'], map(str, texts), strict=True))

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads an MCAP file that has no end, no index or damaged parts, as far as its records are whole.
+"""Reads the whole records of an MCAP file without end, without index or with damaged parts.
 
-One pass over the file finds every chunk whose content is as its CRC says, and notes where it is and what it holds.
-Messages outside chunks, which rosbag2 writes with its preset `fastwrite`, are gathered in blocks of a few megabytes
-that are treated alike. Memory: a few hundred bytes a block, and one block's content at a time, more where the times
-of blocks overlap.
+A first pass finds every chunk with a correct CRC and notes its place, times and channels. Messages outside chunks,
+which rosbag2 writes with the preset `fastwrite`, are grouped in blocks of a few megabytes and handled like chunks. In
+memory are a few hundred bytes per block and the content of one block, or of several blocks with overlapping times.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ _FORMATS = {
     'ros2idl': MessageDefinitionFormat.IDL,
     'omgidl': MessageDefinitionFormat.IDL,
 }
-# All that parsing and decompressing raise on bytes that are not what they should be.
+# Everything that parsing and decompression raise on damaged bytes.
 _DAMAGE = (
     McapError,
     CRCValidationError,
@@ -68,19 +67,20 @@ class _Block:
 
 
 class SalvagedMcap:
-    """What is whole of an MCAP file. One thread.
+    """The whole records of an MCAP file. One thread.
 
     Attributes:
-        connections: topics, with their types, definitions and numbers of messages.
-        begin_ns, end_ns: log time of the first message, and after the last [ns].
-        lost: '' or what is missing, for people.
+        connections: topics with types, definitions and message counts.
+        begin_ns: log time of the first message [ns].
+        end_ns: log time after the last message [ns].
+        lost: what is missing, or ''.
     """
 
     def __init__(self, path: Path) -> None:
         """Scan the file.
 
         Raises:
-            BagError: it is no MCAP file, or ends before its first message.
+            BagError: the file is not an MCAP file, or ends before the first message.
         """
         self._file = path.open('rb')
         self._schemas: dict[int, records.Schema] = {}
@@ -106,7 +106,7 @@ class SalvagedMcap:
     def messages(
         self, connections: Collection[Connection], begin_ns: int, end_ns: int
     ) -> Iterator[tuple[Connection, int, bytes]]:
-        """Messages of `connections` in [begin_ns, end_ns), by log time, then by place in the file."""
+        """Yield messages of `connections` with begin_ns <= log_ns < end_ns, by log time, then by place in the file."""
         wanted = {connection.id: connection for connection in connections}
         parts = [
             self._ordered(number, block, wanted, begin_ns, end_ns)
@@ -119,20 +119,19 @@ class SalvagedMcap:
 
     @property
     def lost(self) -> str:
-        """What is missing."""
+        """What is missing of the file, or ''."""
         found = []
         if not self._ended:
             found.append('the file ends in the middle of a record, as after a crash or a broken copy')
         if self._damaged:
-            found.append(f'{self._damaged} damaged parts were left out')
+            found.append(f'{self._damaged} damaged parts were skipped')
         if not found and not self._closed:
             return 'the index is missing; all messages were found without it'
         return ' and '.join(found)
 
-    # The first pass. ------------------------------------------------------------------------------------------------
     def _scan(self, size: int) -> None:
         if self._file.read(8) != _MAGIC:
-            raise BagError('is no MCAP file: it does not begin as one; was it copied in text mode?')
+            raise BagError('is not an MCAP file: its first bytes are wrong; copy it again, in binary mode')
         offset = 8
         while offset + _HEAD.size <= size:
             self._file.seek(offset)
@@ -150,9 +149,9 @@ class SalvagedMcap:
             offset = after
         if not self._counts:
             raise BagError(
-                'ends before its first whole message: nothing of it can be used'
+                'ends before its first whole message: record or copy it again'
                 if not self._ended
-                else 'holds no message that is whole'
+                else 'holds no whole message: record or copy it again'
                 if self._damaged
                 else 'holds no message'
             )
@@ -170,7 +169,7 @@ class SalvagedMcap:
             self._damaged += 1
 
     def _block(self, offset: int, length: int) -> _Block:
-        """The block that a record at the top level belongs to: the last one where the record continues it."""
+        """The block of a record at the top level: the last one if the record directly follows it, else a new one."""
         last = self._blocks[-1] if self._blocks else None
         if last is None or last.chunk or last.offset + last.length != offset or last.length > _BLOCK_BYTES:
             last = _Block(offset)
@@ -204,11 +203,10 @@ class SalvagedMcap:
             self,
         )
 
-    # The second. ----------------------------------------------------------------------------------------------------
     def _ordered(
         self, number: int, block: _Block, wanted: dict[int, Connection], begin_ns: int, end_ns: int
     ) -> Iterator[tuple[int, int, Connection | None, bytes]]:
-        # What comes first tells `merge` where the block begins, without reading it.
+        # This first item gives `merge` the beginning of the block, before the block is read.
         yield block.begin_ns, number, None, b''
         self._file.seek(block.offset)
         body = self._file.read(block.length)

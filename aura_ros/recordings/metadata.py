@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a rosbag2 recording says of itself: metadata.yaml, or the copy of it inside its storage file."""
+"""Metadata of a rosbag2 recording: metadata.yaml, or the copy in the storage file."""
 
 from __future__ import annotations
 
@@ -23,25 +23,23 @@ _KEY = 'rosbag2_bagfile_information'
 
 @dataclass(frozen=True)
 class BagMetadata:
-    """What is known without reading a message.
-
-    custom: what the recorder noted.
-    distribution: name of the ROS 2 distribution, such as 'jazzy'; '' where it is not known.
-    files: storage files in their order; none where that is not known.
-    """
+    """What is known without reading a message."""
 
     custom: Mapping[str, str] = field(default_factory=dict)
+    """Notes of the recorder, by today's keys."""
     distribution: str = ''
+    """Name of the ROS 2 distribution, for example 'jazzy'; '' if unknown."""
     files: tuple[Path, ...] = ()
+    """Storage files in order; () if unknown."""
 
 
 def read_metadata(path: Path, lost: list[str]) -> BagMetadata:
-    """Read what a bag says of itself; what is missing or damaged is told in `lost`."""
+    """Read the metadata of a bag; what is missing or damaged is added to `lost`."""
     if not path.is_dir():
         return _parsed(_inside(path), path.parent, [], False)
     file, notes = path / 'metadata.yaml', _notes(path)
     if not file.exists():
-        lost.append('metadata.yaml is missing, as when the recorder was killed; the files were read without it')
+        lost.append('metadata.yaml is missing, as after a crash of the recorder; the files were read without it')
         return BagMetadata(notes)
     try:
         text = file.read_text(encoding='utf-8')
@@ -62,12 +60,12 @@ def _parsed(text: str, folder: Path, lost: list[str], with_files: bool) -> BagMe
         lost.append(f'metadata.yaml cannot be used ({type(error).__name__}); the files were read without it')
         return BagMetadata()
     if missing := [name for name in names if not (folder / name).is_file()]:
-        lost.append(f'of {len(names)} storage files {", ".join(missing)} is not there')
+        lost.append(f'of {len(names)} storage files {", ".join(missing)} is missing')
     return BagMetadata(custom, distribution, tuple(folder / name for name in names if name not in missing))
 
 
 def _inside(path: Path) -> str:
-    """The copy of metadata.yaml in a storage file, '' where there is none."""
+    """The copy of metadata.yaml in a storage file, or ''."""
     try:
         if path.suffix == '.mcap':
             with path.open('rb') as file:
@@ -78,7 +76,7 @@ def _inside(path: Path) -> str:
                 row = base.execute('SELECT metadata FROM metadata ORDER BY id DESC LIMIT 1').fetchone()
                 return str(row[0]) if row else ''
     except (OSError, ValueError, McapError, struct.error, sqlite3.Error):
-        # A file that is cut off, damaged or older than these copies; that is told by what reads its messages.
+        # The file is cut off, damaged or older than these copies. Reading its messages reports that.
         return ''
     return ''
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A rosbag2 recording of one or several storage files, with its metadata.yaml or without."""
+"""A rosbag2 recording of one or more storage files, with or without metadata.yaml."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from aura_ros.recordings.storage import COMPRESSED, SUFFIXES, Message, StorageFi
 
 
 class Rosbag:
-    """See `bags.Source`."""
+    """A rosbag2 recording; a `Source`."""
 
     def __init__(self, path: Path) -> None:
         """Open every storage file.
 
         Raises:
-            BagError: none can be read, or no message is in them.
+            BagError: no file can be read, or there are no messages.
         """
         self._path = path
         self._lost: list[str] = []
@@ -49,7 +49,7 @@ class Rosbag:
             except OSError as error:
                 failures.append(f'{file.name} cannot be read ({error.strerror})')
         if not self._storage:
-            raise BagError(f'{self._path}: {"; ".join(failures) or "there is no .mcap or .db3 file in it"}')
+            raise BagError(f'{self._path}: {"; ".join(failures) or "it contains no .mcap or .db3 file"}')
         self._lost += failures
         counts: Counter[tuple[str, str]] = Counter()
         for storage in self._storage:
@@ -59,18 +59,20 @@ class Rosbag:
         filled = [storage for storage in self._storage if storage.end_ns > storage.begin_ns]
         if not filled:
             topics = ', '.join(topic.name for topic in self.topics) or 'no topic'
-            raise BagError(f'{self._path} holds no message ({topics}): was anything published while it was recorded?')
+            raise BagError(
+                f'{self._path} holds no message ({topics}): check that the topics were published during the recording'
+            )
         begin, end = min(one.begin_ns for one in filled), max(one.end_ns for one in filled)
         self.episodes: tuple[Episode, ...] = (Episode(self._path.name.split('.')[0][:36], begin, end),)
 
     @property
     def partial(self) -> str:
-        """What is missing."""
+        """What is missing of the recording, or ''."""
         undecoded = [f'{count} messages of {topic} could not be decoded' for topic, count in self._undecoded.items()]
         return '; '.join([*self._lost, *(one.partial for one in self._storage if one.partial), *undecoded])
 
     def messages(self, topics: Collection[str], begin_ns: int, end_ns: int) -> Iterator[tuple[str, int, Any]]:
-        """(topic, log_ns, message) in log order; a message that is damaged is left out and counted."""
+        """Yield (topic, log_ns, message) in log order. Damaged messages are skipped and counted."""
         decoders: dict[tuple[str, str], Decoder] = {}
         for storage in self._storage:
             for one in storage.connections:
@@ -87,7 +89,7 @@ class Rosbag:
             connection, _, data = message
             try:
                 decoded = decoders[connection.topic, connection.msgtype](data)
-            except Exception:  # noqa: BLE001  # generated code may fail in any way on damaged bytes; counted and told
+            except Exception:  # noqa: BLE001  # generated code can raise anything on damaged bytes
                 self._undecoded[connection.topic] += 1
                 continue
             yield connection.topic, log_ns, decoded
@@ -101,7 +103,7 @@ class Rosbag:
 def _from(
     number: int, storage: StorageFile, topics: Collection[str], begin_ns: int, end_ns: int
 ) -> Iterator[tuple[int, int, Message | None]]:
-    # What comes first tells `merge` where the file begins, so that files are read one after the other.
+    # This first item lets `merge` read the files one after the other.
     yield storage.begin_ns, number, None
     wanted = [one for one in storage.connections if one.topic in topics]
     if wanted:
@@ -113,13 +115,15 @@ def _storage_files(path: Path) -> list[Path]:
     """Storage files of a folder by number, or the file itself.
 
     Raises:
-        BagError: it is something else.
+        BagError: the path is not a recording.
     """
     if path.is_dir():
         found = [file for file in path.iterdir() if _is_storage(file)]
         return sorted(found, key=lambda file: (len(file.name), file.name))
     if not _is_storage(path):
-        raise BagError(f'{path} is no recording: must be a rosbag2 folder, a .mcap or .db3 file, or a LeRobot dataset')
+        raise BagError(
+            f'{path} is not a recording: must be a rosbag2 folder, an .mcap or .db3 file, or a LeRobot dataset'
+        )
     return [path]
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads a .db3 file that is damaged or was cut off: its rows as they were recorded, up to the first that is not whole.
+"""Reads a damaged or truncated .db3 file: the rows in the order of recording, up to the first damaged one.
 
-Without a trustworthy index the rows are not sorted by time; a heap of the newest few thousand puts them in order, which
-is more than a recorder's queues can mix up.
+The index cannot be trusted, so the rows are not sorted by time. A heap of a few thousand rows sorts them, which is more
+than a recorder's queues can mix up.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from rosbags.interfaces import Connection, ConnectionExtRosbag2, MessageDefiniti
 
 from aura_ros.common.errors import BagError
 
-# Rows that are sorted at a time: their keys are held, not their data.
+# Rows that are sorted at a time; only their keys are in memory.
 _WINDOW = 4096
-# UnicodeError: of an error whose text quotes damaged names.
+# sqlite3 raises UnicodeError when the text of an error contains a damaged name.
 _DAMAGE = (sqlite3.Error, UnicodeError)
-_CUT = 'the file is shorter than its head says, as after a crash or a broken copy'
-_DAMAGED_ROWS = 'damaged rows were left out'
+_CUT = 'the file is shorter than its header says, as after a crash or a broken copy'
+_DAMAGED_ROWS = 'damaged rows were skipped'
 _FORMATS = {'ros2msg': MessageDefinitionFormat.MSG, 'ros2idl': MessageDefinitionFormat.IDL}
 
 
 def is_cut_short(path: Path) -> bool:
-    """Whether a database is shorter than its head says; SQLite takes what is missing of a page for zeros."""
+    """Return whether a database is shorter than its header says; SQLite reads a missing part of a page as zeros."""
     size = path.stat().st_size
     with path.open('rb') as file:
         head = file.read(100)
@@ -36,34 +36,35 @@ def is_cut_short(path: Path) -> bool:
         return True
     page = int.from_bytes(head[16:18], 'big')
     page = 65536 if page == 1 else page
-    # The number of pages holds only where it was written with the last change.
+    # The number of pages is valid only if it was written with the last change.
     pages = int.from_bytes(head[28:32], 'big') if head[24:28] == head[92:96] else 0
     return size < pages * page or bool(page and size % page)
 
 
 class SalvagedSqlite:
-    """What can be read of an SQLite file. One thread.
+    """The readable rows of an SQLite file. One thread.
 
     Attributes:
-        connections: topics, with their types, definitions and numbers of messages.
-        begin_ns, end_ns: log time of the first message, and after the last [ns].
-        lost: what is missing, for people.
+        connections: topics with types, definitions and message counts.
+        begin_ns: log time of the first message [ns].
+        end_ns: log time after the last message [ns].
+        lost: what is missing, or ''.
     """
 
     def __init__(self, path: Path) -> None:
-        """Read the topics, and every row's time once.
+        """Read the topics and the time of every row.
 
         Raises:
-            BagError: it is no rosbag2 database, or no row of it can be read.
+            BagError: the file is not a rosbag2 database, or no row can be read.
         """
         self.lost = _CUT if is_cut_short(path) else ''
-        # immutable: a journal that is missing or left over is no reason to refuse, and nothing is written
+        # immutable: SQLite then ignores a missing or stale journal and writes nothing
         self._file = sqlite3.connect(f'{path.absolute().as_uri()}?mode=ro&immutable=1', uri=True)
         self._file.text_factory = _text
         counts: Counter[int] = Counter()
         self.begin_ns, self.end_ns = 2**63 - 1, 0
         try:
-            # Else SQLite refuses a file that is shorter than its head says; nothing is written all the same.
+            # Otherwise SQLite refuses a file that is shorter than its header says. Nothing is written.
             self._file.execute('PRAGMA writable_schema = ON')
             topics = self._file.execute('SELECT id, name, type, serialization_format FROM topics').fetchall()
             definitions = self._definitions()
@@ -72,10 +73,10 @@ class SalvagedSqlite:
                 self.begin_ns, self.end_ns = min(self.begin_ns, log_ns), max(self.end_ns, log_ns + 1)
         except _DAMAGE as error:
             self._file.close()
-            raise BagError(f'is no rosbag2 database that can be read ({error}): record or copy it again') from None
+            raise BagError(f'is not a readable rosbag2 database ({error}): record or copy it again') from None
         if not counts:
             self._file.close()
-            raise BagError('holds no message that can be read: it was cut off before the first was stored')
+            raise BagError('holds no readable message: it was cut off before the first one was stored')
         none = MessageDefinition(MessageDefinitionFormat.NONE, '')
         self.connections = [
             Connection(
@@ -99,7 +100,7 @@ class SalvagedSqlite:
     def messages(
         self, connections: Collection[Connection], begin_ns: int, end_ns: int
     ) -> Iterator[tuple[Connection, int, bytes]]:
-        """Messages of `connections` in [begin_ns, end_ns), by log time, then in the order of recording."""
+        """Yield messages of `connections` with begin_ns <= log_ns < end_ns, by log time, then in recorded order."""
         wanted = {connection.id: connection for connection in connections}
         waiting: list[tuple[int, int, int]] = []
         last_ns = begin_ns
@@ -115,10 +116,10 @@ class SalvagedSqlite:
             yield from self._message(*heappop(waiting), wanted)
 
     def _rows(self) -> Iterator[tuple[int, int, int]]:
-        """(row, topic, log time [ns]) up to the first row that cannot be read."""
+        """(row, topic, log time [ns]) up to the first unreadable row."""
         try:
             for row in self._file.execute('SELECT id, topic_id, timestamp FROM messages NOT INDEXED ORDER BY id'):
-                # SQLite stores a value of any type in any column.
+                # SQLite can store any type in any column.
                 if all(isinstance(value, int) for value in row):
                     yield row
                 else:
@@ -135,7 +136,7 @@ class SalvagedSqlite:
         except _DAMAGE as error:
             self.lost = self.lost or f'{_DAMAGED_ROWS} ({error})'
             return
-        # A damaged page may bear a row that its parent does not lead to.
+        # A damaged page can contain a row that its parent page does not lead to.
         if found is not None and isinstance(found[0], bytes):
             yield wanted[topic], log_ns, found[0]
         else:
@@ -150,7 +151,7 @@ class SalvagedSqlite:
                 for name, encoding, text in rows
                 if encoding in _FORMATS
             }
-        except _DAMAGE:  # a version without that table, or it is damaged: then there are the standard types
+        except _DAMAGE:  # an old version has no such table; the decoder then uses the standard types
             return {}
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One storage file of a bag, .mcap or .db3, read by rosbags; what is damaged is read as far as it goes.
+"""One storage file of a bag (.mcap or .db3). Damaged files are read as far as possible.
 
-rosbags refuses a file whose end is missing and stops where a part is damaged. Then the file is salvaged: read again
-by what needs neither end nor index (mcap_salvage, sqlite_salvage), on from the message that was given out last.
+rosbags refuses a file without its end and stops at a damaged part. A salvaging reader (`mcap_salvage`,
+`sqlite_salvage`), which needs neither end nor index, then continues after the last message.
 """
 
 from __future__ import annotations
@@ -46,15 +46,16 @@ class StorageFile:
     """A storage file, open for reading. One thread.
 
     Attributes:
-        connections: topics, with their types, definitions and numbers of messages.
-        begin_ns, end_ns: log time of the first message, and after the last [ns]; equal without messages.
+        connections: topics with types, definitions and message counts.
+        begin_ns: log time of the first message [ns].
+        end_ns: log time after the last message [ns]; equal to begin_ns without messages.
     """
 
     def __init__(self, path: Path) -> None:
-        """Open `path`, which ends in one of SUFFIXES, maybe with .zstd after it.
+        """Open `path`, which ends in one of SUFFIXES, optionally with .zstd after it.
 
         Raises:
-            BagError: nothing of it can be read.
+            BagError: nothing in the file can be read.
         """
         self._path = path
         self._unpacked = _unpack(path) if path.suffix == COMPRESSED else None
@@ -70,17 +71,17 @@ class StorageFile:
 
     def _open(self) -> None:
         if not self._file.stat().st_size:
-            raise BagError(f'{self._path.name} is empty (0 bytes): nothing was recorded, or the copy failed')
+            raise BagError(f'{self._path.name} is empty (0 bytes): record it or copy it again')
         with self._file.open('rb') as file:
             if file.read(len(_POINTER_START)) == _POINTER_START:
-                raise BagError(f'{self._path.name} is a pointer to Git LFS, not the recording: run git lfs pull')
+                raise BagError(f'{self._path.name} is a Git LFS pointer, not the recording: run git lfs pull')
         reader = Reader(self._file)
         try:
             reader.open()
-            # Messages outside chunks rosbags reads only where the file has them in order of time.
+            # rosbags reads messages outside chunks correctly only if they are in order of time.
             whole = getattr(reader.storage, 'chunks', None) != [] or not reader.message_count
             whole = whole and not (self._file.suffix == '.db3' and is_cut_short(self._file))
-        except Exception:  # noqa: BLE001  # rosbags and its decompressors raise all kinds on damaged bytes
+        except Exception:  # noqa: BLE001  # rosbags and its decompressors can raise anything on damaged bytes
             whole = False
         if reader.is_open:
             self._reader = reader
@@ -96,7 +97,7 @@ class StorageFile:
 
     @property
     def partial(self) -> str:
-        """'' or what of the file could not be read; more may be found out while reading."""
+        """What of the file cannot be read, or ''. Reading can add to it."""
         lost = self._failure or (self._salvage.lost if self._salvage is not None else '')
         return f'{self._path.name}: {lost}' if lost else ''
 
@@ -109,7 +110,7 @@ class StorageFile:
         return self._salvage
 
     def messages(self, connections: Collection[Connection], begin_ns: int, end_ns: int) -> Iterator[Message]:
-        """Messages of some of `connections` in [begin_ns, end_ns), in log order."""
+        """Yield the messages of `connections` with begin_ns <= log_ns < end_ns, in log order."""
         wanted = {(connection.topic, connection.msgtype) for connection in connections}
         at_ns, same = begin_ns, 0
         if self._reader is not None and self._salvage is None:
@@ -120,7 +121,7 @@ class StorageFile:
                     yield connection, log_ns, _decompressed(data)
                     at_ns, same = log_ns, (same + 1 if log_ns == at_ns else 1)
                 return
-            except Exception as damage:  # noqa: BLE001  # as above; what is lost is told
+            except Exception as damage:  # noqa: BLE001  # as above; `partial` reports the loss
                 try:
                     self._salvaged()
                 except BagError:
@@ -135,7 +136,7 @@ class StorageFile:
             yield connection, log_ns, _decompressed(data)
 
     def close(self) -> None:
-        """Close the file and remove what was unpacked of it."""
+        """Close the file and remove its unpacked copy."""
         if self._reader is not None and self._reader.is_open:
             self._reader.close()
         if self._salvage is not None:
@@ -145,20 +146,19 @@ class StorageFile:
 
 
 def _unpack(path: Path) -> tempfile.TemporaryDirectory[str]:
-    """Decompress a whole file to a temporary folder, in a stream: SQLite and an index need random access."""
+    """Decompress a whole file to a temporary folder, because SQLite and an index need random access."""
     folder = tempfile.TemporaryDirectory(prefix='aura-replay-')
     try:
         with path.open('rb') as packed, Path(folder.name, path.stem).open('wb') as file:
             shutil.copyfileobj(zstandard.ZstdDecompressor().stream_reader(packed, read_across_frames=True), file)
     except zstandard.ZstdError as error:
         folder.cleanup()
-        raise BagError(f'{path.name} is no whole zstd file ({error}): copy it again') from None
+        raise BagError(f'{path.name} is not a complete zstd file ({error}): copy it again') from None
     return folder
 
 
 def _decompressed(data: Any) -> bytes:
-    """Undo compression by message (CDR itself never begins like this); nothing where it is damaged, which cannot be
-    decoded then and is counted there."""
+    """Undo compression by message, which CDR never resembles. Damaged bytes give b'', which the decoder counts."""
     if data[:4] != _ZSTD_START:
         return bytes(data)
     try:

@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Serialised messages into a new MCAP bag, from a thread of its own and through a queue that cannot grow.
+"""Writes serialised messages to a new MCAP bag, through a queue of bounded size and in a thread of its own.
 
-Threads: `topic`, `put`, `note` and the figures are for the owner, who is never made to wait: what finds no room is
-dropped and counted. The writer's thread alone touches the file. Clock: log times are the owner's; the file is flushed
-by the steady clock.
+Threads: the owner calls `topic`, `put` and `note` and never waits. Messages that do not fit in the queue are dropped
+and counted. Only the writer's thread uses the file. Clocks: log times are the owner's; flushes use the steady clock.
 
-What a crash leaves: MCAP is a log of chunks. Each second the chunk at hand is closed and given to the kernel, so that
-a process that is killed loses what came in its last second, and the file lacks its index and metadata.yaml; a power
-cut may take what the kernel had not yet written as well. The notes are also kept beside the bag, in recording.yaml,
-replaced as a whole when they change.
+Crashes: MCAP is a log of chunks. Every second the current chunk is closed and passed to the kernel. A killed process
+therefore loses its last second, the index and metadata.yaml. A power cut can also lose what the kernel has not written
+yet. The notes are also in recording.yaml beside the bag, which is replaced as a whole at each change.
 """
 
 from __future__ import annotations
@@ -31,10 +29,10 @@ from aura_ros.common.errors import BagError, ConfigError
 from aura_ros.recordings.message_types import standard_types
 
 NOTES = 'recording.yaml'
-"""File beside the storage file with the notes, for a recording that was cut off."""
+"""File with the notes beside the storage file, for a recording that was cut off."""
 
 _FLUSH_S = 1.0
-# Of the queue, for what is not an image: pictures must not crowd out the little that cannot be had again.
+# Share of the queue that is reserved for messages other than images, which are small and cannot be recomputed.
 _RESERVED = 0.125
 _DISTRIBUTION = 'kilted'
 
@@ -54,7 +52,7 @@ class _Topic:
 
 
 def free_path(path: Path) -> Path:
-    """The path, or PATH-2, PATH-3 and so on where it exists: nothing is overwritten."""
+    """Return the path, or PATH-2, PATH-3 and so on if it exists, so that nothing is overwritten."""
     number, found = 1, path
     while found.exists():
         number += 1
@@ -63,26 +61,26 @@ def free_path(path: Path) -> Path:
 
 
 class Recording:
-    """One bag being written; see the module's docstring for threads, clocks and crashes.
+    """A bag that is being written; the module's docstring describes threads, clocks and crashes.
 
     Attributes:
         path: folder of the bag.
-        written: messages in the file by topic [1].
-        dropped: messages that found no room, or came after the file had failed, by topic [1].
-        waiting_bytes: what waits to be written [B].
-        problem: '' or why nothing is written any more.
+        written: messages in the file, by topic [1].
+        dropped: messages that did not fit in the queue or came after a failure, by topic [1].
+        waiting_bytes: size of the messages in the queue [B].
+        problem: why writing has stopped, or ''.
     """
 
     def __init__(self, path: Path, queue_bytes: int, compress: bool = False) -> None:
-        """Make the folder and start the thread.
+        """Create the folder and start the thread.
 
         Args:
-            path: folder to make; it must not exist.
-            queue_bytes: most that waits to be written [B].
-            compress: each chunk by zstd.
+            path: folder to create; it must not exist.
+            queue_bytes: largest size of the messages in the queue [B].
+            compress: compress each chunk with zstd.
 
         Raises:
-            ConfigError: the folder exists, or cannot be made.
+            ConfigError: the folder exists, or cannot be created.
         """
         self.path = path
         self.written: Counter[str] = Counter()
@@ -95,7 +93,7 @@ class Recording:
                 self._writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
             self._writer.open()
         except (OSError, WriterError) as error:
-            raise ConfigError(f'no recording can be made at {path}: {error}') from error
+            raise ConfigError(f'cannot create the recording {path}: {error}') from error
         self._queue_bytes = queue_bytes
         self._queue: deque[_Message | _Topic | Mapping[str, str]] = deque()
         self._notes: dict[str, str] = {}
@@ -107,23 +105,28 @@ class Recording:
         self._thread.start()
 
     def topic(self, name: str, type_name: str, qos: Sequence[Qos] = ()) -> None:
-        """Add a topic; `type_name` as sensor_msgs/msg/Image, `qos` what its publishers offer.
+        """Add a topic.
+
+        Args:
+            name: full name.
+            type_name: message type, for example sensor_msgs/msg/Image.
+            qos: quality of service that the publishers offer.
 
         Raises:
-            BagError: nobody has defined the type.
+            BagError: the type is unknown.
         """
         if type_name not in _types().types:
-            raise BagError(f'{name} is of type {type_name}, which is not known here: it is not recorded')
+            raise BagError(f'{name} is of type {type_name}, which is unknown: it is not recorded')
         self._append(_Topic(name, type_name, tuple(qos)))
 
     def put(self, topic: str, log_ns: int, data: bytes, spare: bool = False) -> bool:
-        """Queue a message; returns whether there was room.
+        """Queue a message and return whether it fitted.
 
         Args:
-            topic: one that was added.
-            log_ns: when it came [ns]; never less than that of the message before.
-            data: in CDR.
-            spare: of a kind that leaves a part of the queue to others, as images.
+            topic: a topic that was added.
+            log_ns: time of arrival [ns]; not less than that of the message before.
+            data: message in CDR.
+            spare: leave the reserved part of the queue free, as images do.
         """
         limit = self._queue_bytes * (1.0 - _RESERVED if spare else 1.0)
         with self._changed:
@@ -136,15 +139,15 @@ class Recording:
         return True
 
     def note(self, notes: Mapping[str, str]) -> None:
-        """Keep texts by key in the bag's metadata; a later one replaces an earlier one."""
+        """Store texts by key in the metadata of the bag; a new text replaces the old one of its key."""
         if any(self._notes.get(key) != text for key, text in notes.items()):
             self._notes.update(notes)
             self._append(dict(self._notes))
 
     def close(self, timeout_s: float) -> bool:
-        """Write what waits, index and metadata; False where that failed or is not done in time [s].
+        """Write the queue, the index and the metadata; return whether that succeeded within `timeout_s` [s].
 
-        A recording in which there is no message is removed: nobody could read it.
+        A recording without messages is removed.
         """
         with self._changed:
             self._ending = True
@@ -160,7 +163,6 @@ class Recording:
             self._queue.append(item)
             self._changed.notify()
 
-    # The writer's thread. -------------------------------------------------------------------------
     def _run(self) -> None:
         try:
             while True:
@@ -168,11 +170,11 @@ class Recording:
                     wait_s = max(0.0, self._flush_at - time.monotonic())
                     self._changed.wait_for(lambda: bool(self._queue) or self._ending, wait_s)
                     item = self._queue.popleft() if self._queue else None
-                    over = item is None and self._ending
-                if over:
+                    ended = item is None and self._ending
+                if ended:
                     break
                 if item is not None:
-                    self._take(item)
+                    self._write(item)
                 if time.monotonic() >= self._flush_at:
                     self._flush()
             for key, text in self._notes.items():
@@ -181,7 +183,7 @@ class Recording:
         except (OSError, WriterError) as error:
             self._fail(error)
 
-    def _take(self, item: _Message | _Topic | Mapping[str, str]) -> None:
+    def _write(self, item: _Message | _Topic | Mapping[str, str]) -> None:
         if isinstance(item, _Message):
             self._writer.write(self._connections[item.topic], item.log_ns, item.data)
             with self._changed:
@@ -197,7 +199,7 @@ class Recording:
             part.replace(self.path / NOTES)
 
     def _flush(self) -> None:
-        """Give what is written to the kernel, as a whole chunk."""
+        """Close the current chunk and pass it to the kernel."""
         storage = self._writer.storage
         assert isinstance(storage, McapWriter)
         if storage.chunk.bio.tell():
@@ -207,7 +209,7 @@ class Recording:
 
     def _fail(self, error: Exception) -> None:
         with self._changed:
-            self.problem = f'{self.path}: {error}; what was written until then can be read'
+            self.problem = f'{self.path}: {error}; the messages before that can be read'
             self.dropped.update(item.topic for item in self._queue if isinstance(item, _Message))
             self._queue.clear()
             self.waiting_bytes = 0

@@ -100,7 +100,7 @@ def test_says_which_of_the_split_files_is_missing(tmp_path: Path) -> None:
     meta = folder / 'metadata.yaml'
     meta.write_text(meta.read_text().replace('- bag.mcap', '- bag.mcap\n  - bag_1.mcap'))
     with Bag(folder) as bag:
-        assert bag.partial == 'of 2 storage files bag_1.mcap is not there'
+        assert bag.partial == 'of 2 storage files bag_1.mcap is missing'
         assert sum(1 for _ in bag.samples(TOPICS)) == 321
 
 

@@ -154,7 +154,7 @@ def test_a_damaged_chunk_takes_only_its_own_messages(tmp_path: Path) -> None:
     file.write_bytes(data)
     with Bag(file) as bag:
         found = [sample.message.data for sample in bag.samples(['/count'])]
-        assert bag.partial == 'bag.mcap: 1 damaged parts were left out'
+        assert bag.partial == 'bag.mcap: 1 damaged parts were skipped'
     assert 180 < len(found) < 200
     assert found == sorted(set(found))
 
@@ -186,7 +186,7 @@ def test_a_bag_without_messages_says_what_was_to_be_recorded(tmp_path: Path) -> 
         shutil.rmtree(tmp_path / storage)
         with recording(tmp_path / storage, storage=storage) as recorder:
             recorder.writer.add_connection(STATES, 'sensor_msgs/msg/JointState', typestore=_types())
-        assert f'holds no message ({STATES}): was anything published' in refusal(tmp_path / storage)
+        assert f'holds no message ({STATES}): check that the topics were published' in refusal(tmp_path / storage)
         assert 'holds no message (no topic)' in refusal(tmp_path / f'{storage}0')
 
 
@@ -252,12 +252,12 @@ def test_other_serialisations_in_a_bag_are_refused_only_where_they_are_read(tmp_
     [
         ('a.mcap', b'', 'a.mcap is empty (0 bytes)'),
         ('a.db3', b'', 'a.db3 is empty (0 bytes)'),
-        ('a.mcap', b'hello, hello', 'is no MCAP file'),
+        ('a.mcap', b'hello, hello', 'is not an MCAP file'),
         ('a.mcap', _SUMMARY_MAGIC, 'ends before its first whole message'),
-        ('a.db3', b'hello, hello', 'is no rosbag2 database'),
-        ('a.mcap.zstd', b'hello, hello', 'is no whole zstd file'),
+        ('a.db3', b'hello, hello', 'is not a readable rosbag2 database'),
+        ('a.mcap.zstd', b'hello, hello', 'is not a complete zstd file'),
         ('a.mcap', b'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n', 'run git lfs pull'),
-        ('a.bag', b'#ROSBAG V2.0\n', 'is no recording: must be a rosbag2 folder'),
+        ('a.bag', b'#ROSBAG V2.0\n', 'is not a recording: must be a rosbag2 folder'),
     ],
 )
 def test_what_is_no_recording_is_refused_in_a_sentence(tmp_path: Path, name: str, content: bytes, text: str) -> None:
@@ -267,7 +267,7 @@ def test_what_is_no_recording_is_refused_in_a_sentence(tmp_path: Path, name: str
 
 def test_a_missing_path_and_an_empty_folder_are_refused(tmp_path: Path) -> None:
     assert refusal(tmp_path / 'none') == f'{tmp_path}/none does not exist'
-    assert 'there is no .mcap or .db3 file in it' in refusal(tmp_path)
+    assert 'it contains no .mcap or .db3 file' in refusal(tmp_path)
 
 
 def test_a_closed_bag_has_removed_what_it_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

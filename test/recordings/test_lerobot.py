@@ -216,7 +216,7 @@ def test_an_episode_whose_files_are_missing_is_left_out(tmp_path: Path) -> None:
     (folder / f'videos/chunk-000/{CAMERA}/episode_000001.mp4').unlink()
     with Bag(folder) as bag:
         assert [one.name for one in bag.episodes] == ['episode_000000', 'episode_000002']
-        assert bag.partial == '1 of 3 episodes are missing (episode_000001.mp4 of episode 1 is not there, ...)'
+        assert bag.partial == '1 of 3 episodes are missing (episode_000001.mp4 of episode 1 is missing, ...)'
         assert sum(1 for _ in bag.samples([CAMERA])) == 50
 
 
@@ -255,7 +255,7 @@ def test_a_damaged_table_is_refused_by_name(tmp_path: Path) -> None:
         ('meta/info.json', '{', 'the meta folder of this LeRobot dataset is damaged'),
         ('meta/info.json', '{"codebase_version": "v1.6"}', "version 'v1.6' is not supported: must be v2.0, v2.1 or v3"),
         ('meta/info.json', '{"codebase_version": "v2.1", "features": {}, "fps": 0}', 'fps is 0'),
-        ('meta/episodes.jsonl', '', 'has no whole episode: it lists none'),
+        ('meta/episodes.jsonl', '', 'has no complete episode: the index is empty'),
         ('meta/episodes.jsonl', '{"episode_index": 7, "length": 3}', 'episode_000007.parquet of episode 7'),
         ('meta/episodes.jsonl', '{"episode": 7}', 'is damaged'),
         ('meta/tasks.jsonl', '[]', 'is damaged'),
