@@ -43,16 +43,13 @@ class KvCache(Cell):
         self.entries = 0
 
     def keep(self) -> tuple[Any, ...]:
-        """How many entries there are, and the one that a full window is about to drop; see `Cell.keep`."""
-        return self.entries, self._cache[0].copy()
+        """Return the entries; see `Cell.keep`. Only a full window overwrites its array, so only that is copied."""
+        full = self.window and self.entries == self.window
+        return self._cache.copy() if full else self._cache, self.entries
 
     def undo(self, kept: tuple[Any, ...]) -> None:
-        """Take back the one step since `keep`."""
-        entries, oldest = kept
-        if self.window and entries == self.window:
-            self._cache[1:entries] = self._cache[: entries - 1]
-            self._cache[0] = oldest
-        self.entries = entries
+        """Take back one step and a reset before it."""
+        self._cache, self.entries = kept
 
     def step(self, x: Floats) -> Transition:
         """Append this step and attend over all that is kept."""

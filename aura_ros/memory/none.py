@@ -7,12 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aura_ros.common.errors import StateError
-from aura_ros.memory.protocol import Decision, check_step
+from aura_ros.memory.protocol import Decision, Memory
 
 Floats = NDArray[np.float32]
 
 
-class NoMemory:
+class NoMemory(Memory):
     """The frozen VLA alone, behind the same protocol."""
 
     name = 'none'
@@ -21,23 +21,22 @@ class NoMemory:
     state_bytes = 0
     state_layout = ''
 
-    def __init__(self, feature_dim: int, chunk: tuple[int, int]) -> None:
-        self.feature_dim, self._chunk = feature_dim, chunk
+    def __init__(self, feature_dim: int, chunk_shape: tuple[int, int]) -> None:
+        self.feature_dim, self.chunk_shape = feature_dim, chunk_shape
         self.writes = 0
 
     def reset(self) -> None:
-        """Nothing to forget."""
+        """Do nothing: there is no state."""
 
     def step(self, z: Floats, base_action: Floats) -> Decision:
         """Return the base action; see `Memory.step`."""
-        check_step(z, base_action, self.feature_dim, self._chunk)
         return Decision(base_action, 0.0, 1.0, False, 0.0, 0.0, 0.0)
 
     def export(self) -> bytes:
-        """Nothing."""
+        """Return b''."""
         return b''
 
     def restore(self, data: bytes) -> None:
-        """Take nothing; see `Memory.restore`."""
+        """Accept an empty state only; see `Memory.restore`."""
         if data:
-            raise StateError(f'no memory has no state, got {len(data)} bytes')
+            raise StateError(f"the memory 'none' has no state, got {len(data)} bytes")

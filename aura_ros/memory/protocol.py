@@ -1,67 +1,70 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a memory policy is to the rest of the package: nodes, replay and benchmarks know only this.
+"""The interface of a memory. Nodes, replay and benchmarks use a memory only through it.
+
+To bring a memory of your own, derive a class from `Memory` and name a factory for it as `module:attribute`; the factory
+takes (path of the weights or None, window) and returns the memory.
 
 Arrays
     z             float32 [feature_dim], the frozen VLA's feature
-    base_action   float32 [chunk_size, action_dim], the VLA's own joint targets [rad, m]
-    action        float32 [chunk_size, action_dim], the policy's joint targets [rad, m]
-    state         bytes: the carried arrays, C order, little endian, in the order the class names them
+    base_action   float32 [chunk_size, action_dim], the VLA's own joint targets, absolute [rad, m]
+    action        float32 [chunk_size, action_dim], the policy's joint targets, absolute [rad, m]
+    state         bytes: the carried arrays in a fixed order, C order, little endian
 
-Nodes show more of the memory they are made for: memory_node reads `fast_weights` float32 [32, 32], `vector` float32
-[32] and `row_age` uint64 [32], kv_baseline_node `entries` and `window`; a memory of your own has them too.
+Each node also publishes details of its memory, so a memory of your own needs these attributes too: `fast_weights`
+float32 [32, 32], `vector` float32 [32] and `row_age` uint64 [32] for memory_node, `entries` and `window` for
+kv_baseline_node.
 
-A memory is used by one thread. Two memories with the same weights that saw the same steps are equal
-bit for bit.
+A memory is used by one thread. Two memories with the same weights and the same steps must be equal bit for bit: a
+replay proves what a live run did only then.
 """
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-
-from aura_ros.common.errors import InputError
 
 Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What one step decided.
-
-    action: joint targets, float32 [chunk_size, action_dim] [rad, m].
-    gate: gate score, the estimated probability that the write pays [0..1].
-    threshold: the gate opens above this score [0..1].
-    written: whether the state changed.
-    surprise: inner prediction error |v - f(k)| before the write.
-    action_change: largest change of a joint target that the write makes now [rad, m]; 0 without one.
-    delta_norm: Frobenius norm of the change of the state; 0 without a write.
-    """
+    """What one step decided."""
 
     action: Floats
+    """Joint targets, float32 [chunk_size, action_dim] [rad, m]."""
     gate: float
+    """Gate score: the estimated probability that a write pays [0..1]."""
     threshold: float
+    """The memory writes above this score [0..1]."""
     written: bool
+    """Whether the step changed the state."""
     surprise: float
+    """Inner prediction error |v - f(k)| before the write."""
     action_change: float
+    """Largest change of a joint target caused by this write; 0 without one [rad, m]."""
     delta_norm: float
+    """Frobenius norm of the change of the state; 0 without a write."""
 
 
 class Memory(Protocol):
-    """A recurrent memory with an action head.
-
-    memory_hash: SHA-256 of its weights, hex.
-    backbone_hash: of the VLA it was trained for; empty takes any.
-    writes: since the last reset.
-    """
+    """A recurrent memory with an action head."""
 
     name: str
+    """Short name for logs."""
     feature_dim: int
+    """Length of the feature of one step."""
+    chunk_shape: tuple[int, int]
+    """Shape of an action chunk: chunk_size, action_dim."""
     memory_hash: str
+    """SHA-256 of the memory's weights, hex."""
     backbone_hash: str
+    """SHA-256 of the VLA that the memory was trained for, hex; empty accepts any VLA."""
     writes: int
+    """Writes since the last reset. Set by `MemorySession.restore`."""
 
     @property
     def state_bytes(self) -> int:
@@ -70,19 +73,18 @@ class Memory(Protocol):
 
     @property
     def state_layout(self) -> str:
-        """Dtype and shape of each carried array in order, as '<f4[32,32] <f4[32]'; a length that grows is '*'."""
+        """Dtype and shape of each carried array in order, as '<f4[32,32] <f4[32]'; '*' for a length that grows."""
         ...
 
     def reset(self) -> None:
-        """Forget everything."""
+        """Return to the empty state."""
         ...
 
     def step(self, z: Floats, base_action: Floats) -> Decision:
-        """Apply one step of the VLA.
+        """Apply one step.
 
-        Raises:
-            InputError: if a shape is wrong or a number is not finite; the state is then unchanged.
-
+        `MemorySession` has checked shapes and finiteness before this call. It checks the decision afterwards, and
+        takes a step back that raises or that returns values that are not finite.
         """
         ...
 
@@ -91,7 +93,7 @@ class Memory(Protocol):
         ...
 
     def restore(self, data: bytes) -> None:
-        """Take a state that `export` gave.
+        """Load a state from `export`.
 
         Raises:
             StateError: if it does not fit; the state is then unchanged.
@@ -99,18 +101,20 @@ class Memory(Protocol):
         """
         ...
 
+    def keep(self) -> Any:
+        """Return what `undo` needs; called before every step. Override both where `export` is slow."""
+        return self.export(), self.writes
 
-def check_step(z: Floats, base_action: Floats, feature_dim: int, chunk: tuple[int, int]) -> None:
-    """Refuse a step that must not touch a memory.
+    def undo(self, kept: Any) -> None:
+        """Take back one step and a reset before it, if there was one. `kept` is from `keep`."""
+        data, self.writes = kept
+        self.restore(data)
 
-    Raises:
-        InputError: naming what is wrong and what was expected.
 
-    """
-    for name, array, shape in (('features', z, (feature_dim,)), ('base_action', base_action, chunk)):
-        if array.shape != shape:
-            raise InputError(
-                f'{name} must have the shape {shape}, got {array.shape}: is the memory trained for this VLA?'
-            )
-        if not np.isfinite(array).all():
-            raise InputError(f'{name} has {int((~np.isfinite(array)).sum())} values that are not finite')
+MEMBERS = (*Memory.__annotations__, *(name for name in vars(Memory) if not name.startswith('_')))
+"""Names of all attributes and methods of a memory."""
+
+
+def state_crc(memory: Memory) -> int:
+    """Return the CRC-32 of the carried state."""
+    return zlib.crc32(memory.export())

@@ -1,18 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""kv_baseline_node: the KV-cache policy, which keeps every step.
+"""kv_baseline_node: the KV policy, with a key-value cache of every step.
 
-Reads `vla_step`, writes `kv/action_chunk`.
-Executor thread only; see memory_policy.py for order and clocks.
+Subscribes to `vla_step`, publishes `kv/action_chunk`. Executor thread only; nodes/memory/base.py describes the order of
+steps and the clocks.
 """
 
 import time
 from dataclasses import dataclass
-from typing import Any
 
+from aura_ros.memory import Applied, Memory, Step, load_memory
 from aura_ros.msg import ActionChunk, CacheStatus
-from aura_ros.nodes.memory.base import MemoryPolicy, MemoryPolicyConfig, load
+from aura_ros.nodes.memory.base import MemoryPolicy, MemoryPolicyConfig
 from aura_ros.ros import conversions, qos
-from aura_ros.ros.conversions import Step
 from aura_ros.ros.diagnostics import OK, Status
 from aura_ros.ros.lifecycle import run
 from aura_ros.ros.parameters import parameter
@@ -27,7 +26,7 @@ class KvBaselineConfig(MemoryPolicyConfig):
     window: int = parameter(0, 'Most steps kept, 0 = all', unit='1', low=0, high=1_000_000)
 
 
-class KvBaselineNode(MemoryPolicy):
+class KvBaselineNode(MemoryPolicy[KvBaselineConfig]):
     """The growing key-value cache as a node."""
 
     policy = ActionChunk.POLICY_KV
@@ -37,9 +36,10 @@ class KvBaselineNode(MemoryPolicy):
         """Declare the parameters."""
         super().__init__('kv_baseline_node', KvBaselineConfig, **kwargs)
 
-    def load(self, config: KvBaselineConfig) -> Any:
+    def load(self) -> Memory:
         """Load the cache."""
-        return load(config.memory, config, config.window)
+        config = self.config
+        return load_memory(config.memory, config.weights or None, config.window, needed=('entries', 'window'))
 
     def configure(self) -> None:
         """Load the cache and join the graph."""
@@ -49,21 +49,21 @@ class KvBaselineNode(MemoryPolicy):
         self.diagnostics.add('storage', self._storage_status)
 
     def release(self) -> None:
-        """Leave the graph and forget the cache."""
+        """Leave the graph and drop the cache."""
         self.diagnostics.remove('storage')
         super().release()
 
-    def published(self, step: Step, decision: Any) -> None:
-        """Tell how large the cache has become, and count what it would cost to keep it."""
-        self._sizes.publish(conversions.cache_to_msg(step, self.memory))
-        entry = self.memory.state_bytes // max(1, self.memory.entries)
-        cost = cache_wear(1, entry)
+    def on_applied(self, step: Step, applied: Applied) -> None:
+        """Publish the size of the cache, and count the bytes that a durable copy would have cost."""
+        status = conversions.cache_to_msg(step, self.memory)
+        self._sizes.publish(status)
+        cost = cache_wear(1, self.memory.state_bytes // max(1, status.entries))
         self._wear.add(cost.device_bytes, cost.logical_bytes, time.monotonic())
 
     def _storage_status(self) -> Status:
-        """What a log of the cache, as durable as memory_node's state, would have cost the medium."""
+        """Return the cost of a log of the cache that is as durable as the state of memory_node."""
         meter, now_s = self._wear, time.monotonic()
-        values = {
+        values: dict[str, object] = {
             'logical_bytes': meter.logical_bytes,
             'device_bytes': meter.device_bytes,
             'device_bytes_per_hour': round(meter.per_hour(now_s)),
@@ -71,9 +71,9 @@ class KvBaselineNode(MemoryPolicy):
         if self.config.storage_tbw_bytes and meter.device_bytes:
             years = meter.storage_life_years(self.config.storage_tbw_bytes, now_s)
             values['storage_life_years'] = f'{years:.3g}'
-        return Status(OK, 'kept in RAM only; values: what keeping it would have cost', values)
+        return Status(OK, 'kept in RAM only; values: the cost of a durable copy', values)
 
 
 def main(args: list[str] | None = None) -> int:
-    """Run kv_baseline_node until it is told to end."""
+    """Run kv_baseline_node until SIGINT or SIGTERM."""
     return run(KvBaselineNode, args)

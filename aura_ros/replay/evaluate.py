@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every memory on the same steps: when it wrote, what it carried, how far it was from what was recorded.
 
-A step is applied as the nodes apply it: once and in order (`memory/step_order.py`); an episode begins with an empty
-memory, and a step that is refused leaves the memory as it was. So the writes here are those of the live graph, bit for
-bit; the fields of a `Write` are those of msg/WriteEvent.msg, with its float32.
+Steps are applied by the session that the nodes use (`memory/session.py`): once and in order. Each episode begins with
+an empty memory, and a refused step leaves no trace. So the writes are those of the live graph, bit for bit.
+The fields of a `Write` are those of msg/WriteEvent.msg, with its float32.
 
 The *action error* of a step is |action - recorded action|, the mean over the actions of the chunk that are executed
 before the next chunk replaces it, per joint [rad, m]. Steps run with recorded observations, whatever a policy would
@@ -14,19 +14,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aura_ros.common.errors import InputError
-from aura_ros.memory.protocol import Decision, Memory
-from aura_ros.memory.step_order import StepOrder, Verdict
+from aura_ros.memory import Decision, MemorySession, Step, StepRefused, state_crc
 from aura_ros.replay.columns import Columns
 from aura_ros.replay.policies import Budget, PolicyOptions, ReplayedPolicy, make_policy, needs_budget
 from aura_ros.replay.steps.arrays import Steps, StepSource
-from aura_ros.state.store import state_crc
 
 Floats = NDArray[np.float32]
 PROBLEMS_KEPT = 8
@@ -66,7 +63,7 @@ class PolicyRun:
     errors: float32 [N, A], see the module's docstring; NaN where nothing was recorded.
     writes: in order, of a policy with a learned gate; that of others is in `written`.
     applied: steps that were.
-    missed: steps that are missing in the recording, by their numbers.
+    missed: numbers of steps that were skipped: missing in the recording, or refused.
     refused: steps that were not applied.
     problems: why, for the first of them.
     device_bytes: see `ReplayedPolicy.device_bytes` [B].
@@ -125,9 +122,10 @@ class _Runner:
     columns: Columns
     steps: int
     joints: int
-    order: StepOrder = field(default_factory=StepOrder)
 
     def __post_init__(self) -> None:
+        self.session = MemorySession(self.policy.memory)
+
         def column(*more: int) -> Floats:
             return self.columns.new((self.steps, *more), np.float32, np.nan)
 
@@ -144,7 +142,7 @@ class _Runner:
         horizon, recorded = part.info.n_action_steps, part.has_recorded_actions
         memory = self.policy.memory
         for index in range(len(part)):
-            decision = self._apply(memory, part, index)
+            decision = self._apply(part, index)
             if decision is not None:
                 self._note(decision, part, index)
                 if recorded[index]:
@@ -153,23 +151,24 @@ class _Runner:
             self.state_bytes[self.row] = memory.state_bytes
             self.row += 1
 
-    def _apply(self, memory: Memory, part: Steps, index: int) -> Decision | None:
-        episode, seq = str(part.episode_ids[index]), int(part.seqs[index])
-        verdict = self.order.take(episode, seq, int(part.stamps_ns[index]))
-        if not verdict.apply:
-            self._refuse(f'step {seq} of {episode} was {verdict.why}')
-            return None
-        if verdict is Verdict.NEW_EPISODE:
-            memory.reset()
+    def _apply(self, part: Steps, index: int) -> Decision | None:
+        step = Step(
+            str(part.episode_ids[index]),
+            int(part.seqs[index]),
+            int(part.stamps_ns[index]),
+            part.features[index],
+            part.base_actions[index],
+            part.info.seconds_per_action,
+            backbone_hash=part.info.backbone_hash,
+        )
         try:
-            began = time.perf_counter()
-            decision = memory.step(part.features[index], part.base_actions[index])
-            self.step_us[self.row] = (time.perf_counter() - began) * 1e6
-        except InputError as error:
-            self._refuse(f'step {seq} of {episode}: {error}')
+            applied = self.session.apply(step)
+        except StepRefused as refusal:
+            self._refuse(str(refusal))
             return None
+        self.step_us[self.row] = applied.step_us
         self.applied += 1
-        return decision
+        return applied.decision
 
     def _note(self, decision: Decision, part: Steps, index: int) -> None:
         row, memory = self.row, self.policy.memory
@@ -214,7 +213,7 @@ class _Runner:
             self.errors,
             tuple(self.writes),
             self.applied,
-            self.order.missed,
+            self.session.order.missed,
             self.refused,
             tuple(self.problems),
             self.policy.device_bytes(total, self.applied),

@@ -8,7 +8,6 @@ array.array (which is also a hundred times faster than a list).
 
 import array
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,28 +17,10 @@ from sensor_msgs.msg import JointState
 
 from aura_ros.common.errors import InputError
 from aura_ros.control import Chunk, Policy, SwitchStatus
+from aura_ros.memory import Step, StepRefused, state_crc
 from aura_ros.msg import ActionChunk, CacheStatus, GateSample, MemoryState, PolicyStatus, VlaStep, WriteEvent
-from aura_ros.state.store import state_crc
 
 _NS = 1_000_000_000
-
-
-@dataclass(frozen=True)
-class Step:
-    """A VlaStep that was checked: shapes agree and everything is finite."""
-
-    episode_id: str
-    seq: int
-    # Of the newest image used [ns, ROS clock].
-    stamp_ns: int
-    # float32 [D]
-    features: NDArray[np.float32]
-    # float32 [chunk_size, action_dim], absolute joint targets [rad, m]
-    actions: NDArray[np.float32]
-    seconds_per_action: float
-    inference_ms: float
-    # SHA-256 of the backbone's weights, hex; '' when it has none.
-    backbone_hash: str = ''
 
 
 def to_ns(stamp: Time) -> int:
@@ -77,65 +58,56 @@ def finite(name: str, values: NDArray[Any], shape: tuple[int, ...]) -> NDArray[n
     return found
 
 
-def step_to_msg(step: Step, frame_id: str) -> VlaStep:
+def step_to_msg(step: Step) -> VlaStep:
     """Return a step as the message that all policies read."""
     message = VlaStep()
     message.header.stamp = to_stamp(step.stamp_ns)
-    message.header.frame_id = frame_id
+    message.header.frame_id = step.frame_id
     message.episode_id = step.episode_id
     message.backbone_hash = step.backbone_hash
     message.seq = int(step.seq)
     message.features = float32s(step.features)
-    message.base_action = float32s(step.actions)
-    message.chunk_size, message.action_dim = (int(size) for size in step.actions.shape)
+    message.base_action = float32s(step.base_action)
+    message.chunk_size, message.action_dim = (int(size) for size in step.base_action.shape)
     message.seconds_per_action = float(step.seconds_per_action)
     message.inference_ms = float(step.inference_ms)
     return message
 
 
 def step_from_msg(message: VlaStep) -> Step:
-    """Return a step that may be used.
+    """Return a step. Its values are views on the message; `MemorySession` checks them.
 
     Raises:
-        InputError: sizes that do not agree, no features, or values that are not finite.
+        StepRefused: if base_action does not have chunk_size x action_dim values.
     """
     shape = (message.chunk_size, message.action_dim)
-    actions = np.frombuffer(message.base_action, np.float32)
-    features = np.frombuffer(message.features, np.float32)
-    if not features.size or not actions.size or actions.size != shape[0] * shape[1]:
-        raise InputError(
-            f'step {message.seq}: {features.size} features, {actions.size} actions: must be '
-            f'at least 1 and chunk_size x action_dim = {shape[0]} x {shape[1]}'
-        )
-    dt = message.seconds_per_action
-    if not 0.0 < dt < float('inf'):
-        raise InputError(f'step {message.seq}: seconds_per_action is {dt}: must be > 0 and finite')
+    base_action = np.frombuffer(message.base_action, np.float32)
+    if base_action.size != shape[0] * shape[1]:
+        text = f'base_action has {base_action.size} values: must be chunk_size x action_dim = {shape[0]} x {shape[1]}'
+        raise StepRefused('rejected', f'step {message.seq} of {message.episode_id}: {text}')
     return Step(
         episode_id=message.episode_id,
         seq=message.seq,
         stamp_ns=to_ns(message.header.stamp),
-        features=finite(f'step {message.seq}: features', features, features.shape),
-        actions=finite(f'step {message.seq}: base_action', actions.reshape(shape), shape),
-        seconds_per_action=dt,
+        features=np.frombuffer(message.features, np.float32),
+        base_action=base_action.reshape(shape),
+        seconds_per_action=message.seconds_per_action,
         inference_ms=message.inference_ms,
         backbone_hash=message.backbone_hash,
+        frame_id=message.header.frame_id,
     )
 
 
-def chunk_to_msg(step: Step, policy: int, actions: NDArray[Any], frame_id: str) -> ActionChunk:
-    """Return what `policy` makes of `step`, actions [chunk_size, action_dim] [rad, m].
-
-    Raises:
-        InputError: actions of another shape than the step's, or not finite.
-    """
+def chunk_to_msg(step: Step, policy: int, actions: NDArray[Any]) -> ActionChunk:
+    """Return the action chunk of `policy` for `step`, actions [chunk_size, action_dim] [rad, m]."""
     message = ActionChunk()
     message.header.stamp = to_stamp(step.stamp_ns)
-    message.header.frame_id = frame_id
+    message.header.frame_id = step.frame_id
     message.episode_id = step.episode_id
     message.seq = int(step.seq)
     message.policy = int(policy)
-    message.actions = float32s(finite('actions', actions, step.actions.shape))
-    message.chunk_size, message.action_dim = (int(size) for size in step.actions.shape)
+    message.actions = float32s(actions)
+    message.chunk_size, message.action_dim = (int(size) for size in actions.shape)
     message.seconds_per_action = float(step.seconds_per_action)
     return message
 

@@ -26,18 +26,13 @@ import contextlib
 import errno
 import itertools
 import time
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from aura_ros.common.errors import StateDamaged, StateError, StateMismatch
-from aura_ros.memory.protocol import Memory
 from aura_ros.state.device import Device
 from aura_ros.state.format import FILE_BYTES, SLOT_BYTES, SLOTS, Identity, Snapshot, pack
 from aura_ros.state.reading import read_open_file
-from aura_ros.state.writer import StateWriter
-
-__all__ = ['Commit', 'Device', 'Snapshot', 'StateStore', 'StateWriter', 'StoredState', 'state_crc']
 
 _FRESH = 'or set allow_fresh_start to keep the file under another name and begin anew'
 
@@ -333,8 +328,3 @@ class StateStore:
             kind = 'other' if self._found.other_versions else 'damaged'
             names = itertools.chain(f'{self.path.name}.{kind}-{n}' for n in itertools.count(1))
         return next(path for path in map(self.path.with_name, names) if not self._device.exists(path))
-
-
-def state_crc(memory: Memory) -> int:
-    """CRC-32 of the carried state."""
-    return zlib.crc32(memory.export())

@@ -11,14 +11,11 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from aura_ros.common.errors import StateError
 from aura_ros.state.format import Snapshot
+from aura_ros.state.store import Commit, StateStore
 from aura_ros.state.wear import WearMeter
-
-if TYPE_CHECKING:
-    from aura_ros.state.store import Commit, StateStore
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from aura_ros.memory.protocol import Memory
+from aura_ros.memory import Memory, MemorySession, Step
 from aura_ros.sim.tasks import Event, Kind, Simulation
 from aura_ros.sim.world import CAMERAS, World
 from aura_ros.vla.protocol import Backbone, Observation
@@ -62,7 +62,7 @@ def run_episode(
 
     """
     simulation = Simulation(task, split, seed, rounds, world)
-    memory.reset()
+    session = MemorySession(memory)
     outcome = Outcome(events=list(simulation.initial_events))
     chunk: NDArray[np.float32] | None = None
     tick = 0
@@ -72,7 +72,16 @@ def run_episode(
             images = {camera: simulation.render(camera) for camera in CAMERAS}
             observation = Observation(images, simulation.joint_positions.astype(np.float32), simulation.instruction)
             output = backbone.infer(observation)
-            decision = memory.step(output.features, output.actions)
+            step = Step(
+                'rollout',
+                tick // backbone.spec.n_action_steps,
+                1 + round(simulation.time * 1e9),
+                output.features,
+                output.actions,
+                backbone.spec.seconds_per_action,
+                backbone_hash=backbone.spec.backbone_hash,
+            )
+            decision = session.apply(step).decision
             outcome.gates.append((simulation.time, decision.gate))
             if decision.written:
                 outcome.written.append(simulation.time)

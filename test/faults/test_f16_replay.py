@@ -8,7 +8,7 @@ import pytest
 from aura_ros.msg import ActionChunk, MemoryState, VlaStep, WriteEvent
 from whole_graph import Whole
 
-from aura_ros.memory import load_memory
+from aura_ros.memory import Step, load_memory
 from aura_ros.ros import conversions, qos
 
 EPISODE = '00000000-0000-4000-8000-000000000016'
@@ -73,8 +73,8 @@ def _random_steps(count, memory):
     for seq in range(count):
         features = scenes[random.integers(6)] + 0.5 * random.standard_normal(memory.feature_dim).astype(np.float32)
         actions = random.uniform(-0.5, 0.5, (8, 8)).astype(np.float32)
-        step = conversions.Step(EPISODE, seq, (1 + seq) * PERIOD_NS, features, actions, 0.05, 1.0, memory.backbone_hash)
-        steps.append(conversions.step_to_msg(step, 'base_link'))
+        step = Step(EPISODE, seq, (1 + seq) * PERIOD_NS, features, actions, 0.05, 1.0, memory.backbone_hash)
+        steps.append(conversions.step_to_msg(step))
     return steps
 
 

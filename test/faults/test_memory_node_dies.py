@@ -12,6 +12,7 @@ from aura_ros.msg import GateSample, VlaStep, WriteEvent
 from cpu_wait import CpuWait
 from fakes import CHUNK_LEN, FEATURES, JOINTS, SPEC, aura
 
+from aura_ros.memory import Step
 from aura_ros.ros import conversions, qos
 from aura_ros.state.store import StateStore
 
@@ -43,7 +44,7 @@ class Life:
     def feed(self):
         """Publish the next step, and listen."""
         self.seq += 1
-        step = conversions.Step(
+        step = Step(
             EPISODE,
             self.seq,
             1_000_000_000 + self.seq * 1_000_000,
@@ -52,7 +53,7 @@ class Life:
             0.05,
             1.0,
         )
-        self._steps.publish(conversions.step_to_msg(step, 'base_link'))
+        self._steps.publish(conversions.step_to_msg(step))
         self.graph.spin(PERIOD_S)
 
     def feed_until(self, done, what, seconds=60.0):

@@ -7,7 +7,8 @@ import pytest
 torch = pytest.importorskip('torch')
 torch.set_num_threads(1)
 
-from aura_ros.common.errors import InputError, StateError  # noqa: E402
+from aura_ros.common.errors import StateError  # noqa: E402
+from aura_ros.memory import MemorySession, Step, StepRefused  # noqa: E402
 from aura_ros.train.matching import build_module  # noqa: E402
 from aura_ros.train.modules import Sizes  # noqa: E402
 
@@ -61,13 +62,17 @@ def test_a_reset_forgets_everything(memory, stream):
 
 
 @pytest.mark.parametrize('memory', sorted({*STATE_BYTES, 'kv'} - {'memoryless'}), indirect=True)
-def test_a_step_whose_action_is_infinite_is_taken_back(memory, stream):
-    run(memory, stream(SYNTHETIC, 10))
+@pytest.mark.filterwarnings('ignore:invalid value')
+def test_a_step_whose_action_is_infinite_is_undone(memory, stream):
+    session = MemorySession(memory)
+    for seq, (z, base) in enumerate(zip(*stream(SYNTHETIC, 10), strict=True)):
+        session.apply(Step('e', seq, 1 + seq, z, base, 0.05))
     before = memory.export()
     memory._head.output.bias[0] = np.inf
-    with pytest.raises(InputError, match='action of the memory is not finite'):
-        memory.step(np.ones(64, np.float32), np.zeros((1, 8), np.float32))
-    assert memory.export() == before
+    for episode, seq in (('e', 10), ('new', 0)):
+        with pytest.raises(StepRefused, match='not finite; the step was undone'):
+            session.apply(Step(episode, seq, 11, np.ones(64, np.float32), np.zeros((1, 8), np.float32), 0.05))
+        assert memory.export() == before
 
 
 # when the clock of a schedule strikes is no part of the state

@@ -1,17 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What memory_node keeps in its state file, and what it says of how safe that is."""
+"""What memory_node keeps in its state file, and how durable it reports that to be."""
 
 import errno
+from dataclasses import replace
 
+import numpy as np
 import pytest
 from aura_ros.msg import WriteEvent
 from aura_ros.srv import ResetMemory, SaveState
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from fakes import CHUNK_LEN
 from memory_policy import FIRST, SECOND, Policy, step
 
+from aura_ros.common.errors import InputError
 from aura_ros.nodes.memory.node import MemoryNode
 from aura_ros.ros import qos
-from aura_ros.state.store import Device
+from aura_ros.state.device import Device
+from aura_ros.state.reading import read_state_file
 
 RAM, QUEUED, DURABLE = (WriteEvent.DURABILITY_RAM, WriteEvent.DURABILITY_QUEUED, WriteEvent.DURABILITY_DURABLE)
 
@@ -24,7 +29,7 @@ def path(tmp_path):
 def make(graph, path, **parameters):
     policy = Policy(graph, MemoryNode, 'aura', state_file=str(path), **parameters)
     policy.events = graph.listen(WriteEvent, 'aura/write_event', qos.WRITE_EVENT)
-    policy.told = lambda: [(event.seq, event.durability) for event in policy.events]
+    policy.reported = lambda: [(event.seq, event.durability) for event in policy.events]
     return policy
 
 
@@ -44,36 +49,36 @@ def refused(graph, path, **parameters):
     """The diagnosed reason why a second node does not configure."""
     node = graph.inside(MemoryNode, memory='fakes:aura', state_file=str(path), autostart=True, **parameters)
     assert not node.autostart()
-    assert node.memory is None
+    assert node._session is None
     return node._lifecycle_status().message
 
 
-def test_a_write_is_told_once_it_is_durable_and_outlives_the_node(graph, path):
+def test_a_write_event_follows_the_commit_and_the_write_outlives_the_node(graph, path):
     policy = make(graph, path)
     policy.feed(step(0), answers=1)
-    graph.until(lambda: policy.told() == [(0, DURABLE)], 'a durable write')  # or one commit may serve both
+    graph.until(lambda: policy.reported() == [(0, DURABLE)], 'a durable write')  # or one commit may serve both
     policy.feed(*(step(seq) for seq in range(1, 5)), answers=5)
-    graph.until(lambda: policy.told() == [(0, DURABLE), (3, DURABLE)], 'two durable writes')
+    graph.until(lambda: policy.reported() == [(0, DURABLE), (3, DURABLE)], 'two durable writes')
     assert policy.events[0].device_bytes > 0 == policy.events[0].storage_life_years
     assert policy.events[1].device_bytes == policy.events[0].device_bytes + 8192
     restart(graph, policy)
     assert (policy.node.memory.seen, policy.node.memory.writes) == (5, 2)
-    policy.feed(step(4), step(5), answers=6)  # step 4 was kept on the way out: it is a duplicate
-    assert policy.seqs == [0, 1, 2, 3, 4, 5] and policy.node.order.missed == 0
+    policy.feed(step(4), step(5), answers=6)  # step 4 was committed at shutdown: it is a duplicate
+    assert policy.seqs == [0, 1, 2, 3, 4, 5] and policy.node.session.order.missed == 0
 
 
-def test_after_a_restart_the_steps_between_are_told_apart_from_a_gap(graph, path):
+def test_the_steps_missed_by_a_restart_are_not_reported_as_a_gap(graph, path):
     found = statuses(graph, 'memory_node: steps')
     policy = make(graph, path)
     policy.feed(step(0), answers=1)
     restart(graph, policy)
     policy.feed(step(4), answers=2)
-    graph.until(lambda: any('resumed: goes on at step 4' in each.message for each in found()), 'resumed')
+    graph.until(lambda: any('resumed: continues at step 4' in each.message for each in found()), 'resumed')
     policy.feed(step(6), answers=3)
-    graph.until(lambda: any('gap: 1 steps before step 6' in each.message for each in found()), 'a gap')
+    graph.until(lambda: any('gap: 1 step before step 6' in each.message for each in found()), 'a gap')
 
 
-def test_the_life_of_the_medium_is_projected(graph, path):
+def test_the_life_of_the_storage_is_estimated(graph, path):
     found = statuses(graph)
     policy = make(graph, path, storage_tbw_bytes=1e12)
     policy.feed(step(0), answers=1)
@@ -85,16 +90,16 @@ def test_the_life_of_the_medium_is_projected(graph, path):
     assert float(values['storage_life_years']) > 0 and int(values['device_bytes_per_hour']) > 0
 
 
-def test_by_period_a_write_is_queued_and_kept_on_the_way_out(graph, path):
+def test_with_a_period_a_write_is_queued_and_committed_at_shutdown(graph, path):
     policy = make(graph, path, commit_period_s=3600.0)
     policy.feed(*(step(seq) for seq in range(4)), answers=4)
-    graph.until(lambda: policy.told() == [(0, QUEUED), (3, QUEUED)], 'two queued writes')
+    graph.until(lambda: policy.reported() == [(0, QUEUED), (3, QUEUED)], 'two queued writes')
     assert policy.events[1].device_bytes == 0
     restart(graph, policy)
     assert policy.node.memory.seen == 4
 
 
-def test_a_short_period_commits_by_itself(graph, path):
+def test_a_short_period_commits_in_time(graph, path):
     found = statuses(graph)
     policy = make(graph, path, commit_period_s=0.05)
     policy.feed(step(0), answers=1)
@@ -107,11 +112,11 @@ def test_a_short_period_commits_by_itself(graph, path):
 
 @pytest.mark.fault('F4')
 @pytest.mark.parametrize('number', [errno.ENOSPC, errno.EROFS, errno.EIO])
-def test_a_medium_that_fails_leaves_the_memory_in_ram_until_it_works(graph, path, monkeypatch, measured, number):
+def test_failing_storage_leaves_the_memory_in_ram_until_it_works(graph, path, monkeypatch, measured, number):
     found = statuses(graph)
     policy = make(graph, path)
     policy.feed(step(0), answers=1)
-    graph.until(lambda: policy.told() == [(0, DURABLE)], 'a durable write')
+    graph.until(lambda: policy.reported() == [(0, DURABLE)], 'a durable write')
     whole = Device.write
 
     def fail(self, fd, data, offset):
@@ -119,7 +124,7 @@ def test_a_medium_that_fails_leaves_the_memory_in_ram_until_it_works(graph, path
 
     monkeypatch.setattr(Device, 'write', fail)
     policy.feed(*(step(seq) for seq in range(1, 4)), answers=4)
-    graph.until(lambda: policy.told()[1:] == [(3, RAM)], 'a write in RAM')
+    graph.until(lambda: policy.reported()[1:] == [(3, RAM)], 'a write in RAM')
     graph.until(
         lambda: any(each.level == DiagnosticStatus.ERROR and 'injected' in each.message for each in found()),
         'ERROR',
@@ -133,33 +138,81 @@ def test_a_medium_that_fails_leaves_the_memory_in_ram_until_it_works(graph, path
     measured(f'{errno.errorcode[number]}: ERROR within 1 s, event says RAM, nothing lost after recovery')
 
 
-def test_what_was_forgotten_does_not_come_back(graph, path):
+def test_a_reset_survives_a_restart(graph, path):
     policy = make(graph, path)
     policy.feed(step(0), step(1), answers=2)
     assert graph.call(ResetMemory, 'aura/reset_memory', ResetMemory.Request()).success
     restart(graph, policy)
     assert (policy.node.memory.seen, policy.node.memory.writes) == (0, 0)
     policy.feed(step(2), answers=3)
-    assert policy.node.order.missed == 0
+    assert policy.node.session.order.missed == 0
 
 
 @pytest.mark.fault('F15')
-@pytest.mark.parametrize(('policy', 'seen'), [('auto', 3), ('keep', 3), ('reset', 1)])
-def test_what_a_new_episode_does_to_a_restored_memory_is_as_asked(graph, path, capfd, measured, policy, seen):
-    policy = make(graph, path, on_new_episode=policy)
+@pytest.mark.parametrize(('choice', 'seen'), [('auto', 3), ('keep', 3), ('reset', 1)])
+def test_on_new_episode_holds_for_a_restored_memory(graph, path, capfd, measured, choice, seen):
+    policy = make(graph, path, on_new_episode=choice)
     policy.feed(step(0), step(1), answers=2)
     restart(graph, policy)
     policy.feed(step(0, SECOND), answers=3)
     assert policy.node.memory.seen == seen
-    told = capfd.readouterr().err
-    assert ('the next episode empties it' in told) == ('a new episode empties' in told) == (policy == 'reset')
+    log = capfd.readouterr().err
+    assert ('the next episode resets it' in log) == ('a new episode resets' in log) == (choice == 'reset')
     restart(graph, policy)
-    assert (policy.node.order.episode_id, policy.node.memory.seen) == (SECOND, seen)
-    measured(f'on_new_episode {policy}: {"emptied, and told twice" if seen == 1 else "kept"}')
+    assert (policy.node.session.order.episode_id, policy.node.memory.seen) == (SECOND, seen)
+    measured(f'on_new_episode {choice}: {"reset, and logged twice" if seen == 1 else "kept"}')
+
+
+def spoiled(kind, message):
+    """A step that must be refused."""
+    if kind == 'nan':
+        message.features[3] = float('nan')
+    elif kind == 'backbone':
+        message.backbone_hash = 'cd' * 32
+    elif kind == 'narrow':
+        message.action_dim -= 1
+        message.base_action = message.base_action[: CHUNK_LEN * message.action_dim]
+    elif kind == 'sizes':
+        message.base_action = message.base_action[:-1]
+    elif kind == 'period':
+        message.seconds_per_action = 0.0
+    return message
+
+
+@pytest.mark.fault('F5')
+@pytest.mark.parametrize('kind', ['nan', 'backbone', 'narrow', 'sizes', 'period', 'user memory', 'user memory raises'])
+def test_a_refused_first_step_of_an_episode_loses_nothing(graph, path, monkeypatch, measured, kind):
+    found = statuses(graph, 'memory_node: steps')
+    policy = make(graph, path, on_new_episode='reset')
+    policy.feed(*(step(seq) for seq in range(4)), answers=4)
+    graph.until(lambda: policy.reported() == [(0, DURABLE), (3, DURABLE)], 'two durable writes')
+    before = read_state_file(path).slots
+    if kind.startswith('user memory'):
+        whole = policy.node.memory.step
+
+        def broken(z, base):
+            decision = whole(z, base)
+            if kind.endswith('raises'):
+                raise InputError('no such action')
+            return replace(decision, action=decision.action * np.nan)
+
+        monkeypatch.setattr(policy.node.memory, 'step', broken)
+    policy.steps.publish(spoiled(kind, step(0, SECOND)))
+    graph.until(lambda: any('rejected: ' in each.message for each in found()), 'the refusal in the diagnostics')
+    memory, order = policy.node.memory, policy.node.session.order
+    assert (memory.seen, memory.writes, order.episode_id, order.seq) == (4, 2, FIRST, 3)
+    assert read_state_file(path).slots == before
+    assert policy.seqs == [0, 1, 2, 3]
+    monkeypatch.undo()
+    policy.feed(step(0, SECOND), answers=5)  # the same number as a good step begins the episode
+    assert (memory.seen, memory.writes, order.missed) == (1, 1, 0)
+    restart(graph, policy)
+    assert (policy.node.session.order.episode_id, policy.node.memory.seen) == (SECOND, 1)
+    measured(f'{kind} in a new episode: memory, writes and both slots unchanged; a good step begins the episode')
 
 
 @pytest.mark.parametrize(('name', 'said'), [('', 'directory'), ('missing/aura.state', 'make it')])
-def test_a_file_that_cannot_be_used_is_named_with_the_reason(graph, tmp_path, name, said):
+def test_a_file_that_cannot_be_used_is_refused_with_the_reason(graph, tmp_path, name, said):
     reason = refused(graph, tmp_path / name)
     assert 'state_file' in reason and said in reason and '[Errno' not in reason
 
@@ -171,7 +224,7 @@ def test_the_home_folder_may_be_a_tilde(graph, tmp_path, monkeypatch):
     assert (tmp_path / 'aura.state').exists()
 
 
-def test_saving_answers_when_it_is_on_the_medium(graph, path):
+def test_save_state_answers_once_the_state_is_durable(graph, path):
     policy = make(graph, path, commit_period_s=3600.0)
     policy.feed(step(0), step(1), answers=2)
     answer = graph.call(SaveState, 'aura/save_state', SaveState.Request())
@@ -180,7 +233,7 @@ def test_saving_answers_when_it_is_on_the_medium(graph, path):
     assert policy.node._keeper.wear()[0] > 0
 
 
-def test_saving_says_why_not(graph, path, monkeypatch):
+def test_save_state_gives_the_reason_of_a_failure(graph, path, monkeypatch):
     policy = make(graph, path)
     answer = graph.call(SaveState, 'aura/save_state', SaveState.Request())
     assert not answer.success and 'no step' in answer.reason
@@ -195,7 +248,7 @@ def test_saving_says_why_not(graph, path, monkeypatch):
     assert policy.node.active
 
 
-def test_saving_without_a_file_says_what_to_do(graph):
+def test_save_state_without_a_file_names_the_parameter(graph):
     policy = Policy(graph, MemoryNode, 'aura')
     answer = graph.call(SaveState, 'aura/save_state', SaveState.Request())
     assert not answer.success and 'state_file' in answer.reason
@@ -207,7 +260,7 @@ def test_a_second_node_on_the_same_file_does_not_configure(graph, path, measured
     policy = make(graph, path)
     reason = refused(graph, path)
     assert str(path) in reason and 'configure failed' in reason
-    policy.feed(step(0), answers=1)  # the first one is none the worse for it
+    policy.feed(step(0), answers=1)  # the first node is not affected
     measured(f'refused: "{reason.removeprefix("configure failed: ").replace(str(path), "FILE")}"')
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Both memory policies on the graph: each step once and in order, and everything told."""
+"""Both memory policies on the graph: each step once and in order, and everything is reported."""
 
 from dataclasses import replace
 
@@ -41,7 +41,7 @@ def test_duplicates_overtaken_and_late_steps_are_not_applied(graph, policy):
     policy.feed(*messages, answers=4)
     assert policy.seqs == [0, 2, 0, 1]
     assert policy.node.memory.seen == 2  # the second episode has reset it
-    assert policy.node.order.missed == 1
+    assert policy.node.session.order.missed == 1
     name = f'{policy.node.get_name()}: steps'
 
     def counted():
@@ -60,10 +60,10 @@ def test_duplicates_overtaken_and_late_steps_are_not_applied(graph, policy):
 def test_a_step_that_is_not_finite_changes_nothing(policy):
     policy.feed(step(0), step(1, features=np.nan), step(2), answers=2)
     assert policy.seqs == [0, 2]
-    assert policy.node.memory.seen == 2 and policy.node.order.missed == 0
+    assert policy.node.memory.seen == 2 and policy.node.session.order.missed == 1
 
 
-def test_a_step_of_another_size_is_refused_by_the_memory_not_fatal(graph, policy):
+def test_a_step_of_another_size_is_refused_not_fatal(policy):
     message = step(0)
     message.base_action = message.base_action[:-1]
     policy.feed(message, step(1), answers=1)
@@ -71,7 +71,7 @@ def test_a_step_of_another_size_is_refused_by_the_memory_not_fatal(graph, policy
 
 
 @pytest.mark.fault('F5')
-def test_a_memory_of_ones_own_that_gives_no_numbers_is_not_heard(policy, monkeypatch, measured):
+def test_the_output_of_a_users_memory_is_not_published_unless_finite(policy, monkeypatch, measured):
     whole = policy.node.memory.step
 
     def broken(z, base):
@@ -83,9 +83,9 @@ def test_a_memory_of_ones_own_that_gives_no_numbers_is_not_heard(policy, monkeyp
     measured(f'{policy.node.policy}: gate NaN: no chunk, no gate sample, no event')
 
 
-def test_an_episode_whose_name_no_file_could_keep_is_refused(policy):
+def test_an_episode_id_that_no_state_file_can_hold_is_refused(policy):
     policy.feed(step(0, episode='Übung'), step(0), answers=1)
-    assert policy.node.memory.seen == 1 and policy.node.order.episode_id == FIRST
+    assert policy.node.memory.seen == 1 and policy.node.session.order.episode_id == FIRST
 
 
 def test_a_step_of_another_vla_is_refused(policy):
@@ -97,13 +97,13 @@ def test_a_step_of_another_vla_is_refused(policy):
     assert policy.seqs == [1] and policy.node.memory.seen == 1
 
 
-def test_reset_forgets_but_counts_on(graph, policy):
+def test_a_reset_keeps_the_step_order(graph, policy):
     policy.feed(step(0), step(1), answers=2)
     answer = graph.call(ResetMemory, f'{policy.prefix}/reset_memory', ResetMemory.Request())
     assert answer.success and answer.seq == 1
     assert policy.node.memory.seen == 0
     policy.feed(step(2), answers=3)
-    assert policy.node.order.missed == 0
+    assert policy.node.session.order.missed == 0
 
 
 def test_memory_may_be_kept_from_episode_to_episode(graph):
@@ -112,7 +112,7 @@ def test_memory_may_be_kept_from_episode_to_episode(graph):
     assert policy.node.memory.seen == 2
 
 
-def test_nothing_is_said_while_inactive(graph, policy):
+def test_nothing_is_published_while_inactive(graph, policy):
     policy.feed(step(0), answers=1)
     policy.node.trigger_deactivate()
     taken, sent = graph.taken(policy.node, 'vla_step'), graph.sent(policy.node, f'{policy.prefix}/action_chunk')
@@ -121,10 +121,10 @@ def test_nothing_is_said_while_inactive(graph, policy):
     assert not sent and policy.node.memory.seen == 1
     policy.node.trigger_activate()
     policy.feed(step(2), answers=2)
-    assert policy.node.order.missed == 1
+    assert policy.node.session.order.missed == 1
 
 
-def test_writes_and_state_are_told_to_late_listeners(graph):
+def test_late_subscribers_receive_writes_and_state(graph):
     policy = Policy(graph, MemoryNode, 'aura')
     policy.feed(*(step(seq) for seq in range(5)), answers=5)
     writes = graph.listen(WriteEvent, 'aura/write_event', qos.WRITE_EVENT)
@@ -136,7 +136,7 @@ def test_writes_and_state_are_told_to_late_listeners(graph):
     assert writes[1].state_crc32 != states[-1].state_crc32
 
 
-def test_the_cache_tells_its_size(graph):
+def test_the_size_of_the_cache_is_published(graph):
     sizes = graph.listen(CacheStatus, 'kv/cache_status', qos.CACHE_STATUS)
     policy = Policy(graph, KvBaselineNode, 'kv')
     policy.feed(step(0), step(1), answers=2)
@@ -144,17 +144,17 @@ def test_the_cache_tells_its_size(graph):
     assert sizes[-1].entries == 2
 
 
-def test_what_keeping_the_cache_would_cost_is_told(graph):
+def test_the_cost_of_a_durable_cache_is_reported(graph):
     diagnostics = graph.listen(DiagnosticArray, '/diagnostics', qos.DIAGNOSTICS)
     policy = Policy(graph, KvBaselineNode, 'kv', storage_tbw_bytes=1e12)
     policy.feed(step(0), step(1), answers=2)
 
-    def told():
+    def reported():
         found = [each for array in diagnostics for each in array.status if each.name.endswith(': storage')]
         values = {entry.key: entry.value for entry in found[-1].values} if found else {}
         return values if values.get('logical_bytes', '0') != '0' else None
 
-    values = graph.until(told, 'storage')
+    values = graph.until(reported, 'storage')
     # two synced appends of at least a page and the file's length each, however small the entries
     assert int(values['device_bytes']) >= 4 * 4096
     assert float(values['storage_life_years']) > 0

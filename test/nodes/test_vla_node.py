@@ -38,8 +38,8 @@ def test_an_episode_from_the_goal_to_the_result(graph, rig):
     stamps = [conversions.to_ns(step.header.stamp) for step in steps]
     assert min(np.diff(stamps)) >= PERIOD_NS * 0.85
     first = conversions.step_from_msg(steps[2])
-    assert first.actions.shape == (CHUNK_LEN, len(JOINTS))
-    np.testing.assert_allclose(first.actions, 0.21, rtol=1e-5)
+    assert first.base_action.shape == (CHUNK_LEN, len(JOINTS))
+    np.testing.assert_allclose(first.base_action, 0.21, rtol=1e-5)
     np.testing.assert_allclose(first.features, 0.2, rtol=1e-5)
     assert [message.feedback.seq for message in rig.feedback] == [0, 1, 2]
 

@@ -137,7 +137,7 @@ def test_steps_come_once_and_in_order_and_what_is_refused_leaves_no_trace():
     mixed = replace(steps, thumbnails=(), **{name: getattr(steps, name)[order].copy() for name in COLUMNS})
     mixed.features[20, 3] = np.nan
     run = run_policy(make_policy('aura', OPTIONS), mixed, Columns())
-    assert (run.applied, run.refused, run.missed) == (len(order) - 2, 2, 2)
+    assert (run.applied, run.refused, run.missed) == (len(order) - 2, 2, 3)
     assert 'applied before' in run.problems[0] and 'not finite' in run.problems[1]
     assert np.isnan(run.gate[[10, 20]]).all() and np.isnan(run.errors[[10, 20]]).all()
     assert not np.isnan(run.gate[21:]).any()

@@ -15,8 +15,8 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.serialization import serialize_message
 from sensor_msgs.msg import CompressedImage, Image
 
+from aura_ros.memory import Step
 from aura_ros.ros import conversions, qos
-from aura_ros.ros.conversions import Step
 from aura_ros.ros.sensor_messages import image_to_msg
 from aura_ros.rqt import robots, translate
 from aura_ros.rqt.bridge import OwnBridge, SpunBridge
@@ -60,7 +60,7 @@ def write(seq):
 def vla_step(seq, stamp_ns):
     actions = np.zeros((CHUNK_LEN, len(JOINTS)), np.float32)
     step = Step(EPISODE, seq, stamp_ns, np.full(FEATURES, 0.5, np.float32), actions, 0.05, 12.5)
-    return conversions.step_to_msg(step, 'base_link')
+    return conversions.step_to_msg(step)
 
 
 class Listener:

@@ -10,9 +10,9 @@ import pytest
 from safetensors import safe_open
 
 from aura_ros.memory import load_memory
-from aura_ros.state.format import FILE_BYTES, SLOT_BYTES
+from aura_ros.state.format import FILE_BYTES, SLOT_BYTES, Snapshot
 from aura_ros.state.main import main
-from aura_ros.state.store import Snapshot, StateStore
+from aura_ros.state.store import StateStore
 
 LAYOUT, SIZE = '<f4[32,32] <f4[32]', 4224
 

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from aura_ros.common.errors import StateDamaged, StateError, StateLocked, StateMismatch
-from aura_ros.memory import load_memory
-from aura_ros.state.format import FILE_BYTES, SLOT_BYTES, Identity, pack
-from aura_ros.state.store import Device, Snapshot, StateStore, state_crc
+from aura_ros.memory import load_memory, state_crc
+from aura_ros.state.device import Device
+from aura_ros.state.format import FILE_BYTES, SLOT_BYTES, Identity, Snapshot, pack
+from aura_ros.state.store import StateStore
 
 POLICY, LAYOUT, SIZE = 'ab' * 32, '<f4[32,32] <f4[32]', 4224
 

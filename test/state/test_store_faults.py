@@ -12,8 +12,8 @@ import pytest
 from media import PAGE, SECTOR, FastDevice, ModelDevice, PowerCut
 
 from aura_ros.common.errors import StateDamaged, StateError
-from aura_ros.state.format import FILE_BYTES, SLOT_BYTES
-from aura_ros.state.store import Snapshot, StateStore
+from aura_ros.state.format import FILE_BYTES, SLOT_BYTES, Snapshot
+from aura_ros.state.store import StateStore
 
 POLICY, LAYOUT, SIZE = 'ab' * 32, '<f4[32,32] <f4[32]', 4224
 PATH = '/medium/state'

@@ -11,8 +11,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from media import PAGE, SECTOR, ModelDevice, PowerCut
 
 from aura_ros.common.errors import StateError, StateMismatch
-from aura_ros.state.format import FILE_BYTES, SLOT_BYTES
-from aura_ros.state.store import Snapshot, StateStore
+from aura_ros.state.format import FILE_BYTES, SLOT_BYTES, Snapshot
+from aura_ros.state.store import StateStore
 
 POLICIES = ('ab' * 32, 'cd' * 32)
 LAYOUT, SIZE = '<f4[300,4]', 4800

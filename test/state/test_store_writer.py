@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 from aura_ros.common.errors import StateError
-from aura_ros.state.format import FILE_BYTES, SLOT_BYTES
-from aura_ros.state.store import Device, Snapshot, StateStore, StateWriter
+from aura_ros.state.device import Device
+from aura_ros.state.format import FILE_BYTES, SLOT_BYTES, Snapshot
+from aura_ros.state.store import StateStore
+from aura_ros.state.writer import StateWriter
 
 POLICY, LAYOUT, SIZE = 'ab' * 32, '<f4[32,32] <f4[32]', 4224
 LONG_S = 30.0  # for what should come at once, on a busy machine

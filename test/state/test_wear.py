@@ -7,7 +7,8 @@ import os
 import numpy as np
 import pytest
 
-from aura_ros.state.store import Snapshot, StateStore
+from aura_ros.state.format import Snapshot
+from aura_ros.state.store import StateStore
 from aura_ros.state.wear import PAGE_BYTES, WearMeter, cache_wear, kernel_written_bytes
 
 HOUR_S = 3600.0

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from aura_ros.memory.protocol import Decision
+from aura_ros.memory.protocol import Decision, Memory
 from aura_ros.vla.protocol import BackboneSpec, VlaOutput
 
 JOINTS = (*(f'joint{i}' for i in range(1, 8)), 'finger_joint')
@@ -80,13 +80,14 @@ class MarkedVla(ScriptedVla):
         return VlaOutput(features, actions)
 
 
-class ScriptedMemory:
+class ScriptedMemory(Memory):
     """Counts what it was given; writes on every third step."""
 
     name = 'scripted'
     memory_hash = SPEC.backbone_hash
     backbone_hash = SPEC.backbone_hash
     feature_dim = FEATURES
+    chunk_shape = (CHUNK_LEN, len(JOINTS))
     state_layout = '<f4[32,32] <f4[32]'
 
     def __init__(self, offset):

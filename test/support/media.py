@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from aura_ros.common.errors import StateLocked
-from aura_ros.state.store import Device
+from aura_ros.state.device import Device
 
 PAGE = 4096
 SECTOR = 512

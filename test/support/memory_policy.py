@@ -5,6 +5,7 @@ import numpy as np
 from aura_ros.msg import ActionChunk, GateSample, VlaStep
 from fakes import CHUNK_LEN, FEATURES, JOINTS
 
+from aura_ros.memory import Step
 from aura_ros.ros import conversions, qos
 
 FIRST, SECOND = '00000000-0000-4000-8000-000000000001', '00000000-0000-4000-8000-000000000002'
@@ -12,16 +13,15 @@ FIRST, SECOND = '00000000-0000-4000-8000-000000000001', '00000000-0000-4000-8000
 
 def step(seq, episode=FIRST, features=0.5):
     return conversions.step_to_msg(
-        conversions.Step(
+        Step(
             episode,
             seq,
             1_000_000_000 + seq * 200_000_000,
             np.full(FEATURES, features, np.float32),
             np.full((CHUNK_LEN, len(JOINTS)), seq, np.float32),
             0.05,
-            1.0,
-        ),
-        'base_link',
+            frame_id='base_link',
+        )
     )
 
 

@@ -8,6 +8,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory
 
+from aura_ros.memory import Step
 from aura_ros.nodes.policy_switch.node import PolicySwitchNode
 from aura_ros.ros import conversions, qos
 from aura_ros.ros.sensor_messages import joints_to_msg
@@ -67,12 +68,14 @@ class SwitchRig:
         seq = self.seq[policy] if seq is None else seq
         self.seq[policy] = seq + 1
         stamp_ns = self.now() if stamp_ns is None else stamp_ns
-        step = conversions.Step(episode, seq, stamp_ns, np.ones(3, np.float32), np.zeros((8, 2), np.float32), 0.05, 1.0)
+        step = Step(
+            episode, seq, stamp_ns, np.ones(3, np.float32), np.zeros((8, 2), np.float32), 0.05, frame_id='base_link'
+        )
         if policy == BASE:
-            message = conversions.step_to_msg(step, 'base_link')
+            message = conversions.step_to_msg(step)
             message.base_action = conversions.float32s(np.full(16, value))
         else:
-            message = conversions.chunk_to_msg(step, policy, np.zeros((8, 2)), 'base_link')
+            message = conversions.chunk_to_msg(step, policy, np.zeros((8, 2)))
             message.actions = conversions.float32s(np.full(16, value))
         return message
 

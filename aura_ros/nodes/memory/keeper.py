@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Between memory_node and its state file: what is kept, what is safe by now, and who waits for it.
+"""The state file of memory_node: which state is committed, how durable it is, and which write events wait for it.
 
-A commit takes a fraction of a millisecond or, on a failing card, seconds. It is made in the store's
-writer thread; the action chunk of a step never waits for it, the WriteEvent does, so that it can
-say DURABLE and mean it. Executor thread only, but for `_changed`, which the writer's thread calls
-and which only hands over. Clocks: waits are on the steady clock; the age of a restored state is on
-the system's, for no other outlives a restart.
+A commit takes less than a millisecond or, on a failing card, seconds. The store's writer thread makes it. The action
+chunk of a step never waits for a commit. Its WriteEvent does, so that DURABLE is true when it is published.
+
+Executor thread only, except for `_schedule_update`, which the writer thread calls. Waits are on the steady clock. The
+age of a restored state is on the system clock, because only that one survives a restart.
 """
 
 import math
@@ -15,55 +15,54 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
-from typing import Any
-
-from rclpy.node import Node
 
 from aura_ros.common.errors import StateError
+from aura_ros.memory import Memory
 from aura_ros.msg import WriteEvent
 from aura_ros.ros.diagnostics import ERROR, OK, WARN, Status
 from aura_ros.ros.entities import EntityOwner
-from aura_ros.state.store import Snapshot, StateStore, StateWriter, StoredState
+from aura_ros.ros.lifecycle import LifecycleNode
+from aura_ros.state.format import Snapshot
+from aura_ros.state.store import StateStore, StoredState
+from aura_ros.state.writer import StateWriter
 
-# A commit that takes longer is told as queued [s].
 _PATIENCE_S = 0.25
-# Both ends of a shutdown together; a medium that hangs must not keep a node from ending [s].
+"""A commit that takes longer is reported as queued [s]."""
 _FLUSH_S = _CLOSE_S = 1.0
+"""Limits of the two parts of a shutdown: storage that hangs must not keep a node from ending [s]."""
 
 
 class Durability(IntEnum):
-    """How safe a state is, in the numbers of WriteEvent."""
+    """How durable a state is; the numbers of WriteEvent."""
 
     RAM = WriteEvent.DURABILITY_RAM
     QUEUED = WriteEvent.DURABILITY_QUEUED
     DURABLE = WriteEvent.DURABILITY_DURABLE
 
 
-Told = Callable[[Durability], None]
-
-
 @dataclass(frozen=True)
 class _Waiting:
+    """A state whose durability is not known yet."""
+
     ticket: int
-    until: float
-    told: Told
+    """From `StateWriter.submit`."""
+    until_s: float
+    """Reported as queued from then on [s, steady clock]."""
+    done: Callable[[Durability], None]
+    """Called once."""
 
 
 class StateKeeper:
-    """Keeps the state of one memory in a file, from `open` to `close`.
+    """Keeps the state of one memory in a file, from `open` to `close`."""
 
-    Attributes:
-        restored: what the file held, None when it was new.
-    """
-
-    def __init__(self, node: Node, make: EntityOwner, period_s: float, tbw_bytes: float) -> None:
-        """Keep nothing yet.
+    def __init__(self, node: LifecycleNode, make: EntityOwner, period_s: float, tbw_bytes: float) -> None:
+        """Prepare; `open` takes the file.
 
         Args:
-            node: in whose executor everything runs.
-            make: of this configuration; makes the timers.
-            period_s: commits at most so often, 0 = at every write [s].
-            tbw_bytes: what the medium endures, 0 = unknown [B].
+            node: its executor runs everything.
+            make: makes the timers of this configuration.
+            period_s: shortest time between two commits, 0 = commit every write [s].
+            tbw_bytes: bytes that the storage endures, 0 = unknown [B].
         """
         self._node, self._make = node, make
         self._period_s, self._tbw_bytes = period_s, tbw_bytes
@@ -71,20 +70,21 @@ class StateKeeper:
         self._waiting: deque[_Waiting] = deque()
         self._unsaved: Snapshot | None = None
         self._restored_text = ''
-        self._told_problem = ''
+        self._logged_problem = ''
         self.restored: StoredState | None = None
+        """State that the file held, None for a new file."""
 
-    def open(self, path: str, memory: Any, fresh: bool) -> Path:
-        """Take the file and read what it holds into `restored`; returns the file's full name.
+    def open(self, path: str, memory: Memory, allow_fresh_start: bool) -> Path:
+        """Lock the file and read its state into `restored`. Return the file's full path.
 
         Args:
             path: of the state file.
-            memory: whose policy and layout the state must have.
-            fresh: whether a state that cannot be used is set aside and a new one begun.
+            memory: the state must have its hash and layout.
+            allow_fresh_start: whether a file that cannot be used is renamed and a new one started.
 
         Raises:
-            StateError: it cannot be opened, another process has it, it is of another policy, or both
-                slots are damaged.
+            StateError: if the file cannot be opened, is locked by another process, is of another memory, or has no
+                intact slot.
         """
         size = len(memory.export())
         try:
@@ -94,49 +94,49 @@ class StateKeeper:
             reason = error.strerror or error
             raise StateError(f'state_file {path} cannot be used: {reason}; name another') from error
         try:
-            self.restored = self._load(store, fresh)
+            self.restored = self._load(store, allow_fresh_start)
         except BaseException:
             store.close()
             raise
         self._restored_text = describe(self.restored)
-        self._writer = StateWriter(store, self._changed)
-        self._tell_problem()
+        self._writer = StateWriter(store, self._schedule_update)
+        self._log_problem()
         self._make.timer(_PATIENCE_S, self._settle)
         if self._period_s > 0.0:
             self._make.timer(self._period_s, self._commit_unsaved)
         return store.path
 
-    def _load(self, store: StateStore, fresh: bool) -> StoredState | None:
+    def _load(self, store: StateStore, allow_fresh_start: bool) -> StoredState | None:
         try:
             return store.load()
         except StateError as error:
-            if not fresh:
+            if not allow_fresh_start:
                 raise
             aside = store.set_aside()
-            self._node.get_logger().warning(f'{error}: kept as {aside}, begun afresh')
+            self._node.get_logger().warning(f'{error}: renamed to {aside}, started with an empty memory')
             return None
 
-    def keep(self, snapshot: Snapshot, told: Told, now: bool = False) -> None:
-        """Keep a changed state; `told` learns once, perhaps at once, how safe it is.
+    def keep(self, snapshot: Snapshot, done: Callable[[Durability], None], now: bool = False) -> None:
+        """Keep a changed state.
 
         Args:
             snapshot: the state.
-            told: called in the executor's thread.
+            done: called once with its durability in the executor's thread, possibly before this returns.
             now: commit at once, whatever the period.
         """
         writer = self._writer
         if writer is None:
-            told(Durability.RAM)
+            done(Durability.RAM)
         elif self._period_s > 0.0 and not now:
             self._unsaved = snapshot
-            told(Durability.RAM if writer.problem else Durability.QUEUED)
+            done(Durability.RAM if writer.problem else Durability.QUEUED)
         else:
             self._unsaved = None
-            until = time.monotonic() + _PATIENCE_S
-            self._waiting.append(_Waiting(writer.submit(snapshot), until, told))
+            until_s = time.monotonic() + _PATIENCE_S
+            self._waiting.append(_Waiting(writer.submit(snapshot), until_s, done))
 
     def flush(self, snapshot: Snapshot | None) -> None:
-        """Wait until the newest state is on the medium, `snapshot` if one is given; then tell all."""
+        """Commit `snapshot`, else the newest unsaved state; wait for it, and report the durability of all states."""
         writer = self._writer
         if writer is None:
             return
@@ -146,11 +146,11 @@ class StateKeeper:
             writer.submit(snapshot)
         if not writer.flush(_FLUSH_S):
             why = writer.problem or f'not done within {_FLUSH_S:g} s'
-            self._node.get_logger().error(f'the newest state is not on the medium: {why}')
+            self._node.get_logger().error(f'the newest state is not durable: {why}')
         self._settle()
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file and release its lock."""
         writer, self._writer = self._writer, None
         self._waiting.clear()
         if writer is not None and not writer.close(_CLOSE_S) and not writer.problem:
@@ -158,11 +158,11 @@ class StateKeeper:
 
     @property
     def problem(self) -> str:
-        """Why the newest state is not on the medium, '' when nothing is wrong."""
+        """Why the newest state is not durable, '' if nothing is wrong."""
         return '' if self._writer is None else self._writer.problem
 
     def wear(self) -> tuple[int, float]:
-        """Bytes handed to the device since `open` [B], projected life of it [a], 0 = unknown."""
+        """Return the bytes written to the device since `open` [B], and its estimated life [a], 0 = unknown."""
         if self._writer is None:
             return 0, 0.0
         meter = self._writer.meter
@@ -171,22 +171,22 @@ class StateKeeper:
         years = meter.storage_life_years(self._tbw_bytes, time.monotonic())
         return meter.device_bytes, years if math.isfinite(years) else 0.0
 
-    def _changed(self) -> None:
-        self._node.executor.create_task(self._on_changed)
+    def _schedule_update(self) -> None:
+        self._node.executor.create_task(self._update)
 
-    def _on_changed(self) -> None:
+    def _update(self) -> None:
         self._settle()
-        self._tell_problem()
+        self._log_problem()
         self._node.diagnostics.refresh()
 
-    def _tell_problem(self) -> None:
-        """Log that commits fail, and that they do no more; not each of them."""
-        problem, before = self.problem, self._told_problem
-        self._told_problem = problem
+    def _log_problem(self) -> None:
+        """Log the first of a row of failed commits, and the first success after it."""
+        problem, before = self.problem, self._logged_problem
+        self._logged_problem = problem
         if problem and not before:
             self._node.get_logger().error(f'the memory is kept in RAM only: {problem}')
         elif before and not problem:
-            self._node.get_logger().info('the memory is kept on the medium again')
+            self._node.get_logger().info('the memory is durable again')
 
     def _commit_unsaved(self) -> None:
         snapshot, self._unsaved = self._unsaved, None
@@ -194,37 +194,35 @@ class StateKeeper:
             self._writer.submit(snapshot)
 
     def _settle(self) -> None:
-        """Tell those whose state is safe, cannot be saved, or is overdue; in their order."""
+        """Report, in order, the states that are durable, failed or overdue."""
         while self._waiting and self._writer is not None:
             first = self._waiting[0]
             if first.ticket <= self._writer.durable_ticket:
                 durability = Durability.DURABLE
             elif self._writer.problem:
                 durability = Durability.RAM
-            elif time.monotonic() >= first.until:
+            elif time.monotonic() >= first.until_s:
                 durability = Durability.QUEUED
             else:
                 return
             self._waiting.popleft()
-            first.told(durability)
+            first.done(durability)
 
     def status(self) -> Status:
-        """Return what is kept, for /diagnostics."""
+        """Return the state of the file for /diagnostics."""
         if self._writer is None:
             return Status(OK, 'kept in RAM only: state_file is empty')
-        values = self._values()
+        values = self._values(self._writer)
         if self.problem:
-            text = f'kept in RAM only, tried again every second: {self.problem}'
-            return Status(ERROR, text, values)
+            return Status(ERROR, f'kept in RAM only, retried every second: {self.problem}', values)
         if self.restored is not None and self.restored.damaged:
-            return Status(WARN, f'restored, but {self.restored.damaged}; its twin was whole', values)
+            return Status(WARN, f'restored, but {self.restored.damaged}; the other slot was intact', values)
         if self.restored is None and self._writer.durable is None:
             return Status(OK, 'nothing to keep yet: nothing was written', values)
-        return Status(OK, 'kept on the medium', values)
+        return Status(OK, 'kept on storage', values)
 
-    def _values(self) -> dict[str, object]:
-        assert self._writer is not None
-        meter, durable = self._writer.meter, self._writer.durable
+    def _values(self, writer: StateWriter) -> dict[str, object]:
+        meter, durable = writer.meter, writer.durable
         device_bytes, years = self.wear()
         return {
             'restored': self._restored_text,
@@ -238,7 +236,7 @@ class StateKeeper:
 
 
 def describe(restored: StoredState | None) -> str:
-    """Say from which step a state was restored, and how old it is."""
+    """Return the step of a restored state and its age, as text."""
     if restored is None:
         return 'nothing: a new file'
     age_s = max(0.0, (time.time_ns() - restored.saved_ns) * 1e-9)

@@ -1,30 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
 """memory_node: the AURA policy, with the gated memory of 4,224 bytes.
 
-Reads `vla_step`, writes `aura/action_chunk` and tells what it remembers; keeps it in `state_file`.
-Executor thread only; see memory_policy.py for order and clocks, keeper.py for what is kept.
+Subscribes to `vla_step`, publishes `aura/action_chunk` and the state of the memory, and keeps that state in
+`state_file`. Executor thread only; base.py describes the order of steps and the clocks, keeper.py the state file.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.task import Future
 
+from aura_ros.memory import Applied, Memory, Step, load_memory, state_crc
 from aura_ros.msg import ActionChunk, MemoryState, WriteEvent
-from aura_ros.nodes.memory.base import MemoryPolicy, MemoryPolicyConfig, load
+from aura_ros.nodes.memory.base import MemoryPolicy, MemoryPolicyConfig
 from aura_ros.nodes.memory.keeper import Durability, StateKeeper, describe
 from aura_ros.ros import conversions, qos
-from aura_ros.ros.conversions import Step
 from aura_ros.ros.lifecycle import run
 from aura_ros.ros.parameters import parameter
 from aura_ros.srv import SaveState
-from aura_ros.state.store import Snapshot, state_crc
+from aura_ros.state.format import Snapshot
 
-# A whole state is for eyes: more often would only cost bandwidth.
 _STATE_PERIOD_S = 0.5
+"""Period of `memory_state` [s]. The full state is published for visualization only."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class MemoryNodeConfig(MemoryPolicyConfig):
 
     on_new_episode: str = parameter(
         'auto',
-        'What becomes of the memory when an episode begins; auto: it is kept where there is a state_file, else emptied',
+        'Whether the first step of an episode resets the memory; auto: keep if there is a state_file, else reset',
         choices=('auto', 'reset', 'keep'),
     )
     memory: str = parameter('aura', "Kind of memory: 'aura', or module:attribute of your own", at_start=True)
@@ -42,20 +41,20 @@ class MemoryNodeConfig(MemoryPolicyConfig):
     )
     commit_period_s: float = parameter(
         0.0,
-        'The state is put on the medium at most so often, 0 = at every write: then each write '
-        'event waits until it is durable',
+        'Shortest time between two commits of the state to the storage; 0 = commit every write: each write event '
+        'then waits until its write is durable',
         unit='s',
         low=0.0,
         high=3600.0,
     )
     allow_fresh_start: bool = parameter(
         False,
-        'A state_file of another policy or version, or one that is damaged, is set aside and '
-        'an empty memory begun; false: configure fails and says why',
+        'Rename a state_file that is damaged or of another memory or version, and start with an empty memory; '
+        'false: configure fails with the reason',
     )
 
 
-class MemoryNode(MemoryPolicy):
+class MemoryNode(MemoryPolicy[MemoryNodeConfig]):
     """The gated 4,224-byte memory as a node."""
 
     policy = ActionChunk.POLICY_AURA
@@ -64,23 +63,24 @@ class MemoryNode(MemoryPolicy):
     def __init__(self, **kwargs: object) -> None:
         """Declare the parameters."""
         super().__init__('memory_node', MemoryNodeConfig, **kwargs)
-        self._shown: Step | None = None
+        self._published_step: Step | None = None
         self._keeper: StateKeeper | None = None
 
-    def load(self, config: MemoryNodeConfig) -> Any:
+    def load(self) -> Memory:
         """Load the AURA memory."""
-        return load(config.memory, config)
+        needed = ('fast_weights', 'vector', 'row_age')
+        return load_memory(self.config.memory, self.config.weights or None, needed=needed)
 
     def configure(self) -> None:
-        """Load, restore what the state file holds, and join the graph."""
+        """Load the memory, restore the state file, and join the graph."""
         super().configure()
         make, config = self.entities, self.config
         self._writes = make.publisher(WriteEvent, 'aura/write_event', qos.WRITE_EVENT)
         self._states = make.publisher(MemoryState, 'aura/memory_state', qos.MEMORY_STATE)
-        # A group of its own: it awaits the medium, and the steps have to go on meanwhile.
-        make.service(SaveState, 'aura/save_state', self._on_save, ReentrantCallbackGroup())
-        make.timer(_STATE_PERIOD_S, self._show)
-        self._kept_seq, self._resumed = -1, False
+        # It awaits the storage, and steps must go on meanwhile: hence a callback group of its own.
+        make.service(SaveState, 'aura/save_state', self._save, ReentrantCallbackGroup())
+        make.timer(_STATE_PERIOD_S, self._publish_state)
+        self._kept, self._resumed = ('', -1), False
         self._keeper = StateKeeper(self, make, config.commit_period_s, config.storage_tbw_bytes)
         self.diagnostics.add('state', self._keeper.status)
         if config.state_file:
@@ -93,23 +93,20 @@ class MemoryNode(MemoryPolicy):
         restored = keeper.restored
         if restored is not None:
             kept = restored.snapshot
-            self.memory.restore(kept.payload)
-            self.memory.writes = kept.writes
-            self.order.restore(kept.episode_id, kept.seq)
-            self._kept_seq, self._resumed = kept.seq, True
+            self.session.restore(kept.payload, kept.writes, kept.episode_id, kept.seq)
+            self._kept, self._resumed = (kept.episode_id, kept.seq), True
             if restored.damaged:
-                self.get_logger().warning(f'{path}: {restored.damaged}; its twin is whole')
-        emptied = '; the next episode empties it: on_new_episode' if restored and self.forgets else ''
-        self.get_logger().info(f'restored from {path}: {describe(restored)}{emptied}')
+                self.get_logger().warning(f'{path}: {restored.damaged}; the other slot is intact')
+        reset = '; the next episode resets it: on_new_episode' if restored and self.reset_on_new_episode else ''
+        self.get_logger().info(f'restored from {path}: {describe(restored)}{reset}')
 
     def deactivate(self) -> None:
-        """Bring the medium up to date, and tell of the last writes."""
+        """Commit the newest state, and publish the last write events."""
         assert self._keeper is not None
-        seq = self.order.seq
-        self._keeper.flush(self._snapshot(seq) if seq != self._kept_seq else None)
+        self._keeper.flush(self._snapshot() if self._newest != self._kept else None)
 
     def release(self) -> None:
-        """Let go of the state file, then of all else."""
+        """Close the state file, then leave the graph."""
         self.diagnostics.remove('state')
         if self._keeper is not None:
             self._keeper.close()
@@ -117,80 +114,88 @@ class MemoryNode(MemoryPolicy):
         super().release()
 
     @property
-    def forgets(self) -> bool:
-        """Whether a new episode empties the memory."""
+    def reset_on_new_episode(self) -> bool:
+        """Whether the first step of an episode resets the memory."""
         auto = not self.config.state_file
         return {'auto': auto, 'reset': True, 'keep': False}[self.config.on_new_episode]
 
-    def forgot(self, seq: int) -> None:
-        """Keep the empty state: what was forgotten must not come back after a restart."""
-        if seq < 0 and self._kept_seq >= 0:
-            self.get_logger().info('a new episode empties the memory: on_new_episode')
-        self._keep(seq, lambda _: None)
+    def on_reset(self) -> None:
+        """Keep the empty state: a restart must not restore what was reset."""
+        self._keep(lambda _: None)
 
-    def gap(self, seq: int, skipped: int) -> None:
-        """Tell a gap after a restart from one on the way."""
+    def on_gap(self, step: Step, skipped: int) -> None:
+        """Report a gap; the first one after a restart is expected."""
         if not self._resumed:
-            super().gap(seq, skipped)
+            super().on_gap(step, skipped)
             return
         text = (
-            f'goes on at step {seq} with what was kept at step {seq - skipped - 1}: the {skipped} '
-            'between left nothing on the medium, or came while the node was away'
+            f'continues at step {step.seq} with the state of step {step.seq - skipped - 1}: the {skipped} steps '
+            'between wrote nothing, or arrived while the node was down'
         )
         self.fault('resumed', text, skipped)
 
-    def published(self, step: Step, decision: Any) -> None:
-        """Keep what has changed and tell of a write."""
+    def on_applied(self, step: Step, applied: Applied) -> None:
+        """Keep a changed state, and publish the write event once its durability is known."""
         self._resumed = False
-        if decision.written:
+        if applied.emptied and self._kept[1] >= 0:
+            self.get_logger().info('a new episode resets the memory: on_new_episode')
+        if applied.decision.written:
             memory = self.memory
             event = conversions.write_to_msg(
-                step, self.policy, decision, memory.writes, memory.state_bytes, state_crc(memory)
+                step, self.policy, applied.decision, memory.writes, memory.state_bytes, state_crc(memory)
             )
-            self._keep(step.seq, partial(self._tell, event))
+            self._keep(partial(self._publish_write, event))
+        elif applied.emptied:
+            self._keep(lambda _: None)
 
-    def _keep(self, seq: int, told: Callable[[Durability], None], now: bool = False) -> None:
+    def _keep(self, done: Callable[[Durability], None], now: bool = False) -> None:
         assert self._keeper is not None
-        self._kept_seq = seq
-        self._keeper.keep(self._snapshot(seq), told, now)
+        self._kept = self._newest
+        self._keeper.keep(self._snapshot(), done, now)
 
-    def _tell(self, event: WriteEvent, durability: Durability) -> None:
+    def _publish_write(self, event: WriteEvent, durability: Durability) -> None:
         assert self._keeper is not None
         event.durability = int(durability)
         event.device_bytes, event.storage_life_years = self._keeper.wear()
         self._writes.publish(event)
 
-    def _snapshot(self, seq: int) -> Snapshot:
-        memory = self.memory
-        return Snapshot(memory.export(), self.order.episode_id, seq, memory.writes)
+    @property
+    def _newest(self) -> tuple[str, int]:
+        """Episode and number of the last step applied."""
+        return self.session.order.episode_id, self.session.order.seq
 
-    def _show(self) -> None:
-        if self.active and self.last_step is not None and self.last_step is not self._shown:
-            self._shown = self.last_step
+    def _snapshot(self) -> Snapshot:
+        memory, order = self.memory, self.session.order
+        return Snapshot(memory.export(), order.episode_id, order.seq, memory.writes)
+
+    def _publish_state(self) -> None:
+        if self.active and self.last_step is not None and self.last_step is not self._published_step:
+            self._published_step = self.last_step
             self._states.publish(conversions.state_to_msg(self.last_step, self.memory))
 
-    async def _on_save(self, _: SaveState.Request, response: SaveState.Response) -> SaveState.Response:
+    async def _save(self, _: SaveState.Request, response: SaveState.Response) -> SaveState.Response:
         response.path = self.config.state_file
         if not response.path:
             response.reason = "parameter 'state_file' is empty: set it to a file and configure"
             return response
-        if self.order.seq < 0:
+        seq, keeper = self.session.order.seq, self._keeper
+        if seq < 0:
             response.reason = 'no step has been applied yet: there is nothing to save'
             return response
+        assert keeper is not None
         saved: Future[Durability] = Future()
-        response.seq = max(0, self.order.seq)
+        response.seq = seq
         response.state_crc32 = state_crc(self.memory)
-        keeper = self._keeper
-        self._keep(self.order.seq, saved.set_result, now=True)
+        self._keep(saved.set_result, now=True)
         durability = await saved
         response.success = durability is Durability.DURABLE
         if not response.success:
-            slow = 'the medium is slow: it is queued and will be written as soon as it can be'
+            slow = 'the storage is slow: the state is queued and will be written as soon as possible'
             response.reason = (keeper.problem or slow)[:256]
             self.get_logger().error(f'save failed: {response.reason}')
         return response
 
 
 def main(args: list[str] | None = None) -> int:
-    """Run memory_node until it is told to end."""
+    """Run memory_node until SIGINT or SIGTERM."""
     return run(MemoryNode, args)

@@ -18,12 +18,12 @@ from sensor_msgs.msg import CompressedImage, Image, JointState
 from std_msgs.msg import String
 
 from aura_ros.common.errors import InputError
+from aura_ros.memory import Step
 from aura_ros.msg import GateSample, VlaStep
 from aura_ros.nodes.vla.config import VlaNodeConfig
 from aura_ros.nodes.vla.episode import Episode, EpisodeServer
 from aura_ros.nodes.vla.inputs import Inputs, Timing, decode
 from aura_ros.ros import conversions, qos
-from aura_ros.ros.conversions import Step
 from aura_ros.ros.diagnostics import ERROR, OK, Faults, Status
 from aura_ros.ros.entities import EntityOwner
 from aura_ros.ros.lifecycle import LifecycleNode, run
@@ -204,12 +204,13 @@ class VlaNode(LifecycleNode):
             seq=episode.steps,
             stamp_ns=job.inputs.stamp_ns,
             features=outcome.result.features,
-            actions=outcome.result.actions,
+            base_action=outcome.result.actions,
             seconds_per_action=self._spec.seconds_per_action,
             inference_ms=outcome.duration_s * 1e3,
             backbone_hash=self._spec.backbone_hash,
+            frame_id=self.config.base_frame,
         )
-        self._steps.publish(conversions.step_to_msg(step, self.config.base_frame))
+        self._steps.publish(conversions.step_to_msg(step))
         episode.stepped(step.stamp_ns, step.inference_ms)
 
     def _succeeded(self) -> None:
