@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""pytest plugin: the fault matrix, F1 to F18, what is promised for each and what the tests measured.
+"""pytest plugin: the fault matrix F1 to F18, with the promise of each fault and what the tests measured.
 
-A test says which fault it injects by a marker and what it found through a fixture::
+A test names its fault with a marker, and reports its figures with a fixture::
 
     @pytest.mark.fault('F2')
     def test_any_damage_is_found(measured):
@@ -33,7 +33,7 @@ _MARKER = 'fault(*numbers): the faults F1..F18 that a test injects; its promise 
 
 @dataclass(frozen=True)
 class Fault:
-    """One row: what goes wrong, and what holds all the same."""
+    """One row: the fault, and the promise that holds in spite of it."""
 
     what: str
     promise: str
@@ -42,7 +42,8 @@ class Fault:
 FAULTS = {
     'F1': Fault(
         'memory node killed (-9) at random instants',
-        'no event called DURABLE is lost; restored seq >= last durable; restored within 1 s; the robot holds meanwhile',
+        'no event reported as DURABLE is lost; restored seq >= last durable; restored within 1 s; '
+        'the robot holds meanwhile',
     ),
     'F2': Fault(
         'state file cut or flipped at any byte of either slot',
@@ -51,7 +52,7 @@ FAULTS = {
     'F3': Fault('power cut: pages not yet synced are gone', 'as F2'),
     'F4': Fault(
         'disk full, read-only, permission lost, EIO on sync',
-        'goes on in RAM; ERROR within 1 s; durability says RAM; recovers by itself, and a failed sync never costs '
+        'continues in RAM; ERROR within 1 s; durability is RAM; recovers by itself; a failed sync never costs '
         'the last good slot',
     ),
     'F5': Fault(
@@ -60,27 +61,28 @@ FAULTS = {
     ),
     'F6': Fault(
         'image with wrong encoding, padding, shape, byte order or no data',
-        'decoded rightly or rejected; no crash; one log line per change',
+        'decoded correctly or rejected; no crash; one log line per change',
     ),
     'F7': Fault(
         'stamps twice, out of order, late, in the future, zero',
-        'the memory takes a stamp at most once; each reason counted',
+        'the memory uses a stamp at most once; each reason is counted',
     ),
     'F8': Fault(
         'simulated clock jumps back or forward, stands still; bag loops',
-        'as documented for each; the watchdog still fires, for it runs on the steady clock',
+        'as documented for each; the watchdog still fires, because it runs on the steady clock',
     ),
     'F9': Fault(
         'input at 10 times its rate',
-        'resident memory grows < 10 MB; commands keep their rate within 5 %; drops are counted',
+        'resident memory grows by less than 10 MB; commands keep their rate within 5 %; drops are counted',
     ),
     'F10': Fault(
-        'publisher and subscriber with incompatible QoS', 'told in the diagnostics within 1 s, by topic and policy'
+        'publisher and subscriber with incompatible QoS',
+        'reported in the diagnostics within 1 s, with topic and QoS policy',
     ),
     'F11': Fault(
-        'VLA raises, hangs, gives a wrong shape, runs out of memory',
-        'holds within 2 control periods; no command older than max_action_age; retried ever more slowly; ERROR '
-        'after N times',
+        'backbone raises, hangs, gives a wrong shape, runs out of memory',
+        'holds within 2 control periods; no command older than max_action_age; retries with growing pauses; '
+        'ERROR after N failures',
     ),
     'F12': Fault(
         'policy switched mid-chunk under load',
@@ -88,18 +90,18 @@ FAULTS = {
     ),
     'F13': Fault(
         'VLA, baseline or monitor killed',
-        'the memory node goes on; the loss is told within 1 s; what comes back is taken up again',
+        'the memory node continues; the loss is reported within 1 s; a restarted node is used again',
     ),
-    'F14': Fault('two memory nodes, one state file', 'the second does not configure, and says why'),
+    'F14': Fault('two memory nodes, one state file', 'the second does not configure, and reports the reason'),
     'F15': Fault(
-        'state of another policy, version or episode',
-        'refused with the reason, a fresh start only by allow_fresh_start; of another episode: kept or emptied as '
-        'on_new_episode says, and told',
+        'state of another memory, version or episode',
+        'refused with the reason; a fresh start only with allow_fresh_start; a state of another episode is kept or '
+        'emptied as on_new_episode says, and this is reported',
     ),
-    'F16': Fault('the same steps twice', 'write events and the final CRC-32 are the same to the bit'),
+    'F16': Fault('the same steps twice', 'write events and the final CRC-32 are equal bit for bit'),
     'F17': Fault(
         'instruction changed during an episode',
-        'the chunk under way is dropped; the memory is kept or reset, as the policy says',
+        'the pending chunk is dropped; the memory is kept or reset as on_new_episode says',
     ),
     'F18': Fault('SIGINT or SIGTERM during a write', 'a clean end within 3 s; the last state is durable'),
 }
@@ -107,7 +109,7 @@ FAULTS = {
 
 @dataclass
 class _Run:
-    """What one test came to; the worst of its phases counts."""
+    """The result of one test. The worst of its phases counts."""
 
     outcome: str = 'passed'
     seconds: float = 0.0
@@ -121,7 +123,7 @@ class FaultMatrix:
         self.runs: dict[str, dict[str, _Run]] = {number: {} for number in FAULTS}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Take one phase of one test into the account of its faults."""
+        """Record one phase of one test under its faults."""
         properties = report.user_properties
         for number in [value for key, value in properties if key == 'fault']:
             run = self.runs[str(number)].setdefault(report.nodeid, _Run())
@@ -131,7 +133,7 @@ class FaultMatrix:
                 run.outcome = report.outcome
 
     def verdict(self, number: str) -> str:
-        """Judge a row: skipped tests have not run; of those that ran all must have passed."""
+        """Return the verdict of a row. Skipped tests have not run, and all others must have passed."""
         outcomes = {run.outcome for run in self.runs[number].values()} - {'skipped'}
         if not outcomes:
             return NOT_RUN
@@ -144,7 +146,7 @@ class FaultMatrix:
         return '\n'.join([*failed, *(text for _, run in runs for text in run.measured)])
 
     def table(self, width: int) -> str:
-        """Draw what tests were there for, `width` characters wide, and name the rest."""
+        """Return the table of the faults that were tested, `width` characters wide, and name the others."""
         table = Table('', 'fault', 'promise', 'measured', 'verdict', title='Fault matrix', show_lines=True)
         for number in filter(self.runs.get, FAULTS):
             fault = FAULTS[number]
@@ -156,7 +158,7 @@ class FaultMatrix:
         return text.getvalue()
 
     def to_json(self) -> dict[str, object]:
-        """Return the matrix, and where and when it was measured."""
+        """Return the matrix with the machine and the time."""
         rows = [
             {
                 'number': number,
@@ -187,7 +189,7 @@ _MATRIX = pytest.StashKey[FaultMatrix]()
 
 @pytest.fixture
 def measured(request: pytest.FixtureRequest) -> Callable[[str], None]:
-    """Tell what this test measured, in a few words with figures; may be called several times."""
+    """Report what this test measured, in a few words with figures. A test may call it several times."""
     return lambda text: request.node.user_properties.append(('measured', text))
 
 
@@ -198,14 +200,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker and begin a matrix."""
+    """Register the marker and create the matrix."""
     config.addinivalue_line('markers', _MARKER)
     config.stash[_MATRIX] = FaultMatrix()
     config.pluginmanager.register(config.stash[_MATRIX], 'fault_matrix_runs')
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Write each test's faults where its reports carry them; a fault that does not exist ends the run."""
+    """Attach the faults of each test to its reports. An unknown fault ends the run."""
     for item in items:
         for number in _numbers(item):
             if number not in FAULTS:
@@ -214,12 +216,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _numbers(item: pytest.Item) -> Iterator[str]:
-    """Yield each fault of a test once, also where marked on the module and the test."""
+    """Yield each fault of a test once, also when both the module and the test have the marker."""
     yield from dict.fromkeys(number for marker in item.iter_markers('fault') for number in marker.args)
 
 
 def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.Config) -> None:
-    """Print the matrix if any of it ran, and write the report."""
+    """Print the matrix if any fault test ran, and write the report."""
     matrix = config.stash[_MATRIX]
     path: Path | None = config.getoption('--fault-report')
     if path is not None:
