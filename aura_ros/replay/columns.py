@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Figures of every step, in files without a name instead of in memory: a recording may be of any length.
+"""Arrays in unnamed files instead of memory, so that a recording can have any length.
 
-An array of `Columns` is used as any other. Its pages are those of a file that is gone when the array is; `rest` hands
-them back to the kernel, which reads them again when somebody looks.
+Such an array is used like any other. Its pages belong to a file that disappears with the array. `rest` returns the
+pages to the kernel, which reads them from the file again on the next access.
 """
 
 from __future__ import annotations
@@ -22,44 +22,40 @@ _BLOCK = 1 << 16
 
 
 class Columns:
-    """Makes such arrays.
-
-    Args:
-        folder: where the files are; None is the system's folder for temporary files.
-
-    """
+    """Owner of such arrays."""
 
     def __init__(self, folder: Path | None = None) -> None:
+        """Set the folder of the files; None is the system's folder for temporary files."""
         self._folder = folder
         self._maps: list[mmap.mmap] = []
 
     def new(self, shape: tuple[int, ...], dtype: DTypeLike, fill: Any = 0) -> NDArray[Any]:
-        """An array of this shape that holds `fill` everywhere.
+        """Return an array of this shape, filled with `fill`.
 
         Raises:
-            ConfigError: there is no room for it.
+            ConfigError: the disk is full.
 
         """
         kind = np.dtype(dtype)
         size = max(1, int(np.prod(shape)) * kind.itemsize)
         try:
             with tempfile.TemporaryFile(dir=self._folder) as file:
-                # a page without room behind it would kill the process when it is written
+                # Without allocated blocks, a full disk would kill the process at the first write to a page.
                 os.posix_fallocate(file.fileno(), 0, size)
-                room = mmap.mmap(file.fileno(), size)
+                pages = mmap.mmap(file.fileno(), size)
         except OSError as error:
             raise ConfigError(
-                f'{size:,} bytes for the figures of the steps cannot be had in '
-                f'{self._folder or tempfile.gettempdir()} ({error.strerror}): make room there'
+                f'cannot allocate {size:,} bytes in {self._folder or tempfile.gettempdir()} ({error.strerror}): '
+                'free some space there, or use another folder with --cache'
             ) from error
-        self._maps.append(room)
-        array = np.frombuffer(room, kind, int(np.prod(shape))).reshape(shape)
+        self._maps.append(pages)
+        array = np.frombuffer(pages, kind, int(np.prod(shape))).reshape(shape)
         for begin in range(0, shape[0] if fill else 0, _BLOCK):
             array[begin : begin + _BLOCK] = fill
-            room.madvise(mmap.MADV_DONTNEED)
+            pages.madvise(mmap.MADV_DONTNEED)
         return array
 
     def rest(self) -> None:
-        """Hand the pages back; nothing is lost."""
-        for room in self._maps:
-            room.madvise(mmap.MADV_DONTNEED)
+        """Return all pages to the kernel; the values stay in the files."""
+        for pages in self._maps:
+            pages.madvise(mmap.MADV_DONTNEED)

@@ -1,23 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The memories that are compared, by the names users give them.
+"""The policies of a replay, each the backbone with one memory, by the names of the command line.
 
     base       the frozen VLA alone
-    aura       AURA-Mem, whose gate decides when to write
+    aura       AURA-Mem, with its learned gate
     kv         a key-value cache of every step
-    kv-window  the same cache of the last steps only
-    always     AURA's weights, written at every step
-    random     AURA's weights, written as often as AURA wrote, at steps drawn by lot
-    periodic   AURA's weights, written as often as AURA wrote, evenly spread
-    elmur      ELMUR, where weights are given
+    kv-window  the same cache, of the last steps only
+    always     AURA's weights, a write at every step
+    random     AURA's weights, as many writes as AURA, at random steps
+    periodic   AURA's weights, as many writes as AURA, evenly spaced
+    elmur      ELMUR, if weights are given
 
-`always`, `random` and `periodic` have nothing but their write policy exchanged: what they lack to AURA is what the
-gate is worth. `random` and `periodic` need AURA's budget, so AURA runs before them.
+`always`, `random` and `periodic` differ from AURA only in when they write. The difference is the value of the gate.
+`random` and `periodic` need the number of AURA's writes, so AURA runs before them.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -41,86 +41,78 @@ TITLES = {
     'aura': 'AURA-Mem, learned gate',
     'kv': 'KV-cache of all steps',
     'kv-window': 'KV-cache, windowed',
-    'always': "AURA's weights, written always",
+    'always': "AURA's weights, a write at every step",
     'random': "AURA's weights, random writes",
     'periodic': "AURA's weights, periodic writes",
     'elmur': 'ELMUR',
 }
-"""Policies that are known by name, in the order they are shown."""
+"""Policies known by name, in the order of the report."""
 
 MOST_OWN = 4
-"""Policies with weights and a name of the user's in one report: it has so many colours for them."""
+"""Most policies with a name and weights of the user's in one report; it has no more colours for them."""
 
 _KIND = {'base': 'none', 'kv-window': 'kv', 'always': 'aura', 'random': 'aura', 'periodic': 'aura'}
+"""Kind of memory by policy, where the names differ."""
 _SCHEDULED = ('random', 'periodic')
 _LEARNED_GATES = ('aura', 'reconstruction')
 
 
 @dataclass(frozen=True)
 class Budget:
-    """How often a schedule may write.
-
-    writes: in all.
-    steps: out of so many.
-    """
+    """How often a schedule may write."""
 
     writes: int
     steps: int
+    """Number of steps to spread the writes over."""
 
 
 @dataclass(frozen=True)
 class PolicyOptions:
-    """What policies are made with.
-
-    feature_dim: length of the backbone's feature.
-    chunk: length of a chunk and joints, of the backbone.
-    backbone_hash: SHA-256 of the backbone's weights, hex; empty where it is not known.
-    weights: weights file by name of the policy, in place of the one that ships with the package.
-    window: steps that 'kv-window' keeps.
-    seed: of the lots that 'random' draws.
-    """
+    """What the policies are made with."""
 
     feature_dim: int
+    """Length of the backbone's feature vector."""
     chunk: tuple[int, int]
+    """Actions of a chunk and joints of an action."""
     backbone_hash: str = ''
+    """SHA-256 of the backbone's weights, hex; empty if unknown."""
     weights: Mapping[str, Path] = field(default_factory=dict)
+    """Weights files by policy. Other policies use the shipped weights."""
     window: int = 512
+    """Steps that 'kv-window' keeps."""
     seed: int = 0
+    """Seed of the steps at which 'random' writes."""
 
 
 @dataclass(frozen=True)
 class ReplayedPolicy:
-    """A memory that takes part.
-
-    name: as the user calls it.
-    title: what it is, in a few words.
-    memory: freshly made.
-    gated: whether a learned gate decides when it writes.
-    """
+    """A policy of the replay, ready to run."""
 
     name: str
     title: str
+    """Description for people."""
     memory: Memory
     gated: bool
+    """Whether a learned gate decides when the memory writes."""
 
     def device_bytes(self, writes: int, steps: int) -> int:
-        """Bytes that a medium would have had to take to keep the memory through a power cut.
+        """Return the bytes that a storage device takes to keep the memory through a power cut.
 
-        What grows is a log to which every step appends. What does not is a file of two slots, of which each write
-        rewrites one, as memory_node does; the first fills both.
+        A state that grows is a log: every step appends an entry. Any other state is a file of two slots, as in
+        memory_node: every write rewrites one slot, and the first write fills both.
         """
         size, layout = self.memory.state_bytes, self.memory.state_layout
         if not layout or not writes:
             return 0
         if '*' in layout:
             return cache_wear(steps, _entry_bytes(layout)).device_bytes
-        # what does not fit into a slot of the state file would take whole pages of its own
+        # A state that is too large for a slot of the state file needs whole pages of its own.
         slot = SLOT_BYTES if size <= MAX_PAYLOAD else -(-(size + HEADER.size) // PAGE_BYTES) * PAGE_BYTES
         return (writes + 1) * slot
 
 
 class Schedule:
-    """A write policy that follows a list made beforehand, on through all episodes."""
+    """A write policy that follows a list of decisions, one for each step of the recording."""
 
     threshold = 0.5
 
@@ -128,47 +120,45 @@ class Schedule:
         self._writes, self._step = writes, 0
 
     def reset(self) -> None:
-        """Go on: the list is of the whole recording."""
+        """Do nothing: the list continues through all episodes."""
 
     def __call__(self, code: Floats, error: Floats, surprise: float) -> float:
-        """1 where the list says so, else 0; see `WriteSchedule`."""
+        """Return 1 to write at this step, else 0; see `WriteSchedule`."""
         written = self._step < len(self._writes) and bool(self._writes[self._step])
         self._step += 1
         return float(written)
 
 
-def drawn_by_lot(budget: Budget, seed: int) -> NDArray[np.bool_]:
-    """`budget.writes` of the steps, each set of them equally likely."""
+def random_writes(budget: Budget, seed: int) -> NDArray[np.bool_]:
+    """Return `budget.writes` of the steps, every set of them with equal probability."""
     chosen = np.zeros(budget.steps, np.bool_)
     chosen[np.random.default_rng(seed).choice(budget.steps, budget.writes, replace=False)] = True
     return chosen
 
 
-def evenly_spread(budget: Budget) -> NDArray[np.bool_]:
-    """`budget.writes` of the steps, as evenly as whole steps allow, beginning with the first."""
+def periodic_writes(budget: Budget) -> NDArray[np.bool_]:
+    """Return `budget.writes` of the steps, spaced as evenly as possible from the first step on."""
     chosen = np.zeros(budget.steps, np.bool_)
     chosen[np.arange(budget.writes) * budget.steps // max(1, budget.writes)] = True
     return chosen
 
 
 def choose(names: Sequence[str], weights: Mapping[str, Path]) -> tuple[list[str], dict[str, str]]:
-    """The policies to run, in the order they are shown, and why others are left out.
+    """Choose the policies to run, in the order of the report.
 
-    Without `names` these are all that are known, and those with weights of their own. `base` always takes part: the
-    others are compared with it.
+    Without `names` these are all known policies and those with the user's weights. `base` always takes part, because
+    the others are compared with it.
 
     Returns:
-        names, and sentences by the name of the policy that is left out.
+        The names, and for each policy that is left out the reason.
 
     Raises:
-        ConfigError: a policy is not known, or was asked for and has no weights.
+        ConfigError: a policy is unknown, or one of `names` has no weights.
 
     """
     own = [name for name in weights if name not in TITLES]
     if len(own) > MOST_OWN:
-        raise ConfigError(
-            f'{len(own)} policies of your own: at most {MOST_OWN} in one report, more cannot be told apart'
-        )
+        raise ConfigError(f'--weights: {len(own)} policies with names of your own: at most {MOST_OWN} fit in a report')
     known = [*TITLES, *own]
     for name in (*names, *weights):
         if name not in known:
@@ -189,15 +179,15 @@ def choose(names: Sequence[str], weights: Mapping[str, Path]) -> tuple[list[str]
 
 
 def make_policy(name: str, options: PolicyOptions, budget: Budget | None = None) -> ReplayedPolicy:
-    """Make a policy.
+    """Make a policy with an empty memory.
 
     Args:
-        name: one of `TITLES`, or a name of the user's with weights in the options.
-        options: what it is made with.
-        budget: AURA's, for 'random' and 'periodic'.
+        name: one of `TITLES`, or another name with weights in the options.
+        options: sizes, weights and settings.
+        budget: AURA's number of writes, for 'random' and 'periodic'.
 
     Raises:
-        ConfigError: the weights cannot be used, or were trained for another backbone.
+        ConfigError: the weights cannot be used or belong to another backbone.
 
     """
     if name == 'base':
@@ -207,69 +197,65 @@ def make_policy(name: str, options: PolicyOptions, budget: Budget | None = None)
     kind = _KIND.get(name, name) if path is None else _kind_of(path)
     if name in TITLES and kind not in (name, _KIND.get(name, name)):
         raise ConfigError(
-            f'--weights: {path} is of the memory {kind!r}, which is none for the policy {name!r}; '
-            'give the policy a name of your own'
+            f'--weights {name}={path}: weights of the memory {kind!r} cannot be used for the policy {name!r}; '
+            'use a policy name of your own'
         )
     weights = load_weights(kind, str(path) if path else None)
     _check_fits(name, weights, options)
     if scheduled:
-        memory: Memory = FastWeightMemory(name, weights, _policy(name, options, budget))
+        memory: Memory = FastWeightMemory(name, weights, _schedule(name, options, budget))
     else:
         memory = build_memory(kind, weights, options.window if name == 'kv-window' else 0)
-    title = f'{TITLES[name]}, {options.window} steps' if name == 'kv-window' else TITLES.get(name, f'{kind}, yours')
+    title = f'{TITLES[name]}, {options.window} steps' if name == 'kv-window' else TITLES.get(name, f'{kind}, your weights')
     return ReplayedPolicy(name, title, memory, kind in _LEARNED_GATES and not scheduled)
 
 
 def needs_budget(name: str) -> bool:
-    """Whether a policy can only be made when AURA's writes are known."""
+    """Return whether a policy needs the number of AURA's writes."""
     return name in _SCHEDULED
 
 
-def _policy(name: str, options: PolicyOptions, budget: Budget | None) -> WriteSchedule:
+def _schedule(name: str, options: PolicyOptions, budget: Budget | None) -> WriteSchedule:
     if name == 'always':
         return Always()
     if budget is None:
         raise ConfigError(f'the policy {name!r} needs a budget: run aura first')
-    make: Callable[[], NDArray[np.bool_]] = {
-        'random': lambda: drawn_by_lot(budget, options.seed),
-        'periodic': lambda: evenly_spread(budget),
-    }[name]
-    return Schedule(make())
+    return Schedule(random_writes(budget, options.seed) if name == 'random' else periodic_writes(budget))
 
 
 def _kind_of(path: Path) -> str:
-    """The memory that a weights file is of, by its card."""
+    """Return the kind of memory that a weights file belongs to, by its card."""
     card = path.with_suffix('.json')
     for needed in (path, card):
         if not needed.is_file():
-            raise ConfigError(f'--weights: no file {needed}')
+            raise ConfigError(f'--weights: {needed} does not exist')
     try:
         kind = json.loads(card.read_text(encoding='utf-8')).get('memory')
     except (json.JSONDecodeError, AttributeError) as error:
-        raise ConfigError(f'--weights: {card} is no card of a memory: {error}') from error
+        raise ConfigError(f'--weights: {card} is not the card of a memory: {error}') from error
     if kind not in KINDS:
-        raise ConfigError(f'--weights: {card} says memory {kind!r}: must be one of {", ".join(KINDS)}')
+        raise ConfigError(f'--weights: {card} has memory {kind!r}: must be one of {", ".join(KINDS)}')
     return str(kind)
 
 
 def _check_fits(name: str, weights: MemoryWeights, options: PolicyOptions) -> None:
-    """Refuse weights of another backbone, as the nodes do."""
+    """Refuse weights of another backbone or shape, as the nodes do."""
     wanted, given = weights.backbone_hash, options.backbone_hash
     if wanted and given and wanted != given:
         raise ConfigError(
-            f'policy {name}: trained for a VLA with weights {wanted[:12]}, the steps are of {given[:12]}; '
-            f'give weights trained for that VLA: --weights {name}=FILE'
+            f'policy {name}: its memory was trained for the backbone {wanted[:12]}, but the steps are from the backbone '
+            f'{given[:12]}; give weights trained for that backbone: --weights {name}=FILE'
         )
     shape = (weights.feature_dim, weights.chunk_size, weights.action_dim)
     if shape != (options.feature_dim, *options.chunk):
         raise ConfigError(
-            f'policy {name}: trained for {shape[0]} features and chunks of {shape[1]} x {shape[2]}, the '
-            f'steps have {options.feature_dim} and {options.chunk[0]} x {options.chunk[1]}'
+            f'policy {name}: its memory was trained for {shape[0]} features and chunks of {shape[1]} x {shape[2]}, but '
+            f'the steps have {options.feature_dim} and {options.chunk[0]} x {options.chunk[1]}'
         )
 
 
 def _entry_bytes(layout: str) -> int:
-    """Bytes of one entry of a layout such as '<f4[*,64]'."""
+    """Return the size of one entry of a layout such as '<f4[*,64]' [B]."""
     dtype, shape = layout.rstrip(']').split('[*,')
     return np.dtype(dtype).itemsize * int(np.prod([int(size) for size in shape.split(',')]))
 
@@ -277,6 +263,6 @@ def _entry_bytes(layout: str) -> int:
 def _no_weights(name: str) -> str:
     kind = _KIND.get(name, name)
     return (
-        f'{name} is left out: no weights of it ship with this package; train them with '
-        f'`aura train memory --memory {kind}`, or give some with --weights {name}=FILE'
+        f'{name} is left out: this package has no weights for it; train them with '
+        f'`aura train memory --memory {kind}`, or give weights with --weights {name}=FILE'
     )

@@ -14,7 +14,7 @@ from aura_ros.memory.weights import default_path
 from aura_ros.replay.columns import Columns
 from aura_ros.replay.evaluate import run_policies, run_policy
 from aura_ros.replay.live import compare
-from aura_ros.replay.policies import Budget, choose, drawn_by_lot, evenly_spread, make_policy
+from aura_ros.replay.policies import Budget, choose, random_writes, periodic_writes, make_policy
 from aura_ros.replay.steps.arrays import Row, StepsBuilder
 from aura_ros.state.format import SLOT_BYTES
 
@@ -70,23 +70,23 @@ def test_schedules_write_as_often_as_aura_did(runs):
 
 
 @pytest.mark.parametrize(('writes', 'steps'), [(0, 10), (1, 10), (3, 10), (10, 10), (333, 1000)])
-def test_schedules_keep_their_budget(writes, steps):
+def test_schedules_write_exactly_their_budget(writes, steps):
     for seed in range(3):
-        assert drawn_by_lot(Budget(writes, steps), seed).sum() == writes
-    even = np.flatnonzero(evenly_spread(Budget(writes, steps)))
+        assert random_writes(Budget(writes, steps), seed).sum() == writes
+    even = np.flatnonzero(periodic_writes(Budget(writes, steps)))
     assert len(even) == writes
     if writes > 1:
         assert even[0] == 0 and np.ptp(np.diff(even)) <= 1
 
 
-def test_a_budget_is_found_without_showing_aura():
+def test_a_schedule_runs_without_aura_in_the_report():
     shown = run_policies(['base', 'random'], OPTIONS, made_up(60), Columns())
     assert list(shown) == ['base', 'random']
     with pytest.raises(ConfigError, match='needs a budget'):
         make_policy('random', OPTIONS)
 
 
-def test_sizes_and_what_they_cost_the_medium(runs):
+def test_state_sizes_and_bytes_to_storage(runs):
     assert not runs['base'].state_bytes.any()
     assert set(runs['aura'].state_bytes) == {4224}
     assert runs['kv'].state_bytes.tolist() == [256 * (row + 1) for row in range(60)]
@@ -131,7 +131,7 @@ def test_a_new_episode_begins_with_an_empty_memory():
     assert [write.writes for write in run.writes if write.row >= 30] == list(range(1, len(alone.writes) + 1))
 
 
-def test_steps_come_once_and_in_order_and_what_is_refused_leaves_no_trace():
+def test_steps_are_applied_once_and_in_order_and_refused_steps_change_nothing():
     steps = made_up(30)
     order = [*range(10), 9, *range(12, 30)]  # one twice, two missing
     mixed = replace(steps, thumbnails=(), **{name: getattr(steps, name)[order].copy() for name in COLUMNS})
@@ -157,24 +157,24 @@ def test_policies_are_chosen_by_name():
 
 
 @pytest.mark.skipif(default_path('elmur').is_file(), reason='weights of ELMUR ship')
-def test_an_policy_without_weights_is_refused_with_the_way_to_get_some():
+def test_a_policy_without_weights_is_refused_with_the_fix():
     with pytest.raises(ConfigError, match='train them with `aura train memory --memory elmur`'):
         choose(['elmur'], {})
 
 
-def test_weights_of_ones_own_take_part():
+def test_own_weights_take_part():
     weights = {'mine': default_path('aura')}
     assert choose(['mine'], weights)[0] == ['base', 'mine']
     policy = make_policy('mine', replace(OPTIONS, weights=weights))
     assert policy.gated and policy.memory.memory_hash == WEIGHTS.sha256
-    with pytest.raises(ConfigError, match="is of the memory 'kv', which is none for the policy 'aura'"):
+    with pytest.raises(ConfigError, match="weights of the memory 'kv' cannot be used for the policy 'aura'"):
         make_policy('aura', replace(OPTIONS, weights={'aura': default_path('kv')}))
-    with pytest.raises(ConfigError, match='no file'):
+    with pytest.raises(ConfigError, match='does not exist'):
         make_policy('mine', replace(OPTIONS, weights={'mine': default_path('nothing')}))
 
 
 def test_steps_of_another_backbone_are_refused():
-    with pytest.raises(ConfigError, match='trained for a VLA with weights'):
+    with pytest.raises(ConfigError, match='trained for the backbone'):
         make_policy('aura', replace(OPTIONS, backbone_hash='cd' * 32))
     with pytest.raises(ConfigError, match='trained for 256 features'):
         make_policy('aura', replace(OPTIONS, feature_dim=16))

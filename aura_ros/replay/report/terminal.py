@@ -17,7 +17,7 @@ from aura_ros.replay.report.summary import Report, Summary
 from aura_ros.replay.report.svg import size
 from aura_ros.replay.report.verdict import drivers_text, ends_text, verdict
 
-_COLUMNS = ('writes', 'of steps', 'state', 'to storage', 'error [rad]', 'minus base [rad]', 'step [µs]')
+_COLUMNS = ('writes', 'of steps', 'state', 'storage', 'error [rad]', 'minus base [rad]', 'µs/step')
 
 
 def print_report(console: Console, report: Report, paths: list[Path]) -> None:
