@@ -9,20 +9,17 @@ FOLDER/NAME/weights/KEY.safetensors    what was trained
 from __future__ import annotations
 
 import csv
-import dataclasses
 import hashlib
 import io
 import json
-import math
 import os
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from aura_ros.common.errors import ConfigError
+from aura_ros.common.files import plain, replace_text
 from aura_ros.common.provenance import versions
 
 FORMAT = 1
@@ -55,7 +52,7 @@ class ResultStore:
             if fresh:
                 lines = [line for line in lines if line['settings'] != self.digest]
             # torn and forgotten lines go, and a file that cannot be written to is noticed before the work
-            _replace(self._runs, ''.join(json.dumps(line) + '\n' for line in lines))
+            replace_text(self._runs, ''.join(json.dumps(line) + '\n' for line in lines))
         except OSError as error:
             raise ConfigError(
                 f'output = {str(folder)!r} cannot be written ({error.strerror}): give a folder of yours'
@@ -102,7 +99,7 @@ class ResultStore:
             writer.writerow(
                 {name: json.dumps(value) if isinstance(value, list | dict) else value for name, value in row.items()}
             )
-        _replace(self.file('.csv'), text.getvalue())
+        replace_text(self.file('.csv'), text.getvalue())
         found = {
             'format': FORMAT,
             'benchmark': self.name,
@@ -113,40 +110,9 @@ class ResultStore:
             **plain(extra or {}),
             'rows': table,
         }
-        _replace(self.file('.json'), json.dumps(found, indent=1, allow_nan=False) + '\n')
+        replace_text(self.file('.json'), json.dumps(found, indent=1, allow_nan=False) + '\n')
 
     def _whole_lines(self) -> list[str]:
         """The lines that were finished: a process that is killed may leave half of the last one."""
         text = self._runs.read_text(encoding='utf-8') if self._runs.exists() else ''
         return text[: text.rfind('\n') + 1].splitlines()
-
-
-def plain(value: Any) -> Any:
-    """A value as JSON has it: dataclasses are objects, NumPy's numbers numbers, what is not finite null.
-
-    Raises:
-        TypeError: it cannot be said in JSON.
-
-    """
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        value = dataclasses.asdict(value)
-    if isinstance(value, np.generic | np.ndarray):
-        value = value.tolist()
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if value is None or isinstance(value, str | int):
-        return value
-    if isinstance(value, Mapping):
-        return {str(name): plain(part) for name, part in value.items()}
-    if isinstance(value, Sequence):
-        return [plain(part) for part in value]
-    if isinstance(value, Path):
-        return str(value)
-    raise TypeError(f'{type(value).__name__} cannot be kept as JSON: {value!r}')
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write a file in one go: a reader sees the old one or the new one."""
-    temporary = path.with_name(path.name + '.new')
-    temporary.write_text(text, encoding='utf-8')
-    temporary.replace(path)

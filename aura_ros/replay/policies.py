@@ -206,7 +206,7 @@ def make_policy(name: str, options: PolicyOptions, budget: Budget | None = None)
         memory: Memory = FastWeightMemory(name, weights, _schedule(name, options, budget))
     else:
         memory = build_memory(kind, weights, options.window if name == 'kv-window' else 0)
-    title = f'{TITLES[name]}, {options.window} steps' if name == 'kv-window' else TITLES.get(name, f'{kind}, your weights')
+    title = f'{TITLES[name]}, {options.window} steps' if name == 'kv-window' else TITLES.get(name, f'your {kind}')
     return ReplayedPolicy(name, title, memory, kind in _LEARNED_GATES and not scheduled)
 
 
@@ -243,7 +243,7 @@ def _check_fits(name: str, weights: MemoryWeights, options: PolicyOptions) -> No
     wanted, given = weights.backbone_hash, options.backbone_hash
     if wanted and given and wanted != given:
         raise ConfigError(
-            f'policy {name}: its memory was trained for the backbone {wanted[:12]}, but the steps are from the backbone '
+            f'policy {name}: its memory was trained for the backbone {wanted[:12]}, but the steps are from '
             f'{given[:12]}; give weights trained for that backbone: --weights {name}=FILE'
         )
     shape = (weights.feature_dim, weights.chunk_size, weights.action_dim)

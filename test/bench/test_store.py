@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aura_ros.bench.store import ResultStore, plain
+from aura_ros.bench.store import ResultStore
 from aura_ros.common.errors import ConfigError
+from aura_ros.common.files import plain
 
 
 @dataclass(frozen=True)

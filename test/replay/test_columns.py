@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Arrays whose pages may be handed back."""
+"""Arrays in files, whose pages can be returned to the kernel."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ def resident_mb():
     return pages * 4096 / 1e6
 
 
-def test_what_was_written_is_there_after_a_rest():
+def test_values_survive_a_rest():
     columns = Columns()
     first, second = columns.new((5, 3), np.float32, np.nan), columns.new((5,), np.int64)
     assert np.isnan(first).all() and not second.any()
@@ -24,7 +24,7 @@ def test_what_was_written_is_there_after_a_rest():
     assert first[2].tolist() == [7.0, 7.0, 7.0] and second.tolist() == [0, 0, 0, 0, -1]
 
 
-def test_a_rest_gives_the_memory_back():
+def test_a_rest_frees_memory():
     columns = Columns()
     before = resident_mb()
     array = columns.new((4_000_000,), np.float64, np.nan)  # 32 MB
@@ -42,8 +42,8 @@ def test_nothing_is_left_in_the_folder(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_no_room_is_told_before_anything_is_written(tmp_path):
-    with pytest.raises(ConfigError, match=r'cannot be had in .*make room there'):
+def test_a_full_disk_is_reported_before_anything_is_written(tmp_path):
+    with pytest.raises(ConfigError, match=r'cannot allocate 40 bytes in .*another folder with --cache'):
         Columns(tmp_path / 'missing').new((10,), np.float32)
-    with pytest.raises(ConfigError, match=r'8,000,000,000,000,000 bytes .*make room there'):
+    with pytest.raises(ConfigError, match=r'cannot allocate 8,000,000,000,000,000 bytes .*free some space'):
         Columns(tmp_path).new((10**15,), np.float64)

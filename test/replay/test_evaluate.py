@@ -14,7 +14,7 @@ from aura_ros.memory.weights import default_path
 from aura_ros.replay.columns import Columns
 from aura_ros.replay.evaluate import run_policies, run_policy
 from aura_ros.replay.live import compare
-from aura_ros.replay.policies import Budget, choose, random_writes, periodic_writes, make_policy
+from aura_ros.replay.policies import Budget, choose, make_policy, periodic_writes, random_writes
 from aura_ros.replay.steps.arrays import Row, StepsBuilder
 from aura_ros.state.format import SLOT_BYTES
 

@@ -189,7 +189,7 @@ def test_the_guess_is_a_mapping_file(bag, replay, tmp_path, capsys):
 def test_a_report_is_not_written_into_a_recording(bag, capsys):
     before = sorted(bag.iterdir())
     assert main([str(bag), '--output', str(bag), '--backbone', 'replayed:seeing']) == 2
-    assert 'is a recording: name another folder with --output' in capsys.readouterr().err
+    assert 'the folder contains a recording' in capsys.readouterr().err
     assert sorted(bag.iterdir()) == before
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from aura_ros.bench.robot.figure import draw, pick_episode
 from aura_ros.bench.robot.records import EpisodeRecord, RunRecord, acceptance, summarise
 from aura_ros.common.errors import ConfigError
+from aura_ros.common.files import replace_text
 
 FORMAT = 1
 _PLAIN = ('task', 'policy', 'split', 'seed', 'rounds', 'episode_id', 'steps', 'write_events')
@@ -30,9 +31,7 @@ def write_report(run: RunRecord, directory: Path) -> tuple[Path, Path | None]:
     chosen = pick_episode(run.episodes)
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        temporary = json_path.with_suffix('.tmp')
-        temporary.write_text(json.dumps(to_json(run), indent=1, allow_nan=False) + '\n')
-        temporary.replace(json_path)
+        replace_text(json_path, json.dumps(to_json(run), indent=1, allow_nan=False) + '\n')
         if chosen is not None:
             draw(chosen, png_path)
     except OSError as error:

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The files that a replay leaves.
+"""The files of a report.
 
-    report.html     for people; needs nothing else
+    report.html     page for people, in one file
     report.json     all figures, writes and settings
-    steps.parquet   a row for each step and policy; steps.csv where pyarrow is not installed
+    steps.parquet   one row for each step and policy; steps.csv if pyarrow is not installed
 
 Columns of the steps: recording, policy, episode_id, seq, stamp_ns, applied, gate, threshold, written, surprise,
 state_bytes, step_us, error (mean over joints [rad, m]), and for each joint error.NAME, action.NAME, recorded.NAME.
-Numbers are missing where a step was not applied or nothing was recorded.
+Values are missing if a step was not applied or nothing was recorded.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from aura_ros.bench.store import plain
 from aura_ros.common.errors import ConfigError
+from aura_ros.common.files import plain, replace_text
 from aura_ros.replay.evaluate import PolicyRun
 from aura_ros.replay.evaluated import Evaluated
 from aura_ros.replay.report.html import page
@@ -34,39 +34,39 @@ _ROWS = 8192
 
 
 def write_report(report: Report, folder: Path) -> list[Path]:
-    """Write all files into a folder, which is made; returns their paths, the page first.
+    """Write all files into a folder, which is created if needed, and return their paths, the page first.
 
     Raises:
-        ConfigError: the folder cannot be written to, or is a recording.
+        ConfigError: the folder is not writable or contains a recording.
 
     """
     check_output(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         paths = [folder / 'report.html', folder / 'report.json']
-        _replace(paths[0], page(report))
-        _replace(paths[1], json.dumps(plain(as_json(report)), indent=1, allow_nan=False) + '\n')
+        replace_text(paths[0], page(report))
+        replace_text(paths[1], json.dumps(plain(as_json(report)), indent=1, allow_nan=False) + '\n')
         return [*paths, _write_steps(report, folder)]
     except OSError as error:
         raise ConfigError(
-            f'output {str(folder)!r} cannot be written ({error.strerror}): give a folder of yours with --output'
+            f'--output {folder}: cannot be written ({error.strerror}); give a folder that you can write to'
         ) from error
 
 
 def check_output(folder: Path) -> None:
-    """Hold that a folder is no recording: a report in it would be taken for a part of that.
+    """Check that a folder contains no recording, because the report would become a part of it.
 
     Raises:
-        ConfigError: it is one.
+        ConfigError: the folder contains a recording.
 
     """
-    kept = ('metadata.yaml', '*.mcap', '*.db3', '*.mcap.zstd', '*.db3.zstd', 'meta/info.json')
-    if any(path for pattern in kept for path in folder.glob(pattern)):
-        raise ConfigError(f'output {str(folder)!r} is a recording: name another folder with --output')
+    files = ('metadata.yaml', '*.mcap', '*.db3', '*.mcap.zstd', '*.db3.zstd', 'meta/info.json')
+    if any(path for pattern in files for path in folder.glob(pattern)):
+        raise ConfigError(f'--output {folder}: the folder contains a recording; give another folder')
 
 
 def as_json(report: Report) -> dict[str, Any]:
-    """The report as plain types."""
+    """Return the report as JSON types."""
     return {
         'format': FORMAT,
         'made': report.made,
@@ -75,15 +75,11 @@ def as_json(report: Report) -> dict[str, Any]:
         'left_out': report.left_out,
         'refused': report.refused,
         'verdict': verdict(report.pooled),
-        'summary': _summary(report.pooled),
+        'summary': asdict(report.pooled),
         'recordings': [
             _recording(found, single) for found, single in zip(report.recordings, report.single, strict=True)
         ],
     }
-
-
-def _summary(summary: Summary) -> dict[str, Any]:
-    return asdict(summary)
 
 
 def _recording(found: Evaluated, summary: Summary) -> dict[str, Any]:
@@ -94,13 +90,13 @@ def _recording(found: Evaluated, summary: Summary) -> dict[str, Any]:
         'begin_ns': int(found.steps.stamps_ns[0]),
         'end_ns': int(found.steps.stamps_ns[-1]),
         'verdict': verdict(summary),
-        'summary': _summary(summary),
+        'summary': asdict(summary),
         'policies': {name: _run(run) for name, run in found.runs.items()},
     }
 
 
 def _run(run: PolicyRun) -> dict[str, Any]:
-    # the writes of a policy that writes always are in the table of steps
+    # The writes of a policy without a learned gate are in the table of steps.
     return {
         'state_crc32': run.state_crc32,
         'missed': run.missed,
@@ -140,7 +136,7 @@ def _write_csv(report: Report, path: Path) -> Path:
 
 
 def _tables(report: Report) -> Iterator[dict[str, Any]]:
-    """Columns of the steps of one policy on one recording after the other, some rows at a time."""
+    """Yield the columns of the table, some rows of one policy on one recording at a time."""
     for found in report.recordings:
         for name, run in found.runs.items():
             for begin in range(0, len(found.steps), _ROWS):
@@ -172,10 +168,3 @@ def _columns(found: Evaluated, name: str, run: PolicyRun, rows: slice) -> dict[s
             f'recorded.{label}': found.steps.recorded[rows, joint],
         }
     return columns
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write a file in one go: a reader sees the old one or the new one."""
-    temporary = path.with_name(path.name + '.new')
-    temporary.write_text(text, encoding='utf-8')
-    temporary.replace(path)

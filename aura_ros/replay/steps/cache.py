@@ -22,6 +22,7 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 from aura_ros.common.errors import BagError, ConfigError
+from aura_ros.common.files import replace_text
 from aura_ros.replay.steps.arrays import FORMAT, Row, Steps, StepsBuilder, StepsInfo
 from aura_ros.replay.steps.stream import StepStream, StreamFacts
 
@@ -136,9 +137,7 @@ class StepCache:
     def note(self, facts: StreamFacts, complete: bool) -> None:
         """Store what is known of the recording, and whether all of its steps are there."""
         self.complete, self.facts = complete, facts
-        temporary = self._folder / 'state.json.new'
-        temporary.write_text(json.dumps({'complete': complete, 'facts': asdict(facts)}), encoding='utf-8')
-        temporary.replace(self._folder / 'state.json')
+        replace_text(self._folder / 'state.json', json.dumps({'complete': complete, 'facts': asdict(facts)}))
 
     def clear(self) -> None:
         """Remove all steps."""
