@@ -10,11 +10,11 @@ PLAIN_WIDTH = 110
 
 
 def make_console() -> Console:
-    """A console on stdout that keeps the table in one piece where stdout is no terminal."""
+    """Return a console on stdout; in a pipe or a file it has a fixed width, so that tables stay intact."""
     console = Console(highlight=False)
     return console if console.is_terminal else Console(highlight=False, width=PLAIN_WIDTH)
 
 
 def minutes(seconds: float) -> str:
-    """A time as a person says it, '12 s' or '3 min'."""
+    """Return a rounded duration, such as '12 s' or '3 min'."""
     return f'{seconds:.0f} s' if seconds < 90 else f'{seconds / 60:.0f} min'

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import functools
 import os
+import signal
 import sys
 from collections.abc import Callable
 from typing import ParamSpec
@@ -76,6 +77,15 @@ def program(
         return wrapped
 
     return decorate
+
+
+def end_on_signals() -> None:
+    """Make SIGTERM raise KeyboardInterrupt as SIGINT does, so that a program can clean up and report.
+
+    SIGINT is set as well: a shell without job control starts background programs with SIGINT ignored.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
 
 
 def _report(name: str, text: str) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How far a benchmark is: a bar on a terminal, a few plain lines in a log."""
+"""Progress of long work: a bar on a terminal, a few plain lines in a log."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from aura_ros.common.console import minutes
 
 LINES = 20
-"""Most plain lines of one bar."""
+"""Largest number of plain lines for the progress of one bar; one more line announces its start."""
 
 
 class Bar:
-    """Counts to `total`; a context manager, one thread.
+    """Counts to `total`. Use it as a context manager, from one thread.
 
     Args:
-        console: where to show it.
-        title: of the bar.
-        total: what `advance` adds up to.
-        done: already done before, not counted for the pace.
-
+        console: output.
+        title: text in front of the bar.
+        total: sum of all amounts given to `advance`.
+        done: amount that was done earlier; the estimate of the time left ignores it.
+        later: amount that further bars will count, for an estimate of the whole work.
     """
 
-    def __init__(self, console: Console, title: str, total: int, done: int = 0) -> None:
-        self._console, self._title, self._total = console, title, total
+    def __init__(self, console: Console, title: str, total: int, done: int = 0, later: int = 0) -> None:
+        self._console, self._title, self._total, self._later = console, title, total, later
         self._before = self._done = done
         self._shown, self._began = 0, time.monotonic()
         self._bar: Progress | None = None
@@ -46,6 +46,8 @@ class Bar:
     def __enter__(self) -> Bar:
         if self._bar is not None:
             self._bar.start()
+        else:
+            self._console.print(escape(f'{self._title}: {self._done}/{self._total}'))
         return self
 
     def __exit__(
@@ -55,11 +57,13 @@ class Bar:
             self._bar.stop()
 
     def advance(self, amount: int = 1, text: str = '') -> None:
-        """`amount` more is done; `text` says what it was."""
+        """Add `amount`; `text` describes it."""
         self._done += amount
         elapsed, new = time.monotonic() - self._began, self._done - self._before
         left = self._total - self._done
-        pace = f'{minutes(elapsed)}' if left <= 0 else f'{minutes(elapsed / max(new, 1) * left)} left'
+        pace = minutes(elapsed)
+        if left > 0:
+            pace = f'{minutes(elapsed / max(new, 1) * (left + self._later))} left{" in all" if self._later else ""}'
         shown = ', '.join(part for part in (text, pace) if part)
         if self._bar is not None:
             self._bar.update(self._task, completed=self._done, text=escape(shown))

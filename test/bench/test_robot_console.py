@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the console shows, on a terminal and in a log."""
+"""The table and the checks on the console."""
 
 from __future__ import annotations
 
@@ -8,45 +8,17 @@ from collections.abc import Callable
 
 from rich.console import Console
 
-from aura_ros.bench.robot.console import Leg, ProgressView, print_checks, print_table
+from aura_ros.bench.robot.console import print_checks, print_table
 from aura_ros.bench.robot.records import Check, RunRecord, acceptance, summarise
 
-LEGS = [Leg('recall', 'base'), Leg('recall', 'aura')]
 
-
-def console(terminal: bool = False) -> Console:
-    return Console(file=io.StringIO(), width=110, force_terminal=terminal, highlight=False)
+def console() -> Console:
+    return Console(file=io.StringIO(), width=110, highlight=False)
 
 
 def text(of: Console) -> str:
     assert isinstance(of.file, io.StringIO)
     return of.file.getvalue()
-
-
-def play(on: Console) -> None:
-    with ProgressView(on, LEGS, 8) as view:
-        for leg in LEGS:
-            view.begin(leg)
-            for done in range(1, 9):
-                for _ in range(5):
-                    view.update(leg, done, done - 1, None if leg.policy == 'base' else 2 * done)
-
-
-def test_a_log_gets_a_few_plain_lines() -> None:
-    log = console()
-    play(log)
-    lines = text(log).splitlines()
-    assert len(lines) == 10  # 0, 2, 4, 6 and 8 rounds of each leg
-    assert lines[0].startswith('recall · base') and '0/8 rounds' in lines[0]
-    assert '2/8 rounds, 1 solved' in lines[1] and 'left in all' in lines[1]
-    assert 'writes' not in lines[1] and '7 solved, 16 writes' in lines[-1]
-    assert '\x1b' not in text(log)
-
-
-def test_a_terminal_gets_bars() -> None:
-    terminal = console(terminal=True)
-    play(terminal)
-    assert '8/8 rounds' in text(terminal) and '\x1b' in text(terminal)
 
 
 def test_the_table_has_every_number(make_run: Callable[..., RunRecord]) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How far a benchmark is: few lines in a log, a bar on a terminal."""
+"""Progress: few lines in a log, a bar on a terminal."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from rich.console import Console
 from aura_ros.common.progress import LINES, Bar
 
 
-def shown(total: int, terminal: bool, done: int = 0) -> str:
+def shown(total: int, terminal: bool, done: int = 0, later: int = 0) -> str:
     file = io.StringIO()
-    with Bar(Console(file=file, width=110, force_terminal=terminal, highlight=False), 'run', total, done) as bar:
+    with Bar(Console(file=file, width=110, force_terminal=terminal, highlight=False), 'run', total, done, later) as bar:
         for step in range(done, total):
             bar.advance(text=f'part {step}')
     return file.getvalue()
@@ -20,13 +20,18 @@ def shown(total: int, terminal: bool, done: int = 0) -> str:
 
 def test_a_log_gets_few_lines_and_always_the_last() -> None:
     lines = shown(1000, terminal=False).splitlines()
-    assert len(lines) <= LINES and lines[-1].startswith('run: 1000/1000, part 999')
-    assert len(shown(3, terminal=False).splitlines()) == 3
+    assert lines[0] == 'run: 0/1000' and len(lines) <= LINES + 1 and lines[-1].startswith('run: 1000/1000, part 999')
+    assert len(shown(3, terminal=False).splitlines()) == 4
 
 
 def test_what_was_done_before_counts_in_the_total() -> None:
     lines = shown(4, terminal=False, done=2).splitlines()
-    assert lines[0].startswith('run: 3/4') and lines[-1].startswith('run: 4/4')
+    assert lines[0] == 'run: 2/4' and lines[1].startswith('run: 3/4') and lines[-1].startswith('run: 4/4')
+
+
+def test_the_time_left_includes_later_bars() -> None:
+    lines = shown(2, terminal=False, later=8).splitlines()
+    assert lines[1].endswith(' left in all') and 'left' not in lines[2]
 
 
 def test_a_terminal_gets_a_bar() -> None:

@@ -118,7 +118,7 @@ def test_a_node_that_dies_is_named(environment: dict[str, str], tmp_path: Path) 
         panel = start('panel', asked, environment)
         assert panel.stdout is not None
         for line in panel.stdout:
-            if '0/500 rounds' in line:
+            if 'rounds: 0/500' in line:
                 break
         assert running['vla_node'].stdout is not None
         for line in running['vla_node'].stdout:

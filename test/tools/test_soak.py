@@ -43,7 +43,7 @@ def test_help_teaches(capsys):
         main(['--help'])
     assert caught.value.code == 0
     text = capsys.readouterr().out
-    for word in ('--minutes', '--report', './run soak --minutes 2', 'Theil-Sen', 'exit code'):
+    for word in ('--minutes', '--report', 'aura soak --minutes 2', 'Theil-Sen', 'exit code'):
         assert word in text
 
 
@@ -79,8 +79,8 @@ def test_a_short_soak(domain, tmp_path):
 
 @pytest.mark.graph
 @pytest.mark.render
-@pytest.mark.parametrize(('end', 'problem'), [('kill', 'memory_node has ended'), ('signal', 'ended early')])
-def test_what_ends_a_soak_early_is_told_and_what_was_measured_is_kept(domain, tmp_path, end, problem):
+@pytest.mark.parametrize(('end', 'problem'), [('kill', 'memory_node has ended'), ('signal', 'interrupted after')])
+def test_a_soak_that_ends_early_reports_the_reason_and_its_measurements(domain, tmp_path, end, problem):
     report = tmp_path / 'soak.json'
     process = start(domain, report, '--minutes', '1')
     read_until(process, 'commands/s')

@@ -105,15 +105,15 @@ class Counters:
     steps_in_episodes: int = 0
     # Steps that a memory never answered, by memory [1].
     lost_steps: dict[str, int] = field(default_factory=lambda: {'aura': 0, 'kv': 0})
-    # Writes of AURA's memory [1] and what they cost the medium [B].
+    # Writes of AURA's memory [1] and what they cost the storage [B].
     writes: int = 0
     device_bytes: int = 0
     # Episodes that ended as they should [1], and changes of the driving policy [1].
     episodes: int = 0
     switches: int = 0
-    # What the nodes themselves counted, the newest value of each: 'node: check: what' -> times.
-    told: dict[str, int] = field(default_factory=dict)
-    # Sentences of /diagnostics at level ERROR while an episode ran, and how often each was heard.
+    # Counts that the nodes report, the newest value of each: 'node: check: what' -> times.
+    reported: dict[str, int] = field(default_factory=dict)
+    # Sentences of /diagnostics at level ERROR while an episode ran, and how often each was received.
     errors: dict[str, int] = field(default_factory=dict)
 
 

@@ -167,7 +167,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not arguments.words:
         parser.print_help()
         return WRONG_USE
-    # A shell without job control starts background jobs with SIGINT ignored, and so would nodes be.
+    # A shell without job control starts background jobs with SIGINT ignored, and the nodes would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     return launch(arguments)
 

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""panel: lets each policy drive rounds of the same seed of each task, and reports what came of it.
+"""`aura panel`: compare all policies on the same seed, and report the results as a table, JSON and PNG.
 
-A client of the running graph (demo.launch.yaml starts both). One episode per task and policy: select
-the policy, start the task, run the VLA until the last round is over. At the end a table, a JSON and a
-PNG.
+The panel is a client of the running graph; demo.launch.yaml starts both.
 """
+
+from __future__ import annotations
 
 import argparse
 import sys
@@ -13,38 +13,37 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-import rclpy
-from builtin_interfaces.msg import Time
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.node import Node
 from rich.console import Console
 
-from aura_ros.bench.robot.collector import EpisodeCollector
-from aura_ros.bench.robot.console import Leg, ProgressView, print_checks, print_table
-from aura_ros.bench.robot.records import EpisodeRecord, RunRecord, acceptance, summarise
+from aura_ros.bench.robot.console import print_checks, print_table
+from aura_ros.bench.robot.records import RunRecord, acceptance, summarise
 from aura_ros.bench.robot.report import write_report
+from aura_ros.client import AuraClient
 from aura_ros.common.console import make_console
 from aura_ros.common.errors import ConfigError
 from aura_ros.common.names import PANEL_TASKS, POLICIES
-from aura_ros.common.program import INTERRUPTED, program
+from aura_ros.common.program import end_on_signals, program
+from aura_ros.common.progress import Bar
 from aura_ros.common.provenance import versions, weight_hashes
 from aura_ros.ros.parameters import ParameterSet, parameter, text_of
-from aura_ros.tools.panel.graph import PanelError, PanelGraph
+from aura_ros.tools.panel.comparison import Comparison, EpisodeSettings, Leg
 
 _DESCRIPTION = """\
 Lets every policy drive the same episodes on the simulated robot, and writes a table, panel.json and
-panel.png. The graph has to be running: `aura launch sim.launch.yaml` starts it, `aura launch
-demo.launch.yaml` starts it together with the panel. The options are ROS parameters; ROS arguments
-follow after --ros-args.
+panel.png. The graph has to run: `aura launch sim.launch.yaml` starts it, `aura launch
+demo.launch.yaml` starts it together with the panel.
 """
-_PEER_CHECK_S = 1.0
-# What may still be under way when an episode has ended [s].
-_SETTLE_S = 3.0
-# From when the panel knows all nodes until they know each other too [s].
+_EPILOG = """\
+examples, beside `aura launch sim.launch.yaml lockstep:=true`:
+  aura panel --rounds 60 --tasks recall
+  aura panel --policies base,aura --report-dir /tmp/report
+
+Every option is also a ROS parameter; ROS arguments follow after --ros-args.
+exit code: 0 the comparison is complete, 1 a node failed, 2 wrong use, 130 Ctrl-C.
+"""
 _DISCOVERY_S = 1.0
-_NODES = {'base': 'vla_node', 'aura': 'memory_node', 'kv': 'kv_baseline_node'}
+"""Time from the discovery of all nodes by the panel to their discovery of each other [s]."""
 
 
 @dataclass(frozen=True)
@@ -55,24 +54,26 @@ class PanelConfig:
     tasks: str = parameter('recall,visible', f'Tasks, comma-separated: {", ".join(PANEL_TASKS)}')
     policies: str = parameter('base,aura,kv', 'Policies, comma-separated, in the order in which they drive')
     seed: int = parameter(0, 'Index of the seed within the split', unit='1', low=0, high=2**31)
-    split: str = parameter('evaluation', 'Which seeds', choices=('train', 'validation', 'evaluation'))
-    report_dir: str = parameter('aura_report', 'Folder for panel.json and panel.png; is made', at_start=True)
-    lockstep: bool = parameter(True, 'The simulation waits for the graph; false: real time')
+    split: str = parameter('evaluation', 'Seeds to choose from', choices=('train', 'validation', 'evaluation'))
+    report_dir: str = parameter('aura_report', 'Folder for panel.json and panel.png; created', at_start=True)
+    lockstep: bool = parameter(True, 'True: the simulation waits for the graph; false: real time')
     start_timeout_s: float = parameter(
-        60.0, 'How long nodes may take to come up and accept work', unit='s', low=1.0, high=3600.0
+        60.0, 'Longest time for nodes to appear and to accept requests', unit='s', low=1.0, high=3600.0
     )
-    stall_timeout_s: float = parameter(
-        30.0, 'Give up when nothing has moved for so long', unit='s', low=1.0, high=3600.0
-    )
+    stall_timeout_s: float = parameter(30.0, 'Longest time without progress', unit='s', low=1.0, high=3600.0)
 
     def legs(self) -> list[Leg]:
-        """Every task with every policy.
+        """Return every task with every policy.
 
         Raises:
             ConfigError: an unknown task or policy, or none.
         """
         tasks = _names('tasks', self.tasks, PANEL_TASKS)
         return [Leg(task, policy) for task in tasks for policy in _names('policies', self.policies, POLICIES)]
+
+    def settings(self) -> EpisodeSettings:
+        """Return what all episodes share."""
+        return EpisodeSettings(**{item.name: getattr(self, item.name) for item in fields(EpisodeSettings)})
 
 
 def _names(name: str, value: str, allowed: Sequence[str]) -> list[str]:
@@ -82,118 +83,6 @@ def _names(name: str, value: str, allowed: Sequence[str]) -> list[str]:
     return found
 
 
-class Panel:
-    """Runs the legs one after the other."""
-
-    def __init__(self, graph: PanelGraph, config: PanelConfig, view: ProgressView) -> None:
-        """Drive `graph` and show it on `view`."""
-        self._graph, self._config, self._view = graph, config, view
-        self.episodes: list[EpisodeRecord] = []
-
-    def run(self, legs: Sequence[Leg]) -> None:
-        """Run all legs; `episodes` grows with each.
-
-        Raises:
-            PanelError: a node is missing, died, refuses, or nothing moves.
-        """
-        for leg in legs:
-            self.episodes.append(self._run_leg(leg))
-
-    def _run_leg(self, leg: Leg) -> EpisodeRecord:
-        graph, config = self._graph, self._config
-        self._view.begin(leg)
-        began = time.monotonic()
-        # First the policy: between two episodes no chunk is playing, so that it drives from step 0.
-        graph.select(leg.policy, config.start_timeout_s)
-        graph.collector = EpisodeCollector([episode.episode_id for episode in self.episodes])
-        instruction = graph.start_task(leg.task, config.split, config.seed, config.rounds, config.lockstep)
-        handle = graph.run_episode(instruction, config.start_timeout_s)
-        result_future = handle.get_result_async()
-        self._watch(leg, result_future)
-        result = graph.end_episode(handle, result_future)
-        collector = graph.collector
-        graph.spin_until(lambda: collector.complete(result.episode_id, result.steps), _SETTLE_S)
-        return collector.record(
-            EpisodeRecord(
-                task=leg.task,
-                policy=leg.policy,
-                split=config.split,
-                seed=config.seed,
-                rounds=config.rounds,
-                episode_id=result.episode_id,
-                steps=int(result.steps),
-                sim_s=0.0,
-                wall_s=time.monotonic() - began,
-                marks=(),
-                gates={},
-            )
-        )
-
-    def _watch(self, leg: Leg, result: Any) -> None:
-        """Listen until the last round is over."""
-        graph, collector = self._graph, self._graph.collector
-        moved_at = checked_at = time.monotonic()
-        moved = (0, -1)
-        shown = (0, 0, 0)
-        while not collector.finished:
-            graph.spin_until(lambda: collector.finished, 0.2)
-            now = time.monotonic()
-            seen = (collector.progress, graph.vla_seq)
-            if seen != moved:
-                moved, moved_at = seen, now
-            if now - checked_at > _PEER_CHECK_S:
-                checked_at = now
-                self._check_peers(leg, result, now - moved_at)
-            writes = None if leg.policy == 'base' else collector.writes(leg.policy)
-            state = (collector.rounds_done, collector.rounds_solved, writes)
-            if state != shown:
-                shown = state
-                self._view.update(leg, *state)
-
-    def _check_peers(self, leg: Leg, result: Any, still_s: float) -> None:
-        graph = self._graph
-        missing = graph.missing()
-        if missing:
-            raise PanelError(f'{", ".join(missing)} went away during {leg}: its log says why')
-        if result.done() and not graph.collector.finished:
-            raise PanelError(f'vla_node ended {leg}: {result.result().result.reason}')
-        if still_s > self._config.stall_timeout_s:
-            raise PanelError(f'nothing moved for {still_s:.0f} s during {leg}: {self._suspect()} ({self._newest()})')
-
-    def _suspect(self) -> str:
-        """Which node the others wait for."""
-        graph, status = self._graph, self._graph.policy_status
-        if graph.vla_seq < 0:
-            return 'vla_node made no step, its /diagnostics say what it lacks'
-        silent = graph.collector.silent(graph.vla_seq)
-        if silent:
-            return f'{_NODES[silent[0]]} did not answer step {graph.vla_seq}, its log says why'
-        if status is None:
-            return 'policy_switch_node was never heard'
-        if not status.control_enabled:
-            return 'enable_control of policy_switch_node is false, set it'
-        for policy in POLICIES:
-            stamp = status.newest_stamp[POLICIES.index(policy)]
-            if stamp == Time() or status.newest_seq[POLICIES.index(policy)] < graph.vla_seq:
-                return f'policy_switch_node did not accept step {graph.vla_seq} of {_NODES[policy]}'
-        return 'sim_node, vla_node or policy_switch_node hangs, their /diagnostics say which'
-
-    def _newest(self) -> str:
-        """How far each node got."""
-        graph, collector = self._graph, self._graph.collector
-        parts = [
-            f'vla_node made step {graph.vla_seq}',
-            f'memory_node {collector.newest_seq("aura")}',
-            f'kv_baseline_node {collector.newest_seq("kv")}',
-            f'sim_node told of {len(collector.marks)} events',
-        ]
-        status = graph.policy_status
-        if status is not None:
-            what = 'holds' if status.holding else 'moves'
-            parts.append(f'policy_switch_node {what}: {status.reason}')
-        return ', '.join(parts)
-
-
 def _report(console: Console, config: PanelConfig, run: RunRecord) -> None:
     rows = [summarise(episode) for episode in run.episodes]
     print_table(console, rows)
@@ -201,47 +90,42 @@ def _report(console: Console, config: PanelConfig, run: RunRecord) -> None:
     for episode in run.episodes:
         lost = {policy: episode.missing_steps(policy) for policy in episode.gates}
         if any(lost.values()):
-            console.print(f'  {episode.task} · {episode.policy}: steps not heard of: {lost}')
+            console.print(f'  {episode.task} · {episode.policy}: gate samples not received: {lost}')
     json_path, png_path = write_report(run, Path(config.report_dir).expanduser())
     for path in (png_path, json_path):
         if path is not None:
             console.print(str(path), soft_wrap=True)
 
 
-def _run(node: Node, executor: SingleThreadedExecutor, console: Console) -> None:
-    config = ParameterSet(node, PanelConfig).read()
+def _run(client: AuraClient, console: Console) -> None:
+    config = ParameterSet(client.node, PanelConfig).read()
     legs = config.legs()
-    graph = PanelGraph(node, executor)
     console.print('waiting for the nodes')
-    graph.wait_for_graph(config.start_timeout_s)
-    graph.spin(_DISCOVERY_S)
+    client.wait_for(timeout_s=config.start_timeout_s)
+    client.spin(_DISCOVERY_S)
     started, began = datetime.now(UTC).isoformat(timespec='seconds'), time.monotonic()
-    view = ProgressView(console, legs, config.rounds)
-    panel = Panel(graph, config, view)
+
+    def make_bar(leg: Leg) -> Bar:
+        following = len(legs) - legs.index(leg) - 1
+        return Bar(console, f'{leg!s:<18} rounds', config.rounds, later=following * config.rounds)
+
+    comparison = Comparison(client, config.settings(), make_bar)
     try:
-        with view:
-            panel.run(legs)
+        comparison.run(legs)
     finally:
-        # What was measured is worth having also when a later episode fails.
-        if panel.episodes:
-            _report(
-                console,
-                config,
-                RunRecord(
-                    started,
-                    time.monotonic() - began,
-                    config.lockstep,
-                    versions(),
-                    weight_hashes(),
-                    tuple(panel.episodes),
-                ),
-            )
+        # Complete episodes are reported even if a later one fails.
+        if comparison.episodes:
+            wall_s, episodes = time.monotonic() - began, tuple(comparison.episodes)
+            _report(console, config, RunRecord(started, wall_s, config.lockstep, versions(), weight_hashes(), episodes))
 
 
 def ros_arguments(words: Sequence[str]) -> list[str]:
-    """Return the command line for rclpy: every option becomes a parameter, `--ros-args ...` stays at the end."""
+    """Return the arguments for rclpy: every option becomes a parameter, and `--ros-args ...` is kept."""
     parser = argparse.ArgumentParser(
-        prog='aura panel', description=_DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog='aura panel',
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     for item in fields(PanelConfig):
         option = '--' + item.name.replace('_', '-')
@@ -256,17 +140,7 @@ def ros_arguments(words: Sequence[str]) -> list[str]:
 def main(args: Sequence[str] | None = None) -> int:
     """Run the comparison and return the exit code."""
     arguments = ros_arguments(sys.argv[1:] if args is None else args)
-    console = make_console()
-    rclpy.init(args=arguments)
-    node = rclpy.create_node('panel')
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-    try:
-        _run(node, executor, console)
-    except ExternalShutdownException:
-        return INTERRUPTED
-    finally:
-        executor.shutdown()
-        node.destroy_node()
-        rclpy.try_shutdown()
+    end_on_signals()
+    with AuraClient(node_name='panel', arguments=arguments) as client:
+        _run(client, make_console())
     return 0

@@ -4,11 +4,10 @@
 from __future__ import annotations
 
 import argparse
-import signal
 from typing import Any
 
 from aura_ros.common.errors import ConfigError, InputError
-from aura_ros.common.program import program
+from aura_ros.common.program import end_on_signals, program
 
 _DESCRIPTION = """\
 Lists and echoes topics, calls services and sends action goals of a running ROS 2 graph. It works
@@ -102,7 +101,7 @@ def _add_fields(command: argparse.ArgumentParser) -> None:
 def main(args: list[str] | None = None) -> int:
     """Run a command and return the exit code; a call or goal that does not succeed is a failure."""
     options = _parser().parse_args(args)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    end_on_signals()
     # Imported here because rclpy takes seconds to load on a busy machine; --help has to be quick.
     from aura_ros.ros.graph import open_graph
     from aura_ros.tools.topics.commands import COMMANDS
