@@ -96,7 +96,7 @@ def _growth(rows: list[dict[str, Any]]) -> float | None:
 def measure(steps: int, seed: int) -> dict[str, Any]:
     """Replay a recording of so many steps, in a process that has done nothing else."""
     from aura_ros.memory.weights import load_weights
-    from aura_ros.replay.columns import Columns
+    from aura_ros.replay.disk_arrays import DiskArrays
     from aura_ros.replay.evaluate import run_policies
     from aura_ros.replay.evaluated import About, Evaluated, StepTable
     from aura_ros.replay.policies import PolicyOptions
@@ -110,10 +110,10 @@ def measure(steps: int, seed: int) -> dict[str, Any]:
         folder = Path(name)
         with StepCache(folder, 'made-up') as cache:
             _fill(cache, weights, steps, seed)
-            began, columns = time.perf_counter(), Columns(folder)
-            runs = run_policies(POLICIES, options, cache, columns)
+            began, arrays = time.perf_counter(), DiskArrays(folder)
+            runs = run_policies(POLICIES, options, cache, arrays)
             memories_s = time.perf_counter() - began
-            found = Evaluated(About('made up'), StepTable.collect(cache, runs, columns), runs)
+            found = Evaluated(About('made up'), StepTable.collect(cache, runs, arrays), runs)
             write_report(Report((found,), '', '', {}, {}, {}), folder / 'report')
             in_all_s = time.perf_counter() - began
     return {

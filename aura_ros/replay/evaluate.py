@@ -1,43 +1,41 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every memory on the same steps: when it wrote, what it carried, how far it was from what was recorded.
+"""Run policies on the same steps: when each memory writes, the size of its state, and its action error.
 
-Steps are applied by the session that the nodes use (`memory/session.py`): once and in order. Each episode begins with
-an empty memory, and a refused step leaves no trace. So the writes are those of the live graph, bit for bit.
-The fields of a `Write` are those of msg/WriteEvent.msg, with its float32.
+The nodes apply their steps with the same session (`memory/session.py`): once and in order. Each episode begins with an
+empty memory, and a refused step changes nothing. The writes therefore equal those of the live graph bit for bit. The
+fields of a `Write` are those of msg/WriteEvent.msg, in float32.
 
-The *action error* of a step is |action - recorded action|, the mean over the actions of the chunk that are executed
-before the next chunk replaces it, per joint [rad, m]. Steps run with recorded observations, whatever a policy would
-have done: it is a question of who follows the recording, not of who would solve the task.
+The *action error* of a step is |action - recorded action| per joint [rad, m], the mean over the actions of the chunk
+that are executed before the next chunk replaces it. Every policy gets the recorded observations, whatever it would have
+done itself. The error therefore shows which policy follows the recording, not which one would solve the task.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aura_ros.memory import Decision, MemorySession, Step, StepRefused, state_crc
-from aura_ros.replay.columns import Columns
+from aura_ros.replay.disk_arrays import DiskArrays
 from aura_ros.replay.policies import Budget, PolicyOptions, ReplayedPolicy, make_policy, needs_budget
 from aura_ros.replay.steps.arrays import Steps, StepSource
 
 Floats = NDArray[np.float32]
 PROBLEMS_KEPT = 8
-"""Refused steps of which the text is kept; the others are counted."""
+"""Refused steps whose reason is kept. The others are only counted."""
 
 
 @dataclass(frozen=True)
 class Write:
-    """A write, with the fields of WriteEvent that do not depend on a medium.
-
-    row: of the step, among all steps of the recording.
-    """
+    """A write, with the fields of WriteEvent.msg that do not depend on the storage device."""
 
     row: int
+    """Index of the step in the recording."""
     stamp_ns: int
     episode_id: str
     seq: int
@@ -51,202 +49,168 @@ class Write:
     state_crc32: int
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class PolicyRun:
-    """What a policy did on N steps with A joints; rows of steps that were not applied are NaN, or False.
+    """What a policy did on N steps with A joints; `run_policy` fills it.
 
-    gate, threshold, surprise: float32 [N], as in GateSample.
-    written: bool [N].
-    state_bytes: int64 [N], after the step [B].
-    step_us: float32 [N], time of the memory step [us].
-    actions: float32 [N, A], the first joint target of each chunk [rad, m].
-    errors: float32 [N, A], see the module's docstring; NaN where nothing was recorded.
-    writes: in order, of a policy with a learned gate; that of others is in `written`.
-    applied: steps that were.
-    missed: numbers of steps that were skipped: missing in the recording, or refused.
-    refused: steps that were not applied.
-    problems: why, for the first of them.
-    device_bytes: see `ReplayedPolicy.device_bytes` [B].
-    state_crc32: of the state at the end.
-    seconds: for all of it [s].
+    The values of a step that was not applied are NaN, or False.
     """
 
     policy: ReplayedPolicy
     gate: Floats
+    """Gate scores, as in GateSample.msg, float32 [N]."""
     threshold: Floats
+    """Thresholds of the gate, float32 [N]."""
     surprise: Floats
+    """Inner prediction errors, float32 [N]."""
     written: NDArray[np.bool_]
+    """Whether the step wrote, bool [N]."""
     state_bytes: NDArray[np.int64]
+    """Size of the state after the step [B], int64 [N]."""
     step_us: Floats
+    """Time of the memory step [us], float32 [N]."""
     actions: Floats
+    """First joint target of each chunk [rad, m], float32 [N, A]."""
     errors: Floats
-    writes: tuple[Write, ...]
-    applied: int
-    missed: int
-    refused: int
-    problems: tuple[str, ...]
-    device_bytes: int
-    state_crc32: int
-    seconds: float
+    """Action errors [rad, m], float32 [N, A]; NaN if no action was recorded."""
+    writes: list[Write] = field(default_factory=list)
+    """Writes of a policy with a learned gate. For the other policies see `written`."""
+    applied: int = 0
+    """Steps that were applied."""
+    missed: int = 0
+    """Steps that are missing in the recording, by their numbers."""
+    refused: int = 0
+    """Steps that were refused."""
+    problems: list[str] = field(default_factory=list)
+    """Reasons for the first refused steps."""
+    device_bytes: int = 0
+    """See `ReplayedPolicy.device_bytes` [B]."""
+    state_crc32: int = 0
+    """CRC-32 of the state at the end."""
+    seconds: float = 0.0
+    """Time of the whole run [s]."""
 
 
 def run_policy(
-    policy: ReplayedPolicy, source: StepSource, columns: Columns, advance: Callable[[int], None] = lambda _: None
+    policy: ReplayedPolicy, source: StepSource, arrays: DiskArrays, advance: Callable[[int], None] = lambda _: None
 ) -> PolicyRun:
-    """Run a memory on all steps, from empty.
+    """Run a policy on all steps.
 
     Args:
-        policy: freshly made.
-        source: the steps.
-        columns: where the figures of the steps go.
+        policy: a new policy, with an empty memory.
+        source: steps of a recording.
+        arrays: owner of the arrays of the result.
         advance: called with the number of steps that were just done.
 
     Raises:
-        ConfigError: there is no room for the figures.
+        ConfigError: the disk is full.
 
     """
-    began = time.perf_counter()
-    runner = _Runner(policy, columns, len(source), len(source.info.joint_names))
+    began, session, row = time.perf_counter(), MemorySession(policy.memory), 0
+    run = _empty_run(policy, arrays, len(source), len(source.info.joint_names))
     for part in source.parts():
-        runner.run(part)
-        columns.rest()
-        advance(len(part))
-    return runner.result(time.perf_counter() - began)
-
-
-@dataclass
-class _Runner:
-    """Fills the columns of a `PolicyRun`."""
-
-    policy: ReplayedPolicy
-    columns: Columns
-    steps: int
-    joints: int
-
-    def __post_init__(self) -> None:
-        self.session = MemorySession(self.policy.memory)
-
-        def column(*more: int) -> Floats:
-            return self.columns.new((self.steps, *more), np.float32, np.nan)
-
-        self.gate, self.threshold, self.surprise, self.step_us = column(), column(), column(), column()
-        self.actions, self.errors = column(self.joints), column(self.joints)
-        self.written = self.columns.new((self.steps,), np.bool_)
-        self.state_bytes = self.columns.new((self.steps,), np.int64)
-        self.writes: list[Write] = []
-        self.row = self.refused = self.applied = 0
-        self.problems: list[str] = []
-
-    def run(self, part: Steps) -> None:
-        """Apply the steps of a part."""
-        horizon, recorded = part.info.n_action_steps, part.has_recorded_actions
-        memory = self.policy.memory
         for index in range(len(part)):
-            decision = self._apply(part, index)
-            if decision is not None:
-                self._note(decision, part, index)
-                if recorded[index]:
-                    distance = np.abs(decision.action[:horizon] - part.recorded_actions[index, :horizon])
-                    self.errors[self.row] = distance.mean(axis=0)
-            self.state_bytes[self.row] = memory.state_bytes
-            self.row += 1
+            _run_step(run, session, part, index, row)
+            row += 1
+        arrays.release()
+        advance(len(part))
+    run.missed = session.order.missed
+    run.device_bytes = policy.device_bytes(int(run.written.sum()), run.applied)
+    run.state_crc32 = state_crc(policy.memory)
+    run.seconds = time.perf_counter() - began
+    return run
 
-    def _apply(self, part: Steps, index: int) -> Decision | None:
-        step = Step(
-            str(part.episode_ids[index]),
-            int(part.seqs[index]),
-            int(part.stamps_ns[index]),
-            part.features[index],
-            part.base_actions[index],
-            part.info.seconds_per_action,
-            backbone_hash=part.info.backbone_hash,
-        )
-        try:
-            applied = self.session.apply(step)
-        except StepRefused as refusal:
-            self._refuse(str(refusal))
-            return None
-        self.step_us[self.row] = applied.step_us
-        self.applied += 1
-        return applied.decision
 
-    def _note(self, decision: Decision, part: Steps, index: int) -> None:
-        row, memory = self.row, self.policy.memory
-        self.gate[row], self.threshold[row] = decision.gate, decision.threshold
-        self.surprise[row], self.written[row] = decision.surprise, decision.written
-        self.actions[row] = decision.action[0]
-        if decision.written and self.policy.gated:
-            self.writes.append(
-                Write(
-                    row,
-                    int(part.stamps_ns[index]),
-                    str(part.episode_ids[index]),
-                    int(part.seqs[index]),
-                    float(self.gate[row]),
-                    float(self.threshold[row]),
-                    float(self.surprise[row]),
-                    float(np.float32(decision.action_change)),
-                    float(np.float32(decision.delta_norm)),
-                    memory.writes,
-                    memory.writes * memory.state_bytes,
-                    state_crc(memory),
-                )
-            )
+def _empty_run(policy: ReplayedPolicy, arrays: DiskArrays, steps: int, joints: int) -> PolicyRun:
+    def floats(*more: int) -> Floats:
+        return arrays.new((steps, *more), np.float32, np.nan)
 
-    def _refuse(self, text: str) -> None:
-        self.refused += 1
-        if len(self.problems) < PROBLEMS_KEPT:
-            self.problems.append(text)
+    return PolicyRun(
+        policy,
+        gate=floats(),
+        threshold=floats(),
+        surprise=floats(),
+        written=arrays.new((steps,), np.bool_),
+        state_bytes=arrays.new((steps,), np.int64),
+        step_us=floats(),
+        actions=floats(joints),
+        errors=floats(joints),
+    )
 
-    def result(self, seconds: float) -> PolicyRun:
-        """What has been done."""
-        total = int(self.written.sum())
-        return PolicyRun(
-            self.policy,
-            self.gate,
-            self.threshold,
-            self.surprise,
-            self.written,
-            self.state_bytes,
-            self.step_us,
-            self.actions,
-            self.errors,
-            tuple(self.writes),
-            self.applied,
-            self.session.order.missed,
-            self.refused,
-            tuple(self.problems),
-            self.policy.device_bytes(total, self.applied),
-            state_crc(self.policy.memory),
-            seconds,
-        )
+
+def _run_step(run: PolicyRun, session: MemorySession, part: Steps, index: int, row: int) -> None:
+    """Apply step `index` of a part and store its results in row `row`."""
+    step = Step(
+        str(part.episode_ids[index]),
+        int(part.seqs[index]),
+        int(part.stamps_ns[index]),
+        part.features[index],
+        part.base_actions[index],
+        part.info.seconds_per_action,
+        backbone_hash=part.info.backbone_hash,
+    )
+    try:
+        applied = session.apply(step)
+    except StepRefused as refusal:
+        run.refused += 1
+        if len(run.problems) < PROBLEMS_KEPT:
+            run.problems.append(str(refusal))
+    else:
+        decision = applied.decision
+        run.applied += 1
+        run.step_us[row] = applied.step_us
+        run.gate[row], run.threshold[row], run.surprise[row] = decision.gate, decision.threshold, decision.surprise
+        run.written[row], run.actions[row] = decision.written, decision.action[0]
+        recorded, executed = part.recorded_actions[index], part.info.n_action_steps
+        run.errors[row] = np.abs(decision.action[:executed] - recorded[:executed]).mean(axis=0)
+        if decision.written and run.policy.gated:
+            run.writes.append(_write(run, step, decision, row))
+    run.state_bytes[row] = run.policy.memory.state_bytes
+
+
+def _write(run: PolicyRun, step: Step, decision: Decision, row: int) -> Write:
+    memory = run.policy.memory
+    return Write(
+        row=row,
+        stamp_ns=step.stamp_ns,
+        episode_id=step.episode_id,
+        seq=step.seq,
+        gate=float(run.gate[row]),
+        threshold=float(run.threshold[row]),
+        surprise=float(run.surprise[row]),
+        action_change=float(np.float32(decision.action_change)),
+        delta_norm=float(np.float32(decision.delta_norm)),
+        writes=memory.writes,
+        bytes_written=memory.writes * memory.state_bytes,
+        state_crc32=state_crc(memory),
+    )
 
 
 def run_policies(
     names: Sequence[str],
     options: PolicyOptions,
     source: StepSource,
-    columns: Columns,
+    arrays: DiskArrays,
     progress: Callable[[str, int], None] = lambda *_: None,
 ) -> dict[str, PolicyRun]:
-    """Run several memories on the same steps.
+    """Run several policies on the same steps.
 
     Args:
-        names: of `choose`; the result has their order.
+        names: policies, see `choose`; the result has the same order.
         options: what the policies are made with.
-        source: the steps.
-        columns: where the figures of the steps go.
+        source: steps of a recording.
+        arrays: owner of the arrays of the results.
         progress: called with the policy and the number of steps that were just done.
 
     Raises:
-        ConfigError: a policy cannot be made, or there is no room for the figures.
+        ConfigError: a policy cannot be made, or the disk is full.
 
     """
     runs: dict[str, PolicyRun] = {}
     budget: Budget | None = None
     first = ['aura'] if any(map(needs_budget, names)) else []
     for name in dict.fromkeys([*first, *names]):
-        runs[name] = run_policy(make_policy(name, options, budget), source, columns, partial(progress, name))
+        runs[name] = run_policy(make_policy(name, options, budget), source, arrays, partial(progress, name))
         if name == 'aura':
             budget = Budget(int(runs[name].written.sum()), runs[name].applied)
     return {name: runs[name] for name in names}

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from aura_ros.replay.columns import Columns
+from aura_ros.replay.disk_arrays import DiskArrays
 from aura_ros.replay.evaluate import PolicyRun, Write
 from aura_ros.replay.steps.arrays import StepsInfo, StepSource
 
@@ -49,8 +49,8 @@ class StepTable:
 
     info: StepsInfo
     """What all steps have in common."""
-    columns: Columns
-    """Owner of the arrays. Call `rest` after reading many of their rows."""
+    arrays: DiskArrays
+    """Owner of the arrays. Call `release` after reading many of their rows."""
     stamps_ns: NDArray[np.int64]
     """Stamps of the observations [ns], int64 [N]."""
     seqs: NDArray[np.int64]
@@ -65,7 +65,7 @@ class StepTable:
     """JPEG of the first camera by row, for the writes that the page shows."""
 
     @classmethod
-    def collect(cls, source: StepSource, runs: Mapping[str, PolicyRun], columns: Columns) -> StepTable:
+    def collect(cls, source: StepSource, runs: Mapping[str, PolicyRun], arrays: DiskArrays) -> StepTable:
         """Read the table from the steps, with a picture for each write of `runs` that the page shows.
 
         Raises:
@@ -73,9 +73,9 @@ class StepTable:
 
         """
         count, info = len(source), source.info
-        stamps, seqs = columns.new((count,), np.int64), columns.new((count,), np.int64)
-        episodes = columns.new((count,), np.int32)
-        recorded = columns.new((count, len(info.joint_names)), np.float32)
+        stamps, seqs = arrays.new((count,), np.int64), arrays.new((count,), np.int64)
+        episodes = arrays.new((count,), np.int32)
+        recorded = arrays.new((count, len(info.joint_names)), np.float32)
         names: dict[str, int] = {}
         writes = [write for run in runs.values() for write in (*run.writes[:CARDS], *highlights(run.writes, count))]
         shown, pictures, first = {write.row for write in writes}, {}, 0
@@ -85,8 +85,8 @@ class StepTable:
             episodes[rows] = [names.setdefault(str(name), len(names)) for name in part.episode_ids]
             pictures |= {first + row: picture for row, picture in enumerate(part.thumbnails) if first + row in shown}
             first += len(part)
-            columns.rest()
-        return cls(info, columns, stamps, seqs, tuple(names), episodes, recorded, pictures)
+            arrays.release()
+        return cls(info, arrays, stamps, seqs, tuple(names), episodes, recorded, pictures)
 
     def __len__(self) -> int:
         return len(self.stamps_ns)

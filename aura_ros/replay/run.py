@@ -15,7 +15,7 @@ from rich.console import Console
 from aura_ros.common.errors import BagError
 from aura_ros.common.progress import Bar
 from aura_ros.recordings.bags import Bag
-from aura_ros.replay.columns import Columns
+from aura_ros.replay.disk_arrays import DiskArrays
 from aura_ros.replay.drivers import drivers
 from aura_ros.replay.evaluate import PolicyRun, run_policies
 from aura_ros.replay.evaluated import About, Evaluated, StepTable
@@ -97,9 +97,9 @@ def evaluate_bag(path: Path, settings: Settings, backbone: Backbone, console: Co
         with StepCache(settings.cache, key, settings.fresh) as cache:
             _fill(cache, stream, bag, settings.limit, console)
             source = FirstSteps(cache, settings.limit) if settings.limit is not None else cache
-            columns = Columns(settings.cache)
-            runs = _run(name, source, columns, settings, console)
-            steps = StepTable.collect(source, runs, columns)
+            arrays = DiskArrays(settings.cache)
+            runs = _run(name, source, arrays, settings, console)
+            steps = StepTable.collect(source, runs, arrays)
         if _starts_inside_an_episode(bag, int(steps.stamps_ns[0]), settings.begin_s):
             console.print(f'{name}: {_INSIDE_AN_EPISODE}', style='yellow', markup=False, soft_wrap=True)
             notes = (_INSIDE_AN_EPISODE, *notes)
@@ -212,7 +212,7 @@ def _fill(cache: StepCache, stream: StepStream, bag: Bag, limit: int | None, con
 
 
 def _run(
-    name: str, source: StepCache | FirstSteps, columns: Columns, settings: Settings, console: Console
+    name: str, source: StepCache | FirstSteps, arrays: DiskArrays, settings: Settings, console: Console
 ) -> dict[str, PolicyRun]:
     part = next(iter(source.parts()))
     options = PolicyOptions(
@@ -226,7 +226,7 @@ def _run(
     count = len(source) * (len(settings.policies) + hidden)
     with Bar(console, f'{name}: policies', count) as bar:
         return run_policies(
-            settings.policies, options, source, columns, lambda policy, steps: bar.advance(steps, policy)
+            settings.policies, options, source, arrays, lambda policy, steps: bar.advance(steps, policy)
         )
 
 

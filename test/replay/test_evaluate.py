@@ -11,7 +11,7 @@ from replayed import BEGIN_NS, CHUNK, INFO, OPTIONS, PERIOD_NS, WEIGHTS, joined,
 from aura_ros.common.errors import ConfigError
 from aura_ros.memory import load_memory
 from aura_ros.memory.weights import default_path
-from aura_ros.replay.columns import Columns
+from aura_ros.replay.disk_arrays import DiskArrays
 from aura_ros.replay.evaluate import run_policies, run_policy
 from aura_ros.replay.live import compare
 from aura_ros.replay.policies import Budget, choose, make_policy, periodic_writes, random_writes
@@ -24,7 +24,7 @@ ALL = ['base', 'aura', 'kv', 'kv-window', 'always', 'random', 'periodic']
 
 @pytest.fixture(scope='module')
 def runs():
-    return run_policies(ALL, OPTIONS, made_up(60), Columns())
+    return run_policies(ALL, OPTIONS, made_up(60), DiskArrays())
 
 
 def test_the_gate_decides_as_the_memory_stepped_by_hand(runs):
@@ -57,7 +57,7 @@ def test_the_same_steps_give_the_same_bits_in_one_part_or_many(runs):
                 rows = slice(begin, begin + 7)
                 yield replace(steps, thumbnails=(), **{name: getattr(steps, name)[rows] for name in COLUMNS})
 
-    again = run_policy(make_policy('aura', OPTIONS), Parts(), Columns())
+    again = run_policy(make_policy('aura', OPTIONS), Parts(), DiskArrays())
     assert again.writes == runs['aura'].writes and again.state_crc32 == runs['aura'].state_crc32
     assert np.array_equal(again.errors, runs['aura'].errors)
 
@@ -80,7 +80,7 @@ def test_schedules_write_exactly_their_budget(writes, steps):
 
 
 def test_a_schedule_runs_without_aura_in_the_report():
-    shown = run_policies(['base', 'random'], OPTIONS, made_up(60), Columns())
+    shown = run_policies(['base', 'random'], OPTIONS, made_up(60), DiskArrays())
     assert list(shown) == ['base', 'random']
     with pytest.raises(ConfigError, match='needs a budget'):
         make_policy('random', OPTIONS)
@@ -98,7 +98,7 @@ def test_state_sizes_and_bytes_to_storage(runs):
 
 
 def test_a_window_bounds_the_cache():
-    run = run_policy(make_policy('kv-window', replace(OPTIONS, window=8)), made_up(20), Columns())
+    run = run_policy(make_policy('kv-window', replace(OPTIONS, window=8)), made_up(20), DiskArrays())
     assert run.state_bytes.max() == 8 * 256
 
 
@@ -110,7 +110,7 @@ def test_the_error_is_of_the_actions_that_are_executed(runs):
     action[INFO.n_action_steps :] = 9.0  # replaced by the next chunk before it is executed
     builder.add(Row(1, 'e', 0, WEIGHTS.arrays['feature_mean'], base, action))
     builder.add(Row(2, 'e', 1, WEIGHTS.arrays['feature_mean'], base))
-    run = run_policy(make_policy('base', OPTIONS), builder.take(), Columns())
+    run = run_policy(make_policy('base', OPTIONS), builder.take(), DiskArrays())
     assert run.errors[0] == pytest.approx([0, 0.25] + [0] * (CHUNK[1] - 2))
     assert np.isnan(run.errors[1]).all()
     assert runs['base'].errors == pytest.approx(0.01, rel=1e-4)
@@ -118,13 +118,13 @@ def test_the_error_is_of_the_actions_that_are_executed(runs):
 
 def test_a_new_episode_begins_with_an_empty_memory():
     two = made_up(60, episodes=2)
-    run = run_policy(make_policy('aura', OPTIONS), two, Columns())
+    run = run_policy(make_policy('aura', OPTIONS), two, DiskArrays())
     second = joined([two])
     rows = slice(30, None)
     alone = run_policy(
         make_policy('aura', OPTIONS),
         replace(second, thumbnails=(), **{name: getattr(second, name)[rows] for name in COLUMNS}),
-        Columns(),
+        DiskArrays(),
     )
     assert np.array_equal(run.gate[rows], alone.gate)
     assert run.state_crc32 == alone.state_crc32
@@ -136,7 +136,7 @@ def test_steps_are_applied_once_and_in_order_and_refused_steps_change_nothing():
     order = [*range(10), 9, *range(12, 30)]  # one twice, two missing
     mixed = replace(steps, thumbnails=(), **{name: getattr(steps, name)[order].copy() for name in COLUMNS})
     mixed.features[20, 3] = np.nan
-    run = run_policy(make_policy('aura', OPTIONS), mixed, Columns())
+    run = run_policy(make_policy('aura', OPTIONS), mixed, DiskArrays())
     assert (run.applied, run.refused, run.missed) == (len(order) - 2, 2, 3)
     assert 'applied before' in run.problems[0] and 'not finite' in run.problems[1]
     assert np.isnan(run.gate[[10, 20]]).all() and np.isnan(run.errors[[10, 20]]).all()

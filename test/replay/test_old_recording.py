@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from aura_ros.recordings.bags import Bag
-from aura_ros.replay.columns import Columns
+from aura_ros.replay.disk_arrays import DiskArrays
 from aura_ros.replay.drivers import drivers
 from aura_ros.replay.evaluate import run_policies
 from aura_ros.replay.live import recorded_writes
@@ -76,7 +76,7 @@ def steps(bag, spec):
 @pytest.fixture(scope='module')
 def runs(steps, spec):
     options = PolicyOptions(spec.feature_dim, (spec.chunk_size, spec.action_dim), spec.backbone_hash, window=16)
-    return run_policies(list(WRITES), options, steps, Columns())
+    return run_policies(list(WRITES), options, steps, DiskArrays())
 
 
 def test_the_steps_are_the_recorded_ones(steps):

@@ -22,7 +22,7 @@ from bag_rig import Heard, record, stop
 from ros_graph import Graph, free_domain
 
 from aura_ros.recordings.bags import Bag
-from aura_ros.replay.columns import Columns
+from aura_ros.replay.disk_arrays import DiskArrays
 from aura_ros.replay.evaluate import run_policy
 from aura_ros.replay.policies import PolicyOptions, make_policy
 from aura_ros.replay.steps.arrays import Steps, StepsBuilder
@@ -100,7 +100,7 @@ def _ns(message):
 def _offline(steps: Steps):
     """The same of a replay without ROS, and the CRC-32 of its last state."""
     options = PolicyOptions(steps.features.shape[1], steps.base_actions.shape[1:], steps.info.backbone_hash)
-    run = run_policy(make_policy('aura', options), steps, Columns())
+    run = run_policy(make_policy('aura', options), steps, DiskArrays())
     assert not run.refused and not run.missed
     columns = (steps.seqs, steps.stamps_ns, run.gate, run.threshold, run.surprise, run.written)
     gates = list(zip(*(column.tolist() for column in columns), strict=True))

@@ -17,7 +17,7 @@ import pytest
 from replayed import INFO, OPTIONS, made_up
 
 from aura_ros.common.errors import ConfigError
-from aura_ros.replay.columns import Columns
+from aura_ros.replay.disk_arrays import DiskArrays
 from aura_ros.replay.evaluate import run_policies
 from aura_ros.replay.evaluated import About, Evaluated, StepTable
 from aura_ros.replay.report import svg
@@ -32,10 +32,10 @@ INPUTS = {'front (/camera)': {'samples': 300.0, 'used': 120.0}}
 
 
 def evaluated(steps, names=ALL, **about):
-    columns = Columns()
-    runs = run_policies(names, OPTIONS, steps, columns)
+    arrays = DiskArrays()
+    runs = run_policies(names, OPTIONS, steps, arrays)
     about = About(**{'name': 'bag', 'path': '/data/bag', 'digest': 'ab' * 32, 'inputs': INPUTS} | about)
-    return Evaluated(about, StepTable.collect(steps, runs, columns), runs)
+    return Evaluated(about, StepTable.collect(steps, runs, arrays), runs)
 
 
 def report_of(*found, **more):

@@ -5,7 +5,7 @@
     report.json     all figures, writes and settings
     steps.parquet   one row for each step and policy; steps.csv if pyarrow is not installed
 
-Columns of the steps: recording, policy, episode_id, seq, stamp_ns, applied, gate, threshold, written, surprise,
+DiskArrays of the steps: recording, policy, episode_id, seq, stamp_ns, applied, gate, threshold, written, surprise,
 state_bytes, step_us, error (mean over joints [rad, m]), and for each joint error.NAME, action.NAME, recorded.NAME.
 Values are missing if a step was not applied or nothing was recorded.
 """
@@ -141,7 +141,7 @@ def _tables(report: Report) -> Iterator[dict[str, Any]]:
         for name, run in found.runs.items():
             for begin in range(0, len(found.steps), _ROWS):
                 yield _columns(found, name, run, slice(begin, begin + _ROWS))
-                found.steps.columns.rest()
+                found.steps.arrays.release()
 
 
 def _columns(found: Evaluated, name: str, run: PolicyRun, rows: slice) -> dict[str, Any]:

@@ -118,7 +118,7 @@ def _recordings(report: Report) -> Iterator[dict[str, Any]]:
             'joint_charts': [joint_chart(found, column, rows) for column in range(len(summary.joint_names))],
             'input_columns': list(dict.fromkeys(name for figures in found.about.inputs.values() for name in figures)),
         }
-        found.steps.columns.rest()
+        found.steps.arrays.release()
 
 
 def _gated(found: Evaluated, name: str, run: PolicyRun) -> dict[str, Any]:

@@ -186,7 +186,7 @@ def _errors(name: str, recordings: Sequence[Evaluated]) -> Doubles:
     """Return the action errors of a policy on all steps of all recordings, float64 [N, A]."""
     errors = np.concatenate([found.runs[name].errors for found in recordings], dtype=np.float64)
     for found in recordings:
-        found.steps.columns.rest()
+        found.steps.arrays.release()
     return errors
 
 

@@ -163,7 +163,7 @@ def error_trace(found: Evaluated, window: int) -> Markup:
     curves = []
     for run in found.runs.values():
         curves.append(thinned(times, _smoothed(run.errors.mean(axis=1, dtype=np.float64), window)))
-        found.steps.columns.rest()
+        found.steps.arrays.release()
     highest = max((float(np.nanmax(curve)) for _, curve in curves if not np.isnan(curve).all()), default=0.0)
     if not highest:
         return Markup('')

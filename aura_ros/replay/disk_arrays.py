@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Arrays in unnamed files instead of memory, so that a recording can have any length.
 
-Such an array is used like any other. Its pages belong to a file that disappears with the array. `rest` returns the
+Such an array is used like any other. Its pages belong to a file that disappears with the array. `release` returns the
 pages to the kernel, which reads them from the file again on the next access.
 """
 
@@ -21,7 +21,7 @@ from aura_ros.common.errors import ConfigError
 _BLOCK = 1 << 16
 
 
-class Columns:
+class DiskArrays:
     """Owner of such arrays."""
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -55,7 +55,7 @@ class Columns:
             pages.madvise(mmap.MADV_DONTNEED)
         return array
 
-    def rest(self) -> None:
+    def release(self) -> None:
         """Return all pages to the kernel; the values stay in the files."""
         for pages in self._maps:
             pages.madvise(mmap.MADV_DONTNEED)
