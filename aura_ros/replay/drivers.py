@@ -7,17 +7,13 @@ The actions of the policy that drove are the recorded ones. A low error of this 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aura_ros.common.names import POLICIES
+from aura_ros.recordings.bags import Bag
 from aura_ros.recordings.type_names import POLICY_STATUS
-
-if TYPE_CHECKING:  # the report uses `shares` without rosbags
-    from aura_ros.recordings.bags import Bag
 
 
 def drivers(bag: Bag, stamps_ns: NDArray[np.int64]) -> dict[str, float]:
@@ -39,9 +35,3 @@ def drivers(bag: Bag, stamps_ns: NDArray[np.int64]) -> dict[str, float]:
     places = np.searchsorted([at_ns for at_ns, _, _ in statuses], stamps_ns, side='right') - 1
     drove = Counter(statuses[place][2] for place in places.tolist() if place >= 0)
     return {name: drove[policy] / len(stamps_ns) for policy, name in enumerate(POLICIES) if drove[policy]}
-
-
-def shares(found: Mapping[str, float]) -> str:
-    """Return the shares as text: 'base (35 % of the steps) and aura (65 % of the steps)'."""
-    words = [f'{name} ({share:.0%} of the steps)'.replace('%', ' %') for name, share in found.items()]
-    return words[0] if len(words) == 1 else f'{", ".join(words[:-1])} and {words[-1]}'

@@ -78,7 +78,8 @@ class StepTable:
         recorded = arrays.new((count, len(info.joint_names)), np.float32)
         names: dict[str, int] = {}
         writes = [write for run in runs.values() for write in (*run.writes[:CARDS], *highlights(run.writes, count))]
-        shown, pictures, first = {write.row for write in writes}, {}, 0
+        shown, first = {write.row for write in writes}, 0
+        pictures: dict[int, bytes] = {}
         for part in source.parts(thumbnails=True):
             rows = slice(first, first + len(part))
             stamps[rows], seqs[rows], recorded[rows] = part.stamps_ns, part.seqs, part.recorded_actions[:, 0]

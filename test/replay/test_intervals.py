@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The intervals hold what they promise on steps that hang together, where one that ignores this does not."""
+"""The intervals cover the mean of correlated steps, where intervals for independent steps do not."""
 
 import math
 
@@ -31,12 +31,12 @@ def coverage(length_of, runs=150):
 
 
 def test_blocks_cover_the_mean_where_single_steps_do_not():
-    # measured 0.83 and 0.23; the bounds are more than four standard deviations away
+    # Measured: 0.83 and 0.23. The bounds are more than four standard deviations away.
     assert coverage(lambda values: block_length([values], ONE)[0]) > 0.7
     assert coverage(lambda values: 1, runs=40) < 0.6
 
 
-def test_the_length_follows_the_correlation():
+def test_blocks_are_longer_for_correlated_steps():
     rng = np.random.default_rng(1)
     noise, _ = block_length([rng.normal(size=4000)], np.zeros(4000, np.int64))
     slow, enough = block_length([correlated(rng, 4000, 0.95)], np.zeros(4000, np.int64))
@@ -45,7 +45,7 @@ def test_the_length_follows_the_correlation():
     assert block_length([rng.normal(size=4000), correlated(rng, 4000, 0.95)], np.zeros(4000, np.int64))[0] > noise
 
 
-def test_a_recording_that_is_too_short_says_so():
+def test_a_recording_that_is_too_short_is_reported():
     trend = np.linspace(0, 1, 100)
     assert block_length([trend], np.zeros(100, np.int64)) == (10, False)
 
@@ -62,11 +62,11 @@ def test_blocks_end_where_an_episode_does():
     values = np.repeat([0.0, 1.0], 50)
     segments = np.repeat([0, 1], 50)
     blocks = Blocks(segments, 40)
-    assert blocks.count == 4  # 25 rows each: none holds both
+    assert blocks.count == 4  # of 25 rows each; none crosses the border
     assert blocks.interval(values).mean == 0.5
 
 
-def test_rows_without_a_value_do_not_count():
+def test_missing_rows_are_left_out():
     values = np.ones(400)
     values[::2] = np.nan
     found = Blocks(ONE, 10).interval(values)
@@ -77,7 +77,7 @@ def test_rows_without_a_value_do_not_count():
     assert alone.mean == 1.0 and math.isnan(alone.low)
 
 
-def test_no_rows_and_no_length_are_refused():
+def test_empty_input_is_refused():
     with pytest.raises(InputError):
         Blocks(ONE, 0)
     with pytest.raises(InputError):

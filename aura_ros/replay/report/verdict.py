@@ -6,7 +6,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from aura_ros.replay.drivers import shares
 from aura_ros.replay.report.intervals import Interval
 from aura_ros.replay.report.summary import ReplayRow, Summary
 
@@ -52,7 +51,7 @@ def drivers_text(summary: Summary) -> str:
     A policy whose actions equal the recorded actions is taken for a driver, unless the drivers were recorded.
     """
     if summary.drivers:
-        return shares(summary.drivers)
+        return _list([f'{name} ({100 * share:.0f} % of the steps)' for name, share in summary.drivers.items()])
     same = [row.name for row in summary.policies if row.error.mean < _IDENTICAL]
     return _list(same) if summary.scored and same else ''
 
