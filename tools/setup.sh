@@ -204,7 +204,7 @@ ensure_torch() {
     stage "choice of torch" "found no torch $version for $("$venv/bin/python" -V)." choose_torch "$version"
     if [ -n "$torch_size" ]; then
         echo "pip finds no CPU build of torch for this Python, so it installs the plain build with CUDA libraries."
-        echo "The download is $torch_size and needs about twice that on disk."
+        echo "The download is $torch_size. It needs 5.4 GB on disk."
         echo "AURA_TORCH_INDEX can name an index with the CPU build, see ./run --help."
     fi
     stage "$torch" "cannot install $torch." pip_install "$torch"

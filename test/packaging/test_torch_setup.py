@@ -76,14 +76,14 @@ def test_the_plain_build_is_installed_after_its_size_is_printed(venv: Path) -> N
     (venv / 'torch.json').write_text('{"install": []}')
     done, calls = ensure_torch(venv, 'torch==2.13.0')
     assert done.returncode == 0
-    assert 'The download is 0.0 GB (0 packages) and' in done.stdout
+    assert 'The download is 0.0 GB (0 packages).' in done.stdout
     assert calls[-1] == 'pip torch==2.13.0'
 
 
 def test_an_unknown_size_does_not_stop_the_installation(venv: Path) -> None:
     done, calls = ensure_torch(venv, 'torch==2.13.0')
     assert done.returncode == 0
-    assert 'The download is several GB and' in done.stdout
+    assert 'The download is several GB.' in done.stdout
     assert calls[-1] == 'pip torch==2.13.0'
 
 
