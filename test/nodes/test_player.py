@@ -199,7 +199,7 @@ def test_without_ros2_it_is_asked_for_in_vain(monkeypatch):
         ({}, "'bag' is empty"),
         ({'bag': 'b', 'policies': ('aura', 'gru')}, "'policies' has 'gru': must be of aura, kv"),
         ({'bag': 'b', 'lockstep': True, 'camera_transport': 'compressed'}, "must be 'raw' in lock-step"),
-        ({'bag': 'b', 'lockstep': True, 'player': 'ros2'}, "lock-step needs 'own'"),
+        ({'bag': 'b', 'lockstep': True, 'player': 'ros2'}, "must be 'own' in lock-step"),
     ],
 )
 def test_parameters_that_exclude_each_other_are_refused(given, told):
@@ -291,7 +291,7 @@ def test_in_real_time_messages_keep_their_stamps_and_their_pace(rig, tmp_path):
         ('bag', {'mapping': 'no-mapping.yaml'}, 'no-mapping.yaml'),
         ('bag', {'from_s': 100.0}, 'from_s = 100, to_s = 0: must be a span within'),
         ('bag', {'source': 'steps'}, 'has no VlaStep'),
-        ('bag', {'lockstep': True, 'start_timeout_s': 1.0}, 'vla_node, a listener to camera/front/image_raw'),
+        ('bag', {'lockstep': True, 'start_timeout_s': 1.0}, 'vla_node, a subscription to camera/front/image_raw'),
     ],
 )
 def test_what_cannot_be_played_ends_it_with_one_sentence(rig, tmp_path, bag, more, told):

@@ -14,7 +14,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 from aura_ros.nodes import kv_baseline as kv_baseline_node
 from aura_ros.nodes.memory import node as memory_node
-from aura_ros.nodes.player import playback as player_tape
+from aura_ros.nodes.player import playback
 from aura_ros.nodes.policy_switch import config as switch_config
 from aura_ros.nodes.policy_switch import node as policy_switch_node
 from aura_ros.nodes.recorder import node as recorder
@@ -38,7 +38,7 @@ NODES: dict[str, tuple[dict[str, Any], ...]] = {
     ),
     'sim_node': ({}, {'': sim_node.SimNodeConfig}),
     'panel': ({}, {'': panel.PanelConfig}),
-    'player': ({}, {'': player_tape.PlayerConfig}),
+    'player': ({}, {'': playback.PlayerConfig}),
     'recorder': ({}, {'': recorder.RecorderConfig}),
 }
 ROW = re.compile(r'^\| `([^`]+)` \|(.*)\|$', re.MULTILINE)

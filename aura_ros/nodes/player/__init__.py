@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""player: a recording through the real nodes."""
+"""player: plays a recording to the real nodes."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`ros2 bag play`, where it is installed and can play a recording as it is."""
+"""Playback by `ros2 bag play`, if it is installed and the recording needs no changes."""
 
 import shutil
 import subprocess
@@ -16,39 +16,39 @@ _NS = 1_000_000_000
 
 
 def installed() -> bool:
-    """Whether there is a `ros2` that knows `bag play`."""
+    """Return whether `ros2 bag play` is installed."""
     if shutil.which('ros2') is None:
         return False
-    asked = subprocess.run(['ros2', 'bag', 'play', '--help'], capture_output=True, timeout=_ASK_S, check=False)
-    return asked.returncode == 0
+    answer = subprocess.run(['ros2', 'bag', 'play', '--help'], capture_output=True, timeout=_ASK_S, check=False)
+    return answer.returncode == 0
 
 
 def chosen(player: str, remap: Mapping[str, str] | None) -> bool:
-    """Whether `ros2 bag play` is to play.
+    """Return whether `ros2 bag play` plays the recording.
 
     Args:
         player: one of CHOICES.
-        remap: our name of each topic, None where the messages have to be changed.
+        remap: the graph's name of each recorded topic; None if messages have to be changed.
 
     Raises:
-        ConfigError: it is asked for and cannot.
+        ConfigError: `ros2 bag play` is requested and cannot play.
     """
     if player == 'own' or (player == 'auto' and remap is None):
         return False
     if remap is None:
         raise ConfigError(
-            'ros2 bag play cannot play this recording: images have to be decoded, joints renamed or converted; '
-            'give player:=own, or camera_transport:=compressed where all cameras are compressed'
+            'ros2 bag play cannot play this recording, because images have to be decoded or joints renamed or '
+            'converted: set player:=own, or camera_transport:=compressed if all cameras are compressed'
         )
     if installed():
         return True
     if player == 'ros2':
-        raise ConfigError('there is no `ros2 bag play` here: install rosbag2, or give player:=own')
+        raise ConfigError('ros2 bag play is not installed: install rosbag2, or set player:=own')
     return False
 
 
 def command(bag: Path, remap: Mapping[str, str], rate: float, span_ns: tuple[int, int]) -> list[str]:
-    """The command line; `span_ns`: where to begin after the first message, and for how long [ns]."""
+    """Return the command line; `span_ns` is the start after the first message and the duration [ns]."""
     start_s, length_s = (ns / _NS for ns in span_ns)
     return [
         'ros2',
@@ -78,10 +78,10 @@ def play(
     span_ns: tuple[int, int],
     spin_until: Callable[[Callable[[], bool], float], bool],
 ) -> None:
-    """Play to the end, calling `spin_until` meanwhile.
+    """Play to the end, and call `spin_until` meanwhile.
 
     Raises:
-        ConfigError: it failed.
+        ConfigError: `ros2 bag play` failed.
     """
     child = subprocess.Popen(command(bag, remap, rate, span_ns))
     try:
@@ -95,4 +95,4 @@ def play(
             except subprocess.TimeoutExpired:
                 child.kill()
     if child.returncode:
-        raise ConfigError(f'ros2 bag play ended with {child.returncode}: what it said is above')
+        raise ConfigError(f'ros2 bag play ended with {child.returncode}: see its output above')

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The player's side of the graph: what it publishes, and what it hears of the nodes that answer.
+"""The player's part of the graph: its publishers, and its subscriptions to the nodes that answer.
 
-Executor thread only. Time-outs are on the steady clock; the ROS clock is what the player says on /clock.
+Executor thread only. Time-outs use the steady clock. The player itself publishes /clock.
 """
 
 import time
@@ -22,36 +22,37 @@ from aura_ros.msg import GateSample, VlaStep, WriteEvent
 from aura_ros.ros import qos, waiting
 from aura_ros.ros.conversions import to_ns, to_stamp
 
-# Both memory policies tell at each step what their gate said.
 GATES = {'aura': 'aura/gate', 'kv': 'kv/gate'}
+"""Topic of each memory policy with one message for each step."""
 _CALL_S = 20.0
 _RETRY_S = 0.5
 _ACKED_S = 1.0
-# Messages taken between two that are sent [1].
+# Received messages that are handled between two published ones [1].
 _TAKEN = 4
 
 
 class PlayerError(AuraError):
-    """The replay cannot go on; the text says which node is to blame."""
+    """The replay cannot continue; the text names the node that does not answer."""
 
 
 class PlayerGraph:
     """Publishers, subscriptions and the client of run_episode.
 
     Attributes:
-        made: stamp of the newest step heard on vla_step [ns], -1 before the first.
-        steps: steps heard of [1].
-        answered: by policy, (episode_id, seq) of the newest step whose gate it has told.
-        written, events: writes that AURA's gate told of, and write events heard of since [1].
-        last_crc: CRC-32 of the state after the last write event, 0 before the first.
+        step_stamp_ns: stamp of the newest step on vla_step [ns]; -1 before the first.
+        steps: number of received steps [1].
+        answered: (episode_id, seq) of the newest gate sample, by policy.
+        writes: number of writes in AURA's gate samples [1].
+        write_events: number of received write events [1].
+        last_crc: CRC-32 of the state after the last write event; 0 before the first.
     """
 
     def __init__(self, node: Node, executor: SingleThreadedExecutor, policies: Sequence[str]) -> None:
-        """Join the graph with `node`, which `executor` spins; `policies`: of GATES, those that have to answer."""
+        """Join the graph with `node`, which `executor` spins; `policies` are the names in GATES that have to answer."""
         self._node, self._executor = node, executor
         self.policies = tuple(policies)
-        self.made = -1
-        self.steps = self.written = self.events = self.last_crc = 0
+        self.step_stamp_ns = -1
+        self.steps = self.writes = self.write_events = self.last_crc = 0
         self.answered: dict[str, tuple[str, int]] = {}
         self._clock = node.create_publisher(Clock, '/clock', qos.CLOCK)
         self._publishers: dict[str, Any] = {}
@@ -64,29 +65,27 @@ class PlayerGraph:
         for policy in policies:
             subscribe(GateSample, GATES[policy], self._gate_callback(policy), qos.GATE)
 
-    # What is heard. -------------------------------------------------------------------------------
     def _on_step(self, message: VlaStep) -> None:
-        self.made = to_ns(message.header.stamp)
+        self.step_stamp_ns = to_ns(message.header.stamp)
         self.steps += 1
 
     def _gate_callback(self, policy: str) -> Callable[[GateSample], None]:
         def on_gate(message: GateSample) -> None:
             self.answered[policy] = (message.episode_id, message.seq)
-            self.written += policy == 'aura' and message.written
+            self.writes += policy == 'aura' and message.written
 
         return on_gate
 
     def _on_write(self, message: WriteEvent) -> None:
-        self.events += 1
+        self.write_events += 1
         self.last_crc = message.state_crc32
 
-    # Waiting. -------------------------------------------------------------------------------------
     def spin_until(self, done: Callable[[], bool], timeout_s: float) -> bool:
-        """Listen until `done` or the time is over; returns whether it is done."""
+        """Spin until `done` or the time-out, and return whether it is done."""
         return waiting.spin_until(self._executor, done, timeout_s)
 
-    def listen(self) -> None:
-        """Take some of what has arrived."""
+    def spin_some(self) -> None:
+        """Handle some of the received messages."""
         for _ in range(_TAKEN):
             self._executor.spin_once(timeout_sec=0.0)
 
@@ -94,24 +93,27 @@ class PlayerGraph:
         """Wait until nothing is missing.
 
         Raises:
-            PlayerError: names what is still missing after `timeout_s`.
+            PlayerError: something is missing after `timeout_s`; the text names it.
         """
         if not self.spin_until(lambda: not missing(), timeout_s):
-            raise PlayerError(f'{", ".join(missing())} did not come within {timeout_s:g} s: start the whole graph')
+            raise PlayerError(f'{", ".join(missing())} missing after {timeout_s:g} s: start the whole graph')
 
     def missing(self, step_subscribers: int = 0) -> list[str]:
-        """What of the graph is not there yet, in words; as many have to listen to a vla_step of ours."""
+        """Return what of the graph is missing, in words.
+
+        Args:
+            step_subscribers: other subscriptions that the player's vla_step needs.
+        """
         found = [] if self._episodes is None or self._episodes.server_is_ready() else ['vla_node']
         for topic, publisher in self._publishers.items():
-            needed = step_subscribers + 1 if topic == 'vla_step' else 1  # we hear ourselves
+            needed = step_subscribers + 1 if topic == 'vla_step' else 1  # the player subscribes too
             if publisher.get_subscription_count() < needed:
-                found.append(f'a listener to {topic}')
+                found.append(f'a subscription to {topic}')
         nodes = {'aura': 'memory_node', 'kv': 'kv_baseline_node'}
         return found + [nodes[policy] for policy in self.policies if not self._node.count_publishers(GATES[policy])]
 
-    # What is said. --------------------------------------------------------------------------------
     def open_inputs(self, cameras: Sequence[str], transport: str) -> None:
-        """Stand in for cameras, joints and whoever gives instructions; be the client of vla_node."""
+        """Create the publishers of cameras, joints and instruction, and the client of vla_node."""
         make = self._node.create_publisher
         kind, suffix = (Image, '') if transport == 'raw' else (CompressedImage, '/compressed')
         for topic in (f'camera/{camera}/image_raw{suffix}' for camera in cameras):
@@ -120,37 +122,36 @@ class PlayerGraph:
         self.open_client()
 
     def open_client(self) -> None:
-        """Be the client of vla_node, and give instructions."""
+        """Create the client of vla_node and the publisher of the instruction."""
         self._publishers['instruction'] = self._node.create_publisher(String, 'instruction', qos.INSTRUCTION)
         self._episodes = ActionClient(self._node, RunEpisode, 'run_episode')
 
     def open_steps(self) -> None:
-        """Stand in for vla_node."""
+        """Create the publisher of vla_step, in place of vla_node."""
         self._publishers['vla_step'] = self._node.create_publisher(VlaStep, 'vla_step', qos.step())
 
     def tick(self, now_ns: int) -> None:
-        """Say what time it is [ns]."""
+        """Publish the time [ns]."""
         self._clock.publish(Clock(clock=to_stamp(now_ns)))
 
     def publish(self, messages: Mapping[str, Any]) -> None:
-        """Publish messages by topic, serialised ones too."""
+        """Publish messages or serialised messages by topic."""
         for topic, message in messages.items():
             self._publishers[topic].publish(message)
 
     def instruct(self, text: str) -> None:
-        """Give an instruction if it is a new one; returns when it has reached its readers."""
+        """Publish an instruction if it is new, and return when its subscribers have it."""
         if text != self._instruction:
             self._instruction = text
             publisher = self._publishers['instruction']
             publisher.publish(String(data=text[:256]))
             publisher.wait_for_all_acked(Duration(seconds=_ACKED_S))
 
-    # Episodes. ------------------------------------------------------------------------------------
     def begin_episode(self, instruction: str, timeout_s: float) -> None:
-        """Let vla_node begin an episode.
+        """Start an episode of vla_node.
 
         Raises:
-            PlayerError: it does not answer, or still refuses after `timeout_s`.
+            PlayerError: vla_node does not answer, or still refuses after `timeout_s`.
         """
         assert self._episodes is not None
         end = time.monotonic() + timeout_s
@@ -159,14 +160,14 @@ class PlayerGraph:
             handle = self._answer(self._episodes.send_goal_async(goal))
             if handle.accepted:
                 self._handle = handle
-                self.made = -1
+                self.step_stamp_ns = -1
                 return
             if time.monotonic() > end:
-                raise PlayerError('vla_node refuses the episode: its log and /diagnostics say why')
+                raise PlayerError('vla_node refuses the episode: see its log and /diagnostics')
             self.spin_until(lambda: False, _RETRY_S)
 
     def end_episode(self) -> Any:
-        """End the episode; returns its result, None where none runs.
+        """End the episode and return its result, or None without an episode.
 
         Raises:
             PlayerError: vla_node does not answer.

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From what a bag holds to what the graph is told: messages of rosbags to messages of rclpy, under our topics.
+"""Converts recorded messages (rosbags) to messages of the graph (rclpy) and its topic names.
 
-Messages that need no change go on as the bytes they were recorded as, in effect: they are serialised again, field by
-field, without loss.
+Messages that need no change are serialised again, field by field and without loss.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,12 +26,12 @@ Messages = Mapping[str, Any]
 
 
 def serialised(message: Any) -> bytes:
-    """A message of rosbags as CDR bytes, which a publisher of rclpy takes as they are."""
+    """Return a message of rosbags as CDR bytes, which a publisher of rclpy accepts."""
     return bytes(standard_types('kilted').serialize_cdr(message, message.__msgtype__))
 
 
 def observation_messages(recorded: RecordedObservation, spec: BackboneSpec) -> Messages:
-    """One observation as vla_node takes it: pictures and joints of one stamp, in the backbone's names and units."""
+    """Return one observation as messages for vla_node, with one stamp and the backbone's names and units."""
     seen, stamp_ns = recorded.observation, recorded.stamp_ns
     names = spec.joint_names
     joints = JointState(name=list(names), position=float64s(seen.joint_positions))
@@ -45,20 +44,19 @@ def observation_messages(recorded: RecordedObservation, spec: BackboneSpec) -> M
 
 
 class Streams:
-    """The mapped topics of a bag, message by message, as they would come from cameras and joints."""
+    """Converts the mapped topics of a bag, message by message, to those of cameras and joints."""
 
     def __init__(self, bag: Bag, mapping: BagMapping, spec: BackboneSpec, transport: str) -> None:
-        """Translate by `mapping` for the cameras and joints of `spec`.
+        """Convert by `mapping` for the cameras and joints of `spec`.
 
         Args:
-            bag: what is played.
-            mapping: which topic is what.
-            spec: of the backbone.
-            transport: 'raw': every image goes out as an Image, one that was compressed decoded; 'compressed': all
-                have to be compressed.
+            bag: recording to play.
+            mapping: roles of its topics.
+            spec: spec of the backbone.
+            transport: 'raw' publishes Images and decodes compressed ones; 'compressed' needs compressed images.
 
         Raises:
-            BagError: images that are not compressed, where all have to be.
+            BagError: the transport is 'compressed' and a camera is not.
         """
         self._spec, self._mapping, self._transport = spec, mapping, transport
         types = {topic.name: topic.type for topic in bag.topics}
@@ -72,13 +70,13 @@ class Streams:
 
     @property
     def topics(self) -> list[str]:
-        """The bag's topics that are played."""
+        """The topics of the bag that are played."""
         cameras = [self._mapping.cameras[camera] for camera in self._spec.cameras]
         named = [self._mapping.instruction.topic, *cameras, self._mapping.joints.topic]
         return list(dict.fromkeys(filter(None, named)))
 
     def unchanged(self) -> dict[str, str] | None:
-        """Our name of each topic of the bag, where `ros2 bag play` could play them as they are; else None."""
+        """Return the graph's name of each topic of the bag, or None if messages have to be changed."""
         mapping = self._mapping
         found: dict[str, str] = {}
         for camera in self._spec.cameras:
@@ -95,10 +93,10 @@ class Streams:
         return found
 
     def messages(self, sample: Sample) -> Iterator[tuple[str, Any]]:
-        """What to publish of a sample, by topic.
+        """Yield the messages of a sample, each with its topic.
 
         Raises:
-            InputError: it cannot be used.
+            InputError: the sample cannot be used.
         """
         for camera in self._spec.cameras:
             if self._mapping.cameras[camera] == sample.topic:
@@ -117,7 +115,7 @@ class Streams:
 
 
 def instruction_at_start(bag: Bag, mapping: BagMapping) -> str:
-    """The first instruction of a bag, '' where it has none."""
+    """Return the first instruction of a bag, or ''."""
     if not mapping.instruction.topic:
         return mapping.instruction.text
     first = next(iter(bag.samples([mapping.instruction.topic])), None)
@@ -125,8 +123,8 @@ def instruction_at_start(bag: Bag, mapping: BagMapping) -> str:
 
 
 def clock_offset_ns(samples: Sequence[Sample]) -> int:
-    """What to add to log times for the time of the stamps: 0 where the recorder had the same clock, to a second."""
+    """Return the offset from log times to stamps [ns], or 0 if both clocks agree within a second."""
     offsets = [sample.stamp_ns - sample.log_ns for sample in samples if sample.stamped]
-    # the least delayed message is nearest to the truth
+    # the message with the least delay gives the best estimate
     offset = max(offsets, default=0)
     return offset if abs(offset) > 1_000_000_000 else 0

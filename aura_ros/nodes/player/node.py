@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""player: a recording through the real nodes, in the place of cameras, joints and clock.
+"""player: plays a recording to the real nodes, in place of cameras, joints and clock.
 
-In lock-step each observation that the alignment of the offline replay finds (replay/steps/align.py) is published
-with one stamp, and the next waits until vla_node has made its step and the memories have answered it: so each replay
-gives the same steps, however busy the machine is. In real time the messages go out as they were recorded, `rate` times
-as fast; what does not come in time is dropped, as on a robot. With `source` steps the recorded VlaSteps are played and
-the player stands in for vla_node.
+In lock-step, the player publishes each observation of the offline alignment (replay/steps/align.py) with one stamp. It
+publishes the next one after vla_node has published its step and the memories have answered. Each replay therefore gives
+the same steps, whatever the load of the machine. In real time, the messages keep their recorded times, scaled by
+`rate`; late inputs are dropped, as on a robot. With `source` steps, the player publishes the recorded VlaSteps in place
+of vla_node.
 
-It is a client that ends by itself, like the panel. Executor thread only. /clock says the recording's time.
+The player is a client that ends by itself. Executor thread only. /clock is the recording's time.
 """
 
 import time
@@ -19,6 +19,7 @@ from typing import Any
 
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.impl.rcutils_logger import RcutilsLogger
 from rclpy.node import Node
 
 from aura_ros.common.errors import BagError, InputError
@@ -26,43 +27,44 @@ from aura_ros.common.program import INTERRUPTED, program
 from aura_ros.nodes.player import bag_play
 from aura_ros.nodes.player.graph import PlayerError, PlayerGraph
 from aura_ros.nodes.player.messages import (
+    Messages,
     Streams,
     clock_offset_ns,
     instruction_at_start,
     observation_messages,
     serialised,
 )
-from aura_ros.nodes.player.playback import Pace, Playback, PlayerConfig, find_tape
+from aura_ros.nodes.player.playback import Pace, Playback, PlayerConfig, find_playback
 from aura_ros.recordings.bags import Bag
 from aura_ros.replay.steps.align import Observations
 from aura_ros.ros.parameters import ParameterSet
 
-# An observation that is not answered is sent again after [s].
+# Time until an observation without an answer is sent again [s].
 _AGAIN_S = 1.0
-# What may still be under way when the last message is out [s].
+# Longest wait for answers after the last message [s].
 _SETTLE_S = 3.0
-# Samples that tell whether the recorder had the clock of the stamps.
+# Samples from which the clock of the recorder is compared with the stamps [1].
 _PROBE = 50
 
 
 class Player:
-    """Plays one tape on the graph."""
+    """Plays one recording to the graph."""
 
-    def __init__(self, graph: PlayerGraph, config: PlayerConfig, tape: Playback, log: Any) -> None:
-        """Play `tape` on `graph`, saying to `log` what happens."""
-        self._graph, self._config, self._tape, self._log = graph, config, tape, log
+    def __init__(self, graph: PlayerGraph, config: PlayerConfig, playback: Playback, log: RcutilsLogger) -> None:
+        """Play `playback` to `graph`, and write to `log`."""
+        self._graph, self._config, self._playback, self._log = graph, config, playback, log
         self._now_ns = 0
 
     def run(self) -> None:
-        """Play all of it.
+        """Play the recording.
 
         Raises:
             PlayerError: a node is missing or does not answer.
-            BagError: the recording lacks what is to be played.
+            BagError: the recording has nothing to play.
         """
         graph, config = self._graph, self._config
         how = 'lock-step' if config.lockstep else f'real time x {config.rate:g}'
-        self._log.info(f'playing the {config.source} of {self._tape.bag.path} in {how}')
+        self._log.info(f'playing the {config.source} of {self._playback.bag.path} in {how}')
         if config.source == 'steps':
             self._play_steps()
         elif config.lockstep:
@@ -70,16 +72,15 @@ class Player:
         else:
             self._play_streams()
         graph.end_episode()
-        graph.spin_until(lambda: graph.events >= graph.written, _SETTLE_S)
-        said = f'{graph.steps} steps, {graph.written} writes'
-        self._log.info(said + (f', state CRC-32 {graph.last_crc:08x} after the last' if graph.written else ''))
+        graph.spin_until(lambda: graph.write_events >= graph.writes, _SETTLE_S)
+        state = f', state CRC-32 {graph.last_crc:08x} after the last write' if graph.writes else ''
+        self._log.info(f'{graph.steps} steps, {graph.writes} writes{state}')
 
-    # In lock-step. --------------------------------------------------------------------------------
     def _play_Observations(self) -> None:
-        """Give each observation as one set and wait for the answers to it."""
-        graph, tape = self._graph, self._tape
-        found = Observations(tape.bag, tape.mapping, tape.spec, tape.begin_ns, tape.end_ns)
-        graph.open_inputs(tape.spec.cameras, 'raw')
+        """Publish each observation as one set and wait for the answers."""
+        graph, playback = self._graph, self._playback
+        found = Observations(playback.bag, playback.mapping, playback.spec, playback.begin_ns, playback.end_ns)
+        graph.open_inputs(playback.spec.cameras, 'raw')
         graph.wait_for(graph.missing, self._config.start_timeout_s)
         episode = None
         for recorded in found:
@@ -91,29 +92,29 @@ class Player:
             graph.instruct(recorded.observation.instruction)
             done = partial(self._stepped, recorded.stamp_ns, dict(graph.answered))
             what = f'the observation at {recorded.stamp_ns * 1e-9:.3f} s'
-            self._until(done, observation_messages(recorded, tape.spec), what)
+            self._until(done, observation_messages(recorded, playback.spec), what)
         if episode is None:
-            raise BagError(f'{tape.bag.path} gives no observation: aura replay says why')
+            raise BagError(f'{playback.bag.path} gives no observation: run aura replay on it for the reasons')
         for note in found.report.notes:
             self._log.warning(note)
 
     def _stepped(self, stamp_ns: int, before: dict[str, Any]) -> bool:
-        """Whether vla_node has made its step of `stamp_ns`, and each policy has told of a step after `before`."""
+        """Whether vla_node has published its step of `stamp_ns`, and each policy has answered since `before`."""
         graph = self._graph
-        return graph.made == stamp_ns and all(
+        return graph.step_stamp_ns == stamp_ns and all(
             graph.answered.get(policy) != before.get(policy) for policy in graph.policies
         )
 
     def _play_steps(self) -> None:
-        """Give each recorded step; in lock-step wait for the answers to it."""
-        graph, tape, config = self._graph, self._tape, self._config
-        topics = [tape.mapping.steps]
+        """Publish each recorded step, and in lock-step wait for the answers."""
+        graph, playback, config = self._graph, self._playback, self._config
+        topics = [playback.mapping.steps]
         graph.open_steps()
         graph.wait_for(lambda: graph.missing(config.step_subscribers), config.start_timeout_s)
         offset_ns = self._offset_ns(topics)
         pace = Pace(graph, config.rate, self._tick)
-        done: Callable[[], bool] = lambda: True  # noqa: E731
-        for sample in tape.samples(topics):
+        done: Callable[[], bool] | None = None
+        for sample in playback.samples(topics):
             message = sample.message
             done = partial(self._answered, (message.episode_id, message.seq))
             if config.lockstep:
@@ -122,16 +123,17 @@ class Player:
             else:
                 pace.wait(sample.log_ns + offset_ns)
                 graph.publish({'vla_step': serialised(message)})
-        graph.spin_until(done, _SETTLE_S)
+        if done is not None:
+            graph.spin_until(done, _SETTLE_S)
 
     def _answered(self, step: tuple[str, int]) -> bool:
         return all(self._graph.answered.get(policy) == step for policy in self._graph.policies)
 
-    def _until(self, done: Callable[[], bool], messages: Any, what: str) -> None:
-        """Publish until it is answered.
+    def _until(self, done: Callable[[], bool], messages: Messages, what: str) -> None:
+        """Publish messages until they are answered.
 
         Raises:
-            PlayerError: it is not, for `stall_timeout_s`.
+            PlayerError: there is no answer for `stall_timeout_s`.
         """
         graph, patience_s = self._graph, self._config.stall_timeout_s
         end = time.monotonic() + patience_s
@@ -141,41 +143,41 @@ class Player:
                 return
             graph.tick(self._now_ns)
         silent = ', '.join(graph.missing()) or 'vla_node or a memory'
-        raise PlayerError(f'{what} was not answered for {patience_s:g} s by {silent}: /diagnostics says why')
+        raise PlayerError(f'{silent} did not answer {what} within {patience_s:g} s: see /diagnostics')
 
-    # In real time. --------------------------------------------------------------------------------
     def _play_streams(self) -> None:
-        """Give the messages as they were recorded."""
-        graph, tape, config = self._graph, self._tape, self._config
-        streams = Streams(tape.bag, tape.mapping, tape.spec, config.camera_transport)
+        """Publish the messages at their recorded times."""
+        graph, playback, config = self._graph, self._playback, self._config
+        streams = Streams(playback.bag, playback.mapping, playback.spec, config.camera_transport)
         remap = streams.unchanged()
         ros2 = bag_play.chosen(config.player, remap)
         offset_ns = self._offset_ns(streams.topics)
         if ros2 and offset_ns:
-            self._log.warning(f'stamps are {offset_ns * 1e-9:.0f} s off the log times, which ros2 bag play has as time')
+            seconds = offset_ns * 1e-9
+            self._log.warning(f'stamps differ from log times by {seconds:.0f} s; ros2 bag play publishes log times')
         if ros2:
             graph.open_client()
         else:
-            graph.open_inputs(tape.spec.cameras, config.camera_transport)
-            self._tick(tape.begin_ns + offset_ns)
+            graph.open_inputs(playback.spec.cameras, config.camera_transport)
+            self._tick(playback.begin_ns + offset_ns)
         graph.wait_for(graph.missing, config.start_timeout_s)
-        instruction = instruction_at_start(tape.bag, tape.mapping)
+        instruction = instruction_at_start(playback.bag, playback.mapping)
         graph.instruct(instruction)
         graph.begin_episode(instruction, config.start_timeout_s)
         if ros2:
-            span_ns = (tape.begin_ns - tape.bag.begin_ns, tape.end_ns - tape.begin_ns)
-            bag_play.play(tape.bag.path, remap, config.rate, span_ns, graph.spin_until)
+            span_ns = (playback.begin_ns - playback.bag.begin_ns, playback.end_ns - playback.begin_ns)
+            bag_play.play(playback.bag.path, remap, config.rate, span_ns, graph.spin_until)
         else:
             self._play_samples(streams, offset_ns)
         graph.spin_until(lambda: False, _AGAIN_S)
 
     def _play_samples(self, streams: Streams, offset_ns: int) -> None:
-        graph, tape = self._graph, self._tape
+        graph, playback = self._graph, self._playback
         pace = Pace(graph, self._config.rate, self._tick)
         unusable = 0
-        for sample in tape.samples(streams.topics):
+        for sample in playback.samples(streams.topics):
             pace.wait(sample.log_ns + offset_ns)
-            if sample.topic == tape.mapping.instruction.topic:
+            if sample.topic == playback.mapping.instruction.topic:
                 graph.instruct(sample.message.data)
             try:
                 graph.publish(dict(streams.messages(sample)))
@@ -186,7 +188,7 @@ class Player:
             self._log.warning(f'{unusable} messages of the recording could not be used')
 
     def _offset_ns(self, topics: list[str]) -> int:
-        return clock_offset_ns(list(islice(self._tape.samples(topics), _PROBE)))
+        return clock_offset_ns(list(islice(self._playback.samples(topics), _PROBE)))
 
     def _tick(self, now_ns: int) -> None:
         self._now_ns = now_ns
@@ -197,15 +199,15 @@ def _run(node: Node, executor: SingleThreadedExecutor) -> None:
     config = ParameterSet(node, PlayerConfig).read()
     config.check()
     with Bag(Path(config.bag).expanduser()) as bag:
-        tape = find_tape(config, bag, node.get_logger())
-        Player(PlayerGraph(node, executor, config.policies), config, tape, node.get_logger()).run()
+        playback = find_playback(config, bag, node.get_logger())
+        Player(PlayerGraph(node, executor, config.policies), config, playback, node.get_logger()).run()
 
 
 @program('player')
 def main(args: list[str] | None = None) -> int:
     """Play a recording and return the exit code."""
     rclpy.init(args=args)
-    # Its own time is nobody's but the recording's, which it tells the others.
+    # The node itself does not use /clock, because it publishes it.
     node = rclpy.create_node('player')
     executor = SingleThreadedExecutor()
     executor.add_node(node)

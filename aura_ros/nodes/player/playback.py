@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the player plays, and how fast: its parameters, the recording behind them, and when a message is due."""
+"""The player's parameters, the recording that they select, and its pace."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -20,7 +20,7 @@ from aura_ros.vla import load_backbone
 from aura_ros.vla.protocol import BackboneSpec
 
 _NS = 1_000_000_000
-# How often time is told while nothing else is [s, steady clock].
+# Period of /clock between messages [s, steady clock].
 _TICK_S = 0.01
 
 
@@ -28,77 +28,76 @@ _TICK_S = 0.01
 class PlayerConfig:
     """Parameters of player."""
 
-    bag: str = parameter('', 'The recording: a rosbag2 folder, .mcap, .db3 or LeRobot dataset', at_start=True)
-    mapping: str = parameter('', 'Mapping file; empty: guessed from the types', at_start=True)
+    bag: str = parameter('', 'Recording: a rosbag2 folder, an .mcap or .db3 file, or a LeRobot dataset', at_start=True)
+    mapping: str = parameter('', 'Mapping file; empty guesses it from names and types', at_start=True)
     source: str = parameter(
         'inputs',
-        "'inputs': cameras, joints and instruction, to vla_node; 'steps': recorded VlaSteps, to the memories",
+        "'inputs' plays cameras, joints and instruction to vla_node; 'steps' plays recorded VlaSteps to the memories",
         choices=('inputs', 'steps'),
     )
-    lockstep: bool = parameter(False, 'Each observation waits for the answer to the one before; repeatable')
+    lockstep: bool = parameter(False, 'Wait for the answer to each observation before the next one; repeatable')
     player: str = parameter(
         'auto',
-        "In real time: 'ros2' is ros2 bag play, 'own' this node, 'auto' ros2 where it can",
+        "Player in real time: 'ros2' is ros2 bag play, 'own' is this node, 'auto' is ros2 if it can play",
         choices=bag_play.CHOICES,
     )
-    rate: float = parameter(1.0, 'How many times as fast as it was recorded', unit='1', low=0.01, high=100.0)
-    from_s: float = parameter(0.0, 'Where to begin, after the first message', unit='s', low=0.0, high=1e9)
-    to_s: float = parameter(0.0, 'Where to end, after the first message; 0 = at the end', unit='s', low=0.0, high=1e9)
-    camera_transport: str = parameter('raw', 'That of vla_node; in lock-step always raw', choices=('raw', 'compressed'))
-    instruction: str = parameter('', 'What the robot is told where the mapping does not say')
-    policies: tuple[str, ...] = strings('Memories that answer in lock-step', ('aura', 'kv'))
+    rate: float = parameter(1.0, 'Speed relative to the recording', unit='1', low=0.01, high=100.0)
+    from_s: float = parameter(0.0, 'Start, after the first message', unit='s', low=0.0, high=1e9)
+    to_s: float = parameter(0.0, 'End, after the first message; 0 plays to the end', unit='s', low=0.0, high=1e9)
+    camera_transport: str = parameter('raw', 'That of vla_node; lock-step needs raw', choices=('raw', 'compressed'))
+    instruction: str = parameter('', 'Instruction, if the mapping has none')
+    policies: tuple[str, ...] = strings('Memories that have to answer in lock-step', ('aura', 'kv'))
     step_subscribers: int = parameter(
-        2, 'Playing steps, begins when so many listen to vla_step', unit='1', low=0, high=16
+        2, "With source 'steps': subscriptions to vla_step to wait for", unit='1', low=0, high=16
     )
-    backbone: str = parameter('embedded', 'That of vla_node: says which cameras and joints it needs', at_start=True)
-    backbone_path: str = parameter('', "That of vla_node: the backbone's weights", at_start=True)
-    start_timeout_s: float = parameter(60.0, 'How long nodes may take to come up', unit='s', low=1.0, high=3600.0)
-    stall_timeout_s: float = parameter(
-        30.0, 'Give up when no answer has come for so long', unit='s', low=1.0, high=3600.0
-    )
+    backbone: str = parameter('embedded', 'Backbone of vla_node; gives the cameras and joints', at_start=True)
+    backbone_path: str = parameter('', 'Weights of the backbone of vla_node', at_start=True)
+    start_timeout_s: float = parameter(60.0, 'Longest wait for the nodes at start', unit='s', low=1.0, high=3600.0)
+    stall_timeout_s: float = parameter(30.0, 'Longest wait for an answer', unit='s', low=1.0, high=3600.0)
 
     def check(self) -> None:
-        """Check what a range cannot say.
+        """Check the parameters together.
 
         Raises:
             ConfigError: there is nothing to play, or parameters exclude each other.
         """
         if not self.bag:
-            raise ConfigError("parameter 'bag' is empty: name a recording")
+            raise ConfigError("parameter 'bag' is empty: must be the path of a recording")
         unknown = sorted(set(self.policies) - set(GATES))
         if unknown:
             raise ConfigError(f"parameter 'policies' has '{unknown[0]}': must be of {', '.join(GATES)}")
         if self.lockstep and self.camera_transport != 'raw':
             raise ConfigError("parameter 'camera_transport' is 'compressed': must be 'raw' in lock-step")
         if self.lockstep and self.player == 'ros2':
-            raise ConfigError("parameter 'player' is 'ros2': lock-step needs 'own', for ros2 bag play waits for nobody")
+            raise ConfigError("parameter 'player' is 'ros2': must be 'own' in lock-step: ros2 bag play does not wait")
 
 
 @dataclass(frozen=True)
 class Playback:
-    """What is played.
-
-    bag, mapping: the recording, and which topic is what.
-    spec: what the backbone needs; None where steps are played.
-    begin_ns, end_ns: log times to play [ns].
-    """
+    """The recording, or part of one, to play."""
 
     bag: Bag
+    """Open recording."""
     mapping: Mapping
+    """Roles of its topics."""
     spec: BackboneSpec | None
+    """Spec of the backbone; None for recorded steps."""
     begin_ns: int
+    """Log time of the start [ns]."""
     end_ns: int
+    """Log time of the end [ns]."""
 
     def samples(self, topics: list[str]) -> Iterator[Sample]:
-        """Samples of topics, in log order."""
+        """Yield the samples of topics in log order."""
         return self.bag.samples(topics, self.begin_ns, self.end_ns)
 
 
-def find_tape(config: PlayerConfig, bag: Bag, log: Any) -> Playback:
-    """Find out what is to be played, saying to `log` what was guessed and what is missing.
+def find_playback(config: PlayerConfig, bag: Bag, log: Any) -> Playback:
+    """Return what to play, and log what was guessed and what is missing.
 
     Raises:
-        BagError, ConfigError: the recording, the mapping or the span cannot be used.
+        BagError: the recording cannot be played.
+        ConfigError: the mapping or the span is not allowed.
     """
     spec = None if config.source == 'steps' else load_backbone(config.backbone, config.backbone_path or None).spec
     if config.mapping:
@@ -112,10 +111,10 @@ def find_tape(config: PlayerConfig, bag: Bag, log: Any) -> Playback:
         for note in found.notes:
             log.info(f'mapping: {note}')
     if spec is None and not mapping.steps:
-        raise BagError(f'{bag.path} has no VlaStep, or the mapping does not name their topic: source steps plays these')
+        raise BagError(f'{bag.path} has no VlaStep, or the mapping has no steps: set source:=inputs')
     if spec is not None and mapping.instruction == Instruction():
         if not config.instruction:
-            raise BagError(f"{bag.path} has no instruction: give one in the mapping or by parameter 'instruction'")
+            raise BagError(f"{bag.path} has no instruction: add it to the mapping, or set parameter 'instruction'")
         mapping = replace(mapping, instruction=Instruction(text=config.instruction))
     begin_ns = bag.begin_ns + round(config.from_s * _NS)
     end_ns = bag.begin_ns + round(config.to_s * _NS) if config.to_s else bag.end_ns
@@ -128,15 +127,15 @@ def find_tape(config: PlayerConfig, bag: Bag, log: Any) -> Playback:
 
 
 class Pace:
-    """When the next message is due; the first one is at once. Steady clock."""
+    """Waits until the next message is due, from the first one on. Steady clock."""
 
     def __init__(self, graph: PlayerGraph, rate: float, tick: Callable[[int], None]) -> None:
-        """Listen on `graph` meanwhile, `tick` the recording's time [ns], `rate` times as fast as recorded."""
+        """Wait at `rate` times the recorded speed; meanwhile spin `graph` and call `tick` with the time [ns]."""
         self._graph, self._rate, self._tick = graph, rate, tick
         self._first: tuple[int, float] | None = None
 
     def wait(self, at_ns: int) -> None:
-        """Return when it is `at_ns` on the recording's clock."""
+        """Return when the recording's clock is at `at_ns`."""
         if self._first is None:
             self._first = (at_ns, time.monotonic())
         first_ns, began = self._first
@@ -144,4 +143,4 @@ class Pace:
             self._graph.spin_until(lambda: False, min(left_s, _TICK_S))
             self._tick(min(at_ns, first_ns + round((time.monotonic() - began) * self._rate * _NS)))
         self._tick(at_ns)
-        self._graph.listen()
+        self._graph.spin_some()

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""recorder: the graph into a rosbag2 recording."""
+"""recorder: records the graph to a rosbag2 bag."""

@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""recorder: what goes through the graph into a rosbag2 bag in MCAP, for the replay and for training.
+"""recorder: records the graph to a rosbag2 bag (MCAP) for replay and training.
 
-It subscribes to each topic as soon as somebody publishes it, with the strictest quality of service that all publishers
-serve, and takes the messages serialised as they are. The file is written by a thread behind a queue of bounded size:
-a disk that is too slow costs messages of the recording, images first, and never the graph's time.
+The node subscribes to each topic when its first publisher appears, with the strictest quality of service that all
+publishers offer. It takes the messages serialised. A thread behind a bounded queue writes the file: if the disk is too
+slow, messages are dropped, images first, and the graph is not delayed.
 
-Executor thread, but for the file. Log times are on the ROS clock, like the stamps, so that a bag of a simulation has
-one time; each is at least 1 ns later than the one before, so that messages keep the order in which they came.
+Executor thread, except for the file. Log times are on the ROS clock, like the stamps, so that a bag of a simulation has
+one time. Each log time is at least 1 ns after the one before, so that messages keep their order of arrival.
 """
 
 import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from rclpy.node import Node
 from rclpy.serialization import deserialize_message
@@ -27,7 +27,10 @@ from aura_ros.ros.graph import TopicGraph, Watch, message_class
 from aura_ros.ros.lifecycle import run
 from aura_ros.ros.parameters import ParameterSet, parameter, strings
 
-# The instruction first: of all that has arrived it is taken, and so logged, first.
+if TYPE_CHECKING:
+    from aura_ros.recordings.writer import Recording
+
+# The instruction is first, so that of simultaneous messages it is logged first.
 TOPICS = (
     'instruction',
     '/clock',
@@ -44,14 +47,14 @@ TOPICS = (
     '/parameter_events',
     '/rosout',
 )
-# By these others know that somebody listens, and begin: all else is listened to before.
+# Other nodes start when these topics have a subscription, so they are subscribed last.
 SIGNALS = ('aura/action_chunk', 'kv/action_chunk', 'vla_step')
 _LOOK_S, _ASK_S = 0.1, 1.0
 _DEPTH, _IMAGE_DEPTH = 200, 30
-# What waits for /clock at most [1].
+# Most messages that wait for the first /clock [1].
 _EARLY = 1000
-# How long the last words of the other nodes are waited for when everything ends, and then the file [s, steady clock].
-_LAST_WORDS_S, _CLOSE_S = 0.7, 1.2
+# Longest waits at the end, for last messages of other nodes and then for the file [s, steady clock].
+_LAST_MESSAGES_S, _CLOSE_S = 0.7, 1.2
 _MIB = 1 << 20
 
 
@@ -59,15 +62,13 @@ _MIB = 1 << 20
 class RecorderConfig:
     """Parameters of recorder."""
 
-    path: str = parameter(
-        'aura_recording', 'Folder of the bag; where it exists, PATH-2 and so on is taken', at_start=True
-    )
-    images: bool = parameter(True, 'Record the cameras, too')
+    path: str = parameter('aura_recording', 'Folder of the bag; if it exists, PATH-2 and so on is used', at_start=True)
+    images: bool = parameter(True, 'Record the cameras too')
     cameras: tuple[str, ...] = strings('Names of the cameras', ('front', 'wrist'))
-    compression: str = parameter('none', 'Of the file, by chunks', choices=('none', 'zstd'))
-    more_topics: tuple[str, ...] = strings('Further topics, of any type that is installed')
+    compression: str = parameter('none', 'Compression of the file, chunk by chunk', choices=('none', 'zstd'))
+    more_topics: tuple[str, ...] = strings('Further topics of any installed type')
     queue_mib: int = parameter(
-        64, 'Most that waits for the disk; what finds no room is dropped and counted', unit='MiB', low=1, high=4096
+        64, 'Size of the write queue; messages that do not fit are dropped and counted', unit='MiB', low=1, high=4096
     )
 
 
@@ -75,14 +76,15 @@ class Recorder(Node):
     """Records the graph."""
 
     def __init__(self, **kwargs: object) -> None:
-        """Make the bag and begin.
+        """Create the bag and start recording.
 
         Raises:
-            ConfigError: a parameter cannot be used, the folder cannot be made, or rosbags is not installed.
+            ConfigError: a parameter is not allowed, the folder cannot be created, or rosbags is not installed.
         """
         super().__init__('recorder', **kwargs)
         config = ParameterSet(self, RecorderConfig).read()
-        self.recording = _begin(config)
+        self.recording = _create(config)
+        self._open = True
         raw = [f'camera/{name}/image_raw' for name in config.cameras if config.images]
         images = raw + [f'{topic}/compressed' for topic in raw]
         self._wanted = [*TOPICS, *config.more_topics, *images, *SIGNALS]
@@ -96,8 +98,8 @@ class Recorder(Node):
         self._entities = EntityOwner(self)
         self._entities.timer(_LOOK_S, self._look)
         self._entities.timer(_ASK_S, self._ask)
-        self._lost = Faults('nothing is lost')
-        self._lost_before = 0
+        self._drops = Faults('no message was dropped')
+        self._dropped_before = 0
         self.recording.note(provenance())
         self.diagnostics = Diagnostics(self, hardware_id='recorder')
         self.diagnostics.add('recording', self._status)
@@ -105,37 +107,38 @@ class Recorder(Node):
         self.get_logger().info(f'recording to {self.recording.path}')
 
     def teardown(self) -> None:
-        """Hear the last words of the others, then complete the file."""
-        if self.recording is None:
+        """Record the last messages of other nodes, then complete the file."""
+        if not self._open:
             return
+        self._open = False
         self.diagnostics.remove('recording')
-        end = time.monotonic() + _LAST_WORDS_S
-        while self.executor is not None and self._speaking() and time.monotonic() < end:
+        end = time.monotonic() + _LAST_MESSAGES_S
+        while self.executor is not None and self._other_publishers() and time.monotonic() < end:
             self.executor.spin_once(timeout_sec=0.05)
         self._entities.destroy()
         self._survey.end()
         for watch in self._watches.values():
             watch.close()
         self._note()
-        recording, self.recording = self.recording, None
-        if recording.close(_CLOSE_S):
-            count = sum(recording.written.values())
-            said = f'{count} messages, {sum(recording.dropped.values())} dropped'
-            self.get_logger().info(f'{recording.path}: {said if recording.path.exists() else "no message, not kept"}')
-        else:
+        recording = self.recording
+        if not recording.close(_CLOSE_S):
             self.get_logger().error(recording.problem or f'{recording.path} was not completed in time')
+        elif recording.path.exists():
+            written, dropped = sum(recording.written.values()), sum(recording.dropped.values())
+            self.get_logger().info(f'{recording.path}: {written} messages, {dropped} dropped')
+        else:
+            self.get_logger().info(f'{recording.path}: no messages, removed')
 
-    def _speaking(self) -> int:
-        """How many others still publish what is recorded, diagnostics and logs aside."""
+    def _other_publishers(self) -> int:
+        """Number of publishers of recorded topics, without diagnostics and logs."""
         return sum(
             len(self._graph.publishers(topic))
             for topic in self._watches
             if topic not in ('/diagnostics', '/rosout', '/parameter_events')
         )
 
-    # Topics. --------------------------------------------------------------------------------------
     def _look(self) -> None:
-        """Subscribe to what has come up, and follow what the publishers offer."""
+        """Subscribe to new topics, and follow changes of the publishers' quality of service."""
         for name in self._wanted:
             topic = self.resolve_topic_name(name)
             if topic in self._watches:
@@ -158,14 +161,14 @@ class Recorder(Node):
             self._graph,
             topic,
             kind,
-            partial(self._heard, topic, image),
+            partial(self._on_message, topic, image),
             raw=True,
             depth=_IMAGE_DEPTH if image else _DEPTH,
         )
 
-    def _heard(self, topic: str, image: bool, data: bytes, _: int) -> None:
+    def _on_message(self, topic: str, image: bool, data: bytes, _: int) -> None:
         now_ns = self.get_clock().now().nanoseconds
-        if now_ns == 0:  # simulated time that has not begun: an instruction that was latched
+        if now_ns == 0:  # a latched message before the first /clock
             if len(self._early) < _EARLY:
                 self._early.append((topic, data))
             return
@@ -180,11 +183,10 @@ class Recorder(Node):
         if topic == self.resolve_topic_name('vla_step'):
             self._backbone_hashes.add(deserialize_message(data, VlaStep).backbone_hash)
 
-    # Notes and diagnostics. -----------------------------------------------------------------------
     def _ask(self) -> None:
         self._survey.look()
-        # policy_switch_node's own; a remapping is followed anyway
-        named = [values['command_topic'] for values in self._survey.found.values() if 'command_topic' in values]
+        # The command topic of policy_switch_node is a parameter.
+        named = [str(values['command_topic']) for values in self._survey.found.values() if 'command_topic' in values]
         self._wanted += [topic for topic in dict.fromkeys(named) if topic not in self._wanted]
         self._note()
 
@@ -211,27 +213,27 @@ class Recorder(Node):
         }
         if recording.problem:
             return Status(ERROR, recording.problem, values)
-        if dropped > self._lost_before:
-            text = f'{dropped} messages so far: the disk is too slow for what is recorded'
-            self._lost.add('dropped', text, dropped - self._lost_before)
+        if dropped > self._dropped_before:
+            text = f'{dropped} messages so far: the disk is too slow; record fewer topics or compress the images'
+            self._drops.add('dropped', text, dropped - self._dropped_before)
             self.get_logger().warning(f'dropped: {text}', throttle_duration_sec=5.0)
-            self._lost_before = dropped
-        found = self._lost.status()
+            self._dropped_before = dropped
+        found = self._drops.status()
         if found.level == OK and self._refused:
             return Status(OK, f'not recorded: {"; ".join(self._refused.values())}', values)
         return Status(found.level, found.message, values)
 
 
-def _begin(config: RecorderConfig) -> Any:
+def _create(config: RecorderConfig) -> 'Recording':
     try:
-        # here, because only a recording needs it
+        # imported here, because only this node needs rosbags
         from aura_ros.recordings.writer import Recording, free_path
     except ImportError as error:
-        raise ConfigError(f'{error}: a recording needs rosbags, pip install "aura_ros[replay]"') from error
+        raise ConfigError(f'{error}: recording needs rosbags: pip install "aura_ros[replay]"') from error
     path = free_path(Path(config.path).expanduser())
     return Recording(path, config.queue_mib * _MIB, compress=config.compression == 'zstd')
 
 
 def main(args: list[str] | None = None) -> int:
-    """Run recorder until it is told to end."""
+    """Run the recorder until SIGINT or SIGTERM."""
     return run(Recorder, args)
