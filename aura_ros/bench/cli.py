@@ -23,7 +23,7 @@ from typing import Protocol, cast
 from rich.console import Console
 
 from aura_ros.common.console import make_console
-from aura_ros.common.program import program
+from aura_ros.common.program import positive_integer, program
 
 COMMANDS: tuple[str, ...] = ('synthetic', 'horizon', 'tmaze', 'ais', 'ablate', 'replay')
 """Modules of this package, in the order --help shows them."""
@@ -86,7 +86,7 @@ def parser_of(name: str, command: Command) -> argparse.ArgumentParser:
     )
     parser.add_argument(
         '--jobs',
-        type=_positive,
+        type=positive_integer,
         default=len(os.sched_getaffinity(0)),
         metavar='N',
         help='processes at a time (default: one for each core, here %(default)s)',
@@ -111,12 +111,6 @@ def parse_seeds(text: str) -> tuple[int, ...]:
             raise argparse.ArgumentTypeError(f'{part!r}: seeds are >= 0, and a range goes upwards')
         seeds += found
     return tuple(dict.fromkeys(seeds))
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f'{text!r}: must be a whole number >= 1')
-    return int(text)
 
 
 def _overview() -> argparse.ArgumentParser:

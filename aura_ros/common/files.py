@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Results as files: values as JSON has them, and text that replaces a file atomically."""
+"""Results as files: values as JSON types, and files that are replaced atomically."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +37,27 @@ def plain(value: Any) -> Any:
     raise TypeError(f'{type(value).__name__} has no JSON form: {value!r}')
 
 
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path in the same folder; it replaces `path` if the block ends without an exception.
+
+    A reader sees the old file or the new one, never a part.
+    """
+    part = path.with_name(f'.{path.name}.part')
+    try:
+        yield part
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
 def replace_text(path: Path, text: str) -> None:
-    """Write a UTF-8 file atomically: a reader sees the old text or the new one."""
-    temporary = path.with_name(path.name + '.new')
-    temporary.write_text(text, encoding='utf-8')
-    temporary.replace(path)
+    """Write a UTF-8 file atomically."""
+    with replacing(path) as part:
+        part.write_text(text, encoding='utf-8')
+
+
+def replace_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
+    """Write an .npz file of plain arrays atomically."""
+    with replacing(path) as part, part.open('wb') as file:
+        np.savez(file, **arrays)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import argparse
 import functools
 import os
 import signal
@@ -86,6 +87,13 @@ def end_on_signals() -> None:
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
+
+
+def positive_integer(text: str) -> int:
+    """Convert an argument for argparse."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f'{text!r}: must be an integer >= 1')
+    return int(text)
 
 
 def _report(name: str, text: str) -> None:

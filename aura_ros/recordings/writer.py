@@ -26,6 +26,7 @@ from rosbags.rosbag2.storage_mcap import McapWriter
 from rosbags.typesys.store import Typestore
 
 from aura_ros.common.errors import BagError, ConfigError
+from aura_ros.common.files import replace_text
 from aura_ros.recordings.message_types import standard_types
 
 NOTES = 'recording.yaml'
@@ -194,9 +195,7 @@ class Recording:
                 item.name, item.type, typestore=_types(), offered_qos_profiles=item.qos
             )
         else:
-            part = self.path / f'.{NOTES}.part'
-            part.write_text(yaml.safe_dump(item, sort_keys=True), encoding='utf-8')
-            part.replace(self.path / NOTES)
+            replace_text(self.path / NOTES, yaml.safe_dump(item, sort_keys=True))
 
     def _flush(self) -> None:
         """Close the current chunk and pass it to the kernel."""

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from aura_ros.common.console import make_console
 from aura_ros.common.errors import AuraError, ConfigError
-from aura_ros.common.program import FAILED, program
+from aura_ros.common.program import FAILED, positive_integer, program
 from aura_ros.common.provenance import versions
 from aura_ros.replay.evaluated import Evaluated
 from aura_ros.replay.policies import TITLES, choose
@@ -77,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
         help='start time from the beginning of the recording: seconds, or 1:30',
     )
     source.add_argument('--to', dest='end', type=_seconds, metavar='TIME', help='end time, likewise')
-    source.add_argument('--limit', type=_positive, metavar='N', help='use only the first N steps')
+    source.add_argument('--limit', type=positive_integer, metavar='N', help='use only the first N steps')
     policy = parser.add_argument_group('policies and backbone')
     policy.add_argument(
         '--policies',
@@ -96,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     policy.add_argument(
         '--kv-window',
-        type=_positive,
+        type=positive_integer,
         default=512,
         metavar='N',
         help='number of steps that kv-window keeps (default: %(default)s)',
@@ -203,12 +203,6 @@ def _seconds(text: str) -> float:
     if len(parts) > 3 or not 0.0 <= seconds < 1e9:
         raise argparse.ArgumentTypeError(f'{text!r}: must be seconds from the beginning, or for instance 1:30')
     return seconds
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f'{text!r}: must be a whole number >= 1')
-    return int(text)
 
 
 def _names(text: str) -> list[str]:

@@ -9,6 +9,7 @@ from dataclasses import astuple, fields
 from pathlib import Path
 from typing import Any
 
+from aura_ros.common.files import replacing
 from aura_ros.rqt.model import AURA, KV, MonitorModel, WritePoint, durability_name, policy_name
 
 _GATE = ('stamp_s', 'episode_id', 'seq', 'policy', 'gate', 'threshold', 'written', 'surprise', 'step_us', 'state_bytes')
@@ -66,12 +67,7 @@ def changed_rows(model: MonitorModel) -> Iterable[Sequence[Any]]:
 
 
 def _save(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    part = path.with_name(f'.{path.name}.part')
-    try:
-        with part.open('w', newline='', encoding='utf-8') as file:
-            writer = csv.writer(file)
-            writer.writerow(header)
-            writer.writerows(rows)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with replacing(path) as part, part.open('w', newline='', encoding='utf-8') as file:
+        writer = csv.writer(file)
+        writer.writerow(header)
+        writer.writerows(rows)

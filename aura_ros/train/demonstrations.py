@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from aura_ros.common.errors import ConfigError
+from aura_ros.common.files import replace_arrays
 from aura_ros.sim.expert import Expert
 from aura_ros.sim.tasks import Event, Kind, Simulation
 from aura_ros.sim.world import BLOCKS, COLOURS, GO, PARCEL, World
@@ -155,9 +156,7 @@ def _collect_some(collection: Collection, seeds: list[int], folder: Path) -> int
     with World() as world:
         for seed in seeds:
             arrays = collect_episode(collection, seed, world)
-            part = folder / f'{seed:05d}.part.npz'
-            np.savez(part, **arrays)
-            part.rename(folder / f'{seed:05d}.npz')
+            replace_arrays(folder / f'{seed:05d}.npz', arrays)
     return len(seeds)
 
 

@@ -60,7 +60,7 @@ def episode_files(folder: Path) -> list[Path]:
         ConfigError: if there are none.
 
     """
-    found = sorted(file for file in folder.glob('*.npz') if '.part' not in file.name)
+    found = sorted(folder.glob('*.npz'))
     if not found:
         raise ConfigError(f'no demonstrations in {folder}; collect them first: aura train demonstrations')
     return found

@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aura_ros.common.errors import BagError, ConfigError
+from aura_ros.common.files import replace_arrays
 from aura_ros.recordings.bags import Bag
 from aura_ros.replay.run import Settings, mapping_of
 from aura_ros.replay.steps.arrays import StepsBuilder
@@ -118,10 +119,7 @@ def keep_features(path: Path, folder: Path, backbone: Backbone, reading: Reading
         )
     file.parent.mkdir(parents=True, exist_ok=True)
     arrays: dict[str, Any] = {**columns, 'about': np.asarray(json.dumps(about))}
-    part = file.with_suffix('.part')
-    with part.open('wb') as open_file:
-        np.savez(open_file, **arrays)
-    part.replace(file)
+    replace_arrays(file, arrays)
     return FeatureFile(file, about)
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
+from aura_ros.common.files import replace_arrays
 from aura_ros.sim.tasks import Kind
 from aura_ros.train.episodes import episode_files
 from aura_ros.vla.embedded import EmbeddedVla
@@ -69,9 +70,7 @@ def load_streams(vla: EmbeddedVla, work_dir: Path, split: str, task: str) -> lis
         kept = cache / file.name
         if not kept.exists():
             with np.load(file, allow_pickle=False) as arrays:
-                part = cache / f'part-{file.name}'
-                np.savez(part, **_features(vla, arrays, FRAMES_PER_STEP.get(f'{split}-{task}', 1)))
-                part.rename(kept)
+                replace_arrays(kept, _features(vla, arrays, FRAMES_PER_STEP.get(f'{split}-{task}', 1)))
         with np.load(kept, allow_pickle=False) as arrays:
             streams.append(Stream(task, **{name: arrays[name] for name in arrays.files}))
     return streams

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aura_ros.common.errors import ConfigError, InputError
+from aura_ros.common.files import replace_arrays
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
@@ -133,10 +134,7 @@ class Steps:
             'thumbnail_ends': ends,
             'thumbnails': np.frombuffer(b''.join(self.thumbnails), np.uint8),
         }
-        temporary = path.with_suffix('.part')
-        with temporary.open('wb') as file:
-            np.savez(file, **arrays)
-        temporary.replace(path)
+        replace_arrays(path, arrays)
 
     @classmethod
     def load(cls, path: Path, thumbnails: bool = True) -> Steps:

@@ -7,7 +7,7 @@ import argparse
 from typing import Any
 
 from aura_ros.common.errors import ConfigError, InputError
-from aura_ros.common.program import end_on_signals, program
+from aura_ros.common.program import end_on_signals, positive_integer, program
 
 _DESCRIPTION = """\
 Lists and echoes topics, calls services and sends action goals of a running ROS 2 graph. It works
@@ -57,12 +57,6 @@ Exit code: 0 the goal succeeded, 1 it failed or was cancelled, 2 wrong use, 130 
 _RAW: dict[str, Any] = {'formatter_class': argparse.RawDescriptionHelpFormatter}
 
 
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"'{text}' must be an integer >= 1")
-    return int(text)
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog='aura topics', description=_DESCRIPTION, epilog=_EPILOG, **_RAW)
     commands = parser.add_subparsers(title='commands', metavar='COMMAND', dest='command', required=True)
@@ -74,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument('topic', metavar='TOPIC', help='for example /vla_step')
     length = command.add_mutually_exclusive_group()
     length.add_argument('--once', dest='count', action='store_const', const=1, help='exit after one message')
-    length.add_argument('--count', type=_positive, metavar='N', help='exit after N messages')
+    length.add_argument('--count', type=positive_integer, metavar='N', help='exit after N messages')
     command.add_argument('--field', metavar='F', help='print only this field, for example points[0].positions')
     _add_full(command)
 
