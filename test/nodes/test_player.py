@@ -194,7 +194,7 @@ def test_without_ros2_it_is_asked_for_in_vain(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ('given', 'told'),
+    ('given', 'reported'),
     [
         ({}, "'bag' is empty"),
         ({'bag': 'b', 'policies': ('aura', 'gru')}, "'policies' has 'gru': must be of aura, kv"),
@@ -202,8 +202,8 @@ def test_without_ros2_it_is_asked_for_in_vain(monkeypatch):
         ({'bag': 'b', 'lockstep': True, 'player': 'ros2'}, "must be 'own' in lock-step"),
     ],
 )
-def test_parameters_that_exclude_each_other_are_refused(given, told):
-    with pytest.raises(ConfigError, match=told):
+def test_parameters_that_exclude_each_other_are_refused(given, reported):
+    with pytest.raises(ConfigError, match=reported):
         PlayerConfig(**given).check()
 
 
@@ -276,28 +276,28 @@ def test_in_real_time_messages_keep_their_stamps_and_their_pace(rig, tmp_path):
     assert code == 0, said
     stamps = [conversions.to_ns(message.header.stamp) for message in rig.joints]
     assert stamps == [BEGIN_NS + frame * PERIOD_NS + 10_000_000 for frame in range(20)]
-    told = [conversions.to_ns(message.clock) for message in rig.clocks]
-    assert told == sorted(told), 'time never goes back'
-    assert told[-1] - told[0] >= 19 * PERIOD_NS and abs(told[-1] - stamps[-1]) < NS // 10
-    assert len(told) > 100, 'time is told between the messages, too'
+    times = [conversions.to_ns(message.clock) for message in rig.clocks]
+    assert times == sorted(times), 'time never goes back'
+    assert times[-1] - times[0] >= 19 * PERIOD_NS and abs(times[-1] - stamps[-1]) < NS // 10
+    assert len(times) > 100, 'the time is also published between the messages'
     assert len(rig.steps) > 5, said
 
 
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize(
-    ('bag', 'more', 'told'),
+    ('bag', 'more', 'reported', 'exit_code'),
     [
-        ('no-bag', {}, 'no-bag does not exist'),
-        ('bag', {'mapping': 'no-mapping.yaml'}, 'no-mapping.yaml'),
-        ('bag', {'from_s': 100.0}, 'from_s = 100, to_s = 0: must be a span within'),
-        ('bag', {'source': 'steps'}, 'has no VlaStep'),
-        ('bag', {'lockstep': True, 'start_timeout_s': 1.0}, 'vla_node, a subscription to camera/front/image_raw'),
+        ('no-bag', {}, 'no-bag does not exist', 1),
+        ('bag', {'mapping': 'no-mapping.yaml'}, 'no-mapping.yaml', 2),
+        ('bag', {'from_s': 100.0}, 'from_s = 100, to_s = 0: must be a span within', 2),
+        ('bag', {'source': 'steps'}, 'has no VlaStep', 1),
+        ('bag', {'lockstep': True, 'start_timeout_s': 1.0}, 'vla_node, a subscription to camera/front/image_raw', 1),
     ],
 )
-def test_what_cannot_be_played_ends_it_with_one_sentence(rig, tmp_path, bag, more, told):
+def test_what_cannot_be_played_ends_it_with_one_sentence(rig, tmp_path, bag, more, reported, exit_code):
     recorded(tmp_path / 'bag', 2)
     code, said = rig.play(tmp_path / bag, **more)
-    assert code == 1 and told in said
+    assert code == exit_code and reported in said
     assert 'Traceback' not in said
 
 

@@ -44,8 +44,8 @@ class Rig:
         """Wait until so many messages of a topic are in the file."""
         self.graph.until(lambda: self.node.recording.written[topic] >= count, f'{count} messages of {topic}')
 
-    def told(self, text, level):
-        """Wait until /diagnostics says `text`; returns the status."""
+    def status(self, text, level):
+        """Wait until /diagnostics contains `text`; return the status."""
 
         def found():
             return next(
@@ -143,7 +143,7 @@ def test_what_the_disk_cannot_take_is_counted_and_told(graph, tmp_path, monkeypa
     instruction = rig.publisher(String, 'instruction', qos.INSTRUCTION)
     monkeypatch.setattr(recording, '_queue_bytes', 0)
     instruction.publish(String(data='there is no room'))
-    assert 'dropped of /instruction' in {entry.key for entry in rig.told('dropped: ', 'WARN').values}
+    assert 'dropped of /instruction' in {entry.key for entry in rig.status('dropped: ', 'WARN').values}
     monkeypatch.undo()
     instruction.publish(String(data='there is room again'))
     rig.taken('/instruction', 1)
@@ -159,9 +159,9 @@ def test_a_full_disk_ends_the_recording_and_not_the_graph(graph, tmp_path, monke
 
     monkeypatch.setattr(rig.node.recording._writer, 'write', full)
     instruction.publish(String(data='lost'))
-    rig.told('No space left on device', 'ERROR')
+    rig.status('No space left on device', 'ERROR')
     instruction.publish(String(data='lost, too'))
-    rig.told('what was written until then can be read', 'ERROR')
+    rig.status('the messages before that can be read', 'ERROR')
     rig.node.teardown()
 
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from rclpy.action import ActionClient
+from rclpy.action.client import ActionClient
 from rclpy.duration import Duration
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
@@ -57,7 +57,7 @@ class PlayerGraph:
         self._clock = node.create_publisher(Clock, '/clock', qos.CLOCK)
         self._publishers: dict[str, Any] = {}
         self._instruction = ''
-        self._episodes: ActionClient | None = None
+        self._episodes: ActionClient[Any, Any, Any] | None = None
         self._handle: Any = None
         subscribe = node.create_subscription
         subscribe(VlaStep, 'vla_step', self._on_step, qos.step())

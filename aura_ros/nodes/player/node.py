@@ -78,9 +78,10 @@ class Player:
 
     def _play_Observations(self) -> None:
         """Publish each observation as one set and wait for the answers."""
-        graph, playback = self._graph, self._playback
-        found = Observations(playback.bag, playback.mapping, playback.spec, playback.begin_ns, playback.end_ns)
-        graph.open_inputs(playback.spec.cameras, 'raw')
+        graph, playback, spec = self._graph, self._playback, self._playback.spec
+        assert spec is not None
+        found = Observations(playback.bag, playback.mapping, spec, playback.begin_ns, playback.end_ns)
+        graph.open_inputs(spec.cameras, 'raw')
         graph.wait_for(graph.missing, self._config.start_timeout_s)
         episode = None
         for recorded in found:
@@ -92,7 +93,7 @@ class Player:
             graph.instruct(recorded.observation.instruction)
             done = partial(self._stepped, recorded.stamp_ns, dict(graph.answered))
             what = f'the observation at {recorded.stamp_ns * 1e-9:.3f} s'
-            self._until(done, observation_messages(recorded, playback.spec), what)
+            self._until(done, observation_messages(recorded, spec), what)
         if episode is None:
             raise BagError(f'{playback.bag.path} gives no observation: run aura replay on it for the reasons')
         for note in found.report.notes:
@@ -148,7 +149,9 @@ class Player:
     def _play_streams(self) -> None:
         """Publish the messages at their recorded times."""
         graph, playback, config = self._graph, self._playback, self._config
-        streams = Streams(playback.bag, playback.mapping, playback.spec, config.camera_transport)
+        spec = playback.spec
+        assert spec is not None
+        streams = Streams(playback.bag, playback.mapping, spec, config.camera_transport)
         remap = streams.unchanged()
         ros2 = bag_play.chosen(config.player, remap)
         offset_ns = self._offset_ns(streams.topics)
@@ -158,13 +161,13 @@ class Player:
         if ros2:
             graph.open_client()
         else:
-            graph.open_inputs(playback.spec.cameras, config.camera_transport)
+            graph.open_inputs(spec.cameras, config.camera_transport)
             self._tick(playback.begin_ns + offset_ns)
         graph.wait_for(graph.missing, config.start_timeout_s)
         instruction = instruction_at_start(playback.bag, playback.mapping)
         graph.instruct(instruction)
         graph.begin_episode(instruction, config.start_timeout_s)
-        if ros2:
+        if ros2 and remap is not None:
             span_ns = (playback.begin_ns - playback.bag.begin_ns, playback.end_ns - playback.begin_ns)
             bag_play.play(playback.bag.path, remap, config.rate, span_ns, graph.spin_until)
         else:

@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rclpy.node import Node
 from rclpy.serialization import deserialize_message
@@ -75,7 +75,7 @@ class RecorderConfig:
 class Recorder(Node):
     """Records the graph."""
 
-    def __init__(self, **kwargs: object) -> None:
+    def __init__(self, **kwargs: Any) -> None:
         """Create the bag and start recording.
 
         Raises:
@@ -88,7 +88,7 @@ class Recorder(Node):
         raw = [f'camera/{name}/image_raw' for name in config.cameras if config.images]
         images = raw + [f'{topic}/compressed' for topic in raw]
         self._wanted = [*TOPICS, *config.more_topics, *images, *SIGNALS]
-        self._graph = TopicGraph(self, None)
+        self._graph = TopicGraph(self, None)  # type: ignore[arg-type]  # only `publishers` is used, which needs no executor
         self._watches: dict[str, Watch] = {}
         self._refused: dict[str, str] = {}
         self._backbone_hashes: set[str] = set()

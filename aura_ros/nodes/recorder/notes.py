@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 from rcl_interfaces.srv import GetParameters, ListParameters
+from rclpy.client import Client
 from rclpy.node import Node
 from rclpy.parameter import parameter_value_to_python
 from rclpy.task import Future
@@ -84,8 +85,8 @@ class ParameterQuery:
         self._names: list[str] = []
         self._asked_at: float | None = None
         self._answered = self._ended = False
-        self._lists = node.create_client(ListParameters, f'{name}/list_parameters')
-        self._values = node.create_client(GetParameters, f'{name}/get_parameters')
+        self._lists: Client[Any, Any] = node.create_client(ListParameters, f'{name}/list_parameters')
+        self._values: Client[Any, Any] = node.create_client(GetParameters, f'{name}/get_parameters')
 
     @property
     def overdue(self) -> bool:
@@ -102,14 +103,16 @@ class ParameterQuery:
             self._lists.call_async(ListParameters.Request()).add_done_callback(self._take_names)
 
     def _take_names(self, answer: Future[Any]) -> None:
-        if not answer.cancelled() and not self._ended:
-            self._names = list(answer.result().result.names)
+        response = answer.result()
+        if response is not None and not self._ended:
+            self._names = list(response.result.names)
             request = GetParameters.Request(names=self._names)
             self._values.call_async(request).add_done_callback(self._take_values)
 
     def _take_values(self, answer: Future[Any]) -> None:
-        if not answer.cancelled() and not self._ended:
-            values = map(parameter_value_to_python, answer.result().values)
+        response = answer.result()
+        if response is not None and not self._ended:
+            values = map(parameter_value_to_python, response.values)
             self._on_values({key: _plain(value) for key, value in zip(self._names, values, strict=False)})
             self._answered = True
             self.end()
