@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The policies on the same steps: decisions are those of the memory stepped by hand, budgets and errors are right."""
+"""Policies on the same steps: decisions equal those of a memory stepped by hand; budgets, errors and sizes."""
 
 import zlib
 from dataclasses import replace
@@ -27,7 +27,7 @@ def runs():
     return run_policies(ALL, OPTIONS, made_up(60), DiskArrays())
 
 
-def test_the_gate_decides_as_the_memory_stepped_by_hand(runs):
+def test_decisions_equal_those_of_a_memory_stepped_by_hand(runs):
     steps, memory, run = made_up(60), load_memory('aura'), runs['aura']
     writes = []
     for row in range(len(steps)):
@@ -90,7 +90,7 @@ def test_state_sizes_and_bytes_to_storage(runs):
     assert not runs['base'].state_bytes.any()
     assert set(runs['aura'].state_bytes) == {4224}
     assert runs['kv'].state_bytes.tolist() == [256 * (row + 1) for row in range(60)]
-    # the first write fills both slots of the state file
+    # The first write fills both slots of the state file.
     assert runs['aura'].device_bytes == (len(runs['aura'].writes) + 1) * SLOT_BYTES
     assert runs['always'].device_bytes == 61 * SLOT_BYTES
     assert runs['kv'].device_bytes == runs['kv-window'].device_bytes == 60 * 2 * 4096
@@ -102,7 +102,7 @@ def test_a_window_bounds_the_cache():
     assert run.state_bytes.max() == 8 * 256
 
 
-def test_the_error_is_of_the_actions_that_are_executed(runs):
+def test_the_error_covers_only_executed_actions(runs):
     builder = StepsBuilder(INFO)
     base = np.zeros(CHUNK, np.float32)
     action = np.zeros(CHUNK, np.float32)
@@ -181,7 +181,7 @@ def test_steps_of_another_backbone_are_refused():
 
 
 class Event:
-    """A write event as it is read from a bag."""
+    """A write event as read from a bag."""
 
     def __init__(self, write):
         for name in ('seq', 'gate', 'threshold', 'surprise', 'action_change', 'delta_norm', 'writes', 'state_crc32'):
@@ -199,7 +199,7 @@ def test_the_live_run_is_compared_bit_for_bit(runs):
     assert compare(live, writes, stamps) == all_same.format(len(writes))
     assert 'writes in the live run only' in compare(live, writes[1:], stamps)
     assert 'writes in the replay only' in compare(live[1:], writes, stamps)
-    # a live write on a step that was not replayed says nothing
+    # A live write on a step that was not replayed is ignored.
     assert compare(live, writes[:-1], stamps[: writes[-1].row]) == all_same.format(len(writes) - 1)
     live[0].gate = float(np.nextafter(np.float32(live[0].gate), np.float32(2)))
     assert f'at step {writes[0].seq} gate is' in compare(live, writes, stamps)

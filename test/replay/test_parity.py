@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Offline and live say the same to the bit: gate decisions, write events and the final state, on one bag.
+"""Offline and live replay of one bag give the same gate decisions, write events and final state, bit for bit.
 
 The bag is recorded here, from the embedded robot that the real nodes drive. Offline is what `aura replay` does, without
 ROS; live is the player in lock-step, vla_node and memory_node, each a process of its own.
@@ -44,7 +44,7 @@ slop_s: 0.0
 
 @dataclass(frozen=True)
 class Recorded:
-    """A bag, its mapping, and what it says the memory said when it was recorded."""
+    """A bag, its mapping, and the messages of the memory during the recording."""
 
     bag: Path
     mapping: Path
@@ -70,12 +70,12 @@ def recorded(tmp_path_factory):
 
 
 def _gates(messages):
-    """What decides at each step, live: by number, without what only the clock of the machine tells."""
+    """Return what is compared of each gate sample: everything except the times of this machine."""
     return [(one.seq, _ns(one), one.gate, one.threshold, one.surprise, one.written) for one in messages]
 
 
 def _events(messages):
-    """Each write, live; the medium's part of the message aside."""
+    """Return what is compared of each write event: everything except the fields of the storage device."""
     return [
         (
             one.seq,
@@ -98,7 +98,7 @@ def _ns(message):
 
 
 def _offline(steps: Steps):
-    """The same of a replay without ROS, and the CRC-32 of its last state."""
+    """Return gates and events of a replay without ROS, and the CRC-32 of its last state."""
     options = PolicyOptions(steps.features.shape[1], steps.base_actions.shape[1:], steps.info.backbone_hash)
     run = run_policy(make_policy('aura', options), steps, DiskArrays())
     assert not run.refused and not run.missed
@@ -131,7 +131,7 @@ def _steps(stream):
 
 def _live(graph, recorded, last, last_write, **player):
     """Play the bag through fresh nodes, up to step `last`; the last write is of step `last_write`."""
-    heard = Heard(graph)
+    received = Heard(graph)
     states = graph.listen(MemoryState, 'aura/memory_state', qos.MEMORY_STATE)
     graph.start('memory_node', autostart=True, use_sim_time=True, chunk_subscribers=0)
     listeners = ['memory_node']
@@ -161,38 +161,38 @@ def _live(graph, recorded, last, last_write, **player):
     graph.until(lambda: process.poll() is not None, 'the player', timeout_s=120.0)
     assert process.returncode == 0, graph.logs()
     graph.until(lambda: states and states[-1].seq == last, 'the last state')
-    graph.until(lambda: heard.events and heard.events[-1].seq == last_write, 'all write events')
-    return _gates(heard.gates), _events(heard.events), states[-1].state_crc32
+    graph.until(lambda: received.events and received.events[-1].seq == last_write, 'all write events')
+    return _gates(received.gates), _events(received.events), states[-1].state_crc32
 
 
-def _agree(heard, gates):
-    """Hold gates that were heard against all gates; on a busy machine a listener may miss one, nothing else."""
+def _agree(received, gates):
+    """Check that the received gates are among all gates. On a busy machine a listener may miss some."""
     expected = {gate[0]: gate for gate in gates}
-    assert len(heard) > len(gates) // 2
-    assert heard == [expected[gate[0]] for gate in heard]
+    assert len(received) > len(gates) // 2
+    assert received == [expected[gate[0]] for gate in received]
 
 
-def test_offline_replay_and_the_live_graph_are_the_same_to_the_bit(recorded, graph, measured):
+def test_offline_replay_equals_the_live_graph_bit_for_bit(recorded, graph, measured):
     with Bag(recorded.bag) as bag:
         steps = _steps(BackboneSteps(bag, load_mapping(recorded.mapping), load_backbone('embedded'), 'parity'))
     gates, events, crc = _offline(steps)
-    assert len(gates) > 20 and events, 'too little for the test to mean anything'
+    assert len(gates) > 20 and events, 'too few to compare'
     live_gates, live_events, live_crc = _live(graph, recorded, gates[-1][0], events[-1][0], source='inputs')
     _agree(live_gates, gates)
     assert live_events == events
     assert live_crc == crc
-    # And both are what the robot's memory did when the bag was recorded, up to the first image that the recorder, which
-    # nobody waits for, may have missed on a busy machine.
+    # Both equal what the memory did during the recording, up to the first image that the recorder missed. The graph does
+    # not wait for the recorder, so it may miss images on a busy machine.
     stamps = {seq: stamp_ns for seq, stamp_ns, *_ in recorded.gates}
     whole = list(takewhile(lambda gate: stamps.get(gate[0], gate[1]) == gate[1], gates))
     _agree([gate for gate in recorded.gates if gate[0] < len(whole)], whole)
     measured(
         f'offline and live: {len(gates)} gates, {len(events)} write events, state {crc:08x} equal; '
-        f'{len(whole)} gates as when it was recorded'
+        f'{len(whole)} gates as during the recording'
     )
 
 
-def test_recorded_steps_reproduce_the_write_events_to_the_bit(recorded, graph, measured):
+def test_recorded_steps_reproduce_the_write_events_bit_for_bit(recorded, graph, measured):
     with Bag(recorded.bag) as bag:
         steps = _steps(RecordedSteps(bag, load_mapping(recorded.mapping), load_backbone('embedded').spec))
     gates, events, crc = _offline(steps)
@@ -204,7 +204,7 @@ def test_recorded_steps_reproduce_the_write_events_to_the_bit(recorded, graph, m
     measured(f'recorded steps: {len(gates)} steps, {len(events)} write events, state {crc:08x} equal, offline and live')
 
 
-def test_what_is_compared_would_tell_a_difference_of_one_bit(recorded):
+def test_a_difference_of_one_bit_is_found(recorded):
     with Bag(recorded.bag) as bag:
         steps = _steps(RecordedSteps(bag, load_mapping(recorded.mapping), load_backbone('embedded').spec))
     first = recorded.events[0][0]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The files of a replay: a page that needs nothing else and says what is so, JSON and a table with the same figures."""
+"""The files of a report: a self-contained page with correct text, and JSON and a table with the same figures."""
 
 import base64
 import csv
@@ -72,7 +72,7 @@ class Strict(HTMLParser):
         self.addresses += [value for name, value in attrs if name in ('href', 'src')]
 
 
-def test_the_page_is_well_formed_and_needs_nothing_else(text):
+def test_the_page_is_well_formed_and_self_contained(text):
     parser = Strict()
     parser.feed(text)
     assert parser.open == []
@@ -91,15 +91,15 @@ def test_the_page_has_a_light_and_a_dark_form(text):
     assert light == dark and len(light) == 12
 
 
-def test_pictures_at_the_writes_are_those_of_their_steps(found, text):
+def test_each_write_has_the_picture_of_its_step(found, text):
     cards = re.findall(r'alt="camera at step (\d+)" src="data:image/jpeg;base64,([^"]+)"', text)
     assert [int(seq) for seq, _ in cards] == [write.seq for write in found.runs['aura'].writes][:96]
     for seq, data in cards:
         picture = cv2.imdecode(np.frombuffer(base64.b64decode(data), np.uint8), cv2.IMREAD_COLOR)
-        assert abs(int(picture.mean()) - int(seq)) <= 1  # made_up paints its step
+        assert abs(int(picture.mean()) - int(seq)) <= 1  # made_up uses the number of the step as grey level
 
 
-def test_the_page_says_what_was_found(found, text):
+def test_the_page_has_the_figures_of_the_summary(found, text):
     words = html.unescape(text)
     summary = summarise([found])
     assert verdict(summary) in words
@@ -130,7 +130,7 @@ def test_untrusted_text_is_escaped():
     assert parser.open == []
 
 
-def test_no_recorded_actions_no_claim():
+def test_without_recorded_actions_no_error_is_claimed():
     without = evaluated(made_up(40, recorded=False))
     summary = summarise([without])
     assert summary.best == '' and summary.scored == 0
@@ -157,14 +157,14 @@ def test_several_recordings_are_pooled_and_shown_one_by_one(found):
         summarise([found, evaluated(made_up(20), ['base'])])
 
 
-def test_differences_are_paired_and_base_differs_from_itself_by_nothing(found):
+def test_differences_are_paired_and_base_equals_itself(found):
     summary = summarise([found])
     base, aura = summary.policy('base'), summary.policy('aura')
     assert (base.difference.mean, base.difference.low, base.difference.high) == (0.0, 0.0, 0.0)
     assert aura.difference.mean == pytest.approx(aura.error.mean - base.error.mean)
     means = np.nanmean(found.runs['aura'].errors.astype(np.float64), axis=0)
     assert [one.mean for one in aura.joint_errors] == pytest.approx(means)
-    # base is 0.01 from what was recorded at every step: nothing to be unsure of
+    # The error of base is 0.01 at every step, so its interval is a point.
     assert base.error.high - base.error.low < 1e-6
     assert summary.best == 'base' and 'No memory follows' in verdict(summary)
 
@@ -188,7 +188,7 @@ def test_the_verdict_names_only_significant_differences(found):
     assert 'Not significantly different from it: kv.' in verdict(unsure)
 
 
-def test_where_the_policies_drove_themselves_no_error_is_claimed(found):
+def test_policies_that_drove_get_no_error_comparison(found):
     driven = replace(found, about=replace(found.about, drivers={'base': 0.25, 'aura': 0.75}))
     report = report_of(driven, replace(found, about=replace(found.about, drivers={'aura': 1.0})))
     assert verdict(report.single[0]).startswith('base (25 % of the steps) and aura (75 %')
@@ -227,7 +227,7 @@ def test_without_pyarrow_there_is_a_csv(found, tmp_path, monkeypatch):
     assert float(base[5]['error']) == pytest.approx(0.01, rel=1e-3) and base[5]['written'] == 'False'
 
 
-def test_a_folder_that_cannot_be_made_names_the_option(found, tmp_path):
+def test_an_unusable_folder_is_reported_with_its_option(found, tmp_path):
     (tmp_path / 'file').write_text('')
     with pytest.raises(ConfigError, match='--output'):
         write_report(report_of(found), tmp_path / 'file')

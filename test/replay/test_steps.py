@@ -27,7 +27,7 @@ def same(one, other):
 
 
 class Stream:
-    """Gives prepared steps, and stops when told to."""
+    """Yields prepared steps, and can stop after some of them."""
 
     def __init__(self, steps, stop_after=None):
         self.info, self.asked, self._steps, self._stop = steps.info, 0, steps, stop_after

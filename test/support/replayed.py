@@ -41,7 +41,7 @@ STEPS = '/vla_step'
 def made_up(
     count: int = 60, *, seed: int = 0, recorded: bool = True, episodes: int = 1, pictures: bool = True
 ) -> Steps:
-    """Features as spread as those the memories were trained on; recorded actions near the base's."""
+    """Return steps with features like those of the training data, and recorded actions near the base actions."""
     rng = np.random.default_rng(seed)
     mean, scale = WEIGHTS.arrays['feature_mean'], WEIGHTS.arrays['feature_scale']
     builder = StepsBuilder(INFO)
@@ -73,18 +73,18 @@ def joined(parts: Sequence[Steps]) -> Steps:
 
 
 def jpeg(level: int) -> bytes:
-    """A small grey picture."""
+    """Return a small grey picture."""
     return bytes(cv2.imencode('.jpg', np.full((12, 16, 3), level % 256, np.uint8))[1].tobytes())
 
 
 class SeeingVla:
-    """A backbone whose feature hangs on how bright the first camera is, and which stays where it is."""
+    """A backbone whose features depend on the brightness of the first camera. Its actions hold the position."""
 
     spec = SPEC
     calls = 0
 
     def infer(self, observation: Observation) -> VlaOutput:
-        """Features as spread as the memories know them."""
+        """Return features like those of the training data."""
         SeeingVla.calls += 1
         level = int(observation.images['front'].mean())
         noise = np.random.default_rng(level).normal(size=SPEC.feature_dim)
@@ -93,7 +93,7 @@ class SeeingVla:
 
 
 def seeing(path: str | None = None) -> SeeingVla:
-    """The backbone by its name, 'replayed:seeing'."""
+    """Return the backbone 'replayed:seeing'."""
     return SeeingVla()
 
 
@@ -107,10 +107,16 @@ def bag_of(
     per_rad: float = 1.0,
     **options: Any,
 ) -> Path:
-    """A recording of a policy of eight joints for `SeeingVla`, with its own steps if asked for.
+    """Record a robot with eight joints for `SeeingVla`.
 
-    drove: policies that drive one after the other, each as long as the others.
-    per_rad: of the unit in which joints are recorded.
+    Args:
+        folder: new bag.
+        seconds: length of the recording [s].
+        with_steps: whether to record the VlaSteps.
+        episodes: number of episodes of the VlaSteps.
+        drove: policies that drive one after the other, for equal times.
+        per_rad: recorded joint unit per radian.
+        options: passed to `recording`.
     """
     with recording(folder, **options) as recorder:
         for number, policy in enumerate(drove):
@@ -128,7 +134,7 @@ def bag_of(
 
 
 def _status(recorder: Recorder, at: float, policy: int) -> None:
-    """What policy_switch_node says when `policy` begins to drive."""
+    """Write the status of policy_switch_node when `policy` begins to drive."""
     times = [recorder.make('builtin_interfaces/msg/Time', sec=0, nanosec=0) for _ in range(3)]
     recorder.write(
         '/policy_status',
@@ -153,7 +159,7 @@ def _status(recorder: Recorder, at: float, policy: int) -> None:
 
 
 def _step(recorder: Recorder, tick: int, stamp: float, positions: list[float], episode: int) -> None:
-    """What vla_node publishes, of an episode of its own name."""
+    """Write a step of vla_node."""
     image = np.full((8, 8, 3), 20 + tick % 200, np.uint8)
     found = SeeingVla().infer(Observation({'front': image}, np.asarray(positions, np.float32), 'put it back'))
     recorder.write(
