@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import rclpy
 from rclpy.action import get_action_names_and_types
@@ -19,6 +19,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
+from rclpy.topic_endpoint_info import TopicEndpointInfo
 from rclpy.topic_or_service_is_hidden import topic_or_service_is_hidden
 from rclpy.type_support import check_for_type_support
 
@@ -67,7 +68,7 @@ class TopicGraph:
             if (hidden or not topic_or_service_is_hidden(name)) and self._of_others(name)
         }
 
-    def publishers(self, topic: str) -> list[Any]:
+    def publishers(self, topic: str) -> list[TopicEndpointInfo]:
         """Return the endpoint infos of a topic's publishers, without those of viewers."""
         return self._foreign(self.node.get_publishers_info_by_topic(topic))
 
@@ -75,7 +76,7 @@ class TopicGraph:
         return bool(self.publishers(topic) or self._foreign(self.node.get_subscriptions_info_by_topic(topic)))
 
     @staticmethod
-    def _foreign(ends: Sequence[Any]) -> list[Any]:
+    def _foreign(ends: Sequence[TopicEndpointInfo]) -> list[TopicEndpointInfo]:
         # two viewers must not keep a topic alive for each other
         return [end for end in ends if not end.node_name.startswith(_NODE_NAME)]
 
@@ -209,6 +210,14 @@ def matching_profile(publishers: Sequence[Any], depth: int) -> QoSProfile:
     )
 
 
+class TopicViewer(Protocol):
+    """Whoever subscribes by `Watch`: its node, and which publishers of a topic count."""
+
+    node: Node
+
+    def publishers(self, topic: str) -> list[TopicEndpointInfo]: ...
+
+
 class Watch:
     """A subscription whose quality of service follows the publishers.
 
@@ -218,7 +227,7 @@ class Watch:
 
     def __init__(
         self,
-        graph: TopicGraph,
+        graph: TopicViewer,
         topic: str,
         kind: Any,
         heard: Callable[[Any, int], None],

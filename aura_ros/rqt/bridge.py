@@ -1,18 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bridge: from the ROS graph to the monitor's timer, and the one request that goes the other way.
+"""Bridge between the ROS graph and the timer of the GUI.
 
-Two threads. The *owner* takes messages, makes and destroys subscriptions, and nobody else does; the GUI's thread calls
-what is public here and only exchanges values with it. In a window of its own the owner is a thread of the bridge, which
-takes what has come 10 times a second: an executor that wakes for each message costs several times as much. In rqt it is
-the thread in which rqt spins its node.
+Two threads use it. The *owner* takes messages and makes and destroys subscriptions. The GUI thread calls the other
+public methods, which only exchange values with the owner. In rqt the owner is the thread that spins rqt's node. In a
+window of its own it is a thread of the bridge. That thread takes messages 10 times a second, because an executor that
+wakes up for every message costs several times as much.
 """
 
 import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import rclpy
 from rclpy.clock import Clock
@@ -22,58 +21,51 @@ from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
 from aura_ros.rqt import robots
-from aura_ros.rqt.links import Links
 from aura_ros.rqt.points import Point
-from aura_ros.rqt.requests import Answer, PolicyRequests
+from aura_ros.rqt.requests import PolicyRequests
+from aura_ros.rqt.source import OnAnswer
+from aura_ros.rqt.subscriptions import RobotSubscriptions
 
 CAMERA = 'camera/front/image_raw'
-_TURN_S = 0.1
-# How often publishers and robots are looked for [s]: 5 ms of work each time; once a robot is heard, less often.
+_PERIOD_S = 0.1
+# Periods of the search for publishers and robots, which takes 5 ms: at first, and once all topics are found [s].
 _SEEK_S, _MATCH_S = 0.5, 2.0
-# Points that wait for the GUI; at 300 a second, half a minute of one that hangs.
-_ROOM = 10_000
+# Points that wait for the GUI: half a minute of them at 300 a second.
+_MAX_POINTS = 10_000
 _CLOSE_S = 2.0
-# Ten turns: whoever spins the node takes one by then [s].
+# A node that is spun runs its timer several times within this time [s].
 _SPUN_S = 1.0
 
 
 class Bridge:
-    """What the monitor hears from one robot, and whom it may ask.
-
-    Attributes:
-        allow_control: whether `select_policy` may ask.
-        dropped: points that nobody fetched in time [1].
-    """
+    """Receives points from one robot, and sends requests to it."""
 
     def __init__(
-        self, node: Node, namespace: str | None = None, *, camera: str = CAMERA, allow_control: bool = False
+        self, node: Node, namespace: str | None = None, camera: str = CAMERA, allow_control: bool = False
     ) -> None:
-        """Wait for the first `turn`.
+        """Prepare; the first `update` subscribes.
 
         Args:
-            node: that subscribes.
-            namespace: of the robot, None for the first that is found.
+            node: node that subscribes.
+            namespace: namespace of the robot; None for the first robot that is found.
             camera: topic of the first camera, relative to the namespace or absolute; '' for none.
-            allow_control: whether `select_policy` may ask.
+            allow_control: whether `select_policy` may send requests.
         """
         self._node, self._camera, self.allow_control = node, camera, allow_control
         self._lock = threading.Lock()
-        self._points: deque[Point] = deque(maxlen=_ROOM)
-        self._wanted = namespace
-        self._links: Links | None = None
+        self._points: deque[Point] = deque(maxlen=_MAX_POINTS)
+        self._namespace = namespace
+        self._subscriptions: RobotSubscriptions | None = None
         self._requests = PolicyRequests(node)
-        self._answers: list[tuple[Answer, Callable[[bool, str], None]]] = []
         self._matched_at = -math.inf
         self._robots: tuple[str, ...] = ()
         self.dropped = 0
+        """Points that the GUI did not fetch in time [1]."""
 
-    # The GUI's thread. ----------------------------------------------------------------------------
+    # GUI thread. ----------------------------------------------------------------------------------
     def drain(self) -> list[Point]:
-        """Return what has come since the last call, oldest first; tells `select_policy` its answers."""
-        for told in [told for told in self._answers if told[0].done]:
-            self._answers.remove(told)
-            answer, done = told
-            done(answer.success, answer.text)
+        """Return the points received since the last call, oldest first; deliver answers of `select_policy`."""
+        self._requests.deliver()
         with self._lock:
             points = list(self._points)
             self._points.clear()
@@ -81,103 +73,112 @@ class Bridge:
 
     @property
     def namespace(self) -> str | None:
-        """Namespace of the robot that is watched, None while there is none."""
-        return self._wanted
+        """Namespace of the robot that is shown, '' or '/name'; None while there is no robot."""
+        return self._namespace
 
     def robots(self) -> list[str]:
-        """Return the namespaces of all robots that are there, sorted; '' or '/name'."""
+        """Return the namespaces of the robots on the graph, sorted."""
         return list(self._robots)
 
     def select_robot(self, namespace: str) -> None:
-        """Watch another robot from the next turn on; nothing of the old one is heard after this call."""
+        """Follow another robot from the next update on. No point of the old one is returned after this call."""
         with self._lock:
-            self._wanted = namespace
+            self._namespace = namespace
             self._points.clear()
 
-    def select_policy(self, policy: int, done: Callable[[bool, str], None]) -> None:
-        """Ask who is to drive.
+    def select_policy(self, policy: int, done: OnAnswer) -> None:
+        """Request another policy.
 
         Args:
             policy: number as in ActionChunk.msg.
-            done: told by a later `drain` whether it was done, and why not or what was done.
+            done: called by a later `drain`.
         """
         if not self.allow_control:
-            text = 'the monitor only looks: start it with allow_control to let it ask'
-            answer = Answer.refused(text)
-        elif self._wanted is None:
-            answer = Answer.refused('there is no robot yet')
+            self._requests.refuse('the monitor is read-only: start it with --allow-control', done)
+        elif self._namespace is None:
+            self._requests.refuse('no robot found yet', done)
         else:
-            answer = self._requests.ask(f'{self._wanted}/select_policy', policy)
-        self._answers.append((answer, done))
+            self._requests.add(f'{self._namespace}/select_policy', policy, done)
 
-    # The owner's thread. --------------------------------------------------------------------------
-    def turn(self, take: bool = False) -> None:
-        """Follow the robot that is wanted, now and then its publishers, and see to requests.
+    # Owner thread. --------------------------------------------------------------------------------
+    def update(self, take: bool = False) -> None:
+        """Follow the selected robot, search for publishers from time to time, and handle requests.
 
         Args:
-            take: take messages too, where nobody spins the node.
+            take: whether to take messages too, which is necessary when nothing spins the node.
         """
         now = time.monotonic()
-        another = self._links is not None and self._links.namespace != self._wanted
-        every_s = _SEEK_S if self._links is None or self._links.seeking else _MATCH_S
-        if another or now - self._matched_at >= every_s:
+        changed = self._subscriptions is not None and self._subscriptions.namespace != self._namespace
+        period_s = _SEEK_S if self._subscriptions is None or self._subscriptions.seeking else _MATCH_S
+        if changed or now - self._matched_at >= period_s:
             self._matched_at = now
             self._match()
-        if take and self._links is not None:
-            self._links.take()
-        self._requests.turn()
+        if take and self._subscriptions is not None:
+            self._subscriptions.take()
+        self._requests.poll()
 
     @property
-    def asking(self) -> bool:
-        """Whether a request waits for its answer, and the node has to be spun."""
+    def requesting(self) -> bool:
+        """Whether a request waits for its answer, so that the node must be spun."""
         return self._requests.pending
 
     def _match(self) -> None:
         node = self._node
         self._robots = robots.find(node.get_topic_names_and_types(), node.count_publishers)
         with self._lock:
-            if self._wanted is None and self._robots:
-                self._wanted = self._robots[0]
-            wanted = self._wanted
-        if self._links is not None and self._links.namespace != wanted:
-            self._links.close()
-            self._links = None
-        if self._links is None and wanted is not None:
-            self._links = Links(node, wanted, self._camera, lambda points: self._push(wanted, points))
-        if self._links is not None:
-            self._links.match()
+            if self._namespace is None and self._robots:
+                self._namespace = self._robots[0]
+            namespace = self._namespace
+        if self._subscriptions is not None and self._subscriptions.namespace != namespace:
+            self._subscriptions.close()
+            self._subscriptions = None
+        if self._subscriptions is None and namespace is not None:
+            self._subscriptions = RobotSubscriptions(
+                node, namespace, self._camera, lambda points: self._push(namespace, points)
+            )
+        if self._subscriptions is not None:
+            self._subscriptions.match()
 
     def _push(self, namespace: str, points: Iterable[Point]) -> None:
         with self._lock:
-            if namespace != self._wanted:
+            if namespace != self._namespace:
                 return
             for point in points:
-                self.dropped += len(self._points) == _ROOM
+                self.dropped += len(self._points) == _MAX_POINTS
                 self._points.append(point)
 
     def release(self) -> None:
         """Destroy all subscriptions and clients."""
         self._requests.close()
-        if self._links is not None:
-            self._links.close()
-            self._links = None
+        if self._subscriptions is not None:
+            self._subscriptions.close()
+            self._subscriptions = None
 
 
 class OwnBridge(Bridge):
-    """A bridge with a node and a thread of its own, for a window of its own."""
+    """A bridge with its own node and thread, for a window of its own."""
 
-    def __init__(self, args: Sequence[str] | None = None, namespace: str | None = None, **options: Any) -> None:
-        """Join the ROS graph; signals stay Python's.
+    def __init__(
+        self,
+        args: Sequence[str] | None = None,
+        namespace: str | None = None,
+        camera: str = CAMERA,
+        allow_control: bool = False,
+    ) -> None:
+        """Join the ROS graph; rclpy installs no signal handlers.
 
         Args:
-            args: command line, for its `--ros-args`.
-            namespace, options: as of `Bridge`.
+            args: command line with `--ros-args`.
+            namespace, camera, allow_control: as of `Bridge`.
+
+        Raises:
+            RuntimeError: rclpy rejects `args`.
         """
         self._context = rclpy.Context()
         rclpy.init(context=self._context, args=list(args or ()), signal_handler_options=SignalHandlerOptions.NO)
-        # the name that the security policy knows; with as little of its own as can be
+        # The security policy contains this name.
         node = Node('monitor', context=self._context, start_parameter_services=False, enable_rosout=False)
-        super().__init__(node, namespace, **options)
+        super().__init__(node, namespace, camera, allow_control)
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(node)
         self._stop = threading.Event()
@@ -187,14 +188,14 @@ class OwnBridge(Bridge):
     def _run(self) -> None:
         while not self._stop.is_set():
             began = time.monotonic()
-            self.turn(take=True)
-            if self.asking:
-                self._executor.spin_once(timeout_sec=_TURN_S)
+            self.update(take=True)
+            if self.requesting:
+                self._executor.spin_once(timeout_sec=_PERIOD_S)
             else:
-                self._stop.wait(max(0.0, _TURN_S - (time.monotonic() - began)))
+                self._stop.wait(max(0.0, _PERIOD_S - (time.monotonic() - began)))
 
     def close(self) -> None:
-        """Leave the ROS graph; nothing of it is left. Does nothing the second time."""
+        """Leave the ROS graph. A second call does nothing."""
         if self._stop.is_set():
             return
         self._stop.set()
@@ -206,32 +207,34 @@ class OwnBridge(Bridge):
 
 
 class SpunBridge(Bridge):
-    """A bridge on a node that somebody else spins, for rqt: all its work is done in one timer and in callbacks.
+    """A bridge on a node that rqt spins: a timer and callbacks do all the work.
 
-    Both are in the node's own callback group, so that no two of them run at once.
+    Both are in the node's default callback group, so that no two of them run at once.
     """
 
-    def __init__(self, node: Node, namespace: str | None = None, **options: Any) -> None:
-        """Begin with a timer on `node`; `namespace` and `options` as of `Bridge`."""
-        super().__init__(node, namespace, **options)
+    def __init__(
+        self, node: Node, namespace: str | None = None, camera: str = CAMERA, allow_control: bool = False
+    ) -> None:
+        """Add a timer to `node`; the other arguments are as of `Bridge`."""
+        super().__init__(node, namespace, camera, allow_control)
         self._closing, self._closed = threading.Event(), threading.Event()
         self._ending = threading.Lock()
-        # on the steady clock, which no jump of simulated time can stop
-        self._timer = node.create_timer(_TURN_S, self._on_timer, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        # On the steady clock, because simulated time may stop.
+        self._timer = node.create_timer(_PERIOD_S, self._on_timer, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def _on_timer(self) -> None:
         if not self._closing.is_set():
-            self.turn()
+            self.update()
         else:
             self._end()
 
     def close(self) -> None:
-        """Destroy all that was made on the node, in the thread that spins it. Does nothing the second time."""
+        """Destroy everything that was made on the node, in the thread that spins it. A second call does nothing."""
         if self._closing.is_set():
             return
         self._closing.set()
         if not self._closed.wait(_SPUN_S):
-            # nobody spins any more, so that nobody is in the way
+            # Nothing spins the node any more, so this thread may do it.
             self._end()
 
     def _end(self) -> None:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All that the monitor remembers over time, in arrays and lists of a fixed size; O(1) per point; one thread.
+"""The history of one robot in arrays and lists of a fixed size; a point costs O(1). One thread.
 
-A series takes only what is later than its newest row: what is told twice, as latched messages are to one who subscribes
-anew, changes nothing. What is earlier by more than `BACK_S`, and not known, says that the clock went back.
+A series accepts only points later than its newest row. Messages that arrive twice therefore change nothing, such as
+latched ones after a new subscription. An unknown point that is earlier by more than `BACK_S` means that the clock went
+back.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from aura_ros.rqt.points import (
     CachePoint,
     GatePoint,
     PolicyPoint,
+    StampedPoint,
     StatePoint,
     StepPoint,
     Thumbnail,
@@ -31,12 +33,12 @@ from aura_ros.rqt.points import (
 from aura_ros.rqt.series import Ring, Track
 
 BACK_S = 0.5
-# memory_node shows its state at most so often [Hz].
+# Highest rate at which memory_node publishes its state [Hz].
 _STATES_HZ = 2.0
 _WRITES = 4000
 _THUMBNAILS = 100
 _CHANGES = 500
-# Steps among which the stamp of one is looked up.
+# Newest steps that are searched for the stamp of one step.
 _RECENT = 64
 
 _GATE = np.dtype(
@@ -60,72 +62,66 @@ _ROWS = np.dtype([('t', 'f8'), ('seq', 'i8'), ('amount', 'f4', (32,))])
 
 
 class History:
-    """Series of one robot.
-
-    gates: by policy, rows of `_GATE`; `writes` counts those heard.
-    steps, cache: rows of `_STEP`, `_CACHE`.
-    rows: of W that changed, rows of `_ROWS`, one for each step known to have changed any.
-    writes, states, thumbnails: objects by their stamps.
-    episodes, policies: what changed when, as (stamp, label).
-    episode_names: of the column `episode` of the gates.
-    """
+    """The series of one robot."""
 
     def __init__(self, history_s: float, rate_hz: float) -> None:
-        """Make room for `history_s` of gates at `rate_hz`."""
+        """Allocate room for `history_s` seconds of steps at `rate_hz`."""
         room, states = math.ceil(history_s * rate_hz), math.ceil(history_s * _STATES_HZ)
-        self.gates = {policy: Ring(_GATE, room) for policy in (AURA, KV)}
+        self.gates: dict[int, Ring] = {policy: Ring(_GATE, room) for policy in (AURA, KV)}
+        """Rows of `_GATE` by policy; the column `writes` counts the writes received."""
         self.steps, self.cache = Ring(_STEP, room), Ring(_CACHE, room)
         self.rows = Ring(_ROWS, 2 * states)
+        """Rows of W that changed: one row of `_ROWS` for each step that is known to have changed any."""
         self.writes: Track[WritePoint] = Track(_WRITES)
         self.states: Track[StatePoint] = Track(states)
         self.thumbnails: Track[Thumbnail] = Track(_THUMBNAILS)
         self.episodes: deque[tuple[float, str]] = deque(maxlen=_CHANGES)
         self.policies: deque[tuple[float, str]] = deque(maxlen=_CHANGES)
+        """Changes of the policy, and above of the episode, as (stamp, label)."""
         self.episode_names: dict[int, str] = {}
+        """UUIDs by the column `episode` of the gates."""
         self._episode = self._written = 0
 
     def copy(self) -> History:
-        """A history that stays as this one is now; about 8 MB at the model's defaults, in 2 ms."""
+        """Return a copy that does not change; at the default size it takes 8 MB and 2 ms."""
         twin = copy.copy(self)
-        twin.gates = {policy: ring.copy() for policy, ring in self.gates.items()}
-        for name in (
-            'steps',
-            'cache',
-            'rows',
-            'writes',
-            'states',
-            'thumbnails',
-            'episodes',
-            'policies',
-            'episode_names',
-        ):
-            setattr(twin, name, getattr(self, name).copy())
+        for name, value in vars(self).items():
+            if name == 'gates':
+                twin.gates = {policy: ring.copy() for policy, ring in self.gates.items()}
+            elif not isinstance(value, int):
+                setattr(twin, name, value.copy())
         return twin
 
     @property
     def newest(self) -> float:
-        """Time of the newest observation heard of, -inf before the first [s]."""
+        """Time of the newest observation [s, ROS clock]; -inf before the first."""
         rings = (*self.gates.values(), self.steps, self.cache)
         return max(self.writes.newest, self.states.newest, *(ring.newest for ring in rings))
 
-    def went_back(self, point: Any) -> bool:
-        """Whether a point says that the clock went back."""
+    def went_back(self, point: StampedPoint) -> bool:
+        """Return whether a point shows that the clock went back."""
         series = self._series(point)
         if series is None or point.stamp_s >= series.newest - BACK_S:
             return False
         return not (isinstance(point, WritePoint) and self._known(point))
 
-    def add(self, point: Any) -> None:
-        """Take a point in if it is later than what is there."""
+    def add(self, point: StampedPoint) -> None:
+        """Add a point if it is later than the newest of its series."""
         series = self._series(point)
         if series is None or point.stamp_s > series.newest:
             _ADDERS[type(point)](self, point)
 
-    def _series(self, point: Any) -> Ring | Track[Any] | None:
+    def _series(self, point: StampedPoint) -> Ring | Track[Any] | None:
         if isinstance(point, GatePoint):
             return self.gates.get(point.policy)
-        name = _SERIES.get(type(point))
-        return None if name is None else getattr(self, name)
+        series: dict[type, Ring | Track[Any]] = {
+            StepPoint: self.steps,
+            CachePoint: self.cache,
+            WritePoint: self.writes,
+            StatePoint: self.states,
+            Thumbnail: self.thumbnails,
+        }
+        return series.get(type(point))
 
     def _known(self, point: WritePoint) -> bool:
         same = self.writes.until(point.stamp_s, 1)
@@ -175,12 +171,12 @@ class History:
         self.thumbnails.append(point)
 
     def _add_policy(self, point: PolicyPoint) -> None:
-        label = policy_name(point.policy) + (' (held)' if point.holding else '')
+        label = policy_name(point.policy) + (' (hold)' if point.holding else '')
         if not self.policies or self.policies[-1][1] != label:
             self.policies.append((point.stamp_s, label))
 
     def _add_state(self, point: StatePoint) -> None:
-        """Keep a state, and find which rows of W changed since the one before, at which steps and how much."""
+        """Add a state, and find which rows of W changed since the state before, at which steps and by how much."""
         before = self.states.last
         self.states.append(point)
         weights, since = self._compared_with(before, point)
@@ -192,42 +188,35 @@ class History:
         for seq in np.unique(changed_at[changed_at > since]):
             stamp_s = self._stamp_of(int(seq), after_s)
             if stamp_s is None:
-                # in between
+                # The sample of that step was not received: interpolate between the states.
                 share = (seq - since) / (point.seq - since)
                 stamp_s = point.stamp_s if before is None else after_s + share * (point.stamp_s - after_s)
             if stamp_s > self.rows.newest:
                 self.rows.append((stamp_s, seq, np.where(changed_at == seq, amount, 0.0)))
 
     def _compared_with(self, before: StatePoint | None, point: StatePoint) -> tuple[NDArray[np.float32] | None, int]:
-        """What W was, None if nobody knows, and after which step of this episode."""
+        """Return W before `point` and the step of its episode that it belongs to; None for an unknown W."""
         if before is not None and before.episode_id == point.episode_id and before.seq < point.seq:
             return before.weights, before.seq
-        # a memory that was reset has no row that is older than its episode
+        # After a reset, no row is older than the episode.
         if (point.row_age > point.seq + 1).any():
             return None if before is None else before.weights, -1
         known = before is not None or self._from_the_start(point.episode_id)
         return np.zeros_like(point.weights) if known else None, -1
 
     def _from_the_start(self, episode_id: str) -> bool:
-        """Whether the gate was heard from the first step of an episode on, which is the newest."""
+        """Return whether the first step of the newest episode was received."""
         recent = self.gates[AURA].tail(_RECENT)
         first = recent['episode'][recent['seq'] == 0]
         return bool(len(first)) and self.episode_names.get(int(first[-1])) == episode_id
 
     def _stamp_of(self, seq: int, after_s: float) -> float | None:
-        """Stamp of a step after a time, None where the gate's sample of it was not heard."""
+        """Return the stamp of a step later than `after_s`; None if its gate sample was not received."""
         recent = self.gates[AURA].tail(_RECENT)
         found: NDArray[Any] = recent['t'][(recent['seq'] == seq) & (recent['t'] > after_s)]
         return float(found[-1]) if len(found) else None
 
 
-_SERIES: Mapping[type, str] = {
-    StepPoint: 'steps',
-    CachePoint: 'cache',
-    WritePoint: 'writes',
-    StatePoint: 'states',
-    Thumbnail: 'thumbnails',
-}
 _ADDERS: Mapping[type, Callable[[History, Any], None]] = {
     GatePoint: History._add_gate,
     StepPoint: History._add_step,

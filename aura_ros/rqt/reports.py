@@ -1,49 +1,44 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the nodes say of themselves, newest only, and who has fallen silent. Ages are on a steady clock, passed in."""
+"""The newest report of each node, and which nodes are silent. Ages are on a steady clock that the caller passes in."""
 
 from __future__ import annotations
 
 import math
 
-from aura_ros.rqt.answers import NodeReport
 from aura_ros.rqt.points import CachePoint, DiagnosticPoint, GatePoint, Point, PolicyPoint, StepPoint, WritePoint
+from aura_ros.rqt.view_data import NodeReport
 
-# Diagnostics come once a second, policy_status twice: half a report more is granted, and a second to the switch.
+# Diagnostics come once a second, policy_status twice a second. A node is silent after 2.5 and 2 missed reports.
 _SILENT_S = 2.5
 _SWITCH_SILENT_S = 1.0
-_CHECKS = 200
+_MAX_CHECKS = 200
 _SWITCH = 'policy_switch_node'
-_ERROR = 2
 
 
-class Reports:
-    """The newest word of every node.
-
-    policy, cache, write: newest PolicyPoint, CachePoint and WritePoint; None before the first.
-    episode_id, seq: of the newest step heard of; '' and -1 before the first.
-    heard_s: when anything was heard last, -inf before [s, steady clock].
-    """
+class NodeReports:
+    """The newest reports of all nodes."""
 
     def __init__(self) -> None:
-        """Begin with nothing heard."""
         self.policy: PolicyPoint | None = None
         self.cache: CachePoint | None = None
         self.write: WritePoint | None = None
         self.episode_id, self.seq = '', -1
-        self.heard_s = -math.inf
-        self._policy_heard_s = -math.inf
+        """Episode and number of the newest step; '' and -1 before the first."""
+        self.received_s = -math.inf
+        """When the last message arrived [s, steady clock]; -inf before the first."""
+        self._policy_received_s = -math.inf
         self._checks: dict[str, tuple[DiagnosticPoint, float]] = {}
 
-    def hear(self, point: Point, now_s: float) -> None:
-        """Take a point in, heard at `now_s`."""
-        self.heard_s = max(self.heard_s, now_s)
+    def receive(self, point: Point, now_s: float) -> None:
+        """Store a point that arrived at `now_s`."""
+        self.received_s = max(self.received_s, now_s)
         if isinstance(point, DiagnosticPoint):
             self._checks.pop(point.name, None)
             self._checks[point.name] = point, now_s
-            if len(self._checks) > _CHECKS:
+            if len(self._checks) > _MAX_CHECKS:
                 del self._checks[next(iter(self._checks))]
         elif isinstance(point, PolicyPoint):
-            self.policy, self._policy_heard_s = point, now_s
+            self.policy, self._policy_received_s = point, now_s
         elif isinstance(point, (GatePoint, StepPoint)):
             self.episode_id, self.seq = point.episode_id, point.seq
         elif isinstance(point, CachePoint):
@@ -52,56 +47,56 @@ class Reports:
             self.write = point
 
     def check(self, name: str) -> DiagnosticPoint | None:
-        """The newest status of a check, 'NODE: CHECK', unless its node has left it out since."""
+        """Return the newest status of the check 'NODE: CHECK', None if its node no longer reports it."""
         found = self._checks.get(name)
         if found is None:
             return None
         node = _node(name)
-        newest = max(heard for other, (_, heard) in self._checks.items() if _node(other) == node)
+        newest = max(at for other, (_, at) in self._checks.items() if _node(other) == node)
         return found[0] if newest - found[1] < _SILENT_S else None
 
     def number(self, name: str, key: str) -> float:
-        """A value of a check as a number, NaN where there is none."""
+        """Return a value of a check as a number, NaN if there is none."""
         point = self.check(name)
         try:
             return float(point.values[key]) if point is not None else math.nan
-        except (KeyError, ValueError):  # 'unknown', 'none', or another version's node
+        except (KeyError, ValueError):  # 'unknown', 'none', or a node of another version
             return math.nan
 
     def nodes(self, now_s: float) -> tuple[NodeReport, ...]:
-        """All nodes that ever reported, by name."""
+        """Return all nodes that ever reported, by name."""
         by_node: dict[str, list[tuple[DiagnosticPoint, float]]] = {}
-        for name, told in self._checks.items():
-            by_node.setdefault(_node(name), []).append(told)
+        for name, check in self._checks.items():
+            by_node.setdefault(_node(name), []).append(check)
         return tuple(self._node_report(name, by_node[name], now_s) for name in sorted(by_node))
 
-    def _node_report(self, name: str, told: list[tuple[DiagnosticPoint, float]], now_s: float) -> NodeReport:
-        newest = max(heard for _, heard in told)
-        current = [point for point, heard in told if newest - heard < _SILENT_S]
+    def _node_report(self, name: str, checks: list[tuple[DiagnosticPoint, float]], now_s: float) -> NodeReport:
+        newest = max(at for _, at in checks)
+        current = [point for point, at in checks if newest - at < _SILENT_S]
         worst = max(current, key=lambda point: point.level)
         state = next((p.values.get('state', '') for p in current if p.name == f'{name}: lifecycle'), '')
         limit = _SILENT_S
         if name == _SWITCH and state == 'active' and self.policy is not None:
-            newest, limit = max(newest, self._policy_heard_s), _SWITCH_SILENT_S
-        heard_s = max(0.0, now_s - newest)
+            newest, limit = max(newest, self._policy_received_s), _SWITCH_SILENT_S
+        age_s = max(0.0, now_s - newest)
         message = f'{worst.name.partition(": ")[2]}: {worst.message}'
-        return NodeReport(name, state, worst.level, message, heard_s, heard_s > limit)
+        return NodeReport(name, state, worst.level, message, age_s, age_s > limit)
 
     def stale(self, now_s: float) -> str:
-        """Say who has not been heard for too long, '' while all is well."""
-        if self.heard_s == -math.inf:
-            return 'nothing heard yet'
+        """Return which messages are overdue as text, '' when none are."""
+        if self.received_s == -math.inf:
+            return 'no message received yet'
         nodes = self.nodes(now_s)
         silent = [node for node in nodes if node.silent]
-        if now_s - self.heard_s > _SWITCH_SILENT_S and (self.policy is not None or len(silent) == len(nodes)):
-            return f'nothing heard for {now_s - self.heard_s:.0f} s'
-        return ', '.join(f'{node.name} silent for {node.heard_s:.0f} s' for node in silent)
+        if now_s - self.received_s > _SWITCH_SILENT_S and (self.policy is not None or len(silent) == len(nodes)):
+            return f'no message for {now_s - self.received_s:.0f} s'
+        return ', '.join(f'no report from {node.name} for {node.age_s:.0f} s' for node in silent)
 
     def misses(self) -> dict[str, int]:
-        """How often something came too late, since the nodes were activated."""
+        """Return how often something was late since the nodes were activated, by name."""
         counts: dict[str, int] = {}
         if self.policy is not None:
-            counts['held'] = self.policy.holds
+            counts['holds'] = self.policy.holds
         for name, endings in (
             (f'{_SWITCH}: switch', (' late', ' stale')),
             ('vla_node: backbone', ('dropped observation',)),

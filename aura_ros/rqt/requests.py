@@ -1,107 +1,98 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Asking for another policy without waiting: the GUI looks at the answer whenever it likes."""
+"""Requests to `select_policy` that never block: one thread adds them, another sends them and collects the answers."""
 
 import time
 from collections import deque
-from typing import Any
+from dataclasses import dataclass, field
 
+from rclpy.client import Client
 from rclpy.node import Node
+from rclpy.task import Future
 
 from aura_ros.rqt.points import policy_name
+from aura_ros.rqt.source import OnAnswer
 from aura_ros.srv import SelectPolicy
 
-# The switch gives up after select_timeout_s, 5 s by default; this is for one that is gone [s].
-_PATIENCE_S = 15.0
-_DISCOVERY_S = 2.0
+# policy_switch_node answers within select_timeout_s, 5 s by default. A longer silence means that it is gone [s].
+_ANSWER_TIMEOUT_S = 15.0
+_DISCOVERY_TIMEOUT_S = 2.0
 
 
-class Answer:
-    """What came of a request.
-
-    Attributes:
-        success: whether it was done.
-        text: why not, or what was done.
-        done: whether there is an answer; the others are set before it.
-    """
-
-    def __init__(self) -> None:
-        """Wait for the answer."""
-        self.success, self.text, self.done = False, '', False
-
-    @classmethod
-    def refused(cls, text: str) -> 'Answer':
-        """Return the answer to what is not even asked."""
-        answer = cls()
-        answer.give(False, text)
-        return answer
-
-    def give(self, success: bool, text: str) -> None:
-        """Answer, once."""
-        if not self.done:
-            self.success, self.text = success, text
-            self.done = True
-
-
+@dataclass
 class _Request:
     """One request under way."""
 
-    def __init__(self, client: Any, policy: int, answer: Answer) -> None:
-        self.client, self.policy, self.answer = client, policy, answer
-        self.began_s = time.monotonic()
-        self.future: Any = None
+    client: Client[SelectPolicy.Request, SelectPolicy.Response]
+    policy: int
+    done: OnAnswer
+    began_s: float = field(default_factory=time.monotonic)
+    """When the service was first looked for [s, steady clock]."""
+    future: Future[SelectPolicy.Response] | None = None
 
-    def turn(self) -> None:
-        """Send it when the service is there, and give up in time."""
+    def poll(self) -> tuple[bool, str] | None:
+        """Send the request once the service is there; return the answer, None while there is none."""
         waited_s = time.monotonic() - self.began_s
         if self.future is None and self.client.service_is_ready():
             self.future = self.client.call_async(SelectPolicy.Request(policy=self.policy))
         if self.future is not None and self.future.done():
-            found = self.future.result()
-            text = found.reason or f'{policy_name(found.new_policy)} drives from step {found.effective_seq}'
-            self.answer.give(found.success, text)
-        elif self.future is None and waited_s > _DISCOVERY_S:
-            self.answer.give(False, f'nobody offers {self.client.srv_name}: is policy_switch_node active?')
-        elif waited_s > _PATIENCE_S:
-            self.answer.give(False, f'no answer within {_PATIENCE_S:g} s')
+            response = self.future.result()
+            assert response is not None
+            text = response.reason or f'{policy_name(response.new_policy)} drives from step {response.effective_seq}'
+            return response.success, text
+        if self.future is None and waited_s > _DISCOVERY_TIMEOUT_S:
+            return False, f'service {self.client.srv_name} is not available: is policy_switch_node active?'
+        if waited_s > _ANSWER_TIMEOUT_S:
+            return False, f'no answer within {_ANSWER_TIMEOUT_S:g} s: is policy_switch_node still running?'
+        return None
 
 
 class PolicyRequests:
-    """Requests to policy switches, in the thread that owns the node; `ask` may be called from any."""
+    """Requests to policy switches. `add`, `refuse` and `deliver` belong to the GUI thread, the rest to the owner."""
 
     def __init__(self, node: Node) -> None:
-        """Ask from `node`."""
+        """Send requests from `node`."""
         self._node = node
-        self._asked: deque[tuple[str, int, Answer]] = deque()
-        self._requests: list[_Request] = []
+        self._added: deque[tuple[str, int, OnAnswer]] = deque()
+        self._sent: list[_Request] = []
+        self._answers: deque[tuple[OnAnswer, bool, str]] = deque()
 
-    def ask(self, service: str, policy: int) -> Answer:
-        """Ask for `policy` at the next turn."""
-        answer = Answer()
-        self._asked.append((service, policy, answer))
-        return answer
+    def add(self, service: str, policy: int, done: OnAnswer) -> None:
+        """Request `policy` from `service` at the next `poll`."""
+        self._added.append((service, policy, done))
+
+    def refuse(self, reason: str, done: OnAnswer) -> None:
+        """Answer a request that is not sent."""
+        self._answers.append((done, False, reason))
+
+    def deliver(self) -> None:
+        """Call `done` of every request that has its answer."""
+        while self._answers:
+            done, success, text = self._answers.popleft()
+            done(success, text)
 
     @property
     def pending(self) -> bool:
-        """Whether an answer is awaited."""
-        return bool(self._asked or self._requests)
+        """Whether a request waits for its answer."""
+        return bool(self._added or self._sent)
 
-    def turn(self) -> None:
-        """Send what was asked, look for answers, and forget what was answered."""
-        while self._asked:
-            service, policy, answer = self._asked.popleft()
-            client = self._node.create_client(SelectPolicy, service)
-            self._requests.append(_Request(client, policy, answer))
-        for request in list(self._requests):
-            request.turn()
-            if request.answer.done:
-                self._requests.remove(request)
-                self._node.destroy_client(request.client)
+    def poll(self) -> None:
+        """Send new requests and collect the answers of the others."""
+        while self._added:
+            service, policy, done = self._added.popleft()
+            self._sent.append(_Request(self._node.create_client(SelectPolicy, service), policy, done))
+        for request in list(self._sent):
+            answer = request.poll()
+            if answer is not None:
+                self._finish(request, *answer)
+
+    def _finish(self, request: _Request, success: bool, text: str) -> None:
+        self._sent.remove(request)
+        self._node.destroy_client(request.client)
+        self._answers.append((request.done, success, text))
 
     def close(self) -> None:
-        """Give up what is under way."""
-        while self._asked:
-            self._asked.popleft()[2].give(False, 'the monitor was closed')
-        for request in self._requests:
-            request.answer.give(False, 'the monitor was closed')
-            self._node.destroy_client(request.client)
-        self._requests.clear()
+        """Give up the requests under way."""
+        while self._added:
+            self._answers.append((self._added.popleft()[2], False, 'the monitor was closed'))
+        for request in list(self._sent):
+            self._finish(request, False, 'the monitor was closed')

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which robots are on the graph: every namespace in which one of our nodes publishes is one."""
+"""Which robots are on the graph: each namespace in which one of our nodes publishes."""
 
 from collections.abc import Callable, Iterable, Sequence
 
-# Topics, relative to the robot's namespace, and their types: each of them makes a robot.
-MARKS = {
+# Topics relative to the namespace of the robot, and their types. A publisher of any of them makes a robot.
+ROBOT_TOPICS = {
     'aura/gate': 'aura_ros/msg/GateSample',
     'kv/gate': 'aura_ros/msg/GateSample',
     'policy_status': 'aura_ros/msg/PolicyStatus',
@@ -16,19 +16,19 @@ def find(topics: Iterable[tuple[str, Sequence[str]]], publishers: Callable[[str]
     """Return the namespaces of all robots, sorted: '' or '/name'.
 
     Args:
-        topics: full names with their types, as Node.get_topic_names_and_types gives them.
-        publishers: how many publish a topic; one that is only listened to makes no robot.
+        topics: full names with their types, as returned by Node.get_topic_names_and_types.
+        publishers: returns the number of publishers of a topic; a topic with subscribers only makes no robot.
     """
     found = set()
     for topic, types in topics:
-        for mark, kind in MARKS.items():
-            if topic.endswith(f'/{mark}') and kind in types:
-                namespace = topic.removesuffix(f'/{mark}')
+        for name, kind in ROBOT_TOPICS.items():
+            if topic.endswith(f'/{name}') and kind in types:
+                namespace = topic.removesuffix(f'/{name}')
                 if namespace not in found and publishers(topic):
                     found.add(namespace)
     return tuple(sorted(found))
 
 
 def label(namespace: str) -> str:
-    """Name a robot for people."""
+    """Return the name of a robot for the screen."""
     return namespace.lstrip('/') or '(no namespace)'

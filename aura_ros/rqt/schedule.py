@@ -1,72 +1,64 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who paints when: each view when something came that it shows, and no more often than an eye needs. One thread."""
+"""When each view is painted: after points that it shows have arrived, and at most once in its period. One thread."""
 
 import math
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-# A single write is shown at once; a stream of them in two pictures a second: nobody reads a list that moves faster.
-_URGENT_S = 0.5
+# A single write is painted at once. A stream of writes is painted twice a second, which is as fast as people can read.
+_URGENT_PERIOD_S = 0.5
 
 
 @dataclass
-class Due:
-    """When something is to be done.
+class PaintTask:
+    """One view and when it is painted."""
 
-    do: does it.
-    period_s: shortest time from one time to the next [s].
-    causes: types of points that make it due; None: time alone does.
-    urgent: types of points that make it due before the period is over, but not more often than each `_URGENT_S`.
-    """
-
-    do: Callable[[], None]
+    paint: Callable[[], None]
     period_s: float
+    """Shortest time between two paintings [s]."""
     causes: Collection[type] | None = None
+    """Types of points that the view shows; None: it depends on time alone."""
     urgent: Collection[type] = ()
-    _waits: bool = True
-    _hurries: bool = False
-    _last_s: float = -math.inf
-    _hurried_s: float = -math.inf
+    """Types of points that are painted before the period is over, but at most each `_URGENT_PERIOD_S`."""
+    _due: bool = True
+    _is_urgent: bool = False
+    _painted_s: float = -math.inf
+    _urgent_painted_s: float = -math.inf
 
-    def hasten(self) -> None:
-        """Be due at once."""
-        self._waits, self._last_s = True, -math.inf
-
-    def hear(self, kinds: Collection[type]) -> None:
-        """Be due if points of these types are a cause."""
-        if any(kind in self.urgent for kind in kinds):
-            self._waits = self._hurries = True
-        self._waits = self._waits or self.causes is None or any(kind in self.causes for kind in kinds)
-
-    def run(self, now_s: float) -> None:
-        """Do it, if it waits and was not done lately."""
-        urgent = self._hurries and now_s - self._hurried_s >= _URGENT_S
-        if urgent or (self._waits and now_s - self._last_s >= self.period_s):
-            if self._hurries:
-                self._hurried_s = now_s
-            self._waits, self._hurries, self._last_s = False, False, now_s
-            self.do()
-
-
-class Schedule:
-    """Does what is due."""
-
-    def __init__(self, *dues: Due) -> None:
-        """Everything is due at first."""
-        self._dues = dues
-
-    def hasten(self) -> None:
-        """Make everything due at once: colours, the window or the robot have changed."""
-        for due in self._dues:
-            due.hasten()
+    def repaint(self) -> None:
+        """Paint at the next `run`."""
+        self._due, self._painted_s = True, -math.inf
 
     def run(self, kinds: Collection[type], now_s: float) -> None:
-        """Do what is due.
+        """Paint if it is time; `kinds` are the types of the points received since the last call."""
+        if any(kind in self.urgent for kind in kinds):
+            self._due = self._is_urgent = True
+        self._due = self._due or self.causes is None or any(kind in self.causes for kind in kinds)
+        urgent = self._is_urgent and now_s - self._urgent_painted_s >= _URGENT_PERIOD_S
+        if urgent or (self._due and now_s - self._painted_s >= self.period_s):
+            if self._is_urgent:
+                self._urgent_painted_s = now_s
+            self._due, self._is_urgent, self._painted_s = False, False, now_s
+            self.paint()
+
+
+class PaintSchedule:
+    """Paints all views when they are due. All are due at first."""
+
+    def __init__(self, *tasks: PaintTask) -> None:
+        self._tasks = tasks
+
+    def repaint(self) -> None:
+        """Paint everything at the next `run`, after a change of the colours, the window or the robot."""
+        for task in self._tasks:
+            task.repaint()
+
+    def run(self, kinds: Collection[type], now_s: float) -> None:
+        """Paint what is due.
 
         Args:
-            kinds: types of the points that came since the last call.
-            now_s: on a steady clock [s].
+            kinds: types of the points received since the last call.
+            now_s: time on a steady clock [s].
         """
-        for due in self._dues:
-            due.hear(kinds)
-            due.run(now_s)
+        for task in self._tasks:
+            task.run(kinds, now_s)

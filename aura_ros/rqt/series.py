@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bounded series over time: arrays of a fixed size that are read without being copied or unrolled."""
+"""Bounded series over time. Reading a range returns a view, without a copy."""
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
 from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
@@ -14,12 +13,10 @@ Floats = NDArray[np.float64]
 
 
 class Stamped(Protocol):
-    """Something with a time."""
+    """An object with a time [s]."""
 
     @property
-    def stamp_s(self) -> float:
-        """When [s]."""
-        ...
+    def stamp_s(self) -> float: ...
 
 
 Item = TypeVar('Item', bound=Stamped)
@@ -28,21 +25,21 @@ Item = TypeVar('Item', bound=Stamped)
 class Ring:
     """The last `capacity` rows of a table with a column `t` that never decreases.
 
-    Each row is stored twice, `capacity` apart, so that the newest rows are one slice wherever the ring has its seam.
+    Each row is stored twice, `capacity` apart. The newest rows are therefore always one contiguous slice.
     """
 
     def __init__(self, dtype: DTypeLike, capacity: int) -> None:
-        """Make room for `capacity` rows of a structured dtype."""
+        """Allocate room for `capacity` rows of a structured dtype."""
         self._data = np.zeros(2 * capacity, dtype)
         self._capacity = capacity
         self._next = self._size = 0
 
     def __len__(self) -> int:
-        """Rows held."""
+        """Return the number of rows."""
         return self._size
 
     def append(self, row: tuple[Any, ...]) -> None:
-        """Add a row; the oldest goes when there is no room."""
+        """Add a row; a full ring drops its oldest row."""
         place = self._next
         self._data[place] = row
         self._data[place + self._capacity] = self._data[place]
@@ -50,7 +47,7 @@ class Ring:
         self._size = min(self._size + 1, self._capacity)
 
     def rows(self, begin: float = -np.inf, end: float = np.inf) -> NDArray[Any]:
-        """The rows with begin <= t <= end, oldest first: a view, good until the next `append`."""
+        """Return the rows with begin <= t <= end, oldest first: a view, valid until the next `append`."""
         stop = self._next + self._capacity
         found = self._data[stop - self._size : stop]
         t = found['t']
@@ -59,96 +56,79 @@ class Ring:
         return found[first:last]
 
     def tail(self, count: int) -> NDArray[Any]:
-        """The newest rows, at most `count`: a view, good until the next `append`."""
+        """Return the newest rows, at most `count`: a view, valid until the next `append`."""
         stop = self._next + self._capacity
         return self._data[stop - min(count, self._size) : stop]
 
     @property
     def newest(self) -> float:
-        """Time of the newest row, -inf when there is none."""
+        """Time of the newest row, -inf if there is none."""
         return float(self._data['t'][self._next + self._capacity - 1]) if self._size else -np.inf
 
-    def clear(self) -> None:
-        """Forget all rows."""
-        self._next = self._size = 0
-
     def copy(self) -> Ring:
-        """A ring that stays as this one is now."""
+        """Return a copy that does not change."""
         twin = Ring.__new__(Ring)
         twin.__dict__.update(self.__dict__, _data=self._data.copy())
         return twin
 
 
 class Track(Generic[Item]):
-    """The last `capacity` objects by their stamps, which never decrease; `at` and `until` take a binary search."""
+    """The last `capacity` objects, whose stamps never decrease. `at` and `until` use a binary search."""
 
     def __init__(self, capacity: int) -> None:
-        """Make room for `capacity` objects."""
         self._capacity = capacity
         self._items: list[Item] = []
 
-    def __len__(self) -> int:
-        """Objects held."""
-        return len(self._items)
-
-    def __iter__(self) -> Iterator[Item]:
-        """Oldest first."""
-        return iter(self._items)
-
     @property
     def newest(self) -> float:
-        """Stamp of the newest object, -inf when there is none."""
+        """Stamp of the newest object, -inf if there is none."""
         return self._items[-1].stamp_s if self._items else -np.inf
 
     @property
     def last(self) -> Item | None:
-        """The newest object, None when there is none."""
+        """The newest object, None if there is none."""
         return self._items[-1] if self._items else None
 
     def append(self, item: Item) -> None:
-        """Add an object that is not older than the newest; the oldest goes when there is no room."""
+        """Add an object that is not older than the newest; a full track drops its oldest object."""
         self._items.append(item)
         if len(self._items) > self._capacity:
-            # a move of pointers, a fraction of a microsecond for a thousand
+            # Moves pointers only: a fraction of a microsecond for a thousand.
             del self._items[0]
 
-    def place(self, stamp_s: float) -> int:
-        """How many objects are not later than `stamp_s`."""
+    def _count_until(self, stamp_s: float) -> int:
+        """Return the number of objects that are not later than `stamp_s`."""
         return bisect_right(self._items, stamp_s, key=lambda item: item.stamp_s)
 
     def at(self, stamp_s: float | None) -> Item | None:
-        """The newest object that is not later; the oldest if all are; None when there is none."""
+        """Return the newest object that is not later than `stamp_s`, or the oldest if all are later; None if empty."""
         if not self._items:
             return None
         if stamp_s is None:
             return self._items[-1]
-        return self._items[max(0, self.place(stamp_s) - 1)]
+        return self._items[max(0, self._count_until(stamp_s) - 1)]
 
     def until(self, stamp_s: float | None, count: int) -> list[Item]:
-        """The newest `count` objects that are not later than `stamp_s`, oldest first; None and 0 for no bound."""
-        stop = len(self._items) if stamp_s is None else self.place(stamp_s)
+        """Return the newest `count` objects that are not later than `stamp_s`, oldest first; None and 0: no bound."""
+        stop = len(self._items) if stamp_s is None else self._count_until(stamp_s)
         return self._items[max(0, stop - count) if count else 0 : stop]
 
-    def clear(self) -> None:
-        """Forget all objects."""
-        self._items.clear()
-
     def copy(self) -> Track[Item]:
-        """A track that stays as this one is now; the objects are shared."""
+        """Return a copy that does not change; the objects are shared."""
         twin: Track[Item] = Track(self._capacity)
         twin._items = list(self._items)
         return twin
 
 
 def slices(t: Floats, points: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Cut rows into about `points` slices of time; returns the first row of each, and how many rows each has.
+    """Cut rows into about `points` slices of time; return the first row and the number of rows of each slice.
 
-    Slices begin at multiples of their length, a power of two: a curve that moves on does not flicker, and does not
-    either while its span grows a little.
+    Slices begin at multiples of their length, which is a power of two. Therefore a curve does not flicker while it
+    moves on or while its span grows a little.
 
     Args:
         t: times, not decreasing, not empty.
-        points: at least 1.
+        points: number of slices, at least 1.
     """
     width = 2.0 ** np.ceil(np.log2(max((t[-1] - t[0]) / points, 1e-9)))
     of = np.floor(t / width)
@@ -157,7 +137,7 @@ def slices(t: Floats, points: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
 
 
 def ends(t: Floats, points: int) -> NDArray[np.intp]:
-    """Choose about `points` rows of what changes slowly: the first and last of each slice; 0 for all."""
+    """Return indices of about `points` rows, for a slow curve: the first and last row of each slice; 0 for all."""
     if points <= 0 or len(t) <= points:
         return np.arange(len(t))
     begins, lengths = slices(t, max(1, points // 2))
@@ -165,16 +145,13 @@ def ends(t: Floats, points: int) -> NDArray[np.intp]:
 
 
 def thin(t: Floats, values: NDArray[Any], keep: NDArray[np.bool_], points: int) -> NDArray[np.intp]:
-    """Choose about `points` rows of a curve: the first, lowest and highest of each slice, and all of `keep`.
+    """Return indices of about `points` rows: the first, lowest and highest of each slice, and all of `keep`.
 
     Args:
         t: times, not decreasing.
-        values: what is drawn, as long.
-        keep: rows that must be drawn, as long.
-        points: 0 for all.
-
-    Returns:
-        Indices, in their order.
+        values: values of the curve, as long as `t`.
+        keep: rows that must be drawn, as long as `t`.
+        points: number of rows; 0 for all.
     """
     if points <= 0 or len(t) <= points:
         return np.arange(len(t))
@@ -184,6 +161,6 @@ def thin(t: Floats, values: NDArray[Any], keep: NDArray[np.bool_], points: int) 
     of = np.repeat(begins, lengths)
     for extreme in (np.minimum, np.maximum):
         hits = np.flatnonzero(values == np.repeat(extreme.reduceat(values, begins), lengths))
-        # the first of each slice: a plateau needs no more
+        # Only the first extreme of each slice, because a plateau needs no more.
         chosen[hits[np.r_[True, of[hits[1:]] != of[hits[:-1]]]]] = True
     return np.flatnonzero(chosen)

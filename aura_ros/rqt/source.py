@@ -1,30 +1,38 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the monitor needs of whoever hears the robot: bridge.py, or a test."""
+"""The interface between the monitor and the bridge; tests implement it without ROS."""
 
 from collections.abc import Callable
 from typing import Protocol
 
 from aura_ros.rqt.points import Point
 
+OnAnswer = Callable[[bool, str], None]
+"""Receives the answer to a request: whether it succeeded, and the result or the reason as text."""
 
-class Source(Protocol):
-    """What the monitor needs of the bridge; all of it returns at once."""
+
+class PointSource(Protocol):
+    """Where the monitor gets its points from. No call blocks."""
 
     allow_control: bool
-    namespace: str | None
+    """Whether `select_policy` may send requests."""
+
+    @property
+    def namespace(self) -> str | None:
+        """Namespace of the robot that is shown, '' or '/name'; None while there is no robot."""
+        ...
 
     def drain(self) -> list[Point]:
-        """Hand over what was heard since the last call."""
+        """Return the points received since the last call, oldest first."""
         ...
 
     def robots(self) -> list[str]:
-        """Namespaces of the robots that are there."""
+        """Return the namespaces of the robots on the graph."""
         ...
 
     def select_robot(self, namespace: str) -> None:
-        """Listen to another robot."""
+        """Show another robot."""
         ...
 
-    def select_policy(self, policy: int, done: Callable[[bool, str], None]) -> None:
-        """Ask for another policy; `done` is called in the GUI's thread, with what came of it."""
+    def select_policy(self, policy: int, done: OnAnswer) -> None:
+        """Request another policy; a later `drain` calls `done` in the GUI thread."""
         ...

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Colours and sizes, dark and light. Hues are those of Okabe and Ito, which the colour-blind can tell apart.
+"""Colours and sizes, light and dark. The hues are those of Okabe and Ito, which colour-blind people can distinguish.
 
-Blue is AURA and orange the KV-cache, as in every figure of this package; the colour of the text marks a write; green
-is well. Vermilion means fault and nothing else, so that a calm picture is a healthy robot.
+Blue is AURA and orange is the KV-cache, as in every figure of this package. The colour of the text marks a write, and
+green marks a good state. Vermilion marks faults only, so that a calm picture means a healthy robot.
 """
 
 from dataclasses import dataclass
@@ -11,41 +11,39 @@ import numpy as np
 from numpy.typing import NDArray
 
 SMALL_PX, BODY_PX, LARGE_PX = 11, 12, 15
-# Width of the left axes, so that what lies above each other shares its time axis [px].
+# Width of the left axes: plots above each other share their time axis [px].
 AXIS_PX = 46
 
 
 @dataclass(frozen=True)
 class Theme:
-    """Colours as #rrggbb.
-
-    window: behind the panels.
-    panel: of a panel, and of a heat map's zero.
-    text: of what matters, and of the marks of writes.
-    muted: of captions and axes.
-    line: of grids and borders.
-    aura, kv, base: of the three policies.
-    good: of what is well.
-    alarm: of fault.
-    low, high: ends of the heat map, the most negative and the most positive.
-    """
+    """Colours as #rrggbb."""
 
     dark: bool
     window: str
+    """Background of the window."""
     panel: str
+    """Background of a panel, and zero of a heat map."""
     text: str
+    """Text, and marks of writes."""
     muted: str
+    """Captions and axes."""
     line: str
+    """Grids and borders."""
     aura: str
     kv: str
     base: str
     good: str
+    """A good state."""
     alarm: str
+    """A fault."""
     low: str
+    """Most negative end of the heat map."""
     high: str
+    """Most positive end of the heat map."""
 
     def policy(self, name: str) -> str:
-        """Return the colour of a policy; that of captions for none."""
+        """Return the colour of a policy; that of captions for an unknown one."""
         return {'aura': self.aura, 'kv': self.kv, 'base': self.base}.get(name, self.muted)
 
 
@@ -87,7 +85,7 @@ def rgb(colour: str) -> NDArray[np.float64]:
 
 
 def ramp(*colours: str, steps: int = 256) -> NDArray[np.uint8]:
-    """Return a lookup table uint8 [steps, 3] that runs through the colours at equal distances."""
+    """Return a lookup table uint8 [steps, 3] with the colours at equal distances."""
     places = np.linspace(0.0, 1.0, len(colours))
     at = np.linspace(0.0, 1.0, steps)
     ends = np.array([rgb(colour) for colour in colours])
@@ -96,17 +94,17 @@ def ramp(*colours: str, steps: int = 256) -> NDArray[np.uint8]:
 
 
 def diverging(theme: Theme) -> NDArray[np.uint8]:
-    """Return the table of the heat map: its middle is the panel, so that zero is not seen."""
+    """Return the colour table of the heat map; its middle is the panel, so that zero is invisible."""
     return ramp(theme.low, theme.panel, theme.high, steps=255)
 
 
 def sequential(theme: Theme) -> NDArray[np.uint8]:
-    """Return the table of amounts: from the panel to AURA's colour, darker (lighter) all the way."""
+    """Return the colour table of amounts: from the panel to AURA's colour, with a contrast that never decreases."""
     return ramp(theme.panel, theme.aura, '#ffffff' if theme.dark else '#002a4d')
 
 
 def style_sheet(theme: Theme) -> str:
-    """Return the style of the monitor's own widgets; rqt's others keep theirs."""
+    """Return the style sheet of the monitor's widgets; it leaves other widgets of rqt alone."""
     return f"""
     #monitor {{ background: {theme.window}; }}
     #monitor QScrollArea, #cards {{ background: {theme.panel}; border: none; }}

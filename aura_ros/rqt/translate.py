@@ -1,35 +1,47 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Messages to the points of the model: the one place of the monitor that reads their fields."""
+"""Messages to points: the one module of the monitor that reads the fields of messages."""
 
 import math
 from collections.abc import Iterator
-from typing import Any
+from typing import Protocol
 
 import numpy as np
+from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray
+from std_msgs.msg import Header
 
 from aura_ros.msg import CacheStatus, GateSample, MemoryState, PolicyStatus, VlaStep, WriteEvent
 from aura_ros.rqt.points import CachePoint, DiagnosticPoint, GatePoint, PolicyPoint, StatePoint, StepPoint, WritePoint
 
-# Diagnostics of other parts of a robot go the same way; ours name their node here.
+# Our nodes put these names into `hardware_id`. Other parts of a robot publish on /diagnostics too.
 NODES = frozenset({'vla_node', 'memory_node', 'kv_baseline_node', 'policy_switch_node', 'sim_node'})
-# A delay beyond that is none: the stamp is of a simulation or of a bag, the sender's clock is not.
-_MOST_DELAY_S = 60.0
+# A longer delay is no delay: the stamp comes from a simulation or a bag, and the send time does not.
+_MAX_DELAY_S = 60.0
 
 
-def seconds(stamp: Any) -> float:
-    """Return a time message as seconds."""
+class _Stamped(Protocol):
+    @property
+    def header(self) -> Header: ...
+
+
+def seconds(stamp: Time) -> float:
+    """Return a time message in seconds."""
     return stamp.sec + stamp.nanosec * 1e-9
 
 
-def _delay_s(message: Any, sent_ns: int) -> float:
-    """From the observation until the message was sent, both on the system's clock [s]; else NaN."""
+def _delay_s(message: _Stamped, sent_ns: int) -> float:
+    """Return the time from the observation to the sending of its message [s]; NaN if the stamp is of another clock."""
     delay_s = sent_ns * 1e-9 - seconds(message.header.stamp)
-    return delay_s if 0.0 <= delay_s < _MOST_DELAY_S else math.nan
+    return delay_s if 0.0 <= delay_s < _MAX_DELAY_S else math.nan
 
 
 def gate(message: GateSample, sent_ns: int) -> GatePoint:
-    """Return the gate at one step; `sent_ns` is when it was sent [ns, system clock]."""
+    """Return the gate at one step.
+
+    Args:
+        message: of either memory.
+        sent_ns: when the message was sent [ns, system clock].
+    """
     return GatePoint(
         stamp_s=seconds(message.header.stamp),
         episode_id=message.episode_id,
@@ -46,7 +58,7 @@ def gate(message: GateSample, sent_ns: int) -> GatePoint:
 
 
 def write(message: WriteEvent) -> WritePoint:
-    """Return a write."""
+    """Return a write of the memory."""
     return WritePoint(
         stamp_s=seconds(message.header.stamp),
         episode_id=message.episode_id,
@@ -67,7 +79,7 @@ def write(message: WriteEvent) -> WritePoint:
 
 
 def state(message: MemoryState) -> StatePoint:
-    """Return the whole state."""
+    """Return the full state of the memory."""
     return StatePoint(
         stamp_s=seconds(message.header.stamp),
         episode_id=message.episode_id,
@@ -85,7 +97,7 @@ def cache(message: CacheStatus) -> CachePoint:
 
 
 def policy(message: PolicyStatus) -> PolicyPoint:
-    """Return who drives."""
+    """Return the policy that drives."""
     return PolicyPoint(
         stamp_s=seconds(message.header.stamp),
         policy=message.policy,
@@ -102,18 +114,23 @@ def policy(message: PolicyStatus) -> PolicyPoint:
 
 
 def step(message: VlaStep, sent_ns: int) -> StepPoint:
-    """Return a step of the VLA; `sent_ns` is when it was sent [ns, system clock]."""
+    """Return a step of the backbone.
+
+    Args:
+        message: a step.
+        sent_ns: when the message was sent [ns, system clock].
+    """
     return StepPoint(
         seconds(message.header.stamp), message.seq, message.inference_ms, message.episode_id, _delay_s(message, sent_ns)
     )
 
 
 def diagnostics(message: DiagnosticArray, namespace: str) -> Iterator[DiagnosticPoint]:
-    """Yield what our nodes of one robot report; a node that was renamed has the name it was made with.
+    """Yield the statuses of our nodes of one robot. A remapped node has its original name.
 
     Args:
-        message: from anybody on the graph.
-        namespace: of the robot, '' or '/name'.
+        message: from any publisher of /diagnostics.
+        namespace: namespace of the robot, '' or '/name'.
     """
     prefix = namespace.strip('/')
     for status in message.status:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tests of the monitor that talk over DDS have a domain of their own each; those that draw need no display."""
+"""Each test that uses DDS has its own domain; tests that draw need no display."""
 
 import os
 
@@ -11,10 +11,9 @@ os.environ.setdefault('QT_QPA_PLATFORM', 'offscreen')
 
 @pytest.fixture
 def qtbot(qtbot):
-    """Keep the widgets until their events are dealt with.
+    """Keep references to the widgets until their events are processed.
 
-    pytest-qt has but weak references: what a test shows and leaves is garbage, and Python may collect it while it is
-    being painted, which ends the process.
+    pytest-qt keeps weak references only. Python could collect a widget while Qt paints it, which crashes the process.
     """
     kept, add = [], qtbot.addWidget
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The monitor's bridge on a real graph: it hears what is said, however it is said, and leaves nothing behind."""
+"""The bridge on a real graph: it receives every topic with any quality of service, and cleans up."""
 
 import array
 import itertools
@@ -20,12 +20,12 @@ from aura_ros.ros import conversions, qos
 from aura_ros.ros.sensor_messages import image_to_msg
 from aura_ros.rqt import robots, translate
 from aura_ros.rqt.bridge import OwnBridge, SpunBridge
-from aura_ros.rqt.frames import Frames
-from aura_ros.rqt.model import (
+from aura_ros.rqt.frames import FrameBuffer
+from aura_ros.rqt.model import MonitorModel
+from aura_ros.rqt.points import (
     CachePoint,
     DiagnosticPoint,
     GatePoint,
-    MonitorModel,
     PolicyPoint,
     StatePoint,
     StepPoint,
@@ -63,8 +63,8 @@ def vla_step(seq, stamp_ns):
     return conversions.step_to_msg(step)
 
 
-class Listener:
-    """A bridge, and all that it has told."""
+class Receiver:
+    """A bridge and all its points."""
 
     def __init__(self, graph, bridge):
         self._graph, self.bridge = graph, bridge
@@ -75,23 +75,23 @@ class Listener:
         return [point for point in self.points if isinstance(point, kind)]
 
     def until(self, kind, count=1, tick=lambda: None):
-        def heard():
+        def received():
             tick()
             return len(self.of(kind)) >= count
 
-        self._graph.until(heard, f'{count} {kind.__name__} in {self.points}')
+        self._graph.until(received, f'{count} {kind.__name__} in {self.points}')
         return self.of(kind)
 
 
 @pytest.fixture
-def listen(graph, monkeypatch):
-    """Start bridges with a thread of their own on the graph's domain."""
+def start_bridge(graph, monkeypatch):
+    """Start bridges with their own thread on the domain of the graph."""
     monkeypatch.setenv('ROS_DOMAIN_ID', str(graph.domain))
     bridges = []
 
     def start(**options):
         bridges.append(OwnBridge(**options))
-        return Listener(graph, bridges[-1])
+        return Receiver(graph, bridges[-1])
 
     yield start
     for bridge in bridges:
@@ -100,11 +100,11 @@ def listen(graph, monkeypatch):
 
 @pytest.fixture
 def publish(graph):
-    """Make publishers on the tester's node."""
+    """Make publishers on the node of the test."""
     return lambda kind, topic, profile: graph.node.create_publisher(kind, topic, profile)
 
 
-def test_every_topic_arrives_as_its_point(graph, publish, listen):
+def test_every_topic_arrives_as_its_point(graph, publish, start_bridge):
     array_of = lambda count: array.array('f', [0.5] * count)  # noqa: E731
     messages = {
         'vla_step': (vla_step(3, 3 * S), qos.step()),
@@ -141,86 +141,86 @@ def test_every_topic_arrives_as_its_point(graph, publish, listen):
         ),
     }
     publishers = {topic: publish(type(message), topic, profile) for topic, (message, profile) in messages.items()}
-    listener = listen(camera='')
+    receiver = start_bridge(camera='')
     for topic, publisher in publishers.items():
         graph.matched(publisher)
         publisher.publish(messages[topic][0])
-    step = listener.until(StepPoint)[0]
+    step = receiver.until(StepPoint)[0]
     assert (step.stamp_s, step.seq, step.inference_ms, step.episode_id) == (3.0, 3, 12.5, EPISODE)
-    assert np.isnan(step.delay_s)  # a stamp of a simulation tells nothing of it
-    found = listener.until(GatePoint)[0]
+    assert np.isnan(step.delay_s)  # the stamp of a simulation yields no delay
+    found = receiver.until(GatePoint)[0]
     assert (found.stamp_s, found.seq, found.gate, found.state_bytes, found.policy) == (1.6, 3, 0.25, 4224, 1)
-    found = listener.until(WritePoint)[0]
+    found = receiver.until(WritePoint)[0]
     assert (found.seq, found.gate, found.durability, found.crc) == (3, 0.75, 2, 9)
-    found = listener.until(StatePoint)[0]
+    found = receiver.until(StatePoint)[0]
     assert (found.weights.shape, found.weights.dtype, found.row_age.tolist()) == ((32, 32), np.float32, list(range(32)))
-    assert listener.until(CachePoint) == [CachePoint(1.0, 3, 4, 1024, 0)]
-    assert listener.until(PolicyPoint) == [PolicyPoint(1.0, 1, 2, 5, True, True, 'why', 6, 7, 8, EPISODE)]
+    assert receiver.until(CachePoint) == [CachePoint(1.0, 3, 4, 1024, 0)]
+    assert receiver.until(PolicyPoint) == [PolicyPoint(1.0, 1, 2, 5, True, True, 'why', 6, 7, 8, EPISODE)]
 
 
-def test_a_real_stamp_tells_how_long_the_way_was(graph, publish, listen):
+def test_a_system_time_stamp_yields_the_delay(graph, publish, start_bridge):
     steps = publish(VlaStep, 'vla_step', qos.step())
-    listener = listen(camera='')
+    receiver = start_bridge(camera='')
     graph.matched(steps)
     steps.publish(vla_step(0, graph.node.get_clock().now().nanoseconds - S // 4))
-    assert 0.25 <= listener.until(StepPoint)[0].delay_s < 5.0
+    assert 0.25 <= receiver.until(StepPoint)[0].delay_s < 5.0
 
 
-def test_a_monitor_that_joins_late_hears_the_writes_before(graph, publish, listen):
+def test_a_monitor_that_joins_late_receives_the_earlier_writes(graph, publish, start_bridge):
     events = publish(WriteEvent, 'aura/write_event', qos.WRITE_EVENT)
     publish(GateSample, 'aura/gate', qos.GATE)
     for seq in range(50):
         events.publish(write(seq))
-    assert [point.seq for point in listen(camera='').until(WritePoint, 50)] == list(range(50))
+    assert [point.seq for point in start_bridge(camera='').until(WritePoint, 50)] == list(range(50))
 
 
 @pytest.mark.parametrize('order', [(BEST_EFFORT, LATCHED), (LATCHED, BEST_EFFORT)])
-def test_it_follows_publishers_whose_quality_of_service_changes(graph, publish, listen, order):
+def test_it_follows_publishers_that_change_their_quality_of_service(graph, publish, start_bridge, order):
     first, second = order
     gates = publish(GateSample, 'aura/gate', first)
-    listener = listen(camera='')
+    receiver = start_bridge(camera='')
     graph.matched(gates)
     gates.publish(gate(0))
-    listener.until(GatePoint)
+    receiver.until(GatePoint)
     graph.node.destroy_publisher(gates)
     gates = publish(GateSample, 'aura/gate', second)
     seqs = iter(range(1, 10_000))
-    listener.until(GatePoint, 3, tick=lambda: gates.publish(gate(next(seqs))))
-    heard = [point.seq for point in listener.of(GatePoint)]
-    assert heard == sorted(set(heard))
+    receiver.until(GatePoint, 3, tick=lambda: gates.publish(gate(next(seqs))))
+    received = [point.seq for point in receiver.of(GatePoint)]
+    assert received == sorted(set(received))
 
 
-def test_two_publishers_of_different_kinds_are_both_heard(graph, publish, listen):
+def test_publishers_with_different_quality_of_service_are_both_received(graph, publish, start_bridge):
     ends = [publish(GateSample, 'aura/gate', profile) for profile in (LATCHED, BEST_EFFORT)]
-    listener = listen(camera='')
+    receiver = start_bridge(camera='')
     seqs = iter(range(10_000))
 
     def tick():
         ends[0].publish(gate(next(seqs), policy=1))
         ends[1].publish(gate(next(seqs), policy=2))
 
-    graph.until(lambda: tick() or {point.policy for point in listener.of(GatePoint)} == {1, 2}, 'both publishers')
+    graph.until(lambda: tick() or {point.policy for point in receiver.of(GatePoint)} == {1, 2}, 'both publishers')
 
 
 @pytest.mark.graph
-def test_a_node_that_is_killed_and_started_again_is_heard_without_anybody_doing_anything(graph, publish, listen):
+def test_a_node_that_is_killed_and_restarted_is_received_again(graph, publish, start_bridge):
     steps = publish(VlaStep, 'vla_step', qos.step())
-    listener, model = listen(camera=''), MonitorModel()
-    told = iter(range(100_000))
+    receiver, model = start_bridge(camera=''), MonitorModel()
+    seqs = iter(range(100_000))
 
     def go_on():
-        seq = next(told)
+        seq = next(seqs)
         steps.publish(vla_step(seq, S + seq * S // 5))
 
     for _ in range(2):
         process = graph.start('memory_node', memory='fakes:aura', autostart=True)
-        before = len(listener.of(GatePoint))
-        listener.until(GatePoint, before + 3, tick=go_on)
-        states = len(listener.of(StatePoint))
-        listener.until(StatePoint, states + 1, tick=go_on)
+        before = len(receiver.of(GatePoint))
+        receiver.until(GatePoint, before + 3, tick=go_on)
+        states = len(receiver.of(StatePoint))
+        receiver.until(StatePoint, states + 1, tick=go_on)
         process.kill()
         process.wait()
-    for point in listener.points:
+    for point in receiver.points:
         model.ingest(point, 0.0)
     assert model.jumps == 0
     seqs = model.gate().seq.tolist()
@@ -233,32 +233,32 @@ def pixels(shade, height=240, width=320):
     return np.full((height, width, 3), (shade, 10, 200), np.uint8)
 
 
-def test_a_write_brings_what_the_camera_saw(graph, publish, listen):
+def test_a_write_yields_its_camera_image(graph, publish, start_bridge):
     images = publish(Image, 'camera/front/image_raw', qos.CAMERA_OUT)
     events = publish(WriteEvent, 'aura/write_event', qos.WRITE_EVENT)
     publish(GateSample, 'aura/gate', qos.GATE)
-    listener = listen()
+    receiver = start_bridge()
     for publisher in (images, events):
         graph.matched(publisher)
     for seq in (0, 1):
         images.publish(image_to_msg(pixels(50 + seq), S + seq * S // 5, 'camera'))
         graph.spin(0.2)
     events.publish(write(0))
-    thumbnail = listener.until(Thumbnail)[0]
+    thumbnail = receiver.until(Thumbnail)[0]
     assert (thumbnail.stamp_s, thumbnail.rgb.shape) == (1.0, (120, 160, 3))
     assert thumbnail.rgb[60, 80].tolist() == [50, 10, 200]
 
 
-def test_of_a_camera_that_is_published_twice_only_the_smaller_stream_is_taken(graph, publish, listen):
+def test_only_the_compressed_stream_of_a_camera_is_subscribed(graph, publish, start_bridge):
     raw = publish(Image, 'camera/front/image_raw', qos.CAMERA_OUT)
     small = publish(CompressedImage, 'camera/front/image_raw/compressed', qos.CAMERA_OUT)
     publish(GateSample, 'aura/gate', qos.GATE)
-    listener = listen()
+    receiver = start_bridge()
     graph.matched(small)
     graph.until(lambda: subscribers(graph), 'the gate')
-    graph.spin(1.2)  # two looks at the publishers
+    graph.spin(1.2)  # two searches for publishers
     assert (small.get_subscription_count(), raw.get_subscription_count()) == (1, 0)
-    assert listener.of(Thumbnail) == []
+    assert receiver.of(Thumbnail) == []
 
 
 def frame(shade, stamp_ns, kind=Image):
@@ -274,31 +274,31 @@ def frame(shade, stamp_ns, kind=Image):
 
 
 @pytest.mark.parametrize('kind', [Image, CompressedImage])
-def test_frames_are_found_by_their_stamps_whichever_comes_first(kind):
-    frames = Frames()
+def test_frames_are_found_by_their_stamps_in_any_order(kind):
+    frames = FrameBuffer()
     frames.add(kind, frame(1, S, kind))
-    frames.want(1.0)
-    frames.want(1.2)
-    assert [thumbnail.rgb[0, 0, 0] for thumbnail in frames.found()] == [1]
-    assert frames.found() == []
+    frames.request(1.0)
+    frames.request(1.2)
+    assert [thumbnail.rgb[0, 0, 0] for thumbnail in frames.thumbnails()] == [1]
+    assert frames.thumbnails() == []
     frames.add(kind, frame(2, S + S // 5, kind))
-    assert [thumbnail.stamp_s for thumbnail in frames.found()] == [1.2]
+    assert [thumbnail.stamp_s for thumbnail in frames.thumbnails()] == [1.2]
 
 
-def test_of_a_stream_of_writes_two_a_second_are_decoded_and_a_few_in_a_row_all():
-    frames, made = Frames(), []
+def test_a_burst_of_writes_is_decoded_and_a_stream_twice_a_second():
+    frames, made = FrameBuffer(), []
     for number in range(90):
         stamp_ns = S + number * S // 30
         frames.add(Image, frame(1, stamp_ns))
-        frames.want(stamp_ns * 1e-9)
-        made += [thumbnail.stamp_s for thumbnail in frames.found()]
+        frames.request(stamp_ns * 1e-9)
+        made += [thumbnail.stamp_s for thumbnail in frames.thumbnails()]
     assert made[:4] == pytest.approx([1.0, 1.0 + 1 / 30, 1.0 + 2 / 30, 1.1])
     assert 8 <= len(made) <= 10
-    assert min(b - a for a, b in itertools.pairwise(made[4:])) > 0.4, 'evenly'
+    assert min(b - a for a, b in itertools.pairwise(made[4:])) > 0.4, 'evenly spaced'
 
 
-def test_frames_are_bounded_and_forget_what_can_no_longer_come():
-    frames = Frames()
+def test_frames_are_bounded_and_drop_late_requests():
+    frames = FrameBuffer()
     for number in range(200):
         frames.add(Image, frame(1, S + number * S // 10))
     assert len(frames) == 64
@@ -306,21 +306,21 @@ def test_frames_are_bounded_and_forget_what_can_no_longer_come():
     for _ in range(10):
         frames.add(Image, big)
     assert len(frames) <= 24_000_000 // len(big)
-    frames.want(50.0)  # older than all
-    assert frames.found() == []
-    frames.want(101.0)
+    frames.request(50.0)  # older than all
+    assert frames.thumbnails() == []
+    frames.request(101.0)
     frames.add(Image, frame(1, 102 * S))
-    assert frames.found() == []
-    frames.add(Image, frame(1, 101 * S))  # too late: it began anew
-    assert frames.found() == []
+    assert frames.thumbnails() == []
+    frames.add(Image, frame(1, 101 * S))  # the clock went back: the buffer is empty again
+    assert frames.thumbnails() == []
 
 
-def test_a_picture_that_cannot_be_read_is_counted():
-    frames = Frames()
+def test_an_image_that_cannot_be_decoded_is_counted():
+    frames = FrameBuffer()
     broken = stamped(CompressedImage, format='jpeg', data=array.array('B', b'no'))
     frames.add(CompressedImage, serialize_message(broken))
-    frames.want(1.0)
-    assert (frames.found(), frames.failures) == ([], 1)
+    frames.request(1.0)
+    assert (frames.thumbnails(), frames.failures) == ([], 1)
 
 
 # Robots. ----------------------------------------------------------------------------------------------------------
@@ -332,44 +332,44 @@ def test_robots_are_the_namespaces_of_our_publishers():
         ('/left/policy_status', ['aura_ros/msg/PolicyStatus']),
         ('/cell/right/kv/gate', ours),
         ('/other/aura/gate', ['std_msgs/msg/Float32']),
-        ('/heard/aura/gate', ours),
+        ('/silent/aura/gate', ours),
     ]
-    assert robots.find(topics, lambda topic: not topic.startswith('/heard')) == ('', '/cell/right', '/left')
+    assert robots.find(topics, lambda topic: not topic.startswith('/silent')) == ('', '/cell/right', '/left')
     assert [robots.label(name) for name in ('', '/left')] == ['(no namespace)', 'left']
 
 
-def test_one_of_several_robots_is_heard_and_another_can_be_chosen(graph, publish, listen):
+def test_one_of_several_robots_is_received_and_another_can_be_selected(graph, publish, start_bridge):
     ends = {name: publish(GateSample, f'{name}/aura/gate', qos.GATE) for name in ('/left', '/right')}
-    listener = listen(camera='', namespace='/left')
+    receiver = start_bridge(camera='', namespace='/left')
     seqs = iter(range(100_000))
 
     def tick():
         ends['/left'].publish(gate(next(seqs), policy=1))
         ends['/right'].publish(gate(next(seqs), policy=2))
 
-    assert {point.policy for point in listener.until(GatePoint, 3, tick)} == {1}
-    graph.until(lambda: listener.bridge.robots() == ['/left', '/right'], 'both robots')
-    listener.bridge.select_robot('/right')
-    listener.points.clear()
-    assert {point.policy for point in listener.until(GatePoint, 3, tick)} == {2}
-    assert listener.bridge.namespace == '/right'
+    assert {point.policy for point in receiver.until(GatePoint, 3, tick)} == {1}
+    graph.until(lambda: receiver.bridge.robots() == ['/left', '/right'], 'both robots')
+    receiver.bridge.select_robot('/right')
+    receiver.points.clear()
+    assert {point.policy for point in receiver.until(GatePoint, 3, tick)} == {2}
+    assert receiver.bridge.namespace == '/right'
 
 
-def test_without_a_name_the_first_robot_is_taken(graph, publish, listen):
-    listener = listen(camera='')
-    assert (listener.bridge.namespace, listener.bridge.robots()) == (None, [])
+def test_without_a_namespace_the_first_robot_is_received(graph, publish, start_bridge):
+    receiver = start_bridge(camera='')
+    assert (receiver.bridge.namespace, receiver.bridge.robots()) == (None, [])
     gates = publish(GateSample, '/b/aura/gate', qos.GATE)
     seqs = iter(range(100_000))
-    listener.until(GatePoint, tick=lambda: gates.publish(gate(next(seqs))))
-    assert listener.bridge.namespace == '/b'
+    receiver.until(GatePoint, tick=lambda: gates.publish(gate(next(seqs))))
+    assert receiver.bridge.namespace == '/b'
 
 
-def statuses(*told):
+def statuses(*parts):
     more = {'level': b'\1', 'message': 'text', 'values': [KeyValue(key='k', value='v')]}
-    return DiagnosticArray(status=[DiagnosticStatus(name=name, hardware_id=part, **more) for name, part in told])
+    return DiagnosticArray(status=[DiagnosticStatus(name=name, hardware_id=part, **more) for name, part in parts])
 
 
-def test_diagnostics_are_of_our_nodes_of_this_robot():
+def test_diagnostics_of_other_nodes_and_robots_are_ignored():
     message = statuses(
         ('memory_node: state', 'memory_node'),
         ('left/memory_node: state', 'memory_node'),
@@ -381,22 +381,22 @@ def test_diagnostics_are_of_our_nodes_of_this_robot():
     assert [point.name for point in translate.diagnostics(message, '/left')] == ['memory_node: state'] * 2
 
 
-# Asking. ----------------------------------------------------------------------------------------------------------
-def asked(graph, listener, policy):
+# Requests. --------------------------------------------------------------------------------------------------------
+def requested(graph, receiver, policy):
     answers = []
-    listener.bridge.select_policy(policy, lambda *answer: answers.append(answer))
-    graph.until(lambda: listener.of(object) is not None and answers, 'an answer')
+    receiver.bridge.select_policy(policy, lambda *answer: answers.append(answer))
+    graph.until(lambda: receiver.of(object) is not None and answers, 'an answer')
     assert len(answers) == 1
     return answers[0]
 
 
-def test_it_only_looks_unless_it_may_ask(graph, listen):
-    success, text = asked(graph, listen(namespace='', camera=''), 2)
+def test_it_is_read_only_without_allow_control(graph, start_bridge):
+    success, text = requested(graph, start_bridge(namespace='', camera=''), 2)
     assert not success
-    assert 'allow_control' in text
+    assert '--allow-control' in text
 
 
-def test_an_policy_can_be_asked_for_while_everything_is_still_heard(graph, publish, listen):
+def test_a_policy_can_be_requested_while_points_still_arrive(graph, publish, start_bridge):
     def select(request, response):
         response.success, response.new_policy, response.effective_seq = request.policy == 2, request.policy, 17
         response.reason = '' if response.success else 'policy 0 is lost'
@@ -404,28 +404,28 @@ def test_an_policy_can_be_asked_for_while_everything_is_still_heard(graph, publi
 
     gates = publish(GateSample, 'aura/gate', qos.GATE)
     graph.node.create_service(SelectPolicy, 'select_policy', select)
-    listener = listen(camera='', allow_control=True)
-    graph.until(lambda: listener.bridge.namespace is not None, 'the robot')
-    assert asked(graph, listener, 2) == (True, 'kv drives from step 17')
-    assert asked(graph, listener, 0) == (False, 'policy 0 is lost')
+    receiver = start_bridge(camera='', allow_control=True)
+    graph.until(lambda: receiver.bridge.namespace is not None, 'the robot')
+    assert requested(graph, receiver, 2) == (True, 'kv drives from step 17')
+    assert requested(graph, receiver, 0) == (False, 'policy 0 is lost')
     seqs = iter(range(100_000))
-    listener.until(GatePoint, 3, tick=lambda: gates.publish(gate(next(seqs))))
+    receiver.until(GatePoint, 3, tick=lambda: gates.publish(gate(next(seqs))))
 
 
-def test_a_switch_that_is_not_there_is_said(graph, listen):
-    success, text = asked(graph, listen(namespace='', camera='', allow_control=True), 1)
-    assert (success, text) == (False, 'nobody offers /select_policy: is policy_switch_node active?')
+def test_a_missing_policy_switch_is_reported(graph, start_bridge):
+    success, text = requested(graph, start_bridge(namespace='', camera='', allow_control=True), 1)
+    assert (success, text) == (False, 'service /select_policy is not available: is policy_switch_node active?')
 
 
-# Bounds, and the end. ---------------------------------------------------------------------------------------------
-def test_what_nobody_fetches_is_bounded_and_counted(graph, publish, listen, monkeypatch):
-    monkeypatch.setattr('aura_ros.rqt.bridge._ROOM', 20)
+# Bounds and closing. ---------------------------------------------------------------------------------------------
+def test_points_that_are_not_fetched_are_bounded_and_counted(graph, publish, start_bridge, monkeypatch):
+    monkeypatch.setattr('aura_ros.rqt.bridge._MAX_POINTS', 20)
     gates = publish(GateSample, 'aura/gate', qos.GATE)
-    listener = listen(camera='')
+    receiver = start_bridge(camera='')
     graph.matched(gates)
     seqs = iter(range(100_000))
-    graph.until(lambda: gates.publish(gate(next(seqs))) or listener.bridge.dropped >= 10, 'dropped points')
-    points = listener.bridge.drain()
+    graph.until(lambda: gates.publish(gate(next(seqs))) or receiver.bridge.dropped >= 10, 'dropped points')
+    points = receiver.bridge.drain()
     assert len(points) == 20
     assert points[-1].seq - points[0].seq == 19
 
@@ -435,39 +435,39 @@ def subscribers(graph, topic='aura/gate'):
     return [info for info in infos if info.node_name in ('monitor', graph.node.get_name())]
 
 
-def test_closing_leaves_no_thread_no_subscription_and_no_node(graph, publish, listen):
+def test_closing_removes_thread_subscription_and_node(graph, publish, start_bridge):
     gates = publish(GateSample, 'aura/gate', qos.GATE)
     threads = set(threading.enumerate())
-    listener = listen(camera='')
+    receiver = start_bridge(camera='')
     graph.matched(gates)
     assert {thread.name for thread in set(threading.enumerate()) - threads} == {'monitor bridge'}
-    listener.bridge.close()
-    listener.bridge.close()
+    receiver.bridge.close()
+    receiver.bridge.close()
     assert set(threading.enumerate()) == threads
     graph.until(lambda: not subscribers(graph) and 'monitor' not in graph.node.get_node_names(), 'the monitor to leave')
 
 
-def test_opening_and_closing_again_and_again_leaves_nothing(graph, publish, listen):
+def test_repeated_opening_and_closing_cleans_up(graph, publish, start_bridge):
     gates = publish(GateSample, 'aura/gate', qos.GATE)
     threads = threading.active_count()
     for _ in range(5):
-        listener = listen(camera='')
+        receiver = start_bridge(camera='')
         graph.matched(gates)
-        listener.bridge.close()
+        receiver.bridge.close()
         graph.until(lambda: not subscribers(graph), 'the subscription to go')
     assert threading.active_count() == threads
 
 
-def test_on_a_node_that_rqt_spins_it_hears_and_leaves_the_node_as_it_was(graph, publish):
+def test_a_bridge_on_a_spun_node_receives_and_cleans_up(graph, publish):
     node = graph.node
     gates = publish(GateSample, 'aura/gate', qos.GATE)
     before = len(list(node.subscriptions)), len(list(node.timers)), len(list(node.clients))
     bridge = SpunBridge(node, camera='')
-    listener = Listener(graph, bridge)
+    receiver = Receiver(graph, bridge)
     seqs = iter(range(100_000))
-    listener.until(GatePoint, 5, tick=lambda: gates.publish(gate(next(seqs))))
-    heard = [point.seq for point in listener.of(GatePoint)]
-    assert heard == list(range(heard[0], heard[-1] + 1))
+    receiver.until(GatePoint, 5, tick=lambda: gates.publish(gate(next(seqs))))
+    received = [point.seq for point in receiver.of(GatePoint)]
+    assert received == list(range(received[0], received[-1] + 1))
     closing = threading.Thread(target=bridge.close)
     closing.start()
     graph.until(lambda: not closing.is_alive(), 'the end of close')
@@ -475,7 +475,7 @@ def test_on_a_node_that_rqt_spins_it_hears_and_leaves_the_node_as_it_was(graph, 
     bridge.close()
 
 
-def test_on_a_node_that_nobody_spins_any_more_closing_does_not_hang(graph):
+def test_closing_does_not_hang_on_a_node_that_is_no_longer_spun(graph):
     before = len(list(graph.node.timers))
     bridge = SpunBridge(graph.node, camera='')
     graph.executor.remove_node(graph.node)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tables of what the monitor shows can be read back, and are whole or not there."""
+"""The exported tables can be read back, and are complete or absent."""
 
 import csv
 
@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from aura_ros.rqt.export import save_csv
-from aura_ros.rqt.model import AURA, DURABLE, KV, GatePoint, MonitorModel, StatePoint, WritePoint
+from aura_ros.rqt.model import MonitorModel
+from aura_ros.rqt.points import AURA, DURABLE, KV, GatePoint, StatePoint, WritePoint
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def table(path):
         return list(csv.DictReader(file))
 
 
-def test_tables_hold_what_the_model_remembers(model, tmp_path):
+def test_tables_hold_the_history_of_the_model(model, tmp_path):
     saved = save_csv(model, tmp_path / 'out.csv')
     assert [path.name for path in saved] == ['out.csv', 'out_writes.csv', 'out_rows.csv']
     gates, writes, rows = map(table, saved)
@@ -46,20 +47,20 @@ def test_tables_hold_what_the_model_remembers(model, tmp_path):
     assert [(int(row['seq']), float(row['row_2']), float(row['row_3'])) for row in rows] == [(4, 0.5, 0.0)]
 
 
-def test_an_empty_model_gives_headers_alone(tmp_path):
+def test_an_empty_model_yields_headers_only(tmp_path):
     for path in save_csv(MonitorModel(), tmp_path / 'empty'):
         assert path.suffix == '.csv'
         assert table(path) == []
         assert path.read_text().startswith('stamp_s,')
 
 
-def test_what_is_paused_is_what_is_saved(model, tmp_path):
+def test_a_paused_model_saves_its_paused_history(model, tmp_path):
     model.paused = True
     model.ingest(GatePoint(200.0, 'a', 6, 0.25, 0.5, False, 1.5, 40.0, 4224, AURA), 0.0)
     assert len(table(save_csv(model, tmp_path / 'out.csv')[0])) == 12
 
 
-def test_a_folder_that_is_not_there_is_an_error_and_a_file_before_stays(model, tmp_path):
+def test_an_error_keeps_the_tables_that_are_already_saved(model, tmp_path):
     with pytest.raises(OSError):
         save_csv(model, tmp_path / 'missing' / 'out.csv')
     (tmp_path / 'out_rows.csv').mkdir()
@@ -68,7 +69,7 @@ def test_a_folder_that_is_not_there_is_an_error_and_a_file_before_stays(model, t
     assert sorted(path.name for path in tmp_path.iterdir()) == ['out.csv', 'out_rows.csv', 'out_writes.csv']
 
 
-def test_a_write_of_a_kind_this_version_does_not_know_is_still_saved(model, tmp_path):
+def test_a_write_with_unknown_policy_and_durability_is_saved(model, tmp_path):
     model.ingest(WritePoint(102.0, 'a', 5, 7, 0.8, 0.5, 2.0, 0.1, 0.3, 1, 4224, 8192, 0.0, 1, 9), 0.0)
     last = table(save_csv(model, tmp_path / 'out.csv')[1])[-1]
     assert (last['policy'], last['durability']) == ('policy 7', '9')

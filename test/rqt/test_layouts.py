@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The layouts for other tools name topics and fields that there are, and are of the form that the tools read."""
+"""The layouts for other tools name existing topics and fields, in the format that the tools read."""
 
 import ast
 import importlib
@@ -34,7 +34,7 @@ ROW = re.compile(r'^\| `([^`]+)` \| `([\w/]+)` \| out \| `([^`]+)`', re.MULTILIN
 
 
 def published():
-    """What our nodes publish, by their pages, which test_docs.py holds against the code: topic to type and profile."""
+    """Topics of our nodes with type and QoS profile, from the node pages, which another test compares with the code."""
     topics = {}
     for page in (ROOT / 'docs/nodes').glob('*_node.md'):
         for topic, kind, profile in ROW.findall(page.read_text(encoding='utf-8')):
@@ -49,7 +49,7 @@ TOPICS = published()
 
 
 def field(kind, path):
-    """Type of a field of a message, by its path: ['header', 'stamp', 'sec']."""
+    """Type of a field of a message by its path, such as ['header', 'stamp', 'sec']."""
     for name in path[:-1]:
         package, _, inner = kind.get_fields_and_field_types()[name].partition('/')
         kind = getattr(importlib.import_module(f'{package}.msg'), inner)
@@ -59,7 +59,7 @@ def field(kind, path):
 def resolve(reference, separator):
     """Topic and type of the field that `/some/topic<separator>field` names."""
     topic = max((t for t in TOPICS if reference.startswith(t + separator)), key=len, default=None)
-    assert topic is not None, f'{reference}: no node publishes it'
+    assert topic is not None, f'no node publishes {reference}'
     return topic, field(TOPICS[topic][0], reference.removeprefix(topic + separator).split(separator))
 
 
@@ -81,7 +81,7 @@ def values(settings):
     return {key: ast.literal_eval(entry['repr']) for key, entry in settings['keys'].items()}
 
 
-def test_the_perspective_opens_our_plugin_by_the_name_it_is_registered_with():
+def test_the_perspective_opens_the_registered_plugin():
     manager = perspective()['groups']['pluginmanager']
     running = values(manager)['running-plugins']
     names = [f'aura_ros/{one.get("name")}' for one in ElementTree.parse(ROOT / 'plugin.xml').iter('class')]
@@ -90,7 +90,7 @@ def test_the_perspective_opens_our_plugin_by_the_name_it_is_registered_with():
     assert set(manager['groups']) == groups
 
 
-def test_the_perspective_plots_numbers_that_are_published():
+def test_the_perspective_plots_published_numbers():
     plots = perspective()['groups']['pluginmanager']['groups']
     references = [
         reference
@@ -104,7 +104,7 @@ def test_the_perspective_plots_numbers_that_are_published():
 
 
 @pytest.mark.parametrize('topic', ['/aura/gate', '/aura/write_event', '/kv/cache_status', '/policy_status'])
-def test_every_scalar_of_our_series_is_a_number_that_rqt_plot_takes(topic):
+def test_rqt_plot_accepts_every_scalar_of_our_series(topic):
     message = TOPICS[topic][0]()
     names = [name for name, kind in message.get_fields_and_field_types().items() if kind in NUMBERS]
     assert len(names) > 3
@@ -112,7 +112,7 @@ def test_every_scalar_of_our_series_is_a_number_that_rqt_plot_takes(topic):
         float(getattr(message, name))
 
 
-def test_what_the_tools_subscribe_reliably_is_offered_so():
+def test_topics_that_the_tools_subscribe_reliably_are_reliable():
     for topic in ('/aura/gate', '/kv/gate', '/aura/write_event', '/kv/cache_status', '/policy_status', '/diagnostics'):
         profile = getattr(qos, TOPICS[topic][1])
         assert profile.reliability == ReliabilityPolicy.RELIABLE, topic
@@ -142,13 +142,13 @@ def paths(kind):
     return [path['value'] for name, config in configs if name.startswith(f'{kind}!') for path in config['paths']]
 
 
-def test_foxglove_plots_numbers_that_are_published():
+def test_foxglove_plots_published_numbers():
     assert len(paths('Plot')) > 8
     for reference in paths('Plot'):
         assert resolve(reference, '.')[1] in NUMBERS
 
 
-def test_foxglove_shows_states_that_are_published():
+def test_foxglove_shows_published_states():
     for reference in paths('StateTransitions'):
         assert resolve(reference, '.')[1] in NUMBERS
 
@@ -160,7 +160,7 @@ def test_foxglove_names_the_policies_as_the_messages_do():
     assert (WriteEvent.DURABILITY_RAM, WriteEvent.DURABILITY_DURABLE) == (0, 2)
 
 
-def test_foxglove_shows_messages_that_are_published():
+def test_foxglove_shows_published_messages():
     configs = foxglove()['configById']
     whole = [
         configs['Image!front']['imageMode']['imageTopic'],
@@ -177,7 +177,7 @@ def plotjuggler():
     return ElementTree.parse(CONFIG / 'plotjuggler.xml').getroot()
 
 
-def test_plotjuggler_plots_numbers_that_are_published_and_asks_for_their_topics():
+def test_plotjuggler_plots_published_numbers_and_subscribes_to_their_topics():
     root = plotjuggler()
     curves = [curve.get('name') for curve in root.iter('curve')]
     assert len(curves) > 12
@@ -191,7 +191,7 @@ def test_plotjuggler_plots_numbers_that_are_published_and_asks_for_their_topics(
     assert root.find('previouslyLoaded_Streamer').get('name') in {plugin.get('ID') for plugin in root.find('Plugins')}
 
 
-def test_plotjuggler_splits_each_tab_into_as_many_parts_as_it_says():
+def test_plotjuggler_splits_each_tab_into_the_stated_number_of_parts():
     tabs = list(plotjuggler().iter('Tab'))
     assert [tab.get('tab_name') for tab in tabs] == ['Gate', 'Cost', 'Time', 'Policy']
     for tab in tabs:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The monitor's model: whatever comes, however long, it is bounded and tells the truth."""
+"""The model of the monitor is correct and bounded, for any input of any length."""
 
 import itertools
 import math
@@ -10,14 +10,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from aura_ros.rqt.model import (
+from aura_ros.rqt.model import MonitorModel
+from aura_ros.rqt.points import (
     AURA,
     DURABLE,
     KV,
     CachePoint,
     DiagnosticPoint,
     GatePoint,
-    MonitorModel,
     PolicyPoint,
     StatePoint,
     StepPoint,
@@ -50,7 +50,7 @@ def policy(number, *, stamp_s=1.0, pending=None, holding=False, control=True, re
     return PolicyPoint(stamp_s, number, pending, 3, control, holding, reason, 1, 2, holds, FIRST)
 
 
-def told(name, message='ok', level=0, **values):
+def report(name, message='ok', level=0, **values):
     return DiagnosticPoint(name, level, message, values)
 
 
@@ -61,7 +61,7 @@ def feed(model, *points, now_s=0.0):
 
 
 # The gate and its series. -----------------------------------------------------------------------------------------
-def test_a_new_model_answers_everything_with_nothing():
+def test_a_new_model_is_empty():
     model = MonitorModel()
     assert model.span == (0.0, 0.0)
     assert (len(model.gate().t), len(model.raster().t), model.writes(), model.thumbnails()) == (0, 0, [], [])
@@ -72,10 +72,10 @@ def test_a_new_model_answers_everything_with_nothing():
     assert math.isnan(cost.device_bytes_per_hour)
     header = model.header(5.0)
     assert (header.policy, header.seq, header.dry_run, header.nodes) == ('', -1, None, ())
-    assert (header.stale, header.stale_s) == ('nothing heard yet', math.inf)
+    assert (header.stale, header.stale_s) == ('no message received yet', math.inf)
 
 
-def test_a_burst_is_taken_in_and_only_the_newest_are_kept():
+def test_a_burst_keeps_the_newest_steps_only():
     model = MonitorModel(history_s=10.0, rate_hz=30.0)
     feed(model, *(gate(seq, 50.0 + seq * 1e-3, written=seq % 2 == 0) for seq in range(100_000)))
     found = model.gate()
@@ -86,18 +86,18 @@ def test_a_burst_is_taken_in_and_only_the_newest_are_kept():
 
 
 @pytest.mark.parametrize('count', [1, 299, 300, 301, 450, 599, 600, 601])
-def test_what_is_kept_is_in_order_wherever_the_ring_has_its_seam(count):
+def test_a_ring_is_in_order_at_every_fill_level(count):
     model = feed(MonitorModel(history_s=10.0, rate_hz=30.0), *(gate(seq, 1.0 + seq * 1e-3) for seq in range(count)))
     assert model.gate().seq.tolist() == list(range(max(0, count - 300), count))
 
 
-def test_what_is_older_than_the_history_is_not_shown():
+def test_steps_older_than_the_history_are_not_shown():
     model = feed(MonitorModel(history_s=60.0), gate(0, 100.0), gate(1, 150.0), gate(2, 170.0))
     assert model.gate().seq.tolist() == [1, 2]
     assert model.span == (150.0, 170.0)
 
 
-def test_the_memories_are_told_apart():
+def test_the_memories_are_separate():
     model = feed(
         MonitorModel(), gate(0), gate(0, policy=KV, size=256), gate(1), gate(1, policy=KV, size=512), gate(0, policy=9)
     )
@@ -123,18 +123,18 @@ def test_a_thinned_curve_keeps_every_write_and_every_extreme():
     assert np.all(np.diff(thinned.t) > 0)
 
 
-def test_a_thinned_curve_does_not_flicker_while_it_moves_on():
+def test_a_thinned_curve_does_not_flicker_while_it_moves():
     model, generator = MonitorModel(), np.random.default_rng(6)
     feed(model, *(gate(seq, score=generator.random()) for seq in range(5000)))
     before = set(model.gate(points=300).seq.tolist())
     feed(model, *(gate(seq, score=generator.random()) for seq in range(5000, 5003)))
     after = set(model.gate(points=300).seq.tolist())
-    # but for the first and the last slice
+    # except in the first and the last slice
     assert len(before ^ after) < 12
 
 
 # Clocks. ----------------------------------------------------------------------------------------------------------
-def test_a_clock_that_goes_back_begins_a_new_history():
+def test_a_clock_that_goes_back_starts_a_new_history():
     model = feed(MonitorModel(), *(gate(seq) for seq in range(50)), write(10), state(20))
     feed(model, gate(0, 3.0), gate(1, 3.2))
     assert model.jumps == 1
@@ -153,30 +153,30 @@ def test_a_bag_that_loops_looks_the_same_in_each_round():
         assert (model.jumps, len(model.gate().t), len(model.writes())) == (rounds, 100, 1)
 
 
-def test_a_wrong_stamp_far_ahead_is_forgotten_with_the_next_right_one():
+def test_a_wrong_stamp_far_ahead_is_dropped_with_the_next_correct_one():
     model = feed(MonitorModel(), gate(0), gate(1, 4e9), gate(2), gate(3))
     assert model.gate().seq.tolist() == [2, 3]
 
 
-def test_latched_writes_that_are_told_again_are_no_jump_and_not_counted_twice():
+def test_latched_writes_that_arrive_again_are_no_jump_and_not_counted_twice():
     writes = [write(seq) for seq in range(0, 60, 3)]
     model = feed(MonitorModel(), *writes, *(gate(seq) for seq in range(60)), *writes)
     assert model.jumps == 0
     assert model.writes() == writes
 
 
-def test_latched_writes_that_come_after_newer_gates_are_all_shown():
+def test_latched_writes_that_arrive_after_newer_gates_are_all_shown():
     model = feed(MonitorModel(), *(gate(seq) for seq in range(100, 130)), *(write(seq) for seq in (3, 50, 120)))
     assert model.jumps == 0
     assert [point.seq for point in model.writes()] == [3, 50, 120]
 
 
-def test_samples_slightly_out_of_order_are_left_out():
+def test_samples_slightly_out_of_order_are_ignored():
     model = feed(MonitorModel(), gate(0), gate(1), gate(0), gate(1), gate(2))
     assert (model.jumps, model.gate().seq.tolist()) == (0, [0, 1, 2])
 
 
-def test_the_bridge_may_say_that_the_clock_jumped():
+def test_clock_jumped_starts_a_new_history():
     model = feed(MonitorModel(), gate(0))
     model.cursor = 100.0
     model.clock_jumped()
@@ -184,7 +184,7 @@ def test_the_bridge_may_say_that_the_clock_jumped():
 
 
 # Episodes. --------------------------------------------------------------------------------------------------------
-def test_an_episode_that_ends_leaves_its_curve_and_numbers_begin_anew():
+def test_a_new_episode_keeps_the_curve_of_the_old_one():
     model = feed(MonitorModel(), *(gate(seq) for seq in range(30)))
     feed(model, *(gate(seq, 200.0 + 0.2 * seq, episode=SECOND) for seq in range(5)))
     assert model.gate().seq.tolist() == [*range(30), *range(5)]
@@ -205,7 +205,7 @@ def test_thousands_of_episodes_are_bounded():
 
 # The state. -------------------------------------------------------------------------------------------------------
 def changed(rows, seq, at, weights=None, by=0.5):
-    """Weights and ages after rows were changed at step `at`, told at step `seq`."""
+    """Weights and ages after a change of rows at step `at`, published at step `seq`."""
     weights = np.zeros((32, 32), np.float32) if weights is None else weights.copy()
     weights[rows] += by
     ages = np.full(32, seq + 1, np.uint64)
@@ -213,7 +213,7 @@ def changed(rows, seq, at, weights=None, by=0.5):
     return weights, ages
 
 
-def test_the_raster_shows_which_rows_changed_at_which_step_and_how_much():
+def test_the_raster_shows_rows_steps_and_sizes_of_changes():
     model = feed(MonitorModel(), *(gate(seq) for seq in range(20)), state(5))
     weights, ages = changed([3, 7], 9, 8)
     feed(model, state(9, weights=weights, ages=ages))
@@ -224,7 +224,7 @@ def test_the_raster_shows_which_rows_changed_at_which_step_and_how_much():
     assert raster.amount[3, 0] == pytest.approx(0.5 * math.sqrt(32))
 
 
-def test_rows_that_changed_at_different_steps_between_two_states_are_different_columns():
+def test_changes_at_different_steps_between_two_states_are_different_columns():
     weights, ages = changed([0, 1], 9, 7)
     ages[1] = 0
     model = feed(MonitorModel(), *(gate(seq) for seq in range(20)), state(5), state(9, weights=weights, ages=ages))
@@ -232,13 +232,13 @@ def test_rows_that_changed_at_different_steps_between_two_states_are_different_c
     assert [np.flatnonzero(column).tolist() for column in model.raster().amount.T] == [[0], [1]]
 
 
-def test_a_step_whose_gate_was_not_heard_is_placed_between_the_states():
+def test_a_change_without_its_gate_sample_is_placed_between_the_states():
     weights, ages = changed([4], 15, 10)
     model = feed(MonitorModel(), state(5, 100.0), state(15, 102.0, weights=weights, ages=ages))
     assert model.raster().t.tolist() == [pytest.approx(101.0)]
 
 
-def test_the_first_write_is_shown_to_who_heard_the_episode_from_its_start():
+def test_the_first_write_is_shown_if_the_episode_was_received_from_its_start():
     weights, ages = changed([3], 2, 0)
     model = feed(MonitorModel(), *(gate(seq) for seq in range(3)), state(2, weights=weights, ages=ages))
     assert (model.raster().seq.tolist(), model.raster().t.tolist()) == ([0], [100.0])
@@ -246,20 +246,20 @@ def test_the_first_write_is_shown_to_who_heard_the_episode_from_its_start():
 
 
 @pytest.mark.parametrize('first', [1, 50])
-def test_who_joins_later_does_not_take_all_that_was_written_before_for_one_write(first):
+def test_the_first_state_after_a_late_start_is_no_write(first):
     weights, ages = changed([3], 60, 58)
     model = feed(MonitorModel(), *(gate(seq) for seq in range(first, 61)), state(60, weights=weights, ages=ages))
     assert len(model.raster().t) == 0
 
 
-def test_a_quiet_memory_leaves_the_raster_empty():
+def test_a_state_without_changes_adds_nothing_to_the_raster():
     weights, ages = changed(range(32), 5, 2)
     later = state(10, weights=weights, ages=ages + np.uint64(5))
     model = feed(MonitorModel(), state(5, weights=weights, ages=ages), later)
     assert len(model.raster().t) == 0
 
 
-def test_a_memory_that_was_reset_for_an_episode_is_compared_with_nothing():
+def test_a_memory_that_was_reset_is_compared_with_zero():
     weights, ages = changed(range(32), 50, 49, by=3.0)
     model = feed(MonitorModel(), state(40), state(50, weights=weights, ages=ages))
     fresh, ages = changed([2], 4, 3, by=1.0)
@@ -269,7 +269,7 @@ def test_a_memory_that_was_reset_for_an_episode_is_compared_with_nothing():
     assert model.raster().amount[2, 1] == pytest.approx(math.sqrt(32))
 
 
-def test_a_memory_that_was_kept_for_an_episode_is_compared_with_what_it_was():
+def test_a_memory_that_was_kept_is_compared_with_its_last_state():
     weights, _ = changed(range(32), 50, 49, by=3.0)
     model = feed(MonitorModel(), state(40), state(50, weights=weights))
     later, ages = changed([2], 4, 3, weights, by=1.0)
@@ -278,7 +278,7 @@ def test_a_memory_that_was_kept_for_an_episode_is_compared_with_what_it_was():
     assert model.raster().amount[2, -1] == pytest.approx(math.sqrt(32))
 
 
-def test_the_cursor_shows_state_writes_and_thumbnails_as_they_were():
+def test_the_cursor_selects_state_writes_and_thumbnails():
     model = feed(
         MonitorModel(),
         *itertools.chain.from_iterable(
@@ -295,7 +295,7 @@ def test_the_cursor_shows_state_writes_and_thumbnails_as_they_were():
     assert (model.state().seq, model.writes(1)[0].seq) == (45, 45)
 
 
-def test_a_pause_keeps_the_picture_and_loses_nothing():
+def test_a_pause_freezes_the_history_and_loses_nothing():
     model = MonitorModel(history_s=10.0, rate_hz=30.0)
     feed(model, *(gate(seq, 1.0 + seq * 0.01) for seq in range(200)), state(5, 2.0), write(4, 2.0), policy(1))
     model.paused = True
@@ -304,12 +304,12 @@ def test_a_pause_keeps_the_picture_and_loses_nothing():
     feed(model, *(gate(seq, 1.0 + seq * 0.01, score=0.9) for seq in range(200, 1000)), state(7, 9.0), policy(2))
     assert (model.gate().gate.tolist(), model.gate().t.tolist()) == (shown[0].tolist(), shown[1].tolist())
     assert (model.state().seq, model.span[1]) == (5, pytest.approx(2.99))
-    assert model.header(0.0).policy == 'kv'  # who drives is never paused
+    assert model.header(0.0).policy == 'kv'  # the policy is never paused
     model.paused = False
     assert (model.gate().seq[-1], model.state().seq) == (999, 7)
 
 
-def test_a_jump_during_a_pause_leaves_the_picture():
+def test_a_jump_during_a_pause_keeps_the_paused_history():
     model = feed(MonitorModel(), *(gate(seq) for seq in range(20)))
     model.paused = True
     feed(model, gate(0, 1.0))
@@ -319,59 +319,61 @@ def test_a_jump_during_a_pause_leaves_the_picture():
 
 
 # What it costs, and how long it takes. ----------------------------------------------------------------------------
-def test_the_cost_is_flat_for_one_and_grows_for_the_other():
+def test_the_cost_of_aura_is_flat_and_that_of_the_cache_grows():
     model = MonitorModel()
     for seq in range(1500):
         feed(model, gate(seq, written=seq % 10 == 0), CachePoint(100.0 + 0.2 * seq, seq, seq + 1, 256 * (seq + 1), 0))
     feed(
         model,
         write(1490, life=7.5),
-        told('memory_node: state', 'kept', device_bytes_per_hour='1200'),
-        told('kv_baseline_node: storage', device_bytes_per_hour='98000', storage_life_years='unknown'),
+        report('memory_node: state', 'kept', device_bytes_per_hour='1200'),
+        report('kv_baseline_node: storage', device_bytes_per_hour='98000', storage_life_years='unknown'),
     )
     cost = model.cost(points=200)
     assert set(cost.aura_bytes.tolist()) == {4224}
     assert cost.kv_bytes[-1] == 256 * 1500
     assert len(cost.t) <= 300
     assert (cost.kv_entries, cost.kv_window) == (1500, 0)
-    assert cost.writes_per_min_now == pytest.approx(30.0)  # each tenth of five steps a second
+    assert cost.writes_per_min_now == pytest.approx(30.0)  # every tenth step, at five steps a second
     assert cost.writes_per_min[-20:] == pytest.approx(30.0, abs=1.0)
     assert cost.gate_rate == pytest.approx(0.1, abs=0.01)
     assert cost.device_bytes_per_hour == 1200.0
-    assert cost.kv_device_bytes_per_hour == pytest.approx(2 * 4096 * 5 * 3600)  # by the stamps, not by the node
+    assert cost.kv_device_bytes_per_hour == pytest.approx(
+        2 * 4096 * 5 * 3600
+    )  # by the stamps, not as reported by the node
     assert (cost.storage_life_years, math.isnan(cost.kv_storage_life_years)) == (7.5, True)
 
 
-def test_latency_has_the_quantiles_of_the_last_samples():
+def test_latency_has_quantiles_of_the_last_samples():
     model = feed(MonitorModel(), *(StepPoint(100.0 + seq, seq, float(seq % 100), FIRST) for seq in range(1000)))
-    feed(model, gate(0), told('policy_switch_node: switch', **{'aura late': '4', 'holds': '2', 'kv stale': '1'}))
-    feed(model, told('vla_node: backbone', **{'dropped observation': '7'}), policy(1, holds=3))
+    feed(model, gate(0), report('policy_switch_node: switch', **{'aura late': '4', 'holds': '2', 'kv stale': '1'}))
+    feed(model, report('vla_node: backbone', **{'dropped observation': '7'}), policy(1, holds=3))
     latency = model.latency()
     stages = {stage.name: stage for stage in latency.stages}
     backbone = stages['backbone']
     assert (backbone.p50_ms, backbone.p95_ms) == (pytest.approx(50.0, abs=1.0), pytest.approx(94.0, abs=1.0))
     assert backbone.samples == 300
     assert stages['AURA step'].p50_ms == pytest.approx(0.04)
-    assert 'image to step' not in stages  # never known
-    assert latency.misses == {'held': 3, 'aura late': 4, 'kv stale': 1, 'dropped observation': 7}
+    assert 'image to step' not in stages  # its delay is unknown
+    assert latency.misses == {'holds': 3, 'aura late': 4, 'kv stale': 1, 'dropped observation': 7}
 
 
 # The header. ------------------------------------------------------------------------------------------------------
-def test_the_header_says_who_drives_and_what_was_restored():
+def test_the_header_shows_policy_nodes_and_restored_state():
     restored = 'step 18204 of episode x, 3.1 s old, 41 writes, CRC-32 ok'
     model = feed(
         MonitorModel(),
         policy(1, pending=2, control=False, holding=True, reason='no chunk yet'),
         gate(7),
-        told('memory_node: lifecycle', 'active', state='active'),
-        told('memory_node: state', 'kept on the medium', restored=restored),
-        told('policy_switch_node: lifecycle', 'active', state='active'),
-        told('policy_switch_node: switch', 'holding: no chunk yet', 1),
+        report('memory_node: lifecycle', 'active', state='active'),
+        report('memory_node: state', 'stored', restored=restored),
+        report('policy_switch_node: lifecycle', 'active', state='active'),
+        report('policy_switch_node: switch', 'holding: no chunk yet', 1),
         now_s=10.0,
     )
     header = model.header(10.4)
     assert (header.policy, header.pending, header.dry_run, header.holding) == ('aura', 'kv', True, True)
-    assert (header.reason, header.restored, header.kept) == ('no chunk yet', restored, 'kept on the medium')
+    assert (header.reason, header.restored, header.storage) == ('no chunk yet', restored, 'stored')
     assert [(node.name, node.state, node.level) for node in header.nodes] == [
         ('memory_node', 'active', 0),
         ('policy_switch_node', 'active', 1),
@@ -380,17 +382,17 @@ def test_the_header_says_who_drives_and_what_was_restored():
     assert (header.stale, header.stale_s) == ('', pytest.approx(0.4))
 
 
-def test_what_is_heard_of_no_more_is_stale_after_a_second():
+def test_a_robot_without_messages_is_stale_after_a_second():
     model = feed(MonitorModel(), policy(1), gate(0), now_s=10.0)
     assert model.header(10.9).stale == ''
-    assert model.header(11.6).stale == 'nothing heard for 2 s'
+    assert model.header(11.6).stale == 'no message for 2 s'
     feed(model, policy(1), now_s=12.0)
     assert model.header(12.1).stale == ''
 
 
-def test_a_node_that_fell_silent_is_named_and_comes_back():
+def test_a_silent_node_is_named_until_it_reports_again():
     def reports(now_s, *names):
-        feed(model, *(told(f'{name}: lifecycle', 'active', state='active') for name in names), policy(1), now_s=now_s)
+        feed(model, *(report(f'{name}: lifecycle', 'active', state='active') for name in names), policy(1), now_s=now_s)
 
     model = MonitorModel()
     for second in range(4):
@@ -398,33 +400,35 @@ def test_a_node_that_fell_silent_is_named_and_comes_back():
     for second in range(4, 8):
         reports(second, 'vla_node', 'policy_switch_node')
     header = model.header(7.2)
-    assert header.stale == 'memory_node silent for 4 s'
+    assert header.stale == 'no report from memory_node for 4 s'
     assert [node.name for node in header.nodes if node.silent] == ['memory_node']
     reports(8, 'memory_node', 'vla_node', 'policy_switch_node')
     assert model.header(8.1).stale == ''
 
 
-def test_a_switch_that_dies_is_named_within_a_second_and_one_that_is_deactivated_is_not():
-    model = feed(MonitorModel(), told('policy_switch_node: lifecycle', 'active', state='active'), policy(1), now_s=10.0)
-    feed(model, told('vla_node: lifecycle', 'active', state='active'), now_s=11.2)
-    assert model.header(11.3).stale == 'policy_switch_node silent for 1 s'
-    feed(model, told('policy_switch_node: lifecycle', 'inactive', state='inactive'), now_s=11.4)
-    feed(model, told('vla_node: lifecycle', 'active', state='active'), now_s=12.6)
+def test_a_dead_policy_switch_is_named_within_a_second_and_an_inactive_one_is_not():
+    model = feed(
+        MonitorModel(), report('policy_switch_node: lifecycle', 'active', state='active'), policy(1), now_s=10.0
+    )
+    feed(model, report('vla_node: lifecycle', 'active', state='active'), now_s=11.2)
+    assert model.header(11.3).stale == 'no report from policy_switch_node for 1 s'
+    feed(model, report('policy_switch_node: lifecycle', 'inactive', state='inactive'), now_s=11.4)
+    feed(model, report('vla_node: lifecycle', 'active', state='active'), now_s=12.6)
     assert model.header(12.7).stale == ''
 
 
-def test_a_check_that_its_node_leaves_out_is_forgotten():
+def test_a_check_that_its_node_no_longer_reports_is_dropped():
     model = MonitorModel()
     for second in range(3):
-        kept = told('memory_node: state', 'kept', restored='x')
-        feed(model, told('memory_node: lifecycle', state='active'), kept, now_s=second)
+        kept = report('memory_node: state', 'kept', restored='x')
+        feed(model, report('memory_node: lifecycle', state='active'), kept, now_s=second)
     for second in range(3, 8):
-        feed(model, told('memory_node: lifecycle', 'unconfigured', state='unconfigured'), now_s=second)
+        feed(model, report('memory_node: lifecycle', 'unconfigured', state='unconfigured'), now_s=second)
     header = model.header(7.5)
-    assert (header.restored, header.kept, header.nodes[0].state) == ('', '', 'unconfigured')
+    assert (header.restored, header.storage, header.nodes[0].state) == ('', '', 'unconfigured')
 
 
-def test_who_drove_when_is_kept_for_the_timeline():
+def test_the_policy_over_time_is_kept():
     model = feed(
         MonitorModel(),
         policy(1, stamp_s=1.0),
@@ -432,12 +436,12 @@ def test_who_drove_when_is_kept_for_the_timeline():
         policy(2, stamp_s=3.0),
         policy(2, stamp_s=4.0, holding=True),
     )
-    assert (model.policies().t, model.policies().labels) == ((1.0, 3.0, 4.0), ('aura', 'kv', 'kv (held)'))
+    assert (model.policies().t, model.policies().labels) == ((1.0, 3.0, 4.0), ('aura', 'kv', 'kv (hold)'))
 
 
 # Ten hours. -------------------------------------------------------------------------------------------------------
 def hours(model, count, hz):
-    """`count` hours of the graph at `hz` steps a second, told as fast as may be; yields after each minute."""
+    """Feed `count` hours at `hz` steps a second as fast as possible; yield after each minute."""
     weights = np.zeros((32, 32), np.float32)
     rgb = np.zeros((120, 160, 3), np.uint8)
     for seq in range(int(count * 3600 * hz)):
@@ -457,26 +461,26 @@ def hours(model, count, hz):
         if seq % max(1, hz // 2) == 0:
             weights = weights + np.float32(1e-3)
             feed(model, state(seq, stamp_s, episode=episode, weights=weights, ages=np.zeros(32, np.uint64)))
-            feed(model, *(told(f'{name}_node: check', value=str(seq)) for name in 'abcd'), now_s=stamp_s)
+            feed(model, *(report(f'{name}_node: check', value=str(seq)) for name in 'abcd'), now_s=stamp_s)
         if seq % (60 * hz) == 0:
             yield seq
 
 
 def grown(count, hz):
-    """Bytes allocated while `count` hours pass, at their peak; the model was made before."""
+    """Return the model and the peak of the allocated bytes during `count` hours."""
     tracemalloc.start()
     try:
         model = MonitorModel()
         for minute, _ in enumerate(hours(model, count, hz)):
             if minute == 1:
-                model.paused = True  # the dearest: what is shown and what goes on
+                model.paused = True  # the worst case: a paused and a live history
             model.gate(500), model.cost(), model.latency(), model.header(0.0), model.raster(), model.writes()
         return model, tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
 
 
-def test_twenty_minutes_stay_within_the_memory_of_ten():
+def test_twenty_minutes_need_the_memory_of_ten():
     model, peak = grown(1 / 3, 5)
     assert peak < 45e6
     model.paused = False
@@ -485,13 +489,13 @@ def test_twenty_minutes_stay_within_the_memory_of_ten():
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_an_hour_at_thirty_hertz_stays_within_fifty_megabytes():
+def test_an_hour_at_thirty_hertz_needs_at_most_fifty_megabytes():
     assert grown(1, 30)[1] < 50e6
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_ten_hours_on_each_point_takes_as_long_as_at_first():
+def test_the_cost_of_a_point_does_not_grow_in_ten_hours():
     model, began, minutes = MonitorModel(), time.process_time(), []
     for _ in hours(model, 10, 5):
         minutes.append(time.process_time() - began)
@@ -501,21 +505,21 @@ def test_ten_hours_on_each_point_takes_as_long_as_at_first():
     assert np.median(minutes[-60:]) < 2.0 * np.median(minutes[5:65])
 
 
-def test_what_the_writes_cost_the_medium_goes_by_their_stamps_too():
+def test_the_rate_of_bytes_to_storage_follows_the_stamps():
     model = MonitorModel()
-    for seq in range(1500):  # 300 s on the ROS clock, told in no time
+    for seq in range(1500):  # 300 s on the ROS clock, received at once
         feed(model, gate(seq, written=seq % 100 == 0))
         if seq % 100 == 0:
             feed(model, replace(write(seq, life=1.0), device_bytes=8192 * (2 + seq // 100)))
-    assert math.isnan(model.cost().device_bytes_per_hour), 'nothing says that they are kept'
-    feed(model, told('memory_node: state', 'kept', device_bytes_per_hour='14745600'))
+    assert math.isnan(model.cost().device_bytes_per_hour), 'no node reports storage'
+    feed(model, report('memory_node: state', 'kept', device_bytes_per_hour='14745600'))
     cost = model.cost()
     assert cost.device_bytes_per_hour == pytest.approx(15 * 8192 * 12, rel=0.01)
-    assert cost.storage_life_years == pytest.approx(10.0, rel=0.01), 'a tenth of the rate that the node told'
+    assert cost.storage_life_years == pytest.approx(10.0, rel=0.01), 'a tenth of the rate that the node reported'
 
 
 @pytest.mark.parametrize('hz', [5, 30])
-def test_what_keeping_the_cache_would_cost_is_two_pages_a_step_by_the_stamps_from_the_start_on(hz):
+def test_storing_the_cache_would_cost_two_pages_a_step(hz):
     model = MonitorModel()
     for seq in range(2 * hz):
         model.ingest(CachePoint(1000.0 + seq / hz, seq, seq + 1, 256 * (seq + 1), 0), 5.0)

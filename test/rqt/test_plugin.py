@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The plugin as rqt uses it: loads what plugin.xml names, keeps what was chosen, and leaves nothing on rqt's node.
+"""The plugin as rqt uses it: the class in plugin.xml loads, stores its settings, and cleans up rqt's node.
 
-rqt is in no Python package index, so that its base class is stood in for where it is not installed.
+rqt is in no Python package index, so a substitute replaces its base class where rqt is not installed.
 """
 
 import importlib
@@ -39,7 +39,7 @@ class Context(QtCore.QObject):
 
 
 class Settings(dict):
-    """What rqt keeps in a perspective: text."""
+    """The settings of a perspective; all values are text."""
 
     def set_value(self, key, value):
         self[key] = value
@@ -50,7 +50,7 @@ class Settings(dict):
 
 @pytest.fixture
 def plugin_class(monkeypatch):
-    """The class that plugin.xml names, found the way rqt does."""
+    """The class that plugin.xml names, loaded as rqt does."""
     if importlib.util.find_spec('rqt_gui_py') is None:
         package, module = types.ModuleType('rqt_gui_py'), types.ModuleType('rqt_gui_py.plugin')
         module.Plugin = type('Plugin', (QtCore.QObject,), {'__init__': lambda self, _: QtCore.QObject.__init__(self)})
@@ -64,7 +64,7 @@ def plugin_class(monkeypatch):
 
 @pytest.fixture
 def loaded(plugin_class, graph, qtbot):
-    """Load plugins on the test's node, which the test spins as rqt would."""
+    """Load plugins on the node of the test, which the test spins as rqt does."""
     made = []
 
     def load(*argv):
@@ -79,13 +79,13 @@ def loaded(plugin_class, graph, qtbot):
         plugin.shutdown_plugin()
 
 
-def test_package_exports_the_file_that_names_the_plugin():
+def test_the_package_exports_plugin_xml():
     export = ElementTree.parse(ROOT / 'package.xml').find('export/rqt_gui')
     assert export.get('plugin') == '${prefix}/plugin.xml'
 
 
 @pytest.mark.graph
-def test_it_only_looks_unless_it_is_told_otherwise(loaded):
+def test_it_is_read_only_without_allow_control(loaded):
     for argv, allowed in (((), False), (('--allow-control',), True)):
         _, monitor = loaded(*argv)
         assert [button.isEnabled() for button in monitor.policies.buttons] == [allowed] * 3
@@ -93,23 +93,23 @@ def test_it_only_looks_unless_it_is_told_otherwise(loaded):
 
 
 @pytest.mark.graph
-def test_a_perspective_keeps_what_was_chosen(loaded):
+def test_a_perspective_restores_the_settings(loaded):
     plugin, monitor = loaded('--namespace', '/left')
-    monitor.paint_in(DARK)
+    monitor.apply_theme(DARK)
     monitor.window_choice.setCurrentIndex(2)
-    kept = Settings()
-    plugin.save_settings(None, kept)
+    settings = Settings()
+    plugin.save_settings(None, settings)
     other, restored = loaded()
-    other.restore_settings(None, kept)
+    other.restore_settings(None, settings)
     assert restored.theme == DARK and restored.window_s == 600.0 and restored.source.namespace == '/left'
-    assert all(isinstance(value, str) for value in kept.values()), 'rqt keeps text'
+    assert all(isinstance(value, str) for value in settings.values()), 'rqt stores text'
 
 
 @pytest.mark.graph
-@pytest.mark.parametrize('kept', [{}, {'dark': None, 'window_s': 'wide'}, {'window_s': '17'}])
-def test_what_it_cannot_read_in_a_perspective_is_left_alone(loaded, kept):
+@pytest.mark.parametrize('settings', [{}, {'dark': None, 'window_s': 'wide'}, {'window_s': '17'}])
+def test_unreadable_settings_are_ignored(loaded, settings):
     plugin, monitor = loaded()
-    plugin.restore_settings(None, Settings(kept))
+    plugin.restore_settings(None, Settings(settings))
     assert monitor.window_s == 120.0
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures of the monitor at 1280 x 720: nothing is cut off, and they are kept for people to look at.
+"""Pictures of the monitor at 1280 x 720, in which no text is cut off.
 
-They go to the folder that the variable AURA_SCREENSHOTS names, else to a temporary one:
+The pictures go to the folder in the variable AURA_SCREENSHOTS, or to a temporary folder:
 
     AURA_SCREENSHOTS=docs/images ./run test test/rqt/test_screenshot.py
 """
@@ -23,19 +23,19 @@ from aura_ros.rqt.qt import QtGui, QtWidgets
 ROOT = Path(__file__).parents[2]
 
 
-def look(stage: Stage, scene: str) -> None:
-    """Bring the monitor to what a picture shows."""
-    stage.hear_story()
+def prepare(stage: Stage, scene: str) -> None:
+    """Bring the monitor into the state that the picture shows."""
+    stage.receive_story()
     if scene == 'scrub':
-        writes = [told.point for told in Story() if isinstance(told.point, WritePoint)]
+        writes = [timed.point for timed in Story() if isinstance(timed.point, WritePoint)]
         stage.monitor.look_at(writes[-4].stamp_s)
         stage.settle()
     if scene == 'stale':
-        stage.hear(after_s=3.4)
+        stage.receive(after_s=3.4)
 
 
 def cut_off(monitor: QtWidgets.QWidget) -> list[str]:
-    """Texts that do not fit into their labels."""
+    """Return the texts that do not fit into their labels."""
     labels = [label for label in monitor.findChildren(QtWidgets.QLabel) if label.isVisible() and label.text()]
     return [label.text() for label in labels if not label.wordWrap() and label.sizeHint().width() > label.width() + 1]
 
@@ -45,19 +45,19 @@ def test_screenshot(scene, qtbot, monkeypatch, tmp_path):
     stage = Stage(qtbot, monkeypatch, dark=scene == 'dark')
     if not QtGui.QFontDatabase().families():
         pytest.skip('no fonts here: install fontconfig and a font')
-    look(stage, scene)
+    prepare(stage, scene)
     folder = Path(os.environ.get('AURA_SCREENSHOTS', tmp_path))
     path = folder / ('monitor.png' if scene == 'light' else f'monitor_{scene}.png')
     stage.monitor.save_png(path)
     picture = QtGui.QImage(str(path))
-    assert (picture.width(), picture.height()) == SIZE, 'something does not fit on a small screen'
-    seen = {picture.pixel(x, y) for x in range(0, SIZE[0], 3) for y in range(0, SIZE[1], 3)}
-    assert len(seen) > 200, 'curves, maps and thumbnails have many colours'
+    assert (picture.width(), picture.height()) == SIZE, 'the page does not fit on a small screen'
+    colours = {picture.pixel(x, y) for x in range(0, SIZE[0], 3) for y in range(0, SIZE[1], 3)}
+    assert len(colours) > 200, 'curves, maps and thumbnails are missing'
     assert cut_off(stage.monitor) == []
 
 
 @pytest.mark.parametrize('page', ['docs/monitor.md', 'README.md'])
-def test_pages_show_pictures_that_exist(page):
+def test_pages_show_existing_pictures(page):
     path = ROOT / page
     pictures = [path.parent / name for name in re.findall(r'!\[[^]]*\]\(([^)]+)\)', path.read_text(encoding='utf-8'))]
     assert pictures and all(picture.is_file() for picture in pictures), pictures

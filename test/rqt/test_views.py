@@ -1,29 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Colours, words and pictures of the monitor's views."""
+"""Colours, texts and pictures of the views."""
 
 import math
+import re
 from dataclasses import replace
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 pytest.importorskip('pyqtgraph')
 pytest.importorskip('pytestqt')
-from aura_ros.rqt.answers import Cost, Gate, Latency, Raster, Spans, Stage
 from aura_ros.rqt.points import RAM, StatePoint, Thumbnail, WritePoint
 from aura_ros.rqt.style import DARK, LIGHT, diverging, rgb, sequential
-from aura_ros.rqt.views import words
+from aura_ros.rqt.view_data import Cost, GateSeries, Latency, Raster, Spans, Stage
+from aura_ros.rqt.views import units, words
 from aura_ros.rqt.views.cost import CostPanel
 from aura_ros.rqt.views.gate import GateTimeline
 from aura_ros.rqt.views.latency import LatencyTable
 from aura_ros.rqt.views.panel import Window
 from aura_ros.rqt.views.raster import WriteRaster
 from aura_ros.rqt.views.state import LIMIT, StateMap
-from aura_ros.rqt.views.writes import WriteStrip
+from aura_ros.rqt.views.writes import WriteStrip, describe
 
 THEMES = pytest.mark.parametrize('theme', [LIGHT, DARK], ids=['light', 'dark'])
-# What a colour becomes for those who lack the red or the green cones (Machado et al. 2009), in linear RGB.
+# How people without red or green cones see a colour (Machado et al. 2009), in linear RGB.
 BLIND = {
     'protan': [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
     'deutan': [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
@@ -38,13 +40,13 @@ def linear(colour: str) -> np.ndarray:
 
 
 def contrast(one: str, other: str) -> float:
-    """The contrast ratio of WCAG 2, from 1 to 21."""
+    """Contrast ratio of WCAG 2, from 1 to 21."""
     bright, dim = sorted((float(linear(c) @ [0.2126, 0.7152, 0.0722]) for c in (one, other)), reverse=True)
     return (bright + 0.05) / (dim + 0.05)
 
 
 def lab(colour: str, eyes: str) -> np.ndarray:
-    """Lightness and two hues as those eyes see it; about 2.3 apart is just noticeable."""
+    """CIELAB values of a colour as those eyes see it; a distance of 2.3 is just noticeable."""
     seen = np.clip(np.array(BLIND[eyes]) @ linear(colour), 0.0, 1.0)
     to_xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
     xyz = to_xyz @ seen / [0.9505, 1.0, 1.089]
@@ -53,7 +55,7 @@ def lab(colour: str, eyes: str) -> np.ndarray:
 
 
 @THEMES
-def test_text_can_be_read(theme):
+def test_text_is_readable(theme):
     for ground in (theme.panel, theme.window):
         assert contrast(theme.text, ground) > 12
         assert contrast(theme.muted, ground) > 4.5
@@ -63,7 +65,7 @@ def test_text_can_be_read(theme):
 
 @THEMES
 @pytest.mark.parametrize('eyes', BLIND)
-def test_the_policies_and_fault_look_different_to_all_eyes(theme, eyes):
+def test_colours_of_policies_and_faults_differ_for_all_eyes(theme, eyes):
     for one, other in combinations((theme.aura, theme.kv, theme.base), 2):
         assert np.linalg.norm(lab(one, eyes) - lab(other, eyes)) > 20, (one, other)
     assert np.linalg.norm(lab(theme.low, eyes) - lab(theme.high, eyes)) > 40
@@ -71,7 +73,7 @@ def test_the_policies_and_fault_look_different_to_all_eyes(theme, eyes):
 
 
 @THEMES
-def test_amounts_run_from_the_ground_one_way(theme):
+def test_colours_of_amounts_are_monotonic(theme):
     for table in (sequential(theme), diverging(theme)[127:], diverging(theme)[127::-1]):
         assert table[0].tolist() == rgb(theme.panel).tolist()
         light = table @ [0.2126, 0.7152, 0.0722]
@@ -88,11 +90,11 @@ def test_amounts_run_from_the_ground_one_way(theme):
         (220_160, '220 KB'),
         (1.5e6, '1.50 MB'),
         (4e12, '4.00 TB'),
-        (math.nan, words.NOTHING),
+        (math.nan, units.NOTHING),
     ],
 )
 def test_sizes(count, text):
-    assert words.size(count) == text
+    assert units.size(count) == text
 
 
 @pytest.mark.parametrize(
@@ -104,45 +106,45 @@ def test_sizes(count, text):
         (120.0, '2 min'),
         (185.0, '3 min 05 s'),
         (7800.0, '2 h 10 min'),
-        (math.inf, words.NOTHING),
+        (math.inf, units.NOTHING),
     ],
 )
 def test_durations(seconds, text):
-    assert words.duration(seconds) == text
+    assert units.duration(seconds) == text
 
 
-def test_other_words():
-    assert [words.ago(at) for at in (0.4, 11.0, 100.0, 3720.0)] == [
-        f'{words.MINUS}{text}' for text in ('0 s', '11 s', '1:40', '1 h 02')
+def test_other_units():
+    assert [units.ago(at) for at in (0.4, 11.0, 100.0, 3720.0)] == [
+        f'{units.MINUS}{text}' for text in ('0 s', '11 s', '1:40', '1 h 02')
     ]
-    assert [words.years(at) for at in (math.nan, 0.5, 114.0, 8e5)] == [
-        words.NOTHING,
+    assert [units.years(at) for at in (math.nan, 0.5, 114.0, 8e5)] == [
+        units.NOTHING,
         '183 days',
         '114 years',
         '> 1,000 years',
     ]
-    assert [words.milliseconds(at) for at in (0.046, 1.66, 21.1)] == ['46 µs', '1.66 ms', '21.1 ms']
-    assert words.moment(329.45) == '329.45 s'
-    assert words.moment(1_790_000_000.25) == '14:13:20.2 UTC'
+    assert [units.milliseconds(at) for at in (0.046, 1.66, 21.1)] == ['46 µs', '1.66 ms', '21.1 ms']
+    assert units.moment(329.45) == '329.45 s'
+    assert units.moment(1_790_000_000.25) == '14:13:20.2 UTC'
 
 
-def gate(count: int, written: tuple[int, ...] = ()) -> Gate:
+def gate(count: int, written: tuple[int, ...] = ()) -> GateSeries:
     t = 100.0 + np.arange(count) * 0.2
     score = np.full(count, 0.1, np.float32)
     score[list(written)] = 0.9
     flags = np.zeros(count, bool)
     flags[list(written)] = True
     same = np.full(count, 0.5, np.float32)
-    return Gate(t, score, same, flags, same, np.arange(count), same)
+    return GateSeries(t, score, same, flags, same, np.arange(count), same)
 
 
 @pytest.fixture
 def shown(qtbot):
-    """Put a view on the screen."""
+    """Show a view."""
 
     def show(view, theme=LIGHT):
         qtbot.addWidget(view)
-        view.paint_in(theme)
+        view.apply_theme(theme)
         view.resize(600, 200)
         view.show()
         return view
@@ -150,17 +152,17 @@ def shown(qtbot):
     return show
 
 
-def test_gate_fills_only_what_is_above_the_threshold(shown):
+def test_gate_is_filled_above_the_threshold_only(shown):
     view = shown(GateTimeline())
     view.show_gate(gate(500, (100, 101, 300)), NO_SPANS, NO_SPANS, Window(200.0, 120.0))
     x, y = view._excess.getData()
     assert y.max() == pytest.approx(0.9) and y.min() == 0.5
     assert sorted(set(np.round((x + 100.0) / 0.2).astype(int))) == [99, 100, 101, 102, 299, 300, 301]
-    assert '3 writes in these 2 min' in view.caption.text()
+    assert '3 writes in 2 min' in view.caption.text()
     assert len(view._threshold.getData()[0]) == 2, 'a straight line has two ends'
 
 
-def test_gate_marks_stand_at_the_writes_when_time_goes_on(shown):
+def test_gate_marks_stay_at_the_writes_while_time_passes(shown):
     view = shown(GateTimeline())
     for end in (200.0, 203.0):
         view.show_gate(gate(500, (100, 300)), NO_SPANS, NO_SPANS, Window(end, 120.0))
@@ -168,9 +170,9 @@ def test_gate_marks_stand_at_the_writes_when_time_goes_on(shown):
         assert np.unique(x.round(6)).tolist() == pytest.approx([120.0 - end, 160.0 - end])
 
 
-def test_gate_tells_who_drove(shown):
+def test_gate_shows_the_policy_over_time(shown):
     view = shown(GateTimeline())
-    policies = Spans((100.0, 120.0, 130.0), ('aura', 'kv', 'aura (held)'))
+    policies = Spans((100.0, 120.0, 130.0), ('aura', 'kv', 'aura (hold)'))
     view.show_gate(gate(500), policies, NO_SPANS, Window(200.0, 120.0))
     offset = 200.0 + view._moving.pos().x()
     assert (view._driven['kv'].getData()[0] + offset).tolist() == [120.0, 130.0]
@@ -178,7 +180,7 @@ def test_gate_tells_who_drove(shown):
     assert view._driven['base'].getData()[0] is None or not len(view._driven['base'].getData()[0])
 
 
-def test_gate_says_what_is_under_the_mouse(shown):
+def test_gate_describes_the_step_at_the_mouse_pointer(shown):
     view = shown(GateTimeline())
     assert view._read(0.0, 0.0) == ''
     view.show_gate(gate(500, (100,)), NO_SPANS, NO_SPANS, Window(200.0, 120.0))
@@ -187,13 +189,13 @@ def test_gate_says_what_is_under_the_mouse(shown):
 
 
 @pytest.mark.parametrize('count', [0, 1, 2])
-def test_gate_with_next_to_nothing(shown, count):
+def test_gate_with_few_steps(shown, count):
     view = shown(GateTimeline())
     view.show_gate(gate(count), NO_SPANS, NO_SPANS, Window(200.0, 120.0))
     assert ('no step' in view.caption.text()) == (count == 0)
 
 
-def test_raster_puts_a_change_where_and_as_strong_as_it_was(shown):
+def test_raster_shows_place_and_size_of_a_change(shown):
     view = shown(WriteRaster())
     amount = np.zeros((32, 3), np.float32)
     amount[3, 0], amount[7, 1], amount[7, 2] = 4.0, 1.0, 9.0
@@ -201,9 +203,9 @@ def test_raster_puts_a_change_where_and_as_strong_as_it_was(shown):
     view.show_raster(raster, Window(200.0, 120.0))
     picture = view._picture.image
     assert picture.shape == (32, 160)
-    assert np.argwhere(picture).tolist() == [[3, 80], [7, 159]], 'what is later than the window is not in it'
+    assert np.argwhere(picture).tolist() == [[3, 80], [7, 159]], 'changes after the window are not shown'
     assert picture[3, 80] == 255 and picture[7, 159] == 127, 'by the root of the amount'
-    assert view._read(-60.0, 3.5).startswith('step 0, 140.00 s\nrow 3 moved by 4')
+    assert view._read(-60.0, 3.5).startswith('step 0, 140.00 s\nrow 3 changed by 4')
     assert view._read(-30.0, 3.5) == ''
 
 
@@ -220,11 +222,11 @@ def test_state_has_a_fixed_symmetric_scale(shown):
     assert view._weights.image[0, :6].tolist() == [254, 191, 63, 0, 254, 127]
     assert view._weights.image[1].tolist() == [127] * 32
     ticks = view.map.getAxis('bottom')._tickLevels[0]
-    assert '31 rows empty, 1 values off the scale' in [text for _, text in ticks]
+    assert 'empty rows: 31 · values off the scale: 1' in [text for _, text in ticks]
     assert view.caption.text() == 'every row changed 5 steps ago'
     assert view._read(4.2, 0.1).startswith(f'W[0, 4] = +{9 * LIMIT:.4f}')
     view.show_state(None)
-    assert view._read(4.2, 0.1) == '' and view.caption.text() == 'no state heard yet'
+    assert view._read(4.2, 0.1) == '' and view.caption.text() == 'no state received yet'
 
 
 def cost(**changes) -> Cost:
@@ -258,62 +260,84 @@ def test_cost_compares_the_two(shown):
         ['4,224 B', '256 KB'],
         ['1.2% · 2.5/min', '100 %'],
         ['RAM only', '410 MB/h'],
-        [words.NOTHING, '12.0 years'],
+        [units.NOTHING, '12.0 years'],
     ]
-    assert view.caption.text() == 'the cache is 61 times as large'
+    assert view.caption.text() == 'KV-cache: 61 times as large'
     assert view._aura.getData()[1] == pytest.approx(np.log10(4224))
     view.show_cost(cost(kv_bytes=np.full(10, 3 * 10**8)))
     assert view.plot.getPlotItem().viewRange()[1] == [2.0, 9.0], 'the axis grows with the cache'
 
 
-def test_cost_with_nothing_heard(shown):
+def test_cost_without_data(shown):
     view = shown(CostPanel())
     nothing = np.zeros(0)
     view.show_cost(cost(t=nothing, aura_bytes=nothing, kv_t=nothing, kv_bytes=nothing))
-    assert texts(view._cells)[0] == [words.NOTHING] * 2 and view.caption.text() == ''
+    assert texts(view._cells)[0] == [units.NOTHING] * 2 and view.caption.text() == ''
 
 
-def test_latency_names_what_came_too_late(shown):
+def test_latency_names_what_was_late(shown):
     view = shown(LatencyTable())
-    view.show_latency(Latency((Stage('backbone', 21.0, 30.0, 300, 'inference'),), {'held': 0, 'policy 2 late': 3}))
+    view.show_latency(Latency((Stage('backbone', 21.0, 30.0, 300, 'inference'),), {'holds': 0, 'policy 2 late': 3}))
     assert [cell.text() for cell in view._rows[0]] == ['backbone', '21.0 ms', '30.0 ms']
     assert not view._rows[1][0].isVisible()
     assert view._misses.text() == 'late: policy 2 late 3'
-    view.show_latency(Latency((), {'held': 0}))
-    assert view._misses.text() == 'nothing came too late'
+    view.show_latency(Latency((), {'holds': 0}))
+    assert view._misses.text() == 'nothing was late'
 
 
 def write(seq: int, durability: int = 2) -> WritePoint:
     return WritePoint(seq * 0.2, 'e', seq, 1, 0.93, 0.5, 30.0, 0.01, 11.8, 1, 4224, 8352, 0.0, 7, durability)
 
 
-def test_writes_have_the_picture_of_their_observation(shown):
+def test_writes_show_the_image_of_their_observation(shown):
     view = shown(WriteStrip())
     red = Thumbnail(10.0, np.full((60, 80, 3), (250, 0, 0), np.uint8))
     view.show_writes([write(10, RAM), write(50)], [red], Window(20.0, 120.0))
     first, second, third = view.cards[:3]
     assert (first.image.text(), second.image.pixmap().toImage().pixelColor(50, 40).red()) == ('no image', 250)
-    assert (first.safe.text(), second.safe.text()) == ('in RAM only', 'on the medium')
-    assert (second.when.text(), second.step.text()) == (f'{words.MINUS}10 s', 'step 50')
+    assert (first.durability.text(), second.durability.text()) == ('RAM only', 'durable')
+    assert (second.when.text(), second.step.text()) == (f'{units.MINUS}10 s', 'step 50')
     assert third.isHidden()
     view.show_writes([write(60)], [red], Window(20.0, 120.0))
-    assert first.image.text() == 'no image', 'the picture of another write must not stay'
+    assert first.image.text() == 'no image', 'the image of the other write must go'
 
 
-def test_a_click_on_a_write_names_its_time(shown, qtbot):
+def test_a_click_on_a_write_emits_its_time(shown, qtbot):
     view = shown(WriteStrip())
     view.show_writes([write(10), write(50)], [], Window(20.0, 120.0))
-    with qtbot.waitSignal(view.chosen) as told:
+    with qtbot.waitSignal(view.chosen) as signal:
         view.cards[1].mousePressEvent(None)
-    assert told.args == [10.0]
+    assert signal.args == [10.0]
 
 
-def test_gate_is_not_drawn_over_a_silence(shown):
+def test_gate_has_a_gap_where_no_step_was_received(shown):
     view = shown(GateTimeline())
-    told = gate(20, (10,))
-    later = np.where(told.seq >= 10, told.t + 30.0, told.t)
-    view.show_gate(replace(told, t=later), NO_SPANS, NO_SPANS, Window(200.0, 120.0))
+    series = gate(20, (10,))
+    later = np.where(series.seq >= 10, series.t + 30.0, series.t)
+    view.show_gate(replace(series, t=later), NO_SPANS, NO_SPANS, Window(200.0, 120.0))
     x, _ = view._curve.getData()
     assert np.flatnonzero(np.isnan(x)).tolist() == [10]
     filled, _ = view._excess.getData()
-    assert np.nanmax(filled) - np.nanmin(filled) < 0.5, 'only what is beside the write'
+    assert np.nanmax(filled) - np.nanmin(filled) < 0.5, 'only the steps beside the write'
+
+
+def test_a_card_describes_a_write_of_unknown_durability(shown):
+    view = shown(WriteStrip())
+    view.show_writes([write(10, 9)], [], Window(20.0, 120.0))
+    assert view.cards[0].durability.text() == '9' and 'durability: 9' in describe(view.cards[0].write)
+
+
+GLOSSARY = Path(__file__).parents[2] / 'docs/glossary.md'
+
+
+@pytest.mark.parametrize('term', words.DEFINITIONS)
+def test_hover_texts_define_terms_as_the_glossary_does(term):
+    plain = ' '.join(GLOSSARY.read_text(encoding='utf-8').replace('`', '').split())
+    entries = dict(re.findall(r'\*\*([^*]+)\.\*\* (.*?)(?= \*\*| ## |$)', plain))
+    entries = {name.lower(): text for name, text in entries.items()}
+    assert words.DEFINITIONS[term] in entries[term.lower()]
+
+
+def test_hover_texts_are_wrapped():
+    lines = words.tip('Text. ' * 40, 'gate', 'W').splitlines()
+    assert max(map(len, lines)) <= 88 and any(line.startswith('Gate: A small trained network') for line in lines)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command line of the window: what goes wrong ends with exit code 1 and a line, never hanging or aborting."""
+"""The command line of the window: every error ends with an exit code and one line."""
 
 import os
 import subprocess
@@ -18,7 +18,7 @@ from aura_ros.rqt import window
 def test_after_without_save_is_refused(capsys):
     with pytest.raises(SystemExit) as ended:
         window.parse(['--after', '3'])
-    assert ended.value.code == 2 and '--after says when to --save' in capsys.readouterr().err
+    assert ended.value.code == 2 and '--after needs --save' in capsys.readouterr().err
 
 
 @pytest.fixture
@@ -26,27 +26,27 @@ def stage(qtbot, monkeypatch):
     return Stage(qtbot, monkeypatch)
 
 
-def test_a_picture_that_was_saved_is_told(stage, tmp_path, capsys):
-    stage.hear_story(5.0)
+def test_a_saved_picture_is_reported(stage, tmp_path, capsys):
+    stage.receive_story(5.0)
     assert window._save(stage.monitor, tmp_path / 'page.png') == 0
     assert capsys.readouterr().out == f'saved {tmp_path / "page.png"}\n' and (tmp_path / 'page.png').is_file()
 
 
-def test_a_picture_that_cannot_be_saved_is_a_line(stage, tmp_path, capsys):
-    stage.hear_story(5.0)
+def test_a_picture_that_cannot_be_saved_is_reported(stage, tmp_path, capsys):
+    stage.receive_story(5.0)
     assert window._save(stage.monitor, tmp_path / 'no_folder' / 'page.png') == 1
-    assert 'could not write' in capsys.readouterr().err
+    assert 'cannot write' in capsys.readouterr().err
 
 
-def test_a_picture_of_nothing_is_not_saved(stage, tmp_path, capsys):
+def test_a_picture_without_data_is_not_saved(stage, tmp_path, capsys):
     assert window._save(stage.monitor, tmp_path / 'page.png') == 1
     assert 'no step was received' in capsys.readouterr().err and not (tmp_path / 'page.png').exists()
 
 
-def test_all_panels_of_a_picture_are_of_one_moment(stage, tmp_path, monkeypatch):
-    stage.hear_story(5.0)
+def test_all_panels_of_a_picture_show_one_moment(stage, tmp_path, monkeypatch):
+    stage.receive_story(5.0)
     painted = []
-    monkeypatch.setattr(stage.monitor.header, 'tell', lambda *_: painted.append('header'))
+    monkeypatch.setattr(stage.monitor.header, 'show_summary', lambda *_: painted.append('header'))
     monkeypatch.setattr(stage.monitor.gate, 'show_gate', lambda *_: painted.append('gate'))
     stage.monitor.save_png(tmp_path / 'page.png')
     assert sorted(painted) == ['gate', 'header']
@@ -56,7 +56,7 @@ def test_all_panels_of_a_picture_are_of_one_moment(stage, tmp_path, monkeypatch)
 @pytest.mark.parametrize(
     ('args', 'code'), [(['--ros-args', '-p', 'bad'], 2), (['--save', '{}/page.png', '--after', '0.2'], 1)]
 )
-def test_without_a_display_it_ends_with_a_line(args, code, domain, tmp_path):
+def test_an_error_without_a_display_is_one_line(args, code, domain, tmp_path):
     away = ('DISPLAY', 'WAYLAND_DISPLAY') if '--save' not in args else ('DISPLAY', 'WAYLAND_DISPLAY', 'QT_QPA_PLATFORM')
     env = {name: value for name, value in os.environ.items() if name not in away} | {'ROS_DOMAIN_ID': str(domain)}
     program = 'import sys; from aura_ros.rqt.window import main; sys.exit(main(sys.argv[1:]))'

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The monitor without ROS: a source that hands over what a test gives it, and a steady clock that a test turns."""
+"""The monitor without ROS: the test provides the points and the steady clock."""
 
 from collections.abc import Callable, Iterable
 
@@ -13,18 +13,16 @@ SIZE = (1280, 720)
 
 
 class FakeSource:
-    """What the bridge is to the monitor.
-
-    points: handed over at the next drain.
-    asked: policies that were asked for.
-    """
+    """A PointSource that returns the points of the test."""
 
     def __init__(self, allow_control: bool = False) -> None:
         self.allow_control = allow_control
         self.namespace: str | None = ''
         self.names = ['']
         self.points: list[Point] = []
-        self.asked: list[int] = []
+        """Returned by the next `drain`."""
+        self.requested: list[int] = []
+        """Policies that were requested."""
         self.answer = (True, 'kv drives from step 9')
 
     def drain(self) -> list[Point]:
@@ -38,12 +36,12 @@ class FakeSource:
         self.namespace = namespace
 
     def select_policy(self, policy: int, done: Callable[[bool, str], None]) -> None:
-        self.asked.append(policy)
+        self.requested.append(policy)
         done(*self.answer)
 
 
 class Stage:
-    """A monitor on the screen, its timer stopped: it moves when the test says so."""
+    """A visible monitor whose timer is stopped; the test makes each tick."""
 
     def __init__(self, qtbot, monkeypatch, allow_control: bool = False, dark: bool = False) -> None:
         self.now_s = 1000.0
@@ -57,19 +55,19 @@ class Stage:
         qtbot.waitExposed(self.monitor)
         self._qtbot = qtbot
 
-    def hear(self, points: Iterable[Point] = (), after_s: float = 0.0) -> None:
-        """Let time go by, and points come then."""
+    def receive(self, points: Iterable[Point] = (), after_s: float = 0.0) -> None:
+        """Advance the clock by `after_s`, then deliver points."""
         self.now_s += after_s
         self.source.points = list(points)
         self.monitor.tick()
         self._qtbot.wait(1)
 
-    def hear_story(self, seconds: float = 170.0, **story: float) -> None:
-        """Hear it all at once, and paint all of it."""
-        self.hear(told.point for told in Story(seconds, **story))
+    def receive_story(self, seconds: float = 170.0, **story: float) -> None:
+        """Deliver a whole story at once and paint everything."""
+        self.receive(timed.point for timed in Story(seconds, **story))
         self.settle()
 
     def settle(self) -> None:
-        """Paint all that waits."""
-        self.monitor.schedule.hasten()
-        self.hear()
+        """Paint everything."""
+        self.monitor.schedule.repaint()
+        self.receive()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A made-up, plausible run for the monitor: cues that are written, repeats and distractors that are not.
+"""A synthetic run for the monitor: the memory writes at cues only.
 
-W moves by the real delta rule; scores, sizes and rates are those of the demo. The same on every machine.
+W changes by the real delta rule; scores, sizes and rates are those of the demo. The run is the same on every machine.
 """
 
 from collections.abc import Iterator
@@ -33,15 +33,16 @@ _BLOCKS = np.array([[196, 62, 48], [52, 120, 190], [66, 150, 84]], float)
 
 
 @dataclass(frozen=True)
-class Told:
-    """A point and when it comes [s, after the begin]."""
+class TimedPoint:
+    """A point and when it arrives."""
 
     after_s: float
+    """Time since the start [s]."""
     point: Point
 
 
 def scene(colour: int, width: int = 160, height: int = 120) -> np.ndarray:
-    """A table, a policy, three blocks, and a beacon that shows a colour; uint8 [height, width, 3]."""
+    """A table, a robot arm, three blocks, and a beacon that shows a colour; uint8 [height, width, 3]."""
     y, x = np.mgrid[0:height, 0:width]
     image = np.empty((height, width, 3))
     image[:] = np.where((y < 38)[..., None], [206, 210, 216], [150, 138, 122] + 14.0 * (y[..., None] / height))
@@ -59,15 +60,15 @@ class Story:
     """Steps of one episode at `rate_hz`, with a cue about every 17 s."""
 
     def __init__(self, seconds: float = 170.0, rate_hz: float = 5.0, seed: int = 3) -> None:
-        """Tell of so much time."""
+        """Make a run of `seconds`; the same `seed` yields the same run."""
         self._seconds, self._rate_hz = seconds, rate_hz
         self._random = np.random.default_rng(seed)
         self._memory = FastWeights()
         self._row_age = np.zeros(32, np.uint64)
         self._writes = 0
 
-    def __iter__(self) -> Iterator[Told]:
-        """All points in the order in which they come."""
+    def __iter__(self) -> Iterator[TimedPoint]:
+        """Yield all points in order of arrival."""
         period = 1.0 / self._rate_hz
         cues = self._cues()
         for seq in count():
@@ -75,9 +76,9 @@ class Story:
             if after > self._seconds:
                 return
             cue = next((at for at in cues if at <= after < at + period), None)
-            yield from (Told(after, point) for point in self._step(seq, BEGIN_S + after, cue is not None))
+            yield from (TimedPoint(after, point) for point in self._step(seq, BEGIN_S + after, cue is not None))
             if seq % max(1, round(self._rate_hz)) == 0:
-                yield from (Told(after, point) for point in self.reports(BEGIN_S + after))
+                yield from (TimedPoint(after, point) for point in self.reports(BEGIN_S + after))
 
     def _cues(self) -> list[float]:
         gaps = self._random.uniform(7.0, 27.0, size=int(self._seconds / 7) + 1)
@@ -131,7 +132,7 @@ class Story:
         )
 
     def reports(self, stamp: float) -> Iterator[Point]:
-        """What all nodes say once a second."""
+        """Yield the diagnostics that all nodes publish once a second."""
         for name in NODES:
             if name != 'sim_node':
                 yield DiagnosticPoint(f'{name}: lifecycle', 0, 'active', {'state': 'active'})
@@ -140,7 +141,7 @@ class Story:
         yield DiagnosticPoint(
             'memory_node: state',
             0,
-            'kept on the medium',
+            'stored',
             {
                 'restored': 'step 18204 of episode 41ab90c2, 3.1 s old, 214 writes, CRC-32 ok',
                 'device_bytes_per_hour': str(round(per_hour)),

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The views of the monitor: each shows one answer of the model, paints only what has changed, and asks nobody."""
+"""The views of the monitor. Each shows one query of the model and repaints only what has changed."""

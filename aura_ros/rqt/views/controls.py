@@ -1,50 +1,49 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The bar at the bottom: pause and scrub, how much time to show, save; and which policy drives, if that is allowed."""
+"""The bar at the bottom: pause, slider, time window, robot and policy."""
 
 from collections.abc import Sequence
 
-from aura_ros.rqt.points import POLICIES
+from aura_ros.common.names import POLICIES
 from aura_ros.rqt.qt import Qt, QtWidgets, Signal
-from aura_ros.rqt.robots import label as name_of
+from aura_ros.rqt.robots import label as robot_label
 from aura_ros.rqt.style import Theme
-from aura_ros.rqt.views import words
+from aura_ros.rqt.views import units
 from aura_ros.rqt.views.panel import label, tint
+from aura_ros.rqt.views.words import tip
 
 WINDOWS_S = (30.0, 120.0, 600.0)
-_STEPS = 1000
-_POLICY_NAMES = ('base', 'AURA', 'KV')
-_LOCKED = 'Look, do not touch: start the monitor with allow_control:=true to change who drives.'
+_SLIDER_STEPS = 1000
+_POLICY_LABELS = ('base', 'AURA', 'KV')
+_LOCKED = 'The monitor is read-only. Start it with --allow-control to change the policy.'
 
 
 class Scrubber(QtWidgets.QWidget):
-    """Pause, a slider over what is remembered, and the time it stands at.
-
-    Signals:
-        paused: whether series shall stay as they are.
-        moved: to a time on the ROS clock [s]; None for the newest.
-    """
+    """Pause, a slider over the history, and the moment that is shown."""
 
     paused = Signal(bool)
+    """Whether the page is paused."""
     moved = Signal(object)
+    """Moment to show [s, ROS clock]; None for the present."""
 
     def __init__(self) -> None:
-        """Begin live."""
         super().__init__()
         row = QtWidgets.QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         self.pause = QtWidgets.QPushButton('Pause')
         self.pause.setCheckable(True)
-        self.pause.setToolTip('Keep the picture as it is; what happens meanwhile is still recorded. Key: space')
+        self.pause.setToolTip('Freeze the page. The monitor continues to record. Key: Space')
         self.slider = QtWidgets.QSlider(Qt.Orientation.Horizontal)
-        self.slider.setRange(0, _STEPS)
-        self.slider.setValue(_STEPS)
-        self.slider.setToolTip('Look at a moment of the last 10 minutes; at the right end: now.')
+        self.slider.setRange(0, _SLIDER_STEPS)
+        self.slider.setValue(_SLIDER_STEPS)
+        self.slider.setToolTip('Show a moment of the last 10 minutes. The right end is the present.')
         self.live = QtWidgets.QPushButton('Live')
-        self.live.setToolTip('Back to now. Key: L')
-        self.moment = label('', 'body', 'The moment that is shown, on the ROS clock.')
+        self.live.setToolTip('Return to the present. Key: L')
+        self.moment = label('', 'body', 'Moment that is shown, on the ROS clock.')
         self.moment.setMinimumWidth(170)
-        for widget, stretch in ((self.pause, 0), (self.live, 0), (self.slider, 1), (self.moment, 0)):
-            row.addWidget(widget, stretch)
+        row.addWidget(self.pause)
+        row.addWidget(self.live)
+        row.addWidget(self.slider, 1)
+        row.addWidget(self.moment)
         self.pause.toggled.connect(self.paused)
         self.live.clicked.connect(self._go_live)
         self.slider.valueChanged.connect(self._on_slider)
@@ -56,68 +55,64 @@ class Scrubber(QtWidgets.QWidget):
 
     def _on_slider(self, value: int) -> None:
         begin, end = self._span
-        self.moved.emit(None if value >= _STEPS else begin + (end - begin) * value / _STEPS)
+        self.moved.emit(None if value >= _SLIDER_STEPS else begin + (end - begin) * value / _SLIDER_STEPS)
 
     def show_span(self, span: tuple[float, float], cursor: float | None, theme: Theme) -> None:
-        """Show what is remembered and where one looks; times on the ROS clock [s]."""
+        """Show the span of the history and the cursor [s, ROS clock]."""
         self._span = begin, end = span
-        place = _STEPS
+        place = _SLIDER_STEPS
         if cursor is not None and end > begin:
-            place = min(_STEPS - 1, max(0, round((cursor - begin) / (end - begin) * _STEPS)))
+            place = min(_SLIDER_STEPS - 1, max(0, round((cursor - begin) / (end - begin) * _SLIDER_STEPS)))
         if not self.slider.isSliderDown():
             blocked = self.slider.blockSignals(True)
             self.slider.setValue(place)
             self.slider.blockSignals(blocked)
         live = cursor is None and not self.pause.isChecked()
         self.live.setEnabled(not live)
-        ago = f'{words.duration(end - cursor)} before' if cursor is not None else 'paused' if not live else 'live'
-        self.moment.setText(f'{ago} · {words.moment(end if cursor is None else cursor)}' if end else ago)
+        when = f'{units.duration(end - cursor)} ago' if cursor is not None else 'live' if live else 'paused'
+        self.moment.setText(f'{when} · {units.moment(end if cursor is None else cursor)}' if end else when)
         tint(self.moment, theme.muted if live else theme.alarm)
 
 
 class PolicyControl(QtWidgets.QWidget):
-    """Which policy drives; three buttons that do nothing unless it is allowed.
+    """Three buttons that request a policy, if that is allowed."""
 
-    Signals:
-        asked: the policy that shall drive, ActionChunk.POLICY_*.
-    """
-
-    asked = Signal(int)
+    requested = Signal(int)
+    """Number of the requested policy, ActionChunk.POLICY_*."""
 
     def __init__(self, allowed: bool) -> None:
-        """Begin with no policy known."""
+        """Make the buttons; they are disabled unless `allowed`."""
         super().__init__()
         row = QtWidgets.QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(2)
-        row.addWidget(label('A/B' if allowed else 'A/B (locked)', 'caption', '' if allowed else _LOCKED))
+        about = 'Policy that drives the robot.' if allowed else _LOCKED
+        row.addWidget(label('Policy' if allowed else 'Policy (locked)', 'caption', tip(about, 'policy')))
         self.buttons = []
-        for policy, name in enumerate(_POLICY_NAMES):
+        for policy, name in enumerate(_POLICY_LABELS):
             button = QtWidgets.QPushButton(name)
             button.setCheckable(True)
             button.setEnabled(allowed)
-            button.setToolTip(f'Let {name} drive from the next chunk boundary.' if allowed else _LOCKED)
-            button.clicked.connect(lambda _, policy=policy: self.asked.emit(policy))
+            about = f'Let {name} drive from the next chunk boundary.'
+            button.setToolTip(tip(about, 'policy', 'chunk') if allowed else _LOCKED)
+            button.clicked.connect(lambda _, policy=policy: self.requested.emit(policy))
             row.addWidget(button)
             self.buttons.append(button)
 
     def show_policy(self, policy: str) -> None:
-        """Mark the policy that drives: what the switch says, not what was asked for."""
+        """Mark the policy that drives, which may differ from the requested one."""
         for name, button in zip(POLICIES, self.buttons, strict=True):
             button.setChecked(name == policy)
 
 
 class WindowChoice(QtWidgets.QComboBox):
-    """How much time the curves show.
-
-    Signals:
-        chosen: time [s].
-    """
+    """How much time the curves show."""
 
     chosen = Signal(float)
+    """Time [s]."""
 
     def __init__(self, window_s: float) -> None:
-        """Begin with `window_s`."""
+        """Select `window_s`, one of WINDOWS_S."""
         super().__init__()
         for seconds in WINDOWS_S:
             self.addItem(f'{seconds:.0f} s' if seconds < 120 else f'{seconds / 60:.0f} min', seconds)
@@ -127,27 +122,23 @@ class WindowChoice(QtWidgets.QComboBox):
 
 
 class RobotChoice(QtWidgets.QComboBox):
-    """Which robot is looked at, by namespace; hidden while there is only one.
-
-    Signals:
-        chosen: its namespace, '' or '/name'.
-    """
+    """Which robot is shown; hidden while there is only one."""
 
     chosen = Signal(str)
+    """Namespace of the robot, '' or '/name'."""
 
     def __init__(self) -> None:
-        """Begin with none."""
         super().__init__()
-        self.setToolTip('The robot that is looked at, by its namespace.')
+        self.setToolTip('The robot that is shown, by its namespace.')
         self.hide()
         self.activated.connect(lambda _: self.chosen.emit(self.currentData()))
 
     def show_robots(self, robots: Sequence[str], chosen: str | None) -> None:
-        """Offer these robots, by namespace; `chosen` is the one that is looked at."""
+        """Offer the namespaces `robots`; `chosen` is the robot that is shown."""
         if [self.itemData(place) for place in range(self.count())] != list(robots):
             self.clear()
             for namespace in robots:
-                self.addItem(name_of(namespace), namespace)
+                self.addItem(robot_label(namespace), namespace)
         if chosen in robots and self.currentData() != chosen:
             self.setCurrentIndex(robots.index(chosen))
         self.setVisible(len(robots) > 1)

@@ -1,35 +1,41 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What it costs: bytes carried along over time on a log axis, and a table of AURA against the KV-cache."""
+"""The cost panel: sizes over time on a log axis, and a table that compares AURA with the KV-cache."""
 
 import math
 
 import numpy as np
 
-from aura_ros.rqt.answers import Cost
 from aura_ros.rqt.qt import Qt, QtWidgets, pyqtgraph
 from aura_ros.rqt.style import Theme
-from aura_ros.rqt.views import words
-from aura_ros.rqt.views.panel import Panel, Plot, label, tint
+from aura_ros.rqt.view_data import Cost
+from aura_ros.rqt.views import units
+from aura_ros.rqt.views.panel import Plot, ViewPanel, label, tint
+from aura_ros.rqt.views.words import tip
 
-_TIP = 'What each memory costs on the same steps: AURA-Mem against a key-value cache that keeps every step.'
+_TIP = tip('Cost of each memory on the same steps: AURA-Mem, and a KV-cache that stores every step.', 'state', 'write')
 _LOWEST, _HIGHEST = 2.0, 6.0
 _ROWS = (
-    ('state', 'Size of what is carried along [B]; the cache grows with every step.'),
-    ('steps that write', 'Share of the steps that wrote, in the last minute [%], and writes a minute [1/min].'),
+    ('state', tip('Size of the state. The KV-cache grows at every step.', 'state')),
+    ('steps that write', tip('Share of the steps of the last minute that wrote, and writes per minute.', 'write')),
     (
-        'to the medium',
-        'Bytes a storage device has to take, whole pages [B/h]. The cache keeps nothing: what keeping it '
-        'as durably would cost.',
+        'to storage',
+        tip(
+            'Bytes written to the storage, in whole pages. The KV-cache is not stored: its value is the cost of '
+            'storing it at every step.',
+            'storage',
+        ),
     ),
-    ('life of the medium', 'Time until the medium has taken what it endures, at this rate; needs storage_tbw_bytes.'),
+    (
+        'storage life',
+        tip('Time until the storage reaches its rated endurance. Set storage_tbw_bytes to see it.', 'storage'),
+    ),
 )
 
 
-class CostPanel(Panel):
-    """Draws a `Cost`."""
+class CostPanel(ViewPanel):
+    """Draws `Cost`."""
 
     def __init__(self) -> None:
-        """Make curves and table."""
         super().__init__('What it costs', _TIP)
         self.plot = Plot(bottom=False)
         self.plot.setMinimumHeight(70)
@@ -46,7 +52,7 @@ class CostPanel(Panel):
         grid.setVerticalSpacing(0)
         grid.setColumnStretch(0, 1)
         self._heads = [label(text, 'title', _TIP) for text in ('AURA', 'KV-cache')]
-        self._cells = [[label(words.NOTHING, 'body', tip) for _ in range(2)] for _, tip in _ROWS]
+        self._cells = [[label(units.NOTHING, 'body', tip) for _ in range(2)] for _, tip in _ROWS]
         for row, cells in enumerate([self._heads, *self._cells]):
             if row:
                 grid.addWidget(label(_ROWS[row - 1][0], 'caption', _ROWS[row - 1][1]), row, 0)
@@ -55,10 +61,10 @@ class CostPanel(Panel):
                 grid.addWidget(cell, row, column)
         self.body.addLayout(grid)
 
-    def paint_in(self, theme: Theme) -> None:
-        """Take on other colours."""
-        super().paint_in(theme)
-        self.plot.paint_in(theme)
+    def apply_theme(self, theme: Theme) -> None:
+        """Use the colours of `theme`."""
+        super().apply_theme(theme)
+        self.plot.apply_theme(theme)
         self._aura.setPen(pyqtgraph.mkPen(theme.aura, width=2))
         self._kv.setPen(pyqtgraph.mkPen(theme.kv, width=2))
         for place, colour in enumerate((theme.aura, theme.kv)):
@@ -82,24 +88,24 @@ class CostPanel(Panel):
     def _fill(self, cost: Cost) -> None:
         aura = int(cost.aura_bytes[-1]) if len(cost.aura_bytes) else None
         cache = int(cost.kv_bytes[-1]) if len(cost.kv_bytes) else None
-        rate = f'{cost.gate_rate:.1%} · {cost.writes_per_min_now:.1f}/min' if aura else words.NOTHING
+        rate = f'{cost.gate_rate:.1%} · {cost.writes_per_min_now:.1f}/min' if aura else units.NOTHING
         rows = (
             (_size(aura), _size(cache)),
-            (rate, '100 %' if cache else words.NOTHING),
+            (rate, '100 %' if cache else units.NOTHING),
             (_per_hour(cost.device_bytes_per_hour, aura), _per_hour(cost.kv_device_bytes_per_hour, cache)),
-            (words.years(cost.storage_life_years), words.years(cost.kv_storage_life_years)),
+            (units.years(cost.storage_life_years), units.years(cost.kv_storage_life_years)),
         )
         for cells, texts in zip(self._cells, rows, strict=True):
             for cell, text in zip(cells, texts, strict=True):
                 cell.setText(text)
-        self.caption.setText(f'the cache is {cache / aura:,.0f} times as large' if aura and cache else '')
+        self.caption.setText(f'KV-cache: {cache / aura:,.0f} times as large' if aura and cache else '')
 
 
 def _size(count: int | None) -> str:
-    return words.NOTHING if count is None else words.size(count)
+    return units.NOTHING if count is None else units.size(count)
 
 
-def _per_hour(count: float, carried: int | None) -> str:
-    if carried is None:
-        return words.NOTHING
-    return f'{words.size(count)}/h' if math.isfinite(count) else 'RAM only'
+def _per_hour(count: float, state_bytes: int | None) -> str:
+    if state_bytes is None:
+        return units.NOTHING
+    return f'{units.size(count)}/h' if math.isfinite(count) else 'RAM only'

@@ -1,43 +1,51 @@
 # SPDX-License-Identifier: Apache-2.0
-"""When and why: the gate score over time, filled where it is above the threshold, with a mark at each write."""
+"""The gate panel: the gate score over time, filled above the threshold, with a mark at each write."""
+
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aura_ros.rqt.answers import Gate, Spans
-from aura_ros.rqt.points import POLICIES
-from aura_ros.rqt.qt import Signal, pyqtgraph
+from aura_ros.common.names import POLICIES
+from aura_ros.rqt.qt import QtCore, Signal, pyqtgraph
 from aura_ros.rqt.series import thin
 from aura_ros.rqt.style import Theme
-from aura_ros.rqt.views import words
-from aura_ros.rqt.views.panel import Panel, Plot, Window
+from aura_ros.rqt.view_data import GateSeries, Spans
+from aura_ros.rqt.views import units
+from aura_ros.rqt.views.panel import Plot, ViewPanel, Window
+from aura_ros.rqt.views.words import tip
 
 _BOTTOM, _TOP = -0.12, 1.12
-# Heads of the marks of writes, and the band that tells who drove.
+# Heights of the heads of the write marks, and of the band that shows the policy.
 _HEAD, _BAND = 1.05, -0.09
-_FOR_EVER_S = 1e6
-# The curve and the marks: about one for each pixel. Heads are wide: one for each three.
+_NO_END_S = 1e6
+# Most points of a curve or marks, about one for each pixel; heads are wide, so one for each three pixels.
 _POINTS, _HEADS = 800, 260
-# Nothing is drawn over a silence of so long.
-_BREAK_S = 1.0
-_TIP = (
-    'Gate score of AURA-Mem at each step [0..1]. The memory writes where it is above the threshold.\n'
-    'Each mark at the top is a write. The band below tells who drove: blue AURA, orange the KV-cache, grey the base\n'
-    'VLA. A dotted line is the begin of an episode. Click to look at that moment.'
+# The curve has a gap where no step was received for longer than this.
+_GAP_S = 1.0
+_TIP = tip(
+    'Gate score of AURA-Mem at each step. The memory writes where the score is above the dashed threshold; a mark at '
+    'the top shows each write. The band at the bottom shows the policy: blue AURA, orange KV-cache, grey base. Dotted '
+    'lines show the start of episodes. Click to show that moment.',
+    'gate',
+    'write',
+    'surprise',
 )
 
 
-class GateTimeline(Panel):
-    """Draws a `Gate` over the seconds before a moment.
+class _Click(Protocol):
+    """The part of pyqtgraph's MouseClickEvent that is used."""
 
-    Signals:
-        chosen: time on the ROS clock that was clicked [s].
-    """
+    def scenePos(self) -> QtCore.QPointF: ...
+
+
+class GateTimeline(ViewPanel):
+    """Draws `GateSeries` over a time window."""
 
     chosen = Signal(float)
+    """Time of the step that was clicked [s, ROS clock]."""
 
     def __init__(self) -> None:
-        """Make the curves."""
         super().__init__("When and why: AURA's gate score", _TIP)
         self.plot = Plot(bottom=False)
         self.plot.setYRange(_BOTTOM, _TOP, padding=0)
@@ -47,7 +55,7 @@ class GateTimeline(Panel):
         )
         self._driven = {policy: pyqtgraph.PlotCurveItem() for policy in POLICIES}
         self._cursor = pyqtgraph.InfiniteLine(0.0, angle=90)
-        # what is written once and then only moves; the others are drawn anew
+        # Items that only move while no write comes or goes; the others are drawn again each time.
         self._moving = pyqtgraph.ItemGroup()
         for item in (self._begins, self._marks, self._heads, *self._driven.values()):
             item.setParentItem(self._moving)
@@ -56,14 +64,14 @@ class GateTimeline(Panel):
         self.plot.read_with(self._read)
         self.plot.scene().sigMouseClicked.connect(self._on_click)
         self.body.addWidget(self.plot, 1)
-        self._gate: Gate | None = None
+        self._gate: GateSeries | None = None
         self._end_s = self._base_s = self._shown_s = 0.0
-        self._marked: object = None
+        self._marked: tuple[bytes, Spans, Spans] | None = None
 
-    def paint_in(self, theme: Theme) -> None:
-        """Take on other colours."""
-        super().paint_in(theme)
-        self.plot.paint_in(theme)
+    def apply_theme(self, theme: Theme) -> None:
+        """Use the colours of `theme`."""
+        super().apply_theme(theme)
+        self.plot.apply_theme(theme)
         pen = pyqtgraph.mkPen
         self._curve.setPen(pen(theme.aura, width=1))
         fill = pyqtgraph.mkColor(theme.aura)
@@ -78,21 +86,21 @@ class GateTimeline(Panel):
             curve.setPen(pen(theme.policy(policy), width=4))
         self._cursor.setPen(pen(theme.alarm, width=1))
 
-    def show_gate(self, gate: Gate, policies: Spans, episodes: Spans, window: Window) -> None:
-        """Draw what lies in a window."""
+    def show_gate(self, gate: GateSeries, policies: Spans, episodes: Spans, window: Window) -> None:
+        """Draw the part in a window."""
         self._gate, self._end_s = gate, window.end_s
         if self._shown_s != window.length_s:
             self._shown_s = window.length_s
             self.plot.setXRange(-window.length_s, 0.0, padding=0)
-        # all writes are in `gate`; of a stream of them the curve needs no more points than any other
+        # `gate` contains all writes; the curve needs no more points during a stream of writes.
         drawn = thin(gate.t, gate.gate, np.zeros(len(gate.t), bool), _POINTS)
         x, score, threshold = gate.t[drawn] - window.end_s, gate.gate[drawn], gate.threshold[drawn]
         level = float(threshold[-1]) if len(threshold) else 0.0
-        at = _breaks(x)
-        broken = np.insert(x, at, np.nan), np.insert(score, at, np.nan)
+        gaps = _gaps(x)
+        broken = np.insert(x, gaps, np.nan), np.insert(score, gaps, np.nan)
         self._curve.setData(*broken, connect='finite')
         self._fill(*broken, level)
-        # a dashed line costs by its points, and this one is straight
+        # A dashed line is slow with many points, so draw only the ends and bends.
         bends = np.flatnonzero(np.diff(threshold, prepend=np.nan, append=np.nan)[:-1])
         bends = np.union1d(bends, np.maximum(bends - 1, 0))
         ends = np.union1d(bends, [len(x) - 1]) if len(x) else bends
@@ -102,11 +110,11 @@ class GateTimeline(Panel):
         self._cursor.setVisible(window.cursor_s is not None)
         if window.cursor_s is not None:
             self._cursor.setPos(window.cursor_s - window.end_s)
-        writes = f'{count} write{"" if count == 1 else "s"} in these {words.duration(window.length_s)}'
-        self.caption.setText(f'threshold {level:.2f} · {writes}' if len(x) else 'no step heard yet')
+        writes = f'{count} write{"" if count == 1 else "s"} in {units.duration(window.length_s)}'
+        self.caption.setText(f'threshold {level:.2f} · {writes}' if len(x) else 'no step received yet')
 
     def _fill(self, x: NDArray[np.float64], score: NDArray[np.float32], level: float) -> None:
-        """Fill what is above `level`; of what is below only the neighbours matter, which are seldom."""
+        """Fill the curve above `level`, with only those points below it that are next to a point above it."""
         above = score > level
         near = above.copy()
         near[1:] |= above[:-1]
@@ -114,12 +122,12 @@ class GateTimeline(Panel):
         self._excess.setVisible(bool(near.any()))
         self._excess.setData(x[near], np.maximum(score[near], level), fillLevel=level, connect='finite')
 
-    def _mark(self, gate: Gate, policies: Spans, episodes: Spans) -> int:
-        """Mark the writes, the episodes and who drove; while none comes or goes, all that only moves."""
+    def _mark(self, gate: GateSeries, policies: Spans, episodes: Spans) -> int:
+        """Draw writes, episodes and policies if they changed; return the number of writes."""
         at = gate.t[gate.written]
-        told = (at.tobytes(), policies, episodes)
-        if told != self._marked:
-            self._marked = told
+        marked = (at.tobytes(), policies, episodes)
+        if marked != self._marked:
+            self._marked = marked
             self._base_s = float(gate.t[0]) if len(gate.t) else 0.0
             for item, low, high, marks in (
                 (self._marks, 0.0, _HEAD, _POINTS),
@@ -144,14 +152,14 @@ class GateTimeline(Panel):
         place, gate = self._nearest(x), self._gate
         if place is None or gate is None:
             return ''
-        verdict = 'wrote' if gate.written[place] else 'did not write'
+        result = 'wrote' if gate.written[place] else 'did not write'
         return (
-            f'step {gate.seq[place]}: {verdict}\n{words.moment(float(gate.t[place]))}\n'
+            f'step {gate.seq[place]}: {result}\n{units.moment(float(gate.t[place]))}\n'
             f'gate {gate.gate[place]:.3f}, threshold {gate.threshold[place]:.2f}\n'
             f'surprise {gate.surprise[place]:.3f}\nmemory step {gate.step_us[place]:.0f} µs'
         )
 
-    def _on_click(self, event: object) -> None:
+    def _on_click(self, event: _Click) -> None:
         box = self.plot.getPlotItem().getViewBox()
         place = self._nearest(box.mapSceneToView(event.scenePos()).x())
         if place is not None and self._gate is not None:
@@ -159,18 +167,18 @@ class GateTimeline(Panel):
 
 
 def _apart(at: NDArray[np.float64], slice_s: float) -> NDArray[np.float64]:
-    """Return the first time of each slice: more marks could not be told apart, and each costs."""
+    """Return the first time of each slice, because closer marks look like one and each costs time."""
     return at[np.flatnonzero(np.diff(np.floor(at / slice_s), prepend=-np.inf))]
 
 
-def _breaks(x: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Return where the curve is to be broken: before a step that came long after the one before it."""
+def _gaps(x: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Return the indices of steps that came long after the step before them."""
     apart = np.diff(x)
-    return np.flatnonzero(apart > max(_BREAK_S, 4.0 * float(np.median(apart)))) + 1 if len(apart) else np.zeros(0, int)
+    return np.flatnonzero(apart > max(_GAP_S, 4.0 * float(np.median(apart)))) + 1 if len(apart) else np.zeros(0, int)
 
 
 def _pairs(spans: Spans, policy: str) -> NDArray[np.float64]:
-    """Return begin and end of each time a policy drove, one after the other; the last has no end."""
-    ends = (*spans.t[1:], spans.t[-1] + _FOR_EVER_S) if spans.t else ()
+    """Return begin and end of each span of a policy, one after the other; the last span has no end."""
+    ends = (*spans.t[1:], spans.t[-1] + _NO_END_S) if spans.t else ()
     drove = [(begin, end) for begin, end, label in zip(spans.t, ends, spans.labels, strict=True) if label == policy]
     return np.array(drove, float).reshape(-1)

@@ -1,32 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who drives, what step it is, who is up, what was restored; and a banner when all that is no longer news."""
+"""The header: policy, step, nodes and restored state, a summary line, and a banner when messages are overdue."""
 
 import math
 import re
 
-from aura_ros.rqt.answers import Cost, Header, NodeReport
 from aura_ros.rqt.points import WritePoint
 from aura_ros.rqt.qt import Qt, QtCore, QtWidgets
 from aura_ros.rqt.style import Theme
-from aura_ros.rqt.views import words
-from aura_ros.rqt.views.panel import Elided, Panel, label, tint
+from aura_ros.rqt.view_data import Cost, Header, NodeReport
+from aura_ros.rqt.views import units
+from aura_ros.rqt.views.panel import ElidedLabel, ViewPanel, label, tint
+from aura_ros.rqt.views.words import explain, tip
 
-_POLICIES = {'aura': 'AURA drives', 'kv': 'KV-cache drives', 'base': 'base VLA drives', '': 'nobody drives'}
+_POLICIES = {'aura': 'AURA drives', 'kv': 'KV-cache drives', 'base': 'base drives', '': 'no policy yet'}
 _OF_EPISODE = re.compile(r' of episode \S+(?=,)')
 _LEVELS = ('OK', 'WARN', 'ERROR', 'STALE')
+_STORAGE_LENGTH = 64
 
 
-class HeaderStrip(Panel):
-    """Shows a `Header` in two lines; the second is a banner when something has fallen silent."""
+class HeaderStrip(ViewPanel):
+    """Shows `Header` in two lines; a banner replaces the second line while messages are overdue."""
 
     def __init__(self) -> None:
-        """Make the labels."""
         super().__init__('', '')
-        self.policy = label(
-            '', 'large', 'Who drives the robot: the frozen VLA alone (base), AURA-Mem, or the KV-cache.'
-        )
+        self.policy = label('', 'large', tip('Policy that drives the robot.', 'policy'))
         self.control = label('', 'title')
-        self.step = label('', 'body', 'Episode (the beginning of its UUID) and the newest step, counted from 0.')
+        self.step = label(
+            '', 'body', tip('Episode (first digits of its UUID) and newest step, from 0.', 'episode', 'step')
+        )
         self.restored = label('', 'body')
         self.nodes = QtWidgets.QLabel()
         self.nodes.setTextFormat(Qt.TextFormat.RichText)
@@ -35,16 +36,17 @@ class HeaderStrip(Panel):
         self.top.setSpacing(14)
         self.title.hide()
         self.top.addWidget(self.nodes)
-        self.story, self.banner = Elided('body'), label()
+        self.summary = ElidedLabel('body', tip('Writes of the last 10 minutes.', 'write', 'gate', 'state'))
+        self.banner = label()
         self.banner.hide()
         line = QtWidgets.QHBoxLayout()
-        line.addWidget(self.story, 1)
+        line.addWidget(self.summary, 1)
         line.addWidget(self.banner, 1)
         self.body.addLayout(line)
         self.banner.setSizePolicy(QtWidgets.QSizePolicy.Policy.Ignored, QtWidgets.QSizePolicy.Policy.Preferred)
 
     def minimumSizeHint(self) -> QtCore.QSize:
-        """Two lines."""
+        """Return the size of two lines."""
         return QtCore.QSize(400, 52)
 
     def show_header(self, header: Header) -> None:
@@ -55,67 +57,72 @@ class HeaderStrip(Panel):
         self.policy.setText(f'● {_POLICIES.get(header.policy, header.policy)}{change}')
         tint(self.policy, theme.policy(header.policy))
         self._show_control(header, theme)
-        episode = words.short_id(header.episode_id) or words.NOTHING
+        episode = units.short_id(header.episode_id) or units.NOTHING
         self.step.setText(f'episode {episode} · step {header.seq:,}' if header.seq >= 0 else 'no step yet')
         self.nodes.setText('&nbsp;&nbsp;'.join(_node(node, theme) for node in header.nodes))
         self.nodes.setToolTip('\n'.join(_node_tip(node) for node in header.nodes))
-        self._show_kept(header, theme)
+        self._show_storage(header, theme)
         self.banner.setVisible(bool(header.stale))
-        self.story.setVisible(not header.stale)
+        self.summary.setVisible(not header.stale)
         if header.stale_s == math.inf:
-            self.banner.setText('Waiting for a robot: nothing heard yet.')
+            self.banner.setText('Waiting for a robot: no message received yet.')
             tint(self.banner, theme.muted)
         else:
-            self.banner.setText(f'STALE: {header.stale}. What is shown is the last that was heard.')
+            self.banner.setText(f'STALE: {header.stale}. The page shows the last values received.')
             tint(self.banner, theme.panel, f'background: {theme.alarm}; font-weight: 600; padding: 0 6px;')
 
     def _show_control(self, header: Header, theme: Theme) -> None:
         if header.dry_run is None:
             text, colour = '', theme.muted
         elif header.holding:
-            text, colour = 'HOLDING', theme.alarm
+            text, colour = 'HOLD', theme.alarm
         elif header.dry_run:
             text, colour = 'dry run', theme.muted
         else:
-            text, colour = 'commands go out', theme.good
+            text, colour = 'commands are sent', theme.good
         self.control.setText(text)
         tint(self.control, colour)
         self.control.setToolTip(
-            f'{header.reason}\ncommands clipped by a limit: {header.clipped:,}\nchunks refused: {header.rejected:,}\n'
-            f'times held: {header.holds:,}'
+            f'{header.reason}\nCommands clipped by a limit: {header.clipped:,}\nChunks refused: {header.rejected:,}\n'
+            f'Holds: {header.holds:,}\n\n{explain("hold", "chunk")}'
         )
 
-    def _show_kept(self, header: Header, theme: Theme) -> None:
-        # which episode it was of is in the tooltip
-        text = f'restored: {_OF_EPISODE.sub("", header.restored)}' if header.restored else header.kept
-        self.restored.setText(text if len(text) < 64 else text[:63] + '…')
-        self.restored.setToolTip(f'{header.kept}\nrestored: {header.restored or "nothing"}')
-        tint(self.restored, theme.alarm if header.kept_level else theme.muted)
+    def _show_storage(self, header: Header, theme: Theme) -> None:
+        # The hover text names the episode.
+        text = f'restored: {_OF_EPISODE.sub("", header.restored)}' if header.restored else header.storage
+        self.restored.setText(text if len(text) < _STORAGE_LENGTH else text[: _STORAGE_LENGTH - 1] + '…')
+        self.restored.setToolTip(
+            f'Storage: {header.storage or "not reported"}\nRestored: {header.restored or "nothing"}\n\n'
+            f'{explain("state", "storage", "durable")}'
+        )
+        tint(self.restored, theme.alarm if header.storage_level else theme.muted)
 
-    def tell(self, writes: int, steps: int, last: WritePoint | None, cost: Cost, newest_s: float | None) -> None:
-        """Say in a line what was written, when, why, and what it cost.
+    def show_summary(
+        self, writes: int, steps: int, last: WritePoint | None, cost: Cost, newest_s: float | None
+    ) -> None:
+        """Fill the second line.
 
         Args:
-            writes, steps: on record.
-            last: the write that is looked at, None before the first.
-            cost: as of now.
-            newest_s: the newest observation [s, ROS clock]; None while one looks at another moment.
+            writes: number of writes in the history.
+            steps: number of steps in the history.
+            last: newest write, or the one that is selected; None before the first.
+            cost: present cost.
+            newest_s: newest observation [s, ROS clock]; None while a past moment is shown.
         """
         if not steps:
-            self.story.setText('Waiting for the first step.')
+            self.summary.setText('Waiting for the first step.')
             return
-        text = f'Wrote {writes:,} of the {steps:,} steps on record ({writes / steps:.1%})'
+        text = f'{writes:,} of {steps:,} steps wrote ({writes / steps:.1%}).'
         if last is not None:
-            when = '' if newest_s is None else f' {words.duration(max(0.0, newest_s - last.stamp_s))} ago'
-            text += (
-                f', {"this one" if newest_s is None else "last"}{when} at step {last.seq:,}, '
-                f'because the gate said {last.gate:.2f}, over {last.threshold:.2f}'
-            )
+            which = 'Selected write'
+            if newest_s is not None:
+                which = f'Last write {units.duration(max(0.0, newest_s - last.stamp_s))} ago'
+            text += f' {which} at step {last.seq:,}: gate {last.gate:.2f} > threshold {last.threshold:.2f}.'
         if len(cost.aura_bytes):
-            text += f'. Carries {words.size(int(cost.aura_bytes[-1]))}'
+            text += f' State: {units.size(int(cost.aura_bytes[-1]))}.'
             if len(cost.kv_bytes):
-                text += f'; the KV-cache {words.size(int(cost.kv_bytes[-1]))}'
-        self.story.setText(text + '.')
+                text += f' KV-cache: {units.size(int(cost.kv_bytes[-1]))}.'
+        self.summary.setText(text)
 
 
 def _node(node: NodeReport, theme: Theme) -> str:
@@ -132,5 +139,5 @@ def _node(node: NodeReport, theme: Theme) -> str:
 
 
 def _node_tip(node: NodeReport) -> str:
-    heard = f'silent for {node.heard_s:.0f} s' if node.silent else _LEVELS[min(node.level, 3)]
-    return f'{node.name}: {node.state or "plain node"}, {heard}: {node.message}'
+    level = f'no report for {node.age_s:.0f} s' if node.silent else _LEVELS[min(node.level, 3)]
+    return f'{node.name}: {node.state or "plain node"}, {level}, {node.message}'

@@ -1,23 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How fast: median and 95th percentile of each stage, and how often something came too late."""
+"""The latency panel: median and 95th percentile of each stage, and how often something was late."""
 
-from collections.abc import Sequence
-
-from aura_ros.rqt.answers import Latency
 from aura_ros.rqt.qt import Qt, QtWidgets
 from aura_ros.rqt.style import Theme
-from aura_ros.rqt.views import words
-from aura_ros.rqt.views.panel import Panel, label, tint
+from aura_ros.rqt.view_data import Latency
+from aura_ros.rqt.views import units
+from aura_ros.rqt.views.panel import ViewPanel, label, tint
+from aura_ros.rqt.views.words import explain, tip
 
-_TIP = 'Time of each stage over its last samples: median (p50) and 95th percentile (p95).'
+_TIP = tip('Duration of each stage over its last samples: median (p50) and 95th percentile (p95).', 'backbone', 'step')
 _ROWS = 5
 
 
-class LatencyTable(Panel):
-    """Shows a `Latency` as a small table."""
+class LatencyTable(ViewPanel):
+    """Shows `Latency` as a table."""
 
     def __init__(self) -> None:
-        """Make empty rows."""
         super().__init__('How fast', _TIP)
         grid = QtWidgets.QGridLayout()
         grid.setVerticalSpacing(0)
@@ -39,24 +37,21 @@ class LatencyTable(Panel):
         """Fill the table."""
         for place, cells in enumerate(self._rows):
             stage = latency.stages[place] if place < len(latency.stages) else None
-            texts: Sequence[str] = ('', '', '')
+            texts = ('', '', '')
             if stage is not None:
-                texts = (stage.name, words.milliseconds(stage.p50_ms), words.milliseconds(stage.p95_ms))
+                texts = (stage.name, units.milliseconds(stage.p50_ms), units.milliseconds(stage.p95_ms))
             for cell, text in zip(cells, texts, strict=True):
                 cell.setText(text)
                 cell.setVisible(stage is not None)
-                cell.setToolTip(f'{stage.tooltip}\nof {stage.samples:,} samples' if stage is not None else '')
-        late = {name: count for name, count in latency.misses.items() if count}
-        text = ' · '.join(f'{name} {count:,}' for name, count in late.items())
-        self._misses.setText(f'late: {text}' if late else 'nothing came too late' if latency.misses else '')
-        self._misses.setToolTip(
-            'Counted by the nodes since they were activated:\n'
-            + '\n'.join(f'{name}: {count:,}' for name, count in latency.misses.items())
-        )
+                cell.setToolTip('' if stage is None else f'{stage.tooltip}\n{stage.samples:,} samples')
+        late = ' · '.join(f'{name} {count:,}' for name, count in latency.misses.items() if count)
+        self._misses.setText(f'late: {late}' if late else 'nothing was late' if latency.misses else '')
+        counts = '\n'.join(f'{name}: {count:,}' for name, count in latency.misses.items())
+        self._misses.setToolTip(f'Counts of the nodes since their activation:\n{counts}\n\n{explain("hold", "chunk")}')
 
-    def paint_in(self, theme: Theme) -> None:
-        """Take on other colours."""
-        super().paint_in(theme)
+    def apply_theme(self, theme: Theme) -> None:
+        """Use the colours of `theme`."""
+        super().apply_theme(theme)
         tint(self._misses, theme.muted, 'font-size: 11px;')
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the views are made of: a frame with a title, and plots that look alike."""
+"""Parts of all views: a frame with a title, labels, and plots of the same look."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,23 +7,24 @@ from dataclasses import dataclass
 from aura_ros.rqt.qt import Qt, QtGui, QtWidgets, pyqtgraph
 from aura_ros.rqt.style import AXIS_PX, SMALL_PX, Theme
 
+# Room for the last label of a time axis [px].
+_RIGHT_PX = 16
+
 
 @dataclass(frozen=True)
 class Window:
-    """The time that curves show, on the ROS clock.
-
-    end_s: where they end [s].
-    length_s: how much time there is before [s].
-    cursor_s: the moment that is looked at; None for now [s].
-    """
+    """The time that the curves show."""
 
     end_s: float
+    """Right end [s, ROS clock]."""
     length_s: float
+    """Length [s]."""
     cursor_s: float | None = None
+    """Past moment that is shown [s, ROS clock]; None for the present."""
 
 
 def label(text: str = '', role: str = 'body', tip: str = '') -> QtWidgets.QLabel:
-    """Return a label in plain text; `role` is 'title', 'caption', 'large' or 'body', see style_sheet."""
+    """Return a label with plain text; `role` is 'title', 'caption', 'large' or 'body', see style_sheet."""
     made = QtWidgets.QLabel(text)
     made.setProperty('role', role)
     made.setToolTip(tip)
@@ -31,18 +32,18 @@ def label(text: str = '', role: str = 'body', tip: str = '') -> QtWidgets.QLabel
     return made
 
 
-class Elided(QtWidgets.QLabel):
-    """A label that ends in an ellipsis where there is no room for all of it, and never widens the window."""
+class ElidedLabel(QtWidgets.QLabel):
+    """A label that ends in an ellipsis when its text does not fit. It never widens the window."""
 
     def __init__(self, role: str, tip: str = '') -> None:
-        """Begin empty; `role` as of `label`."""
+        """Make an empty label; `role` as of `label`."""
         super().__init__()
         self.setProperty('role', role)
         self.setToolTip(tip)
         self.setSizePolicy(QtWidgets.QSizePolicy.Policy.Ignored, QtWidgets.QSizePolicy.Policy.Preferred)
 
-    def paintEvent(self, _: QtGui.QPaintEvent) -> None:
-        """Draw as much as there is room for."""
+    def paintEvent(self, _: QtGui.QPaintEvent | None) -> None:
+        """Draw the part of the text that fits."""
         painter = QtGui.QPainter(self)
         text = self.fontMetrics().elidedText(self.text(), Qt.TextElideMode.ElideRight, self.width())
         painter.drawText(self.rect(), int(self.alignment()), text)
@@ -50,26 +51,22 @@ class Elided(QtWidgets.QLabel):
 
 
 def tint(widget: QtWidgets.QWidget, colour: str, rest: str = '') -> None:
-    """Give a label a colour of its own, if it has not got it."""
+    """Set the colour of a label, if it has another one."""
     sheet = f'color: {colour}; {rest}'
     if widget.styleSheet() != sheet:
         widget.setStyleSheet(sheet)
 
 
-# Room for the last label of a time axis [px].
-RIGHT_PX = 16
-
-
-class Panel(QtWidgets.QFrame):
-    """A frame with a title on the left and a caption on the right; views put their content below."""
+class ViewPanel(QtWidgets.QFrame):
+    """A frame with a title on the left and a caption on the right; views add their content below."""
 
     def __init__(self, title: str, tip: str) -> None:
-        """Begin with an empty body."""
+        """Make a frame with an empty body; `tip` is the hover text of title and caption."""
         super().__init__()
         self.setProperty('role', 'panel')
         self.theme: Theme | None = None
-        self.title, self.caption = label(title, 'title', tip), Elided('caption', tip)
-        self.caption.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        self.title, self.caption = label(title, 'title', tip), ElidedLabel('caption', tip)
+        self.caption.setAlignment(Qt.Alignment() | Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         self.top = QtWidgets.QHBoxLayout()
         self.top.addWidget(self.title)
         self.top.addWidget(self.caption, 1)
@@ -78,23 +75,23 @@ class Panel(QtWidgets.QFrame):
         self.body.setSpacing(2)
         self.body.addLayout(self.top)
 
-    def paint_in(self, theme: Theme) -> None:
-        """Take on other colours; a view that has colours of its own extends this."""
+    def apply_theme(self, theme: Theme) -> None:
+        """Use the colours of `theme`; views with colours of their own extend this."""
         self.theme = theme
 
 
-class Plot(pyqtgraph.PlotWidget):
-    """A plot that stays where it is: no panning, no menu, axes of a fixed width, and a text under the mouse."""
+class Plot(pyqtgraph.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no types
+    """A plot without panning and menu, with axes of a fixed width, and with a text at the mouse pointer."""
 
     def __init__(self, left: bool = True, bottom: bool = True) -> None:
-        """Show the axes that are asked for."""
+        """Make an empty plot with the given axes."""
         super().__init__()
         item = self.getPlotItem()
         item.setMenuEnabled(False)
         item.hideButtons()
         item.setMouseEnabled(x=False, y=False)
         item.getViewBox().setDefaultPadding(0.0)
-        item.setContentsMargins(0, 2, RIGHT_PX, 0)
+        item.setContentsMargins(0, 2, _RIGHT_PX, 0)
         font = QtGui.QFont()
         font.setPixelSize(SMALL_PX)
         for name, wanted in (('left', left), ('bottom', bottom)):
@@ -105,10 +102,10 @@ class Plot(pyqtgraph.PlotWidget):
         item.getAxis('bottom').setHeight(18 if bottom else 0)
         self.setMinimumSize(40, 30)
         self.setFrameShape(QtWidgets.QFrame.Shape.NoFrame)
-        self._read: Callable[[float, float], str] | None = None
+        self._read: Callable[[float, float], str] = lambda x, y: ''
 
-    def paint_in(self, theme: Theme) -> None:
-        """Take on other colours."""
+    def apply_theme(self, theme: Theme) -> None:
+        """Use the colours of `theme`."""
         self.setBackground(theme.panel)
         for name in ('left', 'bottom'):
             axis = self.getPlotItem().getAxis(name)
@@ -116,12 +113,12 @@ class Plot(pyqtgraph.PlotWidget):
             axis.setTextPen(theme.muted)
 
     def read_with(self, read: Callable[[float, float], str]) -> None:
-        """Show what `read(x, y)` says of the place under the mouse; nothing where it says ''."""
+        """Show `read(x, y)` at the mouse pointer, or nothing where it returns ''."""
         self._read = read
         self.setMouseTracking(True)
 
-    def place(self, event: QtGui.QMouseEvent) -> tuple[float, float] | None:
-        """Return where in the plot's coordinates the mouse is; None outside."""
+    def _position(self, event: QtGui.QMouseEvent) -> tuple[float, float] | None:
+        """Return the mouse position in the coordinates of the plot; None outside."""
         box = self.getPlotItem().getViewBox()
         scene = self.mapToScene(event.pos())
         if not box.sceneBoundingRect().contains(scene):
@@ -130,8 +127,8 @@ class Plot(pyqtgraph.PlotWidget):
         return point.x(), point.y()
 
     def mouseMoveEvent(self, event: QtGui.QMouseEvent) -> None:
-        """Show the text of the place."""
-        place = self.place(event) if self._read is not None else None
-        text = self._read(*place) if place is not None else ''
+        """Show the text of the position."""
+        position = self._position(event)
+        text = '' if position is None else self._read(*position)
         QtWidgets.QToolTip.showText(self.mapToGlobal(event.pos()), text, self)
         super().mouseMoveEvent(event)

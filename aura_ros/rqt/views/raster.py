@@ -1,29 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What moved: the rows of W over time, darker the more a write changed them."""
+"""The raster panel: rows of W over time, with a colour for the size of each change."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aura_ros.rqt.answers import Raster
 from aura_ros.rqt.qt import pyqtgraph
 from aura_ros.rqt.style import Theme, sequential
-from aura_ros.rqt.views import words
-from aura_ros.rqt.views.panel import Panel, Plot, Window
+from aura_ros.rqt.view_data import Raster
+from aura_ros.rqt.views import units
+from aura_ros.rqt.views.panel import Plot, ViewPanel, Window
+from aura_ros.rqt.views.words import tip
 
 ROWS = 32
-# Columns of the picture: each is wide enough to be seen.
+# Columns of the picture; each is wide enough to be visible.
 BINS = 160
-_TIP = (
-    'Each column is a write, each line a row of W. The stronger the colour, the further the write moved the row\n'
-    '(norm of its change). Bursts and long silences show at once.'
+_TIP = tip(
+    'Each column is a write, and each line is a row of W. A stronger colour is a larger change of the row (norm).',
+    'W',
+    'write',
 )
 
 
-class WriteRaster(Panel):
-    """Draws a `Raster` over the seconds before a moment, in line with the gate above it."""
+class WriteRaster(ViewPanel):
+    """Draws `Raster` over a time window, aligned with the gate above it."""
 
     def __init__(self) -> None:
-        """Make the picture."""
         super().__init__('What was written: rows of W over time', _TIP)
         self.plot = Plot()
         self.plot.setYRange(0, ROWS, padding=0)
@@ -41,15 +42,15 @@ class WriteRaster(Panel):
         self._axis = (0.0, False)
         self._shown = (b'', 0.0)
 
-    def paint_in(self, theme: Theme) -> None:
-        """Take on other colours."""
-        super().paint_in(theme)
-        self.plot.paint_in(theme)
+    def apply_theme(self, theme: Theme) -> None:
+        """Use the colours of `theme`."""
+        super().apply_theme(theme)
+        self.plot.apply_theme(theme)
         self._picture.setLookupTable(sequential(theme))
         self._cursor.setPen(pyqtgraph.mkPen(theme.alarm, width=1))
 
     def show_raster(self, raster: Raster, window: Window) -> None:
-        """Draw the changes that lie in a window."""
+        """Draw the changes in a window."""
         self._raster, self._end_s, self._length_s = raster, window.end_s, window.length_s
         live = window.cursor_s is None
         if self._axis != (window.length_s, live):
@@ -62,22 +63,23 @@ class WriteRaster(Panel):
             self._shown = shown
             rect = (-window.length_s, 0, window.length_s, ROWS)
             self._picture.setImage(picture, autoLevels=False, levels=(0, 255), rect=rect)
-            moved = f'strongest: a row moved by {self._highest:.2g}'
-            self.caption.setText(moved if len(raster.t) else 'no write seen yet')
+            largest = f'largest change of a row: {self._highest:.2g}'
+            self.caption.setText(largest if len(raster.t) else 'no write received yet')
         self._cursor.setVisible(window.cursor_s is not None)
         if window.cursor_s is not None:
             self._cursor.setPos(window.cursor_s - window.end_s)
 
     def _picture_of(self, raster: Raster, window: Window) -> NDArray[np.uint8]:
-        """Sort the changes into columns of time; uint8 [32, columns], the strongest of each."""
+        """Return the largest change of each row in each column of time, as colours uint8 [32, BINS]."""
         change = np.zeros((BINS, ROWS), np.float32)
         place = np.floor((raster.t - window.end_s) / window.length_s * BINS).astype(int) + BINS
         inside = (place >= 0) & (place <= BINS)
         np.maximum.at(change, np.minimum(place[inside], BINS - 1), raster.amount.T[inside])
-        # The scale only grows, so that a colour keeps its meaning while one looks.
+        # The scale only grows, so that colours do not change their meaning often.
         self._highest = max(self._highest, float(change.max()))
-        # The root lets small changes be seen beside large ones.
-        return (np.sqrt(change.T / self._highest) * 255).astype(np.uint8)
+        # The root makes small changes visible beside large ones.
+        colours: NDArray[np.uint8] = (np.sqrt(change.T / self._highest) * 255).astype(np.uint8)
+        return colours
 
     def _read(self, x: float, y: float) -> str:
         raster = self._raster
@@ -87,16 +89,16 @@ class WriteRaster(Panel):
         if abs(raster.t[place] - self._end_s - x) > self._length_s / BINS * 2:
             return ''
         row = min(ROWS - 1, max(0, int(y)))
-        moved = raster.amount[:, place]
+        changes = raster.amount[:, place]
         return (
-            f'step {raster.seq[place]}, {words.moment(float(raster.t[place]))}\n'
-            f'row {row} moved by {moved[row]:.3g}\n{int((moved > 0).sum())} of {ROWS} rows changed'
+            f'step {raster.seq[place]}, {units.moment(float(raster.t[place]))}\n'
+            f'row {row} changed by {changes[row]:.3g}\n{int((changes > 0).sum())} of {ROWS} rows changed'
         )
 
 
 def seconds_before(window_s: float, end: str) -> list[tuple[float, str]]:
-    """Return ticks of a time axis, by the time before its end, which is named `end`."""
+    """Return the ticks of a time axis: the time before its end, and the label `end` at its end."""
     step = window_s / 6
     unit, name = (60.0, 'min') if window_s > 300 else (1.0, 's')
-    ticks = [(-step * count, f'{words.MINUS}{step * count / unit:g} {name}') for count in range(5, 0, -1)]
+    ticks = [(-step * count, f'{units.MINUS}{step * count / unit:g} {name}') for count in range(5, 0, -1)]
     return [*ticks, (0.0, end)]

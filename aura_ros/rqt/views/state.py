@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What it holds now: the 32 x 32 fast weights on a fixed symmetric scale, and beside each row how old it is."""
+"""The state panel: the 32 x 32 fast weights W on a fixed symmetric scale, and the age of each row."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,26 +7,28 @@ from numpy.typing import NDArray
 from aura_ros.rqt.points import StatePoint
 from aura_ros.rqt.qt import QtWidgets, pyqtgraph
 from aura_ros.rqt.style import Theme, diverging, sequential
-from aura_ros.rqt.views.panel import Panel, Plot, label
-from aura_ros.rqt.views.words import MINUS
+from aura_ros.rqt.views.panel import Plot, ViewPanel, label
+from aura_ros.rqt.views.units import MINUS
+from aura_ros.rqt.views.words import tip
 
 ROWS = 32
-# Ends of the colour scale [1]: fixed, so that a colour means the same on every screen and in every episode.
+# End of the colour scale [1]. It is fixed, so that a colour means the same on every screen and in every episode.
 LIMIT = 4.0
-# The age map is as dark as can be right after a write, and as its panel from so many steps on.
+# Age at which a row fades into the background.
 _OLD_STEPS = 1000
-_TIP = (
-    'The fast weights W of AURA-Mem, 32 x 32, without unit: row = value index, column = key index.\n'
-    f'Colours run from {MINUS}{LIMIT:g} to {LIMIT:g}, whatever is shown, by the root of the amount.\n'
-    'The bar on the left: steps since the row last changed, strong when it is new.'
+_TIP = tip(
+    'The fast weights W: row = value index, column = key index. The colours always span '
+    f'{MINUS}{LIMIT:g} to {LIMIT:g}, by the root of the amount. The bar on the left shows the steps since each row '
+    'last changed: a strong colour is a recent change.',
+    'W',
+    'write',
 )
 
 
-class StateMap(Panel):
+class StateMap(ViewPanel):
     """Draws a `StatePoint`."""
 
     def __init__(self) -> None:
-        """Make both pictures and the legend."""
         super().__init__('What it holds: W', _TIP)
         self.map, self.age = Plot(left=False), Plot(left=False)
         self._weights, self._ages = pyqtgraph.ImageItem(), pyqtgraph.ImageItem()
@@ -65,11 +67,11 @@ class StateMap(Panel):
         column.setContentsMargins(0, 0, 0, 16)
         return column
 
-    def paint_in(self, theme: Theme) -> None:
-        """Take on other colours."""
-        super().paint_in(theme)
+    def apply_theme(self, theme: Theme) -> None:
+        """Use the colours of `theme`."""
+        super().apply_theme(theme)
         for plot in (self.map, self.age, self._scale):
-            plot.paint_in(theme)
+            plot.apply_theme(theme)
         for picture in (self._weights, self._bar):
             picture.setLookupTable(diverging(theme))
             picture.setLevels((0, 255))
@@ -79,13 +81,13 @@ class StateMap(Panel):
         self._scale.getPlotItem().invertY(True)
 
     def show_state(self, state: StatePoint | None) -> None:
-        """Draw a state; None clears."""
+        """Draw a state; None clears the panel."""
         self._state = state
         if state is None:
             self._weights.clear()
             self._ages.clear()
             self._drawn = None
-            self.caption.setText('no state heard yet')
+            self.caption.setText('no state received yet')
             return
         if self._drawn is None or not np.array_equal(self._drawn, state.weights):
             self._drawn = state.weights
@@ -99,13 +101,13 @@ class StateMap(Panel):
         self.caption.setText(f'{"every row" if same else "rows"} changed {steps} steps ago')
 
     def _draw(self, weights: NDArray[np.float32]) -> None:
-        # places in the table: 0 for -LIMIT, 127 for zero
+        # Indices of the colour table: 0 for -LIMIT, 127 for zero, 254 for LIMIT.
         roots = np.sign(weights) * np.sqrt(np.abs(weights) / LIMIT)
         shades = np.clip(np.rint(roots * 127.0) + 127.0, 0, 254).astype(np.uint8)
         self._weights.setImage(shades, autoLevels=False, levels=(0, 255), rect=(0, 0, ROWS, ROWS))
         beyond = int((np.abs(weights) > LIMIT).sum())
         empty = int((np.abs(weights).max(axis=1) == 0).sum())
-        counts = f'{empty} rows empty, {beyond} values off the scale'
+        counts = f'empty rows: {empty} · values off the scale: {beyond}'
         self.map.getAxis('bottom').setTicks([[(0.5, '0'), (15.5, counts), (31.5, '31')]])
 
     def _read(self, x: float, y: float) -> str:

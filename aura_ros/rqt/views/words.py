@@ -1,79 +1,47 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Numbers as people read them, each with its unit."""
+"""Definitions for the hover texts, in the words of docs/glossary.md; a test compares the two."""
 
-import math
-import time
+import textwrap
 
-NOTHING = '\N{EN DASH}'
-MINUS = '\N{MINUS SIGN}'
-_SIZES = ((1e12, 'TB'), (1e9, 'GB'), (1e6, 'MB'), (1e5, 'KB'))
-
-
-def size(count: float) -> str:
-    """Return a number of bytes: exact up to 99,999 B, then three digits."""
-    if not math.isfinite(count):
-        return NOTHING
-    for unit, name in _SIZES:
-        if count >= unit:
-            scale = 1e3 if name == 'KB' else unit
-            return f'{_digits(count / scale)} {name}'
-    return f'{count:,.0f} B'
-
-
-def _digits(value: float) -> str:
-    """Return about three digits."""
-    return f'{value:.0f}' if value >= 100 else f'{value:.1f}' if value >= 10 else f'{value:.2f}'
-
-
-def duration(seconds: float) -> str:
-    """Return a time span: '0.4 s', '12 s', '3 min 05 s', '2 h 10 min'."""
-    if not math.isfinite(seconds):
-        return NOTHING
-    if seconds < 10.0:
-        return f'{seconds:.1f} s'
-    if seconds < 99.5:
-        return f'{seconds:.0f} s'
-    whole = round(seconds)
-    if whole < 3600:
-        return f'{whole // 60} min' + (f' {whole % 60:02d} s' if whole % 60 else '')
-    return f'{whole // 3600} h {whole % 3600 // 60:02d} min'
+DEFINITIONS = {
+    'backbone': 'The frozen vision-language-action model (VLA).',
+    'chunk': 'The actions that one step proposes, in order.',
+    'durable': 'A state is durable when it is on the storage: it survives the end of the process and a power cut.',
+    'episode': 'A run of steps from one run_episode goal to its end.',
+    'gate': (
+        'A small trained network in AURA-Mem. It estimates, at each step, how likely it is that a write pays. '
+        'Its score is a number from 0 to 1.'
+    ),
+    'hold': 'The robot stays where it is, because there is no command that may be executed.',
+    'policy': (
+        'What drives the robot. There are three: base is the backbone alone, aura is the backbone with AURA-Mem, '
+        'and kv is the backbone with a KV-cache.'
+    ),
+    'state': 'The numbers that a memory carries.',
+    'step': 'One run of the backbone: what it saw (features) and what it proposes (base action).',
+    'storage': 'The disk, SSD or SD card that holds the state file.',
+    'surprise': (
+        'The difference between what the memory predicts for the present key and what the step holds, |v − W k|.'  # noqa: RUF001
+    ),
+    'W': (
+        'The 32 × 32 matrix of fast weights in the state of AURA-Mem. '  # noqa: RUF001
+        'A write changes W, and a read multiplies W by a query.'
+    ),
+    'write': (
+        "A change of the state. AURA-Mem writes when the gate's score is above the threshold. "
+        'The KV-cache writes at every step.'
+    ),
+}
+# Qt does not wrap plain hover texts [characters].
+_WIDTH = 88
 
 
-def ago(seconds: float) -> str:
-    """Return how long ago something was, short: '−11 s', '−1:40', '−1 h 02'."""
-    whole = max(0, round(seconds))
-    if whole < 100:
-        return f'{MINUS}{whole} s'
-    return (
-        f'{MINUS}{whole // 60}:{whole % 60:02d}'
-        if whole < 3600
-        else f'{MINUS}{whole // 3600} h {whole % 3600 // 60:02d}'
-    )
+def explain(*terms: str) -> str:
+    """Return the definitions of some terms, one paragraph each."""
+    return '\n'.join(textwrap.fill(f'{term[0].upper()}{term[1:]}: {DEFINITIONS[term]}', _WIDTH) for term in terms)
 
 
-def years(value: float) -> str:
-    """Return the life of a medium."""
-    if not math.isfinite(value):
-        return NOTHING
-    if value > 1000.0:
-        return '> 1,000 years'
-    return f'{_digits(value)} years' if value >= 1.0 else f'{_digits(value * 365.25)} days'
-
-
-def milliseconds(value: float) -> str:
-    """Return a short time, with a resolution that fits it."""
-    if not math.isfinite(value):
-        return NOTHING
-    return f'{value * 1e3:.0f} µs' if value < 0.1 else f'{_digits(value)} ms'
-
-
-def moment(stamp_s: float) -> str:
-    """Return a time on the ROS clock: of the day in UTC, or the seconds of a simulation that began at 0."""
-    if stamp_s < 1e8:
-        return f'{stamp_s:.2f} s'
-    return time.strftime('%H:%M:%S', time.gmtime(stamp_s)) + f'.{int(stamp_s % 1 * 10)} UTC'
-
-
-def short_id(name: str) -> str:
-    """Return the beginning of a UUID; the whole of what is short."""
-    return name if len(name) <= 12 else name[:8] + '…'
+def tip(text: str, *terms: str) -> str:
+    """Return a hover text: what a view shows, then the definitions of the terms that it uses."""
+    shown = '\n'.join(textwrap.fill(line, _WIDTH) for line in text.splitlines())
+    return f'{shown}\n\n{explain(*terms)}' if terms else shown

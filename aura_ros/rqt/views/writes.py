@@ -1,38 +1,35 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The last writes, one card each: what the camera saw, when, why, and how safe it is. The newest is on the right."""
+"""The last writes, one card each: camera image, time, step, gate score and durability. The newest is on the right."""
 
 from collections.abc import Sequence
 
-import numpy as np
-
-from aura_ros.rqt.points import DURABILITIES, DURABLE, RAM, Thumbnail, WritePoint
+from aura_ros.rqt.points import DURABLE, RAM, Thumbnail, WritePoint, durability_name
 from aura_ros.rqt.qt import Qt, QtCore, QtGui, QtWidgets, Signal
 from aura_ros.rqt.style import BODY_PX, Theme
-from aura_ros.rqt.views import words
-from aura_ros.rqt.views.panel import Panel, Window, label, tint
+from aura_ros.rqt.views import units
+from aura_ros.rqt.views.panel import ViewPanel, Window, label, tint
+from aura_ros.rqt.views.words import explain, tip
 
 CARDS = 20
 _WIDTH, _HEIGHT = 110, 82
 _CARD, _GAP = 120, 5
-# A thumbnail belongs to the write of the same observation; a camera that is not the first may be a little off [s].
+# Largest distance of the stamps of a thumbnail and its write; cameras other than the first differ a little [s].
 _NEAR_S = 0.25
-_TIP = (
-    'The last writes, the newest on the right: what the first camera saw, the step, the gate score over its\n'
-    'threshold, and how safe the write is. Click to look at that moment.'
+_TIP = tip(
+    'The last writes, the newest on the right: the image of the first camera, the step, the gate score and its '
+    'threshold, and the durability. Click to show that moment.',
+    'write',
+    'gate',
+    'durable',
 )
 
 
 class Card(QtWidgets.QFrame):
-    """One write.
-
-    Signals:
-        clicked: without arguments.
-    """
+    """One write."""
 
     clicked = Signal()
 
     def __init__(self) -> None:
-        """Begin empty."""
         super().__init__()
         self.setProperty('role', 'panel')
         self.setFixedWidth(_CARD)
@@ -44,27 +41,27 @@ class Card(QtWidgets.QFrame):
         self.image.setFixedSize(_WIDTH, _HEIGHT)
         self.image.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.when, self.step = label(role='title'), label(role='caption')
-        self.why, self.safe = label(role='caption'), label(role='caption')
+        self.gate, self.durability = label(role='caption'), label(role='caption')
         first = QtWidgets.QHBoxLayout()
         first.addWidget(self.when, 1)
         first.addWidget(self.step)
         rows.addWidget(self.image)
         rows.addLayout(first)
-        rows.addWidget(self.why)
-        rows.addWidget(self.safe)
+        rows.addWidget(self.gate)
+        rows.addWidget(self.durability)
         self.write: WritePoint | None = None
         self.picture: QtGui.QPixmap | None = None
 
     def show_write(self, write: WritePoint, picture: QtGui.QPixmap | None, end_s: float, theme: Theme) -> None:
-        """Show a write, how long before `end_s` it was [s, ROS clock], and what the camera saw."""
-        self.when.setText(words.ago(end_s - write.stamp_s))
+        """Show a write, its time before `end_s` [s, ROS clock], and its camera image."""
+        self.when.setText(units.ago(end_s - write.stamp_s))
         if self.write != write:
             self.write = write
             self.step.setText(f'step {write.seq:,}')
-            self.why.setText(f'gate {write.gate:.2f} > {write.threshold:.2f}')
-            safe = write.durability == DURABLE
-            self.safe.setText('on the medium' if safe else 'in RAM only' if write.durability == RAM else 'queued')
-            tint(self.safe, theme.good if safe else theme.muted, 'font-size: 11px;')
+            self.gate.setText(f'gate {write.gate:.2f} > {write.threshold:.2f}')
+            self.durability.setText('RAM only' if write.durability == RAM else durability_name(write.durability))
+            colour = theme.good if write.durability == DURABLE else theme.muted
+            tint(self.durability, colour, 'font-size: 11px;')
         if picture is None:
             self.image.setText('no image')
             tint(self.image, theme.muted, f'background: {theme.window}; font-size: {BODY_PX}px;')
@@ -72,46 +69,43 @@ class Card(QtWidgets.QFrame):
             self.image.setPixmap(picture)
         self.picture = picture
 
-    def forget(self) -> None:
-        """Show the next write even if it is the same, for colours have changed."""
+    def reset(self) -> None:
+        """Repaint at the next `show_write`, even if it shows the same write."""
         self.write = self.picture = None
 
     def choose(self, chosen: bool) -> None:
-        """Frame it as the one that is looked at."""
-        if self.property('chosen') != chosen:
+        """Draw a frame around the card if its moment is shown."""
+        style = self.style()
+        if self.property('chosen') != chosen and style is not None:
             self.setProperty('chosen', chosen)
-            self.style().unpolish(self)
-            self.style().polish(self)
+            style.unpolish(self)
+            style.polish(self)
 
-    def event(self, event: QtCore.QEvent) -> bool:
-        """Say all about the write once somebody asks: most cards pass unread."""
-        if event.type() == QtCore.QEvent.Type.ToolTip and self.write is not None:
-            self.setToolTip(describe(self.write))
+    def event(self, event: QtCore.QEvent | None) -> bool:
+        """Make the hover text when it is needed."""
+        if event is not None and event.type() == QtCore.QEvent.Type.ToolTip and self.write is not None:
+            self.setToolTip(f'{describe(self.write)}\n\n{explain("surprise", "durable")}')
         return bool(super().event(event))
 
-    def mousePressEvent(self, _: QtGui.QMouseEvent) -> None:
-        """Tell that it was clicked."""
+    def mousePressEvent(self, _: QtGui.QMouseEvent | None) -> None:
+        """Emit `clicked`."""
         self.clicked.emit()
 
 
-class WriteStrip(Panel):
-    """Shows the last writes as cards.
-
-    Signals:
-        chosen: time of the write that was clicked [s, ROS clock].
-    """
+class WriteStrip(ViewPanel):
+    """Shows the last writes as cards, which are made once and hidden while empty."""
 
     chosen = Signal(float)
+    """Time of the write that was clicked [s, ROS clock]."""
 
     def __init__(self) -> None:
-        """Make the cards once: they are filled and hidden as needed."""
         super().__init__('The last writes', _TIP)
         inner = QtWidgets.QWidget()
         inner.setObjectName('cards')
         row = QtWidgets.QHBoxLayout(inner)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(_GAP)
-        self._nothing = label('nothing written yet', 'caption')
+        self._nothing = label('no write yet', 'caption')
         row.addWidget(self._nothing)
         self.cards = [Card() for _ in range(CARDS)]
         for card in self.cards:
@@ -123,27 +117,29 @@ class WriteStrip(Panel):
         self._area.setWidget(inner)
         self._area.setWidgetResizable(True)
         self._area.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self._area.horizontalScrollBar().rangeChanged.connect(self._follow)
+        self._scroll_bar = QtWidgets.QScrollBar(Qt.Orientation.Horizontal)
+        self._area.setHorizontalScrollBar(self._scroll_bar)
+        self._scroll_bar.rangeChanged.connect(self._follow)
         self.body.addWidget(self._area, 1)
         self._pictures: dict[Thumbnail, QtGui.QPixmap] = {}
 
     def minimumSizeHint(self) -> QtCore.QSize:
-        """Room for a whole card."""
+        """Return room for a whole card."""
         return QtCore.QSize(200, _HEIGHT + 92)
 
-    def paint_in(self, theme: Theme) -> None:
-        """Take on other colours."""
-        super().paint_in(theme)
+    def apply_theme(self, theme: Theme) -> None:
+        """Use the colours of `theme`."""
+        super().apply_theme(theme)
         for card in self.cards:
-            card.forget()
+            card.reset()
 
     def show_writes(self, writes: Sequence[WritePoint], thumbnails: Sequence[Thumbnail], window: Window) -> None:
         """Show writes, oldest first.
 
         Args:
-            writes: those up to the moment that is looked at.
-            thumbnails: what the camera saw, as far as it is known.
-            window: the time axis above; with a cursor, the last write is the one that is looked at.
+            writes: writes up to the moment that is shown.
+            thumbnails: camera images of some of them.
+            window: window of the curves; with a cursor, the last write is the selected one.
         """
         shown = writes[-CARDS:]
         assert self.theme is not None
@@ -159,7 +155,7 @@ class WriteStrip(Panel):
         self.caption.setText('' if not shown else summary(shown[-1]))
 
     def _follow(self, _: int, highest: int) -> None:
-        self._area.horizontalScrollBar().setValue(highest)
+        self._scroll_bar.setValue(highest)
 
     def _on_click(self, card: Card) -> None:
         if card.write is not None:
@@ -167,24 +163,24 @@ class WriteStrip(Panel):
 
 
 def summary(write: WritePoint) -> str:
-    """Say what the last write was, in a line."""
+    """Return one line about a write."""
     return (
         f'write {write.writes:,} at step {write.seq:,}: surprise {write.surprise:.2f}, '
-        f'W moved by {write.delta_norm:.2f}, an action by {write.action_change:.3f} rad'
+        f'change of the state {write.delta_norm:.2f}, of an action {write.action_change:.3f} rad'
     )
 
 
 def describe(write: WritePoint) -> str:
-    """Say all there is about a write, with units."""
+    """Return all values of a write, with units."""
     return (
         f'write {write.writes:,} since the last reset, at step {write.seq:,}\n'
-        f'observation of {words.moment(write.stamp_s)}\n'
-        f'gate score {write.gate:.3f} over the threshold {write.threshold:.2f}\n'
-        f'surprise |v - W k| {write.surprise:.3f}\n'
-        f'the state moved by {write.delta_norm:.3f} (Frobenius norm)\n'
-        f'an action moves by up to {write.action_change:.4f} rad or m\n'
-        f'{words.size(write.bytes_written)} of state rewritten, {words.size(write.device_bytes)} to the medium so far\n'
-        f'kept: {DURABILITIES[write.durability]}; CRC-32 {write.crc:08x}'
+        f'observation at {units.moment(write.stamp_s)}\n'
+        f'gate score {write.gate:.3f}, threshold {write.threshold:.2f}\n'
+        f'surprise {write.surprise:.3f}\n'
+        f'change of the state {write.delta_norm:.3f} (Frobenius norm)\n'
+        f'change of an action up to {write.action_change:.4f} rad or m\n'
+        f'{units.size(write.bytes_written)} of state changed, {units.size(write.device_bytes)} written to storage\n'
+        f'durability: {durability_name(write.durability)}; CRC-32 of the state {write.crc:08x}'
     )
 
 
@@ -194,9 +190,8 @@ def _thumbnail_of(write: WritePoint, thumbnails: Sequence[Thumbnail]) -> Thumbna
 
 
 def _pixmap(thumbnail: Thumbnail) -> QtGui.QPixmap:
-    rgb = np.ascontiguousarray(thumbnail.rgb)
-    height, width, _ = rgb.shape
-    image = QtGui.QImage(rgb.data, width, height, 3 * width, QtGui.QImage.Format.Format_RGB888)
+    height, width, _ = thumbnail.rgb.shape
+    image = QtGui.QImage(thumbnail.rgb.tobytes(), width, height, 3 * width, QtGui.QImage.Format.Format_RGB888)
     return QtGui.QPixmap.fromImage(image).scaled(
         _WIDTH, _HEIGHT, Qt.AspectRatioMode.KeepAspectRatio, Qt.TransformationMode.SmoothTransformation
     )
