@@ -181,8 +181,8 @@ def test_offline_replay_equals_the_live_graph_bit_for_bit(recorded, graph, measu
     _agree(live_gates, gates)
     assert live_events == events
     assert live_crc == crc
-    # Both equal what the memory did during the recording, up to the first image that the recorder missed. The graph does
-    # not wait for the recorder, so it may miss images on a busy machine.
+    # Both equal what the memory did during the recording, up to the first image that the recorder missed: the graph
+    # does not wait for the recorder, so it may miss images on a busy machine.
     stamps = {seq: stamp_ns for seq, stamp_ns, *_ in recorded.gates}
     whole = list(takewhile(lambda gate: stamps.get(gate[0], gate[1]) == gate[1], gates))
     _agree([gate for gate in recorded.gates if gate[0] < len(whole)], whole)
