@@ -141,7 +141,7 @@ class Story:
         yield DiagnosticPoint(
             'memory_node: state',
             0,
-            'stored',
+            'kept on storage',
             {
                 'restored': 'step 18204 of episode 41ab90c2, 3.1 s old, 214 writes, CRC-32 ok',
                 'device_bytes_per_hour': str(round(per_hour)),
