@@ -16,7 +16,7 @@ Floats = NDArray[np.float32]
 
 
 class FastWeightMemory(RecurrentMemory[FastWeightCell]):
-    """Fast weights behind a write schedule: AURA-Mem with its learned gate, its rivals with a fixed one."""
+    """Fast weights behind a write schedule: learned in AURA-Mem, fixed in its baselines."""
 
     def __init__(self, name: str, weights: MemoryWeights, schedule: WriteSchedule) -> None:
         super().__init__(name, weights, FastWeightCell(weights.arrays, schedule))
@@ -38,7 +38,7 @@ class FastWeightMemory(RecurrentMemory[FastWeightCell]):
 
 
 class AuraMemory(FastWeightMemory):
-    """Encode, look whether it is known, write if the gate opens, read, act."""
+    """Fast weights that are written when a learned gate opens."""
 
     def __init__(self, weights: MemoryWeights, threshold: float = THRESHOLD) -> None:
         super().__init__('aura', weights, Gate(weights.arrays, threshold))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The recurrent part of a memory: a code of the observation in, a read-out for the action head out.
+"""The recurrent part of a memory: it maps a code of the observation to a read-out for the action head.
 
 Arrays
     x         float32 [code_dim], the encoder's code of the observation
@@ -22,68 +22,64 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Transition:
-    """What one step did to a cell; gate, threshold, written, surprise and delta_norm as in `Decision`.
-
-    readout: after the write.
-    before: the read-out had nothing been written; None where nothing was, or where the cell cannot tell.
-    """
+    """What one step did to a cell; gate, threshold, written, surprise and delta_norm as in `Decision`."""
 
     readout: Floats
+    """Read-out after the write."""
     gate: float = 1.0
     threshold: float = 0.0
     written: bool = True
     surprise: float = 0.0
     delta_norm: float = 0.0
     before: Floats | None = None
+    """Read-out without the write; None if nothing was written, or if the cell does not compute it."""
 
 
 class Cell(ABC):
-    """A cell of constant size: `carried` lists its arrays, and all bookkeeping follows from that list.
-
-    Arrays are changed in place, so that the list stays true. A cell that grows overrides what it must.
-    """
+    """A cell of constant size. A cell that grows overrides the methods that use `carried`."""
 
     carried: tuple[NDArray[np.generic], ...] = ()
+    """The arrays of the state, in the order of the export. They are changed in place."""
 
     @abstractmethod
     def step(self, x: Floats) -> Transition:
-        """Take one code; the caller has checked that it is finite."""
+        """Apply one code, which is finite."""
 
     def keep(self) -> tuple[Any, ...]:
-        """What `undo` needs to take the next step back."""
+        """Return what `undo` needs."""
         return tuple(array.copy() for array in self.carried)
 
     def undo(self, kept: tuple[Any, ...]) -> None:
-        """Take back the one step since `keep`."""
+        """Take back one step and a reset before it; `kept` is from `keep`."""
         for array, before in zip(self.carried, kept, strict=True):
             array[...] = before
 
     @property
     def nbytes(self) -> int:
-        """Bytes carried, measured from the arrays."""
+        """Bytes of the carried arrays."""
         return sum(array.nbytes for array in self.carried)
 
     @property
     def layout(self) -> str:
-        """Dtype and shape of each carried array in order, as '<f4[32,32] <f4[32]'; a length that grows is '*'."""
+        """Dtype and shape of each carried array in order, as '<f4[32,32] <f4[32]'; '*' for a length that grows."""
         return ' '.join(
             f'{array.dtype.newbyteorder("<").str}[{",".join(map(str, array.shape))}]' for array in self.carried
         )
 
     def reset(self) -> None:
-        """Back to the empty state: zero, unless the cell says otherwise."""
+        """Return to the empty state, which is zero by default."""
         for array in self.carried:
             array[...] = np.zeros((), array.dtype)
 
     def export(self) -> bytes:
-        """The carried arrays in order, C order, little endian."""
+        """Return the carried arrays in order, C order, little endian."""
         return b''.join(array.astype(array.dtype.newbyteorder('<')).tobytes() for array in self.carried)
 
     def restore(self, data: bytes) -> None:
-        """Take what `export` gave.
+        """Load a state from `export`.
 
         Raises:
-            StateError: if the length is wrong or a number is not finite; the state is then unchanged.
+            StateError: if the length is wrong or a value is not finite; the state is then unchanged.
 
         """
         if len(data) != self.nbytes:
@@ -92,7 +88,7 @@ class Cell(ABC):
         for array in self.carried:
             part = np.frombuffer(data, array.dtype.newbyteorder('<'), array.size, offset).reshape(array.shape)
             if not np.isfinite(part).all():
-                raise StateError('the state holds values that are not finite')
+                raise StateError('the state has values that are not finite')
             parts.append(part)
             offset += array.nbytes
         for array, part in zip(self.carried, parts, strict=True):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ELMUR (arXiv 2510.07151): layers with a memory of their own, written once per segment, one step at a time.
+"""ELMUR (arXiv 2510.07151): layers with a memory each, which is written once per segment of steps.
 
-Time is cut into segments of L steps. In every layer the tokens of a segment look back within it, then read the
-layer's M slots, which stay as they are until the segment ends; then one slot is rewritten from the tokens:
+Time is divided into segments of L steps. In every layer the tokens of a segment attend to its earlier tokens, then read
+the layer's M slots. At the end of the segment one slot is rewritten from the tokens:
 
     h = AddNorm(x + SelfAttention(x))         causal, with Transformer-XL's relative positions
     h = AddNorm(h + CrossAttention(h, m))     mem2tok, the read; logits biased by E[t - p]
@@ -12,14 +12,16 @@ layer's M slots, which stay as they are until the segment ends; then one slot is
     m_j <- alpha n_j + (1 - alpha) m_j,  p_j <- t
 
 where p are the anchors, the steps at which the slots were last written. The slot j is the first empty one, with
-alpha = 1, or else the one that waited longest, with alpha = lambda. All layers write at the same steps, so their
-anchors are always the same and are kept once. Only n_j is worked out: the other candidates would be thrown away.
+alpha = 1, or else the least recently written one, with alpha = lambda. All layers write at the same steps, so they
+share their anchors. Only n_j is computed, because the other candidates are not used.
 
-The released code encodes the whole segment anew at every step. Here keys, values and outputs of its tokens are kept,
-which gives the same numbers; they are part of what is carried and are counted. Two more choices of ours: FFN is a
-plain MLP where the paper has a mixture of experts (its own ablation finds no difference, 1.00 +- .00 with either), and
-the memory an episode begins with, which the paper draws from N(0, sigma^2), is one draw kept with the weights: what a
-robot does must not depend on chance at a reset, and a replay must give the same bits.
+This implementation differs from the released code in three ways:
+
+* The released code encodes the whole segment again at every step. Here the keys, values and outputs of its tokens are
+  carried, which gives the same numbers. They count as state.
+* FFN is a plain MLP instead of a mixture of experts. The paper's ablation finds no difference (1.00 +- .00 for both).
+* The initial memory is one draw from N(0, sigma^2) that is stored with the weights. The paper draws it at every reset;
+  a robot must not depend on chance, and a replay must give the same bits.
 """
 
 from __future__ import annotations
@@ -43,13 +45,13 @@ NORM_EPSILON = 1e-5
 
 
 def choose_slot(anchors: Sequence[int] | NDArray[np.int64], blend: float) -> tuple[int, float]:
-    """The slot to write and alpha: the first empty one with 1, else the least recently written with `blend`."""
-    slot = min(range(len(anchors)), key=anchors.__getitem__)  # EMPTY is below every step
+    """Return the slot to write and alpha: the first empty slot and 1, else the least recently written and `blend`."""
+    slot = min(range(len(anchors)), key=anchors.__getitem__)  # EMPTY is less than every step
     return slot, 1.0 if anchors[slot] == EMPTY else blend
 
 
 def sinusoids(length: int, width: int) -> Floats:
-    """Transformer-XL's code of the distances 0..length - 1, float32 [length, width], width even."""
+    """Return Transformer-XL's code of the distances 0..length - 1, float32 [length, width], width even."""
     rates = 10_000.0 ** (-np.arange(0, width, 2) / width)
     angles = np.arange(length)[:, None] * rates
     return np.concatenate([np.sin(angles), np.cos(angles)], 1).astype(np.float32)
@@ -103,11 +105,11 @@ class _SelfAttention:
         self._heads, self._scale = heads, np.float32((width // heads) ** -0.5)
         self._content, self._position = weights[f'{name}.content_bias'], weights[f'{name}.position_bias']
         distances = sinusoids(segment, width) @ weights[f'{name}.position.weight'].T
-        # newest last, as the keys are: the last `n` rows fit `n` keys
+        # newest last, like the keys: the last `n` rows belong to `n` keys
         self._distances = np.ascontiguousarray(distances[::-1].reshape(segment, heads, -1).swapaxes(0, 1))
 
     def __call__(self, x: Floats, place: int, keys: Floats, values: Floats) -> Floats:
-        """Attend at `place` of the segment; keys and values [heads, segment, head width] take this token's."""
+        """Attend at `place` of the segment; adds this token to keys and values [heads, segment, head width]."""
         query, key, value = (self._project @ x).reshape(3, self._heads, -1)
         keys[:, place], values[:, place] = key, value
         content = keys[:, : place + 1] @ (query + self._content)[..., None]
@@ -117,7 +119,7 @@ class _SelfAttention:
 
 
 class _CrossAttention:
-    """Attention of one vector over rows that are not projected: the query and the sum of the rows are instead."""
+    """Attention of one vector over rows. The query and the sum are projected instead of the rows, which is cheaper."""
 
     def __init__(self, weights: Weights, name: str, heads: int) -> None:
         self._query, key, value = (weights[f'{name}.{part}.weight'] for part in ('query', 'key', 'value'))
@@ -150,13 +152,13 @@ class _Layer:
     def token(
         self, x: Floats, place: int, keys: Floats, values: Floats, memory: Floats, ages: NDArray[np.int64]
     ) -> Floats:
-        """The token at `place` of the segment; ages [slots]: steps from each anchor to now, at least 1."""
+        """Return the output at `place` of the segment; ages [slots]: steps from each anchor to now, at least 1."""
         h = self._norms['attend'](x + self._attend(x, place, keys, values))
         h = self._norms['read'](h + self._read(h, memory, self._table[self._reach + np.minimum(ages, self._reach)]))
         return self._norms['token'](h + self._token_mlp(h))
 
     def candidate(self, slot: Floats, tokens: Floats, ages: NDArray[np.int64]) -> Floats:
-        """What a slot should become; ages [segment]: steps from its anchor to each token, at least 1."""
+        """Return the new content of a slot; ages [segment]: steps from its anchor to each token, at least 1."""
         bias = self._table[self._reach - np.minimum(ages, self._reach)]
         u = self._norms['write'](slot + self._write(slot, tokens, bias))
         return self._norms['memory'](u + self._memory_mlp(u))
@@ -184,13 +186,13 @@ class ElmurCell(Cell):
         self.carried = (self.memories, self.anchors, self._position, self._keys, self._values, self._tokens)
 
     def reset(self) -> None:
-        """Forget everything."""
+        """Return to the initial memory."""
         super().reset()
         self.memories[...] = self._initial
         self.anchors[:] = EMPTY
 
     def step(self, x: Floats) -> Transition:
-        """Take one code; at the end of a segment write one slot of every layer."""
+        """Apply one code; at the end of a segment write one slot of every layer."""
         now = int(self._position[0])
         place = now % self._segment
         h = self._project(x)
@@ -205,7 +207,7 @@ class ElmurCell(Cell):
         return Transition(h, 1.0, 0.5, True, delta_norm=self._write(now))
 
     def _write(self, now: int) -> float:
-        """Write after the segment that ends at `now`; returns the norm of the change."""
+        """Write after the segment that ends at `now`; return the norm of the change."""
         slot, alpha = choose_slot(self.anchors, self._blend)
         ages = np.arange(now - self._segment + 1, now + 1) - self.anchors[slot]
         before = self.memories[:, slot].copy()
@@ -223,5 +225,5 @@ class ElmurMemory(RecurrentMemory[ElmurCell]):
 
     @property
     def memory_bytes(self) -> int:
-        """Bytes of the slots alone, as the paper counts; `state_bytes` has anchors and the open segment too."""
+        """Bytes of the slots alone, as counted in the paper; `state_bytes` includes anchors and the open segment."""
         return self.cell.memories.nbytes

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The fast weights: a linear map f(k) = W k + b that is written at test time by the delta rule.
+"""Fast weights: a linear map f(k) = W k + b that is written at test time by the delta rule.
 
-W is float32 [32, 32] and b float32 [32]: (32 * 32 + 32) * 4 = 4,224 bytes, the size that the AURA-Mem model
-card gives as (d_k * d_v + d_v) * 4. The card does not say what the vector is; here it is the bias of the map,
-so that a write with the full rate makes f(k) = v exactly:
+W is float32 [32, 32] and b float32 [32]: (32 * 32 + 32) * 4 = 4,224 bytes, the size (d_k * d_v + d_v) * 4 of the
+AURA-Mem model card. The card does not define the vector. Here it is the bias of the map, so a write at the full rate
+makes f(k) = v exactly:
 
     e = v - f(k)                                    inner prediction error, its norm is the surprise
     W <- W + rate * e k^T / (|k|^2 + 1)             the delta rule with the constant key 1 appended
@@ -26,18 +26,18 @@ STATE_BYTES = (KEY_DIM * VALUE_DIM + VALUE_DIM) * 4
 
 
 class FastWeights:
-    """W and b, and the two things one can do with them: read and write."""
+    """W and b, which can be read and written."""
 
     def __init__(self, value_dim: int = VALUE_DIM, key_dim: int = KEY_DIM) -> None:
         self.W = np.zeros((value_dim, key_dim), np.float32)
         self.b = np.zeros(value_dim, np.float32)
 
     def read(self, key: Floats) -> Floats:
-        """f(k): float32 [value_dim] for a key [key_dim]."""
+        """Return f(k), float32 [value_dim], for a key [key_dim]."""
         return np.asarray(self.W @ key + self.b, dtype=np.float32)
 
     def write(self, key: Floats, error: Floats, rate: float) -> Floats:
-        """Move f(k) towards f(k) + rate * error; returns the change of W, float32 [value_dim, key_dim]."""
+        """Move f(k) towards f(k) + rate * error; return the change of W, float32 [value_dim, key_dim]."""
         step = np.asarray(error * np.float32(rate / (float(key @ key) + 1.0)), dtype=np.float32)
         delta = np.outer(step, key)
         self.W += delta
@@ -46,10 +46,7 @@ class FastWeights:
 
 
 class FastWeightCell(Cell):
-    """Fast weights and the schedule that decides when they are written.
-
-    `row_age` counts the steps since each row of W last changed; it is for monitors and no part of the state.
-    """
+    """Fast weights and the schedule that decides when they are written."""
 
     def __init__(self, weights: Weights, schedule: WriteSchedule) -> None:
         self._key, self._value, self._query, self._rate = (
@@ -60,24 +57,25 @@ class FastWeightCell(Cell):
         self.state = FastWeights(len(self._value.bias), len(self._key.bias))
         self.carried = (self.state.W, self.state.b)
         self.row_age = np.zeros(len(self.state.b), np.uint64)
+        """Steps since each row of W last changed; for monitors, not part of the state."""
 
     def reset(self) -> None:
-        """Forget everything."""
+        """Return to the empty state and restart the schedule."""
         super().reset()
         self._schedule.reset()
         self.row_age[:] = 0
 
     def keep(self) -> tuple[Any, ...]:
-        """The state and what monitors see of it; see `Cell.keep`."""
+        """Return the state and the row ages; see `Cell.keep`."""
         return (*super().keep(), self.row_age.copy())
 
     def undo(self, kept: tuple[Any, ...]) -> None:
-        """Take back the one step since `keep`."""
+        """Take back one step and a reset before it."""
         super().undo(kept[:-1])
         self.row_age[:] = kept[-1]
 
     def step(self, x: Floats) -> Transition:
-        """Look whether it is known, write if the schedule says so, read."""
+        """Compare with the stored value, write if the schedule opens, and read."""
         key, query = (unit(layer(x)) * self._key_scale for layer in (self._key, self._query))
         error = self._value(x) - self.state.read(key)
         surprise = float(np.sqrt(error @ error))

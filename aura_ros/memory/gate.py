@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The gate: is this observation worth a write?
+"""The gate: decides whether an observation is worth a write.
 
-Two reasons for silence: the observation does not matter to any action, or it does and is already known. The
-first can be seen in the code x of the observation, the second only in the error e of *this* state, so the gate
-sees both: score = sigmoid(MLP(x, e, |e|)).
+An observation needs no write if it matters to no action, or if it is stored already. The code x of the observation
+shows the first, the error e of the current state the second. The gate reads both: score = sigmoid(MLP(x, e, |e|)).
 """
 
 from __future__ import annotations
@@ -19,14 +18,14 @@ THRESHOLD = 0.5
 
 
 class Gate:
-    """A small network that scores a write in 0..1; a `WriteSchedule` that was learned."""
+    """A small network that scores a write in 0..1: a learned `WriteSchedule`."""
 
     def __init__(self, weights: Weights, threshold: float = THRESHOLD) -> None:
         self._hidden, self._output = Linear.of(weights, 'gate.hidden'), Linear.of(weights, 'gate.output')
         self.threshold = threshold
 
     def reset(self) -> None:
-        """Nothing to begin: the gate has no state of its own."""
+        """Do nothing: the gate has no state."""
 
     def __call__(self, code: Floats, error: Floats, surprise: float) -> float:
         """Score a write; see `WriteSchedule`."""

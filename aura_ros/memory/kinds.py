@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The memories of the family by name. Each entry makes one from its trained weights."""
+"""The memories by name. Each entry builds one from its trained weights."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _none(weights: MemoryWeights) -> Memory:
 
 
 def _budget(weights: MemoryWeights) -> float:
-    """Writes per step that a schedule was trained for."""
+    """Return the writes per step that a schedule was trained for."""
     return float(weights.arrays['budget'][0])
 
 
@@ -42,15 +42,15 @@ KINDS: dict[str, Callable[[MemoryWeights], Memory]] = {
     'memoryless': lambda weights: RecurrentMemory('memoryless', weights, MemorylessCell()),
     'none': _none,
 }
-"""What `load_memory` takes.
+"""Kinds that `load_memory` accepts.
 
-'reconstruction' differs from 'aura' in what its gate was trained for; 'memoryless' is trained to act without a
-memory, where 'none' passes the base action through.
+The gate of 'reconstruction' was trained for another target than that of 'aura'. 'memoryless' is trained to act without
+a memory; 'none' passes the base action through.
 """
 
 
 def build_memory(kind: str, weights: MemoryWeights, window: int = 0) -> Memory:
-    """Make the memory `kind`, a key of `KINDS`, of weights; `window` is for a KV-cache."""
+    """Return the memory `kind`, a key of `KINDS`, with its weights; `window` is for a KV-cache."""
     if kind == 'kv':
         return KvCacheMemory(weights, window)
     return KINDS[kind](weights)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The baseline: a key-value cache that keeps every step, 256 bytes each, unbounded or windowed."""
+"""The baseline: a key-value cache of every step, 256 bytes each, unbounded or windowed."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ class KvCache(Cell):
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the entries held: 256 for each."""
+        """Bytes of the entries: 256 each."""
         return self.entries * self._cache.itemsize * self._cache.shape[1]
 
     @property
     def layout(self) -> str:
-        """Entries, of which there are more with every step."""
+        """Dtype and width of an entry; the number of entries grows."""
         return f'<f4[*,{self._cache.shape[1]}]'
 
     def reset(self) -> None:
-        """Forget everything."""
+        """Remove all entries."""
         self._cache = np.empty((64, self._cache.shape[1]), np.float32)
         self.entries = 0
 
@@ -52,13 +52,13 @@ class KvCache(Cell):
         self._cache, self.entries = kept
 
     def step(self, x: Floats) -> Transition:
-        """Append this step and attend over all that is kept."""
+        """Append this step and attend over all entries."""
         self._append(np.concatenate([unit(self._key(x)), self._value(x)]))
-        held = self._cache[: self.entries]
+        entries = self._cache[: self.entries]
         age = np.arange(self.entries - 1, -1, -1, dtype=np.float32)
-        logits = self._sharpness * (held[:, : self._width] @ unit(self._query(x))) - self._slope * age
+        logits = self._sharpness * (entries[:, : self._width] @ unit(self._query(x))) - self._slope * age
         weights = np.exp(logits - logits.max())
-        return Transition(np.asarray((weights / weights.sum()) @ held[:, self._width :], dtype=np.float32))
+        return Transition(np.asarray((weights / weights.sum()) @ entries[:, self._width :], dtype=np.float32))
 
     def _append(self, entry: Floats) -> None:
         if self.window and self.entries == self.window:
@@ -72,17 +72,17 @@ class KvCache(Cell):
         self.entries += 1
 
     def export(self) -> bytes:
-        """All entries, oldest first: key then value, little endian."""
+        """Return all entries, oldest first: key then value, little endian."""
         return self._cache[: self.entries].astype('<f4').tobytes()
 
     def restore(self, data: bytes) -> None:
-        """Take what `export` gave; see `Cell.restore`."""
+        """Load entries from `export`; see `Cell.restore`."""
         width = self._cache.shape[1]
         if len(data) % (4 * width):
             raise StateError(f'a cache of whole entries of {4 * width} bytes is expected, got {len(data)} bytes')
         values = np.frombuffer(data, '<f4').reshape(-1, width)
         if not np.isfinite(values).all():
-            raise StateError('the cache holds values that are not finite')
+            raise StateError('the cache has values that are not finite')
         kept = values[-self.window :] if self.window else values
         self._cache = np.empty((max(64, len(kept)), width), np.float32)
         self._cache[: len(kept)] = kept
@@ -108,5 +108,5 @@ class KvCacheMemory(RecurrentMemory[KvCache]):
 
     @property
     def entries(self) -> int:
-        """Steps held."""
+        """Number of steps kept."""
         return self.cell.entries

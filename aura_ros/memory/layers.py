@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The few layers that a memory step needs, in NumPy float32, without allocation of graphs or threads."""
+"""The layers that a memory step needs, in NumPy float32."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ Weights = Mapping[str, Floats]
 
 
 def sigmoid(x: float) -> float:
-    """Logistic function; never overflows."""
+    """Return the logistic function; does not overflow."""
     return float(1.0 / (1.0 + np.exp(-np.clip(x, -60.0, 60.0))))
 
 
 def logistic(x: Floats) -> Floats:
-    """`sigmoid` of each element."""
+    """Return the `sigmoid` of each element."""
     return np.asarray(1.0 / (1.0 + np.exp(-np.clip(x, -60.0, 60.0))), dtype=np.float32)
 
 
 def softplus(x: Floats) -> Floats:
-    """log(1 + exp(x)); never overflows."""
+    """Return log(1 + exp(x)); does not overflow."""
     return np.asarray(np.maximum(x, 0.0) + np.log1p(np.exp(-np.abs(x))), dtype=np.float32)
 
 
 def silu(x: Floats) -> Floats:
-    """x * sigmoid(x)."""
+    """Return x * sigmoid(x)."""
     return np.asarray(x / (1.0 + np.exp(-np.clip(x, -60.0, 60.0))), dtype=np.float32)
 
 
 def unit(x: Floats) -> Floats:
-    """x / |x|; zero stays zero."""
+    """Return x / |x|; zero stays zero."""
     return np.asarray(x / max(float(np.sqrt(x @ x)), 1e-6), dtype=np.float32)
 
 
@@ -47,17 +47,17 @@ class Linear:
 
     @classmethod
     def of(cls, weights: Weights, name: str) -> Linear:
-        """Take `name.weight` and `name.bias`."""
+        """Use the arrays `name.weight` and `name.bias`."""
         return cls(weights[f'{name}.weight'], weights[f'{name}.bias'])
 
     def __call__(self, x: Floats) -> Floats:
-        """Map [in] to [out]."""
+        """Return y, float32 [out]."""
         return np.asarray(self.weight @ x + self.bias, dtype=np.float32)
 
 
 @dataclass(frozen=True)
 class Encoder:
-    """z [feature_dim] -> standardised features u [feature_dim] and a code x [code_dim]."""
+    """z [feature_dim] -> standardized features u [feature_dim] and a code x [code_dim]."""
 
     mean: Floats
     scale: Floats
@@ -65,22 +65,22 @@ class Encoder:
 
     @classmethod
     def of(cls, weights: Weights) -> Encoder:
-        """Take the encoder's arrays."""
+        """Use the encoder's arrays."""
         return cls(weights['feature_mean'], weights['feature_scale'], Linear.of(weights, 'encoder'))
 
     def __call__(self, z: Floats) -> tuple[Floats, Floats]:
-        """Return u and x; u is clipped to +-5 so that one wild feature cannot rule."""
+        """Return u and x; u is clipped to +-5, so that no single outlier dominates."""
         u = np.asarray(np.clip((z - self.mean) / self.scale, -5.0, 5.0), dtype=np.float32)
         return u, np.asarray(np.tanh(self.linear(u)), dtype=np.float32)
 
 
 @dataclass(frozen=True)
 class ActionHead:
-    """Features, read-out and the base action -> the policy's chunk.
+    """Maps features, read-out and base action to the policy's chunk.
 
-    The read-out modulates a linear look at the features (FiLM): picking one of several objects is a product
-    of "which", the memory, and "where", the scene. The answer keeps as much of the base motion as it trusts
-    and adds an offset, in units of `action_scale` per joint:
+    The read-out modulates a linear map of the features (FiLM): choosing one of several objects is a product of "which",
+    the memory, and "where", the scene. The output scales the base motion and adds an offset, in units of `action_scale`
+    per joint:
 
         action = base[0] + (1 - override) (base - base[0]) + offset
     """
@@ -93,12 +93,12 @@ class ActionHead:
 
     @classmethod
     def of(cls, weights: Weights) -> ActionHead:
-        """Take the head's arrays."""
+        """Use the head's arrays."""
         parts = ('features', 'modulation', 'hidden', 'output')
         return cls(**{name: Linear.of(weights, f'head.{name}') for name in parts}, action_scale=weights['action_scale'])
 
     def prepare(self, u: Floats, base_action: Floats) -> Floats:
-        """The part that does not depend on the memory, [width]."""
+        """Return the part that does not depend on the memory, float32 [width]."""
         motion = (base_action - base_action[:1]) / self.action_scale
         return self.features(np.concatenate([u, base_action[0], motion.ravel()]))
 

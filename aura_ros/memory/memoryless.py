@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The rival that remembers nothing: encoder and action head alone, trained as long as the others."""
+"""The baseline without a memory: encoder and action head alone, trained as long as the others."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from aura_ros.memory.cell import Cell, Floats, Transition
 
 
 class MemorylessCell(Cell):
-    """Zero bytes; the read-out is the code of this very step."""
+    """Carries zero bytes; the read-out is the code of the current step."""
 
     def step(self, x: Floats) -> Transition:
-        """Hand the code through."""
+        """Return the code."""
         return Transition(x, gate=0.0, threshold=1.0, written=False)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The dense recurrent rivals: a GRU and an LSTM cell, which rewrite their whole state at every step.
+"""The dense recurrent baselines: a GRU and an LSTM cell, which rewrite their whole state at every step.
 
-The weights are those of one layer of torch's nn.GRU and nn.LSTM, under the names torch gives them. The read-out is
-h, float32 [hidden].
+The weights are those of one layer of torch's nn.GRU or nn.LSTM, under torch's names. The read-out is h, float32
+[hidden].
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from aura_ros.memory.layers import Linear, Weights, logistic
 
 
 def _layers(weights: Weights) -> tuple[Linear, Linear]:
-    """What is added up before the gates: a map of the code and a map of h."""
+    """Return the two maps whose sum enters the gates: of the code and of h."""
     code, state = (Linear(weights[f'rnn.weight_{part}_l0'], weights[f'rnn.bias_{part}_l0']) for part in ('ih', 'hh'))
     return code, state
 
 
 class GruCell(Cell):
-    """h <- n + z (h - n), n = tanh(W x + r (U h)); the reset gate r and the update gate z look at x and h."""
+    """h <- n + z (h - n), n = tanh(W x + r (U h)); the reset gate r and the update gate z read x and h."""
 
     def __init__(self, weights: Weights) -> None:
         self._code, self._state = _layers(weights)
@@ -28,7 +28,7 @@ class GruCell(Cell):
         self.carried = (self.h,)
 
     def step(self, x: Floats) -> Transition:
-        """Mix h with what the code says."""
+        """Blend h with the new candidate."""
         code, state = np.split(self._code(x), 3), np.split(self._state(self.h), 3)
         reset, update = logistic(code[0] + state[0]), logistic(code[1] + state[1])
         new = np.tanh(code[2] + reset * state[2])
@@ -39,7 +39,7 @@ class GruCell(Cell):
 
 
 class LstmCell(Cell):
-    """c <- f c + i g, h = o tanh(c); all gates look at x and h."""
+    """c <- f c + i g, h = o tanh(c); all gates read x and h."""
 
     def __init__(self, weights: Weights) -> None:
         self._code, self._state = _layers(weights)
@@ -48,10 +48,10 @@ class LstmCell(Cell):
         self.carried = (self.h, self.c)
 
     def step(self, x: Floats) -> Transition:
-        """Forget, add, show."""
-        take, keep, new, show = np.split(self._code(x) + self._state(self.h), 4)
-        c = logistic(keep) * self.c + logistic(take) * np.tanh(new)
-        h = logistic(show) * np.tanh(c)
+        """Apply the forget, input and output gates."""
+        admit, keep, new, output = np.split(self._code(x) + self._state(self.h), 4)
+        c = logistic(keep) * self.c + logistic(admit) * np.tanh(new)
+        h = logistic(output) * np.tanh(c)
         norm = float(np.sqrt(np.square(c - self.c).sum() + np.square(h - self.h).sum()))
         self.h[:], self.c[:] = h, c
         return Transition(h, delta_norm=norm)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""When fast weights are written if no gate was learned: always, at random, by the clock, or as a list says."""
+"""Fixed write schedules for fast weights: always, at random, periodic, or from a list."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ Floats = NDArray[np.float32]
 
 
 class WriteSchedule(Protocol):
-    """Scores a write; the fast weights are written when the score is above the threshold."""
+    """Scores a write. The fast weights are written if the score is above the threshold."""
 
     threshold: float
 
     def reset(self) -> None:
-        """Begin a new episode."""
+        """Start an episode."""
         ...
 
     def __call__(self, code: Floats, error: Floats, surprise: float) -> float:
-        """Score a write in 0..1.
+        """Return the score of a write in 0..1.
 
         Args:
             code: x of the observation, float32 [code_dim].
@@ -36,20 +36,20 @@ class WriteSchedule(Protocol):
 
 
 class Always:
-    """Every step: the ungated memory."""
+    """Writes at every step: the memory without a gate."""
 
     threshold = 0.0
 
     def reset(self) -> None:
-        """Nothing to begin."""
+        """Do nothing: there is no state."""
 
     def __call__(self, code: Floats, error: Floats, surprise: float) -> float:
-        """1."""
+        """Return 1."""
         return 1.0
 
 
 class Random:
-    """Each step with the same probability.
+    """Writes at each step with the same probability.
 
     Raises:
         ConfigError: if `rate` is outside 0..1.
@@ -65,16 +65,16 @@ class Random:
         self.reset()
 
     def reset(self) -> None:
-        """Begin the same sequence again."""
+        """Restart the same random sequence."""
         self._rng = np.random.default_rng(self._seed)
 
     def __call__(self, code: Floats, error: Floats, surprise: float) -> float:
-        """1 with probability `rate`, else 0."""
+        """Return 1 with probability `rate`, else 0."""
         return float(self._rng.random() < self._rate)
 
 
 class Periodic:
-    """Every 1/rate steps, as evenly as whole steps allow, beginning with the first.
+    """Writes every 1/rate steps, as evenly as whole steps allow, starting with the first.
 
     Raises:
         ConfigError: if `rate` is outside 0..1.
@@ -90,21 +90,21 @@ class Periodic:
         self.reset()
 
     def reset(self) -> None:
-        """The next step is the first again."""
+        """Restart with the first step."""
         self._step = 0
 
     def __call__(self, code: Floats, error: Floats, surprise: float) -> float:
-        """1 on the steps at which ceil(step * rate) moves on, else 0."""
+        """Return 1 on the steps at which ceil(step * rate) increases, else 0."""
         due = np.ceil((self._step + 1) * self._rate) > np.ceil(self._step * self._rate)
         self._step += 1
         return float(due)
 
 
 class Listed:
-    """As a list says, one entry a step: the oracle of a benchmark, which knows what each step is.
+    """Writes as listed, one entry per step: the oracle of a benchmark.
 
     Raises:
-        IndexError: from the step after the last entry on.
+        IndexError: after the last entry.
 
     """
 
@@ -115,11 +115,11 @@ class Listed:
         self.reset()
 
     def reset(self) -> None:
-        """Back to the first entry."""
+        """Restart with the first entry."""
         self._step = 0
 
     def __call__(self, code: Floats, error: Floats, surprise: float) -> float:
-        """1 where the list says so, else 0."""
+        """Return 1 if the list has a write here, else 0."""
         written = self._writes[self._step]
         self._step += 1
         return float(written)

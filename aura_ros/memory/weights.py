@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Trained weights of a memory: a safetensors file with its card (a .json of the same name) beside it."""
+"""Trained weights of a memory: a safetensors file and its card, a .json of the same name beside it."""
 
 from __future__ import annotations
 
@@ -19,49 +19,47 @@ from aura_ros.common.errors import ConfigError
 
 @dataclass(frozen=True)
 class MemoryWeights:
-    """Arrays of a memory and what its card says of them.
-
-    arrays: float32 arrays by name.
-    card: how they were made and what they reached.
-    sha256: of the weights file, hex: the identity of the policy.
-    """
+    """Arrays of a memory and their card."""
 
     arrays: Mapping[str, NDArray[np.float32]]
+    """Float32 arrays by name."""
     card: Mapping[str, Any]
+    """How the arrays were trained, and the results."""
     sha256: str
+    """SHA-256 of the weights file, hex: the identity of the memory."""
 
     @property
     def backbone_hash(self) -> str:
-        """SHA-256 of the VLA they were trained for, hex; empty when the card does not say."""
+        """SHA-256 of the VLA that they were trained for, hex; '' if the card has none."""
         return str(self.card.get('backbone_sha256', ''))
 
     @property
     def feature_dim(self) -> int:
-        """Length of z."""
+        """Length of the feature z."""
         return len(self.arrays['feature_mean'])
 
     @property
     def action_dim(self) -> int:
-        """Joints an action commands."""
+        """Number of joints of an action."""
         return len(self.arrays['action_scale'])
 
     @property
     def chunk_size(self) -> int:
-        """Actions in a chunk."""
+        """Number of actions in a chunk."""
         return (len(self.arrays['head.output.bias']) - 1) // self.action_dim
 
 
 def default_path(kind: str) -> Path:
-    """Where the package keeps the weights of a memory it ships."""
+    """Return the path of weights that ship with the package."""
     return Path(str(files('aura_ros.memory') / 'weights' / f'{kind}.safetensors'))
 
 
 def load_weights(kind: str, path: str | None = None) -> MemoryWeights:
-    """Read weights and card.
+    """Return weights and their card.
 
     Args:
-        kind: name of the memory the weights must be for.
-        path: a .safetensors file; None takes what the package ships.
+        kind: name of the memory that the weights must be for.
+        path: a .safetensors file; None uses the weights that ship with the package.
 
     Raises:
         ConfigError: if a file is missing, unreadable, for another memory or not finite.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The few system calls behind a state file, so that a test can take the place of the medium and fail as one does."""
+"""The system calls behind a state file in one class, so that tests can replace the storage and make it fail."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from aura_ros.common.errors import StateLocked
 
 
 class Device:
-    """The real medium. Every method may raise OSError."""
+    """The real storage. Every method may raise OSError."""
 
     def open(self, path: Path, *, write: bool = True, create: bool = False, empty: bool = False) -> int:
-        """Open a file; `create` it if need be, `empty` it if it is there. Returns a descriptor."""
-        # without waiting for whoever may be at the other end of what turns out to be a pipe
+        """Open a file and return its descriptor; `create` it if it is missing, `empty` it if it exists."""
+        # O_NONBLOCK: opening a pipe must not wait for its other end
         flags = (os.O_RDWR if write else os.O_RDONLY) | os.O_CLOEXEC | os.O_NONBLOCK
         fd = os.open(path, flags | os.O_CREAT * create | os.O_TRUNC * empty, 0o644)
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             os.close(fd)
-            raise OSError(errno.EINVAL, 'is no regular file', str(path))
+            raise OSError(errno.EINVAL, 'is not a regular file', str(path))
         return fd
 
     def lock(self, fd: int, path: Path) -> None:
-        """Take the file for this process alone, until it is closed or the process ends, however it ends.
+        """Lock the file for this process, until it is closed or the process ends.
 
         Raises:
-            StateLocked: if another process has it.
+            StateLocked: if another process has locked it.
 
         """
         try:
@@ -38,51 +38,51 @@ class Device:
             pid = lock_holder(path)
             raise StateLocked(
                 f'{path} is in use by {f"process {pid}" if pid else "another process"}: give each '
-                'memory node a state_file of its own, or end the other one'
+                'memory node a state_file of its own, or end the other process'
             ) from None
 
     def same(self, fd: int, path: Path) -> bool:
-        """Whether `path` still names the open file: it may have been removed or replaced."""
+        """Return whether `path` still names the open file; it may have been removed or replaced."""
         try:
             return os.path.samestat(os.fstat(fd), path.stat())
         except FileNotFoundError:
             return False
 
     def size(self, fd: int) -> int:
-        """Bytes of the file."""
+        """Return the bytes of the file."""
         return os.fstat(fd).st_size
 
     def read(self, fd: int, size: int, offset: int) -> bytes:
-        """Read up to `size` bytes, fewer only at the end of the file."""
+        """Return `size` bytes, fewer only at the end of the file."""
         data = b''
         while len(data) < size and (part := os.pread(fd, size - len(data), offset + len(data))):
             data += part
         return data
 
     def write(self, fd: int, data: bytes, offset: int) -> None:
-        """Write all of `data`; it need not be on the medium afterwards."""
+        """Write all of `data`; only `sync` makes it durable."""
         while data:
             done = os.pwrite(fd, data, offset)
             data, offset = data[done:], offset + done
 
     def sync(self, fd: int) -> None:
-        """Return when what was written is on the medium, with the file's size if that changed."""
+        """Return once the written data, and a changed file size, are on the storage."""
         os.fdatasync(fd)
 
     def forget(self, fd: int) -> None:
-        """Drop what the system holds of the file in memory, so that the next read comes from the medium."""
+        """Drop the file from the page cache, so that the next read comes from the storage."""
         os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
 
     def rename(self, source: Path, target: Path) -> None:
-        """Give a file another name, in place of the file that has it; at once or not at all."""
+        """Rename a file atomically; it replaces the file that has the new name."""
         source.replace(target)
 
     def remove(self, path: Path) -> None:
-        """Take a file's name away."""
+        """Remove a file."""
         path.unlink()
 
     def sync_folder(self, folder: Path) -> None:
-        """Return when the names in a folder are on the medium."""
+        """Return once the names in a folder are on the storage."""
         fd = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
         try:
             os.fsync(fd)
@@ -90,16 +90,16 @@ class Device:
             os.close(fd)
 
     def exists(self, path: Path) -> bool:
-        """Whether something has this name."""
+        """Return whether something has this name."""
         return path.exists()
 
     def close(self, fd: int) -> None:
-        """Close; a lock is released."""
+        """Close a descriptor and release its lock."""
         os.close(fd)
 
 
 def lock_holder(path: Path) -> int | None:
-    """Process that holds the flock of a file, as /proc/locks says; None where it does not say."""
+    """Return the process that holds the flock of a file, from /proc/locks; None if unknown."""
     try:
         found = path.stat()
         lines = Path('/proc/locks').read_text(encoding='ascii').splitlines()

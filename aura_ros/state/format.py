@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One slot of a state file: 8 KiB that prove by themselves that they are whole.
+"""One slot of a state file: 8 KiB with a CRC over all of them.
 
-Little endian. Magic, format version and the place of the CRC are the same in every version, so that a program tells a
-state of another version from a damaged one.
+Little endian. The magic, the format version and the place of the CRC are the same in every version, so that a program
+distinguishes a state of another version from a damaged one.
 
     offset  bytes
          0      8  magic 'AURASLOT'
@@ -11,16 +11,16 @@ state of another version from a damaged one.
         16     32  SHA-256 of the memory's weights
         48     36  episode id, ASCII, padded with zeros
         84    128  layout, ASCII, padded with zeros: dtype and shape of each array in order, '<f4[32,32] <f4[32]'
-       212      8  int64 seq, the last step the state holds; -1 before the first
+       212      8  int64 seq, the last step applied to the state; -1 before the first
        220      8  uint64 writes of the memory since its last reset
-       228      8  uint64 generation; the higher is the newer
-       236      8  int64 when it was saved [ns since 1970, system clock]
+       228      8  uint64 generation; the highest is the newest
+       236      8  int64 time of the commit [ns since 1970, system clock]
        244      4  uint32 payload length
        248      8  zeros
        256         payload, then zeros
      8,188      4  uint32 CRC-32 of all before it
 
-The CRC covers the zeros too: any flipped bit of a slot is found. A slot that holds nothing is all zeros.
+The CRC covers the zeros too: any flipped bit of a slot is detected. An empty slot is all zeros.
 """
 
 from __future__ import annotations
@@ -51,36 +51,32 @@ _ARRAY = re.compile(r'(?P<dtype><[fiu][248]|\|[iub]1)\[(?P<shape>\d+(,\d+)*)?\]'
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A state to keep; immutable, so that threads may hand it on.
-
-    payload: the carried arrays, what `Memory.export` gave.
-    episode_id: at most 36 ASCII characters.
-    seq: last step the state holds, -1 before the first.
-    writes: of the memory since its last reset.
-    """
+    """A state to keep; immutable, so threads may share it."""
 
     payload: bytes
+    """The carried arrays, from `Memory.export`."""
     episode_id: str
+    """Episode of the last step, at most 36 ASCII characters."""
     seq: int
+    """Last step applied to the state, -1 before the first."""
     writes: int
+    """Writes of the memory since its last reset."""
 
 
 @dataclass(frozen=True)
 class Identity:
-    """Whose states a file holds: those of another identity are refused.
-
-    memory_hash: SHA-256 of the weights, 32 bytes.
-    layout: dtype and shape of each carried array, as `RecurrentMemory.state_layout` says.
-    size: bytes of a payload.
-    """
+    """The memory that a file belongs to. States of another identity are refused."""
 
     memory_hash: bytes
+    """SHA-256 of the memory's weights, 32 bytes."""
     layout: str
+    """Dtype and shape of each carried array, see `Memory.state_layout`."""
     size: int
+    """Bytes of a payload."""
 
     @classmethod
     def of(cls, memory_hash: str, layout: str, size: int) -> Identity:
-        """Check and make one.
+        """Return a checked identity.
 
         Raises:
             StateError: if such a state does not fit into a slot.
@@ -106,16 +102,14 @@ class Identity:
 
 @dataclass(frozen=True)
 class SlotContent:
-    """What is in one slot: a state, nothing, or something that must not be used.
-
-    slot: 0 or 1.
-    damage: why it must not be used; empty for a state and for an empty slot.
-    version: of the format; other than `VERSION` means that no other field but `slot` says anything.
-    """
+    """Content of one slot: a state, nothing, or something that must not be used."""
 
     slot: int
+    """0 or 1."""
     damage: str = ''
+    """Why it must not be used; '' for a state and for an empty slot."""
     version: int = VERSION
+    """Format version; if it is not `VERSION`, only `slot` is meaningful besides."""
     identity: Identity | None = None
     snapshot: Snapshot | None = None
     generation: int = 0
@@ -123,20 +117,20 @@ class SlotContent:
 
     @property
     def valid(self) -> bool:
-        """Whole and of this version, whosever it is."""
+        """Whether it is an intact state of this format version, of any memory."""
         return self.snapshot is not None
 
     @property
     def empty(self) -> bool:
-        """Never written."""
+        """Whether it was never written."""
         return self.snapshot is None and not self.damage and self.version == VERSION
 
 
 def pack(identity: Identity, snapshot: Snapshot, generation: int, saved_ns: int) -> bytes:
-    """Make a slot of `SLOT_BYTES`.
+    """Return a slot of `SLOT_BYTES`.
 
     Raises:
-        StateError: if the snapshot could not be restored: wrong size, numbers that are not finite, a bad id.
+        StateError: if the snapshot could not be restored: wrong size, values that are not finite, an invalid id.
 
     """
     _check(identity, snapshot)
@@ -158,52 +152,52 @@ def pack(identity: Identity, snapshot: Snapshot, generation: int, saved_ns: int)
 
 
 def unpack(slot: int, data: bytes) -> SlotContent:
-    """Read a slot; never raises, whatever the bytes are.
+    """Return the content of a slot; any bytes are accepted.
 
     Args:
         slot: 0 or 1.
-        data: what the file holds there, fewer bytes than `SLOT_BYTES` where it is cut.
+        data: bytes of the slot, fewer than `SLOT_BYTES` if the file is cut.
 
     """
-    if not any(data):  # also where the file ends before, which is how it looks while it is made
+    if not any(data):  # also if the file ends before the slot, as it does while it is created
         return SlotContent(slot)
     if len(data) < SLOT_BYTES:
         return SlotContent(slot, f'cut short: {len(data):,} of {SLOT_BYTES:,} bytes')
     body = data[: -_TRAILER.size]
     if data[: len(MAGIC)] != MAGIC:
-        return SlotContent(slot, 'does not begin as a state does')
+        return SlotContent(slot, 'has no state header')
     if zlib.crc32(body) != _TRAILER.unpack_from(data, len(body))[0]:
-        return SlotContent(slot, 'its CRC-32 does not fit')
+        return SlotContent(slot, 'its CRC-32 does not match')
     _, version, length, memory_hash, episode, layout, seq, writes, generation, saved_ns, size = HEADER.unpack_from(data)
     if version != VERSION:
         return SlotContent(slot, version=version)
     if length != HEADER.size:
-        return SlotContent(slot, f'its header has {length} bytes and not {HEADER.size}')
+        return SlotContent(slot, f'its header has {length} bytes instead of {HEADER.size}')
     try:
         identity = Identity.of(memory_hash.hex(), layout.rstrip(b'\0').decode('ascii'), size)
         snapshot = Snapshot(data[HEADER.size : HEADER.size + size], episode.rstrip(b'\0').decode('ascii'), seq, writes)
         _check(identity, snapshot)
     except (StateError, UnicodeDecodeError) as error:
-        return SlotContent(slot, f'its CRC-32 fits, but no state: {error}')
+        return SlotContent(slot, f'its CRC-32 matches, but it is not a valid state: {error}')
     return SlotContent(slot, '', version, identity, snapshot, generation, saved_ns)
 
 
 def _check(identity: Identity, snapshot: Snapshot) -> None:
-    """Refuse what could not be restored."""
+    """Raise StateError for a snapshot that could not be restored."""
     if len(snapshot.payload) != identity.size:
         raise StateError(f'a state of {identity.size} bytes is expected, got {len(snapshot.payload)}')
     if not all_finite(identity.layout, snapshot.payload):
-        raise StateError('the state holds values that are not finite')
+        raise StateError('the state has values that are not finite')
     if not snapshot.episode_id.isascii() or len(snapshot.episode_id) > MAX_EPISODE or '\0' in snapshot.episode_id:
         raise StateError(f'episode_id must be at most {MAX_EPISODE} ASCII characters, got {snapshot.episode_id!r}')
     if not -1 <= snapshot.seq < 2**63:
-        raise StateError(f'seq must be -1 (before the first step) or a step, got {snapshot.seq}')
+        raise StateError(f'seq must be -1 (before the first step) or 0..2^63 - 1, got {snapshot.seq}')
     if not 0 <= snapshot.writes < 2**64:
         raise StateError(f'writes must be >= 0, got {snapshot.writes}')
 
 
 def array_bytes(layout: str) -> list[int]:
-    """Bytes of each array of a layout.
+    """Return the bytes of each array of a layout.
 
     Raises:
         StateError: if the layout cannot be read.
@@ -213,24 +207,24 @@ def array_bytes(layout: str) -> list[int]:
 
 
 def arrays(layout: str, payload: bytes) -> list[NDArray[np.generic]]:
-    """The carried arrays, read-only views on the payload.
+    """Return the carried arrays, read-only views on the payload.
 
     Raises:
-        StateError: if the layout does not fit.
+        StateError: if the layout does not match the payload.
 
     """
     parts: list[NDArray[np.generic]] = []
     offset = 0
     for (kind, shape), size in zip(_parse(layout), array_bytes(layout), strict=True):
         if offset + size > len(payload):
-            raise StateError(f'layout {layout!r} needs more than the {len(payload)} bytes there are')
+            raise StateError(f'layout {layout!r} needs more than the {len(payload)} bytes of the payload')
         parts.append(np.frombuffer(payload[offset : offset + size], kind).reshape(shape))
         offset += size
     return parts
 
 
 def all_finite(layout: str, payload: bytes) -> bool:
-    """Whether no number of a state is NaN or infinite."""
+    """Return whether all values of a state are finite."""
     return all(bool(np.isfinite(part).all()) for part in arrays(layout, payload))
 
 
@@ -239,6 +233,6 @@ def _parse(layout: str) -> list[tuple[str, tuple[int, ...]]]:
     for text in layout.split(' '):
         match = _ARRAY.fullmatch(text)
         if match is None:
-            raise StateError(f'layout {layout!r}: {text!r} is no array such as <f4[32,32]')
+            raise StateError(f'layout {layout!r}: {text!r} is not an array such as <f4[32,32]')
         parts.append((match['dtype'], tuple(map(int, (match['shape'] or '').split(','))) if match['shape'] else ()))
     return parts

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""aura state: look into state files, check them, take states out and compare them. It never writes to a state file."""
+"""aura state: inspect, verify, export and compare state files. It never writes to a state file."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from aura_ros.state.reading import read_state_file
 from aura_ros.state.tables import compare, describe, print_difference, print_file
 
 _DESCRIPTION = """\
-State files are what memory_node keeps the memory in (its parameter state_file): two slots, written in turn, so that one
-is whole whenever the power goes. This program only reads them; the node may go on running meanwhile."""
+memory_node keeps its memory in a state file, its parameter state_file. The file has two slots that are written in
+turn, so one is intact whenever the power fails. This program only reads the file, also while the node is running."""
 _EPILOG = """\
 examples:
-  aura state inspect ~/aura.state                what is in both slots
-  aura state inspect ~/aura.state --json         the same for a program
+  aura state inspect ~/aura.state                content of both slots
+  aura state inspect ~/aura.state --json         the same as JSON
   aura state verify ~/aura.state                 can it be restored? exit code 0: yes, 1: no
-  aura state verify ~/aura.state --memory aura   and by the weights that ship with this package?
-  aura state export ~/aura.state w.safetensors   the arrays, with what the header says as metadata
+  aura state verify ~/aura.state --memory aura   with the weights that ship with this package?
+  aura state export ~/aura.state w.safetensors   the arrays, with the header as metadata
   aura state export ~/aura.state w.bin           the bytes of the arrays alone
-  aura state diff before.state after.state       which numbers changed, and by how much
+  aura state diff before.state after.state       which values changed, and by how much
   aura state diff ~/aura.state@0 ~/aura.state@1  the two slots of one file
 
-FILE is the newest whole state of a file, FILE@0 and FILE@1 are that of one slot.
-To keep a copy of a state, copy the file; `verify` the copy. To forget a state, stop the node and remove the file.
-The format, what is promised and what it costs the medium: docs/state.md."""
+FILE is the newest intact state of a file; FILE@0 and FILE@1 are the state of one slot.
+To back up a state, copy the file and `verify` the copy. To delete a state, stop the node and remove the file.
+docs/state.md describes the format, the guarantees and the wear of the storage."""
 
 
 # As for diff and grep, 1 is an answer: the state is damaged, or two states differ. Any error is 2.
@@ -44,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command.
 
     Returns:
-        0 for a whole state or equal states, 1 for a damaged state or different states, 2 after an error.
+        0 for an intact state or equal states, 1 for a damaged state or different states, 2 after an error.
     """
     options = _parser().parse_args(arguments)
     code: int = options.run(options, make_console())
@@ -60,21 +60,23 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(metavar='COMMAND', required=True)
 
-    command = commands.add_parser('inspect', help='show both slots: whose state, of which step, how old, what is wrong')
+    command = commands.add_parser('inspect', help='show both slots: memory, step, age and damage')
     command.add_argument('file', metavar='FILE', type=Path)
-    command.add_argument('--json', action='store_true', help='as JSON')
+    command.add_argument('--json', action='store_true', help='print JSON')
     command.set_defaults(run=_inspect)
 
-    command = commands.add_parser('verify', help='say whether the state can be restored: exit code 0 if so, else 1')
+    command = commands.add_parser('verify', help='check whether the state can be restored: exit code 0 if so, else 1')
     command.add_argument('file', metavar='FILE', type=Path)
-    command.add_argument('--memory', metavar='KIND', help='and only by this memory, for instance aura')
+    command.add_argument('--memory', metavar='KIND', help='the memory that it must belong to, for instance aura')
     command.add_argument(
-        '--weights', metavar='PATH', help='with these weights, a .safetensors file (default: what the package ships)'
+        '--weights',
+        metavar='PATH',
+        help='weights of that memory, a .safetensors file (default: the weights of the package)',
     )
-    command.add_argument('--strict', action='store_true', help='and only if the other slot is in order too')
+    command.add_argument('--strict', action='store_true', help='fail also if the other slot is damaged')
     command.set_defaults(run=_verify)
 
-    command = commands.add_parser('export', help='write the arrays of a state to a file of their own')
+    command = commands.add_parser('export', help='write the arrays of a state to a new file')
     command.add_argument('state', metavar='FILE[@SLOT]')
     command.add_argument('output', metavar='OUTPUT', type=Path, help='.safetensors or .bin; must not exist')
     command.set_defaults(run=_export)
@@ -128,7 +130,7 @@ def _verify(options: argparse.Namespace, console: Console) -> int:
 
 
 def _not_of(identity: Identity, options: argparse.Namespace) -> str:
-    """Why the state is none of the memory that was named; empty if it is."""
+    """Return why the state does not belong to the memory of the options, '' if it does."""
     weights, memory_hash = load_weights(options.memory or 'aura', options.weights), identity.memory_hash.hex()
     return (
         ''
@@ -167,7 +169,7 @@ def _diff(options: argparse.Namespace, console: Console) -> int:
 
 
 def _state(name: str) -> SlotContent:
-    """The state that FILE or FILE@SLOT names.
+    """Return the state that FILE or FILE@SLOT names.
 
     Raises:
         StateError: if there is none.
@@ -183,7 +185,7 @@ def _state(name: str) -> SlotContent:
         return found.newest
     content = found.slots[int(slot)]
     if not content.valid:
-        raise StateError(f'{path}: slot {slot} holds no state: {content.damage or "it is empty"}')
+        raise StateError(f'{path}: slot {slot} has no state: {content.damage or "it is empty"}')
     return content
 
 

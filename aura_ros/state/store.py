@@ -1,29 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The durable state: one file of two slots, of which one is always whole.
+"""The durable state: one file with two slots, one of which is intact at any time.
 
-A commit writes the slot that is not the newest and returns when it is on the medium; a power cut while it is written
-leaves the other. What is read back is the highest generation whose CRC fits. Five rules make that hold:
+A commit writes the older slot and returns once it is on the storage. A power cut during the write leaves the other
+slot. The slot with the highest generation and a correct CRC is read back. Five rules make that work:
 
-1. The last good slot is never written, also not after a failure: then the other slot's content is unknown, and the
-   good one is all there is. The other is written again in whole, so nothing is assumed of what an earlier write left
-   (after a failed fsync Linux marks pages clean that never reached the medium).
-2. If that fails as well, the medium may be bad there: the state goes into a new file beside, which takes the name of
-   the old one when it is on the medium. Failed commits alternate between the two ways, because a full disk needs the
-   first and a bad block the second.
-3. The first commit fills both slots, one after the other, before it returns. So a damaged slot beside an empty one is
-   a first commit that was cut off: nothing was promised, and a fresh start loses nothing. Two damaged slots are a
-   loss, and said so.
-4. What is read comes from the medium: a killed predecessor's pages are synced and then dropped from the page cache.
-   The same goes for the file's name: no commit counts before the folder is synced.
-5. One process at a time, by flock on the file itself; it ends with the process, however that ends.
+1. The newest intact slot is never written, not even after a failure: the content of the other slot is then unknown,
+   and the intact one is the only copy. The other slot is written again in full, so nothing is assumed about what an
+   earlier write left there. After a failed fsync, Linux marks pages as clean that never reached the storage.
+2. If the second attempt fails as well, the storage may be bad there. The state goes into a new file beside, which is
+   renamed once it is durable. Failed commits alternate between the two ways: a full disk needs the first, a bad block
+   the second.
+3. The first commit fills both slots, one after the other, before it returns. A damaged slot beside an empty one is
+   therefore an interrupted first commit: nothing was promised, and a fresh start loses nothing. Two damaged slots are
+   a loss and are reported as one.
+4. Reading comes from the storage: pages of a killed predecessor are synced and then dropped from the page cache. The
+   same holds for the file's name: no commit counts before the folder is synced.
+5. One process at a time, by flock on the file itself. The lock ends with the process, however it ends.
 
-The bytes are described in store_format.py, the thread that writes is in store_writer.py.
+format.py describes the bytes, locked_file.py holds the file, writer.py has the thread that commits.
 """
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import itertools
 import time
 from dataclasses import dataclass
@@ -32,93 +30,93 @@ from pathlib import Path
 from aura_ros.common.errors import StateDamaged, StateError, StateMismatch
 from aura_ros.state.device import Device
 from aura_ros.state.format import FILE_BYTES, SLOT_BYTES, SLOTS, Identity, Snapshot, pack
-from aura_ros.state.reading import read_open_file
+from aura_ros.state.locked_file import LockedFile
 
-_FRESH = 'or set allow_fresh_start to keep the file under another name and begin anew'
+_FRESH = 'or set allow_fresh_start to rename the file and start with an empty memory'
 
 
 @dataclass(frozen=True)
 class StoredState:
-    """A state that was read.
-
-    snapshot: what was kept.
-    generation: commits since the file was begun, and this is the newest.
-    saved_ns: when it was saved [ns since 1970, system clock].
-    slot: 0 or 1, where it was.
-    damaged: what is wrong with the other slot, as 'slot 1: its CRC-32 does not fit'; empty if nothing is.
-    """
+    """A state that was read."""
 
     snapshot: Snapshot
+    """The state."""
     generation: int
+    """Number of the commit, counted from the first of the file."""
     saved_ns: int
+    """Time of the commit [ns since 1970, system clock]."""
     slot: int
+    """Slot that it was read from, 0 or 1."""
     damaged: str
+    """What is wrong with the other slot, such as 'slot 1: its CRC-32 does not match'; '' if nothing is."""
 
 
 @dataclass(frozen=True)
 class Commit:
-    """A state that is on the medium now.
-
-    generation: its number.
-    slot: 0 or 1, where it is.
-    device_bytes: handed to the device since the commit before, failed attempts included.
-    seconds: what this one took.
-    """
+    """A state that is durable."""
 
     generation: int
+    """Number of the commit."""
     slot: int
+    """Slot that it was written to, 0 or 1."""
     device_bytes: int
+    """Bytes given to the device since the previous commit, failed attempts included."""
     seconds: float
+    """Duration of this commit [s]."""
 
 
 class StateStore:
-    """A state file, opened and locked; used by one thread at a time.
-
-    path: of the file, links resolved.
-    problem: why commits fail as things are, where that is known on opening; else empty.
-    """
+    """A state file, open and locked. One thread at a time."""
 
     def __init__(
         self, path: str | Path, memory_hash: str, layout: str, size: int, device: Device | None = None
     ) -> None:
-        """Open the file or create it, and lock it. A file that can only be read can be loaded; commits then fail.
+        """Open or create the file, and lock it. A read-only file can be loaded, but commits fail.
 
         Args:
-            path: file to use; its folder must exist.
-            memory_hash: SHA-256 of the weights, hex.
-            layout: of the memory, `RecurrentMemory.state_layout`.
-            size: bytes of its state.
-            device: stands for the medium.
+            path: of the file; its folder must exist.
+            memory_hash: SHA-256 of the memory's weights, hex.
+            layout: `Memory.state_layout`.
+            size: bytes of a state.
+            device: makes the system calls; tests replace it.
 
         Raises:
-            StateLocked: if another process has the file open.
+            StateLocked: if another process has locked the file.
             StateError: if such a state cannot be kept, or the folder is missing.
-            OSError: if the file can be neither read nor made, or is no regular file.
+            OSError: if the file can be neither read nor created, or is not a regular file.
 
         """
-        self.path, self.identity, self.problem = Path(path).resolve(), Identity.of(memory_hash, layout, size), ''
-        self._device = device or Device()
-        self._device_bytes = 0
+        self.identity = Identity.of(memory_hash, layout, size)
         self._failures = 0
-        self._writable, self._named = True, False
-        self._fd: int | None = self._open()
+        self._file = LockedFile(Path(path), device or Device())
+        self._bytes_reported = 0
         try:
-            self._scan()
+            self._read()
         except BaseException:
             self.close()
             raise
         if not self._found.size:
             try:
-                self._prepare(self._fd)
+                self._lay_out(self._file.fd)
             except OSError as error:  # a full disk, for instance: the first commit tries again
-                self.problem = self.explain(error)
+                self._file.problem = self.explain(error)
+
+    @property
+    def path(self) -> Path:
+        """Path of the file, links resolved."""
+        return self._file.path
+
+    @property
+    def problem(self) -> str:
+        """Why commits fail, if that is known from opening, else ''."""
+        return self._file.problem
 
     def load(self) -> StoredState | None:
-        """Return the newest whole state as it was on opening, None if none was ever saved.
+        """Return the newest intact state as of opening, None if none was saved.
 
         Raises:
             StateMismatch: if it is of another memory, layout or format version.
-            StateDamaged: if the file holds something, but no whole state.
+            StateDamaged: if the file is not empty and has no intact state.
 
         """
         self._check_ours()
@@ -129,195 +127,103 @@ class StateStore:
         return StoredState(newest.snapshot, newest.generation, newest.saved_ns, newest.slot, self._found.damaged)
 
     def commit(self, snapshot: Snapshot) -> Commit:
-        """Write a state; when this returns it is on the medium.
+        """Write a state; it is durable when this returns.
 
         Raises:
-            StateError: if the state is none to keep, or the file holds another's.
-            OSError: if it cannot be written; the last committed state is then untouched. Call again to try again.
+            StateError: if the state is not valid, or if the file holds a state of another memory.
+            OSError: if it cannot be written. The previous state is then intact, and a new call tries again.
 
         """
         began = time.perf_counter()
         self._check_ours()
-        pack(self.identity, snapshot, 0, 0)  # refuse what could not be read back before anything is touched
+        pack(self.identity, snapshot, 0, 0)  # raises before anything is written
         try:
-            gone = self._make_ready()
-            if gone or self._failures % 2:
-                self._move(snapshot)
+            if self._file.reopen_for_writing():
+                self._read()
+                self._check_ours()
+            if self._file.is_gone() or self._failures % 2:
+                self._file.replace(lambda fd: self._put_all(fd, range(SLOTS), snapshot))
+                self._good = SLOTS - 1
+                self._file.sync_name()
             else:
                 self._write_in_place(snapshot)
         except (OSError, StateError):
             self._failures += 1
             raise
-        self._failures, self.problem = 0, ''
-        done, self._device_bytes = self._device_bytes, 0
+        self._failures, self._file.problem = 0, ''
+        done = self._file.bytes_written - self._bytes_reported
+        self._bytes_reported = self._file.bytes_written
         assert self._good is not None
         return Commit(self._generation, self._good, done, time.perf_counter() - began)
 
     def set_aside(self) -> Path:
-        """Give the file another name, for good, and begin an empty one; returns the new name of the old file.
+        """Rename the file for good and start an empty one. Return the new name of the old file.
 
         Raises:
-            OSError: if that is not possible; the old file is still there, under one of the two names.
+            OSError: if that is not possible; the old file still has one of the two names.
 
         """
-        assert self._fd is not None
         kept = self._free_name()
-        self._device.rename(self.path, kept)
-        self._named = False
-        fresh = self._device.open(self.path, create=True)
-        try:
-            self._device.lock(fresh, self.path)
-            self._prepare(fresh)
-        except BaseException:
-            self._device.close(fresh)
-            raise
-        self._device.close(self._fd)
-        self._fd, self._writable = fresh, True
-        self._scan()
+        self._file.set_aside(kept, self._lay_out)
+        self._read()
         return kept
 
     def explain(self, error: OSError | StateError) -> str:
-        """Say why a commit failed, with the path."""
-        return f'{self.path}: {error.strerror or error}' if isinstance(error, OSError) else str(error)
+        """Return why a commit failed, with the path."""
+        return self._file.explain(error)
 
     def close(self) -> None:
         """Close the file and release its lock; may be called again."""
-        if self._fd is not None:
-            self._device.close(self._fd)
-            self._fd = None
+        self._file.close()
 
-    # --- opening and reading ------------------------------------------------------------------------------------------
-
-    def _open(self) -> int:
-        """Open and lock the file that has the name now."""
-        while True:
-            fd = self._open_once()
-            try:
-                self._device.lock(fd, self.path)
-                if self._device.same(fd, self.path):
-                    return fd
-            except BaseException:
-                self._device.close(fd)
-                raise
-            self._device.close(fd)  # it was replaced between open and lock
-
-    def _open_once(self) -> int:
-        try:
-            return self._device.open(self.path, create=True)
-        except FileNotFoundError:
-            raise StateError(f'state_file {self.path}: the folder {self.path.parent} does not exist; make it') from None
-        except OSError as error:
-            if error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM) or not self._device.exists(self.path):
-                raise
-            fd = self._device.open(self.path, write=False)
-            self._writable, self.problem = False, self.explain(error)
-            return fd
-
-    def _prepare(self, fd: int) -> None:
-        """Give the file its full size, so that no commit needs more room or changes its length."""
-        for slot in range(SLOTS):
-            # each by itself: where one stretch of the page cache spans both, the kernel books 16 KiB for either
-            self._write(fd, bytes(SLOT_BYTES), slot * SLOT_BYTES)
-        self._device.sync(fd)
-
-    def _sync_name(self) -> None:
-        """Have the file's name on the medium: where it is not, a power cut brings back what had the name before."""
-        if not self._named:
-            self._device.sync_folder(self.path.parent)
-            self._named = True
-
-    def _scan(self) -> None:
-        """Read both slots and judge them."""
-        assert self._fd is not None
-        if self._writable:
-            try:
-                self._device.sync(self._fd)
-                self._sync_name()
-            except OSError as error:
-                self.problem = self.explain(error)  # what is on the medium is read below all the same
-        self._device.forget(self._fd)
-        self._found = read_open_file(self._device, self._fd, self.path)
+    def _read(self) -> None:
+        """Read both slots."""
+        self._found = self._file.read()
         newest = self._found.newest
         self._good = newest.slot if newest else None
         self._generation = newest.generation if newest else 0
 
     def _check_ours(self) -> None:
-        """Refuse a file that holds what is not ours to use or to overwrite."""
+        """Refuse a file whose content must be neither used nor overwritten."""
         found, ours = self._found, self.identity
         if found.other_versions:
             raise StateMismatch(f'{self.path}: {found.problem}; update the program, {_FRESH}')
         if found.problem:
-            raise StateDamaged(f'{self.path}: {found.problem}; bring back a copy, {_FRESH}')
+            raise StateDamaged(f'{self.path}: {found.problem}; restore a copy, {_FRESH}')
         theirs = found.newest.identity if found.newest else ours
         assert theirs is not None
         if theirs.memory_hash != ours.memory_hash:
             raise StateMismatch(
                 f'{self.path} belongs to another memory ({theirs.memory_hash.hex()[:12]}, not '
-                f'{ours.memory_hash.hex()[:12]}): use its weights again, {_FRESH}'
+                f'{ours.memory_hash.hex()[:12]}): use the weights of that memory, {_FRESH}'
             )
         if theirs != ours:
             raise StateMismatch(
-                f'{self.path} holds a state of {theirs.size} bytes, {theirs.layout}, and not of '
-                f'{ours.size}, {ours.layout}: use its memory again, {_FRESH}'
+                f'{self.path} holds a state of {theirs.size} bytes, {theirs.layout}; this memory has '
+                f'{ours.size}, {ours.layout}: use the memory of the file, {_FRESH}'
             )
 
-    # --- writing ------------------------------------------------------------------------------------------------------
-
-    def _make_ready(self) -> bool:
-        """Have the file open for writing; returns whether its name is gone."""
-        if self._fd is None:
-            raise StateError(f'{self.path} is closed')
-        if not self._writable:
-            fd = self._device.open(self.path)
-            self._device.close(self._fd)  # first, as its lock would be in the way
-            self._fd = fd
-            self._device.lock(fd, self.path)
-            self._writable = True
-            self._scan()
-            self._check_ours()
-        if self._device.same(self._fd, self.path):
-            return False
-        if self._device.exists(self.path):
-            raise StateError(f'{self.path} was replaced by another file while in use: configure the node again')
-        return True
+    def _lay_out(self, fd: int) -> None:
+        """Give a file its full size, so that no commit needs more space or changes its length."""
+        for slot in range(SLOTS):
+            # One by one: where one stretch of the page cache spans both, the kernel counts 16 KiB for each write.
+            self._file.write(fd, bytes(SLOT_BYTES), slot * SLOT_BYTES)
+        self._file.sync(fd)
 
     def _write_in_place(self, snapshot: Snapshot) -> None:
-        assert self._fd is not None
-        self._sync_name()
-        if self._device.size(self._fd) < FILE_BYTES and self._good is None:
-            self._prepare(self._fd)
-        targets = range(SLOTS) if self._good is None else (1 - self._good,)
-        for slot in targets:
-            self._put(self._fd, slot, snapshot)
-        self._good = slot
+        self._file.sync_name()
+        if self._file.size < FILE_BYTES and self._good is None:
+            self._lay_out(self._file.fd)
+        slots = range(SLOTS) if self._good is None else range(1 - self._good, 2 - self._good)
+        self._put_all(self._file.fd, slots, snapshot)
+        self._good = slots[-1]
 
-    def _move(self, snapshot: Snapshot) -> None:
-        """Write the state into a new file, then give it the name of this one."""
-        beside = self.path.with_name(self.path.name + '.moving')
-        fd = self._device.open(beside, create=True, empty=True)
-        try:
-            self._device.lock(fd, beside)
-            for slot in range(SLOTS):
-                self._put(fd, slot, snapshot)
-            self._device.rename(beside, self.path)
-        except BaseException:
-            self._device.close(fd)
-            with contextlib.suppress(OSError):  # a file left behind does no harm: the next move begins it anew
-                self._device.remove(beside)
-            raise
-        assert self._fd is not None
-        self._device.close(self._fd)
-        self._fd, self._good, self._named = fd, SLOTS - 1, False
-        self._sync_name()
-
-    def _put(self, fd: int, slot: int, snapshot: Snapshot) -> None:
-        self._generation += 1
-        self._write(fd, pack(self.identity, snapshot, self._generation, time.time_ns()), slot * SLOT_BYTES)
-        self._device.sync(fd)
-
-    def _write(self, fd: int, data: bytes, offset: int) -> None:
-        self._device_bytes += len(data)
-        self._device.write(fd, data, offset)
+    def _put_all(self, fd: int, slots: range, snapshot: Snapshot) -> None:
+        for slot in slots:
+            self._generation += 1
+            data = pack(self.identity, snapshot, self._generation, time.time_ns())
+            self._file.write(fd, data, slot * SLOT_BYTES)
+            self._file.sync(fd)
 
     def _free_name(self) -> Path:
         newest = self._found.newest
@@ -327,4 +233,4 @@ class StateStore:
         else:
             kind = 'other' if self._found.other_versions else 'damaged'
             names = itertools.chain(f'{self.path.name}.{kind}-{n}' for n in itertools.count(1))
-        return next(path for path in map(self.path.with_name, names) if not self._device.exists(path))
+        return next(path for path in map(self.path.with_name, names) if not self._file.exists(path))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""States of a file and differences between two of them, as tables, lines and plain values."""
+"""State files and differences between two states, as tables and as plain values."""
 
 from __future__ import annotations
 
@@ -33,43 +33,39 @@ _ROWS = {
 
 @dataclass(frozen=True)
 class ArrayDifference:
-    """One array of two states; `largest` and `norm` are of second minus first, as float64.
-
-    name: 'array0' and so on, in the order the memory names them.
-    shape: of the array.
-    changed: numbers that differ.
-    count: numbers there are.
-    largest: greatest absolute difference.
-    norm: Frobenius norm of the difference.
-    first_norm: that of the first state's array.
-    """
+    """The same array of two states; differences are second minus first, in float64."""
 
     name: str
+    """'array0' and so on, in the order of the state's layout."""
     shape: tuple[int, ...]
+    """Shape of the array."""
     changed: int
+    """Number of values that differ."""
     count: int
+    """Number of values."""
     largest: float
+    """Largest absolute difference."""
     norm: float
+    """Frobenius norm of the difference."""
     first_norm: float
+    """Frobenius norm of the first state's array."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """Two states beside each other.
-
-    parts: one for each array.
-    """
+    """The differences between two states."""
 
     parts: tuple[ArrayDifference, ...]
+    """One for each array."""
 
     @property
     def same(self) -> bool:
-        """Whether every number is the same to the bit."""
+        """Whether all values are equal bit for bit."""
         return not any(part.changed for part in self.parts)
 
 
 def describe(content: SlotContent) -> dict[str, object]:
-    """What a slot holds, by name; without a state only `slot` and `holds`."""
+    """Return the content of a slot by name; only `slot` and `holds` if there is no state."""
     if content.snapshot is None or content.identity is None:
         other = '' if content.version == VERSION else f'a state of format version {content.version}'
         return {'slot': content.slot, 'holds': other or content.damage or 'nothing'}
@@ -92,10 +88,10 @@ def describe(content: SlotContent) -> dict[str, object]:
 
 
 def compare(first: SlotContent, second: SlotContent) -> Difference:
-    """Compare the arrays of two states.
+    """Return the differences between the arrays of two states.
 
     Raises:
-        StateError: if they are not of the same shape.
+        StateError: if their layouts differ.
 
     """
     assert first.identity and second.identity and first.snapshot and second.snapshot
@@ -128,7 +124,7 @@ def _difference(name: str, first: NDArray[np.generic], second: NDArray[np.generi
 
 
 def print_file(console: Console, found: StateFile, holder: int | None) -> None:
-    """Both slots of a file beside each other, and what they come to."""
+    """Print both slots of a file side by side, and whether the file can be restored."""
     used = f', in use by process {holder}' if holder else ''
     console.print(f'{found.path}: {found.size:,} bytes{used}', soft_wrap=True, markup=False)
     table = Table(
@@ -156,14 +152,14 @@ def _cell(key: str, value: object) -> str:
     if key == 'memory_hash':
         return str(value)[:12]
     if key == 'episode_id':
-        return repr(value) if value != '' else ''  # what could move the cursor is escaped
+        return repr(value) if value != '' else ''  # escapes control characters
     return f'{value:,}' if isinstance(value, int) else str(value)
 
 
 def print_difference(
     console: Console, first: tuple[str, SlotContent], second: tuple[str, SlotContent], difference: Difference
 ) -> None:
-    """What differs in the headers, then in the arrays."""
+    """Print the differences in the headers, then in the arrays."""
     described = [describe(content) for _, content in (first, second)]
     table = Table('')
     for name, _ in (first, second):
@@ -175,7 +171,7 @@ def print_difference(
     if table.row_count:
         console.print(table)
     if difference.same:
-        console.print('The arrays are the same to the bit.')
+        console.print('The arrays are equal bit for bit.')
         return
     table = Table('array', 'shape', 'numbers changed', 'largest change', 'norm of the change', 'norm before')
     for part in difference.parts:

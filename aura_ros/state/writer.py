@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The thread that commits: a step hands its state over and goes on, the medium may take as long as it likes.
+"""The thread that commits states, so that a step never waits for the storage.
 
-The latest wins: a state that waits while another is written is replaced by a newer one, which holds all the older one
-did. A commit that fails is tried again with the newest state until it succeeds.
+A state that waits for its commit is replaced by a newer one, which includes it. A failed commit is tried again, with
+the newest state, until it succeeds.
 """
 
 from __future__ import annotations
@@ -20,40 +20,36 @@ from aura_ros.state.wear import WearMeter
 
 @dataclass(frozen=True)
 class WriterStatus:
-    """What a writer has done, all of one moment.
-
-    submitted: ticket of the newest state handed over; 0 before the first.
-    durable_ticket: of the newest on the medium; all tickets up to it are durable. 0 before the first.
-    durable: that state; None before the first.
-    commit: where it went; None before the first.
-    problem: why the last commit failed; empty if it did not.
-    failures: commits that failed, in all.
-    """
+    """A consistent view of a writer."""
 
     submitted: int = 0
+    """Ticket of the newest submitted state, 0 before the first."""
     durable_ticket: int = 0
+    """Ticket of the newest durable state, 0 before the first; all earlier tickets are durable too."""
     durable: Snapshot | None = None
+    """The newest durable state, None before the first."""
     commit: Commit | None = None
+    """Its commit, None before the first."""
     problem: str = ''
+    """Why the last commit failed, '' if it did not."""
     failures: int = 0
+    """Number of failed commits."""
 
 
 class StateWriter:
-    """Commits snapshots to a store in a thread of its own; may be called from any thread.
-
-    meter: counts what goes to the medium.
-    """
+    """Commits snapshots to a store in a thread of its own; may be called from any thread."""
 
     def __init__(self, store: StateStore, on_change: Callable[[], None], retry_s: float = 1.0) -> None:
-        """Start the thread; from now on the store is its alone.
+        """Start the thread. From then on only that thread may use the store.
 
         Args:
-            store: opened, and its state accepted or set aside.
+            store: opened, and its state loaded or set aside.
             on_change: called in the writer's thread after each commit and each failure; must not raise or block.
-            retry_s: from a failed commit to the next try [s].
+            retry_s: time between a failed commit and the next attempt [s].
 
         """
         self.meter = WearMeter(time.monotonic())
+        """Counts the bytes given to the storage."""
         self._store, self._on_change, self._retry_s = store, on_change, retry_s
         self._changed = threading.Condition()
         self._waiting: Snapshot | None = None
@@ -67,7 +63,7 @@ class StateWriter:
         self._thread.start()
 
     def submit(self, snapshot: Snapshot) -> int:
-        """Hand a state over to be committed; returns its ticket, and never waits for the medium.
+        """Queue a state for its commit and return its ticket. Does not wait for the storage.
 
         Raises:
             StateError: if the writer is closed.
@@ -83,7 +79,7 @@ class StateWriter:
 
     @property
     def status(self) -> WriterStatus:
-        """All there is to know, of one moment."""
+        """A consistent view of the writer."""
         with self._changed:
             return WriterStatus(
                 self._submitted, self._durable_ticket, self._durable, self._commit, self._problem, self._failures
@@ -91,29 +87,29 @@ class StateWriter:
 
     @property
     def durable_ticket(self) -> int:
-        """Ticket of the newest state on the medium."""
+        """Ticket of the newest durable state."""
         return self.status.durable_ticket
 
     @property
     def durable(self) -> Snapshot | None:
-        """The newest state on the medium that this writer put there."""
+        """The newest state that this writer made durable."""
         return self.status.durable
 
     @property
     def problem(self) -> str:
-        """Why the last commit failed; empty if it did not."""
+        """Why the last commit failed, '' if it did not."""
         return self.status.problem
 
     def flush(self, timeout_s: float) -> bool:
-        """Wait until all that was submitted is durable; after a failure the next try is made at once.
+        """Wait until all submitted states are durable. A retry that is due later is made at once.
 
         Returns:
-            False if that try fails, or if it is not durable after `timeout_s`.
+            False if that attempt fails, or after `timeout_s`.
 
         """
         with self._changed:
             target = self._submitted
-            failures = self._failures + self._busy  # one under way began before this call
+            failures = self._failures + self._busy  # the current attempt began before this call
             self._hurry = True
             self._changed.notify_all()
             self._changed.wait_for(
@@ -125,8 +121,8 @@ class StateWriter:
         """Flush, end the thread and release the file; may be called again.
 
         Returns:
-            False if something is not durable, or if the medium still holds the thread after `timeout_s`; the file is
-            then released when it comes back.
+            False if a state is not durable, or if the thread still waits for the storage after `timeout_s`; it then
+            releases the file when the storage answers.
 
         """
         deadline_s = time.monotonic() + timeout_s
@@ -154,7 +150,7 @@ class StateWriter:
                 self._changed.notify_all()
 
     def _next(self) -> tuple[Snapshot, int] | None:
-        """Wait for something to commit and for its time to come; None to end."""
+        """Wait until a commit is due and return its state and ticket, None to end."""
         with self._changed:
             while not self._stopping:
                 wait_s = self._next_try_s - time.monotonic()

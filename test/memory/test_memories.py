@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every memory promises, and what each keeps."""
+"""What all memories have in common, and the state of each."""
 
 from itertools import pairwise
 

@@ -64,7 +64,7 @@ def test_inspect_as_json(path, capsys):
     assert main(['inspect', str(path), '--json']) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found['newest_slot'], found['problem'], found['bytes']) == (1, '', FILE_BYTES)
-    assert found['slots'][0] == {'slot': 0, 'holds': 'its CRC-32 does not fit'}
+    assert found['slots'][0] == {'slot': 0, 'holds': 'its CRC-32 does not match'}
     assert found['slots'][1]['seq'] == 2
 
 
@@ -76,9 +76,9 @@ def test_inspect_as_json(path, capsys):
         ((), ['--memory', 'aura'], 0, 'ok, step 2'),
         ((), ['--memory', 'kv'], 1, 'belongs to the weights'),
         ((0,), [], 0, 'ok, step 2'),
-        ((1,), [], 0, 'slot 1: its CRC-32 does not fit'),
+        ((1,), [], 0, 'slot 1: its CRC-32 does not match'),
         ((1,), ['--strict'], 1, 'ok, step 1'),
-        ((0, 1), [], 1, 'no state that can be trusted'),
+        ((0, 1), [], 1, 'no intact state'),
     ],
 )
 def test_verify(path, capsys, damaged, options, code, said):
@@ -119,7 +119,7 @@ def test_diff(path, tmp_path, capsys):
     copy = tmp_path / 'copy'
     copy.write_bytes(path.read_bytes())
     assert main(['diff', str(path), str(copy)]) == 0
-    assert 'the same to the bit' in capsys.readouterr().out
+    assert 'equal bit for bit' in capsys.readouterr().out
 
 
 def test_diff_sees_the_sign_of_zero(tmp_path):
@@ -136,7 +136,7 @@ def test_diff_sees_the_sign_of_zero(tmp_path):
         (['inspect', '{folder}/nothing'], 'No such file'),
         (['export', '{path}', '{folder}/w.txt'], 'must end in .safetensors or .bin'),
         (['diff', '{path}', '{folder}/other'], 'cannot be compared'),
-        (['diff', '{path}@0', '{folder}/empty@1'], 'slot 1 holds no state: it is empty'),
+        (['diff', '{path}@0', '{folder}/empty@1'], 'slot 1 has no state: it is empty'),
     ],
 )
 def test_what_cannot_be_done_is_named(path, tmp_path, capsys, arguments, said):

@@ -97,8 +97,8 @@ def test_a_memory_that_grows_is_refused(path):
     ('arguments', 'message'),
     [
         ((POLICY, '<f4[32]', 4224), 'does not describe 4224 bytes'),
-        ((POLICY, 'O[2]', 16), 'is no array'),
-        ((POLICY, '', 0), 'is no array'),
+        ((POLICY, 'O[2]', 16), 'is not an array'),
+        ((POLICY, '', 0), 'is not an array'),
         (('', LAYOUT, SIZE), '64 hexadecimal'),
         ((POLICY, ' '.join(['<f4[1]'] * 30), 120), 'at most 128 characters'),
     ],
@@ -139,7 +139,7 @@ def test_what_is_no_file_is_refused(tmp_path, kind):
     path = {'pipe': tmp_path / 'pipe', 'device': os.devnull, 'folder': tmp_path}[kind]
     if kind == 'pipe':
         os.mkfifo(path)
-    with pytest.raises(OSError, match=r'no regular file|Is a directory'):
+    with pytest.raises(OSError, match=r'not a regular file|Is a directory'):
         StateStore(path, POLICY, LAYOUT, SIZE)
 
 
@@ -283,7 +283,7 @@ def foreign(path, kind):
     [
         ('policy', r'another memory \(cdcdcdcdcdcd, not abababababab\)'),
         ('version', 'version 2, this program reads 1'),
-        ('shape', r'<f4\[16,64\] <f4\[32\], and not of 4224'),
+        ('shape', r'<f4\[16,64\] <f4\[32\]; this memory has 4224'),
         ('dtype', '<i4'),
         ('size', '128 bytes'),
     ],

@@ -376,7 +376,7 @@ def test_a_state_that_another_process_wrote_meanwhile_is_not_overwritten_by_an_o
     store = open_store(PATH, device)
     device.kill()  # our lock is gone, as if it had never been ours
     committed(device, PATH, 5)
-    store._fd = device.open(store.path, write=False)
+    store._file._fd = device.open(store.path, write=False)
     store.commit(snapshot(9))
     store.close()
     store = open_store(PATH, device)

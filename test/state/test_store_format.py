@@ -65,13 +65,13 @@ def test_a_header_that_makes_no_sense_is_damage_even_with_a_crc_that_fits(data, 
 def test_a_crc_that_fits_does_not_make_nan_a_state():
     slot = bytearray(pack(IDENTITY, Snapshot(bytes(SIZE), 'e', 1, 1), 1, 1))
     struct.pack_into('<f', slot, HEADER.size + 8, float('nan'))
-    assert unpack(0, sealed(slot)).damage.endswith('the state holds values that are not finite')
+    assert unpack(0, sealed(slot)).damage.endswith('the state has values that are not finite')
 
 
 def test_a_header_of_another_length_is_damage():
     slot = bytearray(pack(IDENTITY, Snapshot(bytes(SIZE), 'e', 1, 1), 1, 1))
     struct.pack_into('<I', slot, 12, 300)
-    assert unpack(0, sealed(slot)).damage == 'its header has 300 bytes and not 256'
+    assert unpack(0, sealed(slot)).damage == 'its header has 300 bytes instead of 256'
 
 
 @pytest.mark.parametrize('kind', ['aura', 'none', 'kv'])
