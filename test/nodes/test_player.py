@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""player: what it makes of a recording, how it times it, what it says when it cannot; parity is in test/replay."""
+"""player: converted messages, timing and errors; parity is in test/replay."""
 
 import array
 import os
@@ -55,7 +55,7 @@ def pixels(value):
 
 
 def cdr(message):
-    """A message of rclpy as bytes; its own serialize_message may add four of its own, which rosbags refuses."""
+    """A message of rclpy as bytes; serialize_message of rclpy can add four bytes, which rosbags refuses."""
     return serialised(_native(message))
 
 
@@ -92,7 +92,7 @@ def recorded(path, frames, log_offset_ns=0, names=JOINTS, compressed=False, fact
     return path
 
 
-# What it makes of a recording.
+# Converted messages.
 # --------------------------------------------------------------------------------------------------
 def played(path, mapping=MAPPING, transport='raw'):
     with Bag(path) as bag:
@@ -100,7 +100,7 @@ def played(path, mapping=MAPPING, transport='raw'):
         return [pair for sample in bag.samples(streams.topics) for pair in streams.messages(sample)]
 
 
-def test_topics_get_our_names_and_messages_stay_what_they_were(tmp_path):
+def test_topics_are_renamed_and_messages_are_unchanged(tmp_path):
     found = played(recorded(tmp_path / 'bag', 2))
     assert [topic for topic, _ in found[:3]] == ['camera/front/image_raw', 'camera/wrist/image_raw', 'joint_states']
     # serialised: nothing of the image was touched
@@ -126,7 +126,7 @@ def test_compressed_images_are_decoded_or_passed_on(tmp_path):
         played(path, transport='compressed')
 
 
-def test_the_first_instruction_is_found_wherever_it_stands(tmp_path):
+def test_the_first_instruction_is_found(tmp_path):
     recording = Recording(tmp_path / 'bag', 1 << 20)
     recording.topic('/say', 'std_msgs/msg/String')
     recording.put('/say', 5, cdr(String(data='first')))
@@ -138,7 +138,7 @@ def test_the_first_instruction_is_found_wherever_it_stands(tmp_path):
 
 
 @pytest.mark.parametrize(('log_ns', 'offset_ns'), [(5 * NS, 95 * NS - 1), (100 * NS, 0), (101 * NS - 10, 0)])
-def test_a_clock_is_moved_only_where_it_is_another_one(log_ns, offset_ns):
+def test_log_times_are_shifted_only_for_another_clock(log_ns, offset_ns):
     samples = [Sample('/a', 100 * NS, log_ns + delay, None) for delay in (30, 1, 7)]
     assert clock_offset_ns([*samples, Sample('/b', 1, 1, None, stamped=False)]) == offset_ns
 
@@ -147,7 +147,7 @@ def test_a_clock_is_moved_only_where_it_is_another_one(log_ns, offset_ns):
 # --------------------------------------------------------------------------------------------------
 @pytest.fixture
 def ros2(tmp_path, monkeypatch):
-    """A `ros2` that writes down what it was asked; returns that file."""
+    """A `ros2` that writes its arguments to a file; returns that file."""
     said = tmp_path / 'said'
     program = tmp_path / 'bin/ros2'
     program.parent.mkdir()
@@ -157,7 +157,7 @@ def ros2(tmp_path, monkeypatch):
     return said
 
 
-def test_ros2_bag_play_is_taken_where_it_can_play_it_as_it_is(tmp_path, ros2):
+def test_ros2_bag_play_plays_a_recording_that_needs_no_changes(tmp_path, ros2):
     with Bag(recorded(tmp_path / 'bag', 1)) as bag:
         remap = Streams(bag, MAPPING, Spec, 'raw').unchanged()
     assert bag_play.chosen('auto', remap)
@@ -169,14 +169,14 @@ def test_ros2_bag_play_is_taken_where_it_can_play_it_as_it_is(tmp_path, ros2):
     assert '/left_eye:=camera/front/image_raw' in words and '/robot/joints:=joint_states' in words
 
 
-def test_its_failure_is_ours(tmp_path, ros2, monkeypatch):
+def test_a_failure_of_ros2_bag_play_is_an_error(tmp_path, ros2, monkeypatch):
     monkeypatch.setenv('ROS2_CODE', '3')
     with pytest.raises(ConfigError, match='ended with 3'):
         bag_play.play(tmp_path, {'/a': 'b'}, 1.0, (0, NS), lambda done, _: done())
-    assert not bag_play.chosen('auto', {'/a': 'b'}), 'it has no bag play'
+    assert not bag_play.chosen('auto', {'/a': 'b'}), 'bag play is not installed'
 
 
-def test_what_has_to_be_changed_is_played_by_ourselves(tmp_path, ros2):
+def test_a_recording_that_needs_changes_is_played_by_the_node(tmp_path, ros2):
     with Bag(recorded(tmp_path / 'bag', 1, compressed=True)) as bag:
         assert Streams(bag, MAPPING, Spec, 'raw').unchanged() is None
         degrees = Mapping(MAPPING.cameras, JointStream('/robot/joints', unit='deg'))
@@ -186,7 +186,7 @@ def test_what_has_to_be_changed_is_played_by_ourselves(tmp_path, ros2):
         bag_play.chosen('ros2', None)
 
 
-def test_without_ros2_it_is_asked_for_in_vain(monkeypatch):
+def test_ros2_is_refused_if_it_is_not_installed(monkeypatch):
     monkeypatch.setenv('PATH', '/nowhere')
     assert not bag_play.chosen('auto', {'/a': 'b'})
     with pytest.raises(ConfigError, match='install rosbag2'):
@@ -210,7 +210,7 @@ def test_parameters_that_exclude_each_other_are_refused(given, reported):
 # On the graph.
 # --------------------------------------------------------------------------------------------------
 class Rig:
-    """A scripted VLA and a scripted memory, the player between them, and the test that listens."""
+    """A scripted VLA, a scripted memory and the player."""
 
     def __init__(self, graph, tmp_path):
         self.graph = graph
@@ -294,7 +294,7 @@ def test_in_real_time_messages_keep_their_stamps_and_their_pace(rig, tmp_path):
         ('bag', {'lockstep': True, 'start_timeout_s': 1.0}, 'vla_node, a subscription to camera/front/image_raw', 1),
     ],
 )
-def test_what_cannot_be_played_ends_it_with_one_sentence(rig, tmp_path, bag, more, reported, exit_code):
+def test_an_unplayable_recording_ends_the_player_with_one_sentence(rig, tmp_path, bag, more, reported, exit_code):
     recorded(tmp_path / 'bag', 2)
     code, said = rig.play(tmp_path / bag, **more)
     assert code == exit_code and reported in said
@@ -302,7 +302,7 @@ def test_what_cannot_be_played_ends_it_with_one_sentence(rig, tmp_path, bag, mor
 
 
 @pytest.mark.timeout(240)
-def test_a_memory_that_does_not_answer_is_named_and_not_waited_for_without_end(rig, tmp_path):
+def test_a_memory_that_does_not_answer_is_named_after_the_time_out(rig, tmp_path):
     rig.start(sync_slop_s=0.0)
     code, said = rig.play(
         recorded(tmp_path / 'bag', 2),

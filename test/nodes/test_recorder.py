@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""recorder on the graph: what is recorded, in which order and on which clock; notes; what a failure or a kill costs."""
+"""recorder on the graph: topics, order, clock and notes; losses after a failure or a kill."""
 
 import signal
 from pathlib import Path
@@ -27,7 +27,7 @@ LEVELS = {'OK': DiagnosticStatus.OK, 'WARN': DiagnosticStatus.WARN, 'ERROR': Dia
 
 
 class Rig:
-    """A recorder in this process, and what the test publishes to it."""
+    """A recorder in this process, with publishers for it."""
 
     def __init__(self, graph, path, **parameters):
         self.graph, self.path = graph, path
@@ -68,7 +68,7 @@ class Rig:
             return [(sample.topic, sample.log_ns, sample.message) for sample in bag.samples(topics)]
 
 
-def test_everything_published_is_recorded_with_what_was_said_before(graph, tmp_path):
+def test_everything_published_is_recorded_including_latched_messages(graph, tmp_path):
     early = graph.node.create_publisher(String, 'instruction', qos.INSTRUCTION)
     early.publish(String(data='latched before the recorder came up'))
     rig = Rig(graph, tmp_path / 'bag')
@@ -109,7 +109,7 @@ def test_simulated_time_is_the_time_of_the_bag(graph, tmp_path):
     assert [log_ns // 10**9 for _, log_ns, _ in found] == [7, 7, 8]
 
 
-def test_the_notes_say_how_it_came_about(graph, tmp_path):
+def test_the_notes_have_parameters_versions_and_hashes(graph, tmp_path):
     node = graph.inside(MemoryNode, memory='fakes:aura', autostart=True, on_new_episode='keep')
     rig = Rig(graph, tmp_path / 'bag')
     assert node.autostart()
@@ -137,7 +137,7 @@ def test_nothing_is_overwritten(graph, tmp_path):
     assert not list((tmp_path / 'bag').iterdir())
 
 
-def test_what_the_disk_cannot_take_is_counted_and_told(graph, tmp_path, monkeypatch):
+def test_dropped_messages_are_counted_and_reported(graph, tmp_path, monkeypatch):
     rig = Rig(graph, tmp_path / 'bag')
     recording = rig.node.recording
     instruction = rig.publisher(String, 'instruction', qos.INSTRUCTION)
@@ -166,7 +166,7 @@ def test_a_full_disk_ends_the_recording_and_not_the_graph(graph, tmp_path, monke
 
 
 @pytest.mark.timeout(240)
-def test_a_killed_recorder_leaves_what_was_written_a_second_before(graph, tmp_path):
+def test_a_killed_recorder_loses_at_most_the_last_second(graph, tmp_path):
     path = Path(tmp_path / 'bag')
     process = graph.start('recorder', path=path)
     events = graph.node.create_publisher(WriteEvent, 'aura/write_event', qos.WRITE_EVENT)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whole recordings in every form that rosbag2 writes: all messages, in order, with the right times."""
+"""Whole recordings in every form of rosbag2: all messages, in order, with the right times."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 import zstandard
 from mcap.writer import CompressionType
 from mcap.writer import Writer as McapWriter
-from recordings import BEGIN_NS, COMMANDS, FRONT, INSTRUCTION, MS, STATES, WRIST, arm_bag, policy, recording
+from recordings import BEGIN_NS, COMMANDS, FRONT, INSTRUCTION, MS, STATES, WRIST, record_robot, recording, robot_bag
 
 from aura_ros.common.errors import BagError
 from aura_ros.recordings.bags import Bag
@@ -36,9 +36,9 @@ def storage_file(folder: Path) -> Path:
 
 @pytest.mark.parametrize(('storage', 'compression'), FORMS)
 def test_reads_every_form(tmp_path: Path, storage: str, compression: str) -> None:
-    with Bag(arm_bag(tmp_path / 'bag', storage=storage, compression=compression, policy='1a2b')) as bag:
+    with Bag(robot_bag(tmp_path / 'bag', storage=storage, compression=compression, robot='1a2b')) as bag:
         assert {topic.name: (topic.type, topic.count) for topic in bag.topics} == TOPICS
-        assert (bag.partial, bag.metadata) == ('', {'policy': '1a2b'})
+        assert (bag.partial, bag.metadata) == ('', {'robot': '1a2b'})
         samples = list(bag.samples(TOPICS))
     assert len(samples) == 321
     times = [sample.log_ns for sample in samples]
@@ -52,7 +52,7 @@ def test_reads_every_form(tmp_path: Path, storage: str, compression: str) -> Non
 @pytest.mark.parametrize('storage', ['mcap', 'sqlite3'])
 @pytest.mark.parametrize('packed', [False, True])
 def test_reads_a_storage_file_alone(tmp_path: Path, storage: str, packed: bool) -> None:
-    file = storage_file(arm_bag(tmp_path / 'bag', storage=storage, policy='1a2b'))
+    file = storage_file(robot_bag(tmp_path / 'bag', storage=storage, robot='1a2b'))
     if packed:
         data = file.read_bytes()
         file = tmp_path / f'{file.name}.zstd'
@@ -60,17 +60,17 @@ def test_reads_a_storage_file_alone(tmp_path: Path, storage: str, packed: bool) 
     with Bag(file) as bag:
         assert sum(1 for _ in bag.samples(TOPICS)) == 321
         assert bag.partial == ''
-        assert bag.metadata == ({} if packed else {'policy': '1a2b'})
+        assert bag.metadata == ({} if packed else {'robot': '1a2b'})
 
 
 @pytest.mark.parametrize('storage', ['mcap', 'sqlite3'])
 def test_a_range_ends_before_its_end(tmp_path: Path, storage: str) -> None:
-    with Bag(arm_bag(tmp_path / 'bag', storage=storage)) as bag:
+    with Bag(robot_bag(tmp_path / 'bag', storage=storage)) as bag:
         times = [sample.log_ns for sample in bag.samples([STATES], BEGIN_NS + 100 * MS, BEGIN_NS + 200 * MS)]
     assert times == [BEGIN_NS + at * MS for at in range(100, 200, 10)]
 
 
-def test_stamps_are_the_headers_where_they_are_set(tmp_path: Path) -> None:
+def test_stamps_come_from_the_header_if_it_has_one(tmp_path: Path) -> None:
     with recording(tmp_path / 'bag') as recorder:
         recorder.image(FRONT, stamp=5, log=30)
         recorder.image(FRONT, stamp=-BEGIN_NS / MS, log=40)
@@ -80,7 +80,7 @@ def test_stamps_are_the_headers_where_they_are_set(tmp_path: Path) -> None:
     assert found == [(5, True), (40, False), (50, False)]
 
 
-def test_joins_split_files_in_time_though_they_overlap(tmp_path: Path) -> None:
+def test_merges_overlapping_split_files_by_time(tmp_path: Path) -> None:
     folder = tmp_path / 'bag'
     folder.mkdir()
     for number, offset in enumerate((500, 0)):
@@ -95,8 +95,8 @@ def test_joins_split_files_in_time_though_they_overlap(tmp_path: Path) -> None:
     assert times == sorted([*range(0, 600, 10), *range(500, 1100, 10)])
 
 
-def test_says_which_of_the_split_files_is_missing(tmp_path: Path) -> None:
-    folder = arm_bag(tmp_path / 'bag')
+def test_names_the_missing_file_of_a_split_bag(tmp_path: Path) -> None:
+    folder = robot_bag(tmp_path / 'bag')
     meta = folder / 'metadata.yaml'
     meta.write_text(meta.read_text().replace('- bag.mcap', '- bag.mcap\n  - bag_1.mcap'))
     with Bag(folder) as bag:
@@ -105,15 +105,15 @@ def test_says_which_of_the_split_files_is_missing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize('text', ['', 'rosbag2_bagfile_information: [1', 'a: b', '- 1', '\x00'])
-def test_reads_on_without_usable_metadata(tmp_path: Path, text: str) -> None:
-    folder = arm_bag(tmp_path / 'bag')
+def test_reads_a_bag_without_usable_metadata(tmp_path: Path, text: str) -> None:
+    folder = robot_bag(tmp_path / 'bag')
     (folder / 'metadata.yaml').write_text(text)
     with Bag(folder) as bag:
         assert sum(1 for _ in bag.samples(TOPICS)) == 321
 
 
-def test_takes_the_recorders_notes_where_it_could_not_end_its_bag(tmp_path: Path) -> None:
-    folder = arm_bag(tmp_path / 'bag')
+def test_reads_the_notes_file_of_an_incomplete_bag(tmp_path: Path) -> None:
+    folder = robot_bag(tmp_path / 'bag')
     (folder / 'metadata.yaml').unlink()
     (folder / 'recording.yaml').write_text("backbone_hash: '1234'\n")
     with Bag(folder) as bag:
@@ -123,7 +123,7 @@ def test_takes_the_recorders_notes_where_it_could_not_end_its_bag(tmp_path: Path
 def test_reads_a_bag_of_humble_which_has_no_definitions(tmp_path: Path) -> None:
     folder = tmp_path / 'bag'
     with recording(folder, storage='sqlite3', distribution='humble', version=8) as recorder:
-        policy(recorder)
+        record_robot(recorder)
         none = np.zeros(0, np.float32)
         recorder.write(
             '/vla_step',
@@ -177,8 +177,8 @@ def test_sorts_an_mcap_without_chunks_by_time(tmp_path: Path) -> None:
         assert bag.topics[0].count == 500
 
 
-def test_names_what_was_recorded_where_a_topic_is_asked_for_in_vain(tmp_path: Path) -> None:
-    with Bag(arm_bag(tmp_path / 'bag')) as bag, pytest.raises(BagError, match=r'has no topic /cam; it has /arm_contr'):
+def test_an_unknown_topic_is_refused_with_the_recorded_ones(tmp_path: Path) -> None:
+    with Bag(robot_bag(tmp_path / 'bag')) as bag, pytest.raises(BagError, match=r'has no topic /cam; it has /arm_c'):
         list(bag.samples(['/cam']))
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Recordings that are cut off, damaged, empty or foreign: a readable part marked so, or one sentence."""
+"""Recordings that are cut off, damaged, empty or foreign: a partial reading, or an error of one sentence."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mcap.reader import make_reader
 from mcap.writer import Writer as McapWriter
-from recordings import BEGIN_NS, COMMANDS, FRONT, INSTRUCTION, MS, STATES, WRIST, arm_bag, policy, recording
+from recordings import BEGIN_NS, COMMANDS, FRONT, INSTRUCTION, MS, STATES, WRIST, record_robot, recording, robot_bag
 
 from aura_ros.common.errors import BagError
 from aura_ros.recordings.bags import Bag
@@ -79,7 +79,7 @@ FORMS = ('mcap_plain', 'mcap_storage', 'sqlite3_plain', 'sqlite3_message')
 
 
 @pytest.mark.parametrize('form', FORMS)
-def test_a_file_cut_off_anywhere_gives_its_beginning_or_a_sentence(
+def test_a_file_cut_off_anywhere_gives_its_beginning_or_an_error(
     whole: dict[str, Path], tmp_path: Path, form: str
 ) -> None:
     everything, _ = read(whole[form])
@@ -104,7 +104,7 @@ def test_a_file_cut_off_anywhere_gives_its_beginning_or_a_sentence(
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
-def test_flipped_bytes_never_crash_nor_mix_up_the_order(whole: dict[str, Path], tmp_path: Path, data: Any) -> None:
+def test_flipped_bytes_cause_no_crash_and_no_wrong_order(whole: dict[str, Path], tmp_path: Path, data: Any) -> None:
     form = data.draw(st.sampled_from(FORMS))
     content = bytearray(whole[form].read_bytes())
     for _ in range(data.draw(st.integers(1, 5))):
@@ -123,7 +123,7 @@ def test_flipped_bytes_never_crash_nor_mix_up_the_order(whole: dict[str, Path], 
     assert times == sorted(times)
 
 
-def test_an_mcap_whose_index_is_gone_is_read_in_whole(whole: dict[str, Path], tmp_path: Path) -> None:
+def test_an_mcap_without_index_is_read_completely(whole: dict[str, Path], tmp_path: Path) -> None:
     for form in ('mcap_plain', 'mcap_storage'):
         everything, _ = read(whole[form])
         data = whole[form].read_bytes()
@@ -135,7 +135,7 @@ def test_an_mcap_whose_index_is_gone_is_read_in_whole(whole: dict[str, Path], tm
         assert partial == 'bag.mcap: the index is missing; all messages were found without it'
 
 
-def test_a_damaged_chunk_takes_only_its_own_messages(tmp_path: Path) -> None:
+def test_a_damaged_chunk_loses_only_its_own_messages(tmp_path: Path) -> None:
     file = tmp_path / 'bag.mcap'
     with file.open('wb') as out:
         writer = McapWriter(out, chunk_size=200)
@@ -160,7 +160,7 @@ def test_a_damaged_chunk_takes_only_its_own_messages(tmp_path: Path) -> None:
 
 
 def test_one_file_of_a_split_bag_may_be_damaged(whole: dict[str, Path], tmp_path: Path) -> None:
-    folder = arm_bag(tmp_path / 'bag')
+    folder = robot_bag(tmp_path / 'bag')
     (folder / 'metadata.yaml').unlink()
     (folder / 'bag_1.mcap').write_bytes(whole['mcap_plain'].read_bytes()[:60])
     found, partial = read(folder)
@@ -170,14 +170,14 @@ def test_one_file_of_a_split_bag_may_be_damaged(whole: dict[str, Path], tmp_path
 
 def test_messages_that_cannot_be_decoded_are_counted(tmp_path: Path) -> None:
     with recording(tmp_path / 'bag') as recorder:
-        policy(recorder)
+        record_robot(recorder)
         recorder.raw(STATES, 'sensor_msgs/msg/JointState', b'\0\1\0\0\1\2\3', 5000)
     found, partial = read(tmp_path / 'bag')
     assert len(found) == 321
     assert partial == f'1 messages of {STATES} could not be decoded'
 
 
-def test_a_bag_without_messages_says_what_was_to_be_recorded(tmp_path: Path) -> None:
+def test_a_bag_without_messages_is_refused_with_its_topics(tmp_path: Path) -> None:
     for storage in ('mcap', 'sqlite3'):
         with recording(tmp_path / storage, storage=storage) as recorder:
             recorder.raw(STATES, 'sensor_msgs/msg/JointState', b'', 0)
@@ -190,14 +190,14 @@ def test_a_bag_without_messages_says_what_was_to_be_recorded(tmp_path: Path) -> 
         assert 'holds no message (no topic)' in refusal(tmp_path / f'{storage}0')
 
 
-def test_a_type_nobody_defines_is_refused_only_where_it_is_read(tmp_path: Path) -> None:
+def test_an_undefined_type_is_refused_only_when_it_is_read(tmp_path: Path) -> None:
     file = tmp_path / 'bag.mcap'
     with file.open('wb') as out:
         writer = McapWriter(out)
         writer.start(profile='ros2')
         for topic, kind, encoding, text in (
             ('/known', 'std_msgs/msg/UInt8', 'ros2msg', b'uint8 data'),
-            ('/none', 'acme_msgs/msg/Policy', '', b''),
+            ('/none', 'acme_msgs/msg/Hand', '', b''),
             ('/half', 'acme_msgs/msg/Leg', 'ros2msg', b'acme_msgs/Foot foot'),
             ('/bad', 'acme_msgs/msg/Toe', 'ros2msg', b'\xff\xfe int['),
             ('/service', 'acme_msgs/srv/Ask_Event', 'ros2msg', b'uint8 a\n---\nuint8 b'),
@@ -214,7 +214,7 @@ def test_a_type_nobody_defines_is_refused_only_where_it_is_read(tmp_path: Path) 
             assert 'remove the topic from the mapping' in str(caught.value) and '\n' not in str(caught.value)
 
 
-def test_a_standard_type_is_read_by_the_standard_where_the_bags_definition_is_cut_short(tmp_path: Path) -> None:
+def test_a_standard_type_with_a_truncated_definition_is_read_by_the_standard(tmp_path: Path) -> None:
     file = tmp_path / 'bag.mcap'
     with file.open('wb') as out:
         writer = McapWriter(out)
@@ -228,7 +228,7 @@ def test_a_standard_type_is_read_by_the_standard_where_the_bags_definition_is_cu
         assert sample.message.a == 3.0
 
 
-def test_other_serialisations_in_a_bag_are_refused_only_where_they_are_read(tmp_path: Path) -> None:
+def test_other_serialisations_are_refused_only_when_they_are_read(tmp_path: Path) -> None:
     file = tmp_path / 'mixed.mcap'
     with file.open('wb') as out:
         writer = McapWriter(out)
@@ -260,7 +260,7 @@ def test_other_serialisations_in_a_bag_are_refused_only_where_they_are_read(tmp_
         ('a.bag', b'#ROSBAG V2.0\n', 'is not a recording: must be a rosbag2 folder'),
     ],
 )
-def test_what_is_no_recording_is_refused_in_a_sentence(tmp_path: Path, name: str, content: bytes, text: str) -> None:
+def test_a_path_that_is_not_a_recording_is_refused(tmp_path: Path, name: str, content: bytes, text: str) -> None:
     (tmp_path / name).write_bytes(content)
     assert text in refusal(tmp_path / name)
 
@@ -270,8 +270,8 @@ def test_a_missing_path_and_an_empty_folder_are_refused(tmp_path: Path) -> None:
     assert 'it contains no .mcap or .db3 file' in refusal(tmp_path)
 
 
-def test_a_closed_bag_has_removed_what_it_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = arm_bag(tmp_path / 'bag', compression='file')
+def test_a_closed_bag_removes_its_unpacked_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = robot_bag(tmp_path / 'bag', compression='file')
     (tmp_path / 'tmp').mkdir()
     monkeypatch.setattr('tempfile.tempdir', str(tmp_path / 'tmp'))
     with Bag(folder) as bag:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What other people's bags have been seen to be like, made here anew: read, or refused topic by topic."""
+"""Properties seen in public bags, generated here: each is read, or refused topic by topic."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 import yaml
 from mcap.writer import CompressionType
 from mcap.writer import Writer as McapWriter
-from recordings import BEGIN_NS, STATES, arm_bag, recording
+from recordings import BEGIN_NS, STATES, recording, robot_bag
 
 from aura_ros.common.errors import BagError
 from aura_ros.recordings.bags import Bag
@@ -31,7 +31,7 @@ def mcap(path: Path, topics: list[tuple[str, str, bytes]], profile: str = 'ros2'
     return path
 
 
-def test_type_names_without_the_middle_are_completed(tmp_path: Path) -> None:
+def test_short_type_names_are_completed(tmp_path: Path) -> None:
     with Bag(mcap(tmp_path / 'a.mcap', [('/x', 'std_msgs/UInt8', b'uint8 data')])) as bag:
         assert bag.topics[0].type == 'std_msgs/msg/UInt8'
         assert next(bag.samples(['/x'])).message.data == 5
@@ -42,7 +42,7 @@ def test_topics_need_no_leading_slash(tmp_path: Path) -> None:
         assert next(bag.samples(['x'])).message.data == 5
 
 
-def test_service_events_do_not_keep_other_topics_from_being_read(tmp_path: Path) -> None:
+def test_other_topics_are_read_beside_service_events(tmp_path: Path) -> None:
     event = ('/ask/_service_event', 'acme/srv/Ask_Event', b'int64 a\n---\nint64 b')
     file = mcap(tmp_path / 'a.mcap', [('/x', 'std_msgs/msg/UInt8', b'uint8 data'), event])
     with Bag(file) as bag:
@@ -97,7 +97,7 @@ def test_one_topic_may_have_two_publishers_and_two_types(tmp_path: Path) -> None
 
 @pytest.mark.parametrize('version', range(1, 10))
 def test_metadata_of_every_version(tmp_path: Path, version: int) -> None:
-    folder = arm_bag(tmp_path / 'bag', storage='sqlite3')
+    folder = robot_bag(tmp_path / 'bag', storage='sqlite3')
     path = folder / 'metadata.yaml'
     about = yaml.safe_load(path.read_text())['rosbag2_bagfile_information']
     about['version'] = version

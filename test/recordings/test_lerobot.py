@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""LeRobot datasets of both layouts as recordings: frames, states, episodes, and what of them is missing."""
+"""LeRobot datasets of both layouts as recordings: frames, states, episodes, and missing files."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SECOND = 1_000_000_000
 
 
 def level(episode: int, frame: int) -> int:
-    """Grey level of a frame: tells frames apart through any codec."""
+    """Grey level of a frame, which survives any codec."""
     return 40 + (frame * 11 + episode * 17) % 180
 
 
@@ -211,7 +211,7 @@ def test_features_without_names_are_numbered(tmp_path: Path) -> None:
         assert next(bag.samples([STATE])).message.name == ['0', '1', '2']
 
 
-def test_an_episode_whose_files_are_missing_is_left_out(tmp_path: Path) -> None:
+def test_an_episode_with_missing_files_is_skipped(tmp_path: Path) -> None:
     folder = version_2(tmp_path / 'set')
     (folder / f'videos/chunk-000/{CAMERA}/episode_000001.mp4').unlink()
     with Bag(folder) as bag:
@@ -220,7 +220,7 @@ def test_an_episode_whose_files_are_missing_is_left_out(tmp_path: Path) -> None:
         assert sum(1 for _ in bag.samples([CAMERA])) == 50
 
 
-def test_a_video_or_table_that_ends_early_is_told(tmp_path: Path) -> None:
+def test_a_video_or_table_that_ends_early_is_reported(tmp_path: Path) -> None:
     folder = version_2(tmp_path / 'set')
     video(folder / f'videos/chunk-000/{CAMERA}/episode_000000.mp4', [(0, frame) for frame in range(10)])
     short = {key: values[:5] for key, values in rows(2).items()}

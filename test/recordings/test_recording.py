@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A bag being written: order, notes, a queue that cannot grow, a disk that fails, a process that is killed."""
+"""Writing a bag: order, notes, a bounded queue, a failing disk, a killed process."""
 
 import signal
 import subprocess
@@ -36,23 +36,23 @@ def words(path):
 
 
 @pytest.mark.parametrize('compress', [False, True])
-def test_what_is_put_can_be_read_in_its_order(tmp_path, compress):
+def test_messages_are_read_back_in_order(tmp_path, compress):
     recording = Recording(tmp_path / 'bag', MIB, compress)
     recording.topic('/a', STRING)
     recording.topic('/b', STRING)
-    told = [(('/a', '/b')[i % 2], 1_000 + i, f'{i}') for i in range(5_000)]
-    for topic, log_ns, what in told:
+    written = [(('/a', '/b')[i % 2], 1_000 + i, f'{i}') for i in range(5_000)]
+    for topic, log_ns, what in written:
         assert recording.put(topic, log_ns, text(what))
     recording.note({'aura_ros/versions': 'first'})
     recording.note({'aura_ros/versions': 'python: 3.11'})
     assert recording.close(30.0)
-    assert words(tmp_path / 'bag') == told
+    assert words(tmp_path / 'bag') == written
     assert recording.written == {'/a': 2500, '/b': 2500} and not recording.dropped
     with Bag(tmp_path / 'bag') as bag:
         assert bag.metadata == {'aura_ros/versions': 'python: 3.11'} and not bag.partial
 
 
-def test_a_folder_that_is_there_is_not_touched(tmp_path):
+def test_an_existing_folder_is_not_changed(tmp_path):
     (tmp_path / 'bag').mkdir()
     with pytest.raises(ConfigError, match='bag'):
         Recording(tmp_path / 'bag', MIB)
@@ -62,7 +62,7 @@ def test_a_folder_that_is_there_is_not_touched(tmp_path):
     assert free_path(tmp_path / 'other') == tmp_path / 'other'
 
 
-def test_a_recording_without_a_message_is_not_kept(tmp_path):
+def test_a_recording_without_messages_is_removed(tmp_path):
     recording = Recording(tmp_path / 'bag', MIB)
     recording.topic('/a', STRING)
     recording.note({'aura_ros/versions': 'any'})
@@ -77,7 +77,7 @@ def test_an_unknown_type_is_refused_by_name(tmp_path):
     recording.close(30.0)
 
 
-def test_what_finds_no_room_is_dropped_and_counted_images_first(tmp_path):
+def test_messages_that_do_not_fit_are_dropped_and_counted_images_first(tmp_path):
     recording = Recording(tmp_path / 'bag', 80_000)
     recording.topic('/a', STRING)
     with recording._changed:  # the disk stands still: the writer waits for this lock
@@ -134,7 +134,7 @@ while True:
 """
 
 
-def test_a_kill_costs_at_most_the_last_second(tmp_path):
+def test_a_kill_loses_at_most_the_last_second(tmp_path):
     """The messages of more than a second and a half before the kill are all there, and what was noted is.
 
     Time in which the writer has no processor does not count.
@@ -145,10 +145,10 @@ def test_a_kill_costs_at_most_the_last_second(tmp_path):
         stdout=subprocess.PIPE,
         text=True,
     )
-    told, wait = [], CpuWait(process.pid)
+    reports, wait = [], CpuWait(process.pid)
     for line in process.stdout:
-        told.append((time.monotonic(), int(line), wait.seconds))
-        if told[-1][0] - told[0][0] > 4.0:
+        reports.append((time.monotonic(), int(line), wait.seconds))
+        if reports[-1][0] - reports[0][0] > 4.0:
             break
     waited_s = wait.seconds
     process.send_signal(signal.SIGKILL)
@@ -157,7 +157,7 @@ def test_a_kill_costs_at_most_the_last_second(tmp_path):
     process.stdout.close()
     found = [int(what) for _, _, what in words(tmp_path / 'bag')]
     assert found == list(range(len(found))), 'a gap or a mess'
-    safe = max((count for at, count, before in told if at < killed_at - 1.5 - (waited_s - before)), default=0)
+    safe = max((count for at, count, before in reports if at < killed_at - 1.5 - (waited_s - before)), default=0)
     assert len(found) >= safe
     with Bag(tmp_path / 'bag') as bag:
         assert 'metadata.yaml is missing' in bag.partial

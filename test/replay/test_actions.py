@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Recorded actions of every kind: in force as long as they should be, in the backbone's order and units."""
+"""Recorded actions of every kind: time in force, order of columns and units."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def track(folder: Path, stream: ActionStream, write: Callable[[Recorder], Any], 
 
 
 def at(found: ActionTrack, *offsets: float) -> list[Any]:
-    """First column at times in ms; None where nothing is in force."""
+    """First column at times in ms; None without an action in force."""
     rows = [found.chunk(BEGIN_NS + round(offset * MS), 1, MS) for offset in offsets]
     return [None if row is None else pytest.approx(float(row[0, 0]), abs=1e-6) for row in rows]
 
@@ -114,7 +114,7 @@ def test_twists_and_poses_have_columns_of_their_own(tmp_path: Path) -> None:
         track(tmp_path / 'c', ActionStream(TOPIC), twist)
 
 
-def test_what_cannot_be_used_is_counted(tmp_path: Path) -> None:
+def test_unusable_actions_are_counted(tmp_path: Path) -> None:
     def write(recorder: Recorder) -> None:
         recorder.joints(TOPIC, 0, [1, 0, 0])
         recorder.joints(TOPIC, 10, [np.inf, 0, 0])
@@ -129,7 +129,7 @@ def test_what_cannot_be_used_is_counted(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize('points', [[], [[1, 0]], [[1, 0, 0], [2, 0, 0]]])
-def test_trajectories_that_make_no_sense_are_counted(tmp_path: Path, points: list[list[float]]) -> None:
+def test_invalid_trajectories_are_counted(tmp_path: Path, points: list[list[float]]) -> None:
     found = track(
         tmp_path / 'bag',
         ActionStream(TOPIC),
@@ -138,7 +138,7 @@ def test_trajectories_that_make_no_sense_are_counted(tmp_path: Path, points: lis
     assert found.dropped['unusable'] == 1 and found.problem
 
 
-def test_a_clock_set_back_begins_anew(tmp_path: Path) -> None:
+def test_a_clock_set_back_clears_the_actions(tmp_path: Path) -> None:
     def write(recorder: Recorder) -> None:
         for log, stamp in enumerate((5000, 5100, 0, 100)):
             recorder.joints(TOPIC, stamp, [stamp, 0, 0], log=log * 100)
@@ -147,7 +147,7 @@ def test_a_clock_set_back_begins_anew(tmp_path: Path) -> None:
     assert at(found, 50, 150, 5050) == [0, 100, None]
 
 
-def test_observations_carry_what_the_robot_was_told_next(tmp_path: Path) -> None:
+def test_observations_have_the_recorded_actions_of_their_chunk(tmp_path: Path) -> None:
     def write(recorder: Recorder) -> None:
         for tick in range(0, 1000, 50):
             recorder.joints('/joint_states', tick, [0, 0, 0])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Streams to observations by the live graph's rule: what is used, what is not and why, and never a guess."""
+"""Streams become observations by the rule of the live graph; unused samples are counted with the reason."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from recordings import (
     STATES,
     WRIST,
     Recorder,
-    arm_bag,
-    policy,
+    record_robot,
     recording,
+    robot_bag,
 )
 
 from aura_ros.common.errors import BagError
@@ -56,7 +56,7 @@ def offsets(found: list[RecordedObservation]) -> list[float]:
 
 
 def test_observes_at_the_pace_of_the_backbone(tmp_path: Path) -> None:
-    found, report = aligned(tmp_path / 'bag', policy, MAPPING, SPEC)
+    found, report = aligned(tmp_path / 'bag', record_robot, MAPPING, SPEC)
     # Two of three cameras' ticks: n_action_steps x seconds_per_action = 0.1 s.
     assert offsets(found) == [1.0, *np.arange(101.0, 2000.0, 100.0)]
     assert {one.observation.instruction for one in found} == {'put it back'}
@@ -199,7 +199,7 @@ def test_waits_for_the_first_instruction_and_follows_the_newest(tmp_path: Path) 
         assert [one.observation.instruction for one in late] == ['do 200', 'do 400']
 
 
-def test_a_clock_set_back_begins_anew_and_a_straggler_is_dropped(tmp_path: Path) -> None:
+def test_a_clock_set_back_starts_again_and_a_late_sample_is_dropped(tmp_path: Path) -> None:
     def write(recorder: Recorder) -> None:
         for log, stamp in enumerate((5000, 5100, 5050, 5200, 0, 100, 200)):
             recorder.joints(STATES, stamp, [0, 0, 0], log=100 * log)
@@ -210,7 +210,7 @@ def test_a_clock_set_back_begins_anew_and_a_straggler_is_dropped(tmp_path: Path)
     assert report.jumps >= 1 and [one.out_of_order for one in report.streams] == [1, 1]
 
 
-def test_messages_without_a_stamp_are_used_and_told(tmp_path: Path) -> None:
+def test_messages_without_a_stamp_are_used_and_noted(tmp_path: Path) -> None:
     def write(recorder: Recorder) -> None:
         for at in range(0, 500, 100):
             recorder.joints(STATES, -BEGIN_NS / MS, [at, 0, 0], log=at)
@@ -221,7 +221,7 @@ def test_messages_without_a_stamp_are_used_and_told(tmp_path: Path) -> None:
     assert any('5 messages have no stamp; vla_node refuses them' in note for note in report.notes)
 
 
-def test_stamps_of_another_clock_are_aligned_and_told(tmp_path: Path) -> None:
+def test_stamps_of_another_clock_are_aligned_and_noted(tmp_path: Path) -> None:
     def write(recorder: Recorder) -> None:
         for at in range(0, 500, 100):
             recorder.joints(STATES, at - 3_600_000, [at, 0, 0], log=at)
@@ -242,7 +242,7 @@ def test_one_topic_may_serve_two_cameras(tmp_path: Path) -> None:
 
 
 def test_a_partial_recording_is_noted(tmp_path: Path) -> None:
-    folder = arm_bag(tmp_path / 'bag')
+    folder = robot_bag(tmp_path / 'bag')
     (file,) = folder.glob('*.mcap')
     data = file.read_bytes()
     file.write_bytes(data[: int.from_bytes(data[-28:-20], 'little')])
@@ -266,13 +266,13 @@ def test_a_partial_recording_is_noted(tmp_path: Path) -> None:
         (replace(BARE, actions=ActionStream(COMMANDS, 'twist_stamped')), "kind 'twist_stamped' needs geometry_msgs"),
     ],
 )
-def test_what_does_not_fit_is_refused_before_anything_is_read(tmp_path: Path, mapping: Mapping, text: str) -> None:
-    with Bag(arm_bag(tmp_path / 'bag')) as bag, pytest.raises(BagError) as caught:
+def test_a_mapping_that_does_not_fit_is_refused_before_reading(tmp_path: Path, mapping: Mapping, text: str) -> None:
+    with Bag(robot_bag(tmp_path / 'bag')) as bag, pytest.raises(BagError) as caught:
         Observations(bag, mapping, SPEC)
     assert text in str(caught.value)
 
 
-def test_a_picture_that_was_written_down_before_its_joints_finds_them(tmp_path: Path) -> None:
+def test_a_picture_logged_before_its_joints_finds_them(tmp_path: Path) -> None:
     def write(recorder: Recorder) -> None:
         for at in range(0, 1000, 100):
             recorder.image(FRONT, at, log=at)
@@ -285,7 +285,7 @@ def test_a_picture_that_was_written_down_before_its_joints_finds_them(tmp_path: 
     assert not report.refused
 
 
-def test_a_picture_stamped_in_the_future_is_refused_and_holds_up_nothing(tmp_path: Path) -> None:
+def test_a_picture_stamped_in_the_future_is_refused_and_blocks_nothing(tmp_path: Path) -> None:
     def write(recorder: Recorder) -> None:
         for at in range(0, 4000, 100):
             recorder.joints(STATES, at, [0, 0, 0])
@@ -298,7 +298,7 @@ def test_a_picture_stamped_in_the_future_is_refused_and_holds_up_nothing(tmp_pat
     assert report.jumps == 1
 
 
-def test_an_episode_begins_where_that_of_the_recorded_steps_did(tmp_path: Path) -> None:
+def test_an_episode_begins_at_the_same_stamp_as_in_the_recorded_steps(tmp_path: Path) -> None:
     def write(recorder: Recorder) -> None:
         for at in range(0, 1000, 50):
             recorder.joints(STATES, at, [0, 0, 0])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Proposals for a mapping: right where names say it, honest where they do not."""
+"""Proposed mappings: right for usual names, with notes for the others."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from recordings import COMMANDS, FRONT, INSTRUCTION, SPEC, STATES, WRIST, Recorder, policy, recording
+from recordings import COMMANDS, FRONT, INSTRUCTION, SPEC, STATES, WRIST, Recorder, record_robot, recording
 
 from aura_ros.common.errors import BagError
 from aura_ros.recordings.bags import Bag
@@ -48,9 +48,9 @@ def step(recorder: Recorder) -> None:
     )
 
 
-def test_finds_what_names_and_types_say(tmp_path: Path) -> None:
+def test_finds_topics_by_names_and_types(tmp_path: Path) -> None:
     def write(recorder: Recorder) -> None:
-        policy(recorder, 0.2)
+        record_robot(recorder, 0.2)
         step(recorder)
         recorder.image('/camera/front/depth', 1)
         recorder.joints('/leader/joint_states', 1, [0, 0, 0])
@@ -68,7 +68,7 @@ def test_finds_what_names_and_types_say(tmp_path: Path) -> None:
     assert any(f'{COMMANDS} was chosen; /leader/joint_states can also be used' in note for note in found.notes)
 
 
-def test_says_where_names_do_not_fit(tmp_path: Path) -> None:
+def test_notes_names_that_do_not_fit(tmp_path: Path) -> None:
     def write(recorder: Recorder) -> None:
         recorder.image('/cam0', 0)
         recorder.joints('/states', 0, [0, 0, 0, 0], ('gripper', 'pan', 'lift', 'joint3'))
@@ -100,7 +100,7 @@ def test_takes_an_array_of_commands_in_the_backbones_order(tmp_path: Path) -> No
     assert any(assumed in note for note in found.notes)
 
 
-def test_cartesian_commands_are_none_for_a_backbone_of_joints(tmp_path: Path) -> None:
+def test_cartesian_commands_are_not_actions_for_a_backbone_of_joints(tmp_path: Path) -> None:
     def write(recorder: Recorder) -> None:
         recorder.image('/front', 0)
         recorder.joints(STATES, 0, [0, 0, 0])
@@ -113,7 +113,7 @@ def test_cartesian_commands_are_none_for_a_backbone_of_joints(tmp_path: Path) ->
     assert any('/servo/twist commands no joints' in note for note in found.notes)
 
 
-def test_recorded_steps_alone_will_do(tmp_path: Path) -> None:
+def test_recorded_steps_alone_are_enough(tmp_path: Path) -> None:
     found = guessed(tmp_path / 'bag', step)
     assert found.mapping == Mapping({}, JointStream(''), steps='/vla_step')
     assert any('only the recorded steps can be replayed' in note for note in found.notes)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The mapping file: what may stand in it, what it says of what may not, and that it survives being written."""
+"""The mapping file: allowed content, error messages, and a round trip through YAML."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def load(tmp_path: Path, text: str) -> Mapping:
     return load_mapping(file)
 
 
-def test_reads_all_there_is(tmp_path: Path) -> None:
+def test_reads_every_key(tmp_path: Path) -> None:
     assert load(tmp_path, FULL) == Mapping(
         {'front': '/cam0', 'wrist': '/cam1'},
         JointStream('/joint_states', {'joint1': 'shoulder'}, 'deg'),
@@ -84,7 +84,7 @@ def test_recorded_steps_need_no_cameras(tmp_path: Path) -> None:
         (('instruction: {', 'instruction: {['), 13, ['not valid YAML']),
     ],
 )
-def test_names_line_key_value_and_what_is_allowed(
+def test_errors_name_line_key_value_and_allowed_values(
     tmp_path: Path, change: tuple[str, str], line: int, words: list[str]
 ) -> None:
     text = FULL.replace(*change)
@@ -98,7 +98,7 @@ def test_names_line_key_value_and_what_is_allowed(
 
 
 @pytest.mark.parametrize('text', ['', '- a', 'joints: /j', 'cameras: {a: /a}', 'a'])
-def test_a_file_that_lacks_the_essential_is_refused(tmp_path: Path, text: str) -> None:
+def test_a_file_without_a_required_key_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(ConfigError, match=r'mapping.yaml:1'):
         load(tmp_path, text)
 
@@ -111,7 +111,7 @@ def test_a_missing_or_binary_file_is_refused(tmp_path: Path) -> None:
         load_mapping(tmp_path / 'mapping.yaml')
 
 
-# What YAML can carry in a plain file, and not nothing.
+# Non-empty text that YAML can store in a plain file.
 names = st.text(st.characters(codec='utf-8', exclude_categories=['C', 'Zl', 'Zp']), min_size=1).filter(str.strip)
 seconds = st.floats(0, 10)
 renamed = st.dictionaries(names, names, min_size=1, max_size=3)
@@ -135,7 +135,7 @@ mappings = st.builds(
 
 
 @given(mapping=mappings)
-def test_what_is_written_reads_back_the_same(tmp_path_factory: pytest.TempPathFactory, mapping: Mapping) -> None:
+def test_a_written_mapping_reads_back_the_same(tmp_path_factory: pytest.TempPathFactory, mapping: Mapping) -> None:
     file = tmp_path_factory.mktemp('mapping') / 'mapping.yaml'
     file.write_text(as_yaml(mapping, ('a note',)), encoding='utf-8')
     assert load_mapping(file) == mapping

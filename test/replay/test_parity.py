@@ -18,7 +18,7 @@ pytest.importorskip('rosbags')
 pytest.importorskip('mujoco')
 
 from aura_ros.msg import MemoryState
-from bag_rig import Heard, record, stop
+from bag_rig import MemoryOutput, record, stop
 from ros_graph import Graph, free_domain
 
 from aura_ros.recordings.bags import Bag
@@ -55,7 +55,7 @@ class Recorded:
 
 @pytest.fixture(scope='module')
 def recorded(tmp_path_factory):
-    """A short episode of the embedded robot in lock-step, with everything that went through the graph."""
+    """A recorded episode of the embedded robot in lock-step."""
     folder = tmp_path_factory.mktemp('parity')
     with free_domain() as number, closing(Graph(number, folder)) as live:
         recorder = record(live, folder / 'bag')
@@ -131,7 +131,7 @@ def _steps(stream):
 
 def _live(graph, recorded, last, last_write, **player):
     """Play the bag through fresh nodes, up to step `last`; the last write is of step `last_write`."""
-    received = Heard(graph)
+    received = MemoryOutput(graph)
     states = graph.listen(MemoryState, 'aura/memory_state', qos.MEMORY_STATE)
     graph.start('memory_node', autostart=True, use_sim_time=True, chunk_subscribers=0)
     listeners = ['memory_node']

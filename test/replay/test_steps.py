@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Steps as arrays, on disk and in the cache: what goes in comes out, and a run that was stopped goes on."""
+"""Steps as arrays, on disk and in the cache: round trips, and a stopped run that continues."""
 
 from dataclasses import replace
 
@@ -61,7 +61,7 @@ def test_a_file_gives_back_what_was_saved(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ['steps.npz']
 
 
-def test_what_was_not_recorded_is_no_zero():
+def test_missing_recorded_actions_are_nan():
     builder = StepsBuilder(INFO)
     for row, action in enumerate((None, np.zeros(CHUNK, np.float32))):
         builder.add(Row(1 + row, 'e', row, np.zeros(4, np.float32), np.zeros(CHUNK, np.float32), action))
@@ -119,7 +119,7 @@ def test_the_cache_is_filled_once(tmp_path):
         assert [len(part) for part in cache.parts()] == [256, 44]
 
 
-def test_a_run_that_was_stopped_goes_on_and_ends_up_the_same(tmp_path):
+def test_a_stopped_run_continues_and_gives_the_same_steps(tmp_path):
     steps = made_up(300)
     with StepCache(tmp_path, 'key') as cache:
         with pytest.raises(KeyboardInterrupt):
@@ -132,7 +132,7 @@ def test_a_run_that_was_stopped_goes_on_and_ends_up_the_same(tmp_path):
         assert same(joined(list(cache.parts(thumbnails=True))), steps)
 
 
-def test_a_limit_is_enough_and_more_is_added_to_it_later(tmp_path):
+def test_a_limit_stops_early_and_more_steps_are_added_later(tmp_path):
     steps = made_up(50)
     with StepCache(tmp_path, 'key') as cache:
         fill(cache, Stream(steps), limit=20)
@@ -145,7 +145,7 @@ def test_a_limit_is_enough_and_more_is_added_to_it_later(tmp_path):
         assert len(cache) == 50 and len(FirstSteps(cache, 99)) == 50
 
 
-def test_a_torn_part_and_what_follows_it_is_made_again(tmp_path):
+def test_a_torn_part_and_the_parts_after_it_are_computed_again(tmp_path):
     steps = made_up(600, pictures=True)
     with StepCache(tmp_path, 'key') as cache:
         fill(cache, Stream(steps))
@@ -176,7 +176,7 @@ def test_a_recording_without_a_step_says_why(tmp_path):
         assert not cache.complete
 
 
-def test_a_cache_that_cannot_be_made_names_the_option(tmp_path):
+def test_a_cache_that_cannot_be_created_names_the_option(tmp_path):
     (tmp_path / 'file').write_text('')
     with pytest.raises(ConfigError, match='--cache'):
         StepCache(tmp_path / 'file', 'key')

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Recording a run of the embedded robot, and playing a recording through the real nodes."""
+"""Records a run of the embedded robot with the real nodes."""
 
 import signal
 
@@ -14,25 +14,25 @@ from aura_ros.ros import qos
 TIMING = ('--params-file', str(CONFIG / 'lockstep_recorded.yaml'))
 ROBOT = ('--params-file', str(CONFIG / 'sim_arm.yaml'))
 TASK = {'task': 'recall', 'split': 'train', 'seed': 3}
-# The test must not lose a message while it is busy.
-_EVERY_ONE = QoSProfile(depth=5000)
+# A busy test must not lose a message.
+_DEEP = QoSProfile(depth=5000)
 
 
-class Heard:
-    """What the AURA memory said, as text in which no two floats that differ in a bit read alike."""
+class MemoryOutput:
+    """The messages of the AURA memory."""
 
     def __init__(self, graph):
-        self.gates = graph.listen(GateSample, 'aura/gate', _EVERY_ONE)
-        self.events = graph.listen(WriteEvent, 'aura/write_event', _EVERY_ONE)
+        self.gates = graph.listen(GateSample, 'aura/gate', _DEEP)
+        self.events = graph.listen(WriteEvent, 'aura/write_event', _DEEP)
 
     def clear(self):
-        """Forget what was heard."""
+        """Drop the received messages."""
         self.gates.clear()
         self.events.clear()
 
 
 def record(graph, path, rounds=2, **recorder):
-    """Let the real nodes drive the simulated arm in lock-step and record them; returns the recorder's process."""
+    """Run the real nodes with the simulated arm in lock-step and record them; return the recorder's process."""
     common = {'autostart': True, 'use_sim_time': True}
     events = graph.listen(TaskEvent, 'sim/event', qos.TASK_EVENT)
     recorder = graph.start('recorder', path=path, use_sim_time=True, **recorder)
@@ -51,7 +51,7 @@ def record(graph, path, rounds=2, **recorder):
 
 
 def stop(graph, process):
-    """End a process as Ctrl-C does; returns its exit code."""
+    """Stop a process with SIGINT and return its exit code."""
     process.send_signal(signal.SIGINT)
     graph.until(lambda: process.poll() is not None, 'the end of a process')
     return process.returncode

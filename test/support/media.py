@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Media for state files that can be cut off and made to fail: what a real one does, at the moment a test wants it.
+"""Storage devices for state files that a test can cut off or make fail at any call.
 
-The model. A write goes to the page cache; a sync brings the cached units of a file to the medium. A power cut keeps
-any subset of what was not synced: each unit (page or sector) of a file by itself, the file's new length or its old
-one, and of names that were made or changed the first few, in order. A failed sync brings any subset to the medium
-and, as on Linux, leaves the units clean: the cache then shows what the medium does not have.
+Model: a write goes to the page cache, and a sync copies the cached units of a file to storage. A power cut keeps any
+subset of the unsynced changes: each unit (page or sector) of a file by itself, the file's new or old length, and the
+first few of the changed names, in order. A failed sync stores any subset and, as on Linux, marks the units clean, so
+that the cache then shows data that is not stored.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ SECTOR = 512
 
 
 class PowerCut(BaseException):
-    """The power goes; no handler of the program under test runs usefully after that."""
+    """A power cut. No handler of the program under test is useful after it."""
 
 
 class FastDevice(Device):
-    """A real file without the waits for the medium, for tests that open it tens of thousands of times."""
+    """A real file without syncs, for tests that open it tens of thousands of times."""
 
     def sync(self, fd: int) -> None:
         """Do not wait."""
@@ -41,21 +41,21 @@ class FastDevice(Device):
 
 @dataclass
 class _File:
-    medium: dict[int, bytes] = field(default_factory=dict)
+    stored: dict[int, bytes] = field(default_factory=dict)
     cache: dict[int, bytes] = field(default_factory=dict)
     dirty: set[int] = field(default_factory=set)
     size: int = 0
     synced_size: int = 0
 
     def unit(self, number: int, length: int) -> bytes:
-        return self.cache.get(number, self.medium.get(number, bytes(length)))
+        return self.cache.get(number, self.stored.get(number, bytes(length)))
 
 
 class ModelDevice(Device):
-    """A medium in memory; see the module. One process at a time: `kill` ends it, a power cut gives another medium.
+    """Storage in memory; see the module. One process at a time: `kill` ends it, a power cut gives a new device.
 
     before: called with each call's name before it is made; may raise OSError, or PowerCut.
-    torn_sync: units of a failed sync that reach the medium, as a function of the dirty ones.
+    torn_sync: units that a failed sync stores, as a function of the dirty ones.
     """
 
     def __init__(self, unit: int = PAGE) -> None:
@@ -63,7 +63,7 @@ class ModelDevice(Device):
         self.before: Callable[[str], None] = lambda call: None
         self.torn_sync: Callable[[list[int]], Iterable[int]] = lambda dirty: ()
         self.names: dict[str, _File] = {}
-        self._journal: list[dict[str, _File]] = [{}]  # names as on the medium, then after each change since
+        self._journal: list[dict[str, _File]] = [{}]  # stored names, then the names after each change since
         self._open: dict[int, _File] = {}
         self._locked: dict[int, int] = {}  # file to descriptor
         self._fds = itertools.count(3)
@@ -161,7 +161,7 @@ class ModelDevice(Device):
         self._locked.clear()
 
     def outcomes(self) -> Iterator[ModelDevice]:
-        """Yield the medium after every power cut that is possible now."""
+        """Yield the device after every power cut that is possible now."""
         files = {id(file): file for names in self._journal for file in names.values()}.values()
         units = [(index, number) for index, file in enumerate(files) for number in sorted(file.dirty)]
         grown = [index for index, file in enumerate(files) if file.size != file.synced_size]
@@ -171,17 +171,17 @@ class ModelDevice(Device):
                     yield self._cut(names, set(kept), set(sizes))
 
     def cut(self, choose: Callable[[str, int], bool]) -> ModelDevice:
-        """Return the medium after one power cut; `choose` says of each change (kind, number) whether it is kept."""
+        """Return the device after one power cut; `choose` says of each change (kind, number) whether it is kept."""
         files = list({id(file): file for names in self._journal for file in names.values()}.values())
         units = {(index, number) for index, file in enumerate(files) for number in file.dirty if choose('unit', number)}
         names = sum(1 for index in range(1, len(self._journal)) if choose('name', index))
         return self._cut(names, units, {index for index in range(len(files)) if choose('size', index)})
 
     def flip(self, path: Path, offset: int) -> None:
-        """Damage a byte of a file, on the medium and wherever it is cached."""
+        """Damage a byte of a file, in storage and in the cache."""
         file = self.names[str(path)]
         number = offset // self.unit
-        for held in (file.medium, file.cache):
+        for held in (file.stored, file.cache):
             if number in held:
                 unit = bytearray(held[number])
                 unit[offset % self.unit] ^= 0xFF
@@ -200,7 +200,7 @@ class ModelDevice(Device):
         return after
 
     def _persist(self, file: _File, numbers: Iterable[int]) -> None:
-        file.medium.update({number: file.cache[number] for number in numbers})
+        file.stored.update({number: file.cache[number] for number in numbers})
 
     def _rename(self, change: Callable[[dict[str, _File]], dict[str, _File]]) -> None:
         self.names = change(self.names)

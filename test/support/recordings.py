@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Small recordings of a policy with two cameras, written by rosbags, for the tests of replay."""
+"""Small recordings of a robot with two cameras, written with rosbags."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ STATES, COMMANDS, INSTRUCTION = '/joint_states', '/arm_controller/joint_trajecto
 
 @dataclass
 class Recorder:
-    """Writes messages of standard types and of ours; times are in ms after BEGIN_NS."""
+    """Writes messages of standard types and of this package; times are in ms after BEGIN_NS."""
 
     writer: Writer
     distribution: str = 'kilted'
     topics: dict[str, Connection] = field(default_factory=dict)
 
     def make(self, type_name: str, /, **fields: Any) -> Any:
-        """A message of a type such as sensor_msgs/msg/Image; a field `stamp` in ms becomes its header."""
+        """Return a message of a type such as sensor_msgs/msg/Image; the field `stamp` in ms becomes its header."""
         types = standard_types(self.distribution).types
         if 'stamp' in fields:
             at_ns = BEGIN_NS + round(fields.pop('stamp') * MS)
@@ -54,7 +54,7 @@ class Recorder:
         return types[type_name](**fields)
 
     def raw(self, topic: str, type_name: str, data: bytes, log: float) -> None:
-        """Write bytes as they are."""
+        """Write serialised bytes."""
         if topic not in self.topics:
             self.topics[topic] = self.writer.add_connection(
                 topic, type_name, typestore=standard_types(self.distribution)
@@ -66,9 +66,8 @@ class Recorder:
         name = message.__msgtype__
         self.raw(topic, name, standard_types(self.distribution).serialize_cdr(message, name), log)
 
-    # What a policy's recorder writes. ---------------------------------------------------------------------------------
     def image(self, topic: str, stamp: float, log: float | None = None, level: int = 100) -> None:
-        """A grey picture of 8 x 8 pixels, JPEG where the topic says so."""
+        """Write a grey picture of 8 x 8 pixels; JPEG on a compressed topic."""
         pixels = np.full((8, 8, 3), level, np.uint8)
         if topic.endswith('compressed'):
             data = cv2.imencode('.jpg', pixels)[1].ravel()
@@ -87,7 +86,7 @@ class Recorder:
         self.write(topic, message, stamp if log is None else log)
 
     def joints(self, topic: str, stamp: float, positions: Any, names: Any = JOINTS, log: float | None = None) -> None:
-        """A JointState."""
+        """Write a JointState."""
         none = np.zeros(0)
         message = self.make(
             'sensor_msgs/msg/JointState',
@@ -100,7 +99,7 @@ class Recorder:
         self.write(topic, message, stamp if log is None else log)
 
     def trajectory(self, topic: str, stamp: float, rows: Any, at_s: Any = (0.05,), names: Any = JOINTS) -> None:
-        """A JointTrajectory with a point for each row."""
+        """Write a JointTrajectory with a point for each row."""
         none = np.zeros(0)
         points = []
         for row, at in zip(rows, at_s, strict=True):
@@ -119,7 +118,7 @@ class Recorder:
         self.write(topic, message, stamp)
 
     def text(self, topic: str, text: str, log: float) -> None:
-        """A String."""
+        """Write a String."""
         self.write(topic, self.make('std_msgs/msg/String', data=text), log)
 
 
@@ -144,8 +143,8 @@ def recording(
         yield Recorder(writer, distribution)
 
 
-def policy(recorder: Recorder, seconds: float = 2.0, instruction: str = 'put it back') -> None:
-    """Two cameras at 20 Hz, joints at 100 Hz, commands at 20 Hz: joint i at time t is at i + t."""
+def record_robot(recorder: Recorder, seconds: float = 2.0, instruction: str = 'put it back') -> None:
+    """Record cameras and commands at 20 Hz and joints at 100 Hz; the position of joint i at time t is i + t."""
     if instruction:
         recorder.text(INSTRUCTION, instruction, 0.0)
     for tick in range(round(seconds * 100)):
@@ -157,8 +156,8 @@ def policy(recorder: Recorder, seconds: float = 2.0, instruction: str = 'put it 
             recorder.trajectory(COMMANDS, at + 3, [[joint + at * 1e-3 for joint in range(3)]])
 
 
-def arm_bag(folder: Path, **options: Any) -> Path:
-    """A recording of a policy of two seconds; see `recording` for the options."""
+def robot_bag(folder: Path, **options: Any) -> Path:
+    """Record a robot for two seconds; `recording` describes the options."""
     with recording(folder, **options) as recorder:
-        policy(recorder)
+        record_robot(recorder)
     return folder
