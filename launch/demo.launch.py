@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""demo.launch.yaml for those who expect a Python file: the same arguments, the same nodes."""
+"""A Python launch file with the arguments and the nodes of demo.launch.yaml."""
 
 from pathlib import Path
 

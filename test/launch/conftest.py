@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A package of stand-ins for the nodes, and `aura launch` on it as a process of its own."""
+"""A package of stand-ins for the nodes, and `aura launch` as a process that starts them."""
 
 import json
 import os
@@ -24,7 +24,7 @@ NODES = ('vla_node', 'memory_node', 'kv_baseline_node', 'policy_switch_node', 's
 TIMEOUT_S = 30.0
 HERE = 'AURA_LAUNCH_TEST'
 
-# What a stand-in does comes from its environment, so that its command line stays the node's.
+# A stand-in reads its behaviour from its environment, so that its command line is that of the node.
 _STAND_IN = """\
 #!/usr/bin/env python3
 import json, os, signal, subprocess, sys, time
@@ -32,7 +32,7 @@ from pathlib import Path
 arguments = sys.argv[1:]
 files = [b for a, b in zip(arguments, arguments[1:]) if a == '--params-file']
 files = {f: Path(f).read_text() for f in files}
-said = {'program': sys.argv[0], 'arguments': arguments, 'files': files}
+report = {'program': sys.argv[0], 'arguments': arguments, 'files': files}
 name = Path(sys.argv[0]).name
 wish = json.loads(os.environ.get('WISH', '{}')).get(name, {})
 if wish.get('stubborn'):
@@ -40,8 +40,8 @@ if wish.get('stubborn'):
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 if wish.get('leaves_child'):
     subprocess.Popen(['sleep', '1000'], start_new_session=True)
-out = Path(os.environ['SAID']) / f'{name}-{os.getpid()}'
-out.write_text(json.dumps(said))
+out = Path(os.environ['REPORTS']) / f'{name}-{os.getpid()}'
+out.write_text(json.dumps(report))
 out.rename(out.with_suffix('.json'))
 print(name, 'is up', flush=True)
 try:
@@ -72,17 +72,17 @@ def prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def stand_ins(prefix: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Let the reader in this process find the stand-ins; returns their prefix."""
+    """Make the stand-ins visible to the reader in this process; return their prefix."""
     monkeypatch.setenv('AMENT_PREFIX_PATH', str(prefix))
     return prefix
 
 
 @dataclass
 class Launched:
-    """One running `aura launch`; leaving it kills what is left, also after a failed test."""
+    """One running `aura launch`; leaving it kills all remaining processes, also after a failed test."""
 
     process: subprocess.Popen[str]
-    said: Path
+    reports: Path
     marker: str
     output: str = ''
 
@@ -101,7 +101,7 @@ class Launched:
         self.process.stdout.close()
 
     def children(self) -> list[psutil.Process]:
-        """Everything that the launch has started and that still runs, `aura launch` itself not."""
+        """Return the running processes that the launch has started, without `aura launch` itself."""
         found = []
         for process in psutil.process_iter():
             try:
@@ -113,20 +113,20 @@ class Launched:
         return found
 
     def nodes(self, count: int) -> list[dict[str, Any]]:
-        """Wait until so many stand-ins have come up; return what they were started with."""
-        _wait_until(lambda: len(list(self.said.glob('*.json'))) >= count, f'{count} nodes to be up')
-        files = sorted(self.said.glob('*.json'))
+        """Wait until `count` stand-ins run; return their command lines and files."""
+        _wait_until(lambda: len(list(self.reports.glob('*.json'))) >= count, f'{count} nodes to be up')
+        files = sorted(self.reports.glob('*.json'))
         return [json.loads(file.read_text()) | {'name': file.name.rsplit('-', 1)[0]} for file in files]
 
     def wait(self) -> int:
-        """Wait for the end; return the exit code. `output` is then what it said."""
+        """Wait for the end and return the exit code; `output` then has the output."""
         if self.process.stdout.closed:
             return self.process.wait(TIMEOUT_S)
         self.output = self.process.communicate(timeout=TIMEOUT_S)[0]
         return self.process.returncode
 
     def wait_for_no_children(self) -> None:
-        """Wait until nothing that the launch has started is left."""
+        """Wait until all processes that the launch has started have ended."""
         _wait_until(lambda: not self.children(), 'all children to be gone')
 
 
@@ -144,7 +144,7 @@ def _wait_until(condition: Callable[[], bool], what: str) -> None:
     ]
 )
 def back_end(request: pytest.FixtureRequest) -> str:
-    """'own' or 'ros': who does the launching."""
+    """'own' or 'ros': the program that launches."""
     return str(request.param)
 
 
@@ -157,14 +157,14 @@ def start(prefix: Path, tmp_path: Path) -> Iterator[Start]:
     running: list[Launched] = []
 
     def run(back_end: str, file: Path, *words: str, wish: dict[str, Any] | None = None) -> Launched:
-        said = tmp_path / f'said-{len(running)}'
-        said.mkdir()
-        marker = str(said)
+        reports = tmp_path / f'reports-{len(running)}'
+        reports.mkdir()
+        marker = str(reports)
         ament = os.pathsep.join(filter(None, [str(prefix), os.environ.get('AMENT_PREFIX_PATH', sys.prefix)]))
         environment = os.environ | {
             'AMENT_PREFIX_PATH': ament,
             'ROS_LOG_DIR': str(tmp_path / 'log'),
-            'SAID': str(said),
+            'REPORTS': str(reports),
             'WISH': json.dumps(wish or {}),
             HERE: marker,
         }
@@ -177,7 +177,7 @@ def start(prefix: Path, tmp_path: Path) -> Iterator[Start]:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
-        running.append(Launched(process, said, marker))
+        running.append(Launched(process, reports, marker))
         return running[-1]
 
     yield run

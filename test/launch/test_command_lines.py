@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every launch file starts: kept as text, and the same from ROS launch, where installed."""
+"""The command lines of every launch file: equal to the expected file, and to those of ROS launch where installed."""
 
 import os
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from aura_ros.tools.launch.reader import read
 
 LAUNCH = Path(__file__).parents[2] / 'launch'
 EVERYTHING = Path(__file__).with_name('everything.launch.yaml')
-KEPT = Path(__file__).with_name('command_lines.txt')
+EXPECTED = Path(__file__).with_name('command_lines.txt')
 GRAPH = {'vla_node', 'memory_node', 'kv_baseline_node', 'policy_switch_node'}
 REPLAY = {'player', 'memory_node', 'kv_baseline_node'}
 FILES = [
@@ -55,12 +55,12 @@ def test_nodes_of_each_file(name: str, given: dict[str, str], nodes: set[str]) -
     plan = read(LAUNCH / f'{name}.launch.yaml', given)
     assert {node.executable for node in plan.nodes} == nodes
     assert len(plan.nodes) == len(nodes)
-    # With Ctrl-C everything is to be over in 3 s, however little a node cares.
+    # After Ctrl-C everything has to end within 3 s, even if a node ignores signals.
     assert plan.sigterm_timeout_s + plan.sigkill_timeout_s <= 2.7
     assert all(argument.description for argument in plan.arguments.values())
 
 
-def test_every_yaml_file_has_its_python_twin() -> None:
+def test_every_yaml_file_has_a_python_file() -> None:
     assert {path.stem for path in LAUNCH.glob('*.yaml')} == {path.stem for path in LAUNCH.glob('*.py')}
 
 
@@ -69,7 +69,7 @@ def test_the_demonstration_ends_with_the_panel_and_with_the_simulator() -> None:
     assert {node.executable for node in plan.nodes if node.shutdown_on_exit} == {'panel', 'sim_node'}
 
 
-def test_a_recorder_in_lockstep_is_one_more_listener_and_nothing_else() -> None:
+def test_a_recorder_in_lockstep_adds_one_subscriber_only() -> None:
     alone, recorded = (
         yaml.safe_load((LAUNCH.parent / 'config' / f'{name}.yaml').read_text())
         for name in ('lockstep', 'lockstep_recorded')
@@ -95,7 +95,7 @@ def test_a_replay_cannot_move_a_robot() -> None:
     assert [node.executable for node in plan.nodes if node.shutdown_on_exit] == ['player']
 
 
-def test_a_robot_does_not_move_unasked() -> None:
+def test_a_robot_does_not_move_by_default() -> None:
     (switch,) = [
         node for node in read(LAUNCH / 'aura.launch.yaml', {}).nodes if node.executable == 'policy_switch_node'
     ]
@@ -104,18 +104,18 @@ def test_a_robot_does_not_move_unasked() -> None:
     ]
 
 
-def test_command_lines_are_those_kept(stand_ins: Path) -> None:
+def test_command_lines_are_as_expected(stand_ins: Path) -> None:
     lines = []
     for path, given in CASES:
         lines.append(' '.join([path.name, *(f'{name}:={value}' for name, value in given.items())]))
         lines += [f'  [{node.label}] {node.shown()}' for node in read(path, given).nodes]
     root = str(Path(__file__).parents[2])
     text = '\n'.join(lines).replace(str(stand_ins), 'PREFIX').replace(root, 'ROOT') + '\n'
-    if os.environ.get('AURA_KEEP_COMMAND_LINES'):
-        KEPT.write_text(text)
-    assert text == KEPT.read_text(), (
-        'the launch files start other command lines than before; if that is meant, run this test '
-        f'with AURA_KEEP_COMMAND_LINES=1 and commit {KEPT.name}'
+    if os.environ.get('AURA_WRITE_COMMAND_LINES'):
+        EXPECTED.write_text(text)
+    assert text == EXPECTED.read_text(), (
+        'the launch files start other command lines than expected; if this is intended, run this test '
+        f'with AURA_WRITE_COMMAND_LINES=1 and commit {EXPECTED.name}'
     )
 
 

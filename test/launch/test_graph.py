@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The real graph from its launch file: by launch_pytest or, where there is none, aura launch."""
+"""The real graph from its launch file, by launch_pytest or by `aura launch`."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -63,12 +63,12 @@ def test_nodes_become_active_and_the_simulation_runs() -> None:
     with _observer() as (node, until):
         for name in LIFECYCLE_NODES:
             client = node.create_client(GetState, f'/tested/{name}/get_state')
-            until(client.service_is_ready, f'{name} to be there')
+            until(client.service_is_ready, f'the service of {name}')
 
             def active(client=client) -> bool:
-                answer = client.call_async(GetState.Request())
-                until(answer.done, 'an answer')
-                return answer.result().current_state.id == State.PRIMARY_STATE_ACTIVE
+                response = client.call_async(GetState.Request())
+                until(response.done, 'a response')
+                return response.result().current_state.id == State.PRIMARY_STATE_ACTIVE
 
             until(active, f'{name} to be active')
 
@@ -83,11 +83,11 @@ def test_nodes_become_active_and_the_simulation_runs() -> None:
 
 
 def _run_an_episode(node: Node, until: Callable[[Callable[[], bool], str], None]) -> None:
-    """Let the policy make steps: only with a common clock are the images fresh to it."""
+    """Run three steps; vla_node accepts the images only if all nodes share one clock."""
     client = ActionClient(node, RunEpisode, '/tested/run_episode')
     until(client.server_is_ready, 'run_episode')
     goal = client.send_goal_async(RunEpisode.Goal(instruction='go on', max_steps=3))
-    until(goal.done, 'an answer to the goal')
+    until(goal.done, 'the response to the goal')
     assert goal.result().accepted
     result = goal.result().get_result_async()
     until(result.done, 'three steps')

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command aura launch: what it accepts, tells and refuses."""
+"""`aura launch`: arguments, output and errors."""
 
 import shutil
 from pathlib import Path
@@ -38,7 +38,7 @@ def test_finds_launch_files_of_the_package(
     assert 'kv_window [aura.launch.yaml]' in text
 
 
-def test_finds_them_in_share_where_there_is_no_source(
+def test_finds_them_in_share_without_a_source_tree(
     capsys: Captured, stand_ins: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     share = stand_ins / 'share/aura_ros'
@@ -58,7 +58,7 @@ def test_prints_commands(capsys: Captured, stand_ins: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ('words', 'told'),
+    ('words', 'message'),
     [
         (['demo', 'ronuds:=3'], "no argument 'ronuds', allowed: allow_fresh_start, aura_weights,"),
         (['demo', 'split:=test'], "'split' is 'test', allowed: train, validation, evaluation"),
@@ -70,8 +70,8 @@ def test_prints_commands(capsys: Captured, stand_ins: Path) -> None:
         (['demo.launch.py', '--force-own'], 'demo.launch.py needs ROS launch'),
     ],
 )
-def test_refuses_in_one_line(capsys: Captured, stand_ins: Path, words: list[str], told: str) -> None:
+def test_refuses_in_one_line(capsys: Captured, stand_ins: Path, words: list[str], message: str) -> None:
     assert main(words) == 2
     error = capsys.readouterr().err
-    assert told in error
+    assert message in error
     assert error.count('\n') == 1

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The reader: what it knows means what it means in ROS launch; everything else it refuses."""
+"""The reader: supported attributes mean what they mean in ROS launch; everything else is refused."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -39,20 +39,20 @@ REFUSED = [
     ('launch: {}', 'a list'),
     ('launch:\n- [', 'not valid YAML'),
     ('launch:\n- arg: {name: a, name: b}', 'given twice'),
-    ('launch:\n- executable: {cmd: ls}', 'not an action of this reader'),
-    ('launch:\n- timer: {period: 1.0}', 'not an action of this reader'),
+    ('launch:\n- executable: {cmd: ls}', 'does not support this action'),
+    ('launch:\n- timer: {period: 1.0}', 'does not support this action'),
     ('launch:\n- arg: {name: a}\n  let: {name: b, value: c}', "one '- action:'"),
     ('launch:\n- arg: {default: x}', "needs the key 'name'"),
     ('launch:\n- arg: {name: a, default: 1}', 'put quotes around'),
-    ('launch:\n- arg: {name: a, defualt: x}', "key 'defualt': not known"),
-    ('launch:\n- arg: {name: a, default: x, choice: [{vlaue: x}]}', "key 'vlaue': not known"),
+    ('launch:\n- arg: {name: a, defualt: x}', "key 'defualt': this reader does not support"),
+    ('launch:\n- arg: {name: a, default: x, choice: [{vlaue: x}]}', "key 'vlaue': this reader does not support"),
     ('launch:\n- node: {pkg: aura_ros}', "needs the key 'exec'"),
-    ('launch:\n- node: {pkg: a, exec: b, emulate_tty: true}', "'emulate_tty': not known"),
+    ('launch:\n- node: {pkg: a, exec: b, emulate_tty: true}', "'emulate_tty': this reader does not support"),
     ('launch:\n- node: {pkg: aura_ros, exec: panel, param: []}', 'a list of'),
     ('launch:\n- node: {pkg: aura_ros, exec: panel, param: [{name: a}]}', "needs the key 'value'"),
     ('launch:\n- node: {pkg: a, exec: b, param: [{value: 1}]}', "either 'from' or 'name'"),
     ('launch:\n- node: {pkg: a, exec: b, param: [{name: a, from: b}]}', "either 'from' or 'name'"),
-    ('launch:\n- node: {pkg: a, exec: b, param: [{name: a, param: []}]}', "'param': not known"),
+    ('launch:\n- node: {pkg: a, exec: b, param: [{name: a, param: []}]}', "'param': this reader does not support"),
     ('launch:\n- node: {pkg: a, exec: b, param: [{name: a, value: [1, x]}]}', 'expected a number'),
     ('launch:\n- node: {pkg: a, exec: b, param: [{name: a, value: x, type: int}]}', 'an integer'),
     ('launch:\n- node: {pkg: a, exec: b, param: [{name: a, value: 1, type: bool}]}', ': bool'),
@@ -61,20 +61,20 @@ REFUSED = [
     ('launch:\n- node: {pkg: a, exec: b, remap: [{from: a}]}', "needs the key 'to'"),
     ('launch:\n- node: {pkg: a, exec: b, on_exit: restart}', 'allowed: shutdown'),
     ('launch:\n- node: {pkg: a, exec: b, output: own_log}', 'allowed: screen'),
-    ('launch:\n- node: {pkg: a, exec: b, respawn_delay: 1}', 'with a point'),
-    ('launch:\n- node: {pkg: a, exec: b, name: a-b}', 'no node name'),
-    ('launch:\n- node: {pkg: a, exec: b, namespace: a//b}', 'no ROS namespace'),
+    ('launch:\n- node: {pkg: a, exec: b, respawn_delay: 1}', 'with a decimal point'),
+    ('launch:\n- node: {pkg: a, exec: b, name: a-b}', 'not a node name'),
+    ('launch:\n- node: {pkg: a, exec: b, namespace: a//b}', 'not a ROS namespace'),
     ('launch:\n- node: {pkg: a, exec: b, args: "\'open"}', 'No closing quotation'),
     ("launch:\n- node: {pkg: a, exec: b, if: 'yes'}", 'allowed: true, 1, false, 0'),
     ("launch:\n- node: {pkg: a, exec: b, if: '1', unless: '1'}", 'exclude each other'),
-    ('launch:\n- let: {name: a, value: $(eval 1+1)}', '$(eval 1+1) is not known'),
+    ('launch:\n- let: {name: a, value: $(eval 1+1)}', 'does not support $(eval 1+1)'),
     ('launch:\n- let: {name: a, value: $(var $(var b))}', 'nested'),
-    ('launch:\n- let: {name: a, value: $(and true)}', 'not known'),
-    ('launch:\n- let: {name: a, value: $(and true maybe)}', "'maybe' is no truth value"),
-    ('launch:\n- let: {name: a, value: $(and true $(or true false))}', 'not known'),
+    ('launch:\n- let: {name: a, value: $(and true)}', 'does not support'),
+    ('launch:\n- let: {name: a, value: $(and true maybe)}', "'maybe' is not a boolean"),
+    ('launch:\n- let: {name: a, value: $(and true $(or true false))}', 'does not support'),
     ('launch:\n- let: {name: a, value: $(and true $(and true $(var a)))}', 'nested'),
     ('launch:\n- let: {name: a, value: $(var b}', 'unclosed'),
-    ('launch:\n- let: {name: a, value: $(dirname x)}', '$(dirname x) is not known'),
+    ('launch:\n- let: {name: a, value: $(dirname x)}', 'does not support $(dirname x)'),
     ("launch:\n- let: {name: a, value: 'a\\b'}", 'backslash'),
     ('launch:\n- let: {name: a, value: $(var b)}', 'no such argument'),
     ('launch:\n- let: {name: a, value: $(env NO_SUCH_VARIABLE)}', 'not set'),
@@ -82,19 +82,19 @@ REFUSED = [
     ('launch:\n- let: {name: sigterm_timeout, value: soon}', 'a number'),
     ('launch:\n- include: {file: $(dirname)/other.launch.xml}', 'only .launch.yaml'),
     ('launch:\n- include: {file: $(dirname)/no_such.launch.yaml}', 'cannot be read'),
-    ('launch:\n- group: {children: [], scoped: true}', "'scoped': not known"),
-    ('launch:\n- group:\n  - log: {message: x}', 'not an action of this reader'),
-    # Also where a condition leaves it out.
+    ('launch:\n- group: {children: [], scoped: true}', "'scoped': this reader does not support"),
+    ('launch:\n- group:\n  - log: {message: x}', 'does not support this action'),
+    # Even if a condition excludes it.
     ("launch:\n- group:\n    if: 'false'\n    children:\n    - node: {pkg: a, nmae: x}", "'nmae'"),
 ]
 
 
-@pytest.mark.parametrize(('text', 'told'), REFUSED)
-def test_refuses_by_file_line_and_key(write: Write, text: str, told: str) -> None:
+@pytest.mark.parametrize(('text', 'message'), REFUSED)
+def test_refuses_by_file_line_and_key(write: Write, text: str, message: str) -> None:
     path = write(text)
     with pytest.raises(ConfigError) as error:
         read(path, {})
-    assert told in str(error.value)
+    assert message in str(error.value)
     assert str(error.value).startswith(f'{path.parent}/')
 
 
@@ -117,7 +117,7 @@ def test_arguments(write: Write) -> None:
         read(path, {'policy': 'base', 'needed': 'x'})
     with pytest.raises(ConfigError, match="no argument 'amr', allowed: needed, policy, who"):
         read(path, {'amr': 'kv', 'needed': 'x'})
-    with pytest.raises(ConfigError, match='fix: give needed:=VALUE'):
+    with pytest.raises(ConfigError, match='give needed:=VALUE'):
         read(path, {})
     described = describe(path)
     assert list(described) == ['who', 'policy', 'needed']
@@ -142,7 +142,7 @@ def test_conditions(write: Write) -> None:
     assert [_words(node)[0] for node in read(path, {'wanted': '0'}).nodes] == ['--ros-args', 'b']
 
 
-def test_words_are_split_in_the_text_and_not_in_what_is_put_in(write: Write) -> None:
+def test_substituted_values_are_not_split(write: Write) -> None:
     path = write("""\
         launch:
         - arg: {name: path, default: with blank}
@@ -210,7 +210,7 @@ def test_namespaces(write: Write) -> None:
     assert owners == ['/robot/n', '/**']
 
 
-def test_a_group_hides_what_it_sets_and_an_include_does_not(write: Write) -> None:
+def test_a_group_is_scoped_and_an_include_is_not(write: Write) -> None:
     write(
         """\
         launch:
@@ -276,7 +276,7 @@ def test_order_of_ros_arguments(write: Write, tmp_path: Path) -> None:
     ]
 
 
-def test_what_happens_at_the_end(write: Write) -> None:
+def test_exit_settings(write: Write) -> None:
     path = write("""\
         launch:
         - let: {name: sigterm_timeout, value: '1.5'}
@@ -294,7 +294,7 @@ def test_what_happens_at_the_end(write: Write) -> None:
 def test_unknown_executables_are_named(write: Write, stand_ins: Path) -> None:
     path = write(f'launch:\n- node: {{pkg: aura_ros, exec: pannel}}\n- node: {{pkg: no_such, exec: x}}\n- {NODE}\n')
     wrong, nowhere, right = read(path, {}).nodes
-    with pytest.raises(ConfigError, match=r"some.launch.yaml:2: 'pannel' is no executable .* panel"):
+    with pytest.raises(ConfigError, match=r"some.launch.yaml:2: 'pannel' is not an executable .* panel"):
         wrong.program()
     with pytest.raises(ConfigError, match="package 'no_such' not found"):
         nowhere.program()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""aura launch as a process, over both back ends: ending, exit codes, and nothing left behind."""
+"""`aura launch` as a process, with both back ends: exit codes, and no process left behind."""
 
 import signal
 import time
@@ -31,7 +31,7 @@ def test_ctrl_c_ends_everything(back_end: str, start: Start, write: Write) -> No
     assert 'panel was interrupted' in launched.output
 
 
-def test_a_node_that_does_not_listen_is_ended(back_end: str, start: Start, write: Write) -> None:
+def test_a_node_that_ignores_signals_is_killed(back_end: str, start: Start, write: Write) -> None:
     launched = start(back_end, write(TWO), wish={'sim_node': {'stubborn': True}})
     launched.nodes(2)
     launched.process.send_signal(signal.SIGINT)
@@ -39,7 +39,7 @@ def test_a_node_that_does_not_listen_is_ended(back_end: str, start: Start, write
     launched.wait_for_no_children()
 
 
-def test_what_a_node_leaves_behind_is_ended(back_end: str, start: Start, write: Write) -> None:
+def test_children_of_a_node_are_ended(back_end: str, start: Start, write: Write) -> None:
     launched = start(back_end, write(TWO), wish={'panel': {'leaves_child': True, 'life_s': 0.2}})
     launched.nodes(2)
     assert launched.wait() == 0
@@ -58,7 +58,7 @@ def test_no_orphans_when_killed(back_end: str, start: Start, write: Write, stubb
 @pytest.mark.parametrize(
     ('wish', 'code'), [({'code': 0}, 0), ({'code': 3}, 3), ({'dies_by': int(signal.SIGKILL)}, 128 + signal.SIGKILL)]
 )
-def test_the_exit_code_is_that_of_the_node_that_ends_it(
+def test_the_exit_code_is_that_of_the_node_that_ends_the_launch(
     back_end: str, start: Start, write: Write, wish: dict[str, int], code: int
 ) -> None:
     launched = start(back_end, write(TWO), wish={'panel': {'life_s': 0.2, **wish}})
@@ -67,7 +67,7 @@ def test_the_exit_code_is_that_of_the_node_that_ends_it(
 
 
 @pytest.mark.parametrize('code', [0, 1])
-def test_without_such_a_node_it_tells_whether_one_failed(back_end: str, start: Start, write: Write, code: int) -> None:
+def test_otherwise_the_exit_code_is_1_if_a_node_failed(back_end: str, start: Start, write: Write, code: int) -> None:
     path = write("""\
         launch:
         - node: {pkg: aura_ros, exec: sim_node}
@@ -79,7 +79,7 @@ def test_without_such_a_node_it_tells_whether_one_failed(back_end: str, start: S
     assert len(launched.nodes(2)) == 2
 
 
-def test_a_node_comes_back(back_end: str, start: Start, write: Write) -> None:
+def test_a_node_is_restarted(back_end: str, start: Start, write: Write) -> None:
     path = write("""\
         launch:
         - node: {pkg: aura_ros, exec: sim_node, respawn: 'true', respawn_delay: 0.1}
@@ -91,7 +91,7 @@ def test_a_node_comes_back(back_end: str, start: Start, write: Write) -> None:
     launched.wait_for_no_children()
 
 
-def test_a_node_that_ends_at_once_each_time_is_started_ever_more_slowly(start: Start, write: Write) -> None:
+def test_restarts_of_a_node_that_ends_at_once_slow_down(start: Start, write: Write) -> None:
     path = write("""\
         launch:
         - node: {pkg: aura_ros, exec: sim_node, respawn: 'true', respawn_delay: 0.1}
@@ -126,7 +126,7 @@ def test_a_second_ctrl_c_does_not_wait(start: Start, write: Write) -> None:
     launched.wait_for_no_children()
 
 
-def test_it_ends_when_nobody_reads_any_more(start: Start, write: Write) -> None:
+def test_it_ends_when_its_output_is_closed(start: Start, write: Write) -> None:
     launched = start('own', write(TWO), wish={'sim_node': {'life_s': 0.5}})
     launched.process.stdout.readline()
     launched.process.stdout.close()
@@ -134,7 +134,7 @@ def test_it_ends_when_nobody_reads_any_more(start: Start, write: Write) -> None:
     launched.wait_for_no_children()
 
 
-def test_output_has_the_name_of_the_node_before_it(start: Start, write: Write) -> None:
+def test_output_lines_begin_with_the_name_of_the_node(start: Start, write: Write) -> None:
     launched = start('own', write(TWO), wish={'panel': {'life_s': 0.2}})
     assert launched.wait() == 0
     lines = launched.output.splitlines()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""YAML with line numbers: the actions of a launch file and where each of them stands."""
+"""The actions of a launch file, each with its file and line."""
 
 from __future__ import annotations
 
@@ -14,19 +14,18 @@ from aura_ros.common.yaml_lines import Map, read_yaml
 
 @dataclass(frozen=True)
 class Entity:
-    """One action of a launch file, or one entry of a list inside it: its kind, its data, its place.
-
-    `data` is a mapping, or the list of actions of a group. The accessors trust that `schema.check`
-    has passed.
-    """
+    """One action of a launch file, or one entry of a list inside it; `schema.check` comes first."""
 
     kind: str
+    """Name of the action, or key of the list."""
     data: Any
+    """A mapping, or the list of actions of a group."""
     file: Path
     line: int
+    """Line in `file`, from 1."""
 
     def fail(self, text: str, key: str = '') -> NoReturn:
-        """Raise with file, line and, if given, the key.
+        """Raise an error that names file, line and key.
 
         Raises:
             ConfigError: always.
@@ -36,11 +35,11 @@ class Entity:
         raise ConfigError(f'{self.file}:{line}: {where}: {text}')
 
     def has(self, key: str) -> bool:
-        """Tell whether the attribute is there."""
+        """Return whether the attribute is given."""
         return isinstance(self.data, Mapping) and key in self.data
 
     def text(self, key: str) -> str | None:
-        """Return a text attribute, None where it is missing."""
+        """Return a string attribute, or None."""
         value = self.data.get(key) if isinstance(self.data, Mapping) else None
         assert value is None or isinstance(value, str)
         return value
@@ -71,8 +70,7 @@ def load(path: Path) -> list[Entity]:
     """Return the actions of a .launch.yaml file in their order.
 
     Raises:
-        ConfigError: the file is missing, is not YAML, or has anything at the top but `launch:`
-            with a list.
+        ConfigError: the file is missing, is not YAML, or its top level is not `launch:` with a list.
     """
     data = read_yaml(path)
     if not isinstance(data, Map) or list(data) != ['launch']:

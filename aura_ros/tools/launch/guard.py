@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Leaves no orphans: knows the processes of a launch by a mark, and ends those that outlive it.
+"""Leave no orphans: mark the processes of a launch, and end those that outlive it.
 
-The mark is an environment variable. Everything a node starts inherits it, whatever session or
-process group it is put into, and it needs no book-keeping that a SIGKILL could cut short.
+The mark is an environment variable. Every descendant of a node inherits it, in any session or process group, and a
+SIGKILL of the launcher cannot lose it.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ _STEP_S = 1.0
 
 
 def marked(mark: str) -> list[psutil.Process]:
-    """Return the running processes, but this one, that carry the mark in their environment."""
+    """Return all other running processes that have the mark in their environment."""
     found = []
     for process in psutil.process_iter():
         try:
             if process.pid != os.getpid() and process.environ().get(MARK) == mark:
                 found.append(process)
         except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
-            continue  # ended meanwhile, or another user's
+            continue  # the process has ended, or belongs to another user
     return found
 
 
 def end_marked(mark: str, step_s: float = _STEP_S) -> int:
-    """End what carries the mark: SIGINT, `step_s` seconds later SIGTERM, as long again SIGKILL.
+    """End the marked processes: SIGINT, after `step_s` seconds SIGTERM, after `step_s` more SIGKILL.
 
     Returns:
-        How many processes there were.
+        Number of processes found.
     """
     count = 0
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
@@ -51,13 +51,12 @@ def end_marked(mark: str, step_s: float = _STEP_S) -> int:
 
 
 class Guard:
-    """Inside it a helper process waits; should this process die, the helper ends its children.
+    """While entered, a helper process waits: if this process dies, the helper ends its children.
 
-    Enter before any thread is started: the helper is forked. Children get the mark from os.environ.
+    Enter it before any thread starts, because the helper is forked. Children inherit the mark from os.environ.
     """
 
     def __init__(self) -> None:
-        """Choose a mark; nothing is started yet."""
         self.mark = uuid.uuid4().hex
 
     def __enter__(self) -> Guard:
@@ -74,16 +73,16 @@ class Guard:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         del os.environ[MARK]
-        os.close(self._write_end)  # the helper sweeps up what is left, which is normally nothing
+        os.close(self._write_end)  # the helper ends the remaining processes, normally none
         os.waitpid(self._helper, 0)
 
     def _wait_and_end(self, read_end: int) -> None:
-        os.setsid()  # Ctrl-C of the terminal is not for the helper
+        os.setsid()  # so that Ctrl-C of the terminal does not reach the helper
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
         parent = os.getppid()
-        os.read(read_end, 1)  # returns when the parent has closed its end, in whatever way
+        os.read(read_end, 1)  # returns when the parent closes its end or dies
         count = end_marked(self.mark)
         if count and os.getppid() != parent:
-            print(f'aura launch was killed; ended the {count} processes it left', file=sys.stderr, flush=True)
+            print(f'aura launch was killed; ended its {count} remaining processes', file=sys.stderr, flush=True)
         os._exit(0)

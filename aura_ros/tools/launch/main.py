@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command `aura launch`: start a graph of nodes from its launch file."""
+"""`aura launch`: start a graph of nodes from its launch file."""
 
 from __future__ import annotations
 
@@ -20,38 +20,37 @@ from aura_ros.tools.launch.plan import Plan
 
 PACKAGE = 'aura_ros'
 _DESCRIPTION = """\
-Start a graph of nodes from its launch file and show what the nodes say; Ctrl-C ends them all.
-Where ROS launch is installed it does the work, as in `ros2 launch`; elsewhere a reader of aura_ros'
-own does, which starts the very same command lines and refuses what it does not understand.
+Start a graph of nodes from its launch file and show their output; Ctrl-C ends them all. ROS launch
+runs the file where it is installed, as in `ros2 launch`. Elsewhere the reader of aura_ros does: it
+starts the same command lines and refuses everything that it does not support.
 """
 _EXAMPLES = """\
 examples:
-  aura launch demo.launch.yaml                  the demonstration: simulator, all policies, a table
-  aura launch demo.launch.yaml rounds:=24       with another value of an argument
-  aura launch demo.launch.yaml --show-args      what can be given: defaults, allowed values
-  aura launch aura.launch.yaml --print-command  the nodes' command lines, without starting them
+  aura launch demo.launch.yaml                  simulator, all policies and a table of results
+  aura launch demo.launch.yaml rounds:=24       set an argument
+  aura launch demo.launch.yaml --show-args      list the arguments with defaults and choices
+  aura launch aura.launch.yaml --print-command  print the command lines and start nothing
   aura launch some_package some.launch.yaml     a launch file of another package
   aura launch ./mine.launch.yaml                a file
 
-exit code: that of the node whose end ends the launch (on_exit: shutdown); 130 after Ctrl-C;
-otherwise 1 if a node has failed, else 0; 2 if the launch file or an argument is wrong.
+exit code: the code of the node that ends the launch (on_exit: shutdown); otherwise 0 all nodes ended
+well, 1 a node failed, 2 the launch file or an argument is wrong, 130 Ctrl-C.
 """
 
 
 def prepare_environment() -> None:
-    """Let the package index and the nodes be found where no set-up script has been sourced."""
+    """Set AMENT_PREFIX_PATH and PATH where no set-up script was sourced."""
     os.environ.setdefault('AMENT_PREFIX_PATH', sys.prefix)
-    scripts = str(Path(sys.executable).parent)  # the nodes begin with `#!/usr/bin/env python3`
+    scripts = str(Path(sys.executable).parent)  # the executables begin with `#!/usr/bin/env python3`
     path = os.environ.get('PATH', os.defpath)
     if path.split(os.pathsep)[0] != scripts:
         os.environ['PATH'] = scripts + os.pathsep + path
 
 
 def launch_folder(package: str) -> Path:
-    """Return the folder with a package's launch files.
+    """Return the folder of a package's launch files: share/<package>/launch.
 
-    For aura_ros imported from its source tree (an editable install) it is the source tree's, so
-    that an edit counts at once; otherwise share/<package>/launch of the installed package.
+    An editable install of aura_ros uses the launch folder of the source tree, so that edits take effect at once.
 
     Raises:
         ConfigError: there is no such package.
@@ -67,10 +66,10 @@ def launch_folder(package: str) -> Path:
 
 
 def find_launch_file(words: Sequence[str]) -> Path:
-    """Return the launch file that [PACKAGE] FILE means: a path, or one of the package's files.
+    """Return the launch file for the words [PACKAGE] FILE: a path, or a file of the package.
 
     Raises:
-        ConfigError: there is no such package or file; names the files there are.
+        ConfigError: the package or the file does not exist; the text lists the existing files.
     """
     *package, name = words
     if not package and Path(name).is_file():
@@ -80,7 +79,7 @@ def find_launch_file(words: Sequence[str]) -> Path:
         if candidate.is_file():
             return candidate
     there = ', '.join(sorted(item.name for item in folder.glob('*.launch.*'))) or 'none'
-    raise ConfigError(f"no launch file '{name}' here or in {folder}; there: {there}")
+    raise ConfigError(f"no launch file '{name}' here or in {folder}; available: {there}")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -91,30 +90,30 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument('words', nargs='*', metavar='FILE', help='a launch file and its arguments')
+    parser.add_argument('words', nargs='*', metavar='FILE', help='launch file and its arguments')
     parser.add_argument('-s', '--show-args', action='store_true', help='show the arguments of the launch file')
     parser.add_argument('-p', '--print-command', action='store_true', help='print the command line of every node')
     parser.add_argument(
-        '--force-own', action='store_true', help='use the reader of aura_ros even if ROS launch is installed'
+        '--force-own', action='store_true', help='use the reader of aura_ros although ROS launch is installed'
     )
     return parser
 
 
 def _split(words: Sequence[str]) -> tuple[list[str], dict[str, str]]:
     names = [word for word in words if ':=' not in word]
-    given = dict(word.split(':=', 1) for word in words if ':=' in word)  # the last one wins, as in ros2 launch
+    given = dict(word.split(':=', 1) for word in words if ':=' in word)  # the last value counts, as in ros2 launch
     if not 1 <= len(names) <= 2:
         raise ConfigError(f'expected [PACKAGE] FILE and NAME:=VALUE words, got: {" ".join(words) or "nothing"}')
     return names, given
 
 
 def _show_arguments(path: Path) -> None:
-    print(f"Arguments of {path.name} (give them as 'name:=value'):")
+    print(f"Arguments of {path.name} ('name:=value'):")
     for argument in reader.describe(path).values():
-        default = 'has to be given' if argument.default is None else f"default '{argument.default}'"
+        default = 'required' if argument.default is None else f"default '{argument.default}'"
         allowed = f'; allowed: {", ".join(argument.choices)}' if argument.choices else ''
         origin = f' [{argument.file.name}]' if argument.file.name != path.name else ''
-        print(f'  {argument.name}{origin}\n      {argument.description or "no description given"}')
+        print(f'  {argument.name}{origin}\n      {argument.description or "no description"}')
         print(f'      {default}{allowed}')
 
 
@@ -133,7 +132,7 @@ def _run(path: Path, given: dict[str, str], use_own: bool) -> int:
 
 
 def launch(arguments: argparse.Namespace) -> int:
-    """Do what the parsed command line asks for; return the exit code.
+    """Carry out the parsed command line and return the exit code.
 
     Raises:
         ConfigError: the launch file or an argument is wrong.
@@ -144,18 +143,18 @@ def launch(arguments: argparse.Namespace) -> int:
     own_file = path.name.endswith('.launch.yaml')
     use_own = arguments.force_own or not ros_launch.available()
     if not own_file and (use_own or arguments.show_args or arguments.print_command):
-        raise ConfigError(f'{path.name} needs ROS launch; fix: take the .launch.yaml file it includes')
+        raise ConfigError(f'{path.name} needs ROS launch; use the .launch.yaml file that it includes')
     if arguments.show_args:
         _show_arguments(path)
         return 0
-    # Also where ROS launch does the work: it would accept misspelt arguments in silence.
+    # Read it even if ROS launch runs it: ROS launch silently accepts misspelt arguments.
     plan = reader.read(path, given) if own_file else Plan()
     for node in plan.nodes:
         node.program()
     if arguments.print_command:
         _print_commands(plan)
         return 0
-    print(f'aura launch: {path}, by {"its own reader" if use_own else "ROS launch"}', flush=True)
+    print(f'aura launch: {path}, by {"the reader of aura_ros" if use_own else "ROS launch"}', flush=True)
     return _run(path, given, use_own)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The `node` action: from its attributes to the command line, in the order of launch_ros."""
+"""The `node` action: its command line, with the arguments in the order of launch_ros."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _TYPES: dict[str, type] = {'str': str, 'int': int, 'float': float, 'bool': bool}
 
 @dataclass(frozen=True)
 class NodeScope:
-    """What surrounds a node: the pushed namespace, `set_parameter` values, `set_env` variables."""
+    """The settings of the group around a node: namespace, `set_parameter` values, `set_env` variables."""
 
     substitute: Substituter
     namespace: str | None
@@ -32,7 +32,7 @@ class NodeScope:
 
 
 def join_namespace(entity: Entity, base: str | None, pushed: str | None) -> str | None:
-    """Return the absolute namespace from the surrounding and the given one (None: not given)."""
+    """Return the absolute namespace for the surrounding one, `base`, and the given one, `pushed`; None: not given."""
     if base is None and pushed is None:
         return None
     joined = pushed if pushed is not None else base
@@ -41,12 +41,12 @@ def join_namespace(entity: Entity, base: str | None, pushed: str | None) -> str 
         joined = f'{base.rstrip("/")}/{pushed}'
     joined = '/' + joined.strip('/')
     if not _NAMESPACE.fullmatch(joined):
-        entity.fail(f"'{joined}' is no ROS namespace: letters, digits and _ between slashes")
+        entity.fail(f"'{joined}' is not a ROS namespace: use letters, digits and _ between slashes")
     return joined
 
 
 def evaluate(entity: Entity, text: str, type_name: str | None) -> Any:
-    """Return the value that a substituted text means: by YAML's rules, or of the type asked for."""
+    """Return the value of a substituted text, by the rules of YAML or as `type_name`."""
     if type_name == 'str' or not text:
         return text
     if type_name in ('int', 'float'):
@@ -62,7 +62,7 @@ def evaluate(entity: Entity, text: str, type_name: str | None) -> Any:
         value = None
     items = value if isinstance(value, list) else [value]
     if not items or not all(type(item) is type(items[0]) and isinstance(item, (str, int, float)) for item in items):
-        entity.fail(f"{text!r} is no number, text, boolean or list of one kind; for a text add 'type: str'", 'value')
+        entity.fail(f"{text!r} is not a number, boolean or list of one kind; for a string add 'type: str'", 'value')
     if type_name == 'bool' and not isinstance(value, bool):
         entity.fail(f'is {text!r}, allowed: true, false', 'value')
     return value
@@ -73,18 +73,18 @@ def _parameter(entity: Entity, scope: NodeScope, owner: str) -> list[str | Param
         entity.fail("needs either 'from' or 'name' with 'value'")
     if entity.has('from'):
         path = _text(entity, scope, 'from')
-        # ROS launch only warns, and the node runs on its defaults: not what a robot should do.
+        # ROS launch only warns, and the node runs with its defaults; on a robot that is dangerous.
         if not Path(path).is_file():
             entity.fail(f"no such file: '{path}'", 'from')
         return ['--params-file', str(Path(path))]
     if not entity.has('value'):
-        entity.fail("needs the key 'value' (nested parameters are not known to this reader)")
+        entity.fail("needs the key 'value' (this reader does not support nested parameters)")
     value, type_name = entity.data['value'], entity.text('type')
     if type_name is not None and type_name not in _TYPES:
         entity.fail(f"is '{type_name}', allowed: {', '.join(_TYPES)}", 'type')
     if isinstance(value, list) and any('$(' in str(item) for item in value):
-        entity.fail('substitutions inside a list are not known to this reader', 'value')
-    # As in ROS launch, a quoted text stays a text unless a substitution or `type` makes it more.
+        entity.fail('this reader does not support substitutions inside a list', 'value')
+    # As in ROS launch, a quoted string stays a string unless it has a substitution or a `type`.
     if isinstance(value, str) and ('$(' in value or type_name is not None):
         value = evaluate(entity, _text(entity, scope, 'value'), type_name)
     elif type_name is not None and type(value) is not _TYPES[type_name]:
@@ -114,7 +114,7 @@ def _words(entity: Entity, scope: NodeScope, key: str) -> list[str]:
 def _ros_arguments(entity: Entity, scope: NodeScope) -> list[str | Parameters]:
     name = _optional(entity, scope, 'name')
     if name is not None and not _NAME.fullmatch(name):
-        entity.fail(f"'{name}' is no node name: letters, digits and _", 'name')
+        entity.fail(f"'{name}' is not a node name: use letters, digits and _", 'name')
     namespace = join_namespace(entity, scope.namespace, _optional(entity, scope, 'namespace'))
     line: list[str | Parameters] = ['--ros-args']
     if name is not None:
@@ -133,10 +133,10 @@ def _ros_arguments(entity: Entity, scope: NodeScope) -> list[str | Parameters]:
 
 
 def node_process(entity: Entity, scope: NodeScope, number: int) -> NodeProcess:
-    """Return the process of one `node` action; `number` makes its label unique, as `[sim_node-1]`.
+    """Return the process of one `node` action; `number` makes its label unique, such as `[sim_node-1]`.
 
     Raises:
-        ConfigError: an attribute or substitution is wrong or not in the subset.
+        ConfigError: an attribute or a substitution is wrong or not supported.
     """
     package, executable = _text(entity, scope, 'pkg'), _text(entity, scope, 'exec')
     arguments: list[str | Parameters] = [*_words(entity, scope, 'args')]

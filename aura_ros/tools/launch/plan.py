@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a launch file asks for once its arguments are known: processes and command lines."""
+"""The processes of a launch file with given arguments, and their command lines."""
 
 from __future__ import annotations
 
@@ -19,27 +19,30 @@ from aura_ros.common.errors import ConfigError
 
 @dataclass(frozen=True)
 class Argument:
-    """A declared launch argument; `default` is None where one has to be given."""
+    """A declared launch argument."""
 
     name: str
     default: str | None
+    """None for a required argument."""
     description: str
     choices: tuple[str, ...]
+    """Allowed values; empty allows every value."""
     file: Path
+    """File that declares it."""
 
 
 @dataclass(frozen=True)
 class Parameters:
-    """One `param` entry with name and value: it reaches the node through a file of its own."""
+    """One `param` entry with name and value; the node receives it as a parameter file."""
 
     content: Mapping[str, Any]
 
     def text(self) -> str:
-        """Return the file's text, the same that the real launch writes."""
+        """Return the text of the file, identical to that of ROS launch."""
         return str(yaml.dump(dict(self.content), default_flow_style=False))
 
     def write(self) -> str:
-        """Write a new temporary file and return its path; whoever starts the node removes it."""
+        """Write a new temporary file and return its path; the caller removes it."""
         with tempfile.NamedTemporaryFile('w', prefix='launch_params_', delete=False, encoding='utf-8') as file:
             file.write(self.text())
         return file.name
@@ -47,20 +50,23 @@ class Parameters:
 
 @dataclass(frozen=True)
 class NodeProcess:
-    """One `node` action.
-
-    `arguments` is what follows the executable; a `Parameters` stands for the path of its file.
-    """
+    """One `node` action."""
 
     label: str
+    """Name in the output, such as sim_node-1."""
     package: str
     executable: str
     arguments: tuple[str | Parameters, ...]
+    """Words after the executable; a `Parameters` stands for the path of its file."""
     environment: Mapping[str, str]
+    """Variables to add to the environment."""
     shutdown_on_exit: bool
+    """Whether the end of the node ends the launch."""
     respawn: bool
     respawn_delay_s: float
+    """Time between the end and the next start [s]."""
     where: str
+    """File and line of the action."""
 
     def program(self) -> str:
         """Return the path of the executable, lib/<package>/<executable> under the package's prefix.
@@ -71,19 +77,19 @@ class NodeProcess:
         try:
             folder = Path(get_package_prefix(self.package)) / 'lib' / self.package
         except (PackageNotFoundError, OSError, ValueError) as error:
-            looked = os.environ.get('AMENT_PREFIX_PATH', '')
-            raise ConfigError(f"{self.where}: package '{self.package}' not found under '{looked}'") from error
+            searched = f'AMENT_PREFIX_PATH={os.environ.get("AMENT_PREFIX_PATH", "")}'
+            raise ConfigError(f"{self.where}: package '{self.package}' not found under {searched}") from error
         path = folder / self.executable
         if not (path.is_file() and os.access(path, os.X_OK)):
             there = sorted(item.name for item in folder.iterdir()) if folder.is_dir() else []
             raise ConfigError(
-                f"{self.where}: '{self.executable}' is no executable of package '{self.package}'; "
-                f'in {folder}: {", ".join(there) or "none"}'
+                f"{self.where}: '{self.executable}' is not an executable of package '{self.package}'; "
+                f'available in {folder}: {", ".join(there) or "none"}'
             )
         return str(path)
 
     def command(self) -> tuple[list[str], list[str]]:
-        """Write the parameter files; return the command line and the files written."""
+        """Write the parameter files, and return the command line and the files."""
         written: list[str] = []
         line = [self.program()]
         for argument in self.arguments:
@@ -95,7 +101,7 @@ class NodeProcess:
         return line, written
 
     def shown(self) -> str:
-        """Return the command line for people: parameters in braces instead of temporary files."""
+        """Return the command line as text, with parameters in braces in place of temporary files."""
         words = [self.program()]
         for argument in self.arguments:
             words.append(
@@ -108,12 +114,11 @@ class NodeProcess:
 
 @dataclass
 class Plan:
-    """All that one launch file asks for.
-
-    The timeouts [s] are those of ROS launch: from SIGINT to SIGTERM, and from there to SIGKILL.
-    """
+    """Everything that one launch file starts. The timeouts have the defaults of ROS launch."""
 
     nodes: list[NodeProcess] = field(default_factory=list)
     arguments: dict[str, Argument] = field(default_factory=dict)
     sigterm_timeout_s: float = 5.0
+    """Time from SIGINT to SIGTERM [s]."""
     sigkill_timeout_s: float = 5.0
+    """Time from SIGTERM to SIGKILL [s]."""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads the part of .launch.yaml that aura_ros uses, and refuses the rest by file, line and key.
+"""Read the part of .launch.yaml that aura_ros uses, and refuse the rest with file, line and key.
 
-The subset is `schema.SCHEMA`. Every attribute means what it means in the YAML front end of ROS
-launch (Jazzy and Kilted):
+The reader exists because no package registry offers ROS launch. Its subset is `schema.SCHEMA`. Every attribute has
+the meaning of the YAML front end of ROS launch (Jazzy and Kilted):
 
     arg                 name, default, description, choice: [{value}]
     let                 name, value
@@ -13,16 +13,14 @@ launch (Jazzy and Kilted):
     include             file (a .launch.yaml), arg: [{name, value}]
     node                pkg, exec, name, namespace, args, ros_args, remap: [{from, to}],
                         param: [{from} or {name, value, type: str, int, float or bool}],
-                        output (screen, log or both; here all of it is shown),
+                        output (screen, log or both; this reader shows everything),
                         on_exit: shutdown, respawn, respawn_delay
 
-and `if` or `unless` with any of them. Substitutions: $(var NAME), $(find-pkg-share PACKAGE),
-$(env NAME [DEFAULT]), $(dirname), and $(not-equals A B), $(and A B) of words and of these. The values
-`sigterm_timeout` and `sigkill_timeout`, set by `let` at the top of a file, say in seconds how soon a
-node that does not end by itself is ended.
+Every action takes `if` or `unless`. Substitutions: $(var NAME), $(find-pkg-share PACKAGE), $(env NAME [DEFAULT]),
+$(dirname), $(not-equals A B) and $(and A B); A and B are words or one of the first four. `let` of `sigterm_timeout`
+and `sigkill_timeout` at the top of a file sets the time [s] before a node is ended by force.
 
-Stricter than ROS launch on purpose: an argument that no file declares and a parameter file that is
-missing are errors.
+The reader is deliberately stricter than ROS launch: undeclared arguments and missing parameter files are errors.
 """
 
 from __future__ import annotations
@@ -45,7 +43,7 @@ _TIMEOUTS = ('sigterm_timeout', 'sigkill_timeout')
 
 @dataclass
 class _Scope:
-    """What the actions so far have set; a group works on a copy."""
+    """The values that earlier actions set; a group works on a copy."""
 
     values: dict[str, str]
     environment: dict[str, str] = field(default_factory=dict)
@@ -59,7 +57,7 @@ class _Scope:
         return Substituter(self.values, {**os.environ, **self.environment}, entity.file.parent)
 
     def text(self, entity: Entity, key: str) -> str:
-        """Perform the substitutions of a text attribute that is there."""
+        """Return a string attribute with its substitutions performed."""
         try:
             return self.substituter(entity)(entity.data[key])
         except ConfigError as error:
@@ -67,14 +65,14 @@ class _Scope:
 
 
 class _Reader:
-    """Goes through the actions in order; `arguments_only`: to list them, asking for none."""
+    """Executes the actions in order; `arguments_only` collects the arguments and requires none."""
 
     def __init__(self, arguments_only: bool) -> None:
         self.plan = Plan()
         self._arguments_only = arguments_only
 
     def file(self, path: Path, scope: _Scope, fixed: frozenset[str] = frozenset()) -> None:
-        """Read one file; `fixed`: arguments that the including file gives and nobody else may."""
+        """Read one file; `fixed` are arguments that the including file sets and the user cannot."""
         entities = load(path)
         for entity in entities:
             check(entity)
@@ -107,7 +105,7 @@ class _Reader:
             self.plan.arguments.setdefault(name, argument)
         if name not in scope.values:
             if default is None and not self._arguments_only:
-                entity.fail(f"argument '{name}' has no default; fix: give {name}:=VALUE ({description})")
+                entity.fail(f"argument '{name}' is required; give {name}:=VALUE ({description})")
             scope.values[name] = f'<{name}>' if default is None else default
         if choices and not self._arguments_only and scope.values[name] not in choices:
             entity.fail(f"argument '{name}' is '{scope.values[name]}', allowed: {', '.join(choices)}")
@@ -124,7 +122,7 @@ class _Reader:
         if not path.name.endswith('.launch.yaml'):
             entity.fail(f"only .launch.yaml files can be included, got '{path.name}'", 'file')
         given = {scope.text(item, 'name'): scope.text(item, 'value') for item in entity.entities('arg')}
-        scope.values.update(given)  # not scoped: so it is in the real launch
+        scope.values.update(given)  # not scoped, as in ROS launch
         self.file(path, scope, fixed | given.keys())
 
     def _node_or_setting(self, entity: Entity, scope: _Scope) -> None:
@@ -140,7 +138,7 @@ class _Reader:
         else:
             value = evaluate(entity, scope.text(entity, 'value') or "''", None)
             if isinstance(value, list):
-                entity.fail('lists are not known to this reader here', 'value')
+                entity.fail('this reader does not support lists here', 'value')
             scope.parameters.append((scope.text(entity, 'name'), value))
 
 
@@ -155,10 +153,10 @@ def _wanted(entity: Entity, scope: _Scope) -> bool:
 
 
 def describe(path: Path) -> dict[str, Argument]:
-    """Return the arguments of a launch file and of those it includes, by name, in their order.
+    """Return the arguments of a launch file and its includes, by name and in order.
 
     Raises:
-        ConfigError: a file has anything that is not in the subset.
+        ConfigError: a file has something that is not supported.
     """
     reader = _Reader(arguments_only=True)
     reader.file(path, _Scope({}))
@@ -166,15 +164,15 @@ def describe(path: Path) -> dict[str, Argument]:
 
 
 def read(path: Path, given: Mapping[str, str]) -> Plan:
-    """Return the processes that a launch file starts with these arguments.
+    """Return the processes that a launch file starts.
 
     Args:
         path: a .launch.yaml file.
         given: values by argument name, as on the command line.
 
     Raises:
-        ConfigError: an argument is unknown, missing or not among its choices, or a file has
-            anything that is not in the subset; names file, line and key.
+        ConfigError: an argument is unknown, missing or not among its choices, or a file has something that is
+            not supported; the text names file, line and key.
     """
     known = describe(path)
     for name in given:

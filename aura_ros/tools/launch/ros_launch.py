@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The back end where ROS launch is installed: its LaunchService, and an exit code that says more.
+"""The back end for ROS launch: its LaunchService, with a better exit code.
 
-`ros2 launch` ends with 0 even if the node that ended the launch has failed; `aura launch` ends with
-that node's code.
+`ros2 launch` returns 0 even if the node that ended the launch failed; `aura launch` returns the code of that node.
 """
 
 from __future__ import annotations
@@ -15,12 +14,12 @@ from typing import Any
 
 
 def available() -> bool:
-    """Tell whether launch, its YAML front end and launch_ros are installed."""
+    """Return whether launch, its YAML front end and launch_ros are installed."""
     return all(find_spec(name) is not None for name in ('launch', 'launch_yaml', 'launch_ros'))
 
 
 class _ExitCode:
-    """Follows the events of a launch; afterwards `value` is what the program should exit with."""
+    """Follows the events of a launch; `value` is the exit code of the program afterwards."""
 
     def __init__(self) -> None:
         self._failed = False
@@ -46,7 +45,7 @@ class _ExitCode:
 
 
 def description(path: Path, given: Mapping[str, str]) -> Any:
-    """Return a LaunchDescription that includes the file with these arguments."""
+    """Return a LaunchDescription that includes the file with the given arguments."""
     actions = import_module('launch.actions')
     sources = import_module('launch.launch_description_sources')
     source = sources.AnyLaunchDescriptionSource(str(path))
@@ -55,7 +54,7 @@ def description(path: Path, given: Mapping[str, str]) -> Any:
 
 
 def run(path: Path, given: Mapping[str, str]) -> int:
-    """Run a launch file of any kind until it ends; return the program's exit code."""
+    """Run a launch file of any kind until it ends, and return the exit code of the program."""
     launch, actions = import_module('launch'), import_module('launch.actions')
     handlers = import_module('launch.event_handlers')
     code = _ExitCode()

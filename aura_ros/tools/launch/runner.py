@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs a plan with the semantics of ROS launch: on_exit, respawn, SIGINT then SIGTERM then SIGKILL.
+"""Run a plan with the semantics of ROS launch: on_exit, respawn, SIGINT then SIGTERM then SIGKILL.
 
-Built from honcho's parts (a process in a session of its own with all its output in one pipe, the
-messages, the coloured printer) but not on its Manager: that one ends everything as soon as any
-process ends, sends SIGTERM and never SIGINT, waits 5 s before SIGKILL, and starts commands through
-a shell; each is wrong here. circus and supervisor are daemons with a configuration of their own.
+The runner uses honcho's process (own session, one pipe for all output), messages and coloured printer, but not its
+Manager. The Manager ends everything when any process ends, never sends SIGINT, and starts commands through a shell.
+circus and supervisor are daemons with their own configuration.
 """
 
 from __future__ import annotations
@@ -28,9 +27,11 @@ from honcho.process import Popen
 
 from aura_ros.tools.launch.plan import NodeProcess, Plan
 
-_DRAIN_S = 0.5  # for the last lines of a process that has ended
+_DRAIN_S = 0.5
+"""Longest wait for the last lines of a process that has ended [s]."""
 _SHORT_LIFE_S = 10.0
-_LONGEST_DELAY_S = 30.0  # between two starts of a process whose lives are short, where the file asks for less
+_LONGEST_DELAY_S = 30.0
+"""Longest delay before a restart, unless the launch file asks for more [s]."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _NAME = 'aura launch'
 
@@ -42,8 +43,8 @@ class _Running:
     child: subprocess.Popen[bytes] | None = None
     respawn_at: float | None = None
     started_at: float = 0.0
-    # Short lives one after another [1].
-    in_a_row: int = 0
+    short_lives: int = 0
+    """Number of consecutive lives shorter than _SHORT_LIFE_S."""
     files: list[str] = field(default_factory=list)
 
 
@@ -51,7 +52,6 @@ class Runner:
     """Starts all nodes of a plan, shows their output, and ends them together."""
 
     def __init__(self, plan: Plan, printer: Printer | None = None) -> None:
-        """Prepare to run; nothing is started yet."""
         self._plan = plan
         self._events: queue.SimpleQueue[Message] = queue.SimpleQueue()  # put() is safe in a signal handler
         self._printer = printer or Printer(sys.stdout)
@@ -60,14 +60,14 @@ class Runner:
         self._printer.width = max([len(node.label) for node in plan.nodes] + [len(_NAME)])
         self._code: int | None = None
         self._failed = False
-        self._steps: list[tuple[float, signal.Signals]] = []  # of the shutdown: when (monotonic, s) which signal
+        self._steps: list[tuple[float, signal.Signals]] = []  # shutdown: time (monotonic, s) and signal
 
     def run(self) -> int:
         """Run until every process has ended.
 
         Returns:
-            The exit code of the first node with `on_exit: shutdown` that ended; 128 + its number
-            after a signal; else 1 if a node failed, 0 if none did.
+            The exit code of the first node with `on_exit: shutdown` that ended; 128 + number after a signal;
+            otherwise 1 if a node failed, else 0.
         """
         previous = {number: signal.signal(number, self._on_signal) for number in _SIGNALS}
         try:
@@ -96,9 +96,9 @@ class Runner:
     def _show(self, message: Message) -> None:
         try:
             self._printer.write(message)
-        except BrokenPipeError:  # as after `| head`: nobody reads any more
+        except BrokenPipeError:  # the reader has gone, as after `| head`
             self._printer.output = StringIO()
-            # what Python still holds back would fail again at exit and change the exit code
+            # Python flushes stdout at exit; a failure there would change the exit code.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             self._shutdown(128 + signal.SIGPIPE)
 
@@ -111,14 +111,14 @@ class Runner:
         try:
             item.child = Popen(command, env=environment, shell=False, stdin=subprocess.DEVNULL)
         except OSError as error:
-            self._say(f'{item.node.label} could not be started: {command[0]}: {error.strerror}')
+            self._say(f'{item.node.label} cannot be started: {command[0]}: {error.strerror}')
             self._ended(item, 127)
             return
         self._say(f'{item.node.label} started, pid {item.child.pid}')
         threading.Thread(target=self._watch, args=(item, item.child), daemon=True).start()
 
     def _watch(self, item: _Running, child: subprocess.Popen[bytes]) -> None:
-        # Not the end of the output: a process that the node has left behind may hold the pipe.
+        # The end of the output is no sign of the end: a child of the node may keep the pipe open.
         reader = threading.Thread(target=self._relay, args=(item, child), daemon=True)
         reader.start()
         code = child.wait()
@@ -170,13 +170,13 @@ class Runner:
             self._shutdown(code if code >= 0 else 128 - code)
         elif item.node.respawn:
             now = time.monotonic()
-            # One that ends at once each time has a fault that starting it again does not cure.
-            item.in_a_row = item.in_a_row + 1 if now - item.started_at < _SHORT_LIFE_S else 0
-            delay_s = item.node.respawn_delay_s * 2.0 ** max(0, item.in_a_row - 1)
+            # Back off: a node that always ends at once has a fault that a restart does not cure.
+            item.short_lives = item.short_lives + 1 if now - item.started_at < _SHORT_LIFE_S else 0
+            delay_s = item.node.respawn_delay_s * 2.0 ** max(0, item.short_lives - 1)
             item.respawn_at = now + min(delay_s, max(_LONGEST_DELAY_S, item.node.respawn_delay_s))
 
     def _shutdown(self, code: int) -> None:
-        if self._code is not None:  # asked again: do not wait for the timeouts any longer
+        if self._code is not None:  # a second request skips the timeouts
             self._steps = []
             self._signal_all(signal.SIGKILL, loud=True)
             return
@@ -199,9 +199,9 @@ class Runner:
     def _signal(item: _Running, number: signal.Signals) -> None:
         if item.child is not None:
             try:
-                os.killpg(item.child.pid, number)  # it leads a session, so its group has the same id
+                os.killpg(item.child.pid, number)  # the child leads its session, so the group has the same id
             except ProcessLookupError:
-                return  # ended, and not yet told
+                return  # the process has ended; its event is still in the queue
 
     @staticmethod
     def _remove_files(item: _Running) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The subset of .launch.yaml that the reader understands: actions, attributes and their kinds."""
+"""The supported subset of .launch.yaml: actions, attributes and the kinds of their values."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from aura_ros.common.yaml_lines import Map
 from aura_ros.tools.launch.entity import Entity
 from aura_ros.tools.launch.substitution import check_syntax
 
-TEXT = 'a text (put quotes around numbers and booleans)'
-PLAIN = 'a text without substitutions (put quotes around numbers and booleans)'
-NUMBER = 'a number >= 0 with a point, as 1.0'
-VALUE = 'a number, a text, a boolean or a non-empty list of one of these'
+TEXT = 'a string (put quotes around numbers and booleans)'
+PLAIN = 'a string without substitutions (put quotes around numbers and booleans)'
+NUMBER = 'a number >= 0 with a decimal point, such as 1.0'
+VALUE = 'a number, a string, a boolean or a non-empty list of one of these'
 ACTIONS = 'a list of actions'
 
 Kind = str | dict[str, Any]  # one of the above, or the attributes of each entry of a list
 _CONDITION: dict[str, Kind] = {'if': TEXT, 'unless': TEXT}
 _NAMED: dict[str, Kind] = {'name!': TEXT, 'value!': TEXT}
 
-# A '!' marks what has to be there.
+# A '!' marks a required attribute.
 SCHEMA: dict[str, dict[str, Kind]] = {
     'arg': {**_CONDITION, 'name!': PLAIN, 'default': TEXT, 'description': PLAIN, 'choice': {'value!': PLAIN}},
     'let': {**_CONDITION, **_NAMED},
@@ -49,14 +49,13 @@ SCHEMA: dict[str, dict[str, Kind]] = {
 
 
 def check(entity: Entity) -> None:
-    """Check one action and everything inside it, whatever its conditions say.
+    """Check one action and everything inside it, without regard to conditions.
 
     Raises:
-        ConfigError: an action, attribute, value or substitution is not in the subset; names file,
-            line and key.
+        ConfigError: an action, attribute, value or substitution is not supported; the text names file, line and key.
     """
     if entity.kind not in SCHEMA:
-        entity.fail(f'not an action of this reader; it knows: {", ".join(SCHEMA)}')
+        entity.fail(f'this reader does not support this action; supported: {", ".join(SCHEMA)}')
     if entity.kind != 'group' or isinstance(entity.data, Mapping):
         _check_attributes(entity, SCHEMA[entity.kind])
     if entity.has('if') and entity.has('unless'):
@@ -72,7 +71,7 @@ def _check_attributes(entity: Entity, attributes: Mapping[str, Kind]) -> None:
     known = {key.rstrip('!'): kind for key, kind in attributes.items()}
     for key in entity.data:
         if key not in known:
-            entity.fail(f'not known to this reader; it knows: {", ".join(sorted(known))}', key)
+            entity.fail(f'this reader does not support this key; supported: {", ".join(sorted(known))}', key)
         _check_value(entity, key, known[key])
     for key in attributes:
         if key.endswith('!') and key.rstrip('!') not in entity.data:

@@ -17,7 +17,7 @@ from aura_ros.common.errors import ConfigError
 _SIMPLE = r'\$\([^()$]*\)'
 _CALL = re.compile(rf'\$\(((?:[^()$]|{_SIMPLE})*)\)')
 _WORD = re.compile(rf'(?:{_SIMPLE}|[^\s()$])+')
-# How many words may follow the name.
+# Smallest and largest number of words after the name.
 _KNOWN = {
     'var': (1, 1),
     'find-pkg-share': (1, 1),
@@ -26,7 +26,7 @@ _KNOWN = {
     'not-equals': (2, 2),
     'and': (2, 2),
 }
-# Those whose words may be substitutions themselves.
+# Substitutions that may contain substitutions.
 _OF_SUBSTITUTIONS = ('not-equals', 'and')
 _USAGE = (
     '$(var NAME), $(find-pkg-share PACKAGE), $(env NAME [DEFAULT]), $(dirname), $(not-equals A B), $(and A B), '
@@ -37,9 +37,9 @@ _TRUTHS = {'true': True, '1': True, 'false': False, '0': False}
 
 
 def _split(text: str) -> list[str | tuple[str, ...]]:
-    """Split into plain texts and substitutions, the latter as their words."""
+    """Split into plain strings and substitutions; a substitution is the tuple of its words."""
     if '\\' in text:
-        raise ConfigError(f'{text!r}: backslash escapes are not known to this reader')
+        raise ConfigError(f'{text!r}: this reader does not support backslash escapes')
     found: list[str | tuple[str, ...]] = []
     position = 0
     for match in _CALL.finditer(text):
@@ -48,11 +48,11 @@ def _split(text: str) -> list[str | tuple[str, ...]]:
     found.append(text[position:])
     for part in found:
         if isinstance(part, str) and '$(' in part:
-            raise ConfigError(f'{text!r}: a nested, quoted or unclosed substitution is not known to this reader')
+            raise ConfigError(f'{text!r}: this reader does not support nested, quoted or unclosed substitutions')
         if not isinstance(part, str):
             low, high = _KNOWN.get(part[0], (1, 0)) if part else (1, 0)
             if not low <= len(part) - 1 <= high:
-                raise ConfigError(f'$({" ".join(part)}) is not known to this reader; it knows: {_USAGE}')
+                raise ConfigError(f'this reader does not support $({" ".join(part)}); supported: {_USAGE}')
             _check_words(text, part)
     return [part for part in found if part != '']
 
@@ -62,11 +62,11 @@ def _check_words(text: str, words: tuple[str, ...]) -> None:
         if words[0] in _OF_SUBSTITUTIONS:
             _split(word)
         elif '$(' in word:
-            raise ConfigError(f'{text!r}: a nested substitution is not known to this reader in $({words[0]})')
+            raise ConfigError(f'{text!r}: this reader does not support a nested substitution in $({words[0]})')
 
 
 def check_syntax(text: str) -> None:
-    """Check that only known substitutions are used.
+    """Check that all substitutions are supported.
 
     Raises:
         ConfigError: an unknown, nested or unclosed substitution, or an escape.
@@ -76,15 +76,14 @@ def check_syntax(text: str) -> None:
 
 @dataclass(frozen=True)
 class Substituter:
-    """Performs the substitutions of one file.
-
-    values: launch arguments by name; environment: os.environ and what `set_env` has added;
-    directory: of the file.
-    """
+    """Performs the substitutions of one file."""
 
     values: Mapping[str, str]
+    """Launch arguments by name."""
     environment: Mapping[str, str]
+    """os.environ and the variables of `set_env`."""
     directory: Path
+    """Folder of the file."""
 
     def __call__(self, text: str) -> str:
         """Return the text with every substitution performed.
@@ -95,24 +94,24 @@ class Substituter:
         return ''.join(part if isinstance(part, str) else self._perform(*part) for part in _split(text))
 
     def words(self, text: str) -> list[str]:
-        """Split a command line at the blanks of the text; what a substitution gives is not split.
+        """Split a command line at its blanks; substituted values are not split.
 
         Raises:
             ConfigError: as for a call, or an unclosed quotation mark.
         """
-        brought: list[str] = []
+        values: list[str] = []
         template = ''
         for part in _split(text):
             if isinstance(part, str):
                 template += part
             else:
-                template += chr(_PRIVATE_USE + len(brought))  # stands for the value while the text is split
-                brought.append(self._perform(*part))
+                template += chr(_PRIVATE_USE + len(values))  # a placeholder while the text is split
+                values.append(self._perform(*part))
         try:
             words = shlex.split(template)
         except ValueError as error:
             raise ConfigError(f'{text!r}: {error}') from error
-        return [re.sub('[\ue000-\uf8ff]', lambda m: brought[ord(m[0]) - _PRIVATE_USE], word) for word in words]
+        return [re.sub('[\ue000-\uf8ff]', lambda m: values[ord(m[0]) - _PRIVATE_USE], word) for word in words]
 
     def _perform(self, name: str, *words: str) -> str:
         if name == 'dirname':
@@ -124,12 +123,12 @@ class Substituter:
         if name == 'var':
             if words[0] not in self.values:
                 known = ', '.join(sorted(self.values)) or 'none'
-                raise ConfigError(f'$(var {words[0]}): no such argument here; known: {known}')
+                raise ConfigError(f'$(var {words[0]}): no such argument; available: {known}')
             return self.values[words[0]]
         if name == 'env':
             value = self.environment.get(*words)
             if value is None:
-                raise ConfigError(f'$(env {words[0]}): not set; fix: set it, or $(env {words[0]} DEFAULT)')
+                raise ConfigError(f'$(env {words[0]}): not set; set it, or write $(env {words[0]} DEFAULT)')
             return value
         try:
             return get_package_share_directory(words[0])
@@ -138,7 +137,7 @@ class Substituter:
 
 
 def _equal(left: str, right: str) -> bool:
-    """As ROS launch compares: truth values and numbers by what they mean, all else by its text."""
+    """Compare as ROS launch does: booleans and numbers by value, everything else as text."""
     if left.lower() in _TRUTHS and right.lower() in _TRUTHS:
         return _TRUTHS[left.lower()] is _TRUTHS[right.lower()]
     try:
@@ -149,5 +148,5 @@ def _equal(left: str, right: str) -> bool:
 
 def _truth(text: str) -> bool:
     if text.lower() not in ('true', 'false'):
-        raise ConfigError(f'$(and): {text!r} is no truth value, allowed: true, false')
+        raise ConfigError(f'$(and): {text!r} is not a boolean, allowed: true, false')
     return text.lower() == 'true'

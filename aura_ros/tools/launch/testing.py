@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tests of running graphs, written once: for launch_pytest and, without it, for aura launch.
+"""Write a test of a running graph once, for launch_pytest and for `aura launch`.
 
     @launch_fixture
     def graph() -> Graph:
@@ -7,10 +7,10 @@
 
     @launch_test(graph)
     def test_nodes() -> None:
-        ...  # runs beside the graph, which is ended afterwards
+        ...  # runs beside the graph, which ends afterwards
 
-With launch_pytest the fixture becomes one that returns a LaunchDescription including the file, and
-the mark is `pytest.mark.launch`; without it the file is run by `aura launch --force-own`.
+With launch_pytest, the fixture returns a LaunchDescription that includes the file, and the mark is
+`pytest.mark.launch`. Without it, `aura launch --force-own` runs the file.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Graph:
 
 
 def launch_fixture(make: Callable[[], Graph]) -> Any:
-    """Turn a function that returns a `Graph` into a fixture inside which the graph runs."""
+    """Turn a function that returns a `Graph` into a fixture that runs the graph."""
     if HAS_LAUNCH_PYTEST:
         launch_pytest = import_module('launch_pytest')
 
@@ -73,14 +73,13 @@ def launch_test(fixture: Any) -> pytest.MarkDecorator:
 
 
 class OwnLaunch:
-    """Runs `aura launch --force-own` on a file while it is entered; leaves it by SIGINT.
+    """Runs `aura launch --force-own` on a file while it is entered, and ends it with SIGINT.
 
     Raises:
-        ConfigError: on leaving, when it had ended before or does not end now.
+        ConfigError: on exit, if the process ended before or does not end now.
     """
 
     def __init__(self, file: Path, arguments: Mapping[str, str]) -> None:
-        """Keep what to run; nothing is started yet."""
         words = [f'{name}:={value}' for name, value in arguments.items()]
         self._command = [sys.executable, '-m', 'aura_ros.tools.launch', '--force-own', str(file), *words]
 

@@ -35,9 +35,9 @@ panel.png. The graph has to run: `aura launch sim.launch.yaml` starts it, `aura 
 demo.launch.yaml` starts it together with the panel.
 """
 _EPILOG = """\
-examples, beside `aura launch sim.launch.yaml lockstep:=true`:
-  aura panel --rounds 60 --tasks recall
-  aura panel --policies base,aura --report-dir /tmp/report
+examples, while `aura launch sim.launch.yaml` runs in real time:
+  aura panel --lockstep false --rounds 60 --tasks recall
+  aura panel --lockstep false --policies base,aura --report-dir /tmp/report
 
 Every option is also a ROS parameter; ROS arguments follow after --ros-args.
 exit code: 0 the comparison is complete, 1 a node failed, 2 wrong use, 130 Ctrl-C.
