@@ -1,17 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the robot may be told: policy switch, action limits, watchdog, chunk hand-over (no ROS)."""
+"""Which policy may drive the robot and which commands may leave: policy switch, limits, watchdog. No ROS."""
 
 from aura_ros.common.names import Policy
 from aura_ros.control.chunk import Chunk, Refusal
 from aura_ros.control.clock import ClockWatch
+from aura_ros.control.config import SwitchConfig
 from aura_ros.control.limits import ActionLimiter
 from aura_ros.control.robot import RobotConfig
-from aura_ros.control.status import Command, Selection, SwitchStatus, Verdict
-from aura_ros.control.switch import PolicySwitch, SwitchConfig
+from aura_ros.control.status import ChunkVerdict, Command, Selection, SwitchStatus
+from aura_ros.control.switch import PolicySwitch
 
 __all__ = [
     'ActionLimiter',
     'Chunk',
+    'ChunkVerdict',
     'ClockWatch',
     'Command',
     'Policy',
@@ -21,5 +23,4 @@ __all__ = [
     'Selection',
     'SwitchConfig',
     'SwitchStatus',
-    'Verdict',
 ]

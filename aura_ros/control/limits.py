@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Limits on what leaves for the robot: position, step and velocity, per joint, always on."""
+"""Limits on every command: position, step and velocity, for each joint."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,23 +10,13 @@ from aura_ros.common.errors import InputError
 from aura_ros.control.robot import RobotConfig
 
 
-@dataclass(frozen=True)
-class Limited:
-    """A target inside the limits."""
-
-    # float64 [J] [rad or m]
-    target: NDArray[np.float64]
-    # Whether any joint was changed.
-    clipped: bool
-
-
 class ActionLimiter:
-    """Clips joint targets to a robot's limits and counts what it clipped. One thread.
+    """Clips joint targets to the limits of a robot and counts the clipped ones. Not thread-safe.
 
     Attributes:
-        position, step, velocity: int64 [J], commands in which this limit was the one that changed
-            this joint; a joint is counted once per command, for the tightest limit.
-        clipped: commands with at least one joint changed [1].
+        position, step, velocity: int64 [J], commands in which this limit changed this joint [1]. A joint counts once
+            per command, for the tightest limit.
+        clipped: commands with at least one changed joint [1].
     """
 
     def __init__(self, robot: RobotConfig) -> None:
@@ -45,27 +33,28 @@ class ActionLimiter:
 
     @property
     def counts(self) -> dict[str, dict[str, int]]:
-        """How often each limit changed each joint, zeros left out."""
+        """Number of changes by limit and joint, zeros left out [1]."""
         kinds = {'position': self.position, 'step': self.step, 'velocity': self.velocity}
         return {
             kind: {name: int(n) for name, n in zip(self._names, found, strict=True) if n}
             for kind, found in kinds.items()
         }
 
-    def apply(self, target: NDArray[np.floating], reference: NDArray[np.float64], elapsed_ns: int) -> Limited:
-        """Bring `target` within the limits.
+    def apply(
+        self, target: NDArray[np.floating], reference: NDArray[np.float64], elapsed_ns: int
+    ) -> NDArray[np.float64]:
+        """Return `target` brought within the limits, float64 [J] [rad or m].
+
+        A reference outside the position limits is brought back in steps, never by a jump.
 
         Args:
             target: wanted joint targets, [J] [rad or m].
             reference: last command, or the measured joints before the first one, float64 [J].
-            elapsed_ns: time since `reference` was commanded [ns]. Longer than a control period
-                counts as one period: a pause is no licence to jump. With zero or less, the clock
-                stands or moved back, nothing moves: the robot could not have followed.
-
-        A reference outside the position limits is brought back in steps, never by a jump.
+            elapsed_ns: time since `reference` was commanded [ns]. More than a control period counts as one period, so
+                that no pause allows a jump. Zero or less allows no motion: the clock stopped or moved back.
 
         Raises:
-            InputError: a target or the reference has another shape or is not finite.
+            InputError: the target or the reference has another shape or is not finite.
         """
         wanted = np.asarray(target, dtype=np.float64)
         for name, array in (('target', wanted), ('reference', reference)):
@@ -74,26 +63,26 @@ class ActionLimiter:
             if not np.isfinite(array).all():
                 raise InputError(f'{name} is not finite: {array.tolist()}')
         reach = self._reach(elapsed_ns)
-        inside = np.clip(wanted, self._lower, self._upper)
+        inside = self.inside(wanted)
         safe = _towards(inside, reference, np.minimum(self._step, reach))
         self._count(wanted, inside, safe, reach)
-        changed = bool((safe != wanted).any())
-        self.clipped += int(changed)
-        return Limited(safe, changed)
+        self.clipped += int((safe != wanted).any())
+        return safe
 
-    def approach(self, goal: NDArray[np.float64], reference: NDArray[np.float64]) -> Limited:
-        """Move from `reference` towards `goal` by what one control period allows; counts nothing.
+    def approach(self, goal: NDArray[np.float64], reference: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the target of one control period of motion from `reference` towards `goal`.
 
-        For a hold, which aims at where the robot is measured: however often it is commanded, it
-        only meets the robot; and that a moving robot cannot stop at once is no fault of any policy.
-        `clipped` tells whether the goal, brought inside the position limits, is not reached yet.
+        This serves a hold, and counts nothing: that a moving robot cannot stop at once is not the policy's fault. The
+        result equals `inside(goal)` once the goal is reached.
         """
-        inside = np.clip(goal, self._lower, self._upper)
-        safe = _towards(inside, reference, self._period_change())
-        return Limited(safe, bool((safe != inside).any()))
+        return _towards(self.inside(goal), reference, self._period_change())
+
+    def inside(self, target: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return `target` clipped to the position limits."""
+        return np.asarray(np.clip(target, self._lower, self._upper))
 
     def out_of_reach(self, measured: NDArray[np.float64]) -> str:
-        """Name a joint that one step cannot bring back inside its position limits, '' if none."""
+        """Return the first joint that one step cannot bring back inside its position limits, as text; '' if none."""
         change = self._period_change()
         far = (measured - change > self._upper) | (measured + change < self._lower)
         if not far.any():
@@ -101,7 +90,7 @@ class ActionLimiter:
         joint = int(np.flatnonzero(far)[0])
         return (
             f'{self._names[joint]} is at {measured[joint]:.4g}, outside its position limits '
-            f'{self._lower[joint]:g}..{self._upper[joint]:g}: move it inside or correct the limits'
+            f'{self._lower[joint]:g}..{self._upper[joint]:g}: move it inside or correct the robot file'
         )
 
     def _reach(self, elapsed_ns: int) -> NDArray[np.float64]:

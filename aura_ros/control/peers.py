@@ -1,31 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which policies can still deliver, from how many living publishers their topics have. Pure Python."""
+"""Which policies can still deliver, from the number of living publishers of their topics."""
+
+from __future__ import annotations
 
 from collections.abc import Mapping
 
-from aura_ros.control import Policy
+from aura_ros.common.names import Policy
 
-# Which policies have nothing to say once nobody publishes a topic; without vla_node it is all of them.
 TOPICS: Mapping[str, frozenset[Policy]] = {
     'vla_step': frozenset(Policy),
     'aura/action_chunk': frozenset({Policy.AURA}),
     'kv/action_chunk': frozenset({Policy.KV}),
 }
+"""By topic, the policies that stop when its publisher is gone. Without vla_node all of them do."""
 
 
 class Peers:
-    """Follows the liveliness of the topics that each policy depends on. One thread.
+    """Tracks the liveliness of the topics that each policy depends on. Not thread-safe.
 
-    A topic on which nobody was ever seen is not lost: the graph is still coming up.
+    A topic that never had a publisher is not lost: the graph is still starting.
     """
 
     def __init__(self, topics: Mapping[str, frozenset[Policy]]) -> None:
-        """Take each topic with the policies that have nothing to say once its publisher is gone."""
+        """Track `topics`; each maps to the policies that depend on it."""
         self._topics = dict(topics)
         self._alive: dict[str, int | None] = dict.fromkeys(topics)
 
     def update(self, topic: str, alive: int) -> tuple[frozenset[Policy], frozenset[Policy]]:
-        """Note that `alive` publishers are left; returns the policies just lost and just found."""
+        """Set the number of living publishers; return the policies just lost and just found."""
         before = frozenset(self.lost)
         if alive or self._alive[topic] is not None:
             self._alive[topic] = alive
@@ -34,9 +36,9 @@ class Peers:
 
     @property
     def lost(self) -> dict[Policy, str]:
-        """The policies that cannot deliver, and why."""
+        """The policies that cannot deliver, with the reason."""
         return {
-            policy: f'nobody publishes {topic} any more: its node died, lost the network, or was slower than '
+            policy: f'{topic} has no publisher any more: its node died, lost the network, or was slower than '
             'liveliness_lease_s'
             for topic, policies in self._topics.items()
             if self._alive[topic] == 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a robot may be told: its joints, units, limits, rate and command type."""
+"""The robot file: joints, units, limits, control rate and command type."""
 
 from __future__ import annotations
 
@@ -23,33 +23,33 @@ MAX_JOINTS = 64
 
 @dataclass(frozen=True)
 class RobotConfig:
-    """The part of a robot that the action guard must know; every limit is checked on construction.
+    """Joints and limits of a robot; every limit is checked on construction.
 
-    One entry per commanded joint, in the order of the policy's action vector. For `twist_stamped`
-    the six 'joints' are the axes of `TWIST_AXES`, the commanded value is a velocity, `velocity_max`
-    bounds its rate, and to hold means to command zero.
+    Each list has one entry per commanded joint, in the order of the policy's action vector. With `twist_stamped` the
+    six 'joints' are the axes of `TWIST_AXES` and the commanded value is a velocity. `velocity_max` then bounds its rate
+    of change, and the hold command is zero.
 
     Raises:
-        ConfigError: a name, length or limit is unusable; the text names it, its value, the allowed
-            range and the fix.
+        ConfigError: a name, length or limit is unusable. The text gives the value, the allowed range and the fix.
     """
 
     joint_names: tuple[str, ...]
-    # Bounds of the commanded value [rad or m].
     position_lower: tuple[float, ...]
+    """Lower bound of the commanded value [rad or m]."""
     position_upper: tuple[float, ...]
-    # Largest rate of change of the commanded value [rad/s or m/s].
+    """Upper bound of the commanded value [rad or m]."""
     velocity_max: tuple[float, ...]
-    # Largest change from one command to the next [rad or m].
+    """Largest rate of change of the commanded value [rad/s or m/s]."""
     step_max: tuple[float, ...]
-    # Commands per second [Hz].
+    """Largest change from one command to the next [rad or m]."""
     control_hz: float = 20.0
-    # Message type the robot's controller takes.
+    """Commands per second [Hz]."""
     command_type: str = 'joint_trajectory'
-    # 'rad' or 'm' per joint (REP 103); empty: 'rad' for all, or the units of a twist.
+    """Message type of the robot's controller; one of COMMAND_TYPES."""
     units: tuple[str, ...] = ()
-    # Frame in which a twist is expressed, and frame_id of every command.
+    """'rad' or 'm' per joint (REP 103); empty: 'rad' for all, or the units of a twist."""
     base_frame: str = 'base_link'
+    """Frame of a twist, and frame_id of every command."""
 
     def __post_init__(self) -> None:
         if self.command_type not in COMMAND_TYPES:
@@ -68,7 +68,7 @@ class RobotConfig:
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, object]) -> RobotConfig:
-        """Build from a parameter file's mapping, keys as the fields; lists become tuples.
+        """Return the robot of a mapping whose keys are the fields; lists become tuples.
 
         Raises:
             ConfigError: an unknown or missing key, a value of the wrong type, or a bad limit.
@@ -76,11 +76,11 @@ class RobotConfig:
         known = {field.name for field in fields(cls)}
         unknown = sorted(set(values) - known)
         if unknown:
-            raise ConfigError(f'robot parameter {unknown[0]!r} is not known; allowed: {", ".join(sorted(known))}')
+            raise ConfigError(f'robot parameter {unknown[0]!r} is unknown: must be one of {", ".join(sorted(known))}')
         needed = ('joint_names', 'position_lower', 'position_upper', 'velocity_max', 'step_max')
         for name in needed:
             if name not in values:
-                raise ConfigError(f'robot parameter {name!r} is missing; give one entry per joint')
+                raise ConfigError(f'robot parameter {name!r} is missing: give one entry per joint')
         converted: dict[str, object] = dict(values)
         for name in ('joint_names', 'units'):
             if name in values:
@@ -101,11 +101,11 @@ class RobotConfig:
 
     @property
     def holds_with_zero(self) -> bool:
-        """Whether standing still is the command zero (velocities) rather than a position."""
+        """Whether the hold command is zero (velocities) instead of a position."""
         return self.command_type == 'twist_stamped'
 
     def hold_target(self, measured: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The command to stay at `measured`; both float64 [J] [rad or m], the result a copy."""
+        """Return the command that stays at `measured`; both float64 [J] [rad or m], the result a copy."""
         if self.holds_with_zero:
             return np.zeros(self.size)
         return measured.astype(np.float64, copy=True)
@@ -116,10 +116,10 @@ class RobotConfig:
             raise ConfigError(f'joint_names has {len(names)} entries: must be 1..{MAX_JOINTS}')
         for name in names:
             if not isinstance(name, str) or not name:
-                raise ConfigError(f'joint_names holds {name!r}: every entry must be a name')
+                raise ConfigError(f'joint_names contains {name!r}: every entry must be a name')
         if len(set(names)) != len(names):
             twice = next(name for name in names if names.count(name) > 1)
-            raise ConfigError(f'joint_names holds {twice!r} twice: every joint is named once')
+            raise ConfigError(f'joint_names contains {twice!r} twice: name every joint once')
         if self.command_type == 'twist_stamped' and names != TWIST_AXES:
             raise ConfigError(
                 f'joint_names = {list(names)}: with command_type twist_stamped they must be {", ".join(TWIST_AXES)}'
@@ -133,10 +133,14 @@ class RobotConfig:
         if len(self.units) != len(self.joint_names):
             raise ConfigError(f'units has {len(self.units)} entries: must be {len(self.joint_names)}, one per joint')
         if twist and self.units != TWIST_UNITS:
-            raise ConfigError(f'units = {list(self.units)}: a twist is in {", ".join(TWIST_UNITS)}')
+            raise ConfigError(
+                f'units = {list(self.units)}: must be {", ".join(TWIST_UNITS)} with command_type twist_stamped'
+            )
         for name, unit in zip(self.joint_names, self.units, strict=True):
             if not twist and unit not in JOINT_UNITS:
-                raise ConfigError(f'units of {name} = {unit!r}: must be rad or m (REP 103); convert in the driver')
+                raise ConfigError(
+                    f'units of {name} = {unit!r}: must be rad or m (REP 103); convert other units in the driver'
+                )
 
     def _check_limits(self) -> None:
         for field in ('position_lower', 'position_upper', 'velocity_max', 'step_max'):
@@ -155,7 +159,7 @@ class RobotConfig:
                 raise ConfigError(f'position_lower of {name} = {low!r}: must be below position_upper = {high!r}')
             if self.holds_with_zero and not low <= 0.0 <= high:
                 raise ConfigError(
-                    f'position limits of {name} = {low!r}..{high!r}: must include 0, with which a twist is stopped'
+                    f'position limits of {name} = {low!r}..{high!r}: must include 0, the command that stops a twist'
                 )
 
 
@@ -164,7 +168,7 @@ def _is_finite(value: object) -> bool:
 
 
 def _sequence(name: str, value: object) -> Sequence[object]:
-    # ROS parameters come as array.array, which is no Sequence to isinstance.
+    # ROS parameters are array.array, which is not a subclass of Sequence.
     if not isinstance(value, Sequence | array) or isinstance(value, str | bytes):
         raise ConfigError(f'{name} = {value!r}: must be a list with one entry per joint')
     return list(value)
@@ -174,7 +178,7 @@ def _strings(name: str, value: object) -> tuple[str, ...]:
     entries = _sequence(name, value)
     for entry in entries:
         if not isinstance(entry, str):
-            raise ConfigError(f'{name} holds {entry!r}: every entry must be a string')
+            raise ConfigError(f'{name} contains {entry!r}: every entry must be a string')
     return tuple(str(entry) for entry in entries)
 
 
@@ -183,6 +187,6 @@ def _numbers(name: str, value: object) -> tuple[float, ...]:
     numbers: list[float] = []
     for entry in entries:
         if not isinstance(entry, int | float) or isinstance(entry, bool):
-            raise ConfigError(f'{name} holds {entry!r}: every entry must be a number')
+            raise ConfigError(f'{name} contains {entry!r}: every entry must be a number')
         numbers.append(float(entry))
     return tuple(numbers)

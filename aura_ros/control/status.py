@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the policy switch answers: verdicts, selections, commands, status."""
+"""Results of the policy switch: verdicts, selections, commands and status."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from aura_ros.control.chunk import Refusal
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What became of a chunk."""
+class ChunkVerdict:
+    """Whether a chunk was accepted."""
 
     accepted: bool
-    # Why not; None when accepted.
     refusal: Refusal | None
-    # Steps missing before it, 0 without a gap [1].
+    """Why not; None if accepted."""
     missed: int
-    # For people; empty when all is well.
+    """Steps missing before the chunk, 0 without a gap [1]."""
     text: str
+    """The fault in words; empty without one."""
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,14 @@ class Selection:
     """Answer to a request for another policy."""
 
     success: bool
-    # Who drives after the call.
     policy: Policy
-    # Who was asked for; equal to `policy` when in effect.
+    """Who drives after the call."""
     pending_policy: Policy
+    """Who was requested; equal to `policy` when the request is in effect."""
     effective: bool
-    # Step from which `policy` drives.
+    """Whether the request is in effect."""
     effective_seq: int
+    """Step from which `policy` drives."""
     reason: str
 
 
@@ -45,24 +46,25 @@ class Selection:
 class Command:
     """The command of one control period."""
 
-    # float64 [J] [rad or m]; None: no position was ever known, send nothing.
     target: NDArray[np.float64] | None
+    """Joint targets, float64 [J] [rad or m]; None: no position is known, send nothing."""
     holding: bool
-    # Why it holds, or who drives.
     reason: str
-    # Whether a limit changed the action.
+    """Why the robot is held, or who drives."""
     clipped: bool
+    """Whether a limit changed the action."""
     policy: Policy
-    # Step and index of the action; None while holding.
     seq: int | None
+    """Step of the action; None while holding."""
     index: int | None
-    # Whether another policy than in the tick before drives.
+    """Index of the action within its chunk; None while holding."""
     switched: bool
+    """Whether another policy than in the previous tick drives."""
 
 
 @dataclass(frozen=True)
 class SwitchStatus:
-    """The switch at a glance; the fields are those of PolicyStatus, plus the counters by reason."""
+    """Status of the switch: the fields of PolicyStatus, and the counters by reason."""
 
     episode_id: str
     policy: Policy
@@ -70,19 +72,23 @@ class SwitchStatus:
     effective_seq: int
     holding: bool
     reason: str
-    # Indexed by Policy; 0 before the first chunk of the episode.
     newest_seq: tuple[int, ...]
+    """Newest accepted step by Policy; 0 before the first chunk of the episode."""
     newest_stamp_ns: tuple[int, ...]
-    # Commands changed by a limit, chunks refused, transitions into hold [1].
+    """Its observation stamp by Policy [ns, ROS clock]."""
     clipped: int
+    """Commands changed by a limit [1]."""
     rejected: int
+    """Chunks refused [1]."""
     holds: int
-    # By limit ('position', 'step', 'velocity') and joint: commands it changed; zeros left out [1].
+    """Transitions into hold [1]."""
     limited: Mapping[str, Mapping[str, int]]
+    """Commands changed, by limit ('position', 'step', 'velocity') and joint; zeros left out [1]."""
     refused: Mapping[Policy, Mapping[Refusal, int]]
-    # Refused chunks of no known policy, which `refused` cannot hold [1].
+    """Chunks refused, by policy and reason [1]."""
     unknown_policy: int
-    # Steps skipped by gaps, per policy [1].
+    """Chunks refused because their policy is unknown [1]."""
     missed: Mapping[Policy, int]
-    # Policies whose nodes are gone, and how that was noticed.
+    """Steps skipped by gaps, by policy [1]."""
     lost: Mapping[Policy, str]
+    """Policies whose nodes are gone, with the reason."""

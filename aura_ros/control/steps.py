@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Exactly once and in order: which chunk of a policy is accepted, and why another is not."""
+"""Accepts each step of a policy at most once and in order."""
 
 from __future__ import annotations
 
@@ -12,35 +12,34 @@ from aura_ros.control.chunk import Chunk, Refusal
 
 @dataclass
 class PolicySteps:
-    """What one policy has delivered in the running episode.
+    """The steps that one policy has delivered in the running episode.
 
-    A gap is accepted, and counted as the steps it skipped: for the robot the newest action counts,
-    while a memory must never skip a step.
+    A gap is accepted and its steps are counted as skipped. The robot needs the newest action, while a memory must never
+    skip a step.
     """
 
-    # Newest accepted step, -1 before the first.
     newest_seq: int = -1
-    # Its observation stamp [ns, ROS clock].
+    """Newest accepted step, -1 before the first."""
     newest_stamp_ns: int = 0
-    # The newest 64 gaps, first to last step skipped: tell a duplicate from an overtaken step.
+    """Its observation stamp [ns, ROS clock]."""
     gaps: list[tuple[int, int]] = field(default_factory=list)
+    """The newest 64 gaps, first to last skipped step. They distinguish a late step from a duplicate."""
 
     def order_problem(self, chunk: Chunk) -> tuple[Refusal, str] | None:
-        """Say why `chunk` is not the next one, None when it is or follows a gap."""
+        """Return why `chunk` is not a later step, None if it is one."""
         if chunk.seq <= self.newest_seq:
-            skipped = any(first <= chunk.seq <= last for first, last in self.gaps)
-            if skipped:
-                return Refusal.OUT_OF_ORDER, f'step {chunk.seq} came after step {self.newest_seq}'
-            return Refusal.DUPLICATE, f'step {chunk.seq} came before'
+            if any(first <= chunk.seq <= last for first, last in self.gaps):
+                return Refusal.OUT_OF_ORDER, f'step {chunk.seq} arrived after step {self.newest_seq}'
+            return Refusal.DUPLICATE, f'step {chunk.seq} was accepted before'
         if self.newest_seq >= 0 and chunk.stamp_ns <= self.newest_stamp_ns:
             return Refusal.OUT_OF_ORDER, (
-                f'step {chunk.seq} is stamped {self.newest_stamp_ns - chunk.stamp_ns} ns before '
-                f'or with step {self.newest_seq}'
+                f'stamp of step {chunk.seq} is {self.newest_stamp_ns - chunk.stamp_ns} ns before that of step '
+                f'{self.newest_seq}: stamps must increase'
             )
         return None
 
     def advance(self, chunk: Chunk) -> int:
-        """Take `chunk` as the newest step; returns how many steps were skipped before it."""
+        """Make `chunk` the newest step; return the number of steps skipped before it [1]."""
         skipped = chunk.seq - self.newest_seq - 1
         if skipped:
             self.gaps.append((self.newest_seq + 1, chunk.seq - 1))
@@ -51,17 +50,17 @@ class PolicySteps:
 
 
 class StepLedger:
-    """Accepts chunks per policy and episode and counts what it does not accept. One thread.
+    """Checks the chunks of all policies against the running episode, and counts refusals. Not thread-safe.
 
     Attributes:
         episode_id: the running episode, empty before the first.
-        refused: times each reason occurred, per policy, since construction.
-        missed: steps skipped by gaps, per policy, since construction.
-        unknown_policy: chunks refused that are of no known policy [1].
+        refused: refusals since construction, by policy and reason [1].
+        missed: steps skipped by gaps since construction, by policy [1].
+        unknown_policy: chunks refused because their policy is unknown [1].
     """
 
     def __init__(self, joints: int, max_age_ns: int, future_ns: int) -> None:
-        """Chunks must have `joints` joints and -future_ns <= now - stamp <= max_age_ns [ns]."""
+        """Set the checks: `joints` joints, and -future_ns <= now - stamp <= max_age_ns [ns]."""
         self._joints = joints
         self._max_age_ns = max_age_ns
         self._future_ns = future_ns
@@ -78,11 +77,11 @@ class StepLedger:
         return self.unknown_policy + sum(counts.total() for counts in self.refused.values())
 
     def steps(self, policy: Policy) -> PolicySteps:
-        """What `policy` has delivered in the running episode."""
+        """Return what `policy` has delivered in the running episode."""
         return self._steps[policy]
 
     def begin(self, episode_id: str) -> None:
-        """Start an episode: numbering begins anew, chunks of the one before are refused."""
+        """Start an episode: restart the numbering, refuse chunks of the one before."""
         self.end()
         if episode_id in self._over:
             self._over.remove(episode_id)
@@ -90,13 +89,13 @@ class StepLedger:
         self._steps = {policy: PolicySteps() for policy in Policy}
 
     def end(self) -> None:
-        """End the episode: its chunks are refused, what was delivered stays readable."""
+        """End the episode: refuse its chunks; the counts stay readable."""
         if self.episode_id and self.episode_id not in self._over:
             self._over.append(self.episode_id)
             del self._over[:-16]
 
     def problem(self, chunk: Chunk, now_ns: int) -> tuple[Refusal, str] | None:
-        """Say why `chunk` must not be used, None when it may; changes nothing."""
+        """Return why `chunk` must not be used, None if it may be; changes nothing."""
         if (found := chunk.problem(self._joints)) is not None:
             return found
         if chunk.episode_id in self._over:
@@ -122,7 +121,7 @@ class StepLedger:
             self.unknown_policy += 1
 
     def accept(self, chunk: Chunk) -> int:
-        """Take a chunk whose `problem` is None; returns the steps missed before it."""
+        """Accept a chunk whose `problem` is None; return the steps missing before it [1]."""
         policy = Policy(chunk.policy)
         skipped = self._steps[policy].advance(chunk)
         self.missed[policy] += skipped

@@ -1,96 +1,63 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The policy switch: decides which policy drives the robot, and guards every command that leaves.
+"""The policy switch: selects the policy that drives the robot, and guards every command.
 
-Pure: no clock, no thread, no ROS. Times are integer ns that the caller passes in, `now_ns`
-always on the clock of the observations' stamps.
+No clock, no thread, no ROS. Times are integer ns that the caller passes in. `now_ns` is always on the clock of the
+observations' stamps.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aura_ros.common.errors import ConfigError
 from aura_ros.common.names import Policy
-from aura_ros.control.chunk import Chunk, PlayedChunk, Refusal
+from aura_ros.control.chunk import Chunk, Refusal
+from aura_ros.control.config import SwitchConfig
 from aura_ros.control.guard import CommandGuard
 from aura_ros.control.limits import ActionLimiter
 from aura_ros.control.robot import RobotConfig
-from aura_ros.control.status import Command, Selection, SwitchStatus, Verdict
+from aura_ros.control.status import ChunkVerdict, Command, Selection, SwitchStatus
 from aura_ros.control.steps import StepLedger
 
 
-@dataclass(frozen=True)
-class SwitchConfig:
-    """How chunks are used.
-
-    Raises:
-        ConfigError: a value outside its range.
-    """
-
-    # Actions of a chunk that are commanded before the next chunk is due [1].
-    n_action_steps: int = 4
-    # Control periods a chunk may be used beyond that, before the robot is held [1].
-    grace_ticks: int = 2
-    # Oldest observation that may move the robot, when its chunk arrives and while it plays [ns].
-    max_age_ns: int = 500_000_000
-    # How far a stamp may be ahead of now [ns].
-    future_tolerance_ns: int = 20_000_000
-    # Who drives first.
-    policy: Policy = Policy.BASE
-
-    def __post_init__(self) -> None:
-        ranges = {
-            'n_action_steps': (1, 1000),
-            'grace_ticks': (0, 100),
-            'max_age_ns': (1_000_000, 60_000_000_000),
-            'future_tolerance_ns': (0, 10_000_000_000),
-        }
-        for name, (low, high) in ranges.items():
-            value = getattr(self, name)
-            if not isinstance(value, int) or not low <= value <= high:
-                raise ConfigError(f'{name} = {value!r}: must be a whole number in {low}..{high}')
-
-
 class PolicySwitch:
-    """Accepts chunks of all policies, plays those of one, switches between them, limits and holds."""
+    """Accepts the chunks of all policies, plays those of one, switches between policies, and limits commands."""
 
     def __init__(self, robot: RobotConfig, config: SwitchConfig | None = None) -> None:
         self._robot = robot
         self._config = config if config is not None else SwitchConfig()
         self._guard = CommandGuard(robot)
         self._ledger = StepLedger(robot.size, self._config.max_age_ns, self._config.future_tolerance_ns)
-        self._newest: dict[Policy, PlayedChunk | None] = dict.fromkeys(Policy)
+        self._newest: dict[Policy, Chunk | None] = dict.fromkeys(Policy)
         self._lost: dict[Policy, str] = {}
         self._policy = self._pending = self._config.policy
         self._effective_seq = 0
-        self._playing: PlayedChunk | None = None
+        self._playing: Chunk | None = None
         self._holding = True
         self._holds = 0
         self._reason = 'no chunk yet'
-        # Why the joints keep the robot from being driven; goes before the reason.
+        # Why the measured joints prevent driving; shown in place of the reason.
         self._fault = ''
         self._last_tick_ns = 0
 
     @property
     def limiter(self) -> ActionLimiter:
-        """The limits, with their counters per joint."""
+        """The limits and their counters by joint."""
         return self._guard.limiter
 
     def begin(self, episode_id: str) -> None:
-        """Start an episode: older chunks are dropped, numbering begins anew, a pending policy drives.
+        """Start an episode: drop all chunks, restart the numbering, let a pending policy drive.
 
-        `accept` calls it by itself for the first chunk of an unknown episode.
+        `accept` calls this for the first chunk of an unknown episode.
         """
         self._ledger.begin(episode_id)
         self._newest = dict.fromkeys(Policy)
-        self._drop(f'episode {episode_id} begins')
+        self._drop(f'episode {episode_id} started')
 
-    def accept(self, chunk: Chunk, now_ns: int) -> Verdict:
-        """Take a chunk of any policy, or refuse and count it."""
+    def accept(self, chunk: Chunk, now_ns: int) -> ChunkVerdict:
+        """Accept a chunk of any policy, or refuse and count it."""
         found = self._ledger.problem(chunk, now_ns)
         if found is not None:
             return self.refuse(chunk.policy, *found)
@@ -98,26 +65,26 @@ class PolicySwitch:
             self.begin(chunk.episode_id)
         missed = self._ledger.accept(chunk)
         policy = Policy(chunk.policy)
-        played = PlayedChunk(chunk, self._usable_ns(chunk))
         gap = f'{missed} steps missing before step {chunk.seq}' if missed else ''
-        if not played.usable(now_ns):
-            age_s, usable_s = (now_ns - chunk.stamp_ns) * 1e-9, played.usable_ns * 1e-9
-            late = f'arrived {age_s:.3f} s after its observation, usable for {usable_s:g} s'
+        usable_ns = self._usable_ns(chunk)
+        if chunk.elapsed_ns(now_ns) >= usable_ns:
+            age_s = (now_ns - chunk.stamp_ns) * 1e-9
+            late = f'arrived {age_s:.3f} s after its observation, usable for {usable_ns * 1e-9:g} s'
             return self.refuse(policy, Refusal.LATE, f'{late}; {gap}' if gap else late, missed)
-        self._newest[policy] = played
+        self._newest[policy] = chunk.owned()
         self._lost.pop(policy, None)
-        return Verdict(True, None, missed, gap)
+        return ChunkVerdict(True, None, missed, gap)
 
-    def refuse(self, policy: int, reason: Refusal, text: str, missed: int = 0) -> Verdict:
-        """Count a chunk that must not be used; for what only the caller can see, too."""
+    def refuse(self, policy: int, reason: Refusal, text: str, missed: int = 0) -> ChunkVerdict:
+        """Count a chunk as refused; the caller may use it for faults that only the caller can see."""
         self._ledger.count(policy, reason)
-        return Verdict(False, reason, missed, text)
+        return ChunkVerdict(False, reason, missed, text)
 
     def request(self, policy: int, now_ns: int) -> Selection:
-        """Ask for another policy: at once when nothing is playing, else at the next boundary.
+        """Request another policy. It drives at once if no chunk is playing, else from the next chunk boundary.
 
-        While it is pending no further chunk of the old policy is begun; the one playing is played to
-        its end. Watch `status.policy`, or `Command.switched`, for the moment it takes effect.
+        While the request is pending, the chunk that plays is finished and no other chunk of the old policy starts.
+        `status.policy` and `Command.switched` show when the request takes effect.
         """
         if policy not in tuple(Policy):
             return self._selection(False, f'policy = {policy}: must be 0 (base), 1 (aura) or 2 (kv)')
@@ -132,9 +99,9 @@ class PolicySwitch:
         return self._selection(True, self._reason)
 
     def due(self, now_ns: int) -> bool:
-        """Whether the chunk in use has given its share and its successor is not there yet.
+        """Return whether the next chunk is due and missing.
 
-        In lock-step the tick waits then: for `accept`, `expire` or `peer_lost`.
+        In lock-step the tick then waits for `accept`, `expire` or `peer_lost`.
         """
         playing = self._playing
         if playing is None or not self._playable(playing, now_ns):
@@ -146,15 +113,15 @@ class PolicySwitch:
     def expire(self, reason: str) -> None:
         """Stop using the current chunk; the next tick holds, and a pending policy drives at once.
 
-        For what the caller notices: a wait that timed out, an episode that ended.
+        The caller uses this when a wait timed out or the clock stopped.
         """
         self._newest[self._policy] = None
         self._drop(reason)
 
     def peer_lost(self, policies: Collection[Policy], reason: str) -> None:
-        """The nodes behind `policies` are gone: their chunks are dropped, a driven robot is held.
+        """Drop the chunks of `policies`, whose nodes are gone, and hold the robot if one of them drives.
 
-        The first accepted chunk of a policy ends its loss.
+        A policy is available again after `peer_found` or its next accepted chunk.
         """
         for policy in policies:
             self._lost[policy] = reason
@@ -165,30 +132,30 @@ class PolicySwitch:
             self._pending = self._policy
 
     def peer_found(self, policies: Collection[Policy]) -> None:
-        """The nodes behind `policies` are back: they may be selected again."""
+        """Make `policies` available again: their nodes are back."""
         for policy in policies:
             self._lost.pop(policy, None)
 
     def end(self, reason: str) -> None:
-        """The episode is over: its chunks are dropped, late ones refused, the robot is held."""
+        """End the episode: drop its chunks, refuse late ones, hold the robot."""
         self._ledger.end()
         self._newest = dict.fromkeys(Policy)
         self._drop(reason)
 
     def control_changed(self) -> None:
-        """Control was enabled or disabled: what was computed last is not where the robot is."""
+        """Forget the last command because control was enabled or disabled: the robot may not have followed it."""
         self._guard.forget()
 
     def tick(self, now_ns: int, measured: NDArray[np.float64] | None) -> Command:
-        """Give the one command of this control period.
+        """Return the command of this control period.
+
+        Its target is None only before the first command, or after a long pause, while the robot's position is unknown
+        or far outside its limits.
 
         Args:
-            now_ns: this tick [ns, ROS clock].
-            measured: fresh joint positions, float64 [J] [rad or m]; None or non-finite when there
-                are none, which holds.
-
-        The command's target is None only before the first command, or after a long pause: while
-        the robot's position is not known, or is far outside its limits.
+            now_ns: time of this tick [ns, ROS clock].
+            measured: fresh joint positions, float64 [J] [rad or m]. With None or non-finite positions the robot is
+                held.
         """
         before = self._policy
         if now_ns < self._last_tick_ns - self._config.future_tolerance_ns:
@@ -203,23 +170,16 @@ class PolicySwitch:
         if playing is None or joints is None or self._fault:
             return self._hold(now_ns, joints, before)
         index = playing.index(now_ns)
-        limited = self._guard.drive(playing.actions[index], joints, now_ns)
+        action = np.asarray(playing.actions)[index]
+        target = self._guard.drive(action, joints, now_ns)
         self._holding = False
         self._reason = f'{_name(self._policy)} drives'
-        return Command(
-            limited.target.copy(),
-            False,
-            self._reason,
-            limited.clipped,
-            self._policy,
-            playing.seq,
-            index,
-            before != self._policy,
-        )
+        clipped, switched = bool((target != action).any()), before != self._policy
+        return Command(target, False, self._reason, clipped, self._policy, playing.seq, index, switched)
 
     @property
     def status(self) -> SwitchStatus:
-        """A snapshot for PolicyStatus and diagnostics."""
+        """Status for PolicyStatus and diagnostics."""
         ledger = self._ledger
         return SwitchStatus(
             episode_id=ledger.episode_id,
@@ -241,17 +201,17 @@ class PolicySwitch:
         )
 
     def _usable_ns(self, chunk: Chunk) -> int:
-        share = self._config.n_action_steps * round(chunk.seconds_per_action * 1e6) * 1000
-        usable = share + self._config.grace_ticks * self._robot.period_ns
-        return min(usable, self._config.max_age_ns)
+        """Return how long after its stamp the chunk may be used [ns]."""
+        share_ns = self._config.n_action_steps * chunk.dt_ns + self._config.grace_ticks * self._robot.period_ns
+        return min(share_ns, self._config.max_age_ns, chunk.chunk_size * chunk.dt_ns)
 
-    def _playable(self, chunk: PlayedChunk, now_ns: int) -> bool:
-        # A clock that moved back leaves chunks of the future behind: they are not fresh either.
+    def _playable(self, chunk: Chunk, now_ns: int) -> bool:
+        # After the clock moved back, chunks may lie in the future.
         ahead_ns = chunk.stamp_ns - now_ns
-        return ahead_ns <= self._config.future_tolerance_ns and chunk.usable(now_ns)
+        return ahead_ns <= self._config.future_tolerance_ns and chunk.elapsed_ns(now_ns) < self._usable_ns(chunk)
 
-    def _successor(self, now_ns: int) -> PlayedChunk | None:
-        """The chunk to hand over to, of the pending policy when there is one."""
+    def _successor(self, now_ns: int) -> Chunk | None:
+        """Return the next chunk of the pending policy, or of the driving one if no other is pending."""
         chunk = self._newest[self._pending]
         if chunk is None or not self._playable(chunk, now_ns):
             return None
@@ -292,8 +252,7 @@ class PolicySwitch:
             self._holds += 1
         target = self._guard.hold(joints, now_ns)
         reason, switched = self._fault or self._reason, before != self._policy
-        copy = None if target is None else target.copy()
-        return Command(copy, True, reason, False, self._policy, None, None, switched)
+        return Command(target, True, reason, False, self._policy, None, None, switched)
 
     def _selection(self, success: bool, reason: str) -> Selection:
         effective = self._pending == self._policy

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The kit every node is built from: lifecycle, parameters, diagnostics, QoS, conversions, entities."""
+"""What all nodes are built from: lifecycle, parameters, diagnostics, QoS, conversions, entities."""

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The commands real controllers take, made from joint targets."""
+"""Command messages for robot controllers, made from joint targets."""
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from builtin_interfaces.msg import Duration
@@ -16,13 +15,13 @@ from aura_ros.control import RobotConfig
 from aura_ros.ros.conversions import float64s, to_stamp
 
 Target = NDArray[np.float64]
+CommandMessage = JointTrajectory | TwistStamped | Float64MultiArray
 
 
-def maker(robot: RobotConfig) -> tuple[type, Callable[[Target, int], Any]]:
-    """Return the message type of a robot's controller and what fills it.
+def maker(robot: RobotConfig) -> tuple[type[CommandMessage], Callable[[Target, int], CommandMessage]]:
+    """Return the message type of the robot's controller and a function that makes such a message.
 
-    The second is a function of a target, float64 [J] [rad, m; for a twist m/s, rad/s], and the
-    command's stamp [ns, ROS clock].
+    The function takes a target, float64 [J] [rad, m; for a twist m/s, rad/s], and a stamp [ns, ROS clock].
     """
     if robot.command_type == 'joint_trajectory':
         return JointTrajectory, lambda target, ns: _trajectory(robot, target, ns)
@@ -35,7 +34,7 @@ def _trajectory(robot: RobotConfig, target: Target, stamp_ns: int) -> JointTraje
     message = JointTrajectory(joint_names=list(robot.joint_names))
     message.header.stamp = to_stamp(stamp_ns)
     message.header.frame_id = robot.base_frame
-    # One period to get there: the next command arrives then.
+    # The robot has one control period: then the next command arrives.
     period = Duration(sec=robot.period_ns // 10**9, nanosec=robot.period_ns % 10**9)
     message.points = [JointTrajectoryPoint(positions=float64s(target), time_from_start=period)]
     return message
@@ -51,19 +50,18 @@ def _twist(robot: RobotConfig, target: Target, stamp_ns: int) -> TwistStamped:
 
 
 def target_from_trajectory(message: JointTrajectory, names: tuple[str, ...]) -> Target:
-    """Return the last point's positions in the order of `names`, float64 [J] [rad, m].
+    """Return the positions of the last point in the order of `names`, float64 [J] [rad, m].
 
     Raises:
-        InputError: other joints, no point, another number of positions, or values not finite.
+        InputError: other joints, no point, a wrong number of positions, or values that are not finite.
     """
     if set(message.joint_names) != set(names) or len(message.joint_names) != len(names):
         raise InputError(
-            f'command is for {", ".join(message.joint_names) or "no joint"}: must be for exactly {", ".join(names)}'
+            f'command has the joints {", ".join(message.joint_names) or "(none)"}: must be exactly {", ".join(names)}'
         )
-    positions = message.points[-1].positions if message.points else ()
-    if len(positions) != len(names):
-        raise InputError(f'command has {len(positions)} positions: must be {len(names)}')
-    target = np.frombuffer(positions, np.float64)
+    target = np.frombuffer(message.points[-1].positions, np.float64) if message.points else np.empty(0)
+    if len(target) != len(names):
+        raise InputError(f'command has {len(target)} positions: must be {len(names)}')
     if not np.isfinite(target).all():
         raise InputError(f'command is not finite: {target.tolist()}')
     place = {name: index for index, name in enumerate(message.joint_names)}

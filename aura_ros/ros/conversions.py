@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Messages to numpy and back, the only place where fields of aura_ros messages are filled.
+"""Conversion of messages to numpy and back; the only module that fills the fields of aura_ros messages.
 
-rclpy does not check types unless ROS_PYTHON_CHECK_FIELDS is set, and publishes a numpy scalar as
-0.0 without a word. So every scalar goes through float() or int() and every sequence becomes an
-array.array (which is also a hundred times faster than a list).
+rclpy does not check types unless ROS_PYTHON_CHECK_FIELDS is set, and silently publishes a numpy scalar as 0.0. So every
+scalar passes float() or int(), and every sequence becomes an array.array, which is also a hundred times faster than a
+list.
 """
 
 import array
 from collections.abc import Sequence
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 from builtin_interfaces.msg import Time
@@ -17,49 +17,83 @@ from sensor_msgs.msg import JointState
 
 from aura_ros.common.errors import InputError
 from aura_ros.control import Chunk, Policy, SwitchStatus
-from aura_ros.memory import Step, StepRefused, state_crc
+from aura_ros.memory import Decision, Memory, Step, StepRefused, state_crc
 from aura_ros.msg import ActionChunk, CacheStatus, GateSample, MemoryState, PolicyStatus, VlaStep, WriteEvent
 
 _NS = 1_000_000_000
+Floats = NDArray[np.floating]
+
+
+class FastWeightMemory(Memory, Protocol):
+    """A memory whose full state MemoryState can carry."""
+
+    @property
+    def fast_weights(self) -> NDArray[np.float32]:
+        """float32 [32, 32]."""
+        ...
+
+    @property
+    def vector(self) -> NDArray[np.float32]:
+        """float32 [32]."""
+        ...
+
+    @property
+    def row_age(self) -> NDArray[np.uint64]:
+        """Steps since each row changed, uint64 [32]."""
+        ...
+
+
+class CacheMemory(Memory, Protocol):
+    """A memory that keeps one entry per step."""
+
+    @property
+    def entries(self) -> int:
+        """Entries kept."""
+        ...
+
+    @property
+    def window(self) -> int:
+        """Most entries kept, 0 = unbounded."""
+        ...
 
 
 def to_ns(stamp: Time) -> int:
-    """Return a time message as nanoseconds."""
+    """Return a time message in nanoseconds."""
     return stamp.sec * _NS + stamp.nanosec
 
 
 def to_stamp(ns: int) -> Time:
-    """Return nanoseconds as a time message; negative ones become zero."""
+    """Return nanoseconds as a time message; negative values become zero."""
     sec, nanosec = divmod(max(0, int(ns)), _NS)
     return Time(sec=sec, nanosec=nanosec)
 
 
-def float32s(values: NDArray[Any]) -> 'array.array[float]':
-    """Return an array's values, row-major, as a float32 message sequence."""
+def float32s(values: Floats) -> 'array.array[float]':
+    """Return the values of an array, row-major, as a float32 message field."""
     return array.array('f', np.ascontiguousarray(values, np.float32).tobytes())
 
 
-def float64s(values: NDArray[Any]) -> 'array.array[float]':
-    """Return an array's values, row-major, as a float64 message sequence."""
+def float64s(values: Floats) -> 'array.array[float]':
+    """Return the values of an array, row-major, as a float64 message field."""
     return array.array('d', np.ascontiguousarray(values, np.float64).tobytes())
 
 
-def finite(name: str, values: NDArray[Any], shape: tuple[int, ...]) -> NDArray[np.float32]:
+def finite(name: str, values: Floats, shape: tuple[int, ...]) -> NDArray[np.float32]:
     """Return `values` as float32 of `shape`.
 
     Raises:
-        InputError: another shape, or NaN or infinity among them.
+        InputError: another shape, or values that are not finite.
     """
     found = np.asarray(values, np.float32)
     if found.shape != shape:
         raise InputError(f'{name} has shape {found.shape}: must be {shape}')
     if not np.isfinite(found).all():
-        raise InputError(f'{name}: {int((~np.isfinite(found)).sum())} of {found.size} not finite')
+        raise InputError(f'{name}: {int((~np.isfinite(found)).sum())} of {found.size} values are not finite')
     return found
 
 
 def step_to_msg(step: Step) -> VlaStep:
-    """Return a step as the message that all policies read."""
+    """Return a step as the message that all policies subscribe."""
     message = VlaStep()
     message.header.stamp = to_stamp(step.stamp_ns)
     message.header.frame_id = step.frame_id
@@ -75,10 +109,10 @@ def step_to_msg(step: Step) -> VlaStep:
 
 
 def step_from_msg(message: VlaStep) -> Step:
-    """Return a step. Its values are views on the message; `MemorySession` checks them.
+    """Return the step of a message. Its arrays are views on the message; `MemorySession` checks them.
 
     Raises:
-        StepRefused: if base_action does not have chunk_size x action_dim values.
+        StepRefused: base_action does not have chunk_size x action_dim values.
     """
     shape = (message.chunk_size, message.action_dim)
     base_action = np.frombuffer(message.base_action, np.float32)
@@ -98,7 +132,7 @@ def step_from_msg(message: VlaStep) -> Step:
     )
 
 
-def chunk_to_msg(step: Step, policy: int, actions: NDArray[Any]) -> ActionChunk:
+def chunk_to_msg(step: Step, policy: int, actions: Floats) -> ActionChunk:
     """Return the action chunk of `policy` for `step`, actions [chunk_size, action_dim] [rad, m]."""
     message = ActionChunk()
     message.header.stamp = to_stamp(step.stamp_ns)
@@ -113,12 +147,12 @@ def chunk_to_msg(step: Step, policy: int, actions: NDArray[Any]) -> ActionChunk:
 
 
 def chunk_from_msg(message: ActionChunk) -> Chunk:
-    """Return a chunk as it came: the policy switch checks it, counts what is wrong, and says so."""
+    """Return the chunk of a message, unchecked; the policy switch checks it and counts the faults."""
     return _chunk(message, message.policy, message.actions)
 
 
 def base_chunk_from_msg(message: VlaStep) -> Chunk:
-    """Return the frozen VLA's own proposal as a chunk, unchecked."""
+    """Return the base action of a step as a chunk, unchecked."""
     return _chunk(message, int(Policy.BASE), message.base_action)
 
 
@@ -135,16 +169,16 @@ def _chunk(message: ActionChunk | VlaStep, policy: int, actions: 'array.array[fl
     )
 
 
-def _about(message: Any, step: Step) -> None:
+def _fill_header(message: CacheStatus | GateSample | MemoryState | WriteEvent, step: Step) -> None:
     message.header.stamp = to_stamp(step.stamp_ns)
     message.episode_id = step.episode_id
     message.seq = int(step.seq)
 
 
-def gate_to_msg(step: Step, policy: int, decision: Any, step_us: float, size: int) -> GateSample:
-    """Return the gate at one step; `decision` is a memory's Decision, `size` its state [B]."""
+def gate_to_msg(step: Step, policy: int, decision: Decision, step_us: float, size: int) -> GateSample:
+    """Return the gate of a step; `size` is that of the state [B]."""
     message = GateSample()
-    _about(message, step)
+    _fill_header(message, step)
     message.policy = int(policy)
     message.gate = float(decision.gate)
     message.threshold = float(decision.threshold)
@@ -155,10 +189,10 @@ def gate_to_msg(step: Step, policy: int, decision: Any, step_us: float, size: in
     return message
 
 
-def write_to_msg(step: Step, policy: int, decision: Any, writes: int, size: int, crc: int) -> WriteEvent:
-    """Return a write, safe in RAM only; `writes` since the reset, `size` and `crc` of the state."""
+def write_to_msg(step: Step, policy: int, decision: Decision, writes: int, size: int, crc: int) -> WriteEvent:
+    """Return a write that is in RAM only; `writes` since the reset, `size` [B] and `crc` of the state."""
     message = WriteEvent()
-    _about(message, step)
+    _fill_header(message, step)
     message.policy = int(policy)
     message.gate = float(decision.gate)
     message.threshold = float(decision.threshold)
@@ -172,10 +206,10 @@ def write_to_msg(step: Step, policy: int, decision: Any, writes: int, size: int,
     return message
 
 
-def state_to_msg(step: Step, memory: Any) -> MemoryState:
-    """Return the whole state of the AURA memory after `step`."""
+def state_to_msg(step: Step, memory: FastWeightMemory) -> MemoryState:
+    """Return the full state of the AURA memory after `step`."""
     message = MemoryState()
-    _about(message, step)
+    _fill_header(message, step)
     message.fast_weights = np.array(memory.fast_weights, np.float32).ravel()
     message.vector = np.array(memory.vector, np.float32)
     message.row_age = np.array(memory.row_age, np.uint64)
@@ -183,10 +217,10 @@ def state_to_msg(step: Step, memory: Any) -> MemoryState:
     return message
 
 
-def cache_to_msg(step: Step, memory: Any) -> CacheStatus:
+def cache_to_msg(step: Step, memory: CacheMemory) -> CacheStatus:
     """Return the size of the KV-cache after `step`."""
     message = CacheStatus()
-    _about(message, step)
+    _fill_header(message, step)
     message.entries = int(memory.entries)
     message.bytes = int(memory.state_bytes)
     message.window = int(memory.window)
@@ -194,7 +228,7 @@ def cache_to_msg(step: Step, memory: Any) -> CacheStatus:
 
 
 def status_to_msg(status: SwitchStatus, now_ns: int, control_enabled: bool) -> PolicyStatus:
-    """Return the policy switch at a glance."""
+    """Return the status of the policy switch."""
     message = PolicyStatus()
     message.header.stamp = to_stamp(now_ns)
     message.episode_id = status.episode_id
@@ -216,19 +250,19 @@ def joints_from_msg(message: JointState, names: Sequence[str]) -> NDArray[np.flo
     """Return the positions of `names` in their order, float64 [J] [rad, m].
 
     Raises:
-        InputError: a joint is missing, is there twice, or its position is not finite.
+        InputError: a joint is missing or present twice, or a position is not finite.
     """
     place = {name: index for index, name in enumerate(message.name)}
     if len(place) != len(message.name):
         twice = next(name for name in place if list(message.name).count(name) > 1)
-        raise InputError(f'joint_states has {twice} twice: which one is meant?')
+        raise InputError(f'joint_states has {twice} twice: must have every joint once')
     missing = [name for name in names if name not in place]
     if missing:
-        lacks, has = ', '.join(missing), ', '.join(message.name)
-        raise InputError(f'joint_states lacks {lacks}; it has {has or "no joint"}')
+        has = ', '.join(message.name) or '(none)'
+        raise InputError(f'joint_states has the joints {has}: {", ".join(missing)} missing')
     if len(message.position) != len(message.name):
         count = f'{len(message.position)} positions for {len(message.name)} names'
-        raise InputError(f'joint_states has {count}: must be as many')
+        raise InputError(f'joint_states has {count}: must have one for each')
     positions = np.array([message.position[place[name]] for name in names])
     if not np.isfinite(positions).all():
         raise InputError(f'joint_states is not finite: {positions.tolist()}')

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Status reports on /diagnostics, for the standard monitors.
 
-Our own small helper, because `diagnostic_updater` is in no Python package index.
+`diagnostic_updater` is not used because no Python package index has it.
 """
 
 import math
@@ -23,49 +23,49 @@ _REPORT_EVERY = 5  # checks, that is once a second
 
 @dataclass(frozen=True)
 class Status:
-    """What one check found: a level (OK, WARN, ERROR), a sentence, and values to show.
-
-    `news` is not shown; a change of it is published at once, as one of the level is.
-    """
+    """Result of one check."""
 
     level: bytes = OK
+    """OK, WARN or ERROR."""
     message: str = 'ok'
+    """The finding, one sentence."""
     values: Mapping[str, object] = field(default_factory=dict)
+    """Values to show beside it."""
     news: Hashable = None
+    """Not shown; a change of it is published at once, as a change of the level is."""
 
 
 class Diagnostics:
-    """Publishes what the checks of a node find: once a second, and when a level or its news change.
+    """Publishes the checks of a node once a second, and at once when a level or news change.
 
-    Lives as long as its node and reports in every lifecycle state. Executor thread only. The timer
-    runs on the steady clock, so that a simulation that stands still is still reported on; stamps
-    are on the node's clock, so that a bag played back has them right.
+    It exists as long as its node and reports in every lifecycle state. Executor thread only. The timer is on the steady
+    clock, so that it also reports while a simulation is stopped. Stamps are on the node's clock.
     """
 
     def __init__(self, node: Node, hardware_id: str) -> None:
-        """Create publisher and timer; `hardware_id` says which part of the robot this is."""
+        """Create publisher and timer; `hardware_id` names the part of the robot."""
         self._node = node
         self._hardware_id = hardware_id
         self._checks: dict[str, Callable[[], Status]] = {}
         self._shown: dict[str, tuple[bytes, Hashable]] = {}
         self._ticks = 0
-        # Absolute by convention: every monitor looks there.
+        # Absolute by convention, as the monitors expect.
         self._publisher = node.create_publisher(DiagnosticArray, '/diagnostics', qos.DIAGNOSTICS)
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._timer = node.create_timer(_CHECK_PERIOD_S, self._tick, clock=self._steady)
 
     def add(self, name: str, check: Callable[[], Status]) -> None:
-        """Ask `check` under `name` from now on; an existing one is replaced."""
+        """Add a check under `name`, or replace it."""
         self._checks[name] = check
 
     def remove(self, *names: str) -> None:
-        """Forget checks, as far as there are any of these names."""
+        """Remove checks; unknown names are ignored."""
         for name in names:
             self._checks.pop(name, None)
             self._shown.pop(name, None)
 
     def refresh(self) -> None:
-        """Publish now if the level or the news of any check have changed since they were last published."""
+        """Publish now if the level or the news of any check changed since the last report."""
         results = {name: check() for name, check in self._checks.items()}
         if _urgent(results) != self._shown:
             self._publish(results)
@@ -96,15 +96,15 @@ class Diagnostics:
 
 
 def _urgent(results: Mapping[str, Status]) -> dict[str, tuple[bytes, Hashable]]:
-    """Return, by check, what is published at once when it changes."""
+    """Return the parts of each check whose change is published at once."""
     return {name: (status.level, status.news) for name, status in results.items()}
 
 
 class Faults:
-    """Counts what should not happen; a WARN while the last of it is recent. Executor thread."""
+    """Counts faults by kind and reports WARN while the newest is recent. Executor thread only."""
 
     def __init__(self, ok_message: str, hold_s: float = 5.0) -> None:
-        """Say `ok_message` while all is well; show a fault for `hold_s` [s, steady clock]."""
+        """Report `ok_message` without a recent fault; report a fault for `hold_s` [s, steady clock]."""
         self._ok_message = ok_message
         self._hold_s = hold_s
         self.counts: dict[str, int] = {}
@@ -113,9 +113,9 @@ class Faults:
         self._last: dict[str, float] = {}
 
     def add(self, kind: str, text: str, times: int = 1) -> bool:
-        """Count a fault of a kind, told in `text`; returns whether it is news, to be logged.
+        """Count a fault; return whether to log it.
 
-        It is not while the last of its kind is recent: a fault that lasts is logged once.
+        A fault whose kind was added recently is not logged again, so that a lasting fault is logged once.
         """
         self.counts[kind] = self.counts.get(kind, 0) + times
         self._text = f'{kind}: {text}'

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a viewer needs of the ROS graph: which names there are, and subscriptions that match."""
+"""The ROS graph for viewers: names, types, and subscriptions that match their publishers."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import rclpy
-from rclpy.action import get_action_names_and_types
+from rclpy.action.graph import get_action_names_and_types
 from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.exceptions import NoTypeSupportImportedException
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
+from rclpy.subscription import Subscription
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 from rclpy.topic_or_service_is_hidden import topic_or_service_is_hidden
 from rclpy.type_support import check_for_type_support
@@ -26,39 +27,27 @@ from rclpy.type_support import check_for_type_support
 from aura_ros.common.errors import AuraError
 from aura_ros.ros import waiting
 
-# Discovery takes 0.1 s, at times 3 s.
+# Discovery takes 0.1 s, sometimes 3 s.
 DISCOVERY_S = 5.0
-# All is found when nothing new has come for so long [s].
+# Discovery is complete when nothing new was found for so long [s].
 _QUIET_S = 1.0
-# Hidden, as ros2's own nodes are.
+# Hidden, as the nodes of the ros2 command are.
 _NODE_NAME = '_aura_topics_'
 
-
-# Every node has these; they are not what a list of services is read for.
+# Every node has these services; a list of services leaves them out.
 _PACKAGES_OF_EVERY_NODE = ('lifecycle_msgs/', 'rcl_interfaces/', 'type_description_interfaces/')
 
 
 class TopicError(AuraError):
-    """A topic, service or action that is not there or cannot be used."""
+    """A topic, service or action that does not exist or cannot be used."""
 
 
-class TopicGraph:
-    """The topics of the others on this ROS domain. One thread."""
+class TopicView:
+    """The topics that a node sees. Not thread-safe."""
 
-    def __init__(self, node: Node, executor: SingleThreadedExecutor) -> None:
-        """Look from `node`, which `executor` spins."""
+    def __init__(self, node: Node) -> None:
+        """View the graph from `node`."""
         self.node = node
-        self._executor = executor
-
-    @property
-    def where(self) -> str:
-        """Domain and discovery range, for an error."""
-        reach = os.environ.get('ROS_AUTOMATIC_DISCOVERY_RANGE', 'SUBNET')
-        return f'ROS domain {self.node.context.get_domain_id()}, discovery range {reach}'
-
-    def spin(self, seconds: float, done: Callable[[], bool] = lambda: False) -> bool:
-        """Let messages come in for a while, or until `done`; returns whether it is done."""
-        return waiting.spin_until(self._executor, done, seconds)
 
     def topics(self, *, hidden: bool = False) -> dict[str, list[str]]:
         """Return each topic that another node publishes or subscribes, with its types."""
@@ -69,7 +58,7 @@ class TopicGraph:
         }
 
     def publishers(self, topic: str) -> list[TopicEndpointInfo]:
-        """Return the endpoint infos of a topic's publishers, without those of viewers."""
+        """Return the publishers of a topic, without those of viewers."""
         return self._foreign(self.node.get_publishers_info_by_topic(topic))
 
     def _of_others(self, topic: str) -> bool:
@@ -77,14 +66,33 @@ class TopicGraph:
 
     @staticmethod
     def _foreign(ends: Sequence[TopicEndpointInfo]) -> list[TopicEndpointInfo]:
-        # two viewers must not keep a topic alive for each other
+        # Otherwise two viewers keep a topic alive for each other.
         return [end for end in ends if not end.node_name.startswith(_NODE_NAME)]
 
+
+class TopicGraph(TopicView):
+    """The topics, services and actions on this ROS domain, with the executor to wait for them. Not thread-safe."""
+
+    def __init__(self, node: Node, executor: SingleThreadedExecutor) -> None:
+        """View the graph from `node`, which `executor` spins."""
+        super().__init__(node)
+        self._executor = executor
+
+    @property
+    def where(self) -> str:
+        """Domain and discovery range, for an error message."""
+        reach = os.environ.get('ROS_AUTOMATIC_DISCOVERY_RANGE', 'SUBNET')
+        return f'ROS domain {self.node.context.get_domain_id()}, discovery range {reach}'
+
+    def spin(self, seconds: float, done: Callable[[], bool] = lambda: False) -> bool:
+        """Take messages for a while, or until `done`; return whether it is done."""
+        return waiting.spin_until(self._executor, done, seconds)
+
     def discover(self) -> dict[str, list[str]]:
-        """Return the topics when no more come, after `DISCOVERY_S` at the latest.
+        """Return the topics once no more are found, after `DISCOVERY_S` at the latest.
 
         Raises:
-            TopicError: there are none.
+            TopicError: there are no topics.
         """
         found: dict[str, list[str]] = {}
         end = time.monotonic() + DISCOVERY_S
@@ -98,7 +106,7 @@ class TopicGraph:
         return found
 
     def named(self, what: Literal['topic', 'service', 'action']) -> dict[str, list[str]]:
-        """Return all of a kind with their types; of services and actions also who only calls."""
+        """Return all names of a kind with their types, those with clients only included."""
         if what == 'topic':
             return self.topics(hidden=True)
         if what == 'service':
@@ -106,17 +114,17 @@ class TopicGraph:
         return dict(sorted(get_action_names_and_types(self.node)))
 
     def nothing_there(self, what: str = 'topic') -> str:
-        """Say that no topic is to be seen, and what to look at."""
+        """Return the error text for an empty graph."""
         return (
             f'no {what}s on {self.where}: is the graph running, and on the same ROS_DOMAIN_ID? '
-            '`./run shell` opens a shell on that of `./run demo`'
+            '`./run shell` opens a shell with the domain of `./run demo`'
         )
 
     def resolve(self, name: str, what: Literal['topic', 'service', 'action'] = 'topic') -> tuple[str, str]:
-        """Wait for a topic, service or action; returns its full name and its type name.
+        """Wait for a topic, service or action; return its full name and its type name.
 
         Raises:
-            TopicError: it does not come up within `DISCOVERY_S`, or has several types.
+            TopicError: it does not appear within `DISCOVERY_S`, or has several types.
         """
         full = name if name.startswith('/') else f'/{name}'
         end = time.monotonic() + DISCOVERY_S
@@ -125,7 +133,7 @@ class TopicGraph:
                 raise TopicError(self._unknown(what, full, found))
             self.spin(waiting.TURN_S)
         if len(types) > 1:
-            raise TopicError(f'{full} has several types, it must have one: {", ".join(types)}')
+            raise TopicError(f'{full} has several types, must have one: {", ".join(types)}')
         return full, types[0]
 
     def _unknown(self, what: str, full: str, found: dict[str, list[str]]) -> str:
@@ -141,21 +149,21 @@ class TopicGraph:
         alike = [name for name in found if last and name.endswith(f'/{last}')]
         alike += difflib.get_close_matches(full, found)
         hint = f'; did you mean {" or ".join(dict.fromkeys(alike))}?' if alike else ''
-        others = f'{len(found)} others are there: aura topics list'
+        others = f'{len(found)} others exist: aura topics list'
         if what != 'topic':
-            others = f'there are {", ".join(found)}'
+            others = f'found {", ".join(found)}'
         return f'no {what} {full} after {DISCOVERY_S:.0f} s on {self.where}{hint} ({others})'
 
 
 @contextmanager
 def open_graph() -> Iterator[TopicGraph]:
-    """Join the ROS domain of the environment as a hidden node; leaves it at the end.
+    """Join the ROS domain of the environment as a hidden node, and leave it at the end.
 
-    Signals stay Python's: KeyboardInterrupt ends a `spin` within a turn.
+    Python keeps its signal handlers: KeyboardInterrupt ends a `spin` within one turn.
     """
     context = rclpy.Context()
     rclpy.init(context=context, args=[], signal_handler_options=SignalHandlerOptions.NO)
-    # with as little of its own as can be in the graph it looks at
+    # with as few entities of its own as possible in the graph that it views
     node = Node(
         f'{_NODE_NAME}{os.getpid()}',
         context=context,
@@ -174,10 +182,10 @@ def open_graph() -> Iterator[TopicGraph]:
 
 
 def message_class(type_name: str) -> Any:
-    """Import the class of a type: `sensor_msgs/msg/Image`, likewise of a service or an action.
+    """Import the class of a message, service or action type such as `sensor_msgs/msg/Image`.
 
     Raises:
-        TopicError: it is not installed here; says what to install.
+        TopicError: it is not installed; the text says what to install.
     """
     package, _, rest = type_name.partition('/')
     folder, _, name = rest.rpartition('/')
@@ -187,17 +195,17 @@ def message_class(type_name: str) -> Any:
     except (ImportError, AttributeError, NoTypeSupportImportedException) as error:
         wheel = f'ros-{package.replace("_", "-")}'
         raise TopicError(
-            f'type {type_name} is not installed here: `pip install {wheel}` if it is one of '
-            f"ROS's own, else build {package} and source its workspace ({error})"
+            f'type {type_name} is not installed: run `pip install {wheel}` if it is part of ROS, else build {package} '
+            f'and source its workspace ({error})'
         ) from error
     return kind
 
 
-def matching_profile(publishers: Sequence[Any], depth: int) -> QoSProfile:
-    """Return the strictest profile that all publishers can serve; without any, the loosest.
+def matching_profile(publishers: Sequence[TopicEndpointInfo], depth: int) -> QoSProfile:
+    """Return the strictest profile that all publishers support; without publishers, the loosest.
 
     Args:
-        publishers: endpoint infos.
+        publishers: publishers of the topic.
         depth: messages buffered while the viewer is busy.
     """
     profiles = [end.qos_profile for end in publishers]
@@ -210,60 +218,52 @@ def matching_profile(publishers: Sequence[Any], depth: int) -> QoSProfile:
     )
 
 
-class TopicViewer(Protocol):
-    """Whoever subscribes by `Watch`: its node, and which publishers of a topic count."""
-
-    node: Node
-
-    def publishers(self, topic: str) -> list[TopicEndpointInfo]: ...
-
-
 class Watch:
     """A subscription whose quality of service follows the publishers.
 
     Attributes:
-        publishers: how many there were at the last `match`.
+        publishers: number of publishers at the last `match` [1].
     """
 
     def __init__(
         self,
-        graph: TopicViewer,
+        view: TopicView,
         topic: str,
         kind: Any,
-        heard: Callable[[Any, int], None],
+        receive: Callable[[Any, int], None],
         *,
         depth: int,
         raw: bool = False,
     ) -> None:
-        """Tell `heard` each message and when it was sent [ns, system clock].
+        """Subscribe a topic.
 
         Args:
-            graph: where to subscribe.
+            view: the node that subscribes.
             topic: full name.
             kind: message class.
-            heard: called by `graph.spin`.
+            receive: called with each message and its send time [ns, system clock], by the node's executor or `take`.
             depth: see `matching_profile`.
-            raw: tell the serialised message, which costs less than a message.
+            raw: pass serialised messages, which costs less.
         """
-        self._graph, self._topic, self._kind, self._heard = graph, topic, kind, heard
+        self._view, self._topic, self._kind, self._receive = view, topic, kind, receive
         self._depth, self._raw = depth, raw
-        self._subscription: Any = None
-        self._asked: Any = None
+        self._subscription: Subscription[Any] | None = None
+        self._profile: QoSProfile | None = None
         self._newest_ns = self._known_ns = 0
         self.publishers = 0
         self.match()
 
     def match(self) -> None:
-        """Subscribe anew if the publishers now want or can serve another profile."""
-        ends = self._graph.publishers(self._topic)
+        """Subscribe again if the publishers now need another profile."""
+        ends = self._view.publishers(self._topic)
         self.publishers = len(ends)
         profile = matching_profile(ends, self._depth)
-        if profile == self._asked or (self._asked and not ends):
+        if profile == self._profile or (self._profile and not ends):
             return
         self.close()
-        # A new subscription is told the past again: what was heard is known.
-        self._asked, self._known_ns = profile, self._newest_ns
-        self._subscription = self._graph.node.create_subscription(
+        # A new subscription receives earlier messages again; those received before are skipped.
+        self._profile, self._known_ns = profile, self._newest_ns
+        self._subscription = self._view.node.create_subscription(
             self._kind,
             self._topic,
             self._on_message,
@@ -273,7 +273,7 @@ class Watch:
         )
 
     def take(self) -> None:
-        """Tell what has come, where no executor spins: a tenth of its work for each message."""
+        """Take all waiting messages without an executor, at a tenth of its cost per message."""
         subscription = self._subscription
         if subscription is None:
             return
@@ -285,10 +285,10 @@ class Watch:
         sent_ns = info['source_timestamp'] or time.time_ns()
         if sent_ns > self._known_ns:
             self._newest_ns = max(sent_ns, self._newest_ns)
-            self._heard(message, sent_ns)
+            self._receive(message, sent_ns)
 
     def close(self) -> None:
-        """Subscribe no longer."""
+        """Unsubscribe."""
         if self._subscription is not None:
-            self._graph.node.destroy_subscription(self._subscription)
+            self._view.node.destroy_subscription(self._subscription)
             self._subscription = None

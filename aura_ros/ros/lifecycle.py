@@ -1,45 +1,63 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the nodes share: the lifecycle base class and `run`, the one way in and out of a process.
+"""The base class of all lifecycle nodes, and `run`, the main function of a node.
 
-One SingleThreadedExecutor per process (rclpy 9.1's multi-threaded one loses messages); whatever is
-slow has a worker thread of its own.
+Each process has one SingleThreadedExecutor, because the multi-threaded one of rclpy 9.1 loses messages. Slow work runs
+in a worker thread of its own.
 """
 
 import os
 import signal
 import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from typing import Any, TypedDict, Unpack
 
 import rclpy
+import rclpy.logging
 from rcl_interfaces.msg import ParameterDescriptor
+from rclpy.context import Context
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode as RclpyLifecycleNode
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.node import Node
+from rclpy.parameter import Parameter
 from rclpy.signals import SignalHandlerOptions
+from rclpy.task import Future
 
 from aura_ros.common.errors import AuraError, ConfigError
 from aura_ros.common.program import FAILED, WRONG_USE
 from aura_ros.ros.diagnostics import ERROR, OK, Diagnostics, Status
 
-# After the last callback: goals that were ended by the shutdown still have to send their results.
+# Executor turns after the teardown, in which goals that it ended send their results.
 _FLUSH_TURNS = 20
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class LifecycleNode(RclpyLifecycleNode):
-    """A managed node whose transitions tell what went wrong.
+class NodeOptions(TypedDict, total=False):
+    """Keyword arguments that every node accepts and passes to rclpy."""
 
-    Subclasses override `configure`, `activate`, `deactivate` and `release`. `configure` and
-    `activate` may raise AuraError or OSError: it is logged and reported as an ERROR on
-    /diagnostics, what was made is released, and the transition fails. All run in the executor
-    thread.
+    context: Context
+    parameter_overrides: list[Parameter[Any]]
+
+
+class PlainNode(Node):
+    """A node without a lifecycle: it works from construction to `teardown`."""
+
+    def teardown(self) -> None:
+        """Stop working and leave the graph; called once, before the context shuts down."""
+
+
+class LifecycleNode(RclpyLifecycleNode):
+    """A lifecycle node whose transitions log and report their failures.
+
+    Subclasses override `configure`, `activate`, `deactivate` and `release`, which run in the executor thread.
+    `configure` and `activate` may raise AuraError or OSError. The error is then logged and reported as ERROR on
+    /diagnostics, everything is released, and the transition fails.
     """
 
-    def __init__(self, name: str, **kwargs: object) -> None:
+    def __init__(self, name: str, **options: Unpack[NodeOptions]) -> None:
         """Declare `autostart` and start the diagnostics, which report in every state."""
-        super().__init__(name, **kwargs)
+        super().__init__(name, **options)
         text = 'Configure and activate at start'
         self.declare_parameter('autostart', False, ParameterDescriptor(description=text))
         self.active = False
@@ -48,22 +66,20 @@ class LifecycleNode(RclpyLifecycleNode):
         self.diagnostics = Diagnostics(self, hardware_id=name)
         self.diagnostics.add('lifecycle', self._lifecycle_status)
 
-    # What a subclass does.
-    # ------------------------------------------------------------------------------------
+    # --- overridden by subclasses ---
     def configure(self) -> None:
-        """Read the parameters, load what is slow, make publishers and subscriptions."""
+        """Read the parameters, load models, make publishers and subscriptions."""
 
     def activate(self) -> None:
-        """Begin to work; publishers are enabled by now."""
+        """Start to work; publishers are already enabled."""
 
     def deactivate(self) -> None:
         """Stop working; publishers are still enabled."""
 
     def release(self) -> None:
-        """Undo `configure`, also when it failed half-way; called once for each call of it."""
+        """Undo `configure`, even if it failed half-way; called once after each call of `configure`."""
 
-    # What rclpy calls.
-    # ----------------------------------------------------------------------------------------
+    # --- called by rclpy ---
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Run `configure`; on failure release and stay unconfigured."""
         self._configured = True
@@ -92,23 +108,23 @@ class LifecycleNode(RclpyLifecycleNode):
         return super().on_cleanup(state)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Run what is due of `deactivate` and `release`."""
+        """Run `deactivate` and `release` as far as they are due."""
         self.teardown()
         return TransitionCallbackReturn.SUCCESS
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Tell that a transition broke: it has a bug, for known failures end in FAILURE."""
-        self.get_logger().error(f'transition from {state.label} broke, going back to unconfigured')
+        """Return to unconfigured after an unexpected exception; expected failures end in FAILURE."""
+        self.get_logger().error(f'transition from {state.label} failed with a bug, going back to unconfigured')
         self.teardown()
         return TransitionCallbackReturn.SUCCESS
 
     def teardown(self) -> None:
-        """Leave whatever state the node is in; does nothing the second time."""
+        """Deactivate and release from any state; the second call does nothing."""
         self._stop()
         self._release()
 
     def autostart(self) -> bool:
-        """Configure and activate if the parameter asks for it; False when that failed."""
+        """Configure and activate if the parameter `autostart` is set; return False if that failed."""
         if not self.get_parameter('autostart').value:
             return True
         success = TransitionCallbackReturn.SUCCESS
@@ -116,7 +132,7 @@ class LifecycleNode(RclpyLifecycleNode):
 
     @property
     def in_use(self) -> bool:
-        """Whether parameters are in use, that is the node is configured."""
+        """Whether the node is configured, so that its parameters are in use."""
         return self._configured
 
     def _stop(self) -> None:
@@ -136,9 +152,9 @@ class LifecycleNode(RclpyLifecycleNode):
             self._problem = f'{what} failed: {error}'
             self.get_logger().error(self._problem)
         except Exception:
-            # A bug. rclpy would drop the exception without a word; on_error goes on from here.
-            self._problem = f'{what} broke, see the log'
-            self.get_logger().error(f'{what} broke: {traceback.format_exc()}')
+            # A bug. rclpy drops the exception silently and calls on_error.
+            self._problem = f'{what} failed with a bug, see the log'
+            self.get_logger().error(f'{what} failed with a bug: {traceback.format_exc()}')
             raise
         else:
             self._problem = '' if forget else self._problem
@@ -152,22 +168,21 @@ class LifecycleNode(RclpyLifecycleNode):
         return Status(OK, label, {'state': label})
 
 
-def run(make_node: Callable[[], Node], args: Sequence[str] | None = None) -> int:
-    """Run one node until SIGINT or SIGTERM, leave by its `teardown`, and return the exit code.
+def run(make_node: Callable[[], LifecycleNode | PlainNode], args: list[str] | None = None) -> int:
+    """Run one node until SIGINT or SIGTERM, call its `teardown`, and return the exit code.
 
-    rclpy's own signal handling would shut the context down at once, and with it the publishers a
-    node needs for its last command. So a signal only ends the spinning here, and another one during
-    the teardown does no harm.
+    rclpy's own signal handling shuts the context down at once, with the publishers that a node needs for its last
+    command. Here a signal only ends the spinning, and another one during the teardown has no effect.
 
     Returns:
-        0 after a signal or an outside shutdown, WRONG_USE for a parameter that cannot be used, FAILED when the node
+        0 after a signal or an external shutdown, WRONG_USE for a parameter that cannot be used, FAILED if the node
         cannot start for another reason.
     """
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     executor = SingleThreadedExecutor()
-    stop = rclpy.Future()
+    stop: Future[None] = Future()
     _on_signal(lambda: stop.set_result(None))
-    node: Node | None = None
+    node: LifecycleNode | PlainNode | None = None
     try:
         node = make_node()
         executor.add_node(node)
@@ -187,14 +202,14 @@ def run(make_node: Callable[[], Node], args: Sequence[str] | None = None) -> int
 def _on_signal(act: Callable[[], None]) -> None:
     """Call `act` in a thread of its own at the first signal.
 
-    Python runs handlers in the main thread only, once it leaves the executor's wait; so the byte
-    that Python's own low-level handler writes is what wakes us.
+    Python runs signal handlers in the main thread, after it leaves the executor's wait. So this thread waits for the
+    byte that Python's low-level handler writes.
     """
     read_end, write_end = os.pipe()
     os.set_blocking(write_end, False)
     signal.set_wakeup_fd(write_end)
     for number in _SIGNALS:
-        # Set even where a shell has started us with SIGINT ignored, as it does in the background.
+        # Set even if SIGINT is ignored, as in a process that a shell starts in the background.
         signal.signal(number, lambda *_: None)
 
     def wait() -> None:
@@ -204,7 +219,7 @@ def _on_signal(act: Callable[[], None]) -> None:
     threading.Thread(target=wait, name='signals', daemon=True).start()
 
 
-def _leave(node: Node | None, executor: SingleThreadedExecutor) -> None:
+def _leave(node: LifecycleNode | PlainNode | None, executor: SingleThreadedExecutor) -> None:
     if node is not None:
         node.teardown()
         for _ in range(_FLUSH_TURNS):
@@ -213,5 +228,5 @@ def _leave(node: Node | None, executor: SingleThreadedExecutor) -> None:
         node.destroy_node()
     rclpy.try_shutdown()
     for number in _SIGNALS:
-        # Python gives back handlers of its own while it ends, and a late signal would then kill.
+        # Python restores its handlers at exit. A late signal would then kill the process.
         signal.signal(number, signal.SIG_IGN)

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Node parameters from frozen dataclasses: a field is type, default, unit, range and text at once.
+"""Node parameters from frozen dataclasses: a field gives type, default, unit, range and description.
 
     @dataclass(frozen=True)
     class Config:
         rate: float = parameter(20.0, 'Control rate', unit='Hz', low=1.0, high=1000.0)
 
-`ParameterSet(node, Config)` declares all fields with descriptors (so that `ros2 param describe` shows
-them) and `read()` gives a validated `Config`. A bad override from a file does not end the process
-at declaration with a stack trace: it is kept and told by `read()`, when the node is configured.
+`ParameterSet(node, Config)` declares all fields with descriptors for `ros2 param describe`. `read()` returns a checked
+`Config`. A bad value from a parameter file does not end the process at declaration: `read()` reports it when the node
+is configured.
 """
 
 import array
@@ -38,22 +38,22 @@ class _Rule:
     at_start: bool = False
 
     def allowed(self) -> str:
-        """Return the allowed values, in words."""
+        """Return the allowed values as text."""
         unit = f' [{self.unit}]' if self.unit else ''
         if self.choices:
             return 'one of ' + ', '.join(f"'{choice}'" for choice in self.choices)
         if self.low is not None:
-            return f'{_NAMES[self.kind]} of {self.low:g}..{self.high:g}{unit}'
+            return f'{_NAMES[self.kind]} in {self.low:g}..{self.high:g}{unit}'
         return _NAMES[self.kind] + unit
 
     def accept(self, value: object) -> tuple[object, bool]:
-        """Return the value, whole numbers as real where due, and whether it is allowed."""
+        """Return the value and whether it is allowed; integers become floats where the parameter is a float."""
         if self.kind is Parameter.Type.DOUBLE and type(value) is int:
             value = float(value)
         if self.kind is Parameter.Type.DOUBLE_ARRAY and isinstance(value, list | array.array):
             whole_or_real = all(type(entry) in (int, float) for entry in value)
             value = [float(entry) for entry in value] if whole_or_real else value
-        if Parameter.Type.from_parameter_value(value) is not self.kind:
+        if Parameter.Type.from_parameter_value(cast(Any, value)) is not self.kind:
             return value, False
         if self.low is not None and self.high is not None:
             number = cast(float, value)
@@ -88,14 +88,14 @@ def parameter(
     live: bool = False,
     at_start: bool = False,
 ) -> T:
-    """Return a dataclass field that is also a ROS parameter; `low` and `high` go together.
+    """Return a dataclass field that is also a ROS parameter; give `low` and `high` together.
 
-    A `live` one may be changed while the node is configured; the node looks at it when it uses it.
-    One `at_start` can only be given on the command line or by a launch file, never over the graph:
-    it names code or a file, and whoever may change that can run or overwrite what they like.
+    A `live` parameter may change while the node is configured; the node reads it at each use. A parameter `at_start`
+    can only be set on the command line or by a launch file, never over the graph. It names code or a file, so that
+    whoever changes it can run code or overwrite files.
     """
     rule = _Rule(_SCALARS[type(default)], text, unit, low, high, tuple(choices), live, at_start)
-    return cast(T, field(default=default, metadata={_KEY: rule}))
+    return field(default=default, metadata={_KEY: rule})
 
 
 def text_of(item: Field[Any]) -> str:
@@ -105,13 +105,13 @@ def text_of(item: Field[Any]) -> str:
 
 
 def strings(text: str, default: tuple[str, ...] = ()) -> tuple[str, ...]:
-    """Return a dataclass field that is also a ROS string array; unset it reads `()`."""
+    """Return a dataclass field that is also a ROS string array; unset it is `()`."""
     rule = _Rule(Parameter.Type.STRING_ARRAY, text, '', None, None, ())
-    return cast('tuple[str, ...]', field(default=default, metadata={_KEY: rule}))
+    return field(default=default, metadata={_KEY: rule})
 
 
 def numbers(text: str, *, unit: str = '') -> tuple[float, ...]:
-    """Return a dataclass field that is also a ROS double array, unset by default: `()`."""
+    """Return a dataclass field that is also a ROS double array; unset it is `()`."""
     rule = _Rule(Parameter.Type.DOUBLE_ARRAY, text, unit, None, None, ())
     return cast('tuple[float, ...]', field(default=(), metadata={_KEY: rule}))
 
@@ -144,8 +144,8 @@ class ParameterSet(Generic[T]):
         Args:
             node: the node that owns the parameters.
             schema: frozen dataclass, its fields made with `parameter`, `strings` or `numbers`.
-            locked: tells whether the values are in use, so that a change has to be refused.
-            prefix: put before each field's name, as 'robot.'.
+            locked: returns whether the values are in use, so that only `live` ones may change.
+            prefix: of the parameter names, such as 'robot.'.
         """
         self._node = node
         self._schema = schema
@@ -159,8 +159,7 @@ class ParameterSet(Generic[T]):
     def _declare(self, name: str, spec: 'Field[Any]') -> None:
         rule: _Rule = spec.metadata[_KEY]
         default = list(spec.default) if isinstance(spec.default, tuple) else spec.default
-        # rclpy would raise here for a bad override; the private map is its only record of what was
-        # given.
+        # rclpy raises here for a bad override. Its private map is the only record of the given values.
         override = self._node._parameter_overrides.get(name)
         value = default
         if override is not None:
@@ -180,7 +179,7 @@ class ParameterSet(Generic[T]):
         for changed in known:
             rule: _Rule = self._fields[changed.name].metadata[_KEY]
             if self._locked() and not rule.live:
-                reason = f"'{changed.name}' is in use: clean up the node, set it, configure again"
+                reason = f"'{changed.name}' is in use: clean up the node, set it, then configure the node"
                 return SetParametersResult(successful=False, reason=reason)
             if not rule.accept(changed.value)[1]:
                 reason = self._text(changed.name, rule, changed.value)
@@ -190,10 +189,10 @@ class ParameterSet(Generic[T]):
         return SetParametersResult(successful=True)
 
     def read(self) -> T:
-        """Return the current values as one frozen config.
+        """Return the current values.
 
         Raises:
-            ConfigError: a value given at start has another type or is out of range; names all.
+            ConfigError: values given at start have the wrong type or are out of range; the text lists all of them.
         """
         if self._refused:
             raise ConfigError('; '.join(self._refused.values()))
@@ -202,5 +201,5 @@ class ParameterSet(Generic[T]):
             # get_parameter raises for an array that was never set.
             stored = self._node.get_parameter_or(name, None)
             value = spec.default if stored is None or stored.value is None else stored.value
-            values[spec.name] = tuple(value) if isinstance(spec.default, tuple) else value
+            values[spec.name] = tuple(cast(Any, value)) if isinstance(spec.default, tuple) else value
         return self._schema(**values)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every QoS profile of the graph, each with its reason."""
+"""All QoS profiles of the graph, each with its reason."""
 
 from rclpy.duration import Duration
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, LivelinessPolicy, QoSProfile, ReliabilityPolicy
@@ -17,8 +17,8 @@ def _profile(depth: int, *, reliable: bool = True, latched: bool = False, lease_
         durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE,
     )
     if lease_s > 0.0:
-        # The middleware's own thread keeps the promise, so that only a dead or cut-off process
-        # breaks it: a long inference under Python's lock does not.
+        # The middleware's own thread renews the lease. So only a dead or disconnected process loses it, not a long
+        # inference that holds Python's lock.
         profile.liveliness = LivelinessPolicy.AUTOMATIC
         profile.liveliness_lease_duration = Duration(nanoseconds=round(lease_s * 1e9))
     return profile
@@ -28,57 +28,56 @@ def sensor(reliability: str, depth: int) -> QoSProfile:
     """Return the subscription profile of a sensor stream.
 
     Args:
-        reliability: 'best_effort' (default of all nodes: matches every publisher, a late image is
-            worth nothing) or 'reliable' (lock-step: no frame may be lost).
-        depth: messages kept while the executor is busy.
+        reliability: 'best_effort' (the default: it matches every publisher, and a late image is useless) or 'reliable'
+            (lock-step: no frame may be lost).
+        depth: messages kept while the executor is busy [1].
 
     Raises:
-        ConfigError: the reliability is neither of the two.
+        ConfigError: another reliability.
     """
     if reliability not in RELIABILITIES:
-        raise ConfigError(f"reliability is '{reliability}', allowed: {', '.join(RELIABILITIES)}")
+        raise ConfigError(f"reliability is '{reliability}': must be {' or '.join(RELIABILITIES)}")
     return _profile(depth, reliable=reliability == 'reliable')
 
 
 def step(lease_s: float = 0.0) -> QoSProfile:
-    """Return the profile of `vla_step`: each step reaches each policy, with slack for a busy one.
+    """Return the profile of `vla_step`: reliable, with a queue for a busy policy.
 
-    Volatile: a step of the past must not reach a policy that joins later.
+    It is volatile because a policy that joins later must not receive old steps.
 
     Args:
-        lease_s: liveliness lease [s], 0 = none; publishers offer it, the policy switch asks for it.
+        lease_s: liveliness lease [s], 0 = none; publishers offer it, the policy switch requests it.
     """
     return _profile(10, lease_s=lease_s)
 
 
 def chunk(lease_s: float = 0.0) -> QoSProfile:
-    """Return the profile of `*/action_chunk`, as `step`: no old chunk may move a robot."""
+    """Return the profile of `*/action_chunk`, the same as `step`: an old chunk must not move a robot."""
     return _profile(10, lease_s=lease_s)
 
 
-# Volatile: a new subscriber gets the pixels of now. Reliable for lock-step, and with some history for a recorder that
-# is busy for a second; who wants only the newest subscribes with depth 1.
+# Volatile: a new subscriber needs current images only. Reliable for lock-step. The history serves a recorder that is
+# busy for a second; a subscriber that wants only the newest uses depth 1.
 CAMERA_OUT = _profile(30)
-# The policy switch's only measurement, likewise: of as long a time.
+# The same for joint states, with a history of as long a time.
 JOINT_STATES_OUT = _profile(150)
-# Latched: the instruction given before the node came up still counts.
+# Latched: an instruction that was given before the node started still counts.
 INSTRUCTION = _profile(1, latched=True)
-# A monitor that joins late sees the history of the memory.
+# Latched: a monitor that joins late receives the last writes.
 WRITE_EVENT = _profile(200, latched=True)
-# The panel counts what happens from now on and wants no history.
+# The panel counts writes from now on and needs no history.
 WRITE_EVENT_LIVE = _profile(200)
-# A dense series to plot: history would be misleading, loss would leave holes.
+# A dense series to plot: old samples would mislead, lost ones would leave holes.
 GATE = _profile(10)
-# The newest state is the only one of interest, also to a monitor that joins between two of them.
+# Latched: a monitor that joins late needs the newest state only.
 MEMORY_STATE = _profile(1, latched=True)
 CACHE_STATUS = _profile(1, latched=True)
 POLICY_STATUS = _profile(1, latched=True)
-# Volatile: a late subscriber must never be given an old command; depth 1: only the newest one
-# counts.
+# Volatile: a late subscriber must never receive an old command. Depth 1: only the newest one counts.
 COMMAND = _profile(1)
-# Marks and scores of a whole long episode, also for a recorder started in the middle.
+# Latched: a recorder that starts in the middle needs the marks and scores of the whole episode.
 TASK_EVENT = _profile(500, latched=True)
 # Only the newest time counts.
 CLOCK = _profile(1)
-# rqt_robot_monitor and the aggregator subscribe RELIABLE: best effort would be invisible to them.
+# rqt_robot_monitor and the aggregator subscribe as reliable, which best effort does not match.
 DIAGNOSTICS = _profile(10)

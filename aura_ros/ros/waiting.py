@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a client of the graph waits: it takes messages until something is so, or its time is over."""
+"""Wait for a condition while messages are taken."""
 
 import time
 from collections.abc import Callable
 
 from rclpy.executors import SingleThreadedExecutor
 
-# How often `done` is looked at; also the longest that Ctrl-C has to wait [s].
+# Period at which `done` is checked, and the longest delay of Ctrl-C [s].
 TURN_S = 0.1
 
 
 def spin_until(executor: SingleThreadedExecutor, done: Callable[[], bool], timeout_s: float) -> bool:
-    """Take messages until `done` or the time is over [s, steady clock]; returns whether it is done."""
+    """Take messages until `done` or a time-out [s, steady clock]; return whether it is done."""
     end = time.monotonic() + timeout_s
     while not done():
         left = end - time.monotonic()

@@ -12,11 +12,10 @@ from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.node import Node
-from rclpy.topic_endpoint_info import TopicEndpointInfo
 from sensor_msgs.msg import CompressedImage, Image
 
 from aura_ros.msg import CacheStatus, GateSample, MemoryState, PolicyStatus, VlaStep, WriteEvent
-from aura_ros.ros.graph import Watch
+from aura_ros.ros.graph import TopicView, Watch
 from aura_ros.rqt import translate
 from aura_ros.rqt.frames import FrameBuffer, ImageType
 from aura_ros.rqt.points import Point
@@ -50,16 +49,13 @@ class RobotSubscriptions:
             camera: topic of the first camera, relative to the namespace or absolute; '' for none.
             push: receives all points.
         """
-        self.node, self.namespace = node, namespace
+        self.namespace = namespace
+        self._view = TopicView(node)
         self._push, self._frames = push, FrameBuffer()
         self._topics = self._cameras(camera) + self._streams()
         self._watches: dict[str, Watch] = {}
         self.seeking = True
         """Whether the last `match` found a new topic, so that others may follow soon."""
-
-    def publishers(self, topic: str) -> list[TopicEndpointInfo]:
-        """Return the publishers of a topic; `Watch` calls it."""
-        return list(self.node.get_publishers_info_by_topic(topic))
 
     def _streams(self) -> list[_TopicSpec]:
         def points(make: Callable[[Any], Point]) -> OnMessage:
@@ -112,9 +108,9 @@ class RobotSubscriptions:
             watch = self._watches.get(topic.name)
             if watch is not None:
                 watch.match()
-            elif self._needed(topic) and self.publishers(topic.name):
+            elif self._needed(topic) and self._view.publishers(topic.name):
                 self._watches[topic.name] = Watch(
-                    self, topic.name, topic.kind, topic.on_message, depth=topic.depth, raw=topic.raw
+                    self._view, topic.name, topic.kind, topic.on_message, depth=topic.depth, raw=topic.raw
                 )
                 self.seeking = True
 

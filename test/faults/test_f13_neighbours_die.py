@@ -43,7 +43,7 @@ def kill(whole, name):
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     topic = {'vla_node': 'vla_step', 'kv_baseline_node': 'kv/action_chunk'}[name]
-    message = whole.told('policy_switch_node: switch', f'nobody publishes {topic}', DiagnosticStatus.ERROR, since)
+    message = whole.told('policy_switch_node: switch', f'{topic} has no publisher', DiagnosticStatus.ERROR, since)
     told_s = (conversions.to_ns(message.header.stamp) - killed_ns) * 1e-9
     assert told_s - wait.seconds <= PROMISED_S
     return told_s

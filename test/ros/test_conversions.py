@@ -124,7 +124,7 @@ def test_joints_are_taken_by_name():
 @pytest.mark.parametrize(
     ('message', 'text'),
     [
-        (JointState(name=['a'], position=[1.0]), 'lacks b'),
+        (JointState(name=['a'], position=[1.0]), 'b missing'),
         (JointState(name=['a', 'b'], position=[1.0]), '1 positions for 2 names'),
         (JointState(name=['a', 'b'], position=[1.0, float('nan')]), 'not finite'),
         (JointState(name=['a', 'b', 'a'], position=[1.0, 2.0, 3.0]), 'a twice'),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the robot is, as far as that can be believed: joint_states in order, of now, finite and whole.
+"""The measured position of the robot, from joint_states that are in order, fresh, finite and complete.
 
 Executor thread only. Stamps and ages are on the ROS clock.
 """
@@ -16,18 +16,22 @@ from aura_ros.ros import conversions
 
 
 class JointMonitor:
-    """The newest joint positions of one robot; tells of every one that it does not take, and why."""
+    """Keeps the newest joint positions of a robot and reports every message that it rejects.
+
+    Attributes:
+        stamp_ns: stamp of the newest message, even if its positions were rejected [ns]; None before the first.
+    """
 
     def __init__(
         self, robot: RobotConfig, max_age_s: float, tolerance_s: float, fault: Callable[[str, str], None]
     ) -> None:
-        """Know nothing yet.
+        """Set the checks.
 
         Args:
-            robot: names the joints; a twist has none, and only stamps count.
-            max_age_s: oldest positions that tell where the robot is [s].
+            robot: names the joints; with a twist only stamps are used.
+            max_age_s: oldest usable positions [s].
             tolerance_s: how far a stamp may be ahead of now [s].
-            fault: told the kind and a sentence.
+            fault: called with the kind of a fault and a sentence.
         """
         self._robot = robot
         self._max_age_s = max_age_s
@@ -35,18 +39,19 @@ class JointMonitor:
         self._fault = fault
         self._positions: NDArray[np.float64] | None = None
         self._was_fresh = False
-        # Of the newest message, even if its positions could not be used [ns]; None before the first.
         self.stamp_ns: int | None = None
 
     def take(self, message: JointState, now_ns: int) -> bool:
-        """Take what was measured; False when the message is not the newest or not stamped."""
-        stamp_ns = conversions.to_ns(message.header.stamp)
+        """Keep the positions of a message; return False if it is unstamped or not the newest."""
+        stamp_ns, newest_ns = conversions.to_ns(message.header.stamp), self.stamp_ns
         if stamp_ns <= 0:
-            self._fault('joint_states unstamped', 'stamp is zero: the driver must stamp what it measures')
+            self._fault('joint_states unstamped', 'stamp is zero: the driver must stamp its messages')
             return False
-        if self._overtaken(stamp_ns, now_ns):
-            late_s = (self.stamp_ns - stamp_ns) * 1e-9
-            self._fault('joint_states out_of_order', f'came after one stamped {late_s:.3f} s later')
+        # A newest stamp from the future is the sender's mistake, or the clock moved back. It must not block later
+        # messages.
+        if newest_ns is not None and stamp_ns < newest_ns and (newest_ns - now_ns) * 1e-9 <= self._tolerance_s:
+            late_s = (newest_ns - stamp_ns) * 1e-9
+            self._fault('joint_states out_of_order', f'stamp is {late_s:.3f} s before that of the previous message')
             return False
         self.stamp_ns = stamp_ns
         try:
@@ -57,23 +62,16 @@ class JointMonitor:
         return True
 
     def fresh(self, now_ns: int) -> NDArray[np.float64] | None:
-        """Return the positions, float64 [J] [rad, m], None when they are unknown or not of now."""
+        """Return the positions, float64 [J] [rad, m]; None if they are unknown or too old."""
         if self._positions is None or self.stamp_ns is None:
             return None
         age_s = (now_ns - self.stamp_ns) * 1e-9
         is_fresh = -self._tolerance_s <= age_s <= self._max_age_s
         if self._was_fresh and not is_fresh:
-            text = f'newest is {age_s:.3f} s old: allowed {-self._tolerance_s:g}..{self._max_age_s:g} s'
+            text = f'newest is {age_s:.3f} s old: must be {-self._tolerance_s:g}..{self._max_age_s:g} s'
             self._fault('joint_states future' if age_s < 0.0 else 'joint_states stale', text)
         self._was_fresh = is_fresh
         return self._positions if is_fresh else None
-
-    def _overtaken(self, stamp_ns: int, now_ns: int) -> bool:
-        if self.stamp_ns is None or stamp_ns >= self.stamp_ns:
-            return False
-        # A newest one from the future is the sender's mistake, or the clock went back: it must not
-        # keep out what is measured now.
-        return (self.stamp_ns - now_ns) * 1e-9 <= self._tolerance_s
 
     def _read(self, message: JointState) -> NDArray[np.float64]:
         if self._robot.holds_with_zero:  # its 'joints' are the axes of a twist

@@ -1,12 +1,42 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The policy switch for people: what is worth a new PolicyStatus, and what /diagnostics says."""
+"""The status of the policy switch: PolicyStatus messages and the report on /diagnostics."""
+
+import time
+from collections.abc import Callable
+
+from rclpy.publisher import Publisher
 
 from aura_ros.control import SwitchStatus
+from aura_ros.msg import PolicyStatus
+from aura_ros.ros import conversions
 from aura_ros.ros.diagnostics import ERROR, OK, WARN, Status
 
+_PERIOD_S = 0.5
 
-def visible(status: SwitchStatus, control: bool) -> tuple[object, ...]:
-    """Return what is published at once when it changes; counters wait for the next report."""
+
+class StatusReporter:
+    """Publishes PolicyStatus when a visible field has changed, and at least twice a second (steady clock)."""
+
+    def __init__(self, publisher: Publisher[PolicyStatus], changed: Callable[[], None]) -> None:
+        """Publish on `publisher`; call `changed` when a visible field has changed."""
+        self._publisher = publisher
+        self._changed = changed
+        self._shown: tuple[object, ...] = ()
+        self._shown_at = time.monotonic()
+
+    def show(self, status: SwitchStatus, now_ns: int, control: bool, always: bool = False) -> None:
+        """Publish `status` if due, or `always`; `now_ns` is the stamp [ns, ROS clock]."""
+        visible = _visible(status, control)
+        new = visible != self._shown
+        if new:
+            self._changed()
+        if always or new or time.monotonic() - self._shown_at > _PERIOD_S:
+            self._shown, self._shown_at = visible, time.monotonic()
+            self._publisher.publish(conversions.status_to_msg(status, now_ns, control))
+
+
+def _visible(status: SwitchStatus, control: bool) -> tuple[object, ...]:
+    """Return the fields that are published at once on a change; counters wait for the next period."""
     return (
         status.episode_id,
         status.policy,
@@ -18,9 +48,9 @@ def visible(status: SwitchStatus, control: bool) -> tuple[object, ...]:
     )
 
 
-def report(status: SwitchStatus, control: bool) -> Status:
-    """Return ERROR when a policy is lost, WARN while the robot is held, else OK; and all counters."""
-    values = {
+def diagnose(status: SwitchStatus, control: bool) -> Status:
+    """Return all counters with ERROR if a policy is lost, WARN while the robot is held, else OK."""
+    values: dict[str, object] = {
         'policy': status.policy.name.lower(),
         'pending policy': status.pending_policy.name.lower(),
         'reason': status.reason,
@@ -35,7 +65,7 @@ def report(status: SwitchStatus, control: bool) -> Status:
     for policy, counts in status.refused.items():
         values |= {f'{policy.name.lower()} {kind}': count for kind, count in counts.items()}
     if status.unknown_policy:
-        values['of no known policy'] = status.unknown_policy
+        values['unknown policy'] = status.unknown_policy
     for kind, joints in status.limited.items():
         if joints:
             values[f'clipped by {kind}'] = ', '.join(f'{name} {n}' for name, n in joints.items())

@@ -15,7 +15,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rclpy.node import Node
 from rclpy.serialization import deserialize_message
 
 from aura_ros.common.errors import AuraError, ConfigError
@@ -23,8 +22,8 @@ from aura_ros.msg import VlaStep
 from aura_ros.nodes.recorder.notes import BACKBONE_HASHES, DROPPED, PARAMETERS, ParameterSurvey, as_text, provenance
 from aura_ros.ros.diagnostics import ERROR, OK, Diagnostics, Faults, Status
 from aura_ros.ros.entities import EntityOwner
-from aura_ros.ros.graph import TopicGraph, Watch, message_class
-from aura_ros.ros.lifecycle import run
+from aura_ros.ros.graph import TopicView, Watch, message_class
+from aura_ros.ros.lifecycle import PlainNode, run
 from aura_ros.ros.parameters import ParameterSet, parameter, strings
 
 if TYPE_CHECKING:
@@ -72,7 +71,7 @@ class RecorderConfig:
     )
 
 
-class Recorder(Node):
+class Recorder(PlainNode):
     """Records the graph."""
 
     def __init__(self, **kwargs: Any) -> None:
@@ -88,7 +87,7 @@ class Recorder(Node):
         raw = [f'camera/{name}/image_raw' for name in config.cameras if config.images]
         images = raw + [f'{topic}/compressed' for topic in raw]
         self._wanted = [*TOPICS, *config.more_topics, *images, *SIGNALS]
-        self._graph = TopicGraph(self, None)  # type: ignore[arg-type]  # only `publishers` is used, which needs no executor
+        self._graph = TopicView(self)
         self._watches: dict[str, Watch] = {}
         self._refused: dict[str, str] = {}
         self._backbone_hashes: set[str] = set()

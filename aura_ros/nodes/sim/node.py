@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rclpy.node import Node
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import String
@@ -32,7 +31,7 @@ from aura_ros.ros import conversions, qos
 from aura_ros.ros.commands import target_from_trajectory
 from aura_ros.ros.diagnostics import OK, WARN, Diagnostics, Faults, Status
 from aura_ros.ros.entities import EntityOwner
-from aura_ros.ros.lifecycle import run
+from aura_ros.ros.lifecycle import PlainNode, run
 from aura_ros.ros.parameters import ParameterSet, parameter, strings
 from aura_ros.ros.sensor_messages import event_to_msg, image_to_msg, joints_to_msg
 from aura_ros.srv import StartTask
@@ -69,7 +68,7 @@ class SimNodeConfig:
     simulation: str = parameter('aura_ros.sim:Simulation', 'module:attribute that makes the simulation', at_start=True)
 
 
-class SimNode(Node):
+class SimNode(PlainNode):
     """The simulated robot as a node."""
 
     def __init__(self, **kwargs: object) -> None:
