@@ -199,7 +199,7 @@ def test_a_clock_that_stands_is_noticed_by_the_steady_one(graph, rig, measured):
     wait = CpuWait(os.getpid(), rig.switch.pid)
     rig.bag.moving = False
     heard = len(rig.diagnostics)
-    held, held_s = rig.held('clock stands still')
+    held, held_s = rig.held('clock has stopped')
     waited_s = wait.seconds
     # In no time nothing may move: it is kept where it was sent last.
     assert len(held) == 1

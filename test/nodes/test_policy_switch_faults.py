@@ -57,7 +57,7 @@ def test_an_policy_is_not_driven_by_the_topic_of_another(graph, rig):
     rig.chunks[KV].publish(rig.message(AURA, 0.9, seq=step))
     counted(rig, 'switch', {'kv policy': 1})
     assert rig.status.newest_seq[AURA] < step
-    rig.told('inputs', 'a chunk of policy 1 came on the topic of policy 2', DiagnosticStatus.WARN)
+    rig.told('inputs', 'a chunk of policy 1 arrived on the topic of policy 2', DiagnosticStatus.WARN)
 
 
 def test_a_chunk_of_a_node_that_is_gone_is_counted(graph, rig):
@@ -133,7 +133,7 @@ def test_a_clock_that_stands_holds_the_robot_on_the_steady_clock(graph, measured
 
     graph.until(lambda: pass_time(lambda: not rig.status.holding), 'driven')
     graph.until(lambda: rig.status.holding, 'held')
-    assert rig.status.reason == 'the ROS clock stands still'
+    assert rig.status.reason == 'the ROS clock has stopped'
     count = len(rig.commands)
     graph.until(lambda: len(rig.commands) > count + 3, 'holds are commanded')
     assert rig.target == pytest.approx([0.0, 0.0])

@@ -172,7 +172,7 @@ def test_servo_gets_a_twist():
     [
         (['a'], [0.0], 'exactly a, b'),
         (['a', 'b', 'b'], [0.0] * 3, 'exactly'),
-        ([], [], 'no joint'),
+        ([], [], '(none)'),
         (['a', 'b'], [0.0], '1 positions'),
         (['a', 'b'], [0.0, float('inf')], 'not finite'),
     ],
