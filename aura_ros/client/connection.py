@@ -18,8 +18,8 @@ from rclpy.task import Future
 from aura_ros.client.values import GraphError
 from aura_ros.common.errors import ConfigError
 from aura_ros.ros import waiting
+from aura_ros.ros.calls import RESEND_S, ServiceCall, no_response
 
-FIRST_CALL_S = 8.0
 RETRY_S = 0.5
 
 
@@ -93,7 +93,7 @@ class GraphConnection:
             GraphError: the node does not respond within `timeout_s`.
         """
         if not self.spin_until(future.done, self.timeout_s):
-            raise GraphError(f'{node} does not respond within {self.timeout_s:g} s; see its log')
+            raise GraphError(no_response(node, self.timeout_s))
         return future.result()
 
     def request(self, client: Client[Any, Any], request: object, node: str, what: str, retry_s: float = 0.0) -> Any:
@@ -111,12 +111,11 @@ class GraphConnection:
         return response
 
     def _call(self, client: Client[Any, Any], request: object, node: str) -> Any:
-        """Call a service, and repeat the call once: DDS loses responses while nodes discover each other."""
-        first = client.call_async(request)
-        if self.spin_until(first.done, min(FIRST_CALL_S, self.timeout_s)):
-            return first.result()
-        client.remove_pending_request(first)
-        return self.wait_for_response(client.call_async(request), node)
+        resend_s = min(RESEND_S, self.timeout_s)
+        call = ServiceCall(client, request, resend_s)
+        if not self.spin_until(call.poll, resend_s + self.timeout_s):
+            raise GraphError(no_response(node, self.timeout_s))
+        return call.response
 
     def absent(self, nodes: Sequence[str], timeout_s: float) -> str:
         """Return the error text for nodes that are missing."""

@@ -7,42 +7,42 @@ from dataclasses import dataclass, field
 
 from rclpy.client import Client
 from rclpy.node import Node
-from rclpy.task import Future
 
+from aura_ros.ros.calls import ServiceCall, no_response
 from aura_ros.rqt.points import policy_name
 from aura_ros.rqt.source import OnAnswer
 from aura_ros.srv import SelectPolicy
 
-# policy_switch_node answers within select_timeout_s, 5 s by default. A longer silence means that it is gone [s].
+# policy_switch_node answers within select_timeout_s, 5 s by default; one response may be lost [s].
 _ANSWER_TIMEOUT_S = 15.0
 _DISCOVERY_TIMEOUT_S = 2.0
+
+
+_Client = Client[SelectPolicy.Request, SelectPolicy.Response]
 
 
 @dataclass
 class _Request:
     """One request under way."""
 
-    client: Client[SelectPolicy.Request, SelectPolicy.Response]
-    policy: int
+    client: _Client
+    call: ServiceCall[SelectPolicy.Request, SelectPolicy.Response]
     done: OnAnswer
     began_s: float = field(default_factory=time.monotonic)
     """When the service was first looked for [s, steady clock]."""
-    future: Future[SelectPolicy.Response] | None = None
 
     def poll(self) -> tuple[bool, str] | None:
-        """Send the request once the service is there; return the answer, None while there is none."""
+        """Return the answer, None while there is none."""
         waited_s = time.monotonic() - self.began_s
-        if self.future is None and self.client.service_is_ready():
-            self.future = self.client.call_async(SelectPolicy.Request(policy=self.policy))
-        if self.future is not None and self.future.done():
-            response = self.future.result()
-            assert response is not None
+        self.call.poll()
+        response = self.call.response
+        if response is not None:
             text = response.reason or f'{policy_name(response.new_policy)} drives from step {response.effective_seq}'
             return response.success, text
-        if self.future is None and waited_s > _DISCOVERY_TIMEOUT_S:
+        if not self.call.sent and waited_s > _DISCOVERY_TIMEOUT_S:
             return False, f'service {self.client.srv_name} is not available: is policy_switch_node active?'
         if waited_s > _ANSWER_TIMEOUT_S:
-            return False, f'no answer within {_ANSWER_TIMEOUT_S:g} s: is policy_switch_node still running?'
+            return False, no_response('policy_switch_node', _ANSWER_TIMEOUT_S)
         return None
 
 
@@ -79,7 +79,8 @@ class PolicyRequests:
         """Send new requests and collect the answers of the others."""
         while self._added:
             service, policy, done = self._added.popleft()
-            self._sent.append(_Request(self._node.create_client(SelectPolicy, service), policy, done))
+            client: _Client = self._node.create_client(SelectPolicy, service)
+            self._sent.append(_Request(client, ServiceCall(client, SelectPolicy.Request(policy=policy)), done))
         for request in list(self._sent):
             answer = request.poll()
             if answer is not None:
