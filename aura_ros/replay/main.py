@@ -41,7 +41,7 @@ examples:
                                                   your own weights beside the shipped ones
 
 A second run on the same recording reads its steps from the cache. A run that was stopped continues where it stopped.
-Exit code: 0 all recordings were evaluated, 1 some were refused (the report has the others), 2 the command is wrong.
+Exit code: 0 all recordings were evaluated, 1 one or more were refused (the report has the others), 2 wrong command.
 Mapping file, figures and intervals: docs/replay.md."""
 
 
@@ -61,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EPILOG.format(policies=policies),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument('bags', metavar='BAG', nargs='+', type=Path)
+    parser.add_argument('bags', metavar='BAG', nargs='+', type=Path, help='recording; several are also pooled')
     source = parser.add_argument_group('input')
     source.add_argument('--mapping', type=Path, metavar='FILE', help='which topic is what (default: a guess)')
     source.add_argument('--guess', action='store_true', help='print the guessed mapping and exit')
