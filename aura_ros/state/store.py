@@ -88,6 +88,7 @@ class StateStore:
         """
         self.identity = Identity.of(memory_hash, layout, size)
         self._failures = 0
+        self._good: int | None = None
         self._file = LockedFile(Path(path), device or Device())
         self._bytes_reported = 0
         try:

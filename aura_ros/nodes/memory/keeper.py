@@ -172,7 +172,8 @@ class StateKeeper:
         return meter.device_bytes, years if math.isfinite(years) else 0.0
 
     def _schedule_update(self) -> None:
-        self._node.executor.create_task(self._update)
+        if self._node.executor is not None:
+            self._node.executor.create_task(self._update)
 
     def _update(self) -> None:
         self._settle()
