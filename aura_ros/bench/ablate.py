@@ -37,22 +37,20 @@ SUMMARY = 'AURA-Mem with one thing changed at a time: gate inputs, objective, es
 
 @dataclass(frozen=True)
 class Variant:
-    """What is changed.
-
-    inputs: of the gate.
-    estimator: 'counterfactual', 'endpoint' or 'straight-through'.
-    rule: 'delta' or 'hebbian'.
-    price: of a write [nat]; None is that of `synthetic`.
-    open_until: when the gate begins to learn, as a fraction of the training; None is as in `synthetic`.
-    size: K of W [K, K]; as many values as keys.
-    """
+    """What is changed."""
 
     inputs: tuple[str, ...] = ('code', 'error', 'surprise')
+    """Of the gate."""
     estimator: str = 'counterfactual'
+    """'counterfactual', 'endpoint' or 'straight-through'."""
     rule: str = 'delta'
+    """'delta' or 'hebbian'."""
     price: float | None = None
+    """Of a write [nat]; None is that of `synthetic`."""
     open_until: float | None = None
+    """When the gate begins to learn, as a fraction of the training; None is as in `synthetic`."""
     size: int = 32
+    """K of W [K, K]; as many values as keys."""
 
 
 VARIANTS = {

@@ -57,18 +57,16 @@ BATCH = 64
 
 @dataclass(frozen=True)
 class Sampling:
-    """What is drawn.
-
-    episodes: independent ones.
-    steps: of an episode.
-    gammas: discounts; 1 is the finite horizon.
-    lead: steps in which the first binding must come.
-    """
+    """What is drawn."""
 
     episodes: int = 1000
+    """Independent ones."""
     steps: int = 400
+    """Of an episode."""
     gammas: tuple[float, ...] = (0.5, 0.9, 0.95, 0.99, 1.0)
+    """Discounts; 1 is the finite horizon."""
     lead: int = 112
+    """Steps in which the first binding must come."""
 
 
 @dataclass(frozen=True)
@@ -82,16 +80,14 @@ class Step:
 
 @dataclass(frozen=True)
 class Episode:
-    """What the memory did in one episode.
-
-    wrong: whether a question of that step was answered wrongly, bool [steps].
-    error: 1 minus the probability given to the right class, at each question.
-    mismatch: by drawn step, whether the next table is not the model's.
-    """
+    """What the memory did in one episode."""
 
     wrong: NDArray[np.bool_]
+    """Whether a question of that step was answered wrongly, bool [steps]."""
     error: list[float]
+    """1 minus the probability given to the right class, at each question."""
     mismatch: dict[int, bool]
+    """By drawn step, whether the next table is not the model's."""
 
 
 def estimate(memory: Memory, setting: StreamSetting, sampling: Sampling, rng: np.random.Generator) -> dict[str, Any]:

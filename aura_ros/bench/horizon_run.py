@@ -34,30 +34,28 @@ ENTRIES = 4000
 
 @dataclass(frozen=True)
 class HorizonSetting:
-    """How far the memories are driven and how they are timed.
-
-    steps: of the memories of constant size.
-    compared: of all memories together in one run.
-    window: most steps timed up to a checkpoint.
-    repeats: runs of the first steps, which are too few to be timed once.
-    repeated: length of these runs.
-    budget: writes per step of the random and the periodic memory.
-    kv_window: steps the windowed KV-cache keeps: 16 of 256 bytes are the most that 4,224 bytes hold.
-    feature_dim: length of the observation.
-    head_width: of the action head.
-    seed: of weights and observations.
-    """
+    """How far the memories are driven and how they are timed."""
 
     steps: int = 1_000_000
+    """Of the memories of constant size."""
     compared: int = 100_000
+    """Of all memories together in one run."""
     window: int = 100
+    """Most steps timed up to a checkpoint."""
     repeats: int = 20
+    """Runs of the first steps, which are too few to be timed once."""
     repeated: int = 1000
+    """Length of these runs."""
     budget: float = 0.1
+    """Writes per step of the random and the periodic memory."""
     kv_window: int = 16
+    """Steps the windowed KV-cache keeps: 16 of 256 bytes are the most that 4,224 bytes hold."""
     feature_dim: int = 64
+    """Length of the observation."""
     head_width: int = 64
+    """Of the action head."""
     seed: int = 0
+    """Of weights and observations."""
 
 
 def checkpoints(last: int) -> list[int]:

@@ -22,16 +22,14 @@ from aura_ros.common.progress import Bar
 
 @dataclass(frozen=True)
 class Job:
-    """One run.
-
-    key: its name in the store.
-    function: makes the row of the run; at the top level of a module, for another process imports it.
-    arguments: of the function; they must be picklable.
-    """
+    """One run."""
 
     key: str
+    """Its name in the store."""
     function: Callable[..., dict[str, Any]]
+    """Makes the row of the run; at the top level of a module, for another process imports it."""
     arguments: tuple[Any, ...] = ()
+    """Of the function; they must be picklable."""
 
 
 def run_jobs(jobs: Sequence[Job], store: ResultStore, console: Console, workers: int) -> dict[str, dict[str, Any]]:

@@ -47,28 +47,27 @@ class Kind(IntEnum):
 class StreamSetting:
     """How streams are drawn; the shares are probabilities per step, distractors take the rest.
 
-    bindings: number of keys, 1 to 64.
-    event: share of bindings and rebindings; its inverse is the floor of the writes, in steps per write.
-    repeat: share of repeats.
-    query: share of queries.
-    code_noise: standard deviation added to the codes, per component.
-    context_noise: standard deviation added to the context, whose signal is 1.
-    train_length: steps of a training stream.
-    length: steps of an evaluation stream.
 
     Raises:
         ConfigError: if a number is out of range.
-
     """
 
     bindings: int
+    """Number of keys, 1 to 64."""
     event: float
+    """Share of bindings and rebindings; its inverse is the floor of the writes, in steps per write."""
     repeat: float
+    """Share of repeats."""
     query: float
+    """Share of queries."""
     code_noise: float = 0.05
+    """Standard deviation added to the codes, per component."""
     context_noise: float = 0.2
+    """Standard deviation added to the context, whose signal is 1."""
     train_length: int = 256
+    """Steps of a training stream."""
     length: int = 512
+    """Steps of an evaluation stream."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.bindings <= MOST_BINDINGS:
@@ -82,18 +81,16 @@ class StreamSetting:
 
 @dataclass(frozen=True)
 class Streams:
-    """B streams of T steps.
-
-    z: observations, float32 [B, T, 64].
-    kind: `Kind` of each step, int64 [B, T].
-    key: which key is shown, int64 [B, T].
-    target: the class to answer, int64 [B, T]; -1 where nothing is asked.
-    """
+    """B streams of T steps."""
 
     z: NDArray[np.float32]
+    """Observations, float32 [B, T, 64]."""
     kind: NDArray[np.int64]
+    """`Kind` of each step, int64 [B, T]."""
     key: NDArray[np.int64]
+    """Which key is shown, int64 [B, T]."""
     target: NDArray[np.int64]
+    """The class to answer, int64 [B, T]; -1 where nothing is asked."""
 
     def __getitem__(self, which: slice) -> Streams:
         """Some of the streams."""

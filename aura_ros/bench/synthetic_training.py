@@ -39,38 +39,34 @@ AHEAD = 16
 
 @dataclass(frozen=True)
 class Budget:
-    """What every memory is given.
-
-    steps: optimiser steps.
-    batch: streams per step.
-    tests: evaluation streams.
-    gate: how a learned gate learns; its price is in nats that later answers must save [nat].
-    """
+    """What every memory is given."""
 
     steps: int = 1200
+    """Optimiser steps."""
     batch: int = 16
+    """Streams per step."""
     tests: int = 100
+    """Evaluation streams."""
     gate: GateTraining = field(default_factory=lambda: GateTraining(price=0.4))
+    """How a learned gate learns; its price is in nats that later answers must save [nat]."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """One run.
-
-    memory: a kind, or a key of `VARIANTS`, or 'oracle': fast weights that are told which steps are events.
-    learning_rate: peak.
-    seed: of initialisation, training and evaluation streams.
-    rate: writes per step to match, for the memories that are given a budget.
-    split: 'evaluation', or 'validation' to choose settings.
-    """
+    """One run."""
 
     memory: str
+    """A kind, or a key of `VARIANTS`, or 'oracle': fast weights that are told which steps are events."""
     setting: StreamSetting
     budget: Budget
     learning_rate: float
+    """Peak."""
     seed: int
+    """Of initialisation, training and evaluation streams."""
     rate: float = 0.0
+    """Writes per step to match, for the memories that are given a budget."""
     split: str = 'evaluation'
+    """'evaluation', or 'validation' to choose settings."""
 
 
 def run_task(task: Task, weights: Path | None = None) -> dict[str, Any]:

@@ -47,15 +47,14 @@ CLUE, FLAG, NOISE = 1, 2, 3
 
 @dataclass(frozen=True)
 class Stretch:
-    """A piece of corridor, of B corridors in step.
-
-    z: observations, float32 [B, n, D].
-    news: where something is seen that the walk needs and has not seen yet, bool [B, n]: a policy that knows the task
-        writes there and nowhere else.
-    """
+    """A piece of corridor, of B corridors in step."""
 
     z: Floats
+    """Observations, float32 [B, n, D]."""
     news: Bools
+    """Where something is seen that the walk needs and has not seen yet, bool [B, n]: a policy that knows the task
+    writes there and nowhere else.
+    """
 
 
 class Walk(Protocol):
@@ -134,22 +133,20 @@ class PassiveWalk:
 
 @dataclass(frozen=True)
 class SelectiveMaze:
-    """Lamps of many colours, a few of which are ever asked about; see above.
-
-    asked: colours that junctions ask about.
-    distractors: other colours.
-    colour_dim: numbers that make up a colour, a unit vector.
-    lamp_rate: highest probability per step of a lamp that counts, 0..1.
-    lamp_span: how many such lamps there are to each e-fold of the corridor, > 0.
-    distractor_rate: probability per step of a lamp of another colour, in all of the corridor, 0..1.
-    """
+    """Lamps of many colours, a few of which are ever asked about; see above."""
 
     asked: int = 4
+    """Colours that junctions ask about."""
     distractors: int = 12
+    """Other colours."""
     colour_dim: int = 16
+    """Numbers that make up a colour, a unit vector."""
     lamp_rate: float = 0.25
+    """Highest probability per step of a lamp that counts, 0..1."""
     lamp_span: float = 8.0
+    """How many such lamps there are to each e-fold of the corridor, > 0."""
     distractor_rate: float = 0.3
+    """Probability per step of a lamp of another colour, in all of the corridor, 0..1."""
 
     def __post_init__(self) -> None:
         """Check the ranges.

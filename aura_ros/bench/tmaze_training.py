@@ -40,27 +40,26 @@ JUDGED = 100
 
 @dataclass(frozen=True)
 class Course:
-    """What every memory learns from in one maze.
-
-    steps: optimiser steps.
-    batch: corridors per step, all of one length.
-    shortest, longest: corridor, drawn uniformly.
-    first_longest: of the first step; from there it rises to `longest`.
-    grown: fraction of the training at which it has.
-    corridor_weight: of a step in the corridor; the turn weighs 1.
-    validation: lengths of the validation corridors.
-    gate: how a learned gate learns.
-    """
+    """What every memory learns from in one maze."""
 
     steps: int
+    """Optimiser steps."""
     batch: int
+    """Corridors per step, all of one length."""
     shortest: int
+    """Corridor, drawn uniformly."""
     longest: int
+    """Corridor, drawn uniformly."""
     first_longest: int
+    """Of the first step; from there it rises to `longest`."""
     grown: float
+    """Fraction of the training at which it has."""
     corridor_weight: float
+    """Of a step in the corridor; the turn weighs 1."""
     validation: tuple[int, ...]
+    """Lengths of the validation corridors."""
     gate: GateTraining
+    """How a learned gate learns."""
 
 
 COURSES = {
@@ -91,36 +90,32 @@ COURSES = {
 
 @dataclass(frozen=True)
 class Task:
-    """One memory to train in one maze.
-
-    maze: a key of `MAZES`.
-    memory: a kind, a key of `VARIANTS`, or 'oracle': fast weights that are told where something new is seen.
-    course: what it learns from.
-    learning_rate: peak.
-    seed: of initial weights and of all corridors.
-    rate: writes per step to match, for the memories that are given a budget.
-    """
+    """One memory to train in one maze."""
 
     maze: str
+    """A key of `MAZES`."""
     memory: str
+    """A kind, a key of `VARIANTS`, or 'oracle': fast weights that are told where something new is seen."""
     course: Course
+    """What it learns from."""
     learning_rate: float
+    """Peak."""
     seed: int
+    """Of initial weights and of all corridors."""
     rate: float = 0.0
+    """Writes per step to match, for the memories that are given a budget."""
 
 
 @dataclass(frozen=True)
 class Episodes:
-    """Whole episodes of the oracle, B of one length: c steps of corridor, then the junction.
-
-    z: [B, c + 1, D].
-    actions: what the oracle does, int [B, c + 1].
-    news: where it would write, float [B, c + 1].
-    """
+    """Whole episodes of the oracle, B of one length: c steps of corridor, then the junction."""
 
     z: Tensor
+    """[B, c + 1, D]."""
     actions: Tensor
+    """What the oracle does, int [B, c + 1]."""
     news: Tensor
+    """Where it would write, float [B, c + 1]."""
 
 
 def episodes(maze: Maze, corridors: int, length: int, seed: Seed) -> Episodes:

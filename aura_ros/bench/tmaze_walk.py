@@ -37,36 +37,32 @@ MEASURED = 32
 
 @dataclass(frozen=True)
 class Leg:
-    """Corridors that are walked together.
-
-    corridors: number of them.
-    lengths: where a junction is shown, rising.
-    """
+    """Corridors that are walked together."""
 
     corridors: int
+    """Number of them."""
     lengths: tuple[int, ...]
+    """Where a junction is shown, rising."""
 
 
 @dataclass(frozen=True)
 class Arrival:
-    """How the corridors of a leg ended at one length.
-
-    length: steps of corridor.
-    corridors: episodes.
-    solved: with every step right and the right turn.
-    straight: with every step of the corridor right.
-    turned: with the right turn, wherever they were by then.
-    writes: mean per episode, of the steps of the corridor.
-    news: the same of the oracle.
-    """
+    """How the corridors of a leg ended at one length."""
 
     length: int
+    """Steps of corridor."""
     corridors: int
+    """Episodes."""
     solved: int
+    """With every step right and the right turn."""
     straight: int
+    """With every step of the corridor right."""
     turned: int
+    """With the right turn, wherever they were by then."""
     writes: float
+    """Mean per episode, of the steps of the corridor."""
     news: float
+    """The same of the oracle."""
 
 
 @torch.inference_mode()  # type: ignore[untyped-decorator]

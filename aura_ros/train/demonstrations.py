@@ -45,24 +45,22 @@ SCENE_DIM = 4 * 4 + 2 * 4 + 1
 
 @dataclass(frozen=True)
 class Collection:
-    """What to collect.
-
-    task: task of the episodes.
-    split: 'train' or 'validation'; the evaluation seeds are refused.
-    episodes: number of episodes; episode i has seed i.
-    rounds: rounds in each.
-    every: control ticks between two kept frames.
-    disturbance: standard deviation of a joint-target disturbance [rad]; it lasts 3-8 ticks.
-    disturbance_rate: chance per tick that one begins.
-    """
+    """What to collect."""
 
     task: str
+    """Task of the episodes."""
     split: str
+    """'train' or 'validation'; the evaluation seeds are refused."""
     episodes: int
+    """Number of episodes; episode i has seed i."""
     rounds: int
+    """Rounds in each."""
     every: int
+    """Control ticks between two kept frames."""
     disturbance: float = 0.06
+    """Standard deviation of a joint-target disturbance [rad]; it lasts 3-8 ticks."""
     disturbance_rate: float = 0.06
+    """Chance per tick that one begins."""
 
     def __post_init__(self) -> None:
         if self.split == 'evaluation':

@@ -17,21 +17,20 @@ from aura_ros.vla.text import embed
 
 @dataclass(frozen=True)
 class Frames:
-    """N frames of demonstrations; images stay uint8 until a batch is made.
-
-    front, wrist: uint8 [N, 64, 64, 3].
-    joints: float32 [N, 8].
-    actions: float32 [N, 8, 8].
-    scene: float32 [N, 25].
-    text: float32 [N, 256].
-    """
+    """N frames of demonstrations; images stay uint8 until a batch is made."""
 
     front: Tensor
+    """Uint8 [N, 64, 64, 3]."""
     wrist: Tensor
+    """Uint8 [N, 64, 64, 3]."""
     joints: Tensor
+    """Float32 [N, 8]."""
     actions: Tensor
+    """Float32 [N, 8, 8]."""
     scene: Tensor
+    """Float32 [N, 25]."""
     text: Tensor
+    """Float32 [N, 256]."""
 
     def __len__(self) -> int:
         return len(self.joints)

@@ -16,37 +16,34 @@ from aura_ros.train.modules.fast_weights import AuraModule
 
 @dataclass(frozen=True)
 class Optimisation:
-    """How long and how fast to learn.
-
-    steps: optimiser steps.
-    learning_rate: peak of the one-cycle schedule.
-    weight_decay: of AdamW.
-    clip: largest norm of the gradient.
-    """
+    """How long and how fast to learn."""
 
     steps: int = 1500
+    """Optimiser steps."""
     learning_rate: float = 2e-3
+    """Peak of the one-cycle schedule."""
     weight_decay: float = 1e-4
+    """Of AdamW."""
     clip: float = 1.0
+    """Largest norm of the gradient."""
 
 
 @dataclass(frozen=True)
 class GateTraining:
-    """How the gate learns.
-
-    price: of a write, in units of the action loss of one step: a write must save later steps this much in all.
-    open_until: fraction of the training before which every step is written, so that there is something to judge, or
-        those that a guide names; from then on the gate decides.
-    learn_from: fraction from which on the gate learns, `open_until` at the latest.
-    price_full: fraction of the training at which the price, which rises from zero, is full.
-    probe: share of the steps whose write is measured.
-    """
+    """How the gate learns."""
 
     price: float = 0.2
+    """Of a write, in units of the action loss of one step: a write must save later steps this much in all."""
     open_until: float = 0.3
+    """Fraction of the training before which every step is written, so that there is something to judge, or those that a
+    guide names; from then on the gate decides.
+    """
     learn_from: float = 1.0
+    """Fraction from which on the gate learns, `open_until` at the latest."""
     price_full: float = 0.7
+    """Fraction of the training at which the price, which rises from zero, is full."""
     probe: float = 0.1
+    """Share of the steps whose write is measured."""
 
 
 class Learner:

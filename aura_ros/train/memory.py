@@ -195,16 +195,14 @@ def _digest(settings: MemoryTraining) -> str:
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """What a memory is trained on and judged by.
-
-    train: to learn from.
-    held: never learnt from.
-    source: where they come from, for the card.
-    """
+    """What a memory is trained on and judged by."""
 
     train: list[Stream]
+    """To learn from."""
     held: list[Stream]
+    """Never learnt from."""
     source: dict[str, Any]
+    """Where they come from, for the card."""
 
 
 def train_on_recordings(

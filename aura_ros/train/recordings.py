@@ -48,27 +48,24 @@ _COLUMNS = ('z', 'base', 'expert', 'go', 'episode')
 
 @dataclass(frozen=True)
 class Reading:
-    """How recordings are read.
-
-    mapping: which topic is what; None guesses.
-    instruction: what the robot was told, in place of the mapping's; empty takes the mapping's.
-    """
+    """How recordings are read."""
 
     mapping: Mapping | None = None
+    """Which topic is what; None guesses."""
     instruction: str = ''
+    """What the robot was told, in place of the mapping's; empty takes the mapping's."""
 
 
 @dataclass(frozen=True)
 class FeatureFile:
-    """The features of one recording, on disk.
-
-    file: with the arrays of the module's docstring.
-    about: `bag`, `sha256` of its content, `mapping`, `backbone_hash`, `steps`, `covered` by actions, `episodes`,
-        `partial` and `notes`.
-    """
+    """The features of one recording, on disk."""
 
     file: Path
+    """With the arrays of the module's docstring."""
     about: AnyMapping[str, Any]
+    """`bag`, `sha256` of its content, `mapping`, `backbone_hash`, `steps`, `covered` by actions, `episodes`, `partial`
+    and `notes`.
+    """
 
 
 def keep_features(path: Path, folder: Path, backbone: Backbone, reading: Reading) -> FeatureFile:

@@ -17,20 +17,18 @@ from aura_ros.vla.protocol import Backbone, Observation
 
 @dataclass
 class Outcome:
-    """What happened in one episode.
-
-    successes: one entry a round.
-    written: VLA steps that wrote, as simulation times [s].
-    gates: (time [s], score) of every VLA step.
-    events: every task event.
-    state_bytes: size of the memory at the end.
-    """
+    """What happened in one episode."""
 
     successes: list[bool] = field(default_factory=list)
+    """One entry a round."""
     written: list[float] = field(default_factory=list)
+    """VLA steps that wrote, as simulation times [s]."""
     gates: list[tuple[float, float]] = field(default_factory=list)
+    """(time [s], score) of every VLA step."""
     events: list[Event] = field(default_factory=list)
+    """Every task event."""
     state_bytes: int = 0
+    """Size of the memory at the end."""
 
     @property
     def writes_per_round(self) -> float:

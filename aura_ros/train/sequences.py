@@ -29,13 +29,11 @@ CUE_STEPS = 3
 
 @dataclass(frozen=True)
 class Stream:
-    """One episode as the memory sees it, T steps.
-
-    z: float32 [T, D]; base, expert: float32 [T, C, A]; event, round: int64 [T]; go: bool [T]; task: its name.
-    """
+    """One episode as the memory sees it, T steps."""
 
     task: str
     z: NDArray[np.float32]
+    """Float32 [T, D]; base, expert: float32 [T, C, A]; event, round: int64 [T]; go: bool [T]; task: its name."""
     base: NDArray[np.float32]
     expert: NDArray[np.float32]
     event: NDArray[np.int64]

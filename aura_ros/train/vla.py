@@ -26,30 +26,28 @@ EXECUTE_STEPS = 4
 
 @dataclass(frozen=True)
 class VlaTraining:
-    """Settings of the behaviour cloning.
-
-    epochs: passes over the demonstrations with the whole model.
-    policy_epochs: further passes with the encoders fixed, which cost little.
-    batch: frames per optimiser step.
-    learning_rate: peak of the one-cycle schedule.
-    weight_decay: of AdamW.
-    scene_weight: weight of the auxiliary loss on the ground truth of the scene.
-    brightness: standard deviation of a picture's random gain [1].
-    feature_noise: standard deviation of the noise on what the encoders see, in the further passes [1].
-    seed: of initialisation and shuffling.
-    threads: CPU threads of torch.
-    """
+    """Settings of the behaviour cloning."""
 
     epochs: int = 7
+    """Passes over the demonstrations with the whole model."""
     policy_epochs: int = 25
+    """Further passes with the encoders fixed, which cost little."""
     batch: int = 128
+    """Frames per optimiser step."""
     learning_rate: float = 2e-3
+    """Peak of the one-cycle schedule."""
     weight_decay: float = 1e-3
+    """Of AdamW."""
     scene_weight: float = 0.3
+    """Weight of the auxiliary loss on the ground truth of the scene."""
     brightness: float = 0.08
+    """Standard deviation of a picture's random gain [1]."""
     feature_noise: float = 0.01
+    """Standard deviation of the noise on what the encoders see, in the further passes [1]."""
     seed: int = 0
+    """Of initialisation and shuffling."""
     threads: int = 1
+    """CPU threads of torch."""
 
 
 def scene_loss(predicted: Tensor, truth: Tensor) -> Tensor:

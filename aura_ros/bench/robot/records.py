@@ -14,14 +14,14 @@ from aura_ros.common.stats import percentile, wilson_interval
 class TaskMark:
     """One thing that happened in the task."""
 
-    # Since the start of the episode [s, ROS clock].
     time_s: float
-    # One of EVENT_KINDS.
+    """Since the start of the episode [s, ROS clock]."""
     kind: str
-    # Round of the episode, from 0.
+    """One of EVENT_KINDS."""
     round: int
-    # Of the cue, the lamp or the block touched; empty when none.
+    """Round of the episode, from 0."""
     colour: str = ''
+    """Of the cue, the lamp or the block touched; empty when none."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +33,10 @@ class GateRecord:
     gate: float
     threshold: float
     written: bool
-    # Time of the memory step [us].
     step_us: float
-    # Size of the state after the step [B].
+    """Time of the memory step [us]."""
     state_bytes: int
+    """Size of the state after the step [B]."""
 
 
 @dataclass(frozen=True)
@@ -47,19 +47,19 @@ class EpisodeRecord:
     policy: str
     split: str
     seed: int
-    # Rounds asked for.
     rounds: int
+    """Rounds asked for."""
     episode_id: str
-    # VLA steps made [1].
     steps: int
-    # Time it took [s], on the robot's clock and on the wall.
+    """VLA steps made [1]."""
     sim_s: float
+    """Time it took [s], on the robot's clock and on the wall."""
     wall_s: float
     marks: tuple[TaskMark, ...]
-    # Steps of the 'aura' and the 'kv' memory.
     gates: Mapping[str, tuple[GateRecord, ...]]
-    # Write events received from the AURA memory; other than its written steps when some were lost.
+    """Steps of the 'aura' and the 'kv' memory."""
     write_events: int = 0
+    """Write events received from the AURA memory; other than its written steps when some were lost."""
 
     @property
     def outcomes(self) -> tuple[TaskMark, ...]:
@@ -80,13 +80,13 @@ class EpisodeRecord:
 class RunRecord:
     """A whole comparison."""
 
-    # UTC, ISO 8601.
     started: str
+    """UTC, ISO 8601."""
     wall_s: float
     lockstep: bool
     versions: Mapping[str, str]
-    # SHA-256 by what was hashed: backbone, aura, kv.
     weight_hashes: Mapping[str, str]
+    """SHA-256 by what was hashed: backbone, aura, kv."""
     episodes: tuple[EpisodeRecord, ...] = field(default_factory=tuple)
 
 
@@ -98,14 +98,14 @@ class PanelRow:
     policy: str
     rounds: int
     successes: int
-    # 95 % Wilson interval of the success rate.
     interval: tuple[float, float]
+    """95 % Wilson interval of the success rate."""
     writes: int | None
     writes_per_round: float | None
-    # At the last step [B].
     state_bytes: int | None
-    # Of the memory step [us].
+    """At the last step [B]."""
     p50_us: float | None
+    """Of the memory step [us]."""
     p95_us: float | None
 
     @property

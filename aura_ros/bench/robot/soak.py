@@ -31,12 +31,12 @@ class SoakLimits:
         ConfigError: a value outside its range.
     """
 
-    # Growth of any node's resident memory after the warm-up [MB].
     growth_mb: float = 10.0
-    # Deviation of the mean command and step rates from those of the configuration [1].
+    """Growth of any node's resident memory after the warm-up [MB]."""
     rate_tolerance: float = 0.05
-    # Share of the commands that may hold the robot while an episode runs [1].
+    """Deviation of the mean command and step rates from those of the configuration [1]."""
     held_share: float = 0.05
+    """Share of the commands that may hold the robot while an episode runs [1]."""
 
     def __post_init__(self) -> None:
         ranges = {'growth_mb': (0.1, 1e5), 'rate_tolerance': (0.001, 1.0), 'held_share': (0.0, 1.0)}
@@ -50,13 +50,13 @@ class SoakLimits:
 class Trend:
     """How the resident memory of one process went after the warm-up."""
 
-    # At the start and the end of it, medians of a tenth of the time each [MB].
     first_mb: float
+    """At the start and the end of it, medians of a tenth of the time each [MB]."""
     last_mb: float
-    # Theil-Sen: the median of the slopes of all pairs of samples; a few odd ones do not move it [MB/h].
     slope_mb_per_h: float
-    # Samples it was estimated from [1].
+    """Theil-Sen: the median of the slopes of all pairs of samples; a few odd ones do not move it [MB/h]."""
     samples: int
+    """Samples it was estimated from [1]."""
     hours: float
 
     @property
@@ -96,46 +96,46 @@ def _theil_sen(times: NDArray[np.float64], values: NDArray[np.float64]) -> float
 class Counters:
     """What a soak counts from its first episode on; grows while it runs."""
 
-    # Commands to the robot, and of those that fell into an episode the ones that held it [1].
     commands: int = 0
+    """Commands to the robot, and of those that fell into an episode the ones that held it [1]."""
     commands_in_episodes: int = 0
     held: int = 0
-    # Steps of the VLA, all and those within the time of episodes [1].
     steps: int = 0
+    """Steps of the VLA, all and those within the time of episodes [1]."""
     steps_in_episodes: int = 0
-    # Steps that a memory never answered, by memory [1].
     lost_steps: dict[str, int] = field(default_factory=lambda: {'aura': 0, 'kv': 0})
-    # Writes of AURA's memory [1] and what they cost the storage [B].
+    """Steps that a memory never answered, by memory [1]."""
     writes: int = 0
+    """Writes of AURA's memory [1] and what they cost the storage [B]."""
     device_bytes: int = 0
-    # Episodes that ended as they should [1], and changes of the driving policy [1].
     episodes: int = 0
+    """Episodes that ended as they should [1], and changes of the driving policy [1]."""
     switches: int = 0
-    # Counts that the nodes report, the newest value of each: 'node: check: what' -> times.
     reported: dict[str, int] = field(default_factory=dict)
-    # Sentences of /diagnostics at level ERROR while an episode ran, and how often each was received.
+    """Counts that the nodes report, the newest value of each: 'node: check: what' -> times."""
     errors: dict[str, int] = field(default_factory=dict)
+    """Sentences of /diagnostics at level ERROR while an episode ran, and how often each was received."""
 
 
 @dataclass(frozen=True)
 class SoakRecord:
     """One soak."""
 
-    # ISO 8601, UTC.
     started: str
-    # From the first episode to the end [s], and the part of it within episodes [s].
+    """ISO 8601, UTC."""
     wall_s: float
+    """From the first episode to the end [s], and the part of it within episodes [s]."""
     episode_s: float
-    # Rates that the configuration asks for [Hz].
     wanted_command_hz: float
+    """Rates that the configuration asks for [Hz]."""
     wanted_step_hz: float
     limits: SoakLimits
     counters: Counters
     trends: Mapping[str, Trend]
-    # Mean share of one core, by process [1].
     cpu: Mapping[str, float]
-    # Why it ended early, '' if it did not.
+    """Mean share of one core, by process [1]."""
     problem: str = ''
+    """Why it ended early, '' if it did not."""
 
     @property
     def command_hz(self) -> float:

@@ -33,38 +33,34 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Scan:
-    """What a cell did with a batch of code sequences.
-
-    readout: [B, T, R].
-    written: 1 where the state was written, [B, T].
-    scores: probability of a write, [B, T].
-    surprise: |e| of fast weights, else 0, [B, T].
-    state: what to give as `state` to go on after the last step.
-    probes: what the gate is trained from; None where nothing was probed.
-    """
+    """What a cell did with a batch of code sequences."""
 
     readout: Tensor
+    """[B, T, R]."""
     written: Tensor
+    """1 where the state was written, [B, T]."""
     scores: Tensor
+    """Probability of a write, [B, T]."""
     surprise: Tensor
+    """|e| of fast weights, else 0, [B, T]."""
     state: Any
+    """What to give as `state` to go on after the last step."""
     probes: Probes | None = None
+    """What the gate is trained from; None where nothing was probed."""
 
 
 @dataclass(frozen=True)
 class Probes:
-    """Steps of which the worth of a write can be told; see `aura_ros.train.modules.fast_weights`.
-
-    strengths: of the writes, a leaf [B, t] for each block of t steps, which collects the gradient of the loss.
-    probed: which steps had a strength drawn from 0..1, bool [B, T].
-    code: x, detached, [B, T, X].
-    error: e before the write, detached, [B, T, V].
-    """
+    """Steps of which the worth of a write can be told; see `aura_ros.train.modules.fast_weights`."""
 
     strengths: list[Tensor]
+    """Of the writes, a leaf [B, t] for each block of t steps, which collects the gradient of the loss."""
     probed: Tensor
+    """Which steps had a strength drawn from 0..1, bool [B, T]."""
     code: Tensor
+    """X, detached, [B, T, X]."""
     error: Tensor
+    """E before the write, detached, [B, T, V]."""
 
 
 @dataclass(frozen=True)
@@ -105,12 +101,10 @@ class Head(nn.Module):
 
 
 class MemoryModule(nn.Module):
-    """Encoder and head around the `scan` of a cell.
-
-    kind: its name in `aura_ros.memory.kinds`.
-    """
+    """Encoder and head around the `scan` of a cell."""
 
     kind: str
+    """Its name in `aura_ros.memory.kinds`."""
     feature_mean: Tensor
     feature_scale: Tensor
     action_scale: Tensor

@@ -24,34 +24,34 @@ from aura_ros.train.modules.elmur_layer import Dropout, ElmurLayer, Plan
 
 @dataclass(frozen=True)
 class ElmurOptions:
-    """Shape and training of ELMUR; the defaults are what its authors released for T-Maze, but for FFN and dropout.
-
-    layers: layers, each with its own memory.
-    width: of tokens and slots, even and a multiple of `heads`.
-    heads: attention heads.
-    slots: per layer.
-    segment: steps between two writes.
-    blend: lambda, the share of the new in a slot that is overwritten, 0..1.
-    init_sigma: standard deviation of the memory an episode begins with.
-    detach_memory: stop the gradient between segments, as the paper does.
-    max_offset: D_max; the bias tells apart offsets from an anchor below this [steps]. None takes the paper's 1024, or
-        less where no anchor gets that old: one write per segment renews each slot after slots * segment steps.
-    ffn_width: hidden units of the MLPs.
-    dropout: in training; none by default, since streams drawn anew for every step cannot be learned by heart. Noise
-        also teaches a memory to hold longer than it was trained for: the authors' T-Maze has 0.10, 0.17 and 0.01.
-    """
+    """Shape and training of ELMUR; the defaults are what its authors released for T-Maze, but for FFN and dropout."""
 
     layers: int = 2
+    """Layers, each with its own memory."""
     width: int = 128
+    """Of tokens and slots, even and a multiple of `heads`."""
     heads: int = 2
+    """Attention heads."""
     slots: int = 2
+    """Per layer."""
     segment: int = 10
+    """Steps between two writes."""
     blend: float = 0.79
+    """Lambda, the share of the new in a slot that is overwritten, 0..1."""
     init_sigma: float = 0.001
+    """Standard deviation of the memory an episode begins with."""
     detach_memory: bool = True
+    """Stop the gradient between segments, as the paper does."""
     max_offset: int | None = None
+    """D_max; the bias tells apart offsets from an anchor below this [steps]. None takes the paper's 1024, or less where
+    no anchor gets that old: one write per segment renews each slot after slots * segment steps.
+    """
     ffn_width: int = 256
+    """Hidden units of the MLPs."""
     dropout: Dropout = field(default_factory=Dropout)
+    """In training; none by default, since streams drawn anew for every step cannot be learned by heart. Noise also
+    teaches a memory to hold longer than it was trained for: the authors' T-Maze has 0.10, 0.17 and 0.01.
+    """
 
     def __post_init__(self) -> None:
         """Check the ranges.
@@ -79,18 +79,16 @@ class ElmurOptions:
 
 @dataclass(frozen=True)
 class ElmurState:
-    """Where a scan ended.
-
-    memories: [layers, B, M, d].
-    anchors: step at which each slot was last written, or EMPTY; Python integers, exact at any length.
-    position: steps taken.
-    open_segment: codes of the segment that is not complete, encoded again by the next scan, [B, 0..L - 1, X].
-    """
+    """Where a scan ended."""
 
     memories: Tensor
+    """[layers, B, M, d]."""
     anchors: tuple[int, ...]
+    """Step at which each slot was last written, or EMPTY; Python integers, exact at any length."""
     position: int
+    """Steps taken."""
     open_segment: Tensor
+    """Codes of the segment that is not complete, encoded again by the next scan, [B, 0..L - 1, X]."""
 
 
 class ElmurModule(MemoryModule):

@@ -26,28 +26,24 @@ from aura_ros.memory.elmur import NORM_EPSILON, sinusoids
 
 @dataclass(frozen=True)
 class Dropout:
-    """Shares that are set to zero in training.
-
-    branch: of what is added to a residual stream, and of the hidden units of an MLP.
-    attention: of the attention weights.
-    memory: of a candidate for a slot.
-    """
+    """Shares that are set to zero in training."""
 
     branch: float = 0.0
+    """Of what is added to a residual stream, and of the hidden units of an MLP."""
     attention: float = 0.0
+    """Of the attention weights."""
     memory: float = 0.0
+    """Of a candidate for a slot."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """When the slots are written; the same for every sequence and every layer.
-
-    ages: steps from the anchor of each slot to the first token of each segment, at least 1, int64 [S, M].
-    writes: (slot, alpha) for each whole segment; one fewer than S when the last segment goes on.
-    """
+    """When the slots are written; the same for every sequence and every layer."""
 
     ages: Tensor
+    """Steps from the anchor of each slot to the first token of each segment, at least 1, int64 [S, M]."""
     writes: list[tuple[int, float]]
+    """(slot, alpha) for each whole segment; one fewer than S when the last segment goes on."""
 
 
 class Mlp(nn.Module):

@@ -36,17 +36,16 @@ STAKE_LIMIT = 5.0
 
 
 class Block(NamedTuple):
-    """What a block of T steps brings.
-
-    keys, queries: with the constant 1 appended, [B, T, K + 1].
-    values: [B, T, V].
-    rates: divided by |key|^2, [B, T, 1].
-    """
+    """What a block of T steps brings."""
 
     keys: Tensor
+    """With the constant 1 appended, [B, T, K + 1]."""
     queries: Tensor
+    """With the constant 1 appended, [B, T, K + 1]."""
     values: Tensor
+    """[B, T, V]."""
     rates: Tensor
+    """Divided by |key|^2, [B, T, 1]."""
 
 
 class FastWeightModule(MemoryModule):
