@@ -201,7 +201,7 @@ class Recording:
         """Close the current chunk and pass it to the kernel."""
         storage = self._writer.storage
         assert isinstance(storage, McapWriter)
-        if storage.chunk.bio.tell():
+        if storage.chunk.msgs:
             storage.close_chunk()
         storage.bio.flush()
         self._flush_at = time.monotonic() + _FLUSH_S

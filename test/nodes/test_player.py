@@ -261,7 +261,7 @@ def test_in_lockstep_each_observation_makes_its_step(rig, tmp_path):
     stamps = [conversions.to_ns(step.header.stamp) for step in rig.steps]
     assert stamps == [BEGIN_NS + frame * PERIOD_NS for frame in range(12)]
     assert [step.seq for step in rig.steps] == list(range(12))
-    # the scripted VLA adds 0.01 to the joints it sees, so a step tells which ones they were
+    # the scripted VLA adds 0.01 to the joints it sees, so a step shows which ones they were
     assert np.allclose([step.base_action[0] for step in rig.steps], [0.01 * frame + 0.01 for frame in range(12)])
     rig.graph.until(lambda: len(rig.gates) == 12, 'all gates')
     assert '12 steps, 4 writes' in said

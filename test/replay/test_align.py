@@ -292,7 +292,7 @@ def test_a_picture_stamped_in_the_future_is_refused_and_blocks_nothing(tmp_path:
             recorder.image(FRONT, at + 1 + (60_000 if at == 3000 else 0), log=at + 1)
 
     found, report = aligned(tmp_path / 'bag', write)
-    # What follows it looks like a clock that was set back: the streams begin anew.
+    # The next sample looks like a clock that was set back, so the streams start again.
     assert offsets(found) == [*range(1, 3000, 100), *range(3201, 4000, 100)]
     assert dict(report.refused) == {'joint_states: unaligned': 2}
     assert report.jumps == 1

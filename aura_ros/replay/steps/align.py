@@ -210,12 +210,12 @@ class Observations:
             self._tally.gap(found)
             return None
         if instruction is None:
-            self._tally.uninstructed()
+            self._tally.refused('before the first instruction')
             return None
         try:
             observation = self._decoded(found, instruction)
         except InputError as error:
-            self._tally.undecodable(error)
+            self._tally.refused(str(error))
             # As in the graph: unusable samples are dropped, and the pace continues from the last observation.
             assembler.clear()
             assembler.rewind(self._last_ns)

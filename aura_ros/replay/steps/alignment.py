@@ -6,8 +6,7 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from collections.abc import Mapping as AnyMapping
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -21,6 +20,7 @@ _MS = 1e-6
 _LATE_MS = 300.0
 # Most values of skew and of delay kept per stream. At this number every second value is dropped, and the rate halved.
 _KEPT = 1 << 14
+_COUNTS = ('samples', 'used', 'out_of_order', 'unusable', 'unstamped')
 
 
 @dataclass(frozen=True)
@@ -78,10 +78,6 @@ class AlignmentReport:
     notes: tuple[str, ...]
     """Notes for the reader of the report, in sentences."""
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return the report as plain values for JSON."""
-        return asdict(self)
-
 
 class _Quantiles:
     """Percentiles of a series of numbers, from at most _KEPT evenly spread values. One thread."""
@@ -108,26 +104,17 @@ class _Quantiles:
         return Spread(float(p50), float(p95), self._largest)
 
 
-@dataclass
-class _Stream:
-    topic: str
-    samples: int = 0
-    used: int = 0
-    out_of_order: int = 0
-    unusable: int = 0
-    unstamped: int = 0
-    problem: str = ''
-    skew: _Quantiles = field(default_factory=_Quantiles)
-    delay: _Quantiles = field(default_factory=_Quantiles)
-
-
 class Tally:
     """Counts during alignment. One thread."""
 
     def __init__(self, streams: AnyMapping[str, str]) -> None:
         """Count for `streams`, which gives the topic by name; the first is the reference."""
-        self._streams = {name: _Stream(topic) for name, topic in streams.items()}
+        self._topics = dict(streams)
         self._reference = next(iter(streams))
+        self._counts = {name: Counter[str]() for name in streams}
+        self._skews = {name: _Quantiles() for name in streams}
+        self._delays = {name: _Quantiles() for name in streams}
+        self._problems = dict.fromkeys(streams, '')
         self._refused: Counter[str] = Counter()
         # Why the newest picture of the reference has given no observation so far.
         self._why = ''
@@ -141,10 +128,9 @@ class Tally:
 
     def arrived(self, stream: str, sample: Sample) -> None:
         """Count a message that was read."""
-        counts = self._streams[stream]
-        counts.samples += 1
-        counts.unstamped += not sample.stamped
-        counts.delay.add((sample.log_ns - sample.stamp_ns) * _MS)
+        self._counts[stream]['samples'] += 1
+        self._counts[stream]['unstamped'] += not sample.stamped
+        self._delays[stream].add((sample.log_ns - sample.stamp_ns) * _MS)
 
     def offered(self, stream: str) -> None:
         """Count a message that goes to the assembler."""
@@ -160,12 +146,12 @@ class Tally:
 
     def out_of_order(self, stream: str) -> None:
         """Count a message that is not newer than the newest of its stream."""
-        self._streams[stream].out_of_order += 1
+        self._counts[stream]['out_of_order'] += 1
 
     def unusable(self, stream: str, problem: str) -> None:
         """Count a message that cannot be used."""
-        self._streams[stream].unusable += 1
-        self._streams[stream].problem = problem
+        self._counts[stream]['unusable'] += 1
+        self._problems[stream] = problem
 
     def gap(self, gap: Gap) -> None:
         """Note why there is no observation. The reason counts if it still holds at the next picture."""
@@ -176,15 +162,10 @@ class Tally:
         elif gap.wait.value == 'early':
             self._why = 'between two steps'
 
-    def uninstructed(self) -> None:
-        """Count an observation before the first instruction."""
+    def refused(self, reason: str) -> None:
+        """Count an observation that cannot be used."""
         self._why = ''
-        self._refused['before the first instruction'] += 1
-
-    def undecodable(self, error: Exception) -> None:
-        """Count an observation with a picture that cannot be decoded or is black."""
-        self._why = ''
-        self._refused[str(error)[:120]] += 1
+        self._refused[reason[:120]] += 1
 
     def used(self, found: Aligned[Sample]) -> None:
         """Count an observation and its samples."""
@@ -192,8 +173,8 @@ class Tally:
         self._waits = False
         self._observations += 1
         for name, sample in found.samples.items():
-            self._streams[name].used += 1
-            self._streams[name].skew.add(abs(sample.stamp_ns - found.stamp_ns) * _MS)
+            self._counts[name]['used'] += 1
+            self._skews[name].add(abs(sample.stamp_ns - found.stamp_ns) * _MS)
 
     def action(self, found: bool) -> None:
         """Count whether an observation has a chunk of recorded actions."""
@@ -204,27 +185,17 @@ class Tally:
         streams = tuple(
             StreamReport(
                 name,
-                one.topic,
-                one.samples,
-                one.used,
-                one.out_of_order,
-                one.unusable,
-                one.unstamped,
-                one.skew.spread(),
-                one.delay.spread(),
-                one.problem,
+                topic,
+                **{key: self._counts[name][key] for key in _COUNTS},
+                skew=self._skews[name].spread(),
+                delay=self._delays[name].spread(),
+                problem=self._problems[name],
             )
-            for name, one in self._streams.items()
+            for name, topic in self._topics.items()
         )
         refused = self._refused + Counter([self._why] if self._why else [])
-        return AlignmentReport(
-            self._observations,
-            self._with_action,
-            streams,
-            dict(refused),
-            self._jumps,
-            tuple(self._notes(streams, mapping, track, partial)),
-        )
+        notes = tuple(self._notes(streams, mapping, track, partial))
+        return AlignmentReport(self._observations, self._with_action, streams, dict(refused), self._jumps, notes)
 
     def _notes(
         self, streams: tuple[StreamReport, ...], mapping: Mapping, track: ActionTrack | None, partial: str
