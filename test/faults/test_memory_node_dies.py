@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""F1 and F18: memory_node is killed or told to end while it writes; what it called durable is there afterwards."""
+"""F1 and F18: memory_node is killed or stopped while it writes; what it reported durable is there afterwards."""
 
 import os
 import random
@@ -104,7 +104,7 @@ def test_what_was_called_durable_survives_a_kill(graph, tmp_path, measured, kill
         assert snapshot.writes >= life.durable.writes
         if snapshot.seq == life.durable.seq:
             assert memory.crc() == life.durable.state_crc32
-        assert memory.seen > seen_before, 'the memory began anew instead of going on'
+        assert memory.seen > seen_before, 'the memory started empty instead of continuing'
         assert seconds <= 1.0
         seen_before, slowest_s = memory.seen, max(slowest_s, seconds)
         writes += sum(event.durability == WriteEvent.DURABILITY_DURABLE for event in life.events)
@@ -119,13 +119,13 @@ def test_a_signal_while_it_writes_ends_it_cleanly(graph, tmp_path, measured, num
     for extra in range(3):
         process = life.begin()
         life.feed_until(lambda extra=extra: len(life.gates) > 30 + extra, '30 steps')
-        told, wait, waited_s = time.monotonic(), CpuWait(os.getpid(), process.pid), 0.0
+        signalled, wait, waited_s = time.monotonic(), CpuWait(os.getpid(), process.pid), 0.0
         process.send_signal(number)
-        while process.poll() is None and time.monotonic() < told + 30.0:
+        while process.poll() is None and time.monotonic() < signalled + 30.0:
             life.feed()
             waited_s = wait.seconds
         assert process.wait(1.0) == 0, graph.log('memory_node')
-        seconds = time.monotonic() - told
+        seconds = time.monotonic() - signalled
         assert seconds - waited_s <= 3.0
         graph.spin(0.05)
         assert life.kept()[0].seq >= life.gates[-1].seq

@@ -64,7 +64,7 @@ def codes(count, seed=1):
 
 
 class Naive:
-    """The paper's equations over whole segments, float64, one number after the other; every candidate is worked out."""
+    """The paper's equations over whole segments, float64, one number after the other; every candidate is computed."""
 
     def __init__(self, weights, max_offset):
         self.w = {name: array.astype(np.float64) for name, array in weights.items()}
@@ -250,7 +250,7 @@ def test_time_counts_exactly_whatever_its_length():
 
 
 @pytest.mark.parametrize('after', [0, 1, 3, 4, 17])
-def test_a_state_exported_anywhere_in_a_segment_goes_on_where_it_stopped(after):
+def test_a_state_exported_anywhere_in_a_segment_continues(after):
     weights, x = draw_weights(SHAPES['two layers']), codes(40)
     cell, other = ElmurCell(weights), ElmurCell(weights)
     for code in x[:after]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ELMUR as it is trained: equal to the step that runs, the same however a sequence is cut, and what learns in it."""
+"""ELMUR as it is trained: equal to the NumPy step, independent of how a sequence is cut, and which parts learn."""
 
 import pytest
 from close import assert_close
@@ -25,7 +25,7 @@ SHAPES = {
 
 
 def make(options, seed=0):
-    """A module with nothing left at the zeros and ones it begins with."""
+    """A module with random numbers in place of its initial zeros and ones."""
     torch.manual_seed(seed)
     module = ElmurModule(SMALL, options).eval()
     with torch.no_grad():

@@ -55,7 +55,7 @@ def test_same_steps_give_the_same_state_and_actions(memory):
     assert state_crc(memory) == crc
 
 
-def test_an_exported_state_goes_on_where_it_stopped(memory):
+def test_an_exported_state_continues(memory):
     history, future = steps(memory, 30), steps(memory, 10, seed=1)
     for z, base in history:
         memory.step(z, base)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every memory at AURA's size: what it carries, and that a state survives its way out and in again."""
+"""Every memory at AURA's size: the bytes it carries, and a state that is exported and restored."""
 
 import numpy as np
 import pytest
@@ -52,7 +52,7 @@ def test_the_state_keeps_its_size(memory, stream):
 
 
 @pytest.mark.parametrize('memory', [*STATE_BYTES, 'kv'], indirect=True)
-def test_a_reset_forgets_everything(memory, stream):
+def test_a_reset_empties_the_memory(memory, stream):
     steps = stream(SYNTHETIC, 40)
     empty, first = memory.export(), run(memory, steps)
     assert memory.export() != empty or memory.name == 'memoryless'
@@ -75,9 +75,9 @@ def test_a_step_whose_action_is_infinite_is_undone(memory, stream):
         assert memory.export() == before
 
 
-# when the clock of a schedule strikes is no part of the state
+# the clock of a schedule is not part of the state
 @pytest.mark.parametrize('memory', sorted({*STATE_BYTES, 'kv'} - {'random', 'periodic'}), indirect=True)
-def test_a_restored_state_goes_on_where_it_stopped(memory, stream):
+def test_a_restored_state_continues(memory, stream):
     run(memory, stream(SYNTHETIC, 40))
     state = memory.export()
     expected = run(memory, stream(SYNTHETIC, 20, seed=1))
@@ -88,7 +88,7 @@ def test_a_restored_state_goes_on_where_it_stopped(memory, stream):
 
 
 @pytest.mark.parametrize('memory', ['random', 'periodic'], indirect=True)
-def test_the_state_of_a_schedule_survives_the_way_out_and_in(memory, stream):
+def test_the_state_behind_a_schedule_is_restored(memory, stream):
     run(memory, stream(SYNTHETIC, 40))
     state = memory.export()
     memory.reset()
@@ -128,7 +128,7 @@ def test_the_change_of_a_dense_state_is_reported(memory, stream):
 
 
 @pytest.mark.parametrize('memory', ['memoryless'], indirect=True)
-def test_without_a_memory_only_this_step_counts(memory, stream):
+def test_without_a_memory_only_the_current_step_counts(memory, stream):
     z, base = stream(SYNTHETIC, 30)
     alone = memory.step(z[-1], base[-1]).action
     run(memory, (z[:-1], base[:-1]))

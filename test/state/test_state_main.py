@@ -18,7 +18,7 @@ LAYOUT, SIZE = '<f4[32,32] <f4[32]', 4224
 
 
 def values(seq):
-    """The numbers of the state `seq`: as before but for one."""
+    """The values of the state `seq`: one differs from the state before."""
     numbers = np.arange(1056, dtype='<f4')
     numbers[7] += seq
     return numbers
@@ -26,7 +26,7 @@ def values(seq):
 
 @pytest.fixture
 def path(tmp_path):
-    """A file with the states 0, 1, 2 of the memory that ships; the newest is in slot 1."""
+    """A file with the states 0, 1, 2 of the shipped memory; the newest is in slot 1."""
     file, memory = tmp_path / 'a.state', load_memory('aura')
     store = StateStore(file, memory.memory_hash, LAYOUT, SIZE)
     for seq in range(3):
@@ -52,7 +52,7 @@ def test_inspect_shows_both_slots_and_changes_nothing(path, capsys):
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_inspect_says_who_uses_the_file(path, capsys):
+def test_inspect_names_the_process_that_uses_the_file(path, capsys):
     store = StateStore(path, load_memory('aura').memory_hash, LAYOUT, SIZE)
     assert main(['inspect', str(path)]) == 0
     store.close()
@@ -94,7 +94,7 @@ def test_verify_of_a_file_without_a_state(path, capsys):
     assert main(['inspect', str(path)]) == 0
 
 
-def test_export_of_arrays_with_what_the_header_says(path, tmp_path):
+def test_export_of_arrays_with_the_header(path, tmp_path):
     target = tmp_path / 'w.safetensors'
     assert main(['export', str(path), str(target)]) == 0
     with safe_open(target, 'numpy') as file:
@@ -122,7 +122,7 @@ def test_diff(path, tmp_path, capsys):
     assert 'equal bit for bit' in capsys.readouterr().out
 
 
-def test_diff_sees_the_sign_of_zero(tmp_path):
+def test_diff_detects_the_sign_of_zero(tmp_path):
     for name, number in (('a', 0.0), ('b', -0.0)):
         store = StateStore(tmp_path / name, 'ab' * 32, '<f4[2]', 8)
         store.commit(Snapshot(np.array([number, 1], '<f4').tobytes(), 'e', 0, 0))
@@ -139,7 +139,7 @@ def test_diff_sees_the_sign_of_zero(tmp_path):
         (['diff', '{path}@0', '{folder}/empty@1'], 'slot 1 has no state: it is empty'),
     ],
 )
-def test_what_cannot_be_done_is_named(path, tmp_path, capsys, arguments, said):
+def test_an_error_names_its_cause(path, tmp_path, capsys, arguments, said):
     store = StateStore(tmp_path / 'other', 'ab' * 32, '<f4[2]', 8)
     store.commit(Snapshot(bytes(8), 'e', 0, 0))
     store.close()

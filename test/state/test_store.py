@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A state file in use: what is kept, whose it is, who may open it."""
+"""A state file in use: its content, its memory, and its lock."""
 
 import os
 import signal
@@ -44,12 +44,12 @@ def opened(path):
         store.close()
 
 
-def test_a_new_file_has_its_size_from_the_start_and_holds_nothing(opened, path):
+def test_a_new_file_has_its_full_size_and_no_state(opened, path):
     assert opened().load() is None
     assert path.stat().st_size == FILE_BYTES
 
 
-def test_the_newest_state_comes_back(opened):
+def test_the_newest_state_is_loaded(opened):
     store = opened()
     commits = [store.commit(snapshot(seq)) for seq in range(5)]
     assert [commit.generation for commit in commits] == [2, 3, 4, 5, 6]
@@ -66,7 +66,7 @@ def test_a_commit_after_the_first_writes_one_slot(opened):
     assert store.commit(snapshot(1)).device_bytes == SLOT_BYTES
 
 
-def test_a_memory_goes_on_from_its_file_as_if_nothing_had_been(path):
+def test_a_memory_continues_from_its_file_bit_for_bit(path):
     memory, rng = load_memory('aura'), np.random.default_rng(0)
     steps = [(rng.normal(size=memory.feature_dim).astype(np.float32), np.zeros((8, 8), np.float32)) for _ in range(40)]
     for step in steps[:30]:
@@ -103,7 +103,7 @@ def test_a_memory_that_grows_is_refused(path):
         ((POLICY, ' '.join(['<f4[1]'] * 30), 120), 'at most 128 characters'),
     ],
 )
-def test_what_could_not_be_described_is_refused(path, arguments, message):
+def test_a_state_that_cannot_be_described_is_refused(path, arguments, message):
     with pytest.raises(StateError, match=message):
         StateStore(path, *arguments)
 
@@ -135,7 +135,7 @@ def test_a_missing_folder_is_named(tmp_path):
 
 
 @pytest.mark.parametrize('kind', ['pipe', 'device', 'folder'])
-def test_what_is_no_file_is_refused(tmp_path, kind):
+def test_a_path_that_is_not_a_regular_file_is_refused(tmp_path, kind):
     path = {'pipe': tmp_path / 'pipe', 'device': os.devnull, 'folder': tmp_path}[kind]
     if kind == 'pipe':
         os.mkfifo(path)
@@ -154,7 +154,7 @@ def test_a_link_stays_a_link(tmp_path, path):
     assert (tmp_path / 'card' / 'state').stat().st_size == FILE_BYTES
 
 
-def test_a_file_removed_while_in_use_is_made_again(opened, path):
+def test_a_file_removed_while_in_use_is_created_again(opened, path):
     store = opened()
     store.commit(snapshot(0))
     path.unlink()
@@ -175,7 +175,7 @@ def test_a_file_replaced_while_in_use_is_not_overwritten(opened, path, tmp_path)
 
 
 @pytest.mark.parametrize('text', ['recipes\n', 'AURASLOT', 'x' * 40_000])
-def test_a_file_of_something_else_is_left_alone(opened, path, text):
+def test_a_file_of_another_kind_is_not_changed(opened, path, text):
     path.write_text(text)
     store = opened()
     with pytest.raises(StateDamaged, match='allow_fresh_start'):
@@ -201,7 +201,7 @@ sys.stdin.read()
 
 
 @pytest.mark.fault('F14')
-def test_the_second_process_is_told_who_has_the_file(path, opened, measured):
+def test_the_second_process_is_refused_with_the_pid_of_the_first(path, opened, measured):
     with subprocess.Popen(
         [sys.executable, '-c', _HOLD, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as holder:
@@ -217,7 +217,7 @@ def test_the_second_process_is_told_who_has_the_file(path, opened, measured):
 
 
 @pytest.mark.fault('F14')
-def test_the_lock_goes_with_a_file_that_moves(opened, path):
+def test_the_lock_follows_a_file_that_moves(opened, path):
     store = opened()
     store.commit(snapshot(0))
     path.unlink()
@@ -254,7 +254,7 @@ def test_the_lock_is_on_the_file_that_has_the_name(opened, path, tmp_path):
 
 
 def of_version(version):
-    """A whole slot of another format version."""
+    """An intact slot of another format version."""
     slot = bytearray(pack(Identity.of(POLICY, LAYOUT, SIZE), snapshot(5), 9, 0))
     struct.pack_into('<I', slot, 8, version)
     struct.pack_into('<I', slot, SLOT_BYTES - 4, zlib.crc32(slot[:-4]))
@@ -317,7 +317,7 @@ def test_a_state_of_a_newer_version_beside_ours_is_not_ignored(opened, path):
 
 
 @pytest.mark.fault('F15')
-def test_what_was_set_aside_is_never_overwritten(opened, path, tmp_path):
+def test_a_renamed_file_is_never_overwritten(opened, path, tmp_path):
     contents = set()
     for _ in range(3):
         store = opened('cd' * 32)

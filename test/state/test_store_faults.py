@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A state file on a medium that fails: damaged bytes, power cuts, a full disk, errors of the device."""
+"""A state file on storage that fails: damaged bytes, power cuts, a full disk, errors of the device."""
 
 import errno
 import itertools
@@ -16,7 +16,7 @@ from aura_ros.state.format import FILE_BYTES, SLOT_BYTES, Snapshot
 from aura_ros.state.store import StateStore
 
 POLICY, LAYOUT, SIZE = 'ab' * 32, '<f4[32,32] <f4[32]', 4224
-PATH = '/medium/state'
+PATH = '/storage/state'
 
 
 @cache
@@ -41,7 +41,7 @@ def committed(device, path, count):
 
 
 def load(path):
-    """What a node would get on this file: the step of the state, 'fresh' or 'refused'; and what is said of it."""
+    """What a node would restore of this file: the step of the state, 'fresh' or 'refused'; and the message."""
     store = open_store(path, FastDevice())
     try:
         found = store.load()
@@ -79,7 +79,7 @@ def test_a_flip_at_any_byte_leaves_the_other_slot(tmp_path, measured, newest):
 
 @pytest.mark.fault('F2')
 @pytest.mark.parametrize('newest', [0, 1])
-def test_a_cut_at_any_byte_leaves_what_is_whole_or_is_refused(tmp_path, measured, newest):
+def test_a_cut_at_any_byte_leaves_an_intact_slot_or_is_refused(tmp_path, measured, newest):
     path, results = tmp_path / 'state', []
     committed(FastDevice(), path, 2 + newest)
     good, last = path.read_bytes(), 1 + newest
@@ -111,7 +111,7 @@ def test_a_file_cut_to_nothing_is_a_fresh_start(tmp_path):
 
 @pytest.mark.fault('F2')
 @pytest.mark.parametrize('offset', [0, 300, SLOT_BYTES - 1, SLOT_BYTES, FILE_BYTES - 1])
-def test_the_next_commit_mends_the_damaged_slot(tmp_path, offset):
+def test_the_next_commit_repairs_the_damaged_slot(tmp_path, offset):
     path = tmp_path / 'state'
     committed(FastDevice(), path, 3)
     with path.open('r+b') as file:
@@ -142,7 +142,7 @@ def test_two_damaged_slots_are_a_loss_and_not_a_fresh_start(tmp_path):
 
 
 class Cutting:
-    """Cuts the power before the n-th system call that changes something, and keeps what the medium then may hold."""
+    """Cuts the power before the n-th system call that changes something, and keeps what the storage may then have."""
 
     def __init__(self, device, at, outcomes):
         self.left, self.found, self._device, self._outcomes = at, [], device, outcomes
@@ -193,9 +193,9 @@ def failing(number, calls, otherwise=lambda call: None, times=1):
     return before
 
 
-def check_recovery(medium, promised, tried):
-    """On what a cut left: a state no older than promised, or a fresh start if nothing was; then life goes on."""
-    store = open_store(PATH, medium)
+def check_recovery(storage, promised, tried):
+    """After a cut: a state no older than promised, or a fresh start if nothing was promised; then commits continue."""
+    store = open_store(PATH, storage)
     found = store.load()
     if found is None:
         assert promised is None
@@ -204,7 +204,7 @@ def check_recovery(medium, promised, tried):
         assert (-1 if promised is None else promised) <= found.snapshot.seq <= tried
     store.commit(snapshot(100))
     store.close()
-    store = open_store(PATH, medium)
+    store = open_store(PATH, storage)
     assert store.load().snapshot == snapshot(100)
     return found
 
@@ -226,8 +226,8 @@ def test_any_subset_of_unsynced_pages_may_be_gone(measured, script):
         cut = run_until_cut(ModelDevice(PAGE), at, ModelDevice.outcomes, script)
         if cut is None:
             break
-        for medium in cut[0]:
-            check_recovery(medium, *cut[1:])
+        for storage in cut[0]:
+            check_recovery(storage, *cut[1:])
         media.append(len(cut[0]))
     assert len(media) > 2 * len(script)
     measured(f'{", ".join(script)}: cut at {len(media)} instants, all {sum(media)} subsets of pages: 0 lost')
@@ -244,33 +244,33 @@ def test_any_subset_of_unsynced_sectors_may_be_gone(measured):
         cut = run_until_cut(ModelDevice(SECTOR), at, some, ('commit', 'commit', 'fail', 'commit', 'commit'))
         if cut is None:
             break
-        for medium in cut[0]:
-            check_recovery(medium, *cut[1:])
+        for storage in cut[0]:
+            check_recovery(storage, *cut[1:])
             count += 1
     assert count > 1000
     measured(f'{count:,} random subsets of 512-byte sectors: 0 lost')
 
 
 @pytest.mark.fault('F3')
-def test_what_a_killed_process_left_in_the_page_cache_is_not_taken_for_durable():
+def test_pages_that_a_killed_process_left_in_the_cache_do_not_count_as_durable():
     device = ModelDevice()
     committed(device, PATH, 2)
     store = open_store(PATH, device)
     device.before = failing(errno.EIO, ['sync'])
     with pytest.raises(OSError):
-        store.commit(snapshot(2))  # whole in the page cache, clean, and not on the medium
+        store.commit(snapshot(2))  # whole in the page cache, clean, and not on the storage
     device.kill()
     store = open_store(PATH, device)
     assert store.load().snapshot == snapshot(1)
     hook = Cutting(device, 2, ModelDevice.outcomes)  # the commit under way tears the slot it writes
     with pytest.raises(PowerCut):
         store.commit(snapshot(3))
-    for medium in hook.found:
-        check_recovery(medium, 1, 3)
+    for storage in hook.found:
+        check_recovery(storage, 1, 3)
 
 
 @pytest.mark.fault('F3', 'F4')
-def test_a_commit_into_a_file_whose_name_is_not_on_the_medium_does_not_count():
+def test_a_commit_into_a_file_whose_name_is_not_durable_does_not_count():
     device = ModelDevice()
     store = open_store(PATH, device)
     store.commit(snapshot(0))
@@ -281,11 +281,11 @@ def test_a_commit_into_a_file_whose_name_is_not_on_the_medium_does_not_count():
     with pytest.raises(OSError):
         store.commit(snapshot(2))  # written and renamed, but the name may still be the old file's
     store.commit(snapshot(3))
-    for medium in device.outcomes():
-        check_recovery(medium, 3, 3)
+    for storage in device.outcomes():
+        check_recovery(storage, 3, 3)
 
 
-# --- F4: the medium refuses ---
+# --- F4: the storage refuses ---
 
 
 @pytest.mark.fault('F4')
@@ -302,7 +302,7 @@ def test_a_commit_into_a_file_whose_name_is_not_on_the_medium_does_not_count():
 )
 @pytest.mark.parametrize('failures', [1, 2, 3, 6])
 @pytest.mark.parametrize('torn', ['none', 'first', 'all'])
-def test_commits_go_on_when_the_medium_does(number, calls, failures, torn):
+def test_commits_continue_once_the_storage_works(number, calls, failures, torn):
     device = ModelDevice()
     device.torn_sync = {'none': lambda dirty: (), 'first': lambda dirty: dirty[:1], 'all': lambda dirty: dirty}[torn]
     store = open_store(PATH, device)
@@ -317,8 +317,8 @@ def test_commits_go_on_when_the_medium_does(number, calls, failures, torn):
         except OSError as error:
             assert error.errno == number
             # whatever the failure left behind, the last good state is there for the next process
-            for medium in device.outcomes():
-                assert check_recovery(medium, 1, seq) is not None
+            for storage in device.outcomes():
+                assert check_recovery(storage, 1, seq) is not None
     assert seq - 2 <= failures
     store.commit(snapshot(seq + 1))
     device.kill()
@@ -328,7 +328,7 @@ def test_commits_go_on_when_the_medium_does(number, calls, failures, torn):
 
 
 @pytest.mark.fault('F4')
-def test_a_block_that_cannot_be_written_any_more_is_left_behind(measured):
+def test_a_bad_block_is_left_behind(measured):
     device, broken = ModelDevice(), []
 
     def before(call):
@@ -351,7 +351,7 @@ def test_a_block_that_cannot_be_written_any_more_is_left_behind(measured):
 
 
 @pytest.mark.fault('F4')
-def test_a_file_that_can_only_be_read_is_restored_and_written_once_it_can_be():
+def test_a_read_only_file_is_restored_and_written_once_it_is_writable():
     device = ModelDevice()
     committed(device, PATH, 2)
     device.before = failing(errno.EROFS, ('open_write', 'write', 'sync', 'rename'), times=1000)
@@ -369,7 +369,7 @@ def test_a_file_that_can_only_be_read_is_restored_and_written_once_it_can_be():
 
 
 @pytest.mark.fault('F4')
-def test_a_state_that_another_process_wrote_meanwhile_is_not_overwritten_by_an_older_generation():
+def test_a_newer_state_of_another_process_is_not_overwritten():
     device = ModelDevice()
     committed(device, PATH, 2)
     device.before = failing(errno.EACCES, ('open_write',))
@@ -384,7 +384,7 @@ def test_a_state_that_another_process_wrote_meanwhile_is_not_overwritten_by_an_o
 
 
 @pytest.mark.fault('F4')
-def test_a_disk_that_is_full_from_the_start_is_told_and_used_once_there_is_room():
+def test_a_disk_that_is_full_from_the_start_is_reported_and_used_once_it_has_space():
     device = ModelDevice()
     device.before = failing(errno.ENOSPC, ('write',), times=4)
     store = open_store(PATH, device)
@@ -422,7 +422,7 @@ def test_a_folder_without_permission_is_an_error_at_once():
 
 
 @pytest.mark.fault('F4')
-def test_a_closed_store_says_so(tmp_path):
+def test_a_closed_store_refuses_commits(tmp_path):
     store = open_store(tmp_path / 'state', None)
     store.close()
     store.close()

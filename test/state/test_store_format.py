@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The bytes of a slot: what goes in comes out, and nothing else is taken for a state."""
+"""The bytes of a slot: they are read back as written, and nothing else counts as a state."""
 
 import struct
 import zlib
@@ -29,13 +29,13 @@ snapshots = st.builds(
 
 
 def sealed(slot):
-    """A slot with a CRC that fits, whatever is in it."""
+    """A slot with a correct CRC over any content."""
     struct.pack_into('<I', slot, SLOT_BYTES - 4, zlib.crc32(slot[:-4]))
     return bytes(slot)
 
 
 @given(snapshots, st.integers(0, 2**64 - 1), st.integers(-(2**63), 2**63 - 1))
-def test_what_goes_in_comes_out(snapshot, generation, saved_ns):
+def test_a_slot_is_read_back_as_written(snapshot, generation, saved_ns):
     data = pack(IDENTITY, snapshot, generation, saved_ns)
     assert len(data) == SLOT_BYTES
     content = unpack(1, data)
@@ -45,14 +45,14 @@ def test_what_goes_in_comes_out(snapshot, generation, saved_ns):
 
 
 @given(st.binary(max_size=SLOT_BYTES + 8))
-def test_any_bytes_are_judged_and_none_is_taken_for_a_state(data):
+def test_random_bytes_are_never_a_state(data):
     content = unpack(0, data)
     assert not content.valid
     assert content.empty == (not any(data))
 
 
 @given(st.data(), st.integers(0, HEADER.size - 1), st.binary(min_size=1, max_size=8))
-def test_a_header_that_makes_no_sense_is_damage_even_with_a_crc_that_fits(data, offset, noise):
+def test_an_invalid_header_is_damage_even_with_a_correct_crc(data, offset, noise):
     slot = bytearray(pack(IDENTITY, Snapshot(bytes(SIZE), 'e', 1, 1), 1, 1))
     noise = noise[: HEADER.size - offset]
     slot[offset : offset + len(noise)] = noise
@@ -62,7 +62,7 @@ def test_a_header_that_makes_no_sense_is_damage_even_with_a_crc_that_fits(data, 
         assert unpack(0, again) == content
 
 
-def test_a_crc_that_fits_does_not_make_nan_a_state():
+def test_nan_is_damage_even_with_a_correct_crc():
     slot = bytearray(pack(IDENTITY, Snapshot(bytes(SIZE), 'e', 1, 1), 1, 1))
     struct.pack_into('<f', slot, HEADER.size + 8, float('nan'))
     assert unpack(0, sealed(slot)).damage.endswith('the state has values that are not finite')
@@ -75,7 +75,7 @@ def test_a_header_of_another_length_is_damage():
 
 
 @pytest.mark.parametrize('kind', ['aura', 'none', 'kv'])
-def test_the_layout_says_what_a_memory_exports(kind):
+def test_the_layout_describes_the_export_of_a_memory(kind):
     memory = load_memory(kind)
     if kind != 'aura':
         assert memory.state_layout == {'none': '', 'kv': '<f4[*,64]'}[kind]

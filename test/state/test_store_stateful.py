@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Any sequence of commits, failures, kills, power cuts and damage: what was promised is there, or its loss is said."""
+"""No sequence of commits, failures, kills, power cuts and damage loses a durable state unnoticed."""
 
 import errno
 import os
@@ -16,7 +16,7 @@ from aura_ros.state.store import StateStore
 
 POLICIES = ('ab' * 32, 'cd' * 32)
 LAYOUT, SIZE = '<f4[300,4]', 4800
-PATH = '/medium/state'
+PATH = '/storage/state'
 CALLS = ('write', 'sync', 'rename', 'sync_folder', 'open_write')
 
 
@@ -25,7 +25,7 @@ def snapshot(seq):
 
 
 class StoreMachine(RuleBasedStateMachine):
-    """One store on a modelled medium.
+    """One store on modelled storage.
 
     promised: seq of the newest commit that returned; None before the first.
     before: of the commit before that one.
@@ -59,7 +59,7 @@ class StoreMachine(RuleBasedStateMachine):
         error=st.sampled_from([errno.EIO, errno.ENOSPC, errno.EROFS]),
         data=st.data(),
     )
-    def commit_on_a_failing_medium(self, call, skip, error, data):
+    def commit_on_failing_storage(self, call, skip, error, data):
         left = [skip]
 
         def before(name):
@@ -149,7 +149,7 @@ class StoreMachine(RuleBasedStateMachine):
         seq = found.snapshot.seq
         assert found.snapshot == snapshot(seq), 'garbage'
         assert (-1 if self.promised is None else self.promised) <= seq <= self.tried
-        # it is read from the medium, so the next process may count on it as well
+        # it was read from the storage, so the next process reads it as well
         self.promised = seq
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The thread that commits: never waits, newest wins, tries again, ends tidily."""
+"""The thread that commits: no step waits, the newest state is committed, failures are retried, it ends cleanly."""
 
 import errno
 import os
@@ -24,7 +24,7 @@ def snapshot(seq):
 
 
 class Gate(Device):
-    """A medium that takes its time, or fails, as long as a test wants it to."""
+    """Storage that waits or fails as long as a test wants."""
 
     def __init__(self):
         self.open_gate, self.reached, self.error = threading.Event(), threading.Event(), 0
@@ -83,7 +83,7 @@ def until(condition):
         time.sleep(0.001)
 
 
-def test_what_was_flushed_is_on_the_medium(start, path):
+def test_a_flushed_state_is_durable(start, path):
     writer = start()
     assert (writer.durable_ticket, writer.durable, writer.problem) == (0, None, '')
     tickets = [writer.submit(snapshot(seq)) for seq in range(20)]
@@ -96,7 +96,7 @@ def test_what_was_flushed_is_on_the_medium(start, path):
     assert kept(path) == snapshot(19)
 
 
-def test_handing_over_never_waits_and_the_newest_wins(start, gate):
+def test_submit_never_waits_and_the_newest_state_is_committed(start, gate):
     writer = start()
     writer.submit(snapshot(0))
     assert writer.flush(LONG_S)
@@ -105,7 +105,7 @@ def test_handing_over_never_waits_and_the_newest_wins(start, gate):
     writer.submit(snapshot(1))
     assert gate.reached.wait(LONG_S)
     for seq in range(2, 500):
-        writer.submit(snapshot(seq))  # the medium holds the writer: waiting here would end in a time-out
+        writer.submit(snapshot(seq))  # the writer waits for the storage: waiting here would time out
     assert writer.durable_ticket == 1
     gate.open_gate.set()
     assert writer.flush(LONG_S)
@@ -127,17 +127,17 @@ def test_a_ticket_is_durable_only_when_its_state_or_a_newer_one_is(start, gate):
 
 @pytest.mark.fault('F4')
 @pytest.mark.parametrize('error', [errno.ENOSPC, errno.EIO, errno.EROFS])
-def test_a_failing_medium_is_told_and_recovered_from_without_help(start, gate, path, measured, error):
-    told = threading.Event()
-    writer = start(told.set)
+def test_failing_storage_is_reported_and_recovers(start, gate, path, measured, error):
+    reported = threading.Event()
+    writer = start(reported.set)
     writer.submit(snapshot(0))
     assert writer.flush(LONG_S)
-    told.clear()
+    reported.clear()
     gate.error = error
     began = time.monotonic()
     writer.submit(snapshot(1))
-    assert told.wait(LONG_S)
-    told_ms = (time.monotonic() - began) * 1e3
+    assert reported.wait(LONG_S)
+    reported_ms = (time.monotonic() - began) * 1e3
     assert os.strerror(error) in writer.problem and str(path) in writer.problem
     last = writer.submit(snapshot(2))
     until(lambda: writer.status.failures >= 4)
@@ -147,11 +147,11 @@ def test_a_failing_medium_is_told_and_recovered_from_without_help(start, gate, p
     assert writer.problem == ''
     assert writer.close(LONG_S)
     assert kept(path) == snapshot(2)
-    measured(f'{errno.errorcode[error]}: told after {told_ms:.0f} ms, recovered by itself with the newest state')
+    measured(f'{errno.errorcode[error]}: reported after {reported_ms:.0f} ms, recovered with the newest state')
 
 
 @pytest.mark.fault('F4')
-def test_the_next_try_waits_its_time_but_a_flush_does_not(start, gate):
+def test_a_retry_waits_but_a_flush_does_not(start, gate):
     writer = start(retry_s=3600.0)
     gate.error = errno.EIO
     writer.submit(snapshot(0))
@@ -163,7 +163,7 @@ def test_the_next_try_waits_its_time_but_a_flush_does_not(start, gate):
     assert writer.durable == snapshot(0)
 
 
-def test_each_commit_and_each_failure_is_told_in_the_writers_thread(start, gate):
+def test_each_commit_and_failure_is_reported_in_the_writers_thread(start, gate):
     names = []
     writer = start(lambda: names.append(threading.current_thread().name))
     writer.submit(snapshot(0))
@@ -184,7 +184,7 @@ def test_a_closed_writer_releases_the_file_and_takes_no_more(start, path):
         writer.submit(snapshot(4))
 
 
-def test_closing_says_when_something_is_not_durable(start, gate, path):
+def test_close_reports_a_state_that_is_not_durable(start, gate, path):
     writer = start(retry_s=3600.0)
     writer.submit(snapshot(0))
     assert writer.flush(LONG_S)
@@ -195,7 +195,7 @@ def test_closing_says_when_something_is_not_durable(start, gate, path):
     assert kept(path) in (snapshot(0), snapshot(1))  # the file is free; what was not promised may have arrived
 
 
-def test_closing_does_not_wait_for_a_medium_that_hangs(start, gate):
+def test_close_does_not_wait_for_storage_that_hangs(start, gate):
     writer = start()
     gate.open_gate.clear()
     writer.submit(snapshot(0))
@@ -206,20 +206,20 @@ def test_closing_does_not_wait_for_a_medium_that_hangs(start, gate):
 
 
 @pytest.mark.filterwarnings('ignore::pytest.PytestUnhandledThreadExceptionWarning')
-def test_an_error_of_the_program_does_not_pass_for_a_durable_state(start, path):
+def test_a_bug_does_not_report_a_durable_state(start, path):
     def broken():
-        raise RuntimeError('told wrongly')
+        raise RuntimeError('a bug in the callback')
 
     writer = start(broken)
     writer.submit(snapshot(0))
-    until(lambda: 'told wrongly' in writer.problem)
+    until(lambda: 'a bug in the callback' in writer.problem)
     assert not writer.close(LONG_S) or writer.durable_ticket == 1
     with pytest.raises(StateError):
         writer.submit(snapshot(1))
     assert kept(path) == snapshot(0)
 
 
-def test_the_meter_counts_what_was_handed_to_the_medium(start):
+def test_the_meter_counts_the_bytes_of_the_storage(start):
     writer = start()
     for seq in range(3):
         writer.submit(snapshot(seq))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a durable state costs the medium, by our count and by the kernel's."""
+"""Wear of the storage by a durable state, by our count and by the kernel's."""
 
 import math
 import os
@@ -14,7 +14,7 @@ from aura_ros.state.wear import PAGE_BYTES, WearMeter, cache_wear, kernel_writte
 HOUR_S = 3600.0
 
 
-def test_a_steady_rate_is_found_whatever_the_time():
+def test_a_steady_rate_does_not_depend_on_the_time():
     meter = WearMeter(1000.0)
     for second in range(3 * 3600):
         meter.add(8192, 4224, 1000.0 + second)
@@ -31,13 +31,13 @@ def test_the_rate_is_of_the_last_hour():
     assert meter.per_hour(5 * HOUR_S) == 0
 
 
-def test_one_commit_just_after_the_start_is_no_rate_of_thousands():
+def test_one_commit_just_after_the_start_does_not_inflate_the_rate():
     meter = WearMeter(0.0)
     meter.add(8192, 4224, 0.001)
     assert meter.per_hour(0.002) == 8192 * 60
 
 
-def test_media_life():
+def test_storage_life():
     meter = WearMeter(0.0)
     assert math.isinf(meter.storage_life_years(6e12, HOUR_S))
     # peers' arithmetic: both slots' scheme at 10 Hz around the clock is 2.6 TB a year, so 6 TB last 2.3 years
@@ -55,13 +55,13 @@ def test_media_life():
         (0, 256, 1, 0),
     ],
 )
-def test_a_cache_pays_pages(steps, entry, every, device):
+def test_a_cache_costs_whole_pages(steps, entry, every, device):
     assert cache_wear(steps, entry, every).device_bytes == device
     assert cache_wear(steps, entry, every).logical_bytes == steps * entry
 
 
 @pytest.mark.parametrize('length', [1, 64, 100, 300, 4096, 5000])
-def test_pages_of_a_log_are_counted_as_they_lie(length):
+def test_the_pages_of_a_log_are_counted_exactly(length):
     steps = 4096
     touched = sum(
         (begin + length - 1) // PAGE_BYTES - begin // PAGE_BYTES + 1 for begin in range(0, steps * length, length)
@@ -95,8 +95,8 @@ def test_the_meter_agrees_with_the_kernel(tmp_path):
     assert meter.device_bytes == pytest.approx(counted, rel=0.2), f'the kernel counts {counted:,} bytes'
 
 
-def test_a_log_costs_what_is_said_of_it(tmp_path):
-    """The data pages; the kernel books those of the file's length on its journal."""
+def test_the_wear_of_a_log_agrees_with_the_kernel(tmp_path):
+    """The data pages; the kernel counts those of the file's length for its journal."""
     if not kernel_counts(tmp_path):
         pytest.skip(f'the kernel does not count what is written in {tmp_path}')
     steps = 200
