@@ -60,7 +60,7 @@ def _parsed(text: str, folder: Path, lost: list[str], with_files: bool) -> BagMe
         lost.append(f'metadata.yaml cannot be used ({type(error).__name__}); the files were read without it')
         return BagMetadata()
     if missing := [name for name in names if not (folder / name).is_file()]:
-        lost.append(f'of {len(names)} storage files {", ".join(missing)} is missing')
+        lost.append(f'{len(missing)} of {len(names)} storage files missing: {", ".join(missing)}')
     return BagMetadata(custom, distribution, tuple(folder / name for name in names if name not in missing))
 
 

@@ -100,7 +100,7 @@ def test_names_the_missing_file_of_a_split_bag(tmp_path: Path) -> None:
     meta = folder / 'metadata.yaml'
     meta.write_text(meta.read_text().replace('- bag.mcap', '- bag.mcap\n  - bag_1.mcap'))
     with Bag(folder) as bag:
-        assert bag.partial == 'of 2 storage files bag_1.mcap is missing'
+        assert bag.partial == '1 of 2 storage files missing: bag_1.mcap'
         assert sum(1 for _ in bag.samples(TOPICS)) == 321
 
 
