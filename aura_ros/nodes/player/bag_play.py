@@ -50,25 +50,10 @@ def chosen(player: str, remap: Mapping[str, str] | None) -> bool:
 def command(bag: Path, remap: Mapping[str, str], rate: float, span_ns: tuple[int, int]) -> list[str]:
     """Return the command line; `span_ns` is the start after the first message and the duration [ns]."""
     start_s, length_s = (ns / _NS for ns in span_ns)
-    return [
-        'ros2',
-        'bag',
-        'play',
-        str(bag),
-        '--clock',
-        str(_CLOCK_HZ),
-        '--rate',
-        f'{rate:g}',
-        '--start-offset',
-        f'{start_s:.9f}',
-        '--playback-duration',
-        f'{length_s:.9f}',
-        '--disable-keyboard-controls',
-        '--topics',
-        *remap,
-        '--remap',
-        *(f'{name}:={ours}' for name, ours in remap.items()),
-    ]
+    timing = f'--clock {_CLOCK_HZ} --rate {rate:g} --start-offset {start_s:.9f} --playback-duration {length_s:.9f}'
+    names = [f'{name}:={ours}' for name, ours in remap.items()]
+    options = [*timing.split(), '--disable-keyboard-controls', '--topics', *remap, '--remap', *names]
+    return ['ros2', 'bag', 'play', str(bag), *options]
 
 
 def play(
