@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Demonstrations: frames of the simulated arm with what the expert would do in each.
+"""Demonstrations: frames of the simulated arm, each with the actions that the expert would take.
 
-The expert drives, disturbed now and then, because a policy that has seen only good motion does not know how to
-come back. The label of a frame is what the expert would do from there undisturbed, looked up by running the world
-ahead and back: with the disturbed motion as label, a policy of this size hovers over the block and never learns to
-touch it.
+The expert drives and is disturbed at random times. A policy that has seen only good motion cannot recover from an
+error. The label of a frame is what the expert would do from there without disturbance: the collector runs the world
+ahead and restores it. With the disturbed motion as label, a policy of this size hovers over the block and never learns
+to touch it.
 
-An episode file is an .npz of plain arrays; N frames, chunk of 8 actions, images shrunk to 64 px:
+An episode file is an .npz file of plain arrays, with N frames, chunks of 8 actions, and images scaled to 64 px:
     front, wrist     uint8 [N, 64, 64, 3]  RGB
     joints           float32 [N, 8]        measured joint positions [rad, m]
     actions          float32 [N, 8, 8]     the expert's next 8 joint targets, undisturbed [rad, m]
     scene            float32 [N, S]        ground truth for the auxiliary loss, see `scene_labels`
     instruction      int64 [N]             index into `texts`
     texts            str [K]
-    event            int64 [N]             Kind of the latest task event since the last frame, -1 none
+    event            int64 [N]             Kind of the latest task event since the last frame, -1 for none
     go               bool [N]              whether the go sign is on
     round            int64 [N]
 """
@@ -29,10 +29,11 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
+from aura_ros.common.console import make_console
 from aura_ros.common.errors import ConfigError
 from aura_ros.common.files import replace_arrays
+from aura_ros.common.progress import Bar
 from aura_ros.sim.expert import Expert
 from aura_ros.sim.tasks import Event, Kind, Simulation
 from aura_ros.sim.world import BLOCKS, COLOURS, GO, PARCEL, World
@@ -45,22 +46,22 @@ SCENE_DIM = 4 * 4 + 2 * 4 + 1
 
 @dataclass(frozen=True)
 class Collection:
-    """What to collect."""
+    """One collection of episodes."""
 
     task: str
     """Task of the episodes."""
     split: str
-    """'train' or 'validation'; the evaluation seeds are refused."""
+    """'train' or 'validation'. The evaluation seeds are refused."""
     episodes: int
-    """Number of episodes; episode i has seed i."""
+    """Number of episodes. Episode i has seed i."""
     rounds: int
-    """Rounds in each."""
+    """Rounds in each episode."""
     every: int
-    """Control ticks between two kept frames."""
+    """Control ticks between two frames."""
     disturbance: float = 0.06
-    """Standard deviation of a joint-target disturbance [rad]; it lasts 3-8 ticks."""
+    """Standard deviation of a disturbance of the joint targets [rad]. It lasts 3 to 8 ticks."""
     disturbance_rate: float = 0.06
-    """Chance per tick that one begins."""
+    """Probability per tick that a disturbance starts [0..1]."""
 
     def __post_init__(self) -> None:
         if self.split == 'evaluation':
@@ -68,12 +69,12 @@ class Collection:
 
     @property
     def folder(self) -> str:
-        """Name of the folder that holds these episodes."""
+        """Name of the folder of these episodes."""
         return f'{self.split}-{self.task}'
 
 
 def scene_labels(world: World) -> NDArray[np.float32]:
-    """Ground truth of the scene, float32 [25].
+    """Return the ground truth of the scene, float32 [25].
 
     For red, green, blue and the parcel: on the table (0 or 1), x, y, z [dm]; then beacon and lamp,
     one-hot each (dark, red, green, blue); then the go sign (0 or 1).
@@ -92,19 +93,19 @@ def scene_labels(world: World) -> NDArray[np.float32]:
 
 
 def shrink(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Area-average a picture to what the backbone sees: uint8 [64, 64, 3]."""
+    """Scale an image by area averaging to the size of the backbone's input, uint8 [64, 64, 3]."""
     return np.asarray(cv2.resize(image, (IMAGE, IMAGE), interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
 class _Disturbance:
-    """Joint-target offsets that come and go."""
+    """Offsets of the joint targets that start and end at random times."""
 
     def __init__(self, collection: Collection, rng: np.random.Generator) -> None:
         self._collection, self._rng = collection, rng
         self._left, self._offset = 0, np.zeros(8)
 
     def __call__(self) -> NDArray[np.float64]:
-        """Offset of this tick, float64 [8] [rad, m]."""
+        """Return the offset of this tick, float64 [8] [rad, m]."""
         if self._left == 0:
             self._offset = np.zeros(8)
             if self._rng.random() < self._collection.disturbance_rate:
@@ -116,7 +117,7 @@ class _Disturbance:
 
 
 def collect_episode(collection: Collection, seed: int, world: World) -> dict[str, Any]:
-    """Run one episode and return its arrays, as the module's docstring lists them."""
+    """Run one episode and return its arrays. The module docstring lists them."""
     simulation = Simulation(collection.task, collection.split, seed, collection.rounds, world)
     expert = Expert(simulation)
     disturb = _Disturbance(collection, np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(77,))))
@@ -144,7 +145,7 @@ def collect_episode(collection: Collection, seed: int, world: World) -> dict[str
 
 
 def _main_event(events: tuple[Event, ...]) -> int:
-    """The event to remember of several: a cue before anything else, distractors last."""
+    """Return the most important of several events. A cue comes first, and a distractor last."""
     order = (Kind.CUE, Kind.CUE_REPEAT, Kind.GO, Kind.ROUND_SUCCESS, Kind.ROUND_FAILURE, Kind.RESHUFFLE)
     kinds = {event.kind for event in events}
     return next((int(kind) for kind in order if kind in kinds), int(Kind.DISTRACTOR) if kinds else -1)
@@ -159,12 +160,12 @@ def _collect_some(collection: Collection, seeds: list[int], folder: Path) -> int
 
 
 def collect(collection: Collection, work_dir: Path, workers: int) -> Path:
-    """Collect what is not there yet; returns the folder of the episode files.
+    """Collect the missing episodes, and return the folder of the episode files.
 
     Args:
-        collection: what to collect.
+        collection: episodes to collect.
         work_dir: parent of the folder.
-        workers: processes to use.
+        workers: number of processes.
 
     """
     folder = work_dir / 'demonstrations' / collection.folder
@@ -172,15 +173,12 @@ def collect(collection: Collection, work_dir: Path, workers: int) -> Path:
     missing = [seed for seed in range(collection.episodes) if not (folder / f'{seed:05d}.npz').exists()]
     context = get_context('spawn')  # an OpenGL context does not survive a fork
     with (
-        tqdm(
-            total=collection.episodes,
-            initial=collection.episodes - len(missing),
-            desc=f'collect {collection.folder}',
-            unit='episode',
+        Bar(
+            make_console(), f'collect {collection.folder}', collection.episodes, done=collection.episodes - len(missing)
         ) as bar,
         ProcessPoolExecutor(workers, mp_context=context) as pool,
     ):
         jobs = [pool.submit(_collect_some, collection, missing[i : i + 4], folder) for i in range(0, len(missing), 4)]
         for job in as_completed(jobs):
-            bar.update(job.result())
+            bar.advance(job.result())
     return folder

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reading demonstration episodes into tensors."""
+"""Read demonstration episodes into tensors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from aura_ros.vla.text import embed
 
 @dataclass(frozen=True)
 class Frames:
-    """N frames of demonstrations; images stay uint8 until a batch is made."""
+    """N frames of demonstrations. Images stay uint8 until they are in a batch."""
 
     front: Tensor
     """Uint8 [N, 64, 64, 3]."""
@@ -36,7 +36,7 @@ class Frames:
         return len(self.joints)
 
     def batch(self, index: Tensor) -> dict[str, Tensor]:
-        """Frames at `index`, with images as float [B, 3, 64, 64] in 0..1."""
+        """Return the frames at `index`, with images as float [B, 3, 64, 64] in 0..1."""
         return {
             'front': as_image(self.front[index]),
             'wrist': as_image(self.wrist[index]),
@@ -49,11 +49,11 @@ class Frames:
 
 def as_image(pixels: Tensor) -> Tensor:
     """Map uint8 [B, 64, 64, 3] to float [B, 3, 64, 64] in 0..1."""
-    return pixels.permute(0, 3, 1, 2).float() / 255  # a view: channels stay last in memory
+    return pixels.permute(0, 3, 1, 2).float() / 255  # a view, so that channels stay last in memory
 
 
 def episode_files(folder: Path) -> list[Path]:
-    """Episode files of a folder in the order of their seeds.
+    """Return the episode files of a folder in the order of their seeds.
 
     Raises:
         ConfigError: if there are none.
@@ -78,7 +78,7 @@ def load_frames(files: list[Path]) -> Frames:
 
 
 def data_hash(files: list[Path]) -> str:
-    """SHA-256 over the joints and actions of the episodes: the same demonstrations give the same hash."""
+    """Return the SHA-256 of joints and actions. The same demonstrations give the same hash."""
     digest = hashlib.sha256()
     for file in files:
         with np.load(file, allow_pickle=False) as arrays:

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""aura features: turn recordings of a robot into the features that memories are trained on.
+"""aura features: compute the features of robot recordings, for the training of memories.
 
     aura features monday tuesday --mapping robot.yaml
     aura train memory --from-bags monday tuesday --mapping robot.yaml --output my_weights
 
-The second does the first where it was not done. No torch and no ROS is needed here.
+`aura train` computes missing features itself. `aura features` needs neither torch nor ROS.
 """
 
 from __future__ import annotations
@@ -26,27 +26,30 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
-    """Say how recordings are read; shared with aura train."""
+    """Add the options that say how to read recordings; `aura train` has them too."""
     parser.add_argument(
-        '--mapping', type=Path, metavar='FILE', help='which topic is what, see docs/replay.md (default: it is guessed)'
+        '--mapping',
+        type=Path,
+        metavar='FILE',
+        help='YAML file that assigns topics to inputs, see docs/replay.md (default: guess from types and names)',
     )
     parser.add_argument(
-        '--instruction', default='', metavar='TEXT', help="what the robot was told, in place of the mapping's"
+        '--instruction', default='', metavar='TEXT', help="instruction of the recordings, in place of the mapping's"
     )
     parser.add_argument(
         '--backbone',
         default='embedded',
         metavar='NAME',
-        help="the frozen VLA: 'embedded', or module:attribute of your own (default: %(default)s)",
+        help="frozen backbone: 'embedded', or module:attribute of your own (default: %(default)s)",
     )
-    parser.add_argument('--backbone-weights', metavar='FILE', help='its weights (default: those that ship)')
+    parser.add_argument('--backbone-weights', metavar='FILE', help='weights of the backbone (default: those that ship)')
 
 
 def collect(options: argparse.Namespace, bags: list[Path], console: Console) -> tuple[list[FeatureFile], Backbone]:
-    """Keep the features of recordings as the options say; returns them (`FeatureFile`) and the backbone.
+    """Compute the features of recordings and store them; return the files and the backbone.
 
     Raises:
-        AuraError: a recording or the mapping cannot be used.
+        AuraError: if a recording or the mapping cannot be used.
     """
     from aura_ros.replay.steps.mapping import load_mapping
     from aura_ros.train.recordings import Reading, keep_features
@@ -61,7 +64,7 @@ def collect(options: argparse.Namespace, bags: list[Path], console: Console) -> 
         count = f'{about["steps"]} steps of {about["episodes"]} episodes, {about["covered"]} with recorded actions'
         console.print(f'{about["bag"]}: {count}; {found.file}', markup=False, soft_wrap=True)
         if about['partial']:
-            console.print(f'[yellow]not whole:[/] {escape(about["partial"])}', soft_wrap=True)
+            console.print(f'[yellow]incomplete:[/] {escape(about["partial"])}', soft_wrap=True)
         kept.append(found)
     return kept, backbone
 
@@ -76,7 +79,7 @@ def main(arguments: list[str] | None = None) -> int:
         'bags', nargs='+', type=Path, metavar='BAG', help='a rosbag2 folder, a .mcap or .db3 file, or a LeRobot dataset'
     )
     parser.add_argument(
-        '--work-dir', type=Path, default=Path('build/train'), help='where features are kept (default: %(default)s)'
+        '--work-dir', type=Path, default=Path('build/train'), help='folder for the features (default: %(default)s)'
     )
     add_arguments(parser)
     options = parser.parse_args(arguments)

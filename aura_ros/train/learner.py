@@ -23,7 +23,7 @@ class Optimisation:
     learning_rate: float = 2e-3
     """Peak of the one-cycle schedule."""
     weight_decay: float = 1e-4
-    """Of AdamW."""
+    """Weight decay of AdamW."""
     clip: float = 1.0
     """Largest norm of the gradient."""
 
@@ -33,17 +33,17 @@ class GateTraining:
     """How the gate learns."""
 
     price: float = 0.2
-    """Of a write, in units of the action loss of one step: a write must save later steps this much in all."""
+    """Price of a write: it must save later steps this much in total, in units of the action loss of one step."""
     open_until: float = 0.3
-    """Fraction of the training before which every step is written, so that there is something to judge, or those that a
-    guide names; from then on the gate decides.
+    """Fraction of the training before which every step is written, or the steps that a teacher names. The gate decides
+    from then on.
     """
     learn_from: float = 1.0
-    """Fraction from which on the gate learns, `open_until` at the latest."""
+    """Fraction of the training after which the gate learns, `open_until` at the latest."""
     price_full: float = 0.7
-    """Fraction of the training at which the price, which rises from zero, is full."""
+    """Fraction of the training at which the price is full. It rises from zero."""
     probe: float = 0.1
-    """Share of the steps whose write is measured."""
+    """Share of the steps at which the worth of a write is measured."""
 
 
 class Learner:
@@ -52,9 +52,10 @@ class Learner:
     Args:
         model: trained in place.
         optimisation: how long and how fast.
-        gate: for a memory with a gate; others take no notice.
+        gate: how the gate learns; memories without a gate ignore it.
 
-    state: after the last batch, as the memory's scan gives it.
+    Attributes:
+        state: state after the last batch, as the scan of the memory returns it.
     """
 
     def __init__(self, model: MemoryModule, optimisation: Optimisation, gate: GateTraining | None = None) -> None:
@@ -75,7 +76,7 @@ class Learner:
         schedule: Tensor | None = None,
         asked: Tensor | None = None,
         state: Any = None,
-        guide: MemoryModule | None = None,
+        teacher: MemoryModule | None = None,
     ) -> tuple[float, float]:
         """Learn from one batch.
 
@@ -83,11 +84,11 @@ class Learner:
             z: features [B, T, D].
             base: base chunks [B, T, C, A].
             loss_of: the action loss, a mean over the asked steps.
-            weight: number of steps that mean is over, or the sum of their weights.
-            schedule: writes of fast weights that have no gate, [B, T].
-            asked: the steps whose action the loss needs, bool [B, T]; None is all.
-            state: to begin with, as the memory's scan takes it; None is empty.
-            guide: decides what a gated memory writes until its own gate does; None writes every step.
+            weight: number of steps in that mean, or the sum of their weights.
+            schedule: writes of fast weights without a gate, [B, T].
+            asked: steps whose action the loss needs, bool [B, T]; None means all.
+            state: first state, as the scan of the memory takes it; None means empty.
+            teacher: decides the writes of a gated memory until its own gate does; None writes every step.
 
         Returns:
             action loss; share of steps written.
@@ -98,7 +99,7 @@ class Learner:
         begin = min(self._gate.learn_from, self._gate.open_until)
         learning = gated and done >= begin
         if gated and done < self._gate.open_until:
-            schedule = z.new_ones(z.shape[:2]) if guide is None else _decided(guide, z, base, asked)
+            schedule = z.new_ones(z.shape[:2]) if teacher is None else _decided(teacher, z, base, asked)
         probe = self._gate.probe if learning else 0.0
         rollout = self._model(z, base, state, asked=asked, schedule=schedule, probe=probe)
         loss = loss_of(rollout)
@@ -116,14 +117,14 @@ class Learner:
         return loss.item(), float(rollout.scan.written.mean())
 
     def backward(self, loss: Tensor, rollout: Rollout, price: float, weight: float) -> None:
-        """Gradients of the action loss, then of the gate, which is judged by them."""
+        """Compute the gradients of the action loss, and then those of the gate, which depend on them."""
         assert isinstance(self._model, AuraModule)
         torch.autograd.backward(loss)
         torch.autograd.backward(self._model.gate_loss(rollout, price, weight))
 
 
 @torch.no_grad()
-def _decided(guide: MemoryModule, z: Tensor, base: Tensor, asked: Tensor | None) -> Tensor:
-    """What a memory writes of these sequences, from empty, [B, T]."""
-    rollout: Rollout = guide(z, base, asked=asked)
+def _decided(teacher: MemoryModule, z: Tensor, base: Tensor, asked: Tensor | None) -> Tensor:
+    """Return what a memory writes in these sequences from an empty state, [B, T]."""
+    rollout: Rollout = teacher(z, base, asked=asked)
     return rollout.scan.written

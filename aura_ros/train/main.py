@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""aura train: from nothing to the weights that ship.
+"""aura train: train the weights that ship, or a memory for your own robot.
 
-    aura train demonstrations   the expert drives the simulated arm; frames are kept
-    aura train vla              behaviour cloning of the embedded VLA, frozen afterwards
-    aura train memory           AURA-Mem, its guide before it, and the KV-cache on the frozen VLA's features
+    aura train demonstrations   the expert drives the simulated arm, and frames are stored
+    aura train vla              behaviour cloning of the embedded VLA, which is then frozen
+    aura train memory           AURA-Mem (after its teacher) and the KV-cache on the features of the frozen VLA
     aura train check            closed-loop success on the validation seeds, without ROS
-    aura train all              all of it in this order
-    aura train memory --from-bags BAG...   AURA-Mem on recordings of your robot, and your own frozen VLA
+    aura train all              all stages in this order
+    aura train memory --from-bags BAG...   AURA-Mem on recordings of your robot with your own frozen VLA
 
-Every stage keeps what it made in --work-dir and goes on where it stopped. Evaluation seeds are never read.
+Every stage stores its results in --work-dir, and continues where it stopped. No stage reads evaluation seeds.
 """
 
 from __future__ import annotations
@@ -64,25 +64,25 @@ def _parser() -> argparse.ArgumentParser:
         '--work-dir',
         type=Path,
         default=Path('build/train'),
-        help='where demonstrations and features are kept, about 6 GB (default: %(default)s)',
+        help='folder for demonstrations and features, about 6 GB (default: %(default)s)',
     )
     parser.add_argument(
         '--output',
         type=Path,
         default=None,
-        help="folder for the weights; default: the package's own, for nodes to load",
+        help='folder for the weights (default: the folder of the package that the nodes load from)',
     )
     parser.add_argument(
         '--workers',
         type=int,
         default=os.cpu_count() or 1,
-        help='processes that collect demonstrations (default: %(default)s)',
+        help='number of processes that collect demonstrations (default: %(default)s)',
     )
     parser.add_argument(
         '--memory',
         default='both',
-        help='which memory to train: both is aura and kv, which ship; or always, gru, lstm, ssm, '
-        'elmur, memoryless with as many parameters (default: %(default)s)',
+        help='memory to train: both (aura and kv, which ship), aura, kv, always, gru, lstm, ssm, elmur or memoryless; '
+        'all have as many parameters as aura (default: %(default)s)',
     )
     parser.add_argument('--seed', type=int, default=0, help='seed of initialisation and sampling (default: 0)')
     parser.add_argument('--rounds', type=int, default=30, help='check: rounds per task and policy (default: 30)')
@@ -92,29 +92,29 @@ def _parser() -> argparse.ArgumentParser:
         nargs='+',
         type=Path,
         metavar='BAG',
-        help='recordings with commands, to learn from in place of demonstrations; --output is then a '
-        'folder of yours, my_weights by default, and --memory aura',
+        help='recordings with commands, in place of demonstrations; --output is then my_weights by default, and '
+        '--memory is aura',
     )
     add_arguments(bags)
     bags.add_argument(
         '--start-from',
         type=Path,
         metavar='FILE',
-        help='weights to go on from, trained for the same VLA (default: begin anew)',
+        help='weights to continue from, trained for the same VLA (default: start from new weights)',
     )
-    bags.add_argument('--overwrite', action='store_true', help='replace weights of an earlier training')
+    bags.add_argument('--overwrite', action='store_true', help='replace the weights of an earlier training')
     bags.add_argument('--steps', type=int, default=None, help='optimiser steps (default: 4000)')
     bags.add_argument(
         '--holdout',
         type=float,
         default=0.2,
-        help='share of each episode, its end, to judge by and not to learn from (default: %(default)s)',
+        help='share of each episode, at its end, that is held out for the evaluation (default: %(default)s)',
     )
     bags.add_argument(
         '--round-steps',
         type=int,
         default=50,
-        help='steps that count as a round; three rounds make a sequence (default: %(default)s)',
+        help='number of steps that count as a round; a sequence has three rounds (default: %(default)s)',
     )
     return parser
 
@@ -145,15 +145,15 @@ def _memory(options: argparse.Namespace) -> None:
         _memory_from_bags(options)
         return
     from aura_ros.train.memory import train_memory
-    from aura_ros.train.memory_settings import GUIDES, SETTINGS, MemoryTraining
+    from aura_ros.train.memory_settings import SETTINGS, TEACHERS, MemoryTraining
     from aura_ros.vla.embedded import EmbeddedVla
 
     vla = EmbeddedVla(str(options.output / 'embedded.onnx') if options.output else None)
     for kind in ('aura', 'kv') if options.memory == 'both' else (options.memory,):
         output = _folder(options, 'aura_ros.memory') / f'{kind}.safetensors'
         settings = replace(SETTINGS.get(kind, MemoryTraining()), seed=options.seed)
-        guide = replace(GUIDES[kind], seed=options.seed) if kind in GUIDES else None
-        report = train_memory(kind, options.work_dir, vla, output, settings, options.command, guide)
+        teacher = replace(TEACHERS[kind], seed=options.seed) if kind in TEACHERS else None
+        report = train_memory(kind, options.work_dir, vla, output, settings, options.command, teacher)
         for task, figures in report.items():
             print(f'{output}: {task} {figures}')
 
@@ -174,9 +174,7 @@ def _memory_from_bags(options: argparse.Namespace) -> None:
     folder: Path = options.output or Path('my_weights')
     output = folder / f'{kind}.safetensors'
     if output.exists() and not options.overwrite:
-        raise ConfigError(
-            f'{output} is there already: name another folder with --output, or replace it with --overwrite'
-        )
+        raise ConfigError(f'{output} exists: choose another folder with --output, or replace it with --overwrite')
     kept, backbone = collect(options, options.from_bags, make_console())
     folder.mkdir(parents=True, exist_ok=True)
     report = train_on_recordings(
@@ -192,15 +190,15 @@ def _memory_from_bags(options: argparse.Namespace) -> None:
     )
     for figures in report.values():
         print(f'{output}: {_held_out(figures)}')
-    print(f'compare it: aura replay {shlex.join(map(str, options.from_bags))} --weights mine={output}')
+    print(f'next, compare it: aura replay {shlex.join(map(str, options.from_bags))} --weights mine={output}')
 
 
 def _held_out(figures: Mapping[str, float]) -> str:
-    """What the end of the recordings, which was not learnt from, says of a memory."""
+    """Describe the result on the held-out ends of the recordings."""
     return (
-        f'on what was held out its action error is {figures["action_error"]:.4g}, that of the frozen VLA alone '
-        f'{figures["base_action_error"]:.4g} (1 is the usual offset of the recorded commands from the VLA), with '
-        f'{figures["writes_per_round"]:.1f} writes a round'
+        f'action error on the held-out parts {figures["action_error"]:.4g}, of the frozen VLA alone '
+        f'{figures["base_action_error"]:.4g} (1 is the usual offset of the recorded commands from the VLA); '
+        f'{figures["writes_per_round"]:.1f} writes per round'
     )
 
 
@@ -225,7 +223,7 @@ def _check(options: argparse.Namespace) -> None:
                 low, high = wilson_interval(won, len(outcome.successes))
                 print(
                     f'{task:9s} {kind:5s} {won}/{len(outcome.successes)} [{low:.2f}, {high:.2f}] '
-                    f'{outcome.writes_per_round:.1f} writes a round, {outcome.state_bytes} bytes'
+                    f'{outcome.writes_per_round:.1f} writes per round, {outcome.state_bytes} bytes'
                 )
 
 

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rivals of the same size: each memory of the family with as many trained numbers as AURA-Mem has.
+"""Rivals of the same size: every memory with as many trained parameters as AURA-Mem.
 
-Encoder and head are as wide as AURA's. What is fitted is the width of the cell where it has one of its own (GRU,
-LSTM, SSM), the width of the MLPs of ELMUR, else that of the code: the fast weights without a gate spend on a wider
-code what the gate would cost.
+Encoder and head have the widths of AURA's. The fitted width is that of the cell (GRU, LSTM, SSM), of the MLPs (ELMUR),
+or else of the code. So the fast weights without a gate use the parameters of the gate for a wider code.
 """
 
 from __future__ import annotations
@@ -31,17 +30,17 @@ from aura_ros.train.modules import (
 )
 
 TOLERANCE = 0.03
-"""Largest difference to the target that counts as matched, relative."""
+"""Largest relative difference from the target."""
 WIDEST = 1 << 16
 
 
 def _coded(module: Callable[..., MemoryModule]) -> Callable[..., MemoryModule]:
-    """Of a module without a width of its own, one whose width is that of the code."""
+    """Return a maker whose width is that of the code, for modules without a width of their own."""
     return lambda sizes, width, **options: module(replace(sizes, code_dim=width), **options)
 
 
 def _elmur(sizes: Sizes, hidden: int, /, **options: Any) -> ElmurModule:
-    """ELMUR with slots 16 wide unless the options say otherwise: what a slot holds is not to hang on the target."""
+    """Make ELMUR with slots of width 16 by default, so that the capacity of a slot does not depend on the target."""
     return ElmurModule(sizes, ElmurOptions(ffn_width=hidden, **{'width': 16, **options}))
 
 
@@ -60,26 +59,28 @@ RIVALS: dict[str, Callable[..., MemoryModule]] = {
 
 
 def match_width(make: Callable[[int], MemoryModule], target: int) -> int:
-    """The width whose number of parameters is nearest to a target.
+    """Return the width whose number of parameters is closest to a target.
 
     Args:
-        make: a module of a width >= 1; wider ones must have more parameters.
-        target: parameters wanted.
+        make: makes a module of a width >= 1; the number of parameters must grow with the width.
+        target: wanted number of parameters.
 
     Raises:
-        ConfigError: if the target lies above what 65,536 gives.
+        ConfigError: if even the width 65,536 has fewer parameters.
 
     """
 
     def count(width: int) -> int:
-        with torch.device('meta'):  # counted, not filled: no random numbers are drawn
+        with torch.device('meta'):  # counts parameters without drawing random numbers
             return make(width).parameter_count
 
     above = 1
     while count(above) < target:
         above *= 2
         if above > WIDEST:
-            raise ConfigError(f'target must be a number of parameters that a width <= {WIDEST} reaches, got {target}')
+            raise ConfigError(
+                f'target is {target} parameters, and no width <= {WIDEST} reaches it: choose a smaller target'
+            )
     below = above // 2
     while above - below > 1:
         middle = (above + below) // 2
@@ -88,14 +89,14 @@ def match_width(make: Callable[[int], MemoryModule], target: int) -> int:
 
 
 def build_module(kind: str, sizes: Sizes, target: int | None = None, **options: Any) -> MemoryModule:
-    """Make a memory of the family to train.
+    """Make a memory for training.
 
     Args:
         kind: a key of `RIVALS`, or 'aura' or 'reconstruction', which have exactly `sizes`.
-        sizes: of AURA-Mem; see above for what of it is fitted.
-        target: parameters wanted; None takes those of AURA-Mem of these sizes.
-        options: for the module: `budget` of random and periodic, `window` of kv, the fields of `ElmurOptions`
-            but `ffn_width` of elmur.
+        sizes: sizes of AURA-Mem; the module docstring says which one is fitted.
+        target: wanted number of parameters; None means that of AURA-Mem with these sizes.
+        options: options of the module: `budget` (random, periodic), `window` (kv), fields of `ElmurOptions` except
+            `ffn_width` (elmur).
 
     Raises:
         ConfigError: if the kind is unknown or no width comes within 3 % of the target.

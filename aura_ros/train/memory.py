@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Training a memory on the frozen VLA's features: the action error, and for AURA the price of a write."""
+"""Training of a memory on the features of the frozen backbone."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
+from aura_ros.common.console import make_console
 from aura_ros.common.errors import ConfigError
 from aura_ros.common.names import PANEL_TASKS
+from aura_ros.common.progress import Bar
 from aura_ros.sim.tasks import Kind
 from aura_ros.train.learner import Learner
 from aura_ros.train.matching import build_module
@@ -34,16 +35,16 @@ from aura_ros.vla.embedded import EmbeddedVla
 from aura_ros.vla.protocol import BackboneSpec
 
 _PRICE_FULL = 0.05
-"""Fraction of a training that goes on from weights, at which the price of a write is full again."""
+"""Fraction of a training that continues from weights, at which the price of a write is full."""
 
 
 def action_error(actions: Tensor, batch: Batch, scale: Tensor) -> Tensor:
-    """Weighted mean absolute error of the chunks in units of the usual offset of each joint.
+    """Return the weighted mean absolute error of the chunks, in units of the usual offset of each joint.
 
     Args:
-        actions: of the steps that have a weight, [N, C, A].
+        actions: chunks of the N steps with a weight, [N, C, A] [rad, m].
         batch: the sequences.
-        scale: [A].
+        scale: usual offset of each joint, [A] [rad, m].
 
     """
     asked = batch.weight > 0
@@ -57,7 +58,7 @@ def _loss(rollout: Rollout, batch: Batch, scale: Tensor) -> Tensor:
 
 
 def set_scales(model: MemoryModule, streams: list[Stream]) -> None:
-    """Measure features and offsets once, on the training streams."""
+    """Set the scales of features and offsets from the training streams."""
     z = torch.from_numpy(np.concatenate([stream.z for stream in streams]))
     offsets = np.concatenate([stream.expert - stream.base[:, :1] for stream in streams if stream.task != 'visible'])
     model.feature_mean.copy_(z.mean(0))
@@ -70,16 +71,16 @@ def fit(
     streams: list[Stream],
     settings: MemoryTraining,
     fresh: bool = True,
-    guide: MemoryModule | None = None,
+    teacher: MemoryModule | None = None,
 ) -> None:
     """Train in place.
 
     Args:
-        model: of the memory.
-        streams: to learn from.
-        settings: how.
-        fresh: whether it begins here; else it keeps the scales it was trained with.
-        guide: see `Learner.step`.
+        model: module of the memory.
+        streams: training data.
+        settings: settings of the training.
+        fresh: True for a new module; False keeps the scales of an earlier training.
+        teacher: see `Learner.step`.
 
     """
     torch.manual_seed(settings.seed)
@@ -89,7 +90,7 @@ def fit(
         set_scales(model, streams)
         if isinstance(model, FastWeightModule):
             torch.nn.init.constant_(model.log_key_scale, math.log(settings.key_scale))
-    # every task as often as the others: the head must also learn when to leave the base alone
+    # every task equally often, so that the head also learns when to leave the base action unchanged
     tasks_known = tuple(dict.fromkeys(stream.task for stream in streams))
     pools = [segments([stream for stream in streams if stream.task == task], settings.rounds) for task in tasks_known]
     early = [pool for task, pool in zip(tasks_known, pools, strict=True) if task != 'put_back']
@@ -98,33 +99,35 @@ def fit(
     steps = settings.optimisation.steps
     states = StatePool(settings.used, rng, settings.mixed) if isinstance(model, FastWeightModule) else None
     empty = torch.zeros(model.sizes.value_dim, model.sizes.key_dim + 1)
-    bar = tqdm(range(steps), desc=f'train {type(model).__name__}', unit='step')
-    for step in bar:
-        known = pools if step >= settings.put_back_from * steps else early
-        drawn = [known[i] for i in rng.integers(len(known), size=settings.batch)]
-        parts = [thin(pool[rng.integers(len(pool))], settings.keep_idle, rng) for pool in drawn]
-        batch, tasks = collate(parts, settings.idle_weight), [stream.task for stream, _ in parts]
-        noise = settings.feature_noise * model.feature_scale * torch.randn_like(batch.z)
-        loss = partial(_loss, batch=batch, scale=model.action_scale)
-        error, written = learner.step(
-            batch.z + noise,
-            batch.base,
-            loss,
-            float(batch.weight.sum()),
-            asked=batch.weight > 0,
-            state=states and states.draw(tasks, empty),
-            guide=guide,
-        )
-        if states is not None:
-            states.add(tasks, learner.state)
-        if step % 20 == 0:
-            bar.set_postfix(error=f'{error:.3f}', writes=f'{written:.3f}')
+    text = ''
+    with Bar(make_console(), f'train {type(model).__name__}', steps) as bar:
+        for step in range(steps):
+            known = pools if step >= settings.put_back_from * steps else early
+            drawn = [known[i] for i in rng.integers(len(known), size=settings.batch)]
+            parts = [thin(pool[rng.integers(len(pool))], settings.keep_idle, rng) for pool in drawn]
+            batch, tasks = collate(parts, settings.idle_weight), [stream.task for stream, _ in parts]
+            noise = settings.feature_noise * model.feature_scale * torch.randn_like(batch.z)
+            loss = partial(_loss, batch=batch, scale=model.action_scale)
+            error, written = learner.step(
+                batch.z + noise,
+                batch.base,
+                loss,
+                float(batch.weight.sum()),
+                asked=batch.weight > 0,
+                state=states and states.draw(tasks, empty),
+                teacher=teacher,
+            )
+            if states is not None:
+                states.add(tasks, learner.state)
+            if step % 20 == 0:
+                text = f'error {error:.3f}, writes {written:.3f}'
+            bar.advance(text=text)
     model.eval()
 
 
 @torch.no_grad()
 def evaluate(model: MemoryModule, streams: list[Stream]) -> dict[str, Any]:
-    """Whole held-out episodes, gate as deployed: action error with go sign, writes per round, where they fall."""
+    """Evaluate a memory on whole held-out episodes: action error with the go sign, writes per round, gate by event."""
     report: dict[str, Any] = {}
     for task in sorted({stream.task for stream in streams}):
         errors: list[float] = []
@@ -158,35 +161,37 @@ def train_memory(
     output: Path,
     settings: MemoryTraining,
     command: str,
-    guide: MemoryTraining | None = None,
+    teacher: MemoryTraining | None = None,
 ) -> dict[str, Any]:
-    """Train a memory and write weights (.safetensors) and card; returns the validation report.
+    """Train a memory, and write its weights (.safetensors) and card. Return the validation report.
 
     Args:
         kind: one of KINDS.
-        work_dir: parent of the demonstrations; a guide is kept there, and taken from there the next time.
-        vla: the frozen backbone.
-        output: .safetensors to write.
-        settings: of the memory.
-        command: for the card.
-        guide: settings of a memory of the same kind, trained before, that says what to write until the gate does; None
-            for no guide.
+        work_dir: parent of the demonstrations; a teacher is stored there and reused.
+        vla: frozen backbone.
+        output: .safetensors file to write.
+        settings: settings of the training.
+        command: command line, for the card.
+        teacher: settings of the teacher, a memory of the same kind that decides the writes until the gate does; None
+            trains without a teacher.
 
     Raises:
-        ConfigError: if the kind is unknown or demonstrations are missing.
+        ConfigError: if the kind is unknown, or demonstrations are missing.
 
     """
     _check_kind(kind)
     streams = [stream for task in PANEL_TASKS for stream in load_streams(vla, work_dir, 'train', task)]
-    held = [stream for task in PANEL_TASKS for stream in load_streams(vla, work_dir, 'validation', task)]
-    data, first = TrainingSet(streams, held, {'tasks': list(PANEL_TASKS)}), None
-    if guide is not None:
-        first = work_dir / 'guides' / f'{vla.spec.backbone_hash[:12]}-{kind}-{_digest(guide)}.safetensors'
-        if not first.with_suffix('.json').exists():  # the card is written last: without it the weights may be torn
+    held_out = [stream for task in PANEL_TASKS for stream in load_streams(vla, work_dir, 'validation', task)]
+    data, first = TrainingSet(streams, held_out, {'tasks': list(PANEL_TASKS)}), None
+    if teacher is not None:
+        first = work_dir / 'teachers' / f'{vla.spec.backbone_hash[:12]}-{kind}-{_digest(teacher)}.safetensors'
+        if not first.with_suffix(
+            '.json'
+        ).exists():  # the card is written last, so without it the weights may be incomplete
             first.parent.mkdir(exist_ok=True)
-            _train(kind, vla.spec, data, first, guide, command)
-        data.source['guide'] = asdict(guide)
-    return _train(kind, vla.spec, data, output, settings, command, guide=first)
+            _train(kind, vla.spec, data, first, teacher, command)
+        data.source['teacher'] = asdict(teacher)
+    return _train(kind, vla.spec, data, output, settings, command, teacher=first)
 
 
 def _digest(settings: MemoryTraining) -> str:
@@ -195,14 +200,14 @@ def _digest(settings: MemoryTraining) -> str:
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """What a memory is trained on and judged by."""
+    """The data of a training."""
 
     train: list[Stream]
-    """To learn from."""
-    held: list[Stream]
-    """Never learnt from."""
+    """Training data."""
+    held_out: list[Stream]
+    """Data for the evaluation only."""
     source: dict[str, Any]
-    """Where they come from, for the card."""
+    """Origin of the data, for the card."""
 
 
 def train_on_recordings(
@@ -217,28 +222,29 @@ def train_on_recordings(
     round_steps: int = 50,
     start_from: Path | None = None,
 ) -> dict[str, Any]:
-    """Train a memory on recordings and write weights and card; returns the report of what was held out.
+    """Train a memory on recordings, and write its weights and card. Return the report on the held-out parts.
 
     Args:
         kind: one of KINDS.
         kept: features of the recordings.
-        spec: of the frozen VLA.
-        output: .safetensors to write.
-        settings: only steps with a recorded action count, so those for steps without go sign have no effect.
-        command: for the card.
-        holdout: share of each episode, its end, that is not learnt from.
-        round_steps: steps that count as a round.
-        start_from: weights of the same kind and VLA to go on from; None begins anew.
+        spec: specification of the frozen backbone.
+        output: .safetensors file to write.
+        settings: settings of the training; settings for steps without the go sign have no effect, because
+            only steps with a recorded action count.
+        command: command line, for the card.
+        holdout: share of each episode, at its end, that is held out [0..1].
+        round_steps: number of steps that count as a round.
+        start_from: weights of the same kind and backbone to continue from; None starts from new weights.
 
     Raises:
-        ConfigError: the kind is unknown, there is too little to learn from, or `start_from` does not fit.
+        ConfigError: if the kind is unknown, there is too little data, or `start_from` does not fit.
 
     """
     _check_kind(kind)
     parts = split(kept, holdout, round_steps)
-    train, held = ([Stream(RECORDED, **part.columns) for part in some] for some in parts)
+    train, held_out = ([Stream(RECORDED, **part.columns) for part in some] for some in parts)
     settings = replace(settings, rounds=rounds_within(parts[0], settings.rounds), idle_weight=0.0, keep_idle=1.0)
-    if start_from is not None:  # a gate that has learnt decides from the first step on
+    if start_from is not None:  # a trained gate decides from the first step
         settings = replace(settings, gate=replace(settings.gate, open_until=0.0, price_full=_PRICE_FULL))
     source = {
         'tasks': [RECORDED],
@@ -249,12 +255,12 @@ def train_on_recordings(
             {name: one.about[name] for name in ('bag', 'sha256', 'steps', 'covered', 'mapping')} for one in kept
         ],
     }
-    return _train(kind, spec, TrainingSet(train, held, source), output, settings, command, start_from)
+    return _train(kind, spec, TrainingSet(train, held_out, source), output, settings, command, start_from)
 
 
 def _check_kind(kind: str) -> None:
     if kind not in KINDS:
-        raise ConfigError(f'memory must be one of {", ".join(KINDS)}, got {kind!r}')
+        raise ConfigError(f'--memory must be one of both, {", ".join(KINDS)}; got {kind!r}')
 
 
 def _train(
@@ -265,7 +271,7 @@ def _train(
     settings: MemoryTraining,
     command: str,
     start_from: Path | None = None,
-    guide: Path | None = None,
+    teacher: Path | None = None,
 ) -> dict[str, Any]:
     started = time.monotonic()
     torch.manual_seed(settings.seed)
@@ -273,13 +279,13 @@ def _train(
     model = build_module(kind, sizes)
     if start_from is not None:
         load_module(model, start_from, spec.backbone_hash)
-    leader = None
-    if guide is not None:
-        leader = build_module(kind, sizes)
-        load_module(leader, guide, spec.backbone_hash)
-        leader.eval()
-    fit(model, data.train, settings, fresh=start_from is None, guide=leader)
-    report = evaluate(model, data.held)
+    decider = None
+    if teacher is not None:
+        decider = build_module(kind, sizes)
+        load_module(decider, teacher, spec.backbone_hash)
+        decider.eval()
+    fit(model, data.train, settings, fresh=start_from is None, teacher=decider)
+    report = evaluate(model, data.held_out)
     save_memory(
         model,
         output,

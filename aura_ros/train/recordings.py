@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From recordings of a robot to what memories are trained on: features of the frozen VLA, and what was done instead.
+"""Training data from recordings of a robot: features of the frozen backbone, and the recorded actions.
 
-A recording becomes one .npz of plain arrays, kept by the VLA's weights, the recording's content and the mapping; T
-steps of all of its episodes, D features, chunks of C actions for A joints:
+A recording becomes one .npz file of plain arrays. Its name depends on the backbone's weights, the content of the
+recording and the mapping. It has T steps of all episodes, D features, and chunks of C actions for A joints:
     z            float32 [T, D]
-    base, expert float32 [T, C, A]  the VLA's own joint targets, and the recorded ones [rad, m]; where nothing was
-                                    recorded `expert` repeats `base` and `go` is False, so that nothing is learnt of it
+    base, expert float32 [T, C, A]  the backbone's joint targets and the recorded ones [rad, m]; without a recorded
+                                    action, `expert` repeats `base`, and `go` is False: training ignores it
     go           bool [T]           whether there are recorded actions
     episode      int64 [T]
-    about        JSON               where it comes from
+    about        JSON               origin of the data
 
-A recording knows no rounds. Training takes sequences of whole rounds, so `round_steps` steps count as one.
-No torch here: aura features runs where only a replay does.
+A recording has no rounds. Training takes sequences of whole rounds, so `round_steps` steps count as one.
+This module imports no torch, because `aura features` needs only the replay extra.
 """
 
 from __future__ import annotations
@@ -41,19 +41,19 @@ from aura_ros.replay.steps.stream import StepStream
 from aura_ros.vla.protocol import Backbone
 
 TASK = 'recorded'
-"""What the task of a recording is called."""
+"""Task name of recordings."""
 
 _COLUMNS = ('z', 'base', 'expert', 'go', 'episode')
 
 
 @dataclass(frozen=True)
 class Reading:
-    """How recordings are read."""
+    """Options for reading recordings."""
 
     mapping: Mapping | None = None
-    """Which topic is what; None guesses."""
+    """Topics of the inputs; None guesses them."""
     instruction: str = ''
-    """What the robot was told, in place of the mapping's; empty takes the mapping's."""
+    """Instruction in place of the mapping's; empty takes the mapping's."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class FeatureFile:
     """The features of one recording, on disk."""
 
     file: Path
-    """With the arrays of the module's docstring."""
+    """File with the arrays that the module docstring lists."""
     about: AnyMapping[str, Any]
     """`bag`, `sha256` of its content, `mapping`, `backbone_hash`, `steps`, `covered` by actions, `episodes`, `partial`
     and `notes`.
@@ -69,23 +69,25 @@ class FeatureFile:
 
 
 def keep_features(path: Path, folder: Path, backbone: Backbone, reading: Reading) -> FeatureFile:
-    """Run the frozen VLA over a recording, or take its recorded steps, unless that was done before.
+    """Compute the features of a recording with the frozen backbone, or take recorded steps, unless the file exists.
 
     Args:
-        path: of the recording, see `Bag`.
-        folder: where features are kept.
-        backbone: the frozen VLA.
-        reading: how to read the recording.
+        path: path of the recording, see `Bag`.
+        folder: folder for the features.
+        backbone: frozen backbone.
+        reading: options for reading the recording.
 
     Raises:
-        BagError: it cannot be read, lacks what the VLA needs, or has no recorded actions.
+        BagError: if the recording cannot be read, or has no recorded actions or not all inputs of the backbone.
     """
     spec = backbone.spec
     with Bag(path) as bag:
         asked = Settings((), mapping=reading.mapping, instruction=reading.instruction)
         mapping, notes = mapping_of(bag, asked, backbone)
         if mapping.actions is None:
-            raise BagError(f'{path}: the mapping names no actions, and without them there is nothing to learn from')
+            raise BagError(
+                f'{path}: the mapping has no actions, so there is nothing to learn from: add `actions` to the mapping'
+            )
         digest = content_digest(bag.files)
         text = as_yaml(mapping)
         key = hashlib.sha256(f'{digest}\0{text}'.encode()).hexdigest()[:12]
@@ -111,8 +113,8 @@ def keep_features(path: Path, folder: Path, backbone: Backbone, reading: Reading
         }
     if not covered:
         raise BagError(
-            f'{path}: none of its {len(columns["z"])} steps has a recorded action for its whole chunk; '
-            'aura replay shows how the streams fit together'
+            f'{path}: none of the {len(columns["z"])} steps has a recorded action for its whole chunk; '
+            'aura replay shows how the streams align'
         )
     file.parent.mkdir(parents=True, exist_ok=True)
     arrays: dict[str, Any] = {**columns, 'about': np.asarray(json.dumps(about))}
@@ -125,7 +127,7 @@ def _columns(path: Path, stream: StepStream) -> dict[str, NDArray[Any]]:
     for row in stream.rows([]):
         builder.add(replace(row, thumbnail=b''))
     if not len(builder):
-        raise BagError(f'{path} gives no step: {"; ".join(stream.facts().notes)}')
+        raise BagError(f'{path} contains no step: {"; ".join(stream.facts().notes)}')
     steps = builder.take()
     go = steps.has_recorded_actions
     return {
@@ -138,39 +140,39 @@ def _columns(path: Path, stream: StepStream) -> dict[str, NDArray[Any]]:
 
 
 def read_about(file: Path) -> dict[str, Any]:
-    """What a file of features says of itself.
+    """Return the origin of a file of features.
 
     Raises:
-        ConfigError: it is none.
+        ConfigError: if the file holds no features.
     """
     try:
         with np.load(file, allow_pickle=False) as arrays:
             found: dict[str, Any] = json.loads(str(arrays['about']))
             return found
     except (OSError, ValueError, KeyError) as error:
-        raise ConfigError(f'{file} holds no features ({error}); remove it') from error
+        raise ConfigError(f'{file} holds no features ({error}): delete it') from error
 
 
 @dataclass(frozen=True)
 class Part:
-    """Consecutive steps of one episode: the columns of a `sequences.Stream`."""
+    """Consecutive steps of one episode, as columns of a `sequences.Stream`."""
 
     columns: AnyMapping[str, NDArray[Any]]
 
 
 def split(kept: Sequence[FeatureFile], holdout: float, round_steps: int) -> tuple[list[Part], list[Part]]:
-    """What to train on, and what to judge by: the last share of each episode.
+    """Split recordings into training data and held-out data, the last share of each episode.
 
     Args:
-        kept: recordings.
-        holdout: share of each episode to judge by, 0..1, not trained on.
-        round_steps: steps that count as one round.
+        kept: features of recordings.
+        holdout: share of each episode that is held out, 0..1.
+        round_steps: number of steps that count as one round.
 
     Raises:
-        ConfigError: one of the two would be without a recorded action.
+        ConfigError: if one of the two has no recorded action.
     """
     train: list[Part] = []
-    held: list[Part] = []
+    held_out: list[Part] = []
     for one in kept:
         with np.load(one.file, allow_pickle=False) as arrays:
             columns = {name: arrays[name] for name in _COLUMNS}
@@ -179,13 +181,11 @@ def split(kept: Sequence[FeatureFile], holdout: float, round_steps: int) -> tupl
         for begin, end in pairwise(bounds):
             middle = end - round((end - begin) * holdout)
             train += _part(columns, begin, middle, round_steps)
-            held += _part(columns, middle, end, round_steps)
-    for parts, what in ((train, 'train on'), (held, 'judge by')):
+            held_out += _part(columns, middle, end, round_steps)
+    for parts, what in ((train, 'train on'), (held_out, 'evaluate on')):
         if not parts:
-            raise ConfigError(
-                f'there is no recorded action to {what}: record longer, or change --holdout (now {holdout:g})'
-            )
-    return train, held
+            raise ConfigError(f'no recorded action to {what}: record longer, or change --holdout (now {holdout:g})')
+    return train, held_out
 
 
 def _part(columns: AnyMapping[str, NDArray[Any]], begin: int, end: int, round_steps: int) -> list[Part]:
@@ -197,5 +197,5 @@ def _part(columns: AnyMapping[str, NDArray[Any]], begin: int, end: int, round_st
 
 
 def rounds_within(parts: Sequence[Part], wanted: int) -> int:
-    """Rounds of a sequence: as many as wanted, or as the longest part has."""
+    """Return the rounds of a sequence: the wanted number, or that of the longest part if it has fewer."""
     return min(wanted, max(int(part.columns['round'][-1]) + 1 for part in parts))

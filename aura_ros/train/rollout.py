@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Closed-loop episodes in one process, without ROS: the same policy, timing and chunk use as the graph."""
+"""Closed-loop episodes in one process, without ROS, with the policies and the timing of the graph."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from aura_ros.vla.protocol import Backbone, Observation
 
 @dataclass
 class Outcome:
-    """What happened in one episode."""
+    """The result of one episode."""
 
     successes: list[bool] = field(default_factory=list)
-    """One entry a round."""
+    """Whether each round was solved."""
     written: list[float] = field(default_factory=list)
-    """VLA steps that wrote, as simulation times [s]."""
+    """Simulation times of the steps that wrote [s]."""
     gates: list[tuple[float, float]] = field(default_factory=list)
-    """(time [s], score) of every VLA step."""
+    """Simulation time [s] and gate score of every step."""
     events: list[Event] = field(default_factory=list)
-    """Every task event."""
+    """Task events in order."""
     state_bytes: int = 0
-    """Size of the memory at the end."""
+    """Size of the state at the end [B]."""
 
     @property
     def writes_per_round(self) -> float:
-        """Mean number of writes per round."""
+        """Mean number of writes per round [1]."""
         return len(self.written) / max(1, len(self.successes))
 
 
@@ -50,12 +50,12 @@ def run_episode(
 
     Args:
         task: task of the simulation.
-        split: which seeds.
-        seed: index within the split.
-        rounds: rounds in the episode.
-        backbone: the frozen VLA.
-        memory: reset at the beginning, then carried through every round.
-        world: a world to use again.
+        split: split of the seeds.
+        seed: index in the split.
+        rounds: number of rounds.
+        backbone: frozen backbone.
+        memory: reset at the start of the episode, and then never again.
+        world: world to reuse; None creates one.
         on_round: called after each round.
 
     """

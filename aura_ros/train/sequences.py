@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the frozen VLA makes of the demonstrations, and sequences of it to train memories on."""
+"""Outputs of the frozen backbone on the demonstrations, and the sequences that memories are trained on."""
 
 from __future__ import annotations
 
@@ -12,24 +12,25 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from tqdm import tqdm
 
+from aura_ros.common.console import make_console
 from aura_ros.common.files import replace_arrays
+from aura_ros.common.progress import Bar
 from aura_ros.sim.tasks import Kind
 from aura_ros.train.episodes import episode_files
 from aura_ros.vla.embedded import EmbeddedVla
 from aura_ros.vla.text import embed
 
 FRAMES_PER_STEP = {'train-visible': 2}
-"""Folders of demonstrations whose frames lie closer than VLA steps."""
+"""Frames per VLA step, for folders of demonstrations with more than one."""
 
 CUE_STEPS = 3
-"""VLA steps that a cue of half a second is seen in."""
+"""VLA steps that show a cue of half a second."""
 
 
 @dataclass(frozen=True)
 class Stream:
-    """One episode as the memory sees it, T steps."""
+    """One episode as input of a memory, T steps."""
 
     task: str
     z: NDArray[np.float32]
@@ -43,7 +44,7 @@ class Stream:
 
 @dataclass(frozen=True)
 class Batch:
-    """Sequences of different length side by side; past its end one stands still, and `weight` [B, T] is 0."""
+    """Sequences of different lengths. After its end, a sequence repeats its last step with `weight` [B, T] 0."""
 
     z: Tensor
     base: Tensor
@@ -52,11 +53,11 @@ class Batch:
 
 
 def load_streams(vla: EmbeddedVla, work_dir: Path, split: str, task: str) -> list[Stream]:
-    """Run the frozen VLA over a folder of demonstrations, or take what an earlier run kept.
+    """Run the frozen backbone over a folder of demonstrations, or load the results of an earlier run.
 
     Args:
         vla: the frozen backbone.
-        work_dir: parent of the demonstrations; features are kept beside them by policy hash.
+        work_dir: parent of the demonstrations; features are stored beside them by backbone hash.
         split: 'train' or 'validation'.
         task: name of the task.
 
@@ -64,18 +65,21 @@ def load_streams(vla: EmbeddedVla, work_dir: Path, split: str, task: str) -> lis
     cache = work_dir / 'features' / vla.spec.backbone_hash[:12] / f'{split}-{task}'
     cache.mkdir(parents=True, exist_ok=True)
     streams = []
-    for file in tqdm(episode_files(work_dir / 'demonstrations' / f'{split}-{task}'), desc=f'features {split}-{task}'):
-        kept = cache / file.name
-        if not kept.exists():
-            with np.load(file, allow_pickle=False) as arrays:
-                replace_arrays(kept, _features(vla, arrays, FRAMES_PER_STEP.get(f'{split}-{task}', 1)))
-        with np.load(kept, allow_pickle=False) as arrays:
-            streams.append(Stream(task, **{name: arrays[name] for name in arrays.files}))
+    found = episode_files(work_dir / 'demonstrations' / f'{split}-{task}')
+    with Bar(make_console(), f'features {split}-{task}', len(found)) as bar:
+        for file in found:
+            kept = cache / file.name
+            if not kept.exists():
+                with np.load(file, allow_pickle=False) as arrays:
+                    replace_arrays(kept, _features(vla, arrays, FRAMES_PER_STEP.get(f'{split}-{task}', 1)))
+            with np.load(kept, allow_pickle=False) as arrays:
+                streams.append(Stream(task, **{name: arrays[name] for name in arrays.files}))
+            bar.advance()
     return streams
 
 
 def _features(vla: EmbeddedVla, arrays: Mapping[str, Any], every: int) -> dict[str, Any]:
-    """Columns of a Stream from an episode file, of which every n-th frame is a VLA step."""
+    """Return the columns of a Stream from an episode file. Every n-th frame is a VLA step."""
     text = np.stack([embed(str(text)) for text in arrays['texts']])[arrays['instruction'][::every]]
     front, wrist, joints = (arrays[name][::every] for name in ('front', 'wrist', 'joints'))
     outputs = [
@@ -88,11 +92,11 @@ def _features(vla: EmbeddedVla, arrays: Mapping[str, Any], every: int) -> dict[s
 
 
 Part = tuple[Stream, NDArray[np.int64]]
-"""A stream and the steps of it to take."""
+"""A stream, and the steps to take from it."""
 
 
 def segments(streams: list[Stream], rounds: int) -> list[Part]:
-    """Every run of `rounds` consecutive whole rounds of every stream."""
+    """Return every run of `rounds` consecutive whole rounds of every stream."""
     found = []
     for stream in streams:
         starts = [*np.flatnonzero(np.diff(stream.round, prepend=-1)), len(stream.round)]
@@ -101,9 +105,9 @@ def segments(streams: list[Stream], rounds: int) -> list[Part]:
 
 
 def thin(part: Part, keep: float, rng: np.random.Generator) -> Part:
-    """Leave out steps in which nothing is asked: all of a cue and of the go phase stays, of the rest a share.
+    """Drop some of the steps that ask for nothing. All steps of cues and of the go phase stay.
 
-    A gated state does not change while nothing is written, so training loses little by shorter waits.
+    A gated state does not change without a write, so shorter waits cost the training little.
     """
     stream, steps = part
     cue = np.isin(stream.event[steps], (Kind.CUE, Kind.CUE_REPEAT))
@@ -114,11 +118,11 @@ def thin(part: Part, keep: float, rng: np.random.Generator) -> Part:
 
 
 def collate(parts: list[Part], idle_weight: float) -> Batch:
-    """Put segments side by side.
+    """Collect segments in one batch.
 
     Args:
-        parts: which steps of which stream.
-        idle_weight: weight of a step without go sign; a step with it counts 1.
+        parts: streams and their steps.
+        idle_weight: weight of a step without the go sign; a step with it has weight 1.
 
     """
     length = max(len(steps) for _, steps in parts)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""States that were used before, to begin training sequences from: in use nothing is reset."""
+"""States that training sequences start from. In use nothing is reset, so training has to start from used states."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from torch import Tensor
 
 
 class StatePool:
-    """States that sequences ended with, for others to begin from.
+    """The last states of sequences, for other sequences to start from.
 
     Args:
-        used: share that begins from one of them, 0..1; the rest is empty.
-        rng: for the draw.
-        mixed: share of the draws that take a state of any task, 0..1; the others are of the same task.
+        used: share of the sequences that start from such a state, 0..1; the others start empty.
+        rng: random numbers of the draw.
+        mixed: share of the draws from the states of all tasks, 0..1; the others take the same task.
 
     """
 
@@ -33,7 +33,7 @@ class StatePool:
             self._states[task].append(state.clone())
 
     def draw(self, tasks: Sequence[str], empty: Tensor) -> Tensor:
-        """Where sequences of these tasks begin, [B, V, K + 1]; as `empty` [V, K + 1] while there is nothing to take."""
+        """Return first states for sequences of these tasks, [B, V, K + 1], or `empty` [V, K + 1] from an empty pool."""
         return torch.stack([self._draw(self._states[self._task(task)], empty) for task in tasks])
 
     def _task(self, own: str) -> str:

@@ -13,15 +13,16 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from tqdm import tqdm
 
+from aura_ros.common.console import make_console
+from aura_ros.common.progress import Bar
 from aura_ros.sim.world import CAMERAS, CONTROL_PERIOD, JOINT_NAMES
 from aura_ros.train.demonstrations import CHUNK, IMAGE
 from aura_ros.train.episodes import Frames, data_hash, episode_files, load_frames
 from aura_ros.train.vla_model import FEATURE_DIM, JOINTS, EmbeddedVla
 from aura_ros.vla.text import TEXT_DIM
 
-EXECUTE_STEPS = 4
+N_ACTION_STEPS = 4
 
 
 @dataclass(frozen=True)
@@ -31,27 +32,27 @@ class VlaTraining:
     epochs: int = 7
     """Passes over the demonstrations with the whole model."""
     policy_epochs: int = 25
-    """Further passes with the encoders fixed, which cost little."""
+    """Further passes with fixed encoders, which cost little."""
     batch: int = 128
     """Frames per optimiser step."""
     learning_rate: float = 2e-3
     """Peak of the one-cycle schedule."""
     weight_decay: float = 1e-3
-    """Of AdamW."""
+    """Weight decay of AdamW."""
     scene_weight: float = 0.3
     """Weight of the auxiliary loss on the ground truth of the scene."""
     brightness: float = 0.08
-    """Standard deviation of a picture's random gain [1]."""
+    """Standard deviation of the random gain of an image [1]."""
     feature_noise: float = 0.01
-    """Standard deviation of the noise on what the encoders see, in the further passes [1]."""
+    """Standard deviation of the noise on the outputs of the encoders, in the further passes [1]."""
     seed: int = 0
-    """Of initialisation and shuffling."""
+    """Seed of initialisation and shuffling."""
     threads: int = 1
     """CPU threads of torch."""
 
 
 def scene_loss(predicted: Tensor, truth: Tensor) -> Tensor:
-    """Loss of the scene prediction: presence and go sign, positions of what is there, light colours."""
+    """Return the loss of the scene prediction: presence and go sign, positions of present objects, light colours."""
     objects, wanted = predicted[:, :16].unflatten(1, (4, 4)), truth[:, :16].unflatten(1, (4, 4))
     there = wanted[..., 0]
     presence = F.binary_cross_entropy_with_logits(objects[..., 0], there)
@@ -61,12 +62,12 @@ def scene_loss(predicted: Tensor, truth: Tensor) -> Tensor:
 
 
 def action_loss(model: EmbeddedVla, chunk: Tensor, truth: Tensor) -> Tensor:
-    """Mean absolute error of the chunk in units of the usual offset of each joint."""
+    """Return the mean absolute error of the chunk, in units of the usual offset of each joint."""
     return ((chunk - truth).abs() / model.offset_scale).mean()
 
 
 def set_scales(model: EmbeddedVla, frames: Frames) -> None:
-    """Measure the usual size of joints and offsets once, on the training demonstrations."""
+    """Set the usual sizes of joints and offsets from the training demonstrations."""
     offsets = frames.actions - (frames.joints * model.is_offset)[:, None]
     model.joint_mean.copy_(frames.joints.mean(0))
     model.joint_scale.copy_(frames.joints.std(0).clamp(min=1e-3))
@@ -75,7 +76,7 @@ def set_scales(model: EmbeddedVla, frames: Frames) -> None:
 
 @torch.no_grad()
 def evaluate(model: EmbeddedVla, frames: Frames) -> dict[str, float]:
-    """Mean losses on held-out frames."""
+    """Return the mean losses on held-out frames."""
     model.eval()
     sums = np.zeros(2)
     for index in torch.arange(len(frames)).split(512):
@@ -88,7 +89,7 @@ def evaluate(model: EmbeddedVla, frames: Frames) -> dict[str, float]:
 
 
 def fit(frames: Frames, held_out: Frames, settings: VlaTraining) -> tuple[EmbeddedVla, dict[str, float]]:
-    """Train a model; returns it with its held-out losses."""
+    """Train a model. Return it with its losses on the held-out frames."""
     torch.manual_seed(settings.seed)
     torch.set_num_threads(settings.threads)
     model = EmbeddedVla().to(memory_format=torch.channels_last)
@@ -107,12 +108,13 @@ def _optimise(
     name: str,
     after: Callable[[], dict[str, float]],
 ) -> None:
-    """One-cycle AdamW over shuffled frames; `loss_of` gives the loss of the frames at an index."""
+    """Train with AdamW and a one-cycle schedule on shuffled frames. `loss_of` returns the loss of some frames."""
     parameters = list(parameters)
     optimiser = torch.optim.AdamW(parameters, weight_decay=settings.weight_decay)
     batches = count // settings.batch
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, settings.learning_rate, total_steps=epochs * batches)
-    with tqdm(total=epochs * batches, desc=name, unit='step') as bar:
+    with Bar(make_console(), name, epochs * batches) as bar:
+        text = ''
         for epoch in range(epochs):
             for index in torch.randperm(count).split(settings.batch)[:batches]:
                 optimiser.zero_grad()
@@ -120,8 +122,8 @@ def _optimise(
                 torch.nn.utils.clip_grad_norm_(parameters, 1.0)
                 optimiser.step()
                 schedule.step()
-                bar.update()
-            bar.set_postfix(epoch=epoch + 1, **{key: f'{value:.4f}' for key, value in after().items()})
+                bar.advance(text=text)
+            text = ', '.join([f'epoch {epoch + 1}', *(f'{key} {value:.4f}' for key, value in after().items())])
 
 
 def _fit_all(model: EmbeddedVla, frames: Frames, held_out: Frames, settings: VlaTraining) -> None:
@@ -130,7 +132,7 @@ def _fit_all(model: EmbeddedVla, frames: Frames, held_out: Frames, settings: Vla
         batch = frames.batch(index)
         for camera in CAMERAS:
             batch[camera] *= 1 + settings.brightness * torch.randn(len(index), 1, 1, 1)
-        with torch.autocast('cpu', torch.bfloat16):  # 2.5 times the speed on CPUs that know bfloat16
+        with torch.autocast('cpu', torch.bfloat16):  # 2.5 times faster on processors with bfloat16
             _, chunk, scene = model(batch['front'], batch['wrist'], batch['joints'], batch['text'])
         return action_loss(model, chunk.float(), batch['actions']) + settings.scene_weight * scene_loss(
             scene.float(), batch['scene']
@@ -148,7 +150,7 @@ def _fit_all(model: EmbeddedVla, frames: Frames, held_out: Frames, settings: Vla
 
 
 def _fit_policy(model: EmbeddedVla, frames: Frames, settings: VlaTraining) -> None:
-    """Go on with what decides, on what the encoders see, in full precision."""
+    """Train the layers after the encoders, on the outputs of the encoders, in full precision."""
     model.eval()
     with torch.no_grad():
         seen = torch.cat(
@@ -160,18 +162,18 @@ def _fit_policy(model: EmbeddedVla, frames: Frames, settings: VlaTraining) -> No
         scene = model.scene(seen)
 
     def loss_of(index: Tensor) -> Tensor:
-        # a little noise stands for pictures that were never seen
+        # a little noise takes the place of unseen images
         noisy = [part[index] + settings.feature_noise * torch.randn_like(part[index]) for part in (seen, scene)]
         _, chunk = model.decide(noisy[0], noisy[1], frames.joints[index], frames.text[index])
         return action_loss(model, chunk, frames.actions[index])
 
     _optimise(
-        model.deciding_parameters(), settings, len(frames), settings.policy_epochs, loss_of, 'train its policy', dict
+        model.deciding_parameters(), settings, len(frames), settings.policy_epochs, loss_of, 'train action layers', dict
     )
 
 
 def export(model: EmbeddedVla, path: Path) -> None:
-    """Write the frozen model as ONNX: pixels, joints and text in, features and chunk out."""
+    """Write the frozen model as ONNX, with pixels, joints and text as inputs, and features and chunk as outputs."""
 
     class Deployed(torch.nn.Module):
         """The model without its auxiliary head."""
@@ -197,13 +199,13 @@ def export(model: EmbeddedVla, path: Path) -> None:
 
 
 def train_vla(work_dir: Path, output: Path, settings: VlaTraining, command: str) -> dict[str, float]:
-    """Train on `visible` and `place`, export to `output` (.onnx) with a card beside it; returns the metrics."""
+    """Train on `visible` and `place`, and export to `output` (.onnx) with a card beside it. Return the metrics."""
     root = work_dir / 'demonstrations'
     files = [file for task in ('visible', 'place') for file in episode_files(root / f'train-{task}')]
-    held = [file for task in ('visible', 'place') for file in episode_files(root / f'validation-{task}')]
+    held_out = [file for task in ('visible', 'place') for file in episode_files(root / f'validation-{task}')]
     started = time.monotonic()
     frames = load_frames(files)
-    model, metrics = fit(frames, load_frames(held), settings)
+    model, metrics = fit(frames, load_frames(held_out), settings)
     export(model, output)
     card = {
         'name': 'embedded',
@@ -213,7 +215,7 @@ def train_vla(work_dir: Path, output: Path, settings: VlaTraining, command: str)
         'feature_dim': FEATURE_DIM,
         'chunk_size': CHUNK,
         'action_dim': JOINTS,
-        'n_action_steps': EXECUTE_STEPS,
+        'n_action_steps': N_ACTION_STEPS,
         'seconds_per_action': CONTROL_PERIOD,
         'parameters': sum(parameter.numel() for parameter in model.parameters()),
         'training': {

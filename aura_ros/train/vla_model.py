@@ -2,10 +2,10 @@
 """The embedded VLA as a torch module: two small image encoders, word embedding, joint positions -> z, chunk.
 
 images        uint8 [B, 64, 64, 3] each -> per camera 64 soft keypoints (x, y) and their strengths
-scene         [B, 128]   what is where, before the instruction is read
-hidden        [B, 128]   what to do about it
+scene         [B, 128]   positions and colours, before the instruction is used
+hidden        [B, 128]   what to do
 z             [B, 256]   scene and hidden side by side: the feature a memory reads
-chunk         [B, 8, 8]  joint targets [rad, m], predicted as offsets from the measured joints but for the finger
+chunk         [B, 8, 8]  joint targets [rad, m], predicted as offsets from the measured joints, except for the finger
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ FEATURE_DIM = SCENE_FEATURES + HIDDEN_FEATURES
 
 
 class CameraEncoder(nn.Module):
-    """Convolutions that end in soft keypoints: where each learned pattern is, and how strongly."""
+    """Convolutions that end in soft keypoints: the position and strength of each learned pattern."""
 
     def __init__(self, channels: int = 48) -> None:
         super().__init__()
@@ -50,13 +50,13 @@ class CameraEncoder(nn.Module):
         coordinates = self.coordinates.expand(image.shape[0], -1, -1, -1)
         maps = self.convolutions(torch.cat([2 * image - 1, coordinates], 1)).flatten(2).float()
         weights = torch.softmax(maps * self.temperature, -1)
-        # sums, not a matrix product: autocast would round positions to 8 bits
+        # sums instead of a matrix product, because autocast would round positions to 8 bits
         points = [(weights * self.grid[:, axis]).sum(-1) for axis in (0, 1)]
         return torch.cat([*points, torch.tanh((weights * maps).sum(-1) / 4)], 1)
 
 
 class EmbeddedVla(nn.Module):
-    """The policy; frozen once it is trained."""
+    """The embedded backbone. It is frozen after its training."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -92,24 +92,24 @@ class EmbeddedVla(nn.Module):
         return torch.cat([scene, torch.tanh(hidden)], 1), chunk, self.scene_head(scene)
 
     def see(self, front: Tensor, wrist: Tensor, joints: Tensor) -> Tensor:
-        """Keypoints of both pictures and the scaled joint positions, [B, 296]."""
+        """Return the keypoints of both images and the scaled joint positions, [B, 296]."""
         proprioception = (joints - self.joint_mean) / self.joint_scale
         return torch.cat([self.front(front), self.wrist(wrist), proprioception], 1)
 
     def decide(self, seen: Tensor, scene: Tensor, joints: Tensor, text: Tensor) -> tuple[Tensor, Tensor]:
-        """Hidden features [B, 128] and the chunk [B, 8, 8].
+        """Return hidden features [B, 128] and the chunk [B, 8, 8].
 
-        Words and scene choose (FiLM) what of the linear look at the scene goes on: picking one of several
-        blocks is a product of "which" and "where", which a plain perceptron is slow to learn.
+        Words and scene modulate (FiLM) a linear layer on the scene. To select one of several blocks is a product of
+        "which" and "where", and a plain perceptron learns products slowly.
         """
         words = torch.relu(self.text(text))
         scale, shift = self.context(torch.cat([scene, words], 1)).chunk(2, -1)
         hidden = self.policy(self.look(torch.cat([scene, seen], 1)) * (1 + scale) + shift)
         offsets = self.action(hidden).unflatten(-1, (CHUNK, JOINTS)) * self.offset_scale
-        # the finger's target is absolute: an offset would teach it to stay where it is
+        # the target of the finger is absolute, because with an offset it learns to stay where it is
         return hidden, (joints * self.is_offset)[:, None] + offsets
 
     def deciding_parameters(self) -> list[nn.Parameter]:
-        """Parameters of all that comes after the encoders."""
+        """Return the parameters of all layers after the encoders."""
         parts = (self.text, self.context, self.look, self.policy, self.action)
         return [parameter for part in parts for parameter in part.parameters()]

@@ -65,19 +65,19 @@ def test_from_demonstrations_to_weights_that_load(work_dir, tmp_path):
     for kind in ('kv', 'aura'):
         output = tmp_path / f'{kind}.safetensors'
         settings = MemoryTraining(batch=2, rounds=1, optimisation=Optimisation(steps=8))
-        guide = replace(settings, seed=1) if kind == 'aura' else None
-        report = train_memory(kind, work_dir, vla, output, settings, 'test', guide)
+        teacher = replace(settings, seed=1) if kind == 'aura' else None
+        report = train_memory(kind, work_dir, vla, output, settings, 'test', teacher)
         assert set(report) == set(PANEL_TASKS)
         memory = load_memory(kind, str(output))
         assert memory.backbone_hash == vla.spec.backbone_hash
         assert np.isfinite(memory.step(np.zeros(256, np.float32), np.zeros((8, 8), np.float32)).action).all()
     assert (tmp_path / 'embedded.onnx').read_bytes() == weights, 'training a memory must not touch the VLA'
     card = json.loads((tmp_path / 'aura.json').read_text())
-    assert card['training']['settings']['optimisation']['steps'] == 8 and card['training']['guide']['seed'] == 1
-    (kept,) = (work_dir / 'guides').glob('*.safetensors')
+    assert card['training']['settings']['optimisation']['steps'] == 8 and card['training']['teacher']['seed'] == 1
+    (kept,) = (work_dir / 'teachers').glob('*.safetensors')
     before = kept.stat().st_mtime_ns
     train_memory('aura', work_dir, vla, tmp_path / 'again.safetensors', settings, 'test', replace(settings, seed=1))
-    assert kept.stat().st_mtime_ns == before, 'a guide is trained once'
+    assert kept.stat().st_mtime_ns == before, 'a teacher is trained once'
     assert (tmp_path / 'again.safetensors').read_bytes() == (tmp_path / 'aura.safetensors').read_bytes()
     assert 'fire_rate' in card['validation']['recall']
     assert np.isfinite([figures['action_error'] for figures in card['validation'].values()]).all()
@@ -151,15 +151,15 @@ def test_a_mixed_pool_gives_states_of_any_task():
 def test_a_guide_decides_what_is_written_until_the_gate_does():
     torch.manual_seed(0)
     sizes = Sizes(feature_dim=6, chunk_size=2, action_dim=2)
-    module, guide = AuraModule(sizes), AuraModule(sizes)
-    torch.nn.init.constant_(guide.gate.output.bias, -100.0)
+    module, teacher = AuraModule(sizes), AuraModule(sizes)
+    torch.nn.init.constant_(teacher.gate.output.bias, -100.0)
     z, base = torch.randn(3, 5, 6), torch.randn(3, 5, 2, 2)
     learner = Learner(module, Optimisation(steps=4), GateTraining(open_until=0.5))
     shares = [
-        learner.step(z, base, lambda rollout: rollout.actions.square().mean(), 15.0, guide=guide)[1] for _ in range(4)
+        learner.step(z, base, lambda rollout: rollout.actions.square().mean(), 15.0, teacher=teacher)[1] for _ in range(4)
     ]
-    assert shares[:2] == [0, 0] and min(shares[2:]) > 0.5, 'the guide writes nothing, the own gate begins open'
-    assert all(parameter.grad is None for parameter in guide.parameters())
+    assert shares[:2] == [0, 0] and min(shares[2:]) > 0.5, 'the teacher writes nothing, the own gate begins open'
+    assert all(parameter.grad is None for parameter in teacher.parameters())
 
 
 @pytest.mark.parametrize(('price', 'sign'), [(1e3, 1), (-1e3, -1)])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The memories as torch modules, for training; the NumPy classes of aura_ros.memory are what runs."""
+"""The memories as torch modules, for training. On the robot the NumPy classes of aura_ros.memory run."""
 
 from aura_ros.train.modules.base import MemoryModule, Rollout, Scan, Sizes
 from aura_ros.train.modules.elmur import ElmurModule, ElmurOptions

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every memory shares as a torch module: encoder and action head; see `aura_ros.memory.recurrent`.
+"""Encoder and action head that every memory shares, as torch modules; see `aura_ros.memory.recurrent`.
 
 Shapes: B sequences of T steps, features z [B, T, D], base chunks [B, T, C, A], codes x [B, T, X], read-outs
-[B, T, R]. Parameter names are those of the weights file, so that a trained module is saved as it stands.
+[B, T, R]. Parameters have the names of the weights file, so a trained module needs no conversion.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from aura_ros.memory.fast_weights import KEY_DIM, VALUE_DIM
 
 @dataclass(frozen=True)
 class Sizes:
-    """Dimensions of a memory; the defaults are what ships for the embedded robot."""
+    """Dimensions of a memory. The defaults are those of the memories that ship for the embedded robot."""
 
     feature_dim: int = 256
     chunk_size: int = 8
@@ -33,46 +33,46 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Scan:
-    """What a cell did with a batch of code sequences."""
+    """The result of a cell on a batch of code sequences."""
 
     readout: Tensor
-    """[B, T, R]."""
+    """Read-outs, [B, T, R]."""
     written: Tensor
-    """1 where the state was written, [B, T]."""
+    """1 at steps that wrote the state, else 0, [B, T]."""
     scores: Tensor
     """Probability of a write, [B, T]."""
     surprise: Tensor
-    """|e| of fast weights, else 0, [B, T]."""
+    """|e| of fast weights, 0 for other memories, [B, T]."""
     state: Any
-    """What to give as `state` to go on after the last step."""
+    """State after the last step, for the next scan."""
     probes: Probes | None = None
-    """What the gate is trained from; None where nothing was probed."""
+    """Training data of the gate; None without probed steps."""
 
 
 @dataclass(frozen=True)
 class Probes:
-    """Steps of which the worth of a write can be told; see `aura_ros.train.modules.fast_weights`."""
+    """Steps at which the worth of a write is measured; see `aura_ros.train.modules.fast_weights`."""
 
     strengths: list[Tensor]
-    """Of the writes, a leaf [B, t] for each block of t steps, which collects the gradient of the loss."""
+    """Strengths of the writes: a leaf tensor [B, t] per block of t steps, which collects the gradient of the loss."""
     probed: Tensor
-    """Which steps had a strength drawn from 0..1, bool [B, T]."""
+    """Steps with a strength drawn from 0..1, bool [B, T]."""
     code: Tensor
-    """X, detached, [B, T, X]."""
+    """Codes x, detached, [B, T, X]."""
     error: Tensor
-    """E before the write, detached, [B, T, V]."""
+    """Errors e before the write, detached, [B, T, V]."""
 
 
 @dataclass(frozen=True)
 class Rollout:
-    """Actions [B, T, C, A], or [N, C, A] of the N asked steps, and what the cell did."""
+    """Actions [B, T, C, A], or [N, C, A] for N asked steps, and the scan of the cell."""
 
     actions: Tensor
     scan: Scan
 
 
 def every_step(x: Tensor, readout: Tensor, state: Any) -> Scan:
-    """The scan of a cell that writes at every step."""
+    """Return the scan of a cell that writes at every step."""
     ones = x.new_ones(x.shape[:2])
     return Scan(readout, ones, ones, 0 * ones, state)
 
@@ -119,7 +119,7 @@ class MemoryModule(nn.Module):
         self.register_buffer('action_scale', torch.ones(sizes.action_dim))
 
     def scan(self, x: Tensor, state: Any = None, **options: Any) -> Scan:
-        """Run the cell over codes; `state` is that of an earlier scan, None the empty one."""
+        """Run the cell over codes. `state` is the state of an earlier scan, or None for an empty one."""
         raise NotImplementedError
 
     def forward(
@@ -130,9 +130,9 @@ class MemoryModule(nn.Module):
         Args:
             z: features [B, T, D].
             base: base chunks [B, T, C, A].
-            state: of an earlier scan, to go on from; None begins empty.
-            asked: the steps whose action is wanted, bool [B, T]; the actions are then [N, C, A]. None wants all.
-            options: for the cell's `scan`.
+            state: state of an earlier scan; None starts empty.
+            asked: steps whose actions are returned, bool [B, T], as [N, C, A]; None returns all.
+            options: options of `scan`.
 
         """
         u = ((z - self.feature_mean) / self.feature_scale).clamp(-5, 5)
@@ -142,5 +142,5 @@ class MemoryModule(nn.Module):
 
     @property
     def parameter_count(self) -> int:
-        """Trained numbers."""
+        """Number of trained parameters."""
         return sum(parameter.numel() for parameter in self.parameters())

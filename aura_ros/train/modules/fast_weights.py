@@ -29,27 +29,27 @@ from torch import Tensor, nn
 from aura_ros.train.modules.base import MemoryModule, Probes, Rollout, Scan, Sizes
 
 BLOCK = 128
-"""Steps worked out at once: the cost of a step grows with it, the number of calls shrinks."""
+"""Steps that are computed at once. A larger block makes a step more expensive, and needs fewer calls."""
 
 STAKE_LIMIT = 5.0
-"""Most that one sample weighs: the gains have a long tail."""
+"""Largest weight of one sample, because the gains have a long tail."""
 
 
 class Block(NamedTuple):
-    """What a block of T steps brings."""
+    """Keys, queries, values and rates of a block of T steps."""
 
     keys: Tensor
-    """With the constant 1 appended, [B, T, K + 1]."""
+    """Keys with the constant 1 appended, [B, T, K + 1]."""
     queries: Tensor
-    """With the constant 1 appended, [B, T, K + 1]."""
+    """Queries with the constant 1 appended, [B, T, K + 1]."""
     values: Tensor
-    """[B, T, V]."""
+    """Values, [B, T, V]."""
     rates: Tensor
-    """Divided by |key|^2, [B, T, 1]."""
+    """Rates divided by |key|^2, [B, T, 1]."""
 
 
 class FastWeightModule(MemoryModule):
-    """Fast weights written at every step, or as a schedule says; `aura_ros.memory.fast_weights.FastWeightCell`."""
+    """Fast weights, written at every step or on a schedule; see `aura_ros.memory.fast_weights.FastWeightCell`."""
 
     kind = 'always'
 
@@ -106,7 +106,7 @@ class FastWeightModule(MemoryModule):
         return Block(keys, queries, self.value(x), torch.sigmoid(self.rate(x)) / (scale * scale + 1))
 
     def _decide(self, code: Tensor, W: Tensor, block: Block) -> tuple[Tensor, Tensor]:
-        """Logits of the writes and the gates, 0 or 1, of a block, both [B, T]; without a gate every step is written."""
+        """Return logits and gates (0 or 1) of a block, both [B, T]. Without a gate every step is written."""
         return torch.full_like(block.rates[..., 0], torch.inf), torch.ones_like(block.rates[..., 0])
 
 
@@ -120,15 +120,15 @@ class AuraModule(FastWeightModule):
         self.gate = nn.Module()
         self.gate.hidden = nn.Linear(sizes.code_dim + sizes.value_dim + 1, sizes.gate_width)
         self.gate.output = nn.Linear(sizes.gate_width, 1)
-        nn.init.constant_(self.gate.output.bias, 1.0)  # begin open: a memory that never writes learns nothing
+        nn.init.constant_(self.gate.output.bias, 1.0)  # starts open, because a memory that never writes learns nothing
 
     def gate_loss(self, rollout: Rollout, price: float, weight: float) -> Tensor:
-        """Loss of the gate, to be called after the action loss went backward.
+        """Return the loss of the gate. Call it after the backward pass of the action loss.
 
         Args:
-            rollout: made with `probe` > 0.
-            price: of one write, in units of the action loss of one step.
-            weight: number of steps the action loss is the mean of, to turn its gradient into that of a sum.
+            rollout: result of a forward pass with `probe` > 0.
+            price: price of one write, in units of the action loss of one step.
+            weight: number of steps in the mean of the action loss; to turn its gradient into that of a sum.
 
         """
         probes = rollout.scan.probes
@@ -145,7 +145,7 @@ class AuraModule(FastWeightModule):
         seen, known, overlap = self._see(code), block.values - block.keys @ W.mT, block.keys @ block.keys.mT
         change, logits = torch.zeros_like(known), self._score(seen, known)
         opens = ((logits if noise is None else logits + noise) > 0).any(0).nonzero()
-        # up to the first write nothing changes that a gate sees: these steps need not be worked out one by one
+        # the inputs of the gate do not change before the first write, so those steps need no loop
         for t in range(int(opens[0]) if len(opens) else code.shape[1], code.shape[1]):
             error = known[:, t] - torch.bmm(overlap[:, t, None, :t], change[:, :t])[:, 0]
             logits[:, t] = self._score(seen[:, t], error)
@@ -154,37 +154,37 @@ class AuraModule(FastWeightModule):
         return logits, gates
 
     def increment(self, error: Tensor, values: Tensor) -> Tensor:
-        """What a write with full rate adds to f(k): the delta rule adds what is missing."""
+        """Return what a write with full rate adds to f(k). The delta rule adds the error."""
         return error
 
     def _see(self, code: Tensor) -> Tensor:
-        """What the gate takes from the codes, which is the same for every state."""
+        """Return the part of the gate's input layer that depends on the codes only."""
         return F.linear(code, self.gate.hidden.weight[:, : self.sizes.code_dim], self.gate.hidden.bias)
 
     def _score(self, seen: Tensor, error: Tensor) -> Tensor:
-        """Logit of a write."""
+        """Return the logits of the writes."""
         weight = self.gate.hidden.weight[:, self.sizes.code_dim :]
         hidden = F.silu(seen + F.linear(self._news(error), weight))
         return torch.as_tensor(self.gate.output(hidden)[..., 0])
 
     def _news(self, error: Tensor) -> Tensor:
-        """What the gate takes from the state: e and |e|."""
+        """Return the gate's inputs from the state: e and |e|."""
         return torch.cat([error, error.square().sum(-1, keepdim=True).clamp(min=1e-12).sqrt()], -1)
 
 
 def delta_rule(W: Tensor, block: Block, strengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Write and read a block of steps at once.
 
-    The errors of T steps depend on each other linearly, e_t = v_t - W k_t - sum_{s<t} (k_t . k_s) a_s r_s e_s, a unit
-    triangular system (the WY form of arXiv 2406.06484). The NumPy cell does the same step by step.
+    The errors of T steps depend on each other linearly: e_t = v_t - W k_t - sum_{s<t} (k_t . k_s) a_s r_s e_s. This is a
+    unit triangular system (the WY form of arXiv 2406.06484). The NumPy cell computes the same step by step.
 
     Args:
-        W: fast weights before, [B, V, K + 1].
-        block: the steps.
-        strengths: a, of the writes, 0..1, [B, T].
+        W: fast weights before the block, [B, V, K + 1].
+        block: steps.
+        strengths: strengths a of the writes, 0..1, [B, T].
 
     Returns:
-        read-outs [B, T, V] after each write, errors [B, T, V] before it, fast weights after the last.
+        read-outs [B, T, V] after each write, errors [B, T, V] before each write, fast weights at the end.
 
     """
     keys, queries, values, rates = block

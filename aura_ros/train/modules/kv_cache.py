@@ -17,7 +17,7 @@ class KvCacheModule(MemoryModule):
 
     Args:
         sizes: dimensions.
-        window: most steps it looks back at; 0 is all. Not part of the weights.
+        window: largest number of past steps; 0 means all. It is not part of the weights.
 
     """
 
@@ -33,7 +33,7 @@ class KvCacheModule(MemoryModule):
         self.log_slope = nn.Parameter(torch.full((1,), -3.0))
 
     def scan(self, x: Tensor, state: Any = None, **options: Any) -> Scan:
-        """Attend; `state` is (keys, values) of the steps before, [B, S, K] and [B, S, V]."""
+        """Attend to past steps. `state` holds their keys and values, [B, S, K] and [B, S, V]."""
         k, v = F.normalize(self.key(x), dim=-1), self.value(x)
         q = F.normalize(self.query(x), dim=-1)
         if state is not None:

@@ -11,7 +11,7 @@ from aura_ros.train.modules.base import MemoryModule, Scan, Sizes
 
 
 class MemorylessModule(MemoryModule):
-    """Encoder and head; the read-out is the code."""
+    """Encoder and head. The read-out is the code."""
 
     kind = 'memoryless'
 
@@ -19,6 +19,6 @@ class MemorylessModule(MemoryModule):
         super().__init__(sizes, sizes.code_dim)
 
     def scan(self, x: Tensor, state: Any = None, **options: Any) -> Scan:
-        """Hand the codes through; there is no state."""
+        """Return the codes as read-outs. There is no state."""
         never = x.new_zeros(x.shape[:2])
         return Scan(x, never, never, never, None)

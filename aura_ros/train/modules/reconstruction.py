@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The rival that writes what it cannot reconstruct: AURA-Mem's gate, trained for the token instead of the action.
+"""AURA-Mem with a gate that is trained to reconstruct the token instead of the action.
 
-A decoder D rebuilds the code x of an observation from the read-out of its key. A write pays if it lowers the error
-|x - D(f(k))|^2 of this very token. That is what a gate learns which is not told about actions: it fires on whatever
-is new to it, whether or not anything depends on it. Write rule and head are trained for the action, as AURA's are.
+A decoder D rebuilds the code x of an observation from the read-out of its key. A write pays when it lowers the error
+|x - D(f(k))|^2 of this token. Such a gate opens on everything that is new, whether or not an action depends on it.
+Write rule and head are trained on the action loss, as those of AURA.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from aura_ros.train.modules.fast_weights import STAKE_LIMIT
 
 
 class ReconstructionModule(AuraModule):
-    """Fast weights whose gate is worth what a write does for the reconstruction of the token.
+    """Fast weights with a gate that learns what a write gains for the reconstruction of the token.
 
-    The decoder serves training alone and is not counted as a parameter of the memory.
+    Only training uses the decoder, so it does not count as a parameter of the memory.
     """
 
     kind = 'reconstruction'
@@ -30,12 +30,12 @@ class ReconstructionModule(AuraModule):
 
     @property
     def parameter_count(self) -> int:
-        """Trained numbers that the memory needs."""
+        """Number of trained parameters of the memory."""
         spare: int = sum(parameter.numel() for parameter in self.decoder.parameters())
         return super().parameter_count - spare
 
     def gate_loss(self, rollout: Rollout, price: float, weight: float) -> Tensor:
-        """Loss of gate and decoder; `weight` has no part in it. See `AuraModule.gate_loss`."""
+        """Return the loss of gate and decoder. `weight` is not used. See `AuraModule.gate_loss`."""
         probes = rollout.scan.probes
         assert probes is not None, 'the rollout must have been made with probe > 0'
         code, error = probes.code[probes.probed], probes.error[probes.probed]

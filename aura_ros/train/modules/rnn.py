@@ -27,7 +27,7 @@ class GruModule(MemoryModule):
         self.rnn = nn.GRU(sizes.code_dim, hidden, batch_first=True)
 
     def scan(self, x: Tensor, state: Tensor | None = None, **options: Any) -> Scan:
-        """Run the layer; `state` is h, [1, B, H]."""
+        """Run the layer. `state` is h, [1, B, H]."""
         readout, after = self.rnn(x, state)
         return every_step(x, readout, after)
 
@@ -47,10 +47,10 @@ class LstmModule(MemoryModule):
         super().__init__(sizes, hidden)
         self.rnn = nn.LSTM(sizes.code_dim, hidden, batch_first=True)
         with torch.no_grad():
-            # begin by keeping: with a bias of 0 half of c is gone after one step
+            # starts by keeping c: with a bias of 0, one step loses half of it
             self.rnn.bias_hh_l0[hidden : 2 * hidden] = 1.0
 
     def scan(self, x: Tensor, state: tuple[Tensor, Tensor] | None = None, **options: Any) -> Scan:
-        """Run the layer; `state` is (h, c), [1, B, H] each."""
+        """Run the layer. `state` is (h, c), each [1, B, H]."""
         readout, after = self.rnn(x, state)
         return every_step(x, readout, after)

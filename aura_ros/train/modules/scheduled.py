@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fast weights written at random or by the clock, as often as a budget allows; see `aura_ros.memory.schedules`."""
+"""Fast weights that are written at random or periodic steps, within a budget; see `aura_ros.memory.schedules`."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from aura_ros.train.modules.fast_weights import FastWeightModule
 
 
 class ScheduledModule(FastWeightModule):
-    """Fast weights that know how often they may be written, and not when it pays.
+    """Fast weights with a budget of writes, and without a gate.
 
     Args:
         sizes: dimensions.
         kind: 'random' or 'periodic'.
-        budget: writes per step, 0..1; a buffer, so that it is in the weights file.
+        budget: writes per step, 0..1; it is a buffer, so that the weights file contains it.
 
     Raises:
         ConfigError: if the kind is another or the budget outside 0..1.
@@ -38,9 +38,9 @@ class ScheduledModule(FastWeightModule):
         self.register_buffer('budget', torch.tensor([budget]))
 
     def draw(self, batch: int, steps: int, generator: torch.Generator | None = None) -> Tensor:
-        """Writes of `batch` sequences from their first step on, [B, T] of 0 and 1, as the policy makes them.
+        """Draw the writes of `batch` sequences from their first step, [B, T] of 0 and 1.
 
-        In training the clock of each sequence begins at a random phase: one that always began at 0 could be learnt.
+        In training, each periodic schedule starts at a random phase, because a fixed phase could be learned.
         """
         rate = float(self.budget)
         if self.kind == 'random':
@@ -56,14 +56,14 @@ class ScheduledModule(FastWeightModule):
     def scan(
         self, x: Tensor, state: Tensor | None = None, schedule: Tensor | None = None, probe: float = 0.0, **options: Any
     ) -> Scan:
-        """Write as `schedule` says; without one, as `draw` does.
+        """Write on `schedule`, or on a schedule from `draw` if there is none.
 
         Raises:
-            ConfigError: if there is a `state` to go on from but no schedule: where its clock stood is not known.
+            ConfigError: if there is a `state` but no schedule, because the phase of its schedule is unknown.
 
         """
         if schedule is None:
             if state is not None:
-                raise ConfigError('schedule must be given to go on from a state: draw one and cut it')
+                raise ConfigError('schedule must be given together with a state: draw one schedule and cut it')
             schedule = self.draw(*x.shape[:2])
         return super().scan(x, state, schedule, probe, **options)

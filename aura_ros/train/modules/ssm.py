@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from aura_ros.train.modules.base import MemoryModule, Scan, Sizes, every_step
 
 STATES = 32
-"""N, numbers per channel: with the channels that AURA-Mem's parameters pay for, the states are about as large."""
+"""N, numbers per channel. With AURA-Mem's number of parameters, the state is about as large as that of AURA-Mem."""
 SLOWEST, FASTEST = 1.0, 16.0
 SHORTEST, LONGEST = 1e-3, 0.1
 """Rates A and durations dt at initialisation, as in Mamba: time constants of 1 to 1000 steps."""
@@ -22,19 +22,19 @@ SHORTEST, LONGEST = 1e-3, 0.1
 class Recurrence(torch.autograd.Function):
     """h_t = a_t h_{t-1} + w_t B_t^T and y_t = h_t C_t, one step after the other.
 
-    The gradient follows the same recurrence backwards. Written out, as here, it makes two operations a step
-    where automatic differentiation makes a dozen. Nothing is divided, so no decay is too strong for it.
+    The gradient follows the same recurrence backwards. This form needs two operations per step, and automatic
+    differentiation needs a dozen. There is no division, so that any decay is allowed.
     """
 
     @staticmethod
     def forward(ctx: Any, a: Tensor, w: Tensor, B: Tensor, C: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
-        """Run it.
+        """Run the recurrence.
 
         Args:
-            ctx: of autograd.
+            ctx: context of autograd.
             a, w: [T, batch, H].
             B, C: [T, batch, N].
-            start: h before, [batch, H, N].
+            start: h before the first step, [batch, H, N].
 
         Returns:
             y [T, batch, H] and h after the last step.
@@ -49,7 +49,7 @@ class Recurrence(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, of_y: Tensor, of_end: Tensor) -> tuple[Tensor, ...]:
-        """Gradients of a, w, B, C and start."""
+        """Return the gradients of a, w, B, C and start."""
         a, w, B, C, start, states = ctx.saved_tensors
         gradient = of_y[..., None] * C[..., None, :]
         gradient[-1] += of_end
