@@ -7,13 +7,14 @@ steps and the clocks.
 
 import time
 from dataclasses import dataclass
+from typing import Unpack, cast
 
 from aura_ros.memory import Applied, Memory, Step, load_memory
 from aura_ros.msg import ActionChunk, CacheStatus
 from aura_ros.nodes.memory.base import MemoryPolicy, MemoryPolicyConfig
 from aura_ros.ros import conversions, qos
 from aura_ros.ros.diagnostics import OK, Status
-from aura_ros.ros.lifecycle import run
+from aura_ros.ros.lifecycle import NodeOptions, run
 from aura_ros.ros.parameters import parameter
 from aura_ros.state.wear import WearMeter, cache_wear
 
@@ -32,9 +33,9 @@ class KvBaselineNode(MemoryPolicy[KvBaselineConfig]):
     policy = ActionChunk.POLICY_KV
     prefix = 'kv'
 
-    def __init__(self, **kwargs: object) -> None:
+    def __init__(self, **options: Unpack[NodeOptions]) -> None:
         """Declare the parameters."""
-        super().__init__('kv_baseline_node', KvBaselineConfig, **kwargs)
+        super().__init__('kv_baseline_node', KvBaselineConfig, **options)
 
     def load(self) -> Memory:
         """Load the cache."""
@@ -55,7 +56,8 @@ class KvBaselineNode(MemoryPolicy[KvBaselineConfig]):
 
     def on_applied(self, step: Step, applied: Applied) -> None:
         """Publish the size of the cache, and count the bytes that a durable copy would have cost."""
-        status = conversions.cache_to_msg(step, self.memory)
+        # `load` has checked that the memory has these attributes
+        status = conversions.cache_to_msg(step, cast(conversions.CacheMemory, self.memory))
         self._sizes.publish(status)
         cost = cache_wear(1, self.memory.state_bytes // max(1, status.entries))
         self._wear.add(cost.device_bytes, cost.logical_bytes, time.monotonic())

@@ -24,8 +24,8 @@ _NS = 1_000_000_000
 Floats = NDArray[np.floating]
 
 
-class FastWeightMemory(Memory, Protocol):
-    """A memory whose full state MemoryState can carry."""
+class MatrixMemory(Memory, Protocol):
+    """A memory whose state is a matrix and a vector, as in MemoryState."""
 
     @property
     def fast_weights(self) -> NDArray[np.float32]:
@@ -206,7 +206,7 @@ def write_to_msg(step: Step, policy: int, decision: Decision, writes: int, size:
     return message
 
 
-def state_to_msg(step: Step, memory: FastWeightMemory) -> MemoryState:
+def state_to_msg(step: Step, memory: MatrixMemory) -> MemoryState:
     """Return the full state of the AURA memory after `step`."""
     message = MemoryState()
     _fill_header(message, step)

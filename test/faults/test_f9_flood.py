@@ -24,7 +24,7 @@ def resident_mb(whole):
 
 def command_hz(whole, seconds):
     """Let the graph run; return the rate of commands by their stamps, and what a busy machine may cost [Hz]."""
-    began, wait = len(whole.commands), CpuWait(whole.processes['arm_switch_node'].pid)
+    began, wait = len(whole.commands), CpuWait(whole.processes['policy_switch_node'].pid)
     whole.graph.spin(seconds)
     missing_hz = CONTROL_HZ * wait.seconds / seconds
     stamps = [conversions.to_ns(command.header.stamp) for command in whole.commands[began:]]

@@ -6,14 +6,14 @@ observations. The only clock read is the steady one, to time the step.
 """
 
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, Unpack
 
 from aura_ros.memory import Applied, Memory, MemorySession, Step, StepRefused
 from aura_ros.msg import ActionChunk, GateSample, VlaStep
 from aura_ros.ros import conversions, qos
 from aura_ros.ros.diagnostics import Faults
 from aura_ros.ros.entities import EntityOwner
-from aura_ros.ros.lifecycle import LifecycleNode
+from aura_ros.ros.lifecycle import LifecycleNode, NodeOptions
 from aura_ros.ros.parameters import ParameterSet, parameter
 from aura_ros.srv import ResetMemory
 
@@ -66,9 +66,9 @@ class MemoryPolicy(LifecycleNode, Generic[Config]):
     config: Config
     """Values of the parameters; set by `configure`."""
 
-    def __init__(self, name: str, schema: type[Config], **kwargs: object) -> None:
+    def __init__(self, name: str, schema: type[Config], **options: Unpack[NodeOptions]) -> None:
         """Declare the parameters of `schema`."""
-        super().__init__(name, **kwargs)
+        super().__init__(name, **options)
         self._parameter_set = ParameterSet(self, schema, lambda: self.in_use)
         self.entities = EntityOwner(self)
         self.last_step: Step | None = None

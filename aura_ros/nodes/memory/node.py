@@ -8,6 +8,7 @@ Subscribes to `vla_step`, publishes `aura/action_chunk` and the state of the mem
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Unpack, cast
 
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.task import Future
@@ -17,7 +18,7 @@ from aura_ros.msg import ActionChunk, MemoryState, WriteEvent
 from aura_ros.nodes.memory.base import MemoryPolicy, MemoryPolicyConfig
 from aura_ros.nodes.memory.keeper import Durability, StateKeeper, describe
 from aura_ros.ros import conversions, qos
-from aura_ros.ros.lifecycle import run
+from aura_ros.ros.lifecycle import NodeOptions, run
 from aura_ros.ros.parameters import parameter
 from aura_ros.srv import SaveState
 from aura_ros.state.format import Snapshot
@@ -60,9 +61,9 @@ class MemoryNode(MemoryPolicy[MemoryNodeConfig]):
     policy = ActionChunk.POLICY_AURA
     prefix = 'aura'
 
-    def __init__(self, **kwargs: object) -> None:
+    def __init__(self, **options: Unpack[NodeOptions]) -> None:
         """Declare the parameters."""
-        super().__init__('memory_node', MemoryNodeConfig, **kwargs)
+        super().__init__('memory_node', MemoryNodeConfig, **options)
         self._published_step: Step | None = None
         self._keeper: StateKeeper | None = None
 
@@ -171,7 +172,9 @@ class MemoryNode(MemoryPolicy[MemoryNodeConfig]):
     def _publish_state(self) -> None:
         if self.active and self.last_step is not None and self.last_step is not self._published_step:
             self._published_step = self.last_step
-            self._states.publish(conversions.state_to_msg(self.last_step, self.memory))
+            # `load` has checked that the memory has these attributes
+            memory = cast(conversions.MatrixMemory, self.memory)
+            self._states.publish(conversions.state_to_msg(self.last_step, memory))
 
     async def _save(self, _: SaveState.Request, response: SaveState.Response) -> SaveState.Response:
         response.path = self.config.state_file
