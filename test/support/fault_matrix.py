@@ -57,7 +57,7 @@ FAULTS = {
     ),
     'F5': Fault(
         'NaN or Inf in joints, features, gate or action; black image',
-        'no change of state, nothing published; counted; WARN',
+        'no change of the state or its file, not even in a new episode; nothing published; counted; WARN',
     ),
     'F6': Fault(
         'image with wrong encoding, padding, shape, byte order or no data',
