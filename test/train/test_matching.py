@@ -61,7 +61,7 @@ def test_options_reach_the_module():
         (('ntm', SYNTHETIC), 'kind must be one of aura'),
         (('gru', SYNTHETIC, 100), 'target must be within 3%'),
         (('aura', SYNTHETIC, 60_000), 'target must be within 3%'),
-        (('always', SYNTHETIC, 10**9), 'target must be a number of parameters'),
+        (('always', SYNTHETIC, 10**9), 'no width <= 65536 reaches it'),
     ],
 )
 def test_what_cannot_be_matched_is_named(arguments, message):

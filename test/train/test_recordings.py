@@ -159,7 +159,7 @@ def test_the_end_of_each_episode_is_held_out(tmp_path, backbone):
     ('names', 'mapping', 'told'),
     [
         (('/vla_step',), MAPPING, '/joint_command'),
-        (('/vla_step', '/joint_command'), Mapping({}, JointStream(''), steps='/vla_step'), 'names no actions'),
+        (('/vla_step', '/joint_command'), Mapping({}, JointStream(''), steps='/vla_step'), 'has no actions'),
         (('/joint_command',), MAPPING, '/vla_step'),
     ],
 )
@@ -169,10 +169,10 @@ def test_a_recording_that_teaches_nothing_is_refused(tmp_path, backbone, names, 
         keep_features(bag, tmp_path / 'features', backbone, Reading(mapping))
 
 
-def test_too_little_to_judge_by_is_refused(tmp_path, backbone):
+def test_too_little_held_out_data_is_refused(tmp_path, backbone):
     bag = recorded(tmp_path / 'bag', silent=range(40, 63))
     kept = keep_features(bag, tmp_path / 'features', backbone, Reading(MAPPING))
-    with pytest.raises(ConfigError, match='judge by'):
+    with pytest.raises(ConfigError, match='evaluate on'):
         split([kept], 0.2, 10)
 
 
@@ -244,7 +244,7 @@ def test_weights_are_replaced_only_where_that_is_asked_for(trained, tmp_path, ca
     assert main([*words, '--overwrite']) == 0
     assert load_weights('aura', str(weights)).sha256
     said = capsys.readouterr().out
-    assert 'on what was held out its action error is ' in said and ' writes a round' in said and '{' not in said
+    assert 'action error on the held-out parts ' in said and ' writes per round' in said and '{' not in said
 
 
 def test_training_goes_on_from_weights(trained, tmp_path, capsys):

@@ -148,7 +148,7 @@ def test_a_mixed_pool_gives_states_of_any_task():
     assert kinds.tolist() == [1, 2] and 70 < counts[1] < 130, 'half of half are of the other task'
 
 
-def test_a_guide_decides_what_is_written_until_the_gate_does():
+def test_a_teacher_decides_the_writes_until_the_gate_does():
     torch.manual_seed(0)
     sizes = Sizes(feature_dim=6, chunk_size=2, action_dim=2)
     module, teacher = AuraModule(sizes), AuraModule(sizes)
@@ -156,9 +156,10 @@ def test_a_guide_decides_what_is_written_until_the_gate_does():
     z, base = torch.randn(3, 5, 6), torch.randn(3, 5, 2, 2)
     learner = Learner(module, Optimisation(steps=4), GateTraining(open_until=0.5))
     shares = [
-        learner.step(z, base, lambda rollout: rollout.actions.square().mean(), 15.0, teacher=teacher)[1] for _ in range(4)
+        learner.step(z, base, lambda rollout: rollout.actions.square().mean(), 15.0, teacher=teacher)[1]
+        for _ in range(4)
     ]
-    assert shares[:2] == [0, 0] and min(shares[2:]) > 0.5, 'the teacher writes nothing, the own gate begins open'
+    assert shares[:2] == [0, 0] and min(shares[2:]) > 0.5, 'the teacher writes nothing, and the gate starts open'
     assert all(parameter.grad is None for parameter in teacher.parameters())
 
 

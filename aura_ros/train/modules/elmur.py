@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ELMUR as a torch module; see `aura_ros.memory.elmur` for what it is and `elmur_layer` for how it is computed.
+"""ELMUR as a torch module. `aura_ros.memory.elmur` describes it, and `elmur_layer` computes a layer.
 
-With `detach_memory` the gradient stops between segments, the paper's sg(). Nothing then teaches a layer what to write:
-the loss of a segment depends on its own tokens and on a memory that counts as given, so tok2mem and the FFN behind
-it keep their first values and only the read is learned. Without it the gradient runs through the memory across all
-segments of a scan.
+With `detach_memory` the gradient stops between segments, as the paper's sg() does. Then no loss trains what a layer
+writes: the loss of a segment depends on its own tokens and on a constant memory. So tok2mem and its FFN keep their
+initial values, and only the read is learned. Without it, the gradient runs through the memory across all segments of a
+scan.
 """
 
 from __future__ import annotations
@@ -24,33 +24,33 @@ from aura_ros.train.modules.elmur_layer import Dropout, ElmurLayer, Plan
 
 @dataclass(frozen=True)
 class ElmurOptions:
-    """Shape and training of ELMUR; the defaults are what its authors released for T-Maze, but for FFN and dropout."""
+    """Shape and training of ELMUR. The defaults are its authors' values for T-Maze, except FFN and dropout."""
 
     layers: int = 2
-    """Layers, each with its own memory."""
+    """Number of layers, each with its own memory."""
     width: int = 128
-    """Of tokens and slots, even and a multiple of `heads`."""
+    """Width of tokens and slots, even and a multiple of `heads`."""
     heads: int = 2
     """Attention heads."""
     slots: int = 2
-    """Per layer."""
+    """Slots per layer."""
     segment: int = 10
     """Steps between two writes."""
     blend: float = 0.79
-    """Lambda, the share of the new in a slot that is overwritten, 0..1."""
+    """Lambda, the share of the new value when a slot is overwritten, 0..1."""
     init_sigma: float = 0.001
-    """Standard deviation of the memory an episode begins with."""
+    """Standard deviation of the initial memory of an episode."""
     detach_memory: bool = True
     """Stop the gradient between segments, as the paper does."""
     max_offset: int | None = None
-    """D_max; the bias tells apart offsets from an anchor below this [steps]. None takes the paper's 1024, or less where
-    no anchor gets that old: one write per segment renews each slot after slots * segment steps.
+    """D_max: the bias distinguishes offsets from an anchor below this number [steps]. None means the paper's 1024,
+    or less if no anchor gets that old: with one write per segment, each slot is renewed after slots * segment steps.
     """
     ffn_width: int = 256
     """Hidden units of the MLPs."""
     dropout: Dropout = field(default_factory=Dropout)
-    """In training; none by default, since streams drawn anew for every step cannot be learned by heart. Noise also
-    teaches a memory to hold longer than it was trained for: the authors' T-Maze has 0.10, 0.17 and 0.01.
+    """Dropout in training, none by default, because streams that are drawn for every step cannot be memorised. Noise
+    also teaches a memory to hold longer than in its training: the authors' T-Maze has 0.10, 0.17 and 0.01.
     """
 
     def __post_init__(self) -> None:
@@ -72,31 +72,31 @@ class ElmurOptions:
             raise ConfigError(f'init_sigma must be >= 0, got {self.init_sigma}')
 
     @property
-    def told_apart(self) -> int:
-        """D_max, worked out where it was left open."""
+    def distinct_offsets(self) -> int:
+        """D_max, with the default for None."""
         return min(1024, self.slots * self.segment + 1) if self.max_offset is None else self.max_offset
 
 
 @dataclass(frozen=True)
 class ElmurState:
-    """Where a scan ended."""
+    """State at the end of a scan."""
 
     memories: Tensor
-    """[layers, B, M, d]."""
+    """Slots, [layers, B, M, d]."""
     anchors: tuple[int, ...]
-    """Step at which each slot was last written, or EMPTY; Python integers, exact at any length."""
+    """Step of the last write of each slot, or EMPTY. Python integers are exact at any length."""
     position: int
-    """Steps taken."""
+    """Number of steps so far."""
     open_segment: Tensor
-    """Codes of the segment that is not complete, encoded again by the next scan, [B, 0..L - 1, X]."""
+    """Codes of the incomplete segment, which the next scan encodes again, [B, 0..L - 1, X]."""
 
 
 class ElmurModule(MemoryModule):
-    """ELMUR; the read-out is the token track of the last layer, [B, T, width].
+    """ELMUR. The read-out is the token track of the last layer, [B, T, width].
 
     Args:
-        sizes: dimensions of what all memories share.
-        options: of ELMUR itself.
+        sizes: dimensions that all memories share.
+        options: options of ELMUR.
 
     """
 
@@ -110,47 +110,52 @@ class ElmurModule(MemoryModule):
         self.project = nn.Linear(sizes.code_dim, options.width)
         self.layers = nn.ModuleList(
             ElmurLayer(
-                options.width, options.heads, options.segment, options.told_apart, options.ffn_width, options.dropout
+                options.width,
+                options.heads,
+                options.segment,
+                options.distinct_offsets,
+                options.ffn_width,
+                options.dropout,
             )
             for _ in range(options.layers)
         )
-        # what the arrays do not show by their shapes
+        # values that the shapes of the arrays do not show
         for name in ('heads', 'segment', 'blend'):
             self.register_buffer(name, torch.tensor([float(getattr(options, name))]))
         self.register_buffer('initial', options.init_sigma * torch.randn(options.layers, options.slots, options.width))
 
     def scan(self, x: Tensor, state: ElmurState | None = None, **options: Any) -> Scan:
-        """Run codes [B, T, X] of any length; a scan cut anywhere gives what one scan gives.
+        """Run codes [B, T, X] of any length. Two scans in a row give the result of one long scan.
 
         Args:
             x: codes.
-            state: of the scan before.
+            state: state of the previous scan.
             options: none.
 
         """
         state = state or self._empty(x)
         codes, length = torch.cat([state.open_segment, x], 1), self.options.segment
-        begin, held = state.position - state.open_segment.shape[1], codes.shape[1]
-        segments = -(-held // length)
-        # causal attention keeps what is filled up at the end from the tokens before it
-        h = F.pad(self.project(codes), (0, 0, 0, segments * length - held)).unflatten(1, (segments, length))
-        plan, anchors = self._plan(begin, segments, held // length, state.anchors)
+        begin, count = state.position - state.open_segment.shape[1], codes.shape[1]
+        segments = -(-count // length)
+        # causal attention hides the padding at the end from the tokens before it
+        h = F.pad(self.project(codes), (0, 0, 0, segments * length - count)).unflatten(1, (segments, length))
+        plan, anchors = self._plan(begin, segments, count // length, state.anchors)
         memories = []
         for layer, memory in zip(self.layers, state.memories, strict=True):
             h, memory = layer(h, memory, plan, self.options.detach_memory)
             memories.append(memory)
-        kept = held // length * length
-        new = ElmurState(torch.stack(memories), anchors, begin + held, codes[:, kept:])
+        kept = count // length * length
+        new = ElmurState(torch.stack(memories), anchors, begin + count, codes[:, kept:])
         steps = torch.arange(state.position + 1, new.position + 1)
         written = (steps % length == 0).to(x.dtype).expand(x.shape[:2])
-        return Scan(h.flatten(1, 2)[:, held - x.shape[1] : held], written, written, torch.zeros_like(written), new)
+        return Scan(h.flatten(1, 2)[:, count - x.shape[1] : count], written, written, torch.zeros_like(written), new)
 
     def _empty(self, x: Tensor) -> ElmurState:
         memories = self.initial[:, None].expand(-1, len(x), -1, -1)
         return ElmurState(memories, (EMPTY,) * self.options.slots, 0, x[:, :0])
 
     def _plan(self, begin: int, segments: int, whole: int, anchors: tuple[int, ...]) -> tuple[Plan, tuple[int, ...]]:
-        """What is written from step `begin` on, and the anchors afterwards."""
+        """Return the writes from step `begin` on, and the anchors after them."""
         ages, writes, latest = [], [], list(anchors)
         for segment in range(segments):
             start = begin + segment * self.options.segment

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """One layer of ELMUR over a batch of segments; see `aura_ros.memory.elmur` for the equations.
 
-Only what hangs on the memory goes segment by segment. Self-attention, which does not, is worked out for all segments
-at once. The slots change one at a time, so their keys and values for the read are kept, one slot renewed per segment,
-and the maps of keys and queries, and of values and outputs, are multiplied out once per scan:
+Only the parts that depend on the memory run segment by segment. Self-attention does not depend on it and runs for all
+segments at once. The slots change one at a time, so the layer stores their keys and values for the read, and renews one
+slot per segment. It multiplies the maps of keys and queries, and of values and outputs, once per scan:
 
     logit  q.k = x W_q^T W_k m = x (S m)        value  W_o W_v m = V m        S and V [heads, width, width]
 
-which spares the tokens four projections, and pays as long as slots times heads is not far above the width. Attention
-is linear but for the softmax, so the result is the same.
+This saves four projections of the tokens. It pays while slots times heads is not far above the width. Attention is
+linear except for the softmax, so the result is the same.
 
 Shapes: B sequences, S segments of L steps, width d, H heads, M slots.
 """
@@ -26,24 +26,24 @@ from aura_ros.memory.elmur import NORM_EPSILON, sinusoids
 
 @dataclass(frozen=True)
 class Dropout:
-    """Shares that are set to zero in training."""
+    """Shares of values that training sets to zero."""
 
     branch: float = 0.0
-    """Of what is added to a residual stream, and of the hidden units of an MLP."""
+    """Share of the additions to a residual stream, and of the hidden units of an MLP."""
     attention: float = 0.0
-    """Of the attention weights."""
+    """Share of the attention weights."""
     memory: float = 0.0
-    """Of a candidate for a slot."""
+    """Share of the new value of a slot."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """When the slots are written; the same for every sequence and every layer."""
+    """When the slots are written. It is the same for every sequence and every layer."""
 
     ages: Tensor
     """Steps from the anchor of each slot to the first token of each segment, at least 1, int64 [S, M]."""
     writes: list[tuple[int, float]]
-    """(slot, alpha) for each whole segment; one fewer than S when the last segment goes on."""
+    """(slot, alpha) for each whole segment, one fewer than S if the last segment is incomplete."""
 
 
 class Mlp(nn.Module):
@@ -55,7 +55,7 @@ class Mlp(nn.Module):
         self._dropout = dropout
 
     def forward(self, x: Tensor) -> Tensor:
-        """[..., d] to [..., d]."""
+        """Map [..., d] to [..., d]."""
         hidden = F.silu(F.linear(x, self.inner.weight, self.inner.bias))
         return F.linear(drop(hidden, self._dropout, self.training), self.outer.weight, self.outer.bias)
 
@@ -73,22 +73,22 @@ class SelfAttention(nn.Module):
         self.output = nn.Linear(width, width)
         self.content_bias = nn.Parameter(torch.zeros(heads, width // heads))
         self.position_bias = nn.Parameter(torch.zeros(heads, width // heads))
-        # farthest first: see `_align`
+        # largest distance first, see `_align`
         self.register_buffer('sines', torch.from_numpy(sinusoids(segment, width)).flip(0), persistent=False)
         self.register_buffer('future', torch.full((segment, segment), -torch.inf).triu(1), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Segments [..., L, d]."""
+        """Attend within segments [..., L, d]."""
         scale = (x.shape[-1] // self._heads) ** -0.5
         query = self._split(F.linear(x, scale * self.query.weight, scale * self.content_bias.flatten()))
         key, value = self._split(self.key(x)), self._split(self.value(x))
-        # [keys, queries]: a softmax over columns is much the faster where there are few keys
+        # [keys, queries]: a softmax over columns is much faster with few keys
         logits = key @ query.mT + (self._position(x, scale) + self.future).mT
         shares = drop(torch.softmax(logits, -2), self._dropout, self.training)
         return self.output((shares.mT @ value).transpose(-2, -3).flatten(-2))
 
     def _position(self, x: Tensor, scale: float) -> Tensor:
-        """The part of the logits that the distance makes, (q + position_bias) r [..., H, L, L], as one map of x."""
+        """Return the logits' part that depends on distance, (q + position_bias) r [..., H, L, L], as one map of x."""
         distances = self._split(self.position(self.sines)) * scale
         to_distances = distances @ self.query.weight.unflatten(0, (self._heads, -1))
         bias = (distances * self.position_bias[:, None]).sum(-1)
@@ -96,7 +96,7 @@ class SelfAttention(nn.Module):
         return _align(logits.unflatten(-1, (self._heads, -1)).transpose(-2, -3))
 
     def _split(self, x: Tensor) -> Tensor:
-        """[..., L, d] to [..., H, L, d / H]."""
+        """Map [..., L, d] to [..., H, L, d / H]."""
         return x.unflatten(-1, (self._heads, -1)).transpose(-2, -3)
 
 
@@ -110,7 +110,7 @@ class CrossAttention(nn.Module):
         self.output = nn.Linear(width, width)
 
     def products(self) -> tuple[Tensor, Tensor]:
-        """S = W_q^T W_k / sqrt(d / H) and V = W_o W_v of each head, [H, d, d]."""
+        """Return S = W_q^T W_k / sqrt(d / H) and V = W_o W_v of each head, [H, d, d]."""
         query, key, value = (
             layer.weight.unflatten(0, (self._heads, -1)) for layer in (self.query, self.key, self.value)
         )
@@ -125,9 +125,9 @@ class ElmurLayer(nn.Module):
         width: d.
         heads: H.
         segment: L.
-        max_offset: offsets of anchors are clamped to less than this.
-        hidden: units of the MLPs.
-        dropout: in training.
+        max_offset: offsets of anchors are clamped below this number.
+        hidden: hidden units of the MLPs.
+        dropout: dropout in training.
 
     """
 
@@ -145,7 +145,7 @@ class ElmurLayer(nn.Module):
                 nn.init.xavier_uniform_(parameter)
             elif name.endswith('bias'):
                 nn.init.zeros_(parameter)
-        # E[offset] at row offset + max_offset - 1; zero, so that an offset never met in training has no say
+        # E[offset] at row offset + max_offset - 1; zero, so that an offset outside the training has no effect
         self.offsets = nn.Parameter(torch.zeros(2 * max_offset - 1, heads))
 
     def forward(self, x: Tensor, memory: Tensor, plan: Plan, detach: bool) -> tuple[Tensor, Tensor]:
@@ -155,7 +155,7 @@ class ElmurLayer(nn.Module):
             x: tokens [B, S, L, d].
             memory: slots before the first segment [B, M, d].
             plan: when the slots are written.
-            detach: no gradient through the memory from one segment to another.
+            detach: stops the gradient through the memory between segments.
 
         Returns:
             tokens for the next layer [B, S, L, d]; slots after the last whole segment [B, M, d].
@@ -165,7 +165,7 @@ class ElmurLayer(nn.Module):
         read_bias, write_bias = self._biases(plan, x.shape[2])
         mixing, valuing = self.read.products()
         to_rows = torch.cat([mixing.flatten(0, 1), valuing.flatten(0, 1)])
-        # what the read needs of each slot: S m and V m, [2, B, M, H, d]
+        # inputs of the read for each slot: S m and V m, [2, B, M, H, d]
         rows = F.linear(memory, to_rows).unflatten(-1, (2, len(mixing), -1)).movedim(2, 0).contiguous()
         write_maps, learning = self._write_maps(), torch.is_grad_enabled() and not detach
         slots, chosen = list(memory.unbind(1)), torch.eye(memory.shape[1], dtype=torch.bool)[..., None, None]
@@ -184,7 +184,7 @@ class ElmurLayer(nn.Module):
         return torch.stack(tokens, 1), torch.stack(slots, 1)
 
     def _biases(self, plan: Plan, length: int) -> tuple[Tensor, Tensor]:
-        """E[t - p] for the reads [S, M * H, L] and E[p - t] for the writes [S, L, H]."""
+        """Return E[t - p] for the reads [S, M * H, L], and E[p - t] for the writes [S, L, H]."""
         reach, steps = len(self.offsets) // 2, torch.arange(length)
         offsets = (plan.ages[:, None] + steps[:, None]).clamp(max=reach)  # [S, L, M]; anchors lie before the segment
         read = F.embedding(reach + offsets, self.offsets).flatten(-2).mT
@@ -193,12 +193,12 @@ class ElmurLayer(nn.Module):
         return read, F.embedding(reach - of_slot, self.offsets)
 
     def _write_maps(self) -> tuple[Tensor, Tensor]:
-        """From a slot to S^T m of each head [H * d, d], and from the heads' mixed tokens to the output [d, H * d]."""
+        """Return the maps from a slot to S^T m of each head [H * d, d], and from mixed tokens to outputs [d, H * d]."""
         mixing, valuing = self.write.products()
         return mixing.mT.flatten(0, 1), valuing.transpose(0, 1).flatten(1)
 
     def _read(self, h: Tensor, rows: Tensor, bias: Tensor) -> Tensor:
-        """mem2tok and FFN: h [B, L, d], bias [M * H, L]."""
+        """Apply mem2tok and FFN to h [B, L, d], with bias [M * H, L]."""
         keys, values = rows.flatten(2, 3)
         logits = torch.baddbmm(bias, keys, h.mT).unflatten(1, (rows.shape[2], -1))
         shares = drop(torch.softmax(logits, 1), self._dropout.attention, self.training).flatten(1, 2).mT
@@ -206,7 +206,7 @@ class ElmurLayer(nn.Module):
         return self._add(self.token_norm, h, self.token_mlp(h))
 
     def _candidate(self, slot: Tensor, tokens: Tensor, bias: Tensor, maps: tuple[Tensor, Tensor]) -> Tensor:
-        """tok2mem and FFN for the one slot [B, d] that is written; tokens [B, L, d], bias [L, H]."""
+        """Apply tok2mem and FFN to the written slot [B, d], with tokens [B, L, d] and bias [L, H]."""
         query = F.linear(slot, maps[0]).unflatten(-1, (bias.shape[-1], -1))
         shares = torch.softmax(torch.baddbmm(bias, tokens, query.mT), 1)
         mixed = torch.bmm(drop(shares, self._dropout.attention, self.training).mT, tokens).flatten(1)
@@ -215,17 +215,17 @@ class ElmurLayer(nn.Module):
         return drop(candidate, self._dropout.memory, self.training)
 
     def _add(self, norm: nn.LayerNorm, x: Tensor, branch: Tensor) -> Tensor:
-        """Post-norm: normalise after adding."""
+        """Add a branch, and normalise after that (post-norm)."""
         summed = x + drop(branch, self._dropout.branch, self.training)
         return F.layer_norm(summed, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
 
 
 def drop(x: Tensor, share: float, training: bool) -> Tensor:
-    """Dropout that costs nothing where there is none."""
+    """Apply dropout, at no cost for a share of 0."""
     return F.dropout(x, share) if share and training else x
 
 
 def _align(x: Tensor) -> Tensor:
-    """From a column per distance, farthest first, to a column per key; what lies in the future is left undefined."""
+    """Turn columns by distance, largest first, into columns by key. Values of future keys are undefined."""
     length = x.shape[-1]
     return F.pad(x, (1, 0)).flatten(-2)[..., length:].unflatten(-1, (length, length))

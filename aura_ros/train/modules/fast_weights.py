@@ -128,7 +128,7 @@ class AuraModule(FastWeightModule):
         Args:
             rollout: result of a forward pass with `probe` > 0.
             price: price of one write, in units of the action loss of one step.
-            weight: number of steps in the mean of the action loss; to turn its gradient into that of a sum.
+            weight: number of steps in the mean of the action loss; for the gradient of a sum.
 
         """
         probes = rollout.scan.probes
@@ -175,7 +175,7 @@ class AuraModule(FastWeightModule):
 def delta_rule(W: Tensor, block: Block, strengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Write and read a block of steps at once.
 
-    The errors of T steps depend on each other linearly: e_t = v_t - W k_t - sum_{s<t} (k_t . k_s) a_s r_s e_s. This is a
+    The errors of T steps depend on each other linearly: e_t = v_t - W k_t - sum_{s<t} (k_t . k_s) a_s r_s e_s. It is a
     unit triangular system (the WY form of arXiv 2406.06484). The NumPy cell computes the same step by step.
 
     Args:
