@@ -7,7 +7,7 @@ from enum import IntEnum
 
 
 class Policy(IntEnum):
-    """Who proposes actions; the numbers of ActionChunk.POLICY_*."""
+    """The policies; the numbers of ActionChunk.POLICY_*."""
 
     BASE = 0
     AURA = 1
@@ -21,7 +21,20 @@ TASKS = ('recall', 'put_back', 'visible', 'place')
 """Tasks of the embedded robot, in the order of their seeds."""
 
 PANEL_TASKS = ('recall', 'visible', 'put_back')
-"""Tasks that the panel compares. `place` only serves to train the VLA."""
+"""Tasks that the panel compares; `place` is only for training the VLA."""
 
-EVENT_KINDS = ('cue', 'cue_repeat', 'distractor', 'reshuffle', 'go', 'round_success', 'round_failure')
-"""Kinds of task events, by their number in TaskEvent."""
+
+class EventKind(IntEnum):
+    """What happened in the task; the numbers of TaskEvent."""
+
+    CUE = 0
+    CUE_REPEAT = 1
+    DISTRACTOR = 2
+    RESHUFFLE = 3
+    GO = 4
+    ROUND_SUCCESS = 5
+    ROUND_FAILURE = 6
+
+
+EVENT_KINDS = tuple(kind.name.lower() for kind in EventKind)
+"""Names of the kinds of task events, by number."""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A scripted expert with privileged state: it reads the goal and the block poses from the simulation.
+"""A scripted expert with privileged state: it reads the goal and the poses of the blocks from the simulation.
 
-Its action depends on the present state alone (no phases kept inside), so that a policy that sees the
-scene can learn it by behaviour cloning.
+Its action depends only on the present state and not on internal phases, so a policy that sees the scene can learn
+it by behaviour cloning.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from aura_ros.sim.world import FINGER_OPEN, HOME_TIP, PARCEL
 Floats = NDArray[np.float64]
 
 MAX_TIP_STEP = 0.030
-"""Longest way of the tip in one control tick [m]."""
+"""Largest movement of the tip in one control tick [m]."""
 TOUCH_HEIGHT = 0.040
 GRASP_HEIGHT = 0.022
 CARRY_HEIGHT = 0.10
@@ -41,7 +41,7 @@ class Expert:
             waypoint, finger = self._carry(np.asarray(goal.pad), tip)
         else:
             waypoint = np.asarray(HOME_TIP)
-            if tip[2] < 0.12:  # rise before moving sideways, so that no block is swept along
+            if tip[2] < 0.12:  # rise before moving sideways, so that the tip pushes no block
                 waypoint = np.array([tip[0], tip[1], 0.20])
             finger = FINGER_OPEN if self._simulation.task in GRASP_TASKS else 0.0
         way = waypoint - tip
@@ -52,9 +52,9 @@ class Expert:
         return np.append(joints, finger)
 
     def preview(self, count: int) -> Floats:
-        """What the expert would do next if nobody disturbed it and the goal stayed: float64 [count, 8].
+        """Return the next `count` targets for an undisturbed scene and the present goal: float64 [count, 8].
 
-        The world is put back as it was.
+        The world returns to its state before the call.
         """
         state = self._world.save()
         targets = []
@@ -66,7 +66,7 @@ class Expert:
 
     @staticmethod
     def _touch(block: Floats, tip: Floats) -> Floats:
-        """Come from above: the height to keep falls with the distance."""
+        """Approach from above: the height falls with the distance."""
         distance = float(np.hypot(*(block[:2] - tip[:2])))
         return np.array([block[0], block[1], TOUCH_HEIGHT + min(2.0 * max(distance - 0.01, 0.0), 0.10)])
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Inverse kinematics of the embedded arm: damped least squares with the elbow drawn to a rest posture."""
+"""Inverse kinematics of the embedded arm: damped least squares that pull the elbow to a rest posture."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from aura_ros.sim.world import HOME_JOINTS, World
 Floats = NDArray[np.float64]
 
 DOWN = np.diag([-1.0, 1.0, -1.0])
-"""Orientation of a tip that points down: its x axis backward, its z axis to the table."""
+"""Orientation of a tip that points down: x axis backward, z axis to the table."""
 
 
 class InverseKinematics:
-    """Joint angles for a tip position, with the gripper pointing down; works on a copy of the state."""
+    """Joint angles for a tip position with the gripper pointing down. It works on a copy of the state."""
 
     def __init__(self, world: World) -> None:
         self._model = world.model
@@ -33,11 +33,10 @@ class InverseKinematics:
         """Return joint angles [rad], float64 [7].
 
         Args:
-            start: joint angles to begin from [rad], [7]; near the answer when called at every control step.
+            start: initial joint angles [rad], [7]; close to the solution if called at every control step.
             position: tip position in the base frame [m], [3].
-            yaw: turn of the gripper about the vertical [rad].
-            iterations: Gauss-Newton steps; 12 are enough for a few centimetres, 200 for any posture.
-
+            yaw: rotation of the gripper about the vertical [rad].
+            iterations: Gauss-Newton steps; 12 suffice for a few centimetres, 200 for any posture.
         """
         q = np.array(start, dtype=np.float64)
         c, s = np.cos(yaw), np.sin(yaw)

@@ -1,29 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tasks of the embedded robot: one long, non-resetting episode of many rounds.
 
-recall     The beacon shows a colour for half a second and goes dark for 2-20 s, while the lamp
-           flashes other colours and the blocks may change places. When the go sign appears, touch
-           the block of the beacon's colour. The cue may be shown a second time.
-put_back   A parcel stands on one of three pads, is moved away, and 2-20 s later goes back.
+recall     The beacon shows a colour for half a second and goes dark for 2-20 s, while the lamp flashes other
+           colours and the blocks may change places. When the go sign appears, the robot has to touch the block
+           of the beacon's colour. The cue may appear a second time.
+put_back   A parcel stands on one of three pads and is moved away. 2-20 s later the robot has to put it back.
 visible    Needs no memory: the beacon stays lit until the touch, or the instruction names the colour.
-place      Needs no memory: the instruction names the pad. For training the VLA only.
+place      Needs no memory: the instruction names the pad. Only for training the VLA.
 
-A round is a generator that runs once per control tick, so that a task reads from top to bottom in
-the order of time. Seeds of the three splits never meet: each (split, seed) is its own stream.
+A round is a generator that runs once per control tick, so a task reads from top to bottom in the order of time.
+The three splits share no random stream: each (split, seed) has its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
-from enum import IntEnum
 from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aura_ros.common.errors import ConfigError
-from aura_ros.common.names import TASKS
+from aura_ros.common.names import TASKS, EventKind
 from aura_ros.sim.world import BLOCKS, COLOURS, CONTROL_PERIOD, DARK, FINGER_OPEN, GO, JOINT_NAMES, PARCEL, World
 
 Floats = NDArray[np.float64]
@@ -50,40 +49,34 @@ TOUCH_TEXTS = ('touch the {} block', 'press the {} block', 'reach for the {} blo
 PLACE_TEXTS = ('put the block on the {} pad', 'place the block on the {} pad')
 
 
-class Kind(IntEnum):
-    """What happened; the numbers are those of TaskEvent.msg."""
-
-    CUE = 0
-    CUE_REPEAT = 1
-    DISTRACTOR = 2
-    RESHUFFLE = 3
-    GO = 4
-    ROUND_SUCCESS = 5
-    ROUND_FAILURE = 6
-
-
 @dataclass(frozen=True)
 class Event:
-    """One thing that happened at simulation time `time` [s], in round `round` (from 0)."""
+    """One event of the task."""
 
-    kind: Kind
+    kind: EventKind
     time: float
+    """Simulation time [s]."""
     task: str
     round: int
+    """Round of the episode, from 0."""
     colour: str = ''
+    """Colour of the cue, the lamp or the touched block; empty if there is none."""
     last: bool = False
+    """True for the event that ends the episode."""
 
 
 @dataclass(frozen=True)
 class Goal:
-    """What the expert knows: touch the block of a colour, or put the parcel on a pad [m]."""
+    """The goal of the present round, for the expert; one of the fields is set."""
 
     touch: str | None = None
+    """Colour of the block to touch."""
     pad: tuple[float, float] | None = None
+    """Position for the parcel [m]."""
 
 
 def ticks(seconds: float) -> int:
-    """Control ticks in a time [s]."""
+    """Return the number of control ticks in a time [s]."""
     return max(1, round(seconds / CONTROL_PERIOD))
 
 
@@ -95,11 +88,10 @@ class Simulation:
         split: one of SPLITS.
         seed: index within the split, >= 0.
         rounds: rounds in the episode, >= 1.
-        world: a world to use again; it is reset.
+        world: existing world to reset and use; None makes a new one.
 
     Raises:
-        ConfigError: if an argument is outside its range.
-
+        ConfigError: an argument is outside its range.
     """
 
     dt = CONTROL_PERIOD
@@ -109,9 +101,9 @@ class Simulation:
         _check('task', task, TASKS)
         _check('split', split, SPLITS)
         if seed < 0:
-            raise ConfigError(f'seed must be >= 0, got {seed}')
+            raise ConfigError(f'seed = {seed}, allowed: integers >= 0')
         if rounds < 1:
-            raise ConfigError(f'rounds must be >= 1, got {rounds}')
+            raise ConfigError(f'rounds = {rounds}, allowed: integers >= 1')
         self.task, self.rounds, self.round = task, rounds, 0
         self.world = world or World()
         self.world.reset(FINGER_OPEN if task in GRASP_TASKS else 0.0)
@@ -139,8 +131,7 @@ class Simulation:
             target: joint targets, float [8] [rad, m].
 
         Returns:
-            what happened in this tick; afterwards `done` tells whether the episode has ended.
-
+            Events of this tick. `done` is True afterwards if the episode has ended.
         """
         self.world.step(target)
         self._tick += 1
@@ -150,23 +141,23 @@ class Simulation:
 
     @property
     def joint_positions(self) -> Floats:
-        """JointMonitor joint positions, float64 [8] [rad, m]."""
+        """Measured joint positions, float64 [8] [rad, m]."""
         return self.world.joint_positions
 
     @property
     def joint_velocities(self) -> Floats:
-        """JointMonitor joint velocities, float64 [8] [rad/s, m/s]."""
+        """Measured joint velocities, float64 [8] [rad/s, m/s]."""
         return self.world.joint_velocities
 
     def render(self, camera: str) -> NDArray[np.uint8]:
-        """Take a picture with 'front' or 'wrist': uint8 [128, 128, 3], RGB."""
+        """Return an image of the camera 'front' or 'wrist': uint8 [128, 128, 3], RGB."""
         return self.world.render(camera)
 
     def close(self) -> None:
         """End the episode and free the renderer."""
         self.done = True
-        # They hold this object as it holds them: what is not closed stays until Python looks for such circles, which
-        # may be hundreds of simulations later.
+        # The generators and this object refer to each other. Without a close, the garbage collector frees them late,
+        # possibly after hundreds of simulations.
         self._lamp.close()
         self._script.close()
         self.world.close()
@@ -180,7 +171,7 @@ class Simulation:
         if next(self._script, None) is None:
             self.done = True
 
-    def _emit(self, kind: Kind, colour: str = '', last: bool = False) -> None:
+    def _emit(self, kind: EventKind, colour: str = '', last: bool = False) -> None:
         self._events.append(Event(kind, self.time, self.task, self.round, colour, last))
 
     def _run_episode(self) -> Generator[bool, None, None]:
@@ -195,7 +186,7 @@ class Simulation:
                 yield from self._retreat()
 
     def _retreat(self) -> Iterator[bool]:
-        """Time to go home. Out of a hand that did not let go in time the parcel is taken by holding the hand open."""
+        """Give the robot time to go home. If the hand still holds the parcel, open the hand and remove the parcel."""
         for _ in _wait(RETREAT_S):
             if self._hand_is_full:
                 self.world.park(PARCEL)
@@ -209,7 +200,7 @@ class Simulation:
                 yield
             colour = str(self._rng.choice(BLOCKS))
             self.world.set_light('lamp', COLOURS[colour])
-            self._emit(Kind.DISTRACTOR, colour)
+            self._emit(EventKind.DISTRACTOR, colour)
             for _ in _wait(FLASH_S):
                 yield
             self.world.set_light('lamp', DARK)
@@ -218,11 +209,11 @@ class Simulation:
         self.instruction = RECALL_TEXT
         colour = str(self._rng.choice(BLOCKS))
         self._lay_out_blocks()
-        yield from self._show_cue(Kind.CUE, colour)
+        yield from self._show_cue(EventKind.CUE, colour)
         delay = self._draw_delay()
         planned: dict[int, Callable[[], Iterator[bool]]] = {}
         if self._rng.random() < REPEAT_PROBABILITY:
-            planned[ticks(self._rng.uniform(0.3, 0.5) * delay)] = lambda: self._show_cue(Kind.CUE_REPEAT, colour)
+            planned[ticks(self._rng.uniform(0.3, 0.5) * delay)] = lambda: self._show_cue(EventKind.CUE_REPEAT, colour)
         if self._rng.random() < RESHUFFLE_PROBABILITY:
             planned[ticks(self._rng.uniform(0.1, 0.9) * delay)] = self._reshuffle
         yield from self._wait_with(ticks(delay), planned)
@@ -234,7 +225,7 @@ class Simulation:
         if self._rng.random() < 0.5:
             self.instruction = RECALL_TEXT
             self.world.set_light('beacon', COLOURS[colour])
-            self._emit(Kind.CUE, colour)
+            self._emit(EventKind.CUE, colour)
         else:
             self.instruction = str(self._rng.choice(TOUCH_TEXTS)).format(colour)
         yield from _wait(self._rng.uniform(1.0, 2.0))
@@ -245,10 +236,10 @@ class Simulation:
         pad = str(self._rng.choice(list(PADS)))
         self.world.show_pads(True)
         self.world.place(PARCEL, *PADS[pad], yaw=self._rng.uniform(-0.15, 0.15))
-        self._emit(Kind.CUE, pad)
+        self._emit(EventKind.CUE, pad)
         yield from _wait(1.0)
         self._move_parcel_away()
-        self._emit(Kind.RESHUFFLE)
+        self._emit(EventKind.RESHUFFLE)
         yield from _wait(self._draw_delay())
         yield from self._await_place(PADS[pad], pad)
 
@@ -276,17 +267,17 @@ class Simulation:
 
     def _reshuffle(self) -> Iterator[bool]:
         self._lay_out_blocks()
-        self._emit(Kind.RESHUFFLE)
+        self._emit(EventKind.RESHUFFLE)
         yield True
 
-    def _show_cue(self, kind: Kind, colour: str) -> Iterator[bool]:
+    def _show_cue(self, kind: EventKind, colour: str) -> Iterator[bool]:
         self.world.set_light('beacon', COLOURS[colour])
         self._emit(kind, colour)
         yield from _wait(CUE_S)
         self.world.set_light('beacon', DARK)
 
     def _wait_with(self, count: int, planned: Mapping[int, Callable[[], Iterator[bool]]]) -> Iterator[bool]:
-        """Wait `count` ticks and run what is planned for a tick when it comes."""
+        """Wait `count` ticks, and run each planned generator at its tick."""
         for tick in range(count):
             if tick in planned:
                 yield from planned[tick]()
@@ -295,7 +286,7 @@ class Simulation:
     def _await_touch(self, colour: str) -> Iterator[bool]:
         self.goal = Goal(touch=colour)
         self.world.set_light('go_sign', GO)
-        self._emit(Kind.GO)
+        self._emit(EventKind.GO)
         for _ in _wait(TOUCH_LIMIT_S):
             yield True
             touched = self.world.touched()
@@ -307,7 +298,7 @@ class Simulation:
     def _await_place(self, pad: tuple[float, float], name: str) -> Iterator[bool]:
         self.goal = Goal(pad=pad)
         self.world.set_light('go_sign', GO)
-        self._emit(Kind.GO)
+        self._emit(EventKind.GO)
         for _ in _wait(PLACE_LIMIT_S):
             yield True
             x, y, z = self.world.block_position(PARCEL)
@@ -320,7 +311,7 @@ class Simulation:
         self._finish(False, '')
 
     def _finish(self, success: bool, colour: str) -> None:
-        kind = Kind.ROUND_SUCCESS if success else Kind.ROUND_FAILURE
+        kind = EventKind.ROUND_SUCCESS if success else EventKind.ROUND_FAILURE
         self._emit(kind, colour, last=self.round + 1 == self.rounds)
 
 
@@ -331,4 +322,4 @@ def _wait(seconds: float) -> Iterator[bool]:
 
 def _check(name: str, value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
-        raise ConfigError(f'{name} must be one of {", ".join(allowed)}, got {value!r}')
+        raise ConfigError(f'{name} = {value!r}, allowed: {", ".join(allowed)}')

@@ -2,12 +2,12 @@
 """The physical world of the embedded robot: one MuJoCo scene, position-controlled joints, two cameras.
 
 Arrays
-    joint positions   float64 [8]: joint1..joint7 [rad], finger_joint [m] (each finger's way from closed)
+    joint positions   float64 [8]: joint1..joint7 [rad], finger_joint [m] (distance of each finger from closed)
     joint velocities  float64 [8]: [rad/s], [m/s]
     images            uint8 [128, 128, 3], RGB
     block positions   float64 [3]: centre of the block in the base frame [m]
 
-The class is used by one thread: an OpenGL context belongs to the thread that made it.
+Use the class from one thread: an OpenGL context belongs to the thread that created it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from aura_ros.common.errors import ConfigError, InputError
 
 if 'DISPLAY' not in os.environ:
-    # MuJoCo would try a window system first, and fail only when it draws; it reads this when it is imported
+    # Without it, MuJoCo tries a window system first and fails when it renders. It reads the variable at import.
     os.environ.setdefault('MUJOCO_GL', 'egl')
 try:
     import mujoco
@@ -46,7 +46,7 @@ COLOURS: Mapping[str, tuple[float, float, float]] = MappingProxyType(
 DARK = (0.12, 0.12, 0.12)
 GO = (1.0, 1.0, 1.0)
 HOME_TIP = (0.36, 0.0, 0.26)
-"""Where the finger tips wait between rounds [m]."""
+"""Position of the finger tips between rounds [m]."""
 HOME_JOINTS = (0.0, 0.2847, 0.0, 1.9915, 0.0, 0.8654, 0.0)
 FINGER_OPEN = 0.04
 PARKED = (-2.0, 0.0, -0.7)
@@ -74,8 +74,7 @@ class World:
         """Put the arm at home, every block off the table, every light off.
 
         Args:
-            finger: way of each finger from closed [m].
-
+            finger: distance of each finger from closed [m].
         """
         mujoco.mj_resetData(self.model, self.data)
         home = np.append(HOME_JOINTS, finger)
@@ -90,7 +89,7 @@ class World:
         mujoco.mj_forward(self.model, self.data)
 
     def close(self) -> None:
-        """Free the renderer; rendering again makes a new one."""
+        """Free the renderer; the next `render` creates a new one."""
         if self._renderer is not None:
             self._renderer.close()
             self._renderer = None
@@ -103,12 +102,12 @@ class World:
 
     @property
     def joint_positions(self) -> Floats:
-        """JointMonitor joint positions, float64 [8]."""
+        """Measured joint positions, float64 [8]."""
         return np.array(self.data.qpos[self._qpos])
 
     @property
     def joint_velocities(self) -> Floats:
-        """JointMonitor joint velocities, float64 [8]."""
+        """Measured joint velocities, float64 [8]."""
         return np.array(self.data.qvel[self._qvel])
 
     @property
@@ -125,38 +124,37 @@ class World:
         """Hold the joint targets for one control period (50 ms).
 
         Args:
-            target: joint positions to reach, [8]; beyond a joint's range the actuator stops at its limit.
+            target: joint positions to reach, [8]; the actuators stop at the limits of the joints.
 
         Raises:
-            InputError: if the shape is wrong or a number is not finite.
-
+            InputError: the shape is wrong or a number is not finite.
         """
         target = np.asarray(target, dtype=np.float64)
         if target.shape != (len(JOINT_NAMES),) or not np.isfinite(target).all():
-            raise InputError(f'joint targets must be {len(JOINT_NAMES)} finite numbers, got {target!r}')
+            raise InputError(f'joint targets = {target!r}, allowed: {len(JOINT_NAMES)} finite numbers')
         self.data.ctrl[:] = target
         mujoco.mj_step(self.model, self.data, self._substeps)
 
     def open_hand(self) -> None:
-        """Move the fingers apart at once; they obey their actuators again from the next step on."""
+        """Move the fingers apart at once; the actuators control them again from the next step on."""
         for address in (self._qpos[-1], self._mirror):
             self.data.qpos[address] = FINGER_OPEN
         self.data.qvel[self._qvel[-1]] = 0.0
         mujoco.mj_forward(self.model, self.data)
 
     def save(self) -> Floats:
-        """Everything the physics needs to go on from here; for `load`."""
+        """Return the complete physical state, for `load`."""
         state = np.empty(mujoco.mj_stateSize(self.model, mujoco.mjtState.mjSTATE_INTEGRATION))
         mujoco.mj_getState(self.model, self.data, state, mujoco.mjtState.mjSTATE_INTEGRATION)
         return state
 
     def load(self, state: Floats) -> None:
-        """Go back to a saved state; lights and pads stay as they are."""
+        """Restore a saved state; lights and pads keep their state."""
         mujoco.mj_setState(self.model, self.data, state, mujoco.mjtState.mjSTATE_INTEGRATION)
         mujoco.mj_forward(self.model, self.data)
 
     def touched(self) -> tuple[str, ...]:
-        """Names of the blocks that a finger touches now."""
+        """Return the names of the blocks that a finger touches."""
         found: dict[str, None] = {}  # a dict keeps the order
         for contact in self.data.contact[: self.data.ncon]:
             for finger, block in (contact.geom, contact.geom[::-1]):
@@ -165,7 +163,7 @@ class World:
         return tuple(found)
 
     def block_position(self, name: str) -> Floats:
-        """Centre of a block in the base frame [m], float64 [3]."""
+        """Return the centre of a block in the base frame [m], float64 [3]."""
         return np.array(self.data.body(name).xpos)
 
     def place(self, name: str, x: float, y: float, yaw: float = 0.0) -> None:
@@ -173,7 +171,7 @@ class World:
         self._set_pose(name, (x, y, 0.0241), yaw)
 
     def park(self, name: str, index: int = 0) -> None:
-        """Take a block off the table, out of every camera's view."""
+        """Move a block off the table, out of the view of the cameras."""
         self._set_pose(name, (PARKED[0], 0.2 * index, PARKED[2]), 0.0)
 
     def _set_pose(self, name: str, position: tuple[float, float, float], yaw: float) -> None:
@@ -188,17 +186,17 @@ class World:
         self.model.geom(name).rgba[:3] = rgb
 
     def light(self, name: str) -> tuple[float, float, float]:
-        """Colour of a light now, rgb in 0..1."""
+        """Return the present colour of a light, rgb in 0..1."""
         r, g, b = (float(value) for value in self.model.geom(name).rgba[:3])
         return r, g, b
 
     def show_pads(self, visible: bool) -> None:
-        """Show or hide the three pads a parcel can stand on."""
+        """Show or hide the three pads for the parcel."""
         for name in ('pad_left', 'pad_middle', 'pad_right'):
             self.model.geom(name).rgba[3] = float(visible)
 
     def render(self, camera: str) -> NDArray[np.uint8]:
-        """Take a picture.
+        """Return an image of a camera.
 
         Args:
             camera: 'front' or 'wrist'.
@@ -207,14 +205,13 @@ class World:
             uint8 [128, 128, 3], RGB.
 
         Raises:
-            InputError: if there is no such camera.
-
+            InputError: there is no such camera.
         """
         if camera not in CAMERAS:
-            raise InputError(f'camera must be one of {", ".join(CAMERAS)}, got {camera!r}')
+            raise InputError(f'camera = {camera!r}, allowed: {", ".join(CAMERAS)}')
         if self._renderer is None:
             self._renderer = mujoco.Renderer(self.model, *IMAGE_SIZE)
-            # shadow maps cost 14 times the whole picture on a software renderer
+            # On a software renderer, shadow maps take 14 times as long as the rest of the image.
             self._renderer.scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = False
             self._renderer.scene.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = False
         self._renderer.update_scene(self.data, camera)

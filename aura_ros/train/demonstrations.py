@@ -13,7 +13,7 @@ An episode file is an .npz file of plain arrays, with N frames, chunks of 8 acti
     scene            float32 [N, S]        ground truth for the auxiliary loss, see `scene_labels`
     instruction      int64 [N]             index into `texts`
     texts            str [K]
-    event            int64 [N]             Kind of the latest task event since the last frame, -1 for none
+    event            int64 [N]             EventKind of the latest task event since the last frame, -1 for none
     go               bool [N]              whether the go sign is on
     round            int64 [N]
 """
@@ -33,9 +33,10 @@ from numpy.typing import NDArray
 from aura_ros.common.console import make_console
 from aura_ros.common.errors import ConfigError
 from aura_ros.common.files import replace_arrays
+from aura_ros.common.names import EventKind
 from aura_ros.common.progress import Bar
 from aura_ros.sim.expert import Expert
-from aura_ros.sim.tasks import Event, Kind, Simulation
+from aura_ros.sim.tasks import Event, Simulation
 from aura_ros.sim.world import BLOCKS, COLOURS, GO, PARCEL, World
 
 CHUNK = 8
@@ -146,9 +147,16 @@ def collect_episode(collection: Collection, seed: int, world: World) -> dict[str
 
 def _main_event(events: tuple[Event, ...]) -> int:
     """Return the most important of several events. A cue comes first, and a distractor last."""
-    order = (Kind.CUE, Kind.CUE_REPEAT, Kind.GO, Kind.ROUND_SUCCESS, Kind.ROUND_FAILURE, Kind.RESHUFFLE)
+    order = (
+        EventKind.CUE,
+        EventKind.CUE_REPEAT,
+        EventKind.GO,
+        EventKind.ROUND_SUCCESS,
+        EventKind.ROUND_FAILURE,
+        EventKind.RESHUFFLE,
+    )
     kinds = {event.kind for event in events}
-    return next((int(kind) for kind in order if kind in kinds), int(Kind.DISTRACTOR) if kinds else -1)
+    return next((int(kind) for kind in order if kind in kinds), int(EventKind.DISTRACTOR) if kinds else -1)
 
 
 def _collect_some(collection: Collection, seeds: list[int], folder: Path) -> int:

@@ -19,9 +19,8 @@ from torch import Tensor
 
 from aura_ros.common.console import make_console
 from aura_ros.common.errors import ConfigError
-from aura_ros.common.names import PANEL_TASKS
+from aura_ros.common.names import PANEL_TASKS, EventKind
 from aura_ros.common.progress import Bar
-from aura_ros.sim.tasks import Kind
 from aura_ros.train.learner import Learner
 from aura_ros.train.matching import build_module
 from aura_ros.train.memory_settings import KINDS, MemoryTraining
@@ -141,7 +140,7 @@ def evaluate(model: MemoryModule, streams: list[Stream]) -> dict[str, Any]:
                 out.append(float(action_error(actions[batch.weight > 0], batch, model.action_scale)))
             writes += float(rollout.scan.written.sum())
             rounds += len(set(stream.round.tolist()))
-            for kind in (Kind.CUE, Kind.CUE_REPEAT, Kind.DISTRACTOR):
+            for kind in (EventKind.CUE, EventKind.CUE_REPEAT, EventKind.DISTRACTOR):
                 times = np.flatnonzero(stream.event == kind)
                 gates = rollout.scan.written[0].numpy()
                 fired.setdefault(kind.name.lower(), []).extend(float(gates[t : t + CUE_STEPS].max()) for t in times)

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from aura_ros.common.names import EventKind
 from aura_ros.memory import Memory, MemorySession, Step
-from aura_ros.sim.tasks import Event, Kind, Simulation
+from aura_ros.sim.tasks import Event, Simulation
 from aura_ros.sim.world import CAMERAS, World
 from aura_ros.vla.protocol import Backbone, Observation
 
@@ -87,8 +88,8 @@ def run_episode(
         assert chunk is not None
         for event in simulation.step(chunk[index].astype(np.float64)):
             outcome.events.append(event)
-            if event.kind in (Kind.ROUND_SUCCESS, Kind.ROUND_FAILURE):
-                outcome.successes.append(event.kind == Kind.ROUND_SUCCESS)
+            if event.kind in (EventKind.ROUND_SUCCESS, EventKind.ROUND_FAILURE):
+                outcome.successes.append(event.kind == EventKind.ROUND_SUCCESS)
                 if on_round is not None:
                     on_round(outcome)
         tick += 1

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from aura_ros.common.console import make_console
 from aura_ros.common.files import replace_arrays
+from aura_ros.common.names import EventKind
 from aura_ros.common.progress import Bar
-from aura_ros.sim.tasks import Kind
 from aura_ros.train.episodes import episode_files
 from aura_ros.vla.embedded import EmbeddedVla
 from aura_ros.vla.text import embed
@@ -110,9 +110,9 @@ def thin(part: Part, keep: float, rng: np.random.Generator) -> Part:
     A gated state does not change without a write, so shorter waits cost the training little.
     """
     stream, steps = part
-    cue = np.isin(stream.event[steps], (Kind.CUE, Kind.CUE_REPEAT))
+    cue = np.isin(stream.event[steps], (EventKind.CUE, EventKind.CUE_REPEAT))
     for later in range(1, CUE_STEPS):
-        cue[later:] |= np.isin(stream.event[steps[:-later]], (Kind.CUE, Kind.CUE_REPEAT))
+        cue[later:] |= np.isin(stream.event[steps[:-later]], (EventKind.CUE, EventKind.CUE_REPEAT))
     wanted = stream.go[steps] | cue | (rng.random(len(steps)) < keep)
     return stream, steps[wanted]
 

@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip('mujoco')
 
 from aura_ros.common.errors import ConfigError, InputError
-from aura_ros.sim import TASKS, Kind, Simulation
+from aura_ros.sim import TASKS, EventKind, Simulation
 from aura_ros.sim.expert import Expert
 from aura_ros.sim.tasks import DELAY_S, RETREAT_S, Goal, ticks
 from aura_ros.sim.world import COLOURS, FINGER_OPEN, HOME_TIP, World
@@ -34,28 +34,28 @@ def play(simulation, policy=None):
 @pytest.mark.parametrize('task', TASKS)
 def test_expert_solves_at_least_95_of_100(task, world):
     events = play(Simulation(task, 'validation', 5, 20, world))
-    ends = [event.kind for event in events if event.kind >= Kind.ROUND_SUCCESS]
+    ends = [event.kind for event in events if event.kind >= EventKind.ROUND_SUCCESS]
     assert len(ends) == 20
-    assert ends.count(Kind.ROUND_SUCCESS) >= 19
+    assert ends.count(EventKind.ROUND_SUCCESS) >= 19
 
 
 def test_holding_still_solves_nothing(world):
     simulation = Simulation('recall', 'validation', 1, 3, world)
     home = simulation.joint_positions
-    ends = [event.kind for event in play(simulation, lambda: home) if event.kind >= Kind.ROUND_SUCCESS]
-    assert ends == [Kind.ROUND_FAILURE] * 3
+    ends = [event.kind for event in play(simulation, lambda: home) if event.kind >= EventKind.ROUND_SUCCESS]
+    assert ends == [EventKind.ROUND_FAILURE] * 3
 
 
 def test_recall_shows_the_cue_before_a_delay_of_2_to_20_s(world):
     events = play(Simulation('recall', 'validation', 2, 12, world))
     for number in range(12):
         times = {event.kind: event.time for event in events if event.round == number}
-        delay = times[Kind.GO] - times[Kind.CUE] - 0.5
+        delay = times[EventKind.GO] - times[EventKind.CUE] - 0.5
         assert DELAY_S[0] - 0.1 <= delay <= DELAY_S[1] + 0.6  # a repeated cue adds its half second
-    colours = [event.colour for event in events if event.kind == Kind.CUE]
+    colours = [event.colour for event in events if event.kind == EventKind.CUE]
     assert set(colours) == set(COLOURS), 'cues change, so that old memories must be overwritten'
-    assert any(event.kind == Kind.DISTRACTOR for event in events)
-    assert [event.last for event in events if event.kind >= Kind.ROUND_SUCCESS] == [False] * 11 + [True]
+    assert any(event.kind == EventKind.DISTRACTOR for event in events)
+    assert [event.last for event in events if event.kind >= EventKind.ROUND_SUCCESS] == [False] * 11 + [True]
 
 
 def test_touching_a_wrong_block_fails_the_round(world):
@@ -69,8 +69,8 @@ def test_touching_a_wrong_block_fails_the_round(world):
         target = expert.act()
         simulation.goal = asked
         events += simulation.step(target)
-    ends = [event for event in events if event.kind >= Kind.ROUND_SUCCESS]
-    assert {event.kind for event in ends} == {Kind.ROUND_FAILURE}
+    ends = [event for event in events if event.kind >= EventKind.ROUND_SUCCESS]
+    assert {event.kind for event in ends} == {EventKind.ROUND_FAILURE}
     assert any(event.colour for event in ends)
 
 
@@ -82,7 +82,7 @@ def test_a_hand_that_did_not_let_go_in_time_is_held_open_until_the_next_round(wo
         kinds += [event.kind for event in simulation.step(shut)]
         fingers.append(simulation.joint_positions[-1])
     retreat = fingers[-ticks(RETREAT_S) :]
-    assert kinds.count(Kind.ROUND_FAILURE) == 1
+    assert kinds.count(EventKind.ROUND_FAILURE) == 1
     assert max(fingers[20 : -len(retreat) - 1]) < 0.01, 'it obeys while the round lasts'
     assert min(retreat[:-1]) == pytest.approx(FINGER_OPEN)
     for _ in range(20):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""aura topics as a process of its own beside a graph of the test.
+"""`aura topics` as a process beside a graph of the test.
 
-A folder of tests takes it by `from ros_viewer import view` in its conftest.py, beside `graph`.
+A folder of tests imports it in its conftest.py: `from ros_viewer import view`, beside `graph`.
 """
 
 import os
@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-TIMEOUT_S = 90.0  # a loaded machine takes its time to start Python
+TIMEOUT_S = 90.0  # a loaded machine starts Python slowly
 
 
 class Viewer:
-    """One aura topics process next to the tester's node, which keeps publishing."""
+    """One `aura topics` process beside the node of the test, which keeps publishing."""
 
     def __init__(self, graph: Any, folder: Path, *arguments: str) -> None:
         self._graph = graph

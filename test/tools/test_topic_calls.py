@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""aura topics call and goal against servers of the tester's node."""
+"""`aura topics call` and `goal` with servers in the node of the test."""
 
 import signal
 import time
@@ -19,8 +19,8 @@ from aura_ros.tools.topics.text import as_text
 
 
 @pytest.fixture
-def asked(graph):
-    """Serve select_policy, which KV may not have; returns what it was asked."""
+def requested(graph):
+    """Serve select_policy, which refuses KV; return the policies requested."""
     requests = []
 
     def answer(request, response):
@@ -34,7 +34,7 @@ def asked(graph):
 
 
 class Episodes:
-    """The action run_episode; a goal ends when the test says so, or when it is cancelled."""
+    """The action run_episode; a goal ends when the test calls `end`, or when it is cancelled."""
 
     def __init__(self, graph, *, accepts=True):
         self.goals, self.published, self.cancels = [], 0, 0
@@ -58,7 +58,7 @@ class Episodes:
             handle.succeed()
         else:
             handle.abort()
-        return RunEpisode.Result(success=success, reason='as the test says')
+        return RunEpisode.Result(success=success, reason='as the test decides')
 
     def _cancel(self, _handle):
         self.cancels += 1
@@ -76,16 +76,16 @@ class Episodes:
 
 
 @pytest.mark.graph
-def test_call_finds_the_type_and_prints_the_answer_with_names(asked, view):
+def test_call_finds_the_type_and_prints_the_response_with_constants(requested, view):
     viewer = view('call', 'select_policy', '{policy: POLICY_AURA}')
     assert viewer.ended() == 0, viewer.err
-    assert asked == [ActionChunk.POLICY_AURA]
+    assert requested == [ActionChunk.POLICY_AURA]
     assert viewer.out.splitlines()[0] == 'success: true'
     assert 'new_policy: 1  # POLICY_AURA' in viewer.out
 
 
 @pytest.mark.graph
-def test_an_answer_without_success_is_an_exit_code(asked, view):
+def test_a_response_without_success_is_an_exit_code(requested, view):
     viewer = view('call', '/select_policy', '{policy: 2}')
     assert viewer.ended() == 1
     assert 'success: false' in viewer.out
@@ -93,42 +93,42 @@ def test_an_answer_without_success_is_an_exit_code(asked, view):
 
 
 @pytest.mark.graph
-def test_a_value_that_does_not_fit_is_not_sent(asked, view):
+def test_a_value_that_does_not_fit_is_not_sent(requested, view):
     viewer = view('call', 'select_policy', '{policy: 300}')
     assert viewer.ended() == 2
     assert viewer.err == (
-        "aura topics: field 'policy' = 300: must be a whole number from 0 to 255: "
+        "aura topics: field 'policy' = 300: must be an integer from 0 to 255: "
         '0 POLICY_BASE, 1 POLICY_AURA, 2 POLICY_KV\n'
     )
-    assert asked == []
+    assert requested == []
 
 
 @pytest.mark.graph
-def test_an_unknown_service_names_those_that_are_there(graph, asked, view):
+def test_an_unknown_service_lists_the_available_ones(graph, requested, view):
     graph.node.create_service(SaveState, 'aura/save_state', lambda _, response: response)
     viewer = view('call', 'save_state')
     assert viewer.ended() == 1
     assert viewer.err.startswith('aura topics: no service /save_state after 5 s on ROS domain ')
     assert 'did you mean /aura/save_state?' in viewer.err
-    assert '(there are /aura/save_state, /select_policy)' in viewer.err
+    assert '(found /aura/save_state, /select_policy)' in viewer.err
 
 
 @pytest.mark.graph
-def test_a_service_that_only_clients_know_is_told(graph, view):
+def test_a_service_without_a_server_is_an_error(graph, view):
     graph.node.create_client(SelectPolicy, 'select_policy')
     viewer = view('call', 'select_policy')
     assert viewer.ended() == 1
-    assert 'nobody serves it after 5 s' in viewer.err
+    assert 'has no server after 5 s' in viewer.err
 
 
 @pytest.mark.graph
-def test_a_call_without_answer_says_so_and_can_be_left(graph, view):
+def test_a_call_without_a_response_prints_a_notice_and_can_be_stopped(graph, view):
     async def never(_request, _response):
         await Future()
 
     graph.node.create_service(SelectPolicy, 'select_policy', never)
     viewer = view('call', 'select_policy')
-    viewer.until(lambda: 'waiting for the answer of /select_policy' in viewer.err)
+    viewer.until(lambda: 'waiting for the response of /select_policy' in viewer.err)
     viewer.process.send_signal(signal.SIGINT)
     assert viewer.ended() == 130
 
@@ -146,7 +146,7 @@ def test_goal_shows_feedback_once_a_second_and_the_result(graph, view):
     goal = episodes.goals[0].request
     assert (goal.instruction, goal.max_steps) == ('touch it', 7)
     assert 'result (succeeded):\n  success: true\n' in viewer.out
-    assert '  reason: as the test says' in viewer.out
+    assert '  reason: as the test decides' in viewer.out
 
 
 @pytest.mark.graph
@@ -171,11 +171,11 @@ def test_ctrl_c_cancels_the_goal_and_waits_for_its_end(graph, view):
 
 
 @pytest.mark.graph
-def test_a_refused_goal_says_where_the_reason_is(graph, view):
+def test_a_rejected_goal_names_the_log(graph, view):
     episodes = Episodes(graph, accepts=False)
     viewer = view('goal', 'run_episode')
     assert viewer.ended() == 1
-    assert '/run_episode refused the goal; its node says why' in viewer.err
+    assert '/run_episode rejected the goal; see the log of its node' in viewer.err
     assert episodes.goals == []
 
 
@@ -196,19 +196,19 @@ def test_fields_of_every_kind_are_taken_from_yaml():
 @pytest.mark.parametrize(
     ('kind', 'text', 'reason'),
     [
-        (SelectPolicy.Request, '{policy: 1', "fields '{policy: 1' are no YAML"),
-        (SelectPolicy.Request, '1', 'the fields = 1: must be names and values .* policy (uint8)'),
+        (SelectPolicy.Request, '{policy: 1', "fields '{policy: 1' are not valid YAML"),
+        (SelectPolicy.Request, '1', 'the fields = 1: must be \'{name: value}\' .* policy (uint8)'),
         (SelectPolicy.Request, '{amr: 1}', "field 'amr' = 1: SelectPolicy_Request has policy (uint8)"),
-        (SelectPolicy.Request, '{policy:1}', 'YAML wants a space after the colon'),
-        (SelectPolicy.Request, '{policy: true}', "field 'policy' = true: must be a whole number"),
-        (SelectPolicy.Request, '{policy: 1.0}', "field 'policy' = 1.0: must be a whole number"),
+        (SelectPolicy.Request, '{policy:1}', 'YAML needs a space after the colon'),
+        (SelectPolicy.Request, '{policy: true}', "field 'policy' = true: must be an integer"),
+        (SelectPolicy.Request, '{policy: 1.0}', "field 'policy' = 1.0: must be an integer"),
         (SelectPolicy.Request, '{policy: AURA}', 'field \'policy\' = "AURA": .*1 POLICY_AURA'),
-        (SelectPolicy.Request, '{policy: -1}', "field 'policy' = -1: must be a whole number from 0 to 255"),
+        (SelectPolicy.Request, '{policy: -1}', "field 'policy' = -1: must be an integer from 0 to 255"),
         (RunEpisode.Goal, '{instruction: on}', "field 'instruction' = true: must be text .*quotes"),
         (RunEpisode.Goal, f'{{instruction: {"é" * 129}}}', 'text of at most 256 bytes'),
-        (JointState, '{header: 5}', "field 'header' = 5: must be names and values"),
+        (JointState, '{header: 5}', "field 'header' = 5: must be '{name: value}'"),
         (JointState, '{header: {stamp: {sec: 2147483648}}}', "field 'header.stamp.sec' = 214"),
-        (JointState, '{position: 1.0}', "field 'position' = 1.0: must be a list of the type doubl"),
+        (JointState, '{position: 1.0}', "field 'position' = 1.0: must be a list of type doubl"),
         (JointState, '{position: [0, x]}', 'field \'position[1]\' = "x": must be a number'),
         (CameraInfo, '{k: [1]}', "field 'k' = [1]: must be a list of 9 entries"),
         (CameraInfo, '{roi: {do_rectify: 1}}', "field 'roi.do_rectify' = 1: must be true or false"),
@@ -217,7 +217,7 @@ def test_fields_of_every_kind_are_taken_from_yaml():
         (DiagnosticStatus, '{values: [{kye: k}]}', 'field \'values[0].kye\' = "k": KeyValue has key'),
     ],
 )
-def test_what_a_field_cannot_hold_is_refused_by_name(kind, text, reason):
+def test_a_value_that_does_not_fit_its_field_is_refused(kind, text, reason):
     with pytest.raises(InputError) as caught:
         filled(kind, text)
     found = 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""aura topics as its users run it: a process of its own that looks at a real graph."""
+"""`aura topics` as a process beside a real graph."""
 
 import array
 import re
@@ -40,7 +40,7 @@ def test_echo_once_of_a_latched_field(graph, view):
 
 
 @pytest.mark.graph
-def test_echo_hears_a_best_effort_publisher_that_comes_after_a_reliable_one(graph, view):
+def test_echo_receives_a_best_effort_publisher_that_joins_after_a_reliable_one(graph, view):
     make = graph.node.create_publisher
     first = make(String, 'talk', QoSProfile(depth=1))
     viewer = view('echo', '/talk', '--field', 'data')
@@ -53,7 +53,7 @@ def test_echo_hears_a_best_effort_publisher_that_comes_after_a_reliable_one(grap
 
 
 @pytest.mark.graph
-def test_an_unknown_topic_is_an_error_that_helps(graph, view):
+def test_an_unknown_topic_is_an_error_with_a_hint(graph, view):
     graph.node.create_publisher(String, 'aura/greeting', 1)
     viewer = view('echo', 'greeting')
     assert viewer.ended() == 1
@@ -70,7 +70,7 @@ def test_an_unknown_field_is_an_error_before_any_message(graph, view):
     assert viewer.err == "aura topics: field 'date': String has no 'date', it has data\n"
 
 
-def test_a_type_that_is_not_installed_is_named_with_the_remedy():
+def test_a_type_that_is_not_installed_is_an_error_with_the_fix():
     with pytest.raises(TopicError, match=r'nav_msgs/msg/Odd .*pip install ros-nav-msgs'):
         message_class('nav_msgs/msg/Odd')
     with pytest.raises(TopicError, match=r'std_msgs/msg/Odd is not installed'):
@@ -86,7 +86,7 @@ def test_a_type_that_is_not_installed_is_named_with_the_remedy():
         ([], [], (False, False)),
     ],
 )
-def test_the_profile_is_one_that_all_publishers_serve(reliable, kept, expected):
+def test_the_profile_is_compatible_with_all_publishers(reliable, kept, expected):
     class End:
         def __init__(self, is_reliable: bool, is_kept: bool) -> None:
             self.qos_profile = QoSProfile(
@@ -107,7 +107,7 @@ def test_text_cuts_long_lists_and_escapes_control_characters():
     lines = as_text(image).splitlines()
     assert lines[:3] == ['header:', '  stamp:', '    sec: 0']
     assert 'encoding: "a\\u001b[2J"' in lines
-    assert 'data: [0, 1, 2, 3, 4, 5, 6, 7, ... 20 in all]' in lines
+    assert 'data: [0, 1, 2, 3, 4, 5, 6, 7, ... 20 entries]' in lines
     assert as_text(image.data, 'sequence<uint8>', whole=True).endswith('18, 19]')
 
 
@@ -123,7 +123,7 @@ def test_text_of_nested_messages_and_float32():
     assert as_text(value, kind) == '0.1'
 
 
-def test_a_path_leads_to_a_field_or_says_why_not():
+def test_a_path_leads_to_a_field_or_to_an_error():
     joints = JointState(name=['a', 'b'])
     assert select(joints, 'name[1]') == ('b', 'string')
     assert select(joints, 'header.stamp.sec') == (0, 'int32')

@@ -6,7 +6,7 @@ import pytest
 pytest.importorskip('mujoco')
 
 from aura_ros.memory import load_memory
-from aura_ros.sim import Kind
+from aura_ros.sim import EventKind
 from aura_ros.sim.world import World
 from aura_ros.train.rollout import run_episode
 from aura_ros.vla import load_backbone
@@ -37,7 +37,7 @@ def test_the_memory_recalls_with_few_writes(play):
 
 def test_writes_fall_on_cues(play):
     aura = play('recall', 'aura')
-    cues = [event.time for event in aura.events if event.kind in (Kind.CUE, Kind.CUE_REPEAT)]
+    cues = [event.time for event in aura.events if event.kind in (EventKind.CUE, EventKind.CUE_REPEAT)]
     assert sum(any(cue <= time <= cue + 1 for cue in cues) for time in aura.written) >= 0.8 * len(aura.written)
 
 

@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""sim_node: the embedded robot behind the topics of a real one.
+"""sim_node: the embedded robot with the topics of a real one.
 
-In real time it steps at the control rate and applies the newest command until another comes. In
-lock-step it owns time: it publishes one tick, waits until the command stamped with that tick is
-there and, where the tick had images, until every policy in `barrier_policies` has answered them, and only
-then steps. So each policy sees each observation, runs can be repeated, and it goes as fast as the
-graph can.
+In real time the node steps at the control rate and applies the newest command until the next one arrives. In
+lock-step it controls the time: it publishes one tick and waits for the command with the stamp of that tick. If the
+tick has images, it also waits until every policy in `barrier_policies` has processed them. Then it steps. Each policy
+thus sees each observation, runs are repeatable, and the speed is that of the graph.
 
-Everything, rendering too, happens in the executor thread: an OpenGL context belongs to one thread.
-Stamps are simulated time, which never goes back while the node lives; in real time they are on the
-ROS clock unless the node is to publish /clock. Waiting is timed on the steady clock.
+All work, rendering included, runs in the executor thread, because an OpenGL context belongs to one thread. Stamps
+are simulated time, which never goes back while the node runs. In real time they are on the ROS clock, unless the
+node publishes /clock. Timeouts use the steady clock.
 """
 
 import time
@@ -38,8 +37,8 @@ from aura_ros.srv import StartTask
 
 CAMERAS = ('front', 'wrist')
 _FIRST_STAMP_NS = 1_000_000_000
-# Between two tasks, so that nothing of the one before is fresh in the next.
 _BETWEEN_TASKS_NS = 2_000_000_000
+"""Gap in simulated time between two tasks, so that no message of the first is fresh in the second [ns]."""
 _WATCH_S = 0.05
 _RESEND_AT_REST_S, _RESEND_S = 0.2, 1.0
 
@@ -48,43 +47,39 @@ _RESEND_AT_REST_S, _RESEND_S = 0.2, 1.0
 class SimNodeConfig:
     """Parameters of sim_node."""
 
-    task: str = parameter('', 'Task to begin with: recall, visible, put_back; empty: wait')
-    split: str = parameter('evaluation', 'Its seeds: train, validation, evaluation')
-    seed: int = parameter(0, 'Index within the split', unit='1', low=0, high=2**31 - 1)
+    task: str = parameter('', 'First task: recall, visible, put_back; empty waits for start_task')
+    split: str = parameter('evaluation', 'Seeds of the first task: train, validation, evaluation')
+    seed: int = parameter(0, 'Index of the seed within the split', unit='1', low=0, high=2**31 - 1)
     rounds: int = parameter(12, 'Rounds of the episode', unit='1', low=1, high=1_000_000)
-    lockstep: bool = parameter(False, 'Whether that first task runs in lock-step')
+    lockstep: bool = parameter(False, 'Run the first task in lock-step')
     publish_clock: bool = parameter(
-        False, 'In real time too, publish simulated time on /clock and stamp with it; implied by use_sim_time'
+        False, 'Publish simulated time on /clock in real time as well; implied by use_sim_time'
     )
-    camera_hz: float = parameter(
-        10.0, 'Images per second of simulated time, in real time', unit='Hz', low=0.1, high=20.0
-    )
-    camera_every: int = parameter(
-        4, 'Control ticks from one image to the next, in lock-step', unit='1', low=1, high=100
-    )
+    camera_hz: float = parameter(10.0, 'Rate of the images in real time', unit='Hz', low=0.1, high=20.0)
+    camera_every: int = parameter(4, 'Control ticks between two images in lock-step', unit='1', low=1, high=100)
     barrier_policies: tuple[str, ...] = strings(
-        'Policies that must have answered an image before lock-step goes on', ('base', 'aura', 'kv')
+        'Policies that have to process an image before lock-step continues', ('base', 'aura', 'kv')
     )
-    simulation: str = parameter('aura_ros.sim:Simulation', 'module:attribute that makes the simulation', at_start=True)
+    simulation: str = parameter('aura_ros.sim:Simulation', 'Factory of the simulation, module:attribute', at_start=True)
 
 
 class SimNode(PlainNode):
     """The simulated robot as a node."""
 
     def __init__(self, **kwargs: object) -> None:
-        """Read the parameters, join the graph, begin the first task if one is named.
+        """Read the parameters, join the graph, and start the first task if there is one.
 
         Raises:
-            ConfigError: a parameter, or the first task, cannot be used.
+            ConfigError: a parameter or the first task cannot be used.
         """
         super().__init__('sim_node', **kwargs)
         self.config = config = ParameterSet(self, SimNodeConfig).read()
         unknown = sorted(set(config.barrier_policies) - set(POLICIES))
         if unknown:
-            raise ConfigError(f"parameter 'barrier_policies' has '{unknown[0]}': must be of {', '.join(POLICIES)}")
+            raise ConfigError(f"parameter 'barrier_policies' contains '{unknown[0]}', allowed: {', '.join(POLICIES)}")
         self._barrier = [POLICIES.index(name) for name in config.barrier_policies]
         self._entities = EntityOwner(self)
-        self._faults = Faults('all commands are good')
+        self._faults = Faults('all commands are valid')
         self._simulation: Any = None
         self._lockstep = False
         self._resent = 0
@@ -119,11 +114,10 @@ class SimNode(PlainNode):
             self._simulation.close()
             self._simulation = None
 
-    # Tasks. ---------------------------------------------------------------------------------------
+    # Tasks --------------------------------------------------------------------------------------
     def _on_start_task(self, request: StartTask.Request, response: StartTask.Response) -> StartTask.Response:
-        asked = (request.task, request.split, request.seed, request.rounds, request.lockstep)
         try:
-            self._start(*asked)
+            self._start(request.task, request.split, request.seed, request.rounds, request.lockstep)
         except AuraError as error:
             response.reason = str(error)[:256]
             self.get_logger().error(f'start_task refused: {error}')
@@ -139,7 +133,7 @@ class SimNode(PlainNode):
             self._origin_ns = self._stamp_ns + _BETWEEN_TASKS_NS
         self._simulation = fresh
         self._lockstep, self._tick, self._resent = lockstep, 0, 0
-        # With use_sim_time and no /clock of ours, time would stand still for all nodes.
+        # With use_sim_time and without /clock, time stands still for all nodes.
         use_sim_time = bool(self.get_parameter('use_sim_time').value)
         self._owns_time = lockstep or self.config.publish_clock or use_sim_time
         self._target: NDArray[np.float64] = fresh.joint_positions
@@ -151,9 +145,9 @@ class SimNode(PlainNode):
         self.get_logger().info(f"task '{task}', {split} seed {seed}, {rounds} rounds, {mode}")
         self._publish_tick(fresh.initial_events)
 
-    # Ticks. ---------------------------------------------------------------------------------------
+    # Ticks --------------------------------------------------------------------------------------
     def _publish_tick(self, events: Any) -> None:
-        """Tell what a tick looks like: time, what happened, instruction, images, joints."""
+        """Publish a tick: events, instruction, time, images and joints."""
         simulation = self._simulation
         self._stamp_ns = stamp_ns = self._stamp(self._tick)
         for event in events:
@@ -164,7 +158,7 @@ class SimNode(PlainNode):
         self._sent: list[tuple[Any, Any]] = []
         if self._owns_time:
             self._sent.append((self._clock_out, Clock(clock=conversions.to_stamp(stamp_ns))))
-        # No image after the end of a lock-step episode: nobody would act on what is seen there.
+        # A lock-step episode publishes no image after its end, because no policy may act on it.
         over = self._lockstep and simulation.done
         self._with_images = self._tick % self._camera_every == 0 and not over
         if self._with_images:
@@ -174,7 +168,7 @@ class SimNode(PlainNode):
         positions, velocities = simulation.joint_positions, simulation.joint_velocities
         joints = joints_to_msg(simulation.joint_names, positions, velocities, stamp_ns)
         self._sent.append((self._joints, joints))
-        self._answer: NDArray[np.float64] | None = None
+        self._command: NDArray[np.float64] | None = None
         self._send()
 
     def _send(self) -> None:
@@ -199,12 +193,12 @@ class SimNode(PlainNode):
         self._publish_tick(events)
 
     def _advance(self) -> None:
-        """In lock-step: step as soon as everything for this tick is there."""
+        """Step in lock-step as soon as everything for this tick has arrived."""
         if self._simulation is None or not self._lockstep or self._simulation.done:
             return
-        if self._answer is not None and not self._awaited_policies():
-            # Whether the switch held or had the first chunk already is chance; a run must be repeatable.
-            self._step(self._answer if self._tick else self._simulation.joint_positions)
+        if self._command is not None and not self._awaited_policies():
+            # At tick 0 the command depends on timing: the switch may hold or have a chunk. Ignore it.
+            self._step(self._command if self._tick else self._simulation.joint_positions)
 
     def _awaited_policies(self) -> list[int]:
         if not self._with_images:
@@ -220,17 +214,17 @@ class SimNode(PlainNode):
             if not self._simulation.done and now - self._sent_at > wait_s:
                 self._resend()
         elif now >= self._due - 0.5 * _WATCH_S:
-            # One step per turn: after a stall the robot does not race to catch up.
+            # One step per timer call: after a stall the robot does not catch up.
             self._due = max(self._due + self._simulation.dt, now)
             self._step(self._target)
 
     def _resend(self) -> None:
         self._resent += 1
         if self._tick and self._resent == 1:
-            self.get_logger().warning(f'tick {self._tick}: {self._waits_for()}; sending it again')
+            self.get_logger().warning(f'tick {self._tick}: {self._waits_for()}; publishing the tick again')
         self._send()
 
-    # Answers. -------------------------------------------------------------------------------------
+    # Commands -----------------------------------------------------------------------------------
     def _on_command(self, message: JointTrajectory) -> None:
         if self._simulation is None:
             return
@@ -243,16 +237,16 @@ class SimNode(PlainNode):
             return
         self._target = target
         if conversions.to_ns(message.header.stamp) == self._stamp_ns:
-            self._answer = target
+            self._command = target
             self._advance()
 
     def _on_policy_status(self, message: PolicyStatus) -> None:
         self._newest_ns = [conversions.to_ns(stamp) for stamp in message.newest_stamp]
         self._advance()
 
-    # Diagnostics. ---------------------------------------------------------------------------------
+    # Diagnostics --------------------------------------------------------------------------------
     def _waits_for(self) -> str:
-        missing = [] if self._answer is not None else ['a command of policy_switch_node']
+        missing = [] if self._command is not None else ['the command of policy_switch_node']
         names = dict(enumerate(POLICIES))
         missing += [f'the {names[policy]} policy' for policy in self._awaited_policies()]
         return 'waiting for ' + ' and '.join(missing or ['nothing'])
@@ -260,7 +254,7 @@ class SimNode(PlainNode):
     def _simulation_status(self) -> Status:
         simulation = self._simulation
         if simulation is None:
-            return Status(OK, 'no task: call sim/start_task')
+            return Status(OK, 'no task; call sim/start_task')
         rate = self._tick / max(1e-9, time.monotonic() - self._began)
         values = {
             'tick': self._tick,
@@ -269,12 +263,12 @@ class SimNode(PlainNode):
             'lock-step': self._lockstep,
         }
         if simulation.done:
-            return Status(OK, 'the episode is over', values)
+            return Status(OK, 'the episode has ended', values)
         if self._lockstep and self._resent:
             return Status(WARN if self._tick else OK, self._waits_for(), values)
         return Status(OK, 'running', values)
 
 
 def main(args: list[str] | None = None) -> int:
-    """Run sim_node until it is told to end."""
+    """Run sim_node until a signal ends it."""
     return run(SimNode, args)

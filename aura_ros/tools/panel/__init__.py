@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The panel: runs the comparison of all policies."""
+"""`aura panel`: compare all policies."""

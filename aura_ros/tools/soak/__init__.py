@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""aura soak: runs the whole graph for a long time."""
+"""`aura soak`: run the whole graph for a long time."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What aura topics asks of the graph: one call of a service, one goal of an action."""
+"""One call of a service, and one goal of an action."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ _OUTCOMES = {
 
 
 def call(graph: TopicGraph, options: argparse.Namespace) -> int:
-    """Call `service` with `fields` and print the answer; 1 where that says `success: false`."""
+    """Call `service` with `fields` and print the response; return 1 if it has `success: false`."""
     name, type_name = graph.resolve(options.service, 'service')
     kind = message_class(type_name)
     request = filled(kind.Request, options.fields)
     client = graph.node.create_client(kind, name)
     _await_server(graph, f'service {name}', client.service_is_ready)
     future = client.call_async(request)
-    _await(graph, f'the answer of {name}', future, client.service_is_ready)
+    _await(graph, f'the response of {name}', future, client.service_is_ready)
     print(_text(future.result(), options.full), flush=True)
-    return _verdict(future.result())
+    return _exit_code(future.result())
 
 
 def goal(graph: TopicGraph, options: argparse.Namespace) -> int:
-    """Give `action` a goal of `fields`, print feedback and result; 0 only if it succeeded.
+    """Send `action` a goal of `fields`, print feedback and result, and return 0 if the goal succeeded.
 
-    Ctrl-C cancels the goal and waits for its end, a second one leaves.
+    The first Ctrl-C cancels the goal and waits for its end; the second one exits at once.
     """
     name, type_name = graph.resolve(options.action, 'action')
     kind = message_class(type_name)
@@ -69,26 +69,25 @@ class _Goal:
 
     def run(self, request: Any, interrupted: Callable[[], bool]) -> int:
         sent = self._client.send_goal_async(request, feedback_callback=self._on_feedback)
-        _await(self._graph, f'the answer of {self._name}', sent, self._client.server_is_ready)
+        _await(self._graph, f'the response of {self._name}', sent, self._client.server_is_ready)
         handle = sent.result()
         if not handle.accepted:
             raise TopicError(
-                f'{self._name} refused the goal; its node says why in its log, and those of '
-                'aura_ros on /diagnostics too'
+                f'{self._name} rejected the goal; see the log of its node, and /diagnostics for a node of aura_ros'
             )
-        print('accepted, Ctrl-C cancels', file=sys.stderr)
+        print('accepted; Ctrl-C cancels', file=sys.stderr)
         ended = handle.get_result_async()
         cancelling: Any = None
         while not self._graph.spin(_TURN_S, ended.done):
             self._show_feedback()
             _check_alive(self._name, self._client.server_is_ready)
             if cancelling is None and interrupted():
-                print('cancelling, Ctrl-C again leaves without waiting', file=sys.stderr)
+                print('cancelling; another Ctrl-C exits without waiting', file=sys.stderr)
                 cancelling = handle.cancel_goal_async()
-                cancelling.add_done_callback(self._on_cancel_answer)
+                cancelling.add_done_callback(self._on_cancel_response)
         outcome, result = ended.result().status, ended.result().result
-        self._show(f'result ({_OUTCOMES.get(outcome, "unknown to the server")})', result)
-        return _verdict(result) if outcome == GoalStatus.STATUS_SUCCEEDED else 1
+        self._show(f'result ({_OUTCOMES.get(outcome, "unknown outcome")})', result)
+        return _exit_code(result) if outcome == GoalStatus.STATUS_SUCCEEDED else 1
 
     def _on_feedback(self, message: Any) -> None:
         self._feedback = message.feedback
@@ -99,9 +98,9 @@ class _Goal:
         self._show('feedback', self._feedback)
         self._feedback, self._feedback_at = None, time.monotonic()
 
-    def _on_cancel_answer(self, answer: Any) -> None:
-        if not answer.result().goals_canceling:
-            print(f'{self._name} refused to cancel; still waiting for its end', file=sys.stderr)
+    def _on_cancel_response(self, response: Any) -> None:
+        if not response.result().goals_canceling:
+            print(f'{self._name} rejected the cancellation; still waiting for its end', file=sys.stderr)
 
     def _show(self, title: str, message: Any) -> None:
         print(f'{title}:', textwrap.indent(_text(message, self._full), '  '), sep='\n', flush=True)
@@ -109,10 +108,7 @@ class _Goal:
 
 @contextmanager
 def _interrupts() -> Iterator[Callable[[], bool]]:
-    """Note the first SIGINT or SIGTERM instead of raising: what is under way must not be torn.
-
-    The second one raises KeyboardInterrupt.
-    """
+    """Record the first SIGINT or SIGTERM, so that a request in progress can finish; the second raises."""
     count = 0
 
     def note(_signal: int, _frame: Any) -> None:
@@ -132,30 +128,29 @@ def _interrupts() -> Iterator[Callable[[], bool]]:
 def _await_server(graph: TopicGraph, what: str, ready: Callable[[], bool]) -> None:
     if not graph.spin(DISCOVERY_S, ready):
         raise TopicError(
-            f'{what} is known on {graph.where}, but nobody serves it after {DISCOVERY_S:.0f} s: '
-            'is its node running, and active?'
+            f'{what} exists on {graph.where}, but has no server after {DISCOVERY_S:.0f} s; start or activate its node'
         )
 
 
 def _await(graph: TopicGraph, what: str, future: Any, ready: Callable[[], bool]) -> None:
-    """Wait without end while there is a server, and say so."""
-    tell_at = time.monotonic() + DISCOVERY_S
+    """Wait while the server exists, and print a notice after a while."""
+    notice_at = time.monotonic() + DISCOVERY_S
     while not graph.spin(_TURN_S, future.done):
         _check_alive(what, ready)
-        if time.monotonic() > tell_at:
-            tell_at = math.inf
-            print(f'waiting for {what}, Ctrl-C ends', file=sys.stderr)
+        if time.monotonic() > notice_at:
+            notice_at = math.inf
+            print(f'waiting for {what}; Ctrl-C stops', file=sys.stderr)
 
 
 def _check_alive(what: str, ready: Callable[[], bool]) -> None:
     if not ready():
-        raise TopicError(f'{what}: the server is gone, what it did is not known')
+        raise TopicError(f'{what}: the server has gone; the outcome is unknown')
 
 
 def _text(message: Any, full: bool) -> str:
     return as_text(message, whole=full) or '(no fields)'
 
 
-def _verdict(answer: Any) -> int:
-    """Return 1 for an answer that says by the usual field that it was of no success."""
-    return 1 if getattr(answer, 'success', True) is False else 0
+def _exit_code(response: Any) -> int:
+    """Return 1 for a response with `success: false`, else 0."""
+    return 1 if getattr(response, 'success', True) is False else 0

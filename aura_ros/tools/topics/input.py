@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fields of a request or a goal from YAML, strictly: nothing is guessed, cut or converted in silence."""
+"""Fields of a request or a goal from YAML. The conversion is strict: nothing is guessed, truncated or rounded."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ _LARGEST_FLOAT32 = 3.4028235e38
 
 
 def filled(kind: Any, text: str) -> Any:
-    """Return a message of class `kind` with the fields that the YAML `text` gives.
+    """Return a message of class `kind` with the fields of the YAML `text`.
 
-    What is not given keeps its default. An integer may also be given by the name of its constant.
+    Other fields keep their defaults. An integer may be given by the name of its constant.
 
     Raises:
-        InputError: no YAML, no such field, or a value that the field cannot hold.
+        InputError: the text is not YAML, a field does not exist, or a value does not fit its field.
     """
     try:
         data = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError) as error:
         reason = ' '.join(str(error).split())
-        raise InputError(f"fields '{text}' are no YAML as '{{policy: 1}}' is: {reason}") from error
+        raise InputError(f"fields '{text}' are not valid YAML such as '{{policy: 1}}': {reason}") from error
     message = kind()
     _fill(message, {} if data is None else data, '')
     return message
@@ -43,14 +43,13 @@ def _fill(message: Any, data: Any, path: str) -> None:
     where = f"field '{path}'" if path else 'the fields'
     if not isinstance(data, dict):
         raise InputError(
-            f"{where} = {_said(data)}: must be names and values as in '{{name: value}}', "
-            f'of {type(message).__name__} with {allowed}'
+            f"{where} = {_shown(data)}: must be '{{name: value}}' with fields of {type(message).__name__}: {allowed}"
         )
     for name, value in data.items():
         full = f'{path}.{name}' if path else str(name)
         if name not in kinds:
-            hint = '; YAML wants a space after the colon' if ':' in str(name) else ''
-            raise InputError(f"field '{full}' = {_said(value)}: {type(message).__name__} has {allowed}{hint}")
+            hint = '; YAML needs a space after the colon' if ':' in str(name) else ''
+            raise InputError(f"field '{full}' = {_shown(value)}: {type(message).__name__} has {allowed}{hint}")
         inner = getattr(message, name)
         if is_message(inner):
             _fill(inner, value, full)
@@ -59,7 +58,7 @@ def _fill(message: Any, data: Any, path: str) -> None:
 
 
 def _value(kind: str, data: Any, path: str, names: dict[Any, str]) -> Any:
-    """Return `data` as the type `kind` of a field holds it."""
+    """Return `data` converted to the type `kind` of a field."""
     if match := LIST_TYPE.fullmatch(kind):
         return _list(match, data, path, names)
     if '/' in kind:
@@ -77,11 +76,11 @@ def _value(kind: str, data: Any, path: str, names: dict[Any, str]) -> Any:
         return data
     text = _TEXT.fullmatch(kind)
     if text is None:
-        raise InputError(f"field '{path}': values of the type {kind} cannot be given here")
+        raise InputError(f"field '{path}': values of type {kind} are not supported")
     longest = text['longest']
     fits = isinstance(data, str) and (longest is None or len(data.encode()) <= int(longest))
     limit = f' of at most {longest} bytes' if longest else ''
-    _require(fits, path, data, f'text{limit}, in quotes where YAML reads it as something else')
+    _require(fits, path, data, f'text{limit}, in quotes if YAML reads it as another type')
     return data
 
 
@@ -93,7 +92,7 @@ def _list(match: re.Match[str], data: Any, path: str, names: dict[Any, str]) -> 
         limit, fits = f' of {match["length"]} entries', count == int(match['length'])
     elif match['most']:
         limit, fits = f' of at most {match["most"]} entries', 0 <= count <= int(match['most'])
-    _require(fits, path, data, f'a list{limit} of the type {of}')
+    _require(fits, path, data, f'a list{limit} of type {of}')
     return [_value(of, entry, f'{path}[{at}]', names) for at, entry in enumerate(data)]
 
 
@@ -102,18 +101,18 @@ def _integer(match: re.Match[str], data: Any, path: str, names: dict[Any, str]) 
     low, high = (0, 2**bits - 1) if match['unsigned'] else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
     numbers = {name: number for number, name in names.items()}
     number = numbers.get(data, data) if isinstance(data, str) else data
-    # True is an int to Python
+    # bool is a subclass of int
     whole = isinstance(number, int) and not isinstance(number, bool)
     meaning = ', '.join(f'{number} {name}' for number, name in names.items())
-    allowed = f'a whole number from {low} to {high}{f": {meaning}" if names else ""}'
+    allowed = f'an integer from {low} to {high}{f": {meaning}" if names else ""}'
     _require(whole and low <= number <= high, path, data, allowed)
     return int(number)
 
 
 def _real(kind: str, data: Any, path: str) -> float:
     number = data
-    if isinstance(data, str):  # YAML 1.1 takes 1e-3 for text
-        with suppress(ValueError):  # refused below, as all text is
+    if isinstance(data, str):  # YAML 1.1 reads 1e-3 as a string
+        with suppress(ValueError):  # refused below, like every string
             number = float(data)
     real = isinstance(number, int | float) and not isinstance(number, bool)
     infinite = real and number in (float('inf'), float('-inf'))
@@ -124,8 +123,8 @@ def _real(kind: str, data: Any, path: str) -> float:
 
 def _require(fits: bool, path: str, data: Any, allowed: str) -> None:
     if not fits:
-        raise InputError(f"field '{path}' = {_said(data)}: must be {allowed}")
+        raise InputError(f"field '{path}' = {_shown(data)}: must be {allowed}")
 
 
-def _said(data: Any) -> str:
+def _shown(data: Any) -> str:
     return json.dumps(data, ensure_ascii=False, default=str)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Messages as text, and fields by their path (no rclpy)."""
+"""Messages as text, and fields by their paths (no rclpy)."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Any
 
 from aura_ros.common.errors import InputError
 
-# Longer lists are cut to their first entries.
 WHOLE_LENGTH = 16
+"""Longer lists are cut to FIRST_ENTRIES."""
 FIRST_ENTRIES = 8
 
 LIST_TYPE = re.compile(r'sequence<(?P<of>.*?)(, (?P<most>\d+))?>|(?P<of_array>.+)\[(?P<length>\d+)\]')
 _STEP = re.compile(r'(?P<name>\w+)(?P<indices>(\[\d+\])*)')
-# Fields of aura_ros whose constants are those of another message or have no common beginning.
+# Fields of aura_ros whose constants belong to another message or have no common prefix.
 _CONSTANTS_OF = {
     **dict.fromkeys(('policy', 'pending_policy', 'old_policy', 'new_policy'), ('ActionChunk', 'POLICY_')),
     'kind': ('TaskEvent', ''),
@@ -25,27 +25,27 @@ _CONSTANTS_OF = {
 
 
 class NoEntryError(LookupError):
-    """A path leads to an entry that this message's list does not have; another's may."""
+    """A path leads to an entry beyond the end of a list in this message."""
 
 
 def element_type(list_type: str) -> str:
-    """Return what a list type as `sequence<float>` or `double[36]` consists of."""
+    """Return the element type of a list type such as `sequence<float>` or `double[36]`."""
     match = LIST_TYPE.fullmatch(list_type)
     return (match['of'] or match['of_array']) if match else list_type
 
 
 def select(message: Any, path: str) -> tuple[Any, str]:
-    """Return the value and the type name of a field, for instance of `points[0].positions`.
+    """Return the value and the type name of a field, for example of `points[0].positions`.
 
     Raises:
-        InputError: the path cannot be read, or the message has no such field.
+        InputError: the path is malformed, or the message has no such field.
         NoEntryError: the list is shorter in this message.
     """
     value, kind = message, ''
     for part in path.split('.'):
         step = _STEP.fullmatch(part)
         if step is None:
-            raise InputError(f"field '{path}' cannot be read: name it as in points[0].positions")
+            raise InputError(f"field '{path}' is malformed; expected for example points[0].positions")
         value, kind = _field(value, kind, step['name'], path)
         for index in map(int, re.findall(r'\d+', step['indices'])):
             value, kind = _entry(value, kind, index, path)
@@ -54,7 +54,7 @@ def select(message: Any, path: str) -> tuple[Any, str]:
 
 def _field(value: Any, kind: str, name: str, path: str) -> tuple[Any, str]:
     if not is_message(value):
-        raise InputError(f"field '{path}': {kind} has no fields, so no '{name}'")
+        raise InputError(f"field '{path}': {kind} has no fields, so it has no '{name}'")
     fields = value.get_fields_and_field_types()
     if name not in fields:
         raise InputError(f"field '{path}': {type(value).__name__} has no '{name}', it has {', '.join(fields)}")
@@ -63,45 +63,44 @@ def _field(value: Any, kind: str, name: str, path: str) -> tuple[Any, str]:
 
 def _entry(value: Any, kind: str, index: int, path: str) -> tuple[Any, str]:
     if element_type(kind) == kind:
-        raise InputError(f"field '{path}': {kind} is no list, so it has no entry [{index}]")
+        raise InputError(f"field '{path}': {kind} is not a list, so it has no entry [{index}]")
     if index >= len(value):
         raise NoEntryError(f'no entry [{index}] in {path}: this message has {len(value)}')
     return value[index], element_type(kind)
 
 
 def is_message(value: Any) -> bool:
-    """Tell a message from a value of a field."""
+    """Return whether a value is a message."""
     return hasattr(value, 'get_fields_and_field_types')
 
 
 def constants(message: Any, field: str) -> dict[Any, str]:
-    """Return the names of a field's enumerated values; empty for a field without.
+    """Return the names of the constants of a field by value; empty for a field without constants.
 
-    A field's constants are those of its message that begin with its name: DURABILITY_RAM is one of
-    `durability`.
+    The constants of a field begin with its name: DURABILITY_RAM belongs to `durability`.
     """
     kind, prefix = type(message), f'{field.upper()}_'
     if kind.__module__.startswith('aura_ros.') and field in _CONSTANTS_OF:
         other, prefix = _CONSTANTS_OF[field]
         kind = getattr(importlib.import_module('aura_ros.msg'), other)
-    # the generated classes keep their constants in the metaclass, beside the fields' defaults
+    # The metaclass of a generated class holds its constants, beside the defaults of the fields.
     names = [name for name in vars(type(kind)) if name.isupper() and name.startswith(prefix)]
     return {getattr(kind, name): name for name in names if not name.startswith('_') and not name.endswith('__DEFAULT')}
 
 
 def as_text(value: Any, kind: str = '', *, whole: bool = False) -> str:
-    """Return a message or a field's value the way YAML looks, one field a line.
+    """Return a message or a value in the style of YAML, one field per line.
 
     Args:
         value: message, list or plain value.
-        kind: type name of the field it comes from; tells a float32 from a float64.
-        whole: keep long lists in full.
+        kind: type name of the field; a float32 is shown with fewer digits than a float64.
+        whole: show long lists in full.
     """
     return '\n'.join(_block(value, kind, whole))
 
 
 def _block(value: Any, kind: str, whole: bool) -> list[str]:
-    """Lines of a value that begins a line."""
+    """Return the lines of a value that begins a line."""
     if is_message(value):
         lines = []
         for name, of in value.get_fields_and_field_types().items():
@@ -134,11 +133,11 @@ def _named(name: str, value: Any, kind: str, whole: bool) -> list[str]:
 
 
 def _rest(value: Sequence[Any], shown: Sequence[Any]) -> list[str]:
-    return [] if len(shown) == len(value) else [f'... {len(value)} in all']
+    return [] if len(shown) == len(value) else [f'... {len(value)} entries']
 
 
 def _is_list(value: Any) -> bool:
-    """Lists, array.array and NumPy arrays; an octet comes as bytes and is none."""
+    """Return whether a value is a list, array.array or NumPy array; an octet is bytes and is not a list."""
     return hasattr(value, '__len__') and not isinstance(value, str | bytes)
 
 
@@ -146,9 +145,9 @@ def _scalar(value: Any, kind: str) -> str:
     if isinstance(value, bytes):
         return f'0x{value.hex()}'
     if isinstance(value, str):
-        # what could move the cursor or break the line is escaped
+        # Escape characters that could move the cursor or break the line.
         return value if value and value.isprintable() else json.dumps(value, ensure_ascii=False)
     if isinstance(value, bool):
         return 'true' if value else 'false'
-    # a float32 has no more digits, the others come from being held as a float64
+    # A float32 has 7 significant digits; more of them come from the conversion to float64.
     return f'{value:.7g}' if kind == 'float' else str(value)
