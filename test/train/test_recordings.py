@@ -135,7 +135,7 @@ def test_a_gap_in_the_commands_teaches_nothing(tmp_path, backbone):
     np.testing.assert_array_equal(columns['expert'][unknown], columns['base'][unknown])
 
 
-def test_features_are_worked_out_once_and_anew_when_the_mapping_changes(tmp_path, backbone):
+def test_features_are_computed_once_and_again_when_the_mapping_changes(tmp_path, backbone):
     bag = recorded(tmp_path / 'bag')
     first = keep_features(bag, tmp_path / 'features', backbone, Reading(MAPPING))
     written = first.file.stat().st_mtime_ns
@@ -221,7 +221,7 @@ def test_from_recordings_to_weights_that_load(trained, backbone):
     assert card['validation']['recorded']['base_action_error'] > 0
 
 
-def test_weights_are_replaced_only_where_that_is_asked_for(trained, tmp_path, capsys):
+def test_weights_are_replaced_only_on_request(trained, tmp_path, capsys):
     words = [
         'memory',
         '--from-bags',
