@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every room may use: errors, loading, names, console, files. Imports nothing of ours."""
+"""Code that every room may use: errors, names, console, programs, files. It imports no other room."""

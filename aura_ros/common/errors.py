@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The errors of aura_ros: one tree, so that a caller can catch all of it or just what it can mend."""
+"""The errors of aura_ros. All derive from AuraError."""
 
 
 class AuraError(Exception):
-    """Anything aura_ros refuses; the text says what, the allowed range and the fix."""
+    """An expected error; the text names the cause, the allowed range and the fix."""
 
 
 class ConfigError(AuraError, ValueError):
-    """A parameter, file or weight that cannot be used."""
+    """A parameter, a file or weights that cannot be used."""
 
 
 class InputError(AuraError, ValueError):
-    """An observation, feature or action that must not be used."""
+    """An observation, feature or action that is not valid."""
 
 
 class StateError(AuraError):
@@ -19,20 +19,19 @@ class StateError(AuraError):
 
 
 class StateLocked(StateError):
-    """A state file that another process has open."""
+    """A state file that another process has locked."""
 
 
 class StateMismatch(StateError):
-    """A whole state of another policy, shape or format version."""
+    """A valid state of other weights, another shape or another format version."""
 
 
 class StateDamaged(StateError):
-    """A state file that holds something, but no state that can be trusted."""
+    """A state file with data but without a valid state."""
 
 
 class BagError(AuraError):
-    """A recording that cannot be read, or that lacks what a mapping asks of it; its text is one line."""
+    """A recording that cannot be read, or that does not have the topics of the mapping. The text is one line."""
 
     def __init__(self, text: str) -> None:
-        """Take the text on one line, also where it quotes a library's error of several."""
         super().__init__(' '.join(text.split()))

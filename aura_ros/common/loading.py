@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Finding a factory that a user names as module:attribute."""
+"""Load a factory that a user names as module:attribute."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ from aura_ros.common.errors import ConfigError
 
 
 def load_factory(name: str) -> Callable[..., Any]:
-    """Import `module:attribute`.
+    """Import `module:attribute` and return the attribute.
 
     Raises:
-        ConfigError: if the module or the attribute is missing or cannot be called.
-
+        ConfigError: the module or the attribute is missing, or is not callable.
     """
     module, _, attribute = name.partition(':')
     try:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a result depends on: versions and the hashes of the weights (no ROS)."""
+"""Versions and hashes of weights, for the report of a result (no ROS)."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ _WEIGHTS = ('.onnx', '.safetensors')
 
 
 def versions(*more: str) -> dict[str, str]:
-    """Versions of what took part, as far as it says; a workspace build has no package metadata.
+    """Return the versions of Python, ROS and the installed packages; a workspace build has no package metadata.
 
     Args:
-        more: further distributions to name, if they are installed.
-
+        more: further distributions, if they are installed.
     """
     found = {'python': platform.python_version(), 'machine': platform.machine()}
     if 'ROS_DISTRO' in os.environ:
@@ -32,7 +31,7 @@ def versions(*more: str) -> dict[str, str]:
 
 
 def weight_hashes() -> dict[str, str]:
-    """SHA-256 of every weights file that ships with the package, hex, by file name."""
+    """Return the SHA-256 of every weights file of the package, hex, by file name."""
     found: dict[str, str] = {}
     for package in ('aura_ros.vla', 'aura_ros.memory'):
         folder = files(package) / 'weights'

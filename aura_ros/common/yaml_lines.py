@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""YAML files whose mappings keep the line number of each key, for error messages that name the line."""
+"""YAML files whose mappings keep the line of each key, for error messages."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from aura_ros.common.errors import ConfigError
 
 
 class Map(dict[str, Any]):
-    """A mapping that remembers the line of each of its keys (1-based)."""
+    """A mapping with line numbers, from 1."""
 
     line: int
+    """Line of the mapping."""
     lines: dict[str, int]
+    """Line of each key."""
 
 
 class _Loader(yaml.SafeLoader):  # type: ignore[misc]
@@ -30,7 +32,7 @@ def _construct(loader: _Loader, node: yaml.MappingNode) -> Map:
     for key_node, value_node in node.value:
         key = loader.construct_object(key_node)
         if not isinstance(key, str) or key in result:
-            text = f'key {key!r} is given twice or is not a text'
+            text = f'key {key!r} is given twice or is not a string'
             raise yaml.constructor.ConstructorError(None, None, text, key_node.start_mark)
         result[key] = loader.construct_object(value_node, deep=True)
         result.lines[key] = key_node.start_mark.line + 1
@@ -41,7 +43,7 @@ _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _constru
 
 
 def read_yaml(path: Path) -> Any:
-    """Return a YAML file's content, each of its mappings a Map.
+    """Return the content of a YAML file, with every mapping as a Map.
 
     Raises:
         ConfigError: the file is missing or is not YAML.
@@ -54,4 +56,4 @@ def read_yaml(path: Path) -> Any:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ConfigError(f'{path}:{line}: not valid YAML: {error.problem}') from error
     except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f'{path}:1: not a text file in UTF-8: {error}') from error
+        raise ConfigError(f'{path}:1: not UTF-8 text: {error}') from error

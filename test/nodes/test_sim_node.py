@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""sim_node on the graph, with a robot that is where it was told to be."""
+"""sim_node on the graph, with a robot that follows every command at once."""
 
 import numpy as np
 import pytest
@@ -51,7 +51,7 @@ class Rig:
         self.commands.publish(message)
 
     def answer(self, stamp_ns):
-        """Say that all policies have answered the image of `stamp_ns`."""
+        """Report that all policies have processed the image of `stamp_ns`."""
         status = PolicyStatus()
         status.newest_stamp = [conversions.to_stamp(stamp_ns)] * 3
         self.statuses.publish(status)
@@ -71,10 +71,10 @@ def rig(graph):
     return Rig(graph)
 
 
-def test_lockstep_steps_only_when_command_and_policies_have_answered(graph, rig):
+def test_lockstep_waits_for_the_command_and_all_policies(graph, rig):
     assert rig.start(lockstep=True).instruction == 'recall it'
-    told = (rig.joints, rig.images, rig.events, rig.clocks, rig.instructions)
-    graph.until(lambda: all(told), 'the first tick')
+    received = (rig.joints, rig.images, rig.events, rig.clocks, rig.instructions)
+    graph.until(lambda: all(received), 'the first tick')
     t0 = rig.stamps()[0]
     assert conversions.to_ns(rig.images[0].header.stamp) == t0
     assert conversions.to_ns(rig.clocks[-1].clock) == t0
@@ -84,11 +84,11 @@ def test_lockstep_steps_only_when_command_and_policies_have_answered(graph, rig)
     graph.until(lambda: taken, 'the command is taken')
     count = len(rig.joints)
     graph.until(lambda: len(rig.joints) > count + 1, 'the first tick, again and again')
-    assert set(rig.stamps()) == {t0}  # no policy has answered the image
+    assert set(rig.stamps()) == {t0}  # no policy has processed the image
     rig.command(0.2, t0 - TICK_NS)  # not for this tick
     rig.answer(t0)
     graph.until(lambda: rig.stamps()[-1] == t0 + TICK_NS, 'the second tick')
-    # the first tick rests whatever was commanded, so that runs are repeatable
+    # The first tick ignores the command, so that runs are repeatable.
     np.testing.assert_allclose(rig.joints[-1].position, rig.joints[0].position)
     for tick in (1, 2, 3):
         rig.command(0.1 * tick, t0 + tick * TICK_NS)
@@ -101,7 +101,7 @@ def test_lockstep_steps_only_when_command_and_policies_have_answered(graph, rig)
     assert image_stamps <= {t0, t0 + 4 * TICK_NS}
 
 
-def test_lockstep_sends_a_tick_again_until_it_is_answered(graph, rig):
+def test_lockstep_repeats_a_tick_until_the_policies_respond(graph, rig):
     rig.start(lockstep=True)
     graph.until(lambda: len(rig.joints) >= 4, 'the first tick, again and again')
     assert len(set(rig.stamps())) == 1
@@ -135,7 +135,7 @@ def test_real_time_with_a_clock_of_its_own(graph):
     assert set(np.diff(rig.stamps())) == {TICK_NS}
 
 
-def test_commands_that_are_not_for_this_robot_are_not_applied(graph, rig):
+def test_invalid_commands_are_rejected(graph, rig):
     rig.start(lockstep=False)
     graph.until(lambda: rig.joints, 'joint states')
     for count, (value, names) in enumerate([(0.5, JOINTS[:-1]), (float('nan'), JOINTS)], 1):
@@ -144,14 +144,14 @@ def test_commands_that_are_not_for_this_robot_are_not_applied(graph, rig):
     np.testing.assert_allclose(rig.joints[-1].position, 0.0)
 
 
-def test_the_end_of_an_episode_is_told(graph, rig):
+def test_the_end_of_an_episode_is_published(graph, rig):
     rig.start(lockstep=False, rounds=1)
     graph.until(lambda: rig.events and rig.events[-1].last, 'the last event')
     start = conversions.to_ns(rig.events[0].header.stamp)
     assert conversions.to_ns(rig.events[-1].header.stamp) > start
 
 
-def test_a_task_that_cannot_be_is_refused_with_the_reason(graph):
+def test_an_unknown_task_is_refused_with_the_reason(graph):
     pytest.importorskip('mujoco')
     node = graph.inside(SimNode)
     request = StartTask.Request(task='nonsense', split='train', rounds=1)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is written in several files of the package agrees."""
+"""Facts that several files of the package state agree."""
 
 import ast
 import re
@@ -18,13 +18,13 @@ EXECUTABLES = sorted(path.name for path in (ROOT / 'scripts').iterdir() if path.
 
 
 def pins() -> dict[str, str]:
-    """Name to version of constraints.txt."""
+    """Return the pinned versions of constraints.txt by name."""
     lines = (ROOT / 'constraints.txt').read_text(encoding='utf-8').splitlines()
     return dict(line.split('==') for line in lines if line and not line.startswith('#'))
 
 
 def normalised(name: str) -> str:
-    """The name of a requirement the way package indexes compare names."""
+    """Return the name of a requirement as package indexes compare names."""
     bare = re.match(r'[\w.-]+', name)
     assert bare, name
     return re.sub(r'[-_.]+', '-', bare.group()).lower()
@@ -55,7 +55,7 @@ def test_console_script_names_a_function_that_exists(name: str, target: str) -> 
     module, function = target.split(':')
     path = ROOT / (module.replace('.', '/') + '.py')
     assert path.is_file(), f'{name}: no module {module}'
-    # read and not imported, as training needs torch and the nodes need a display of no kind
+    # Parse the module instead of importing it: training needs torch, and the monitor needs Qt.
     tree = ast.parse(path.read_text(encoding='utf-8'))
     names = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
     names |= {alias.name for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names}

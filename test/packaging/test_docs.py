@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The pages of docs/nodes say what the code says: every parameter, and every quality of service."""
+"""The pages of docs/nodes agree with the code: every parameter, and every quality of service."""
 
 import re
 from dataclasses import fields
@@ -25,9 +25,9 @@ from aura_ros.ros.parameters import _KEY
 from aura_ros.tools.panel import main as panel
 
 PAGES = Path(__file__).parents[2] / 'docs' / 'nodes'
-# What a lifecycle node declares by itself: type, default, unit, range.
+# The parameter that every lifecycle node declares: type, default, unit, range.
 AUTOSTART = {'autostart': ('bool', 'false', '', '')}
-# Each page with its schemas, each of them with the prefix of its parameters.
+# The schemas of each page, with the prefixes of their parameters.
 NODES: dict[str, tuple[dict[str, Any], ...]] = {
     'vla_node': (AUTOSTART, {'': vla_node.VlaNodeConfig}),
     'memory_node': (AUTOSTART, {'': memory_node.MemoryNodeConfig}),
@@ -53,7 +53,7 @@ TYPES = {
 
 
 def _section(page: Path, title: str) -> str:
-    """The text of a page below a heading, up to the next one of that rank."""
+    """Return the text of a section of a page."""
     text = page.read_text(encoding='utf-8')
     assert f'\n## {title}\n' in text, f'{page.name} has no section "{title}"'
     return text.split(f'\n## {title}\n')[1].split('\n## ')[0]
@@ -68,7 +68,7 @@ def _as_yaml(value: object) -> str:
 
 
 def _cells(default: object, rule: Any) -> tuple[str, str, str, str]:
-    """Type, default, unit and range of a parameter as a page shows them."""
+    """Return type, default, unit and range of a parameter as a page shows them."""
     allowed = ', '.join(rule.choices)
     if rule.low is not None:
         low, high = rule.low, rule.high
@@ -87,7 +87,7 @@ def _declared(node: str) -> dict[str, tuple[str, ...]]:
 
 
 def _documented(page: Path, title: str) -> dict[str, tuple[str, ...]]:
-    """The rows of the tables in a section: the name in the first cell, then the other cells."""
+    """Return the rows of the tables in a section: name, and the other cells."""
     rows = ROW.findall(_section(page, title))
     names = [name for name, _ in rows]
     assert len(set(names)) == len(names), f'{page.name}: a name twice among {names}'
@@ -134,6 +134,6 @@ def test_index_has_every_quality_of_service() -> None:
         for name, profile in profiles.items()
     }
     documented = _documented(PAGES / 'README.md', 'Quality of service')
-    # Its reliability and depth are those the caller asks for.
+    # The caller of sensor() chooses reliability and depth.
     assert 'sensor()' in documented
     assert {name: documented[name][1:4] for name in documented.keys() - {'sensor()'}} == expected

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The package as it is installed: found by ROS, complete, and its libraries load by themselves."""
+"""The installed package: ROS finds it, it is complete, and its libraries load."""
 
 import importlib
 import importlib.metadata
@@ -23,7 +23,7 @@ def test_version_is_that_of_package_xml() -> None:
     version = ElementTree.parse(ROOT / 'package.xml').findtext('version')
     installed = ElementTree.parse(Path(get_package_share_directory('aura_ros')) / 'package.xml')
     assert installed.findtext('version') == version
-    # a wheel has this; a workspace has it as far as ament_cmake_python writes it
+    # A wheel has metadata; in a workspace ament_cmake_python writes it.
     assert importlib.metadata.version('aura_ros') == version
 
 
@@ -53,7 +53,7 @@ def test_share_is_up_to_date(folder: str) -> None:
 
 
 def test_messages_load_without_library_path() -> None:
-    """In a process whose environment names no library, no ROS prefix and no Python path."""
+    """Load a message in a process without library path, ROS prefix and Python path in its environment."""
     if '_ROS_WHEELS_BOOTSTRAP_COMPLETE' not in os.environ:
         pytest.skip('a workspace sets its library path in setup.bash')
     code = 'from aura_ros.msg import WriteEvent as W; W.__import_type_support__(); print(W().seq)'

@@ -65,7 +65,7 @@ def test_touching_a_wrong_block_fails_the_round(world):
         asked = simulation.goal
         if asked is not None:
             wrong = next(name for name in COLOURS if name != asked.touch)
-            simulation.goal = Goal(touch=wrong)  # for the expert alone: the round knows its colour
+            simulation.goal = Goal(touch=wrong)  # only for the expert: the round keeps its colour
         target = expert.act()
         simulation.goal = asked
         events += simulation.step(target)
@@ -74,7 +74,7 @@ def test_touching_a_wrong_block_fails_the_round(world):
     assert any(event.colour for event in ends)
 
 
-def test_a_hand_that_did_not_let_go_in_time_is_held_open_until_the_next_round(world):
+def test_a_full_hand_is_opened_after_the_round(world):
     simulation = Simulation('put_back', 'validation', 3, 2, world)
     shut = np.append(simulation.joint_positions[:7], 0.0)
     fingers, kinds = [], []
@@ -83,14 +83,14 @@ def test_a_hand_that_did_not_let_go_in_time_is_held_open_until_the_next_round(wo
         fingers.append(simulation.joint_positions[-1])
     retreat = fingers[-ticks(RETREAT_S) :]
     assert kinds.count(EventKind.ROUND_FAILURE) == 1
-    assert max(fingers[20 : -len(retreat) - 1]) < 0.01, 'it obeys while the round lasts'
+    assert max(fingers[20 : -len(retreat) - 1]) < 0.01, 'the hand follows commands during the round'
     assert min(retreat[:-1]) == pytest.approx(FINGER_OPEN)
     for _ in range(20):
         simulation.step(shut)
-    assert simulation.joint_positions[-1] < 0.01, 'and in the next round again'
+    assert simulation.joint_positions[-1] < 0.01, 'and in the next round'
 
 
-def test_same_seed_same_episode_and_splits_never_meet(world):
+def test_a_seed_repeats_and_splits_share_no_episode(world):
     def story(split, seed):
         simulation = Simulation('recall', split, seed, 4, world)
         still = simulation.joint_positions
@@ -98,7 +98,7 @@ def test_same_seed_same_episode_and_splits_never_meet(world):
 
     assert story('evaluation', 0) == story('evaluation', 0)
     stories = [story(split, seed) for split in ('train', 'validation', 'evaluation') for seed in (0, 1)]
-    assert len({tuple(told) for told in stories}) == len(stories)
+    assert len({tuple(story) for story in stories}) == len(stories)
 
 
 def test_pictures_show_the_beacon_and_differ_between_cameras(world):
@@ -137,7 +137,7 @@ def test_a_bad_argument_is_named_with_its_range(arguments, named):
 
 
 def test_a_closed_simulation_is_freed_at_once():
-    gc.disable()  # which would find it at last, some hundreds of simulations later
+    gc.disable()  # it would free the simulation late
     try:
         simulation = Simulation('recall', 'train', 0, 2)
         world = weakref.ref(simulation.world)

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Finds, by reading and not by running it, code through which data could become code.
+"""Find code through which data could become code, by reading the source.
 
 `findings(source)` names every place where a file
 - imports a module that unpickles (or would write what only unpickling reads back),
 - loads arrays, weights or models in a way that may unpickle, or lets a hub's code run,
 - evaluates text, reads YAML with a loader that makes objects, or goes through a shell,
-- opens a network connection by itself, or imports a module whose name it is told.
+- opens a network connection by itself, or imports a module by a name given at run time.
 
-Names are followed through `import a as b` and `from a import b as c`, in functions too. What is put
-together at run time, as getattr(torch, 'lo' + 'ad'), is not found: this keeps honest people honest.
+The names of `import a as b` and `from a import b as c` are followed, in functions too. A name that is built at run
+time, such as getattr(torch, 'lo' + 'ad'), is not found: the check finds mistakes and not attacks.
 """
 
 import ast
@@ -164,7 +164,7 @@ class _Finder:
         if name == DYNAMIC_IMPORT:
             module = call.args[0] if call.args else None
             if not isinstance(module, ast.Constant):
-                yield 'imports a module whose name it is told'
+                yield 'imports a module by a name given at run time'
             else:
                 for _, text in self._imported(0, str(module.value)):
                     yield text

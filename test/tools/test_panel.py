@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The panel against real processes: a report at the end, or the name of the node to blame."""
+"""The panel with real processes: a report at the end, or the name of the node at fault."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def start(name: str, arguments: list[str], environment: dict[str, str]) -> subpr
 
 @contextmanager
 def graph(environment: dict[str, str]) -> Iterator[dict[str, subprocess.Popen[str]]]:
-    """All nodes with fakes inside; their output is shown when the test fails."""
+    """Run all nodes with fakes inside; show their output when the test fails."""
     running = {name: start(name, arguments, environment) for name, arguments in NODES.items()}
     try:
         yield running
@@ -112,7 +112,7 @@ def test_every_policy_drives_and_the_report_is_written(environment: dict[str, st
     assert str(tmp_path / 'panel.png') in output and 'writes KV / AURA' in output
 
 
-def test_a_node_that_dies_is_named(environment: dict[str, str], tmp_path: Path) -> None:
+def test_a_node_that_ends_is_named(environment: dict[str, str], tmp_path: Path) -> None:
     with graph(environment) as running:
         asked = parameters(rounds=500, tasks='recall', policies='aura', report_dir=tmp_path, stall_timeout_s=3.0)
         panel = start('panel', asked, environment)
@@ -130,7 +130,7 @@ def test_a_node_that_dies_is_named(environment: dict[str, str], tmp_path: Path) 
     assert 'memory_node' in output and 'aura panel: ' in output
 
 
-def test_nodes_that_are_not_there_are_named(environment: dict[str, str]) -> None:
+def test_missing_nodes_are_named(environment: dict[str, str]) -> None:
     code, output = finish(start('panel', parameters(start_timeout_s=1.0), environment))
     assert code == 1
     for name in NODES:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""aura soak on the real graph: a short one, one in which a node dies, one that is ended early."""
+"""`aura soak` on the real graph: a short one, one with a node that dies, and one that is interrupted."""
 
 import json
 import os
@@ -33,10 +33,10 @@ def read_until(process, text):
         lines.append(line)
         if text in line:
             return lines
-    raise AssertionError(f'never said {text!r}: {"".join(lines)}')
+    raise AssertionError(f'no line with {text!r}: {"".join(lines)}')
 
 
-def test_help_teaches(capsys):
+def test_help(capsys):
     from aura_ros.tools.soak.main import main
 
     with pytest.raises(SystemExit) as caught:
@@ -48,7 +48,7 @@ def test_help_teaches(capsys):
 
 
 @pytest.mark.parametrize('minutes', ['0', 'ten', '-1', 'nan'])
-def test_a_time_that_makes_no_sense_is_refused(minutes, capsys):
+def test_an_invalid_time_is_refused(minutes, capsys):
     from aura_ros.tools.soak.main import main
 
     with pytest.raises(SystemExit) as caught:
@@ -63,7 +63,7 @@ def test_a_time_that_makes_no_sense_is_refused(minutes, capsys):
 @pytest.mark.timeout(240)
 def test_a_short_soak(domain, tmp_path):
     report = tmp_path / 'soak.json'
-    # Loose: what is tested is the soak, not how busy this machine is.
+    # Loose limits: the test is about the soak and not about the load of the machine.
     loose = ('--rate-tolerance', '0.3', '--max-held', '0.5', '--max-growth-mb', '50')
     process = start(domain, report, '--minutes', '0.5', '--episode-s', '8', *loose)
     output, _ = process.communicate(timeout=200)

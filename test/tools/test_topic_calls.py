@@ -197,7 +197,7 @@ def test_fields_of_every_kind_are_taken_from_yaml():
     ('kind', 'text', 'reason'),
     [
         (SelectPolicy.Request, '{policy: 1', "fields '{policy: 1' are not valid YAML"),
-        (SelectPolicy.Request, '1', 'the fields = 1: must be \'{name: value}\' .* policy (uint8)'),
+        (SelectPolicy.Request, '1', "the fields = 1: must be '{name: value}' .* policy (uint8)"),
         (SelectPolicy.Request, '{amr: 1}', "field 'amr' = 1: SelectPolicy_Request has policy (uint8)"),
         (SelectPolicy.Request, '{policy:1}', 'YAML needs a space after the colon'),
         (SelectPolicy.Request, '{policy: true}', "field 'policy' = true: must be an integer"),

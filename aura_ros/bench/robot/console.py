@@ -13,7 +13,7 @@ from aura_ros.bench.robot.records import Check, PanelRow
 
 
 def print_table(console: Console, rows: Sequence[PanelRow]) -> None:
-    """The final table, one line per task and policy."""
+    """Print the final table, one line per task and policy."""
     table = Table(title='Same seed for all policies, one non-resetting episode each')
     for name in ('task', 'policy'):
         table.add_column(name)
@@ -40,7 +40,7 @@ def print_table(console: Console, rows: Sequence[PanelRow]) -> None:
 
 
 def print_checks(console: Console, checks: Sequence[Check]) -> None:
-    """One line per promise."""
+    """Print one line per check."""
     for check in checks:
         if check.passed is None:
             mark, style = 'too few rounds to tell', 'dim'
