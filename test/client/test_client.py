@@ -8,7 +8,7 @@ import pytest
 from aura_ros.action import RunEpisode
 from aura_ros.srv import ResetMemory, SaveState, SelectPolicy
 from rclpy.action import ActionServer, GoalResponse
-from whole_graph import Whole
+from whole_graph import WholeGraph
 
 from aura_ros.client import AuraClient, GraphError
 from aura_ros.common.errors import ConfigError
@@ -25,7 +25,7 @@ def robot(domain, monkeypatch):
 
 @pytest.fixture
 def whole(graph, tmp_path):
-    return Whole(graph, lockstep=False, rounds=1000, policies={'state_file': str(tmp_path / 'state')})
+    return WholeGraph(graph, lockstep=False, rounds=1000, policies={'state_file': str(tmp_path / 'state')})
 
 
 @contextmanager

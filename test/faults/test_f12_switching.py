@@ -10,7 +10,7 @@ import pytest
 from aura_ros.msg import CacheStatus, GateSample, MemoryState
 from aura_ros.srv import SelectPolicy
 from fakes import AURA_OFFSET, KV_OFFSET, POSE, READING
-from whole_graph import Flood, Whole
+from whole_graph import Flood, WholeGraph
 
 from aura_ros.ros import conversions, qos
 
@@ -72,7 +72,7 @@ def switch_at_random(graph, whole, count):
     ],
 )
 def test_nothing_of_the_old_policy_leaves_after_the_acknowledgement(graph, measured, count):
-    whole = Whole(graph, lockstep=False, rounds=100_000, backbone='MarkedVla', simulation='BiasedSimulation')
+    whole = WholeGraph(graph, lockstep=False, rounds=100_000, backbone='MarkedVla', simulation='BiasedSimulation')
     kv_gates = graph.listen(GateSample, 'kv/gate', qos.GATE)
     states = graph.listen(MemoryState, 'aura/memory_state', qos.MEMORY_STATE)
     caches = graph.listen(CacheStatus, 'kv/cache_status', qos.CACHE_STATUS)

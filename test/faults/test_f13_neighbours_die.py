@@ -13,7 +13,7 @@ from aura_ros.srv import SelectPolicy
 from cpu_wait import CpuWait
 from diagnostic_msgs.msg import DiagnosticStatus
 from ros_graph import ROOT
-from whole_graph import Whole
+from whole_graph import WholeGraph
 
 from aura_ros.ros import conversions, qos
 
@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.graph, pytest.mark.fault('F13'), pytest.mark.timeout(2
 @pytest.fixture
 def whole(graph):
     """Return a graph that has made some steps, whose memories outlive episodes."""
-    found = Whole(graph, lockstep=False, rounds=100_000, policies={'on_new_episode': 'keep'})
+    found = WholeGraph(graph, lockstep=False, rounds=100_000, policies={'on_new_episode': 'keep'})
     found.states = graph.listen(MemoryState, 'aura/memory_state', qos.MEMORY_STATE)
     found.begin()
     found.driven()
@@ -43,10 +43,12 @@ def kill(whole, name):
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     topic = {'vla_node': 'vla_step', 'kv_baseline_node': 'kv/action_chunk'}[name]
-    message = whole.told('policy_switch_node: switch', f'{topic} has no publisher', DiagnosticStatus.ERROR, since)
-    told_s = (conversions.to_ns(message.header.stamp) - killed_ns) * 1e-9
-    assert told_s - wait.seconds <= PROMISED_S
-    return told_s
+    message = whole.wait_for_diagnostic(
+        'policy_switch_node: switch', f'{topic} has no publisher', DiagnosticStatus.ERROR, since
+    )
+    reported_s = (conversions.to_ns(message.header.stamp) - killed_ns) * 1e-9
+    assert reported_s - wait.seconds <= PROMISED_S
+    return reported_s
 
 
 def memory_is_unaffected(whole):
@@ -69,12 +71,12 @@ def memory_is_unaffected(whole):
 
 
 def test_the_vla_dies_and_comes_back(graph, whole, measured):
-    told_s = kill(whole, 'vla_node')
+    reported_s = kill(whole, 'vla_node')
     memory_is_unaffected(whole)
     before, since = len(whole.gates), len(whole.diagnostics)
     began = time.monotonic()
     whole.start('vla_node')
-    whole.told('vla_node: lifecycle', 'active', DiagnosticStatus.OK, since)
+    whole.wait_for_diagnostic('vla_node: lifecycle', 'active', DiagnosticStatus.OK, since)
     whole.begin()
     graph.until(lambda: len(whole.gates) > before, 'a step of the new VLA')
     back_s = time.monotonic() - began
@@ -82,11 +84,11 @@ def test_the_vla_dies_and_comes_back(graph, whole, measured):
     whole.more_steps()
     memory_is_unaffected(whole)
     assert len({gate.episode_id for gate in whole.gates}) == 2
-    measured(f'VLA: loss told after {told_s:.2f} s, drives again {back_s:.1f} s after its start')
+    measured(f'VLA: loss reported after {reported_s:.2f} s, drives again {back_s:.1f} s after its start')
 
 
 def test_the_baseline_dies_and_comes_back(graph, whole, measured):
-    told_s = kill(whole, 'kv_baseline_node')
+    reported_s = kill(whole, 'kv_baseline_node')
     whole.more_steps()
     memory_is_unaffected(whole)
     graph.until(lambda: not whole.statuses[-1].holding, 'a policy drives')
@@ -104,7 +106,7 @@ def test_the_baseline_dies_and_comes_back(graph, whole, measured):
     )
     assert found.new_policy == KV
     memory_is_unaffected(whole)
-    measured(f'baseline: loss told after {told_s:.2f} s; selected again after its return')
+    measured(f'baseline: loss reported after {reported_s:.2f} s; selected again after its return')
 
 
 def test_the_monitor_dies_and_comes_back(graph, whole, measured, tmp_path):

@@ -6,7 +6,7 @@ import signal
 import numpy as np
 import pytest
 from aura_ros.msg import ActionChunk, MemoryState, VlaStep, WriteEvent
-from whole_graph import Whole
+from whole_graph import WholeGraph
 
 from aura_ros.memory import Step, load_memory
 from aura_ros.ros import conversions, qos
@@ -33,7 +33,7 @@ class Player:
         # It listens only when the test listens to its chunks, by which it answers each step.
         process = graph.start('memory_node', autostart=True, chunk_subscribers=1, **parameters)
         publisher = graph.node.create_publisher(VlaStep, 'vla_step', qos.step())
-        listeners = int('vla_step' in graph.heard)
+        listeners = int('vla_step' in graph.received)
         graph.matched(publisher, 1 + listeners)
         graph.known_to('memory_node')
         topics = ('aura/write_event', 'aura/memory_state')
@@ -93,7 +93,7 @@ def test_the_shipped_memory_repeats_itself_to_the_bit(graph, measured):
 
 def test_a_replay_equals_the_live_run(graph, measured):
     # Four listeners: the three other nodes and the test.
-    live = Whole(graph, lockstep=False, rounds=100_000, vla={'step_subscribers': 4})
+    live = WholeGraph(graph, lockstep=False, rounds=100_000, vla={'step_subscribers': 4})
     steps = graph.listen(VlaStep, 'vla_step', qos.step())
     player = Player(graph)
     handle = live.begin(max_steps=30)

@@ -8,7 +8,7 @@ import pytest
 from cpu_wait import CpuWait
 from diagnostic_msgs.msg import DiagnosticStatus
 from std_msgs.msg import String
-from whole_graph import Flood, Whole
+from whole_graph import Flood, WholeGraph
 
 from aura_ros.ros import conversions, qos
 
@@ -48,7 +48,7 @@ def dropped(whole):
     ],
 )
 def test_ten_times_the_input_changes_nothing_but_a_counter(graph, measured, seconds, tolerance):
-    whole = Whole(graph, lockstep=False, rounds=100_000, backbone='MarkedVla', simulation='BiasedSimulation')
+    whole = WholeGraph(graph, lockstep=False, rounds=100_000, backbone='MarkedVla', simulation='BiasedSimulation')
     whole.begin()
     whole.driven()
     instructions = graph.node.create_publisher(String, 'instruction', qos.INSTRUCTION)
@@ -69,7 +69,7 @@ def test_ten_times_the_input_changes_nothing_but_a_counter(graph, measured, seco
 
     growth = {name: after - before[name] for name, after in resident_mb(whole).items()}
     flood.stop()
-    whole.told('vla_node: backbone', 'dropped observation', DiagnosticStatus.WARN)
+    whole.wait_for_diagnostic('vla_node: backbone', 'dropped observation', DiagnosticStatus.WARN)
     graph.until(lambda: dropped(whole) > counted, 'drops counted')
     measured(
         f'{seconds:.0f} s at {input_hz:.0f} images/s: memory grew by {max(growth.values()):.1f} MB at most '

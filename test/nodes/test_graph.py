@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The whole graph as real processes: repeatable lock-step, and what happens when one dies."""
+"""The whole graph as real processes: lock-step is repeatable, and the robot holds when a node dies."""
 
 import os
 import signal
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from aura_ros.srv import SelectPolicy
 from diagnostic_msgs.msg import DiagnosticStatus
-from whole_graph import Whole
+from whole_graph import WholeGraph
 
 from aura_ros.ros import conversions
 
@@ -22,7 +22,7 @@ def test_lockstep_is_repeatable_and_loses_nothing(graph, monkeypatch, tmp_path):
     for run in range(2):
         log = tmp_path / f'run{run}.npy'
         monkeypatch.setenv('FAKE_SIMULATION_LOG', str(log))
-        whole = Whole(graph, lockstep=True, rounds=4)
+        whole = WholeGraph(graph, lockstep=True, rounds=4)
         handle = whole.begin()
         graph.until(lambda whole=whole: whole.events and whole.events[-1].last, 'the end', 60)
         graph.until(handle.cancel_goal_async().done, 'cancelled')
@@ -36,16 +36,16 @@ def test_lockstep_is_repeatable_and_loses_nothing(graph, monkeypatch, tmp_path):
         assert [process.wait(30) for process in whole.processes.values()] == [0] * 5
         logs.append(np.load(log))
         graph.until(lambda: 'vla_node' not in graph.node.get_node_names(), 'the graph is empty')
-        for heard in graph.heard.values():
-            heard.clear()
+        for messages in graph.received.values():
+            messages.clear()
     assert logs[0].shape[0] >= 80
     np.testing.assert_array_equal(logs[0], logs[1])
-    assert np.abs(logs[0][-1]).max() > 0.1  # and it did move
+    assert np.abs(logs[0][-1]).max() > 0.1  # the robot moved
 
 
 @pytest.mark.parametrize(('victim', 'topic'), [('vla_node', 'vla_step'), ('memory_node', 'aura/action_chunk')])
-def test_killing_a_node_holds_the_robot_and_says_why(graph, victim, topic):
-    whole = Whole(graph, lockstep=False, rounds=1000)
+def test_killing_a_node_holds_the_robot_and_reports_the_reason(graph, victim, topic):
+    whole = WholeGraph(graph, lockstep=False, rounds=1000)
     whole.begin()
     whole.driven()
     process = whole.processes[victim]
@@ -56,14 +56,14 @@ def test_killing_a_node_holds_the_robot_and_says_why(graph, victim, topic):
 
     def held_for_it():
         found = whole.statuses[seen:]
-        # on a busy machine another lease may have run out just before: the diagnostics name every lost topic
+        # On a busy machine another lease may have expired just before. The diagnostics name every lost topic.
         return next((each for each in found if each.holding), None)
 
     status = graph.until(held_for_it, 'hold')
-    told = whole.told('policy_switch_node: switch', topic, DiagnosticStatus.ERROR)
-    # a hold that a busy machine made just before the kill may have ended; the one that is told of may not
+    report = whole.wait_for_diagnostic('policy_switch_node: switch', topic, DiagnosticStatus.ERROR)
+    # A hold that a busy machine caused just before the kill may have ended. The reported hold may not.
     held = conversions.to_ns(status.header.stamp)
-    since = max(held, conversions.to_ns(told.header.stamp))
+    since = max(held, conversions.to_ns(report.header.stamp))
 
     def later():
         return [
@@ -72,28 +72,28 @@ def test_killing_a_node_holds_the_robot_and_says_why(graph, victim, topic):
             if conversions.to_ns(command.header.stamp) > since
         ]
 
-    graph.until(lambda: len(later()) >= 10, 'ten commands while it is held')
-    assert all(target == later()[0] for target in later()), 'it moved while it was held'
+    graph.until(lambda: len(later()) >= 10, 'ten commands during the hold')
+    assert all(target == later()[0] for target in later()), 'the robot moved during the hold'
     print(f'{victim}: held {(held - killed) * 1e-6:.0f} ms after the kill')
 
 
 def test_killing_the_policy_that_does_not_drive_changes_nothing(graph):
-    whole = Whole(graph, lockstep=False, rounds=1000)
+    whole = WholeGraph(graph, lockstep=False, rounds=1000)
     whole.begin()
     whole.driven()
-    # one that the switch has never heard is not missed
+    # The switch does not report a policy from which it never received a chunk.
     graph.until(lambda: conversions.to_ns(whole.statuses[-1].newest_stamp[KV]) > 0, 'a chunk of the KV policy')
     os.kill(whole.processes['kv_baseline_node'].pid, signal.SIGKILL)
-    whole.told('policy_switch_node: switch', 'lost: kv', DiagnosticStatus.ERROR)
+    whole.wait_for_diagnostic('policy_switch_node: switch', 'lost: kv', DiagnosticStatus.ERROR)
     count = len(whole.gates)
     graph.until(lambda: len(whole.gates) > count + 5, 'more steps')
-    # on a busy machine the policy that drives may be held for a moment
+    # On a busy machine the driving policy may be held for a moment.
     graph.until(lambda: 'drives' in whole.statuses[-1].reason, 'a policy drives')
     assert whole.statuses[-1].policy == AURA
 
 
-def test_after_a_selection_nothing_of_the_old_policy_leaves(graph):
-    whole = Whole(graph, lockstep=False, rounds=1000)
+def test_after_a_selection_no_command_of_the_old_policy_is_sent(graph):
+    whole = WholeGraph(graph, lockstep=False, rounds=1000)
     whole.begin()
     whole.driven()
     client = graph.node.create_client(SelectPolicy, 'select_policy')

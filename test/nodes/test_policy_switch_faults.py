@@ -43,7 +43,7 @@ def test_every_refused_chunk_is_counted_under_its_reason_and_logged_once(graph, 
         for count in (1, 2):
             rig.chunk(AURA, **({'value': 0.1, 'seq': seq + 4} | fields))
             counted(rig, 'switch', {f'aura {reason}': count})
-    rig.told('inputs', 'policy 1:', DiagnosticStatus.WARN)
+    rig.wait_for_diagnostic('inputs', 'policy 1:', DiagnosticStatus.WARN)
     graph.until(lambda: rig.status.rejected == 2 * len(bad), 'all of them in policy_status')
     told = capfd.readouterr().err
     for reason in (*bad, 'gap'):
@@ -57,7 +57,7 @@ def test_an_policy_is_not_driven_by_the_topic_of_another(graph, rig):
     rig.chunks[KV].publish(rig.message(AURA, 0.9, seq=step))
     counted(rig, 'switch', {'kv policy': 1})
     assert rig.status.newest_seq[AURA] < step
-    rig.told('inputs', 'a chunk of policy 1 arrived on the topic of policy 2', DiagnosticStatus.WARN)
+    rig.wait_for_diagnostic('inputs', 'a chunk of policy 1 arrived on the topic of policy 2', DiagnosticStatus.WARN)
 
 
 def test_a_chunk_of_a_node_that_is_gone_is_counted(graph, rig):

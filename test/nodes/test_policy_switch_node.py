@@ -58,7 +58,7 @@ def test_without_chunks_the_robot_is_held_where_it_is(graph, rig):
 
     graph.until(held, 'hold')
     assert 'no chunk of aura' in rig.status.reason
-    rig.told('switch', 'holding', DiagnosticStatus.WARN)
+    rig.wait_for_diagnostic('switch', 'holding', DiagnosticStatus.WARN)
     graph.until(lambda: rig.target in ([0.05, -0.05], [0.0, 0.0]), 'the measured position')
     assert rig.status.holds == 1
 
@@ -69,7 +69,7 @@ def test_bad_chunks_are_refused_and_counted(graph, rig):
     rig.chunk(AURA, 0.1, seq=0)
     rig.chunk(AURA, 0.1, stamp_ns=rig.now() - 2_000_000_000, seq=100)
     graph.until(lambda: rig.status.rejected >= 3, 'three refusals')
-    rig.told('inputs', 'non_finite', DiagnosticStatus.WARN)
+    rig.wait_for_diagnostic('inputs', 'non_finite', DiagnosticStatus.WARN)
 
 
 def test_a_switch_is_acknowledged_when_it_is_in_effect_and_then_nothing_old_comes(graph, rig):
@@ -121,7 +121,7 @@ def test_a_selection_that_is_replaced_is_answered(graph, rig):
 def test_a_lost_policy_holds_the_robot_and_its_return_lets_it_go(graph, rig):
     rig.drive()
     graph.node.destroy_publisher(rig.chunks.pop(AURA))
-    rig.told('switch', 'aura/action_chunk', DiagnosticStatus.ERROR)
+    rig.wait_for_diagnostic('switch', 'aura/action_chunk', DiagnosticStatus.ERROR)
     graph.until(lambda: rig.status.holding, 'hold')
     assert 'aura/action_chunk' in rig.status.reason
     refused = rig.select(AURA)
@@ -135,7 +135,7 @@ def test_a_lost_policy_holds_the_robot_and_its_return_lets_it_go(graph, rig):
 def test_without_the_vla_every_policy_is_lost(graph, rig):
     rig.drive()
     graph.node.destroy_publisher(rig.steps)
-    rig.told('switch', 'lost: base, aura, kv', DiagnosticStatus.ERROR)
+    rig.wait_for_diagnostic('switch', 'lost: base, aura, kv', DiagnosticStatus.ERROR)
     graph.until(lambda: rig.status.holding, 'hold')
     assert 'vla_step' in rig.status.reason
 
@@ -143,7 +143,7 @@ def test_without_the_vla_every_policy_is_lost(graph, rig):
 def test_an_policy_that_offers_no_liveliness_is_reported(graph):
     chunks = graph.node.create_publisher(ActionChunk, 'aura/action_chunk', qos.chunk(0.0))
     rig = SwitchRig(graph)
-    rig.told('qos', 'aura/action_chunk', DiagnosticStatus.ERROR)
+    rig.wait_for_diagnostic('qos', 'aura/action_chunk', DiagnosticStatus.ERROR)
     assert chunks.get_subscription_count() <= 1
 
 

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The graph with security enforced: what the policy forbids does not happen, and the robot moves.
+"""The middleware enforces the security policy, and the robot still moves.
 
-The keys are made by `ros2 security` as docs/security.md says, so these need sros2 and a middleware
-with security built in, as ROS's own binary packages have it; the wheels of the Python package index
-have neither. What holds without them is tested everywhere.
+These tests make keys with `ros2 security` as in docs/security.md. They need sros2 and a middleware that is built with
+security, as in the binary packages of ROS. The wheels have neither; test_security_policy.py runs without them.
 """
 
 import json
@@ -25,16 +24,16 @@ pytestmark = [pytest.mark.graph, pytest.mark.timeout(300)]
 
 def _make_keys(folder: Path, domain: int) -> Path:
     if not shutil.which('ros2') or subprocess.run(['ros2', 'security', '-h'], capture_output=True).returncode:
-        pytest.skip('there is no `ros2 security` (package sros2) to make keys with')
+        pytest.skip('needs `ros2 security` of the package sros2')
     command = ['ros2', 'security', 'generate_artifacts', '-k', str(folder), '-p', str(POLICY)]
-    # no security for the tool itself, and keys count for one domain only
+    # The tool itself runs without security. Keys are valid for one domain only.
     environment = dict(os.environ, ROS_DOMAIN_ID=str(domain), ROS_SECURITY_ENABLE='false')
     subprocess.run(command, env=environment, check=True, capture_output=True)
     return folder
 
 
 def _try(domain: int, enclave: str, what: str, *arguments: str, **environment: str) -> dict[str, object]:
-    """Let a process of its own try something; `enclave` '' is one without keys."""
+    """Run secured_client.py and return its result; the empty `enclave` runs it without keys."""
     names = ['--ros-args', '-r', f'__node:={enclave.rsplit("/", 1)[-1] or "foreign"}']
     names += ['--enclave', enclave] if enclave else []
     secure = 'true' if enclave else 'false'
@@ -52,7 +51,7 @@ def _try(domain: int, enclave: str, what: str, *arguments: str, **environment: s
 
 @pytest.fixture
 def enforced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Everything started from now on must have keys; returns where they are looked for."""
+    """Require keys for all processes that start from now on; return the folder of the keys."""
     keys = tmp_path / 'keys'
     monkeypatch.setenv('ROS_SECURITY_ENABLE', 'true')
     monkeypatch.setenv('ROS_SECURITY_STRATEGY', 'Enforce')
@@ -62,22 +61,22 @@ def enforced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def secured(graph, enforced: Path):
-    """The graph, each node with its own keys, and an episode that runs."""
+    """A graph with a running episode, in which each node has its own keys."""
     _make_keys(enforced, graph.domain)
-    alone = _try(graph.domain, '/aura/monitor', 'listen', 'policy_status', '--stubborn')
-    if 'security libraries' in str(alone.get('outside')) or 'security support' in str(alone.get('outside')):
+    probe = _try(graph.domain, '/aura/monitor', 'listen', 'policy_status', '--short')
+    if 'security libraries' in str(probe.get('outside')) or 'security support' in str(probe.get('outside')):
         pytest.skip('this middleware is built without security')
-    assert 'outside' not in alone, alone
+    assert 'outside' not in probe, probe
 
     def start(name: str, *arguments: str, **parameters: object) -> None:
         graph.start(name, '--enclave', f'/aura/{name}', *arguments, **parameters)
 
-    # a busy machine must not look like a dead node
-    lasting = {'autostart': True, 'liveliness_lease_s': 5.0}
-    start('vla_node', *TIMING, backbone='fakes:ScriptedVla', **lasting)
-    start('memory_node', *TIMING, memory='fakes:aura', **lasting)
-    start('kv_baseline_node', *TIMING, memory='fakes:kv', **lasting)
-    start('policy_switch_node', *TIMING, *ROBOT, enable_control=True, **lasting)
+    # On a busy machine a node may be slow to renew its lease.
+    common = {'autostart': True, 'liveliness_lease_s': 5.0}
+    start('vla_node', *TIMING, backbone='fakes:ScriptedVla', **common)
+    start('memory_node', *TIMING, memory='fakes:aura', **common)
+    start('kv_baseline_node', *TIMING, memory='fakes:kv', **common)
+    start('policy_switch_node', *TIMING, *ROBOT, enable_control=True, **common)
     start('sim_node', simulation='fakes:FakeSimulation', task='recall', rounds=1000, lockstep=False)
     graph.until(lambda: 'drives' in graph.log('policy_switch_node'), 'the policy switch is up')
     assert _try(graph.domain, '/aura/operator', 'episode', '') == {'accepted': True}
@@ -85,7 +84,7 @@ def secured(graph, enforced: Path):
 
 
 @pytest.mark.parametrize('name', ['vla_node', 'memory_node', 'policy_switch_node'])
-def test_without_keys_no_node_starts(graph, enforced, name):
+def test_node_without_keys_does_not_start(graph, enforced, name):
     (enforced / 'enclaves').mkdir(parents=True)
     process = graph.start(name, '--enclave', f'/aura/{name}', autostart=True)
     assert process.wait(60) != 0
@@ -93,17 +92,17 @@ def test_without_keys_no_node_starts(graph, enforced, name):
 
 
 @pytest.mark.slow
-def test_each_may_what_the_policy_allows_and_no_more(secured):
-    def tried(enclave, *arguments):
+def test_enclaves_have_only_the_rights_of_the_policy(secured):
+    def attempt(enclave, *arguments):
         return _try(secured.domain, enclave, *arguments)
 
-    # the robot moves, and who may listen hears it
-    assert tried('/aura/monitor', 'driven', 'policy_status') == {'driven': True}
-    assert tried('/aura/monitor', 'listen', 'joint_command')['heard']
-    assert tried('/aura/monitor', 'listen', 'aura/write_event')['heard']
+    # The robot moves, and a monitor receives its topics.
+    assert attempt('/aura/monitor', 'driven', 'policy_status') == {'driven': True}
+    assert attempt('/aura/monitor', 'listen', 'joint_command')['received']
+    assert attempt('/aura/monitor', 'listen', 'aura/write_event')['received']
     for service in ('select_policy', 'aura/reset_memory', 'policy_switch_node/set_parameters'):
-        assert tried('/aura/operator', 'call', service) == {'ready': True, 'answered': True}, service
-    # keys of one enclave do not open another's doors
+        assert attempt('/aura/operator', 'call', service) == {'ready': True, 'answered': True}, service
+    # The keys of an enclave do not grant the rights of another enclave.
     for enclave, what, name in (
         ('/aura/monitor', 'publish', 'joint_command'),
         ('/aura/monitor', 'publish', 'instruction'),
@@ -116,29 +115,29 @@ def test_each_may_what_the_policy_allows_and_no_more(secured):
         ('/aura/kv_baseline_node', 'publish', 'aura/write_event'),
         ('/aura/operator', 'publish', 'joint_command'),
     ):
-        assert 'denied' in tried(enclave, what, name, '--stubborn'), (enclave, what, name)
+        assert 'denied' in attempt(enclave, what, name, '--short'), (enclave, what, name)
 
 
 @pytest.mark.slow
-def test_who_has_no_keys_is_not_heard_and_hears_nothing(secured):
-    def tried(*arguments):
-        return _try(secured.domain, '', *arguments, '--stubborn')
+def test_process_without_keys_exchanges_no_messages(secured):
+    def attempt(*arguments):
+        return _try(secured.domain, '', *arguments, '--short')
 
-    assert tried('publish', 'joint_command') == {'matched': 0}
-    assert tried('publish', 'aura/write_event') == {'matched': 0}
-    assert tried('call', 'select_policy') == {'ready': False, 'answered': False}
-    assert tried('call', 'policy_switch_node/set_parameters') == {'ready': False, 'answered': False}
-    assert tried('listen', 'joint_command') == {'heard': 0}
+    assert attempt('publish', 'joint_command') == {'matched': 0}
+    assert attempt('publish', 'aura/write_event') == {'matched': 0}
+    assert attempt('call', 'select_policy') == {'ready': False, 'answered': False}
+    assert attempt('call', 'policy_switch_node/set_parameters') == {'ready': False, 'answered': False}
+    assert attempt('listen', 'joint_command') == {'received': 0}
 
 
 @pytest.mark.slow
-def test_keys_of_another_authority_do_not_count(secured, tmp_path):
+def test_keys_of_another_authority_are_rejected(secured, tmp_path):
     forged = _make_keys(tmp_path / 'forged', secured.domain)
 
-    def tried(*arguments):
+    def attempt(*arguments):
         return _try(
-            secured.domain, '/aura/policy_switch_node', *arguments, '--stubborn', ROS_SECURITY_KEYSTORE=str(forged)
+            secured.domain, '/aura/policy_switch_node', *arguments, '--short', ROS_SECURITY_KEYSTORE=str(forged)
         )
 
-    assert tried('publish', 'joint_command') == {'matched': 0}
-    assert tried('listen', 'joint_command').get('heard', 0) == 0
+    assert attempt('publish', 'joint_command') == {'matched': 0}
+    assert attempt('listen', 'joint_command').get('received', 0) == 0

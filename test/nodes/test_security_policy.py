@@ -1,29 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The security policy: nobody may more than the documents promise, and each node just what it does.
+"""The security policy grants only the documented rights, and each node exactly the rights that it uses.
 
-No security is needed to run these; test_security_enforce.py lets the middleware enforce the policy.
+These tests run without DDS security. test_security_enforce.py tests enforcement by the middleware.
 """
 
 from contextlib import suppress
 from itertools import pairwise
 
 import pytest
-from rclpy.node import Node
 from ros_graph import CONFIG, ROOT
 from security_policy import Rights, granted
 
+from aura_ros.client import AuraClient
 from aura_ros.nodes.memory.node import MemoryNode
 from aura_ros.nodes.recorder.node import Recorder
 from aura_ros.ros.graph import Watch, message_class, open_graph
 from aura_ros.tools.launch.reader import read
-from aura_ros.tools.panel.graph import PanelGraph
+from aura_ros.tools.panel.observer import GraphObserver
 
 LAUNCH = ROOT / 'launch'
 NODES = {'vla_node', 'memory_node', 'kv_baseline_node', 'policy_switch_node', 'sim_node'}
 OPERATOR, MONITOR, RECORDER = '/aura/operator', '/aura/monitor', '/aura/recorder'
-# Topics whose publishers are many by nature.
+# Topics that several nodes publish.
 SHARED = {'/diagnostics', '/parameter_events', '/rosout'}
-# vla_node subscribes either the one or the other.
+# vla_node subscribes to one of these sets.
 COMPRESSED = {f'/camera/{name}/image_raw/compressed' for name in ('front', 'wrist')}
 RAW = {f'/camera/{name}/image_raw' for name in ('front', 'wrist')}
 
@@ -32,7 +32,7 @@ def _holders(right: str, name: str) -> set[str]:
     return {enclave.removeprefix('/aura/') for enclave, rights in granted().items() if rights.may(right, name)}
 
 
-# What the policy promises.
+# Rights that the policy grants.
 # --------------------------------------------------------------------------------------------------
 def test_every_node_has_an_enclave_of_its_own():
     assert set(granted()) == {f'/aura/{name}' for name in NODES} | {OPERATOR, MONITOR, RECORDER}
@@ -53,19 +53,19 @@ def test_every_node_has_an_enclave_of_its_own():
         ('/clock', 'sim_node'),
     ],
 )
-def test_only_one_may_publish(topic, holder):
+def test_topic_has_one_publisher(topic, holder):
     assert _holders('publish', topic) == {holder}
 
 
 def test_every_other_topic_has_one_publisher_or_is_shared_on_purpose():
     topics = {topic for rights in granted().values() for topic in rights.publish} - SHARED
     assert {topic: _holders('publish', topic) for topic in topics if len(_holders('publish', topic)) != 1} == {
-        # the simulator says what its task is, a person what the robot's is
+        # The simulator publishes its task; the operator sets the task of a real robot.
         '/instruction': {'sim_node', 'operator'}
     }
 
 
-def test_only_the_operator_may_ask_for_anything():
+def test_only_the_operator_may_send_requests():
     services = {name for rights in granted().values() for name in rights.reply}
     assert {
         '/select_policy',
@@ -76,31 +76,31 @@ def test_only_the_operator_may_ask_for_anything():
         '/run_episode/_action/send_goal',
     } <= services
     for service in services:
-        # the recorder notes how each node was set, which changes nothing
+        # The recorder reads the parameters of all nodes.
         reads = service.endswith(('/get_parameters', '/list_parameters'))
         assert _holders('request', service) <= {'operator'} | ({'recorder'} if reads else set()), service
 
 
 def test_the_operator_can_reach_every_service_of_every_node():
-    asked = granted()[OPERATOR]
+    operator = granted()[OPERATOR]
     services = {name for node in NODES for name in granted()[f'/aura/{node}'].reply}
-    assert [name for name in sorted(services) if not asked.may('request', name)] == []
+    assert [name for name in sorted(services) if not operator.may('request', name)] == []
 
 
-def test_no_service_is_answered_by_two():
+def test_each_service_has_one_server():
     services = {name for node in NODES for name in granted()[f'/aura/{node}'].reply}
     assert {name: _holders('reply', name) for name in services if len(_holders('reply', name)) != 1} == {}
 
 
-def test_a_monitor_hears_everything_and_says_nothing():
+def test_a_monitor_may_subscribe_to_everything_and_publish_nothing():
     monitor = granted()[MONITOR]
-    told = {topic for rights in granted().values() for topic in rights.publish}
-    assert [topic for topic in sorted(told) if not monitor.may('subscribe', topic)] == []
-    assert monitor.publish == {'/rosout', '/parameter_events'}  # which every rclpy node makes
+    published = {topic for rights in granted().values() for topic in rights.publish}
+    assert [topic for topic in sorted(published) if not monitor.may('subscribe', topic)] == []
+    assert monitor.publish == {'/rosout', '/parameter_events'}  # every rclpy node has these
     assert monitor.request == set()
 
 
-def test_a_namespace_is_one_line():
+def test_one_line_moves_the_policy_to_a_namespace():
     moved = granted('/left')
     assert moved['/aura/policy_switch_node'].publish >= {'/left/joint_command', '/diagnostics'}
     assert not moved['/aura/policy_switch_node'].may('publish', '/joint_command')
@@ -109,18 +109,18 @@ def test_a_namespace_is_one_line():
 
 
 @pytest.mark.parametrize('name', ['aura', 'sim', 'demo'])
-def test_the_launch_files_tell_each_node_where_its_keys_are(name):
+def test_the_launch_files_set_the_enclave_of_each_node(name):
     for node in read(LAUNCH / f'{name}.launch.yaml', {'record': 'run'}).nodes:
         enclave = OPERATOR if node.executable == 'panel' else f'/aura/{node.executable}'
         given = [after for word, after in pairwise(node.arguments) if word == '--enclave']
         assert given == [enclave] and enclave in granted()
 
 
-# What the nodes do.
+# Rights that the nodes use.
 # --------------------------------------------------------------------------------------------------
-def _does(observer, name, namespace):
-    """What a running node has opened, as far as `observer` has discovered it."""
-    asked = (
+def _used_rights(observer, name, namespace):
+    """Return the topics and services of a running node that `observer` has discovered."""
+    queries = (
         observer.get_publisher_names_and_types_by_node,
         observer.get_subscriber_names_and_types_by_node,
         observer.get_client_names_and_types_by_node,
@@ -128,13 +128,13 @@ def _does(observer, name, namespace):
     )
     if (name, namespace) not in observer.get_node_names_and_namespaces():
         return Rights()
-    return Rights(*({found for found, _ in ask(name, namespace)} for ask in asked))
+    return Rights(*({found for found, _ in query(name, namespace)} for query in queries))
 
 
 @pytest.mark.graph
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize(('namespace', 'transport'), [('/', 'raw'), ('/left', 'compressed')])
-def test_each_node_opens_exactly_what_its_enclave_allows(graph, namespace, transport):
+def test_each_node_uses_exactly_the_rights_of_its_enclave(graph, namespace, transport):
     timing = ('-r', f'__ns:={namespace}', '--params-file', str(CONFIG / 'real_time.yaml'))
     robot = ('--params-file', str(CONFIG / 'sim_arm.yaml'))
     common = {'autostart': True, 'use_sim_time': True}
@@ -156,41 +156,43 @@ def test_each_node_opens_exactly_what_its_enclave_allows(graph, namespace, trans
     policy['/aura/vla_node'].subscribe -= unused
 
     def same():
-        return all(_does(graph.node, name, namespace) == policy[f'/aura/{name}'] for name in NODES)
+        return all(_used_rights(graph.node, name, namespace) == policy[f'/aura/{name}'] for name in NODES)
 
-    # discovery comes bit by bit; what differs in the end is told below
+    # Discovery takes a while; the assertions below report any remaining difference.
     with suppress(AssertionError):
-        graph.until(same, 'each node opens what it may', 30.0)
+        graph.until(same, 'each node uses all its rights', 30.0)
     for name in NODES:
-        done, allowed = _does(graph.node, name, namespace), policy[f'/aura/{name}']
-        assert done.beyond(allowed) == [], f'{name} does more than its enclave allows'
-        assert allowed.beyond(done) == [], f'{name} may do more than it does'
+        used, allowed = _used_rights(graph.node, name, namespace), policy[f'/aura/{name}']
+        assert used.beyond(allowed) == [], f'{name} uses rights that its enclave does not grant'
+        assert allowed.beyond(used) == [], f'{name} does not use all rights that its enclave grants'
 
 
-def test_the_panel_does_nothing_its_enclave_forbids(graph):
-    panel = Node('panel', context=graph.context)
-    PanelGraph(panel, graph.executor)
-    graph.until(lambda: _does(graph.node, 'panel', '/').request, 'the panel is seen')
-    done = _does(panel, 'panel', '/')
-    panel.destroy_node()
-    assert '/select_policy' in done.request
-    assert done.beyond(granted()[OPERATOR]) == []
+def test_the_panel_uses_only_rights_of_its_enclave(graph, monkeypatch):
+    monkeypatch.setenv('ROS_DOMAIN_ID', str(graph.domain))
+    with AuraClient(node_name='panel') as client:
+        GraphObserver(client.node)
+        graph.until(lambda: _used_rights(graph.node, 'panel', '/').request, 'the panel is discovered')
+        used = _used_rights(client.node, 'panel', '/')
+    assert '/select_policy' in used.request and '/aura/write_event' in used.subscribe
+    assert used.beyond(granted()[OPERATOR]) == []
 
 
-def test_the_recorder_does_nothing_its_enclave_forbids(graph, tmp_path):
+def test_the_recorder_uses_only_rights_of_its_enclave(graph, tmp_path):
     pytest.importorskip('rosbags')
     recorder = graph.inside(Recorder, path=str(tmp_path / 'bag'))
     graph.inside(MemoryNode, memory='fakes:aura', autostart=True).autostart()
     graph.until(lambda: '/memory_node' in recorder._survey.found, 'parameters')
-    graph.until(lambda: '/aura/gate' in _does(graph.node, 'recorder', '/').subscribe, 'the recorder is seen')
-    assert _does(graph.node, 'recorder', '/').beyond(granted()[RECORDER]) == []
+    graph.until(
+        lambda: '/aura/gate' in _used_rights(graph.node, 'recorder', '/').subscribe, 'the recorder is discovered'
+    )
+    assert _used_rights(graph.node, 'recorder', '/').beyond(granted()[RECORDER]) == []
 
 
-def test_the_viewer_does_nothing_a_monitor_may_not(graph, monkeypatch):
+def test_the_viewer_uses_only_rights_of_the_monitor(graph, monkeypatch):
     monkeypatch.setenv('ROS_DOMAIN_ID', str(graph.domain))
     with open_graph() as viewer:
         kind = message_class('std_msgs/msg/String')
         Watch(viewer, '/instruction', kind, lambda *_: None, depth=1)
-        done = _does(viewer.node, viewer.node.get_name(), '/')
-    assert '/instruction' in done.subscribe
-    assert done.beyond(granted()[MONITOR]) == []
+        used = _used_rights(viewer.node, viewer.node.get_name(), '/')
+    assert '/instruction' in used.subscribe
+    assert used.beyond(granted()[MONITOR]) == []

@@ -35,9 +35,9 @@ class Rig:
         graph.matched(self.commands)
         graph.matched(self.statuses)
         for publisher in self.node.publishers:
-            if publisher.topic_name.lstrip('/') in {topic.lstrip('/') for topic in graph.heard}:
+            if publisher.topic_name.lstrip('/') in {topic.lstrip('/') for topic in graph.received}:
                 graph.matched(publisher)
-        for topic in graph.heard:
+        for topic in graph.received:
             graph.until(lambda topic=topic: graph.node.count_publishers(topic), topic)
 
     def start(self, lockstep, rounds=1000, task='recall'):

@@ -86,7 +86,7 @@ def test_bad_images_are_refused_with_one_log_and_good_ones_go_on(graph, rig, cap
         rig.node._backoff.succeeded()  # the pauses between attempts are the matter of another test
     assert len(rig.steps) == steps and rig.node.active
     assert logged(capfd, 'rejected') == 1
-    rig.told('backbone', 'camera front', DiagnosticStatus.WARN)
+    rig.wait_for_diagnostic('backbone', 'camera front', DiagnosticStatus.WARN)
     rig.step()
     assert len(re.findall('works again after', capfd.readouterr().err)) == 1
     measured(f'{len(BAD_IMAGES)} kinds of bad image: 0 steps, each counted, 1 log line, 1 when it was over')
@@ -123,7 +123,7 @@ def test_joints_that_are_no_numbers_are_counted_with_one_log(graph, capfd, value
         rig.offer(rig.now(), positions=np.full(len(JOINTS), value))
         sent += 1
 
-    rig.told('inputs', 'not finite', DiagnosticStatus.ERROR, send)
+    rig.wait_for_diagnostic('inputs', 'not finite', DiagnosticStatus.ERROR, send)
     graph.until(lambda: int(rig.values('inputs').get('joint_states rejected', 0)) == sent, 'all counted')
     assert len(rig.steps) == steps
     assert logged(capfd, 'inputs: joint_states') == 1
@@ -208,7 +208,7 @@ class Guarded(VlaRig):
 @pytest.mark.parametrize(
     ('word', 'text'),
     [
-        ('raise', 'failures in a row: backbone failed: told to raise'),
+        ('raise', 'failures in a row: backbone failed: raised on request'),
         ('memory', 'failures in a row: backbone failed: MemoryError'),
         ('exit', 'failures in a row: backbone failed: 1'),
         ('nothing', 'failures in a row: backbone failed'),
@@ -265,7 +265,7 @@ def test_attempts_become_rare_and_are_logged_once(graph, rig, capfd, measured):
         waits.append(float(re.search(r'again in ([\d.]+) s', rig.node._failure).group(1)))
     assert waits == [0.1, 0.2, 0.4, 0.8]
     assert logged(capfd, 'backbone failed') == 1
-    rig.told('backbone', 'failures in a row', DiagnosticStatus.ERROR)
+    rig.wait_for_diagnostic('backbone', 'failures in a row', DiagnosticStatus.ERROR)
     measured(f'tried again after {", ".join(f"{wait:g}" for wait in waits)} … 5 s; 1 log line')
 
 

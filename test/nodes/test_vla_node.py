@@ -53,7 +53,7 @@ def test_nothing_is_inferred_without_an_episode(graph, rig):
 def test_a_second_goal_is_refused_while_one_runs(graph, rig):
     handle = rig.goal()
     assert not rig.goal().accepted
-    rig.told('backbone', 'is running: cancel it first')
+    rig.wait_for_diagnostic('backbone', 'is running: cancel it first')
     rig.step()
     graph.until(handle.cancel_goal_async().done, 'cancelled')
     found = rig.result(handle)
@@ -89,7 +89,7 @@ def test_a_missing_stream_is_named_and_nothing_is_inferred(graph):
         rig.cameras[0].publish(image_to_msg(PIXELS, rig.now(), ''))
         graph.spin(0.02)
 
-    rig.told('inputs', 'wrist: nothing received', DiagnosticStatus.ERROR, front)
+    rig.wait_for_diagnostic('inputs', 'wrist: nothing received', DiagnosticStatus.ERROR, front)
     assert rig.node._backbone.calls == 0
 
 
@@ -97,7 +97,9 @@ def test_a_missing_stream_is_named_and_nothing_is_inferred(graph):
 def test_inputs_that_are_not_of_now_are_not_used(graph, offset_s, text):
     rig = VlaRig(graph, input_timeout_s=0.3)
     rig.goal()
-    rig.told('inputs', f'front {text}', DiagnosticStatus.ERROR, lambda: rig.offer(rig.now() + round(offset_s * 1e9)))
+    rig.wait_for_diagnostic(
+        'inputs', f'front {text}', DiagnosticStatus.ERROR, lambda: rig.offer(rig.now() + round(offset_s * 1e9))
+    )
     assert rig.node._backbone.calls == 0
     # What was stamped ahead does not block what is stamped right once the sender is mended.
     rig.step()
@@ -106,7 +108,9 @@ def test_inputs_that_are_not_of_now_are_not_used(graph, offset_s, text):
 def test_joints_that_are_not_finite_are_not_used(graph):
     rig = VlaRig(graph, input_timeout_s=0.3)
     rig.goal()
-    rig.told('inputs', 'not finite', None, lambda: rig.offer(rig.now(), positions=np.full(len(JOINTS), np.nan)))
+    rig.wait_for_diagnostic(
+        'inputs', 'not finite', None, lambda: rig.offer(rig.now(), positions=np.full(len(JOINTS), np.nan))
+    )
     assert rig.node._backbone.calls == 0
     rig.step()
 
@@ -117,14 +121,14 @@ def test_joints_that_are_not_finite_are_not_used(graph):
 )
 def test_images_that_cannot_be_used_are_named(graph, rig, inputs, text):
     rig.goal()
-    rig.told('backbone', text, None, lambda: rig.offer(rig.now(), **inputs))
+    rig.wait_for_diagnostic('backbone', text, None, lambda: rig.offer(rig.now(), **inputs))
     assert not rig.steps
     rig.step()
 
 
 def test_a_backbone_that_gives_nan_publishes_nothing(graph, rig):
     handle = rig.goal('nan please')
-    rig.told('backbone', 'not finite', None, lambda: rig.offer(rig.now()))
+    rig.wait_for_diagnostic('backbone', 'not finite', None, lambda: rig.offer(rig.now()))
     assert not rig.steps and rig.node.active
     rig.instructions.publish(String(data='go on'))
     rig.step()
@@ -135,7 +139,7 @@ def test_a_backbone_that_gives_nan_publishes_nothing(graph, rig):
 def test_a_backbone_that_raises_is_retried_with_a_pause(graph, rig):
     rig.goal('raise please')
     began = time.monotonic()
-    rig.told('backbone', 'told to raise', None, lambda: rig.offer(rig.now()))
+    rig.wait_for_diagnostic('backbone', 'raised on request', None, lambda: rig.offer(rig.now()))
 
     def third():
         rig.offer(rig.now())
@@ -174,7 +178,7 @@ def test_a_slow_backbone_drops_images_but_no_step(graph, rig):
     rig.node._backbone.resume.set()
     graph.until(lambda: shown(lambda: len(rig.steps) == 3), 'three steps')
     assert [step.seq for step in rig.steps] == [0, 1, 2]
-    rig.told('backbone', 'dropped')
+    rig.wait_for_diagnostic('backbone', 'dropped')
 
 
 def test_writes_of_the_memory_are_counted_to_the_last_step(graph, rig):

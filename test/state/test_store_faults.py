@@ -9,7 +9,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from media import PAGE, SECTOR, FastDevice, ModelDevice, PowerCut
+from storage_model import PAGE, SECTOR, FastDevice, ModelDevice, PowerCut
 
 from aura_ros.common.errors import StateDamaged, StateError
 from aura_ros.state.format import FILE_BYTES, SLOT_BYTES, Snapshot

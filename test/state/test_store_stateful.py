@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from media import PAGE, SECTOR, ModelDevice, PowerCut
+from storage_model import PAGE, SECTOR, ModelDevice, PowerCut
 
 from aura_ros.common.errors import StateError, StateMismatch
 from aura_ros.state.format import FILE_BYTES, SLOT_BYTES, Snapshot

@@ -47,11 +47,11 @@ class ScriptedVla:
     def infer(self, observation):
         self.calls += 1
         word, *more = observation.instruction.split()
-        errors = {'raise': RuntimeError('told to raise'), 'memory': MemoryError(), 'exit': SystemExit(1)}
+        errors = {'raise': RuntimeError('raised on request'), 'memory': MemoryError(), 'exit': SystemExit(1)}
         if word in errors:
             raise errors[word]
         if word == 'once' and self.calls == 1:
-            raise RuntimeError('the scripted backbone was told to raise once')
+            raise RuntimeError('the scripted backbone raised once on request')
         if word in ('slow', 'hang'):
             time.sleep(float(more[0]) if word == 'hang' else 0.5)
         if word == 'wait':

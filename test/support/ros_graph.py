@@ -51,17 +51,17 @@ class Graph:
         self.executor = SingleThreadedExecutor(context=self.context)
         self.node = Node('tester', context=self.context)
         self.executor.add_node(self.node)
-        self.heard: dict[str, list[Any]] = {}
+        self.received: dict[str, list[Any]] = {}
         self._inside: list[Any] = []
         self._processes: dict[str, subprocess.Popen[str]] = {}
         self._logs: dict[str, Path] = {}
 
     def listen(self, kind: type, topic: str, profile: Any) -> list[Any]:
         """Subscribe, once; returns the list that the messages go to."""
-        if topic not in self.heard:
-            self.heard[topic] = []
-            self.node.create_subscription(kind, topic, self.heard[topic].append, profile)
-        return self.heard[topic]
+        if topic not in self.received:
+            self.received[topic] = []
+            self.node.create_subscription(kind, topic, self.received[topic].append, profile)
+        return self.received[topic]
 
     def until(self, done: Callable[[], Any], what: str, timeout_s: float = TIMEOUT_S) -> Any:
         """Spin until `done`; fails the test after `timeout_s`."""

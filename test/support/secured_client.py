@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One process that tries one thing on the graph and prints as JSON how far it came.
+"""A process that tries one operation on the graph and prints the result as JSON.
 
     python secured_client.py publish joint_command --ros-args --enclave /aura/monitor -r __node:=monitor
 
-With which keys it comes is for its environment and its arguments to say.
+The environment and the arguments select the security keys.
 """
 
 import json
@@ -33,13 +33,13 @@ SERVICES = {
     'policy_switch_node/set_parameters': SetParameters,
 }
 # Discovery with handshakes takes a few seconds on a busy machine.
-PATIENCE_S = 30.0
-# How long somebody who should get nowhere goes on trying.
-STUBBORN_S = 6.0
+TIMEOUT_S = 30.0
+# Time limit of an operation that must fail.
+SHORT_TIMEOUT_S = 6.0
 
 
 def spin_until(node, done, seconds):
-    """Spin until `done`; returns whether it is."""
+    """Spin until `done` or for `seconds`; return whether it is done."""
     end = time.monotonic() + seconds
     while not done() and time.monotonic() < end:
         rclpy.spin_once(node, timeout_sec=0.1)
@@ -47,7 +47,7 @@ def spin_until(node, done, seconds):
 
 
 def publish(node, topic, seconds):
-    """Send empty messages; tell how many listened at most."""
+    """Publish empty messages; return the largest number of matched subscribers."""
     publisher = node.create_publisher(TOPICS[topic], topic, 1)
     end, most = time.monotonic() + seconds, 0
     while time.monotonic() < end:
@@ -58,31 +58,31 @@ def publish(node, topic, seconds):
 
 
 def listen(node, topic, seconds):
-    """Wait for a message; tell how many came."""
-    heard = []
-    node.create_subscription(TOPICS[topic], topic, heard.append, 10)
-    spin_until(node, lambda: heard, seconds)
-    return {'heard': len(heard)}
+    """Wait for a message; return the number of received messages."""
+    received = []
+    node.create_subscription(TOPICS[topic], topic, received.append, 10)
+    spin_until(node, lambda: received, seconds)
+    return {'received': len(received)}
 
 
 def driven(node, topic, seconds):
-    """Wait until a policy drives; tell whether one does."""
+    """Return whether a policy drives within the time limit."""
     statuses = []
     node.create_subscription(TOPICS[topic], topic, statuses.append, 10)
     return {'driven': spin_until(node, lambda: statuses and not statuses[-1].holding, seconds)}
 
 
 def call(node, service, seconds):
-    """Send an empty request; tell whether anybody answered."""
+    """Send an empty request; return whether the service was found and whether it answered."""
     client = node.create_client(SERVICES[service], service)
     ready = spin_until(node, client.service_is_ready, seconds)
-    # also when nobody is to be seen: what is not discovered may still listen
+    # Send it even if no server was discovered: an undiscovered server may still receive the request.
     answer = client.call_async(SERVICES[service].Request())
     return {'ready': ready, 'answered': spin_until(node, answer.done, seconds)}
 
 
 def episode(node, _name, seconds):
-    """Begin an episode; it goes on after this process."""
+    """Start an episode, which continues after this process ends."""
     client = ActionClient(node, RunEpisode, 'run_episode')
     spin_until(node, client.server_is_ready, seconds)
     goal = client.send_goal_async(RunEpisode.Goal(instruction='go on'))
@@ -91,9 +91,9 @@ def episode(node, _name, seconds):
 
 
 def main():
-    """Join, try, tell."""
+    """Run the operation of the command line and return its result."""
     what, name, *_ = sys.argv[1:]
-    seconds = STUBBORN_S if '--stubborn' in sys.argv else PATIENCE_S
+    seconds = SHORT_TIMEOUT_S if '--short' in sys.argv else TIMEOUT_S
     try:
         rclpy.init(args=sys.argv)
         node = rclpy.create_node('client')

@@ -119,7 +119,7 @@ class SwitchRig:
         ]
         return found[-1] if found else {}
 
-    def told(self, name, text, level):
+    def wait_for_diagnostic(self, name, text, level):
         def found():
             return any(
                 status.name.endswith(name) and text in status.message and status.level == level

@@ -147,7 +147,7 @@ class VlaRig:
         ]
         return found[-1] if found else {}
 
-    def told(self, name, text, level=None, meanwhile=lambda: None):
+    def wait_for_diagnostic(self, name, text, level=None, meanwhile=lambda: None):
         """Wait until /diagnostics says `text` under `name`; `meanwhile` is called until then."""
 
         def found():

@@ -24,7 +24,7 @@ _EVERY_COMMAND = QoSProfile(depth=1000)
 _GOAL_S = 5.0
 
 
-class Whole:
+class WholeGraph:
     """The graph, what it says, and its processes by node.
 
     Args:
@@ -109,7 +109,7 @@ class Whole:
         wanted = len(self.gates) + count
         self.graph.until(lambda: len(self.gates) >= wanted, f'{count} more steps')
 
-    def told(self, name, text, level, since=0):
+    def wait_for_diagnostic(self, name, text, level, since=0):
         """Wait until /diagnostics says `text` under `name`; returns the message. `since`: how many messages to skip."""
 
         def found():
