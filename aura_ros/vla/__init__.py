@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Frozen vision-language-action backbones behind one small protocol. Imports no ROS."""
+"""Frozen vision-language-action backbones behind one protocol. No ROS."""
 
 from __future__ import annotations
 
@@ -11,21 +11,20 @@ __all__ = ['Backbone', 'BackboneSpec', 'Observation', 'VlaOutput', 'load_backbon
 
 
 def load_backbone(name: str = 'embedded', path: str | None = None) -> Backbone:
-    """Make a backbone.
+    """Return a backbone with its weights loaded.
 
     Args:
-        name: 'embedded', or 'module:factory' for one of your own; the factory takes the path.
-        path: its weights; None takes what the package ships.
+        name: 'embedded', or 'module:factory' for your own; the factory takes the path.
+        path: weights; None uses those of the package.
 
     Raises:
-        ConfigError: if the name is unknown or the weights cannot be used.
-
+        ConfigError: the name is unknown or the weights cannot be used.
     """
     if ':' in name:
         backbone: Backbone = load_factory(name)(path)
         return backbone
     if name != 'embedded':
-        raise ConfigError(f"backbone must be 'embedded' or module:factory, got {name!r}")
+        raise ConfigError(f"backbone = {name!r}: must be 'embedded' or module:factory")
     from aura_ros.vla.embedded import EmbeddedVla
 
     return EmbeddedVla(path)

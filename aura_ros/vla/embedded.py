@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The embedded frozen VLA: a small policy trained in simulation, run by ONNX Runtime on one CPU core."""
+"""The embedded frozen VLA: a small model trained in simulation, run by ONNX Runtime on one CPU core."""
 
 from __future__ import annotations
 
@@ -19,31 +19,30 @@ from aura_ros.vla.text import embed
 
 
 class EmbeddedVla:
-    """A frozen backbone; see `Backbone` for the contract.
+    """The embedded backbone; implements `Backbone`.
 
     Args:
-        path: an .onnx file with its card (.json) beside it; None takes what the package ships.
+        path: an .onnx file with its card (.json) beside it; None uses the file of the package.
 
     Raises:
-        ConfigError: if a file is missing or cannot be used.
-
+        ConfigError: a file is missing or cannot be used.
     """
 
     def __init__(self, path: str | None = None) -> None:
         file = Path(path) if path else Path(str(files('aura_ros.vla') / 'weights' / 'embedded.onnx'))
         for needed in (file, file.with_suffix('.json')):
             if not needed.is_file():
-                raise ConfigError(f'embedded VLA: no file {needed}; train it with `aura train vla`')
+                raise ConfigError(f'embedded VLA: file {needed} does not exist: train it with `aura train vla`')
         weights = file.read_bytes()
         self.spec = _spec(json.loads(file.with_suffix('.json').read_text()), weights)
         self._session = _session(weights, file)
 
     def infer(self, observation: Observation) -> VlaOutput:
-        """Run the policy once, about 2 ms on one core; see `Backbone.infer`."""
+        """Run the model once, about 2 ms on one core; see `Backbone.infer`."""
         joints = np.asarray(observation.joint_positions, dtype=np.float32)
         wanted = (len(self.spec.joint_names),)
         if joints.shape != wanted or not np.isfinite(joints).all():
-            raise InputError(f'joint_positions must be {wanted[0]} finite numbers, got {joints!r}')
+            raise InputError(f'joint_positions = {joints!r}: must be {wanted[0]} finite numbers')
         inputs = {camera: self._picture(observation, camera) for camera in self.spec.cameras}
         features, actions = self._session.run(
             ('features', 'actions'), {**inputs, 'joints': joints[None], 'text': embed(observation.instruction)[None]}
@@ -57,7 +56,7 @@ class EmbeddedVla:
         joints: NDArray[np.generic],
         text: NDArray[np.float32],
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Run many frames whose pictures have the trained size already, for training memories.
+        """Run a batch of frames whose images already have the trained size; used to train memories.
 
         Args:
             front: uint8 [B, H, W, 3].
@@ -67,7 +66,6 @@ class EmbeddedVla:
 
         Returns:
             features [B, D] and actions [B, chunk_size, action_dim].
-
         """
         pixels = {
             name: np.ascontiguousarray(image.transpose(0, 3, 1, 2), dtype=np.float32) / np.float32(255)
@@ -79,12 +77,12 @@ class EmbeddedVla:
         return features, actions
 
     def _picture(self, observation: Observation, camera: str) -> NDArray[np.float32]:
-        """Scale a picture to the trained size: float32 [1, 3, H, W] in 0..1."""
+        """Return an image scaled to the trained size, float32 [1, 3, H, W] in 0..1."""
         image = observation.images.get(camera)
         if image is None:
-            raise InputError(f'the image {camera!r} is missing; the embedded VLA needs {", ".join(self.spec.cameras)}')
+            raise InputError(f'image {camera!r} is missing: the embedded VLA needs {", ".join(self.spec.cameras)}')
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-            raise InputError(f'the image {camera!r} must be uint8 [H, W, 3], got {image.dtype} {image.shape}')
+            raise InputError(f'image {camera!r} is {image.dtype} {image.shape}: must be uint8 [H, W, 3]')
         height, width = self.spec.image_size
         small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
         return np.ascontiguousarray(small.transpose(2, 0, 1)[None], dtype=np.float32) / np.float32(255)
@@ -113,5 +111,5 @@ def _session(weights: bytes, file: Path) -> Any:
     options.intra_op_num_threads = options.inter_op_num_threads = 1  # more threads are slower at this size
     try:
         return onnxruntime.InferenceSession(weights, options, providers=['CPUExecutionProvider'])
-    except Exception as error:  # onnxruntime has no public base class for what it raises here
-        raise ConfigError(f'embedded VLA: {file} is no ONNX model that can be run: {error}') from error
+    except Exception as error:  # onnxruntime has no public base class for its exceptions
+        raise ConfigError(f'embedded VLA: cannot load {file} as an ONNX model: {error}') from error

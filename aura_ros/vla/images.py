@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Camera images as they arrive: decode what is known, refuse everything else by name (no ROS).
+"""Decoding of camera images. No ROS.
 
-Results are RGB, uint8 [H, W, 3], C-contiguous, and own their memory.
+Results are RGB, uint8 [H, W, 3], C-contiguous, and own their memory. Unknown encodings are refused.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from aura_ros.common.errors import InputError
 
 _RGB, _BGR = slice(0, 3), slice(2, None, -1)
-# Bytes per pixel, and where red, green and blue are among them; one channel is all three.
+# Bytes per pixel, and the positions of red, green and blue among them.
 _LAYOUTS = {'rgb8': (3, _RGB), 'bgr8': (3, _BGR), 'rgba8': (4, _RGB), 'bgra8': (4, _BGR), 'mono8': (1, _RGB)}
 ENCODINGS = tuple(_LAYOUTS)
 MAX_SIDE = 8192
 _JPEG_START, _JPEG_END = b'\xff\xd8\xff', b'\xff\xd9'
 _PNG_START = b'\x89PNG\r\n\x1a\n'
-# Markers of a JPEG's frame header, which holds its size: SOF0 to SOF15 but for DHT, JPG and DAC.
+# Markers of the JPEG frame header, which contains the size: SOF0 to SOF15 except DHT, JPG and DAC.
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 Buffer = bytes | bytearray | memoryview | Sequence[int] | NDArray[np.uint8]
@@ -33,19 +33,17 @@ def decode_image(
     """Decode the fields of a sensor_msgs/Image.
 
     Args:
-        data: rows of `step` bytes; `array.array('B')` serves.
+        data: rows of `step` bytes, for example an `array.array('B')`.
         height, width: size of the image [px].
         encoding: one of ENCODINGS.
         step: length of a row with its padding [B].
-        is_bigendian: byte order of a pixel's channels; says nothing about 8-bit ones, so it is
-            honoured by having no effect. Wider channels are refused by encoding.
+        is_bigendian: byte order of wider channels. It has no effect, because only 8-bit encodings are supported.
 
     Returns:
         RGB, uint8 [height, width, 3].
 
     Raises:
-        InputError: another encoding, a size out of range, rows shorter than the pixels in them, or
-            fewer or more bytes than the rows need.
+        InputError: another encoding, a size out of range, rows shorter than their pixels, or a wrong number of bytes.
     """
     del is_bigendian
     if encoding not in _LAYOUTS:
@@ -60,7 +58,7 @@ def decode_image(
             f'image step = {step}: must be >= {width * channels}, the bytes in a row of {width} {encoding} pixels'
         )
     flat = _as_bytes(data)
-    # Some drivers leave out the padding of the last row.
+    # Some drivers omit the padding of the last row.
     least = step * (height - 1) + width * channels
     if not least <= flat.size <= step * height:
         raise InputError(f'image has {flat.size} bytes: must be {step * height} ({height} rows of {step})')
@@ -71,7 +69,7 @@ def decode_image(
 def decode_compressed(data: Buffer, compressed_format: str = '') -> NDArray[np.uint8]:
     """Decode the fields of a sensor_msgs/CompressedImage: JPEG or PNG, 8 bits a channel.
 
-    What the bytes are decides; `compressed_format`, which drivers fill in freely, serves the error.
+    The bytes determine the format. `compressed_format` appears only in errors, because drivers fill it in freely.
 
     Returns:
         RGB, uint8 [H, W, 3].
@@ -79,13 +77,13 @@ def decode_compressed(data: Buffer, compressed_format: str = '') -> NDArray[np.u
     Raises:
         InputError: neither JPEG nor PNG, damaged, 16 bits a channel, or too large.
     """
-    import cv2  # compressed cameras alone need it
+    import cv2  # only compressed images need it
 
     flat = _as_bytes(data)
     start = flat[:8].tobytes()
     if not (start.startswith(_JPEG_START) or start == _PNG_START):
         raise InputError(f'compressed image format {compressed_format!r} is not supported: must be jpeg or png')
-    # Before anything of that size is allocated: a header of a few bytes may ask for gigabytes.
+    # Check first: the header of a few bytes may declare gigabytes.
     _check_compressed(flat.tobytes())
     try:
         image = cv2.imdecode(flat, cv2.IMREAD_UNCHANGED)
@@ -104,7 +102,7 @@ def decode_compressed(data: Buffer, compressed_format: str = '') -> NDArray[np.u
 
 
 def is_black(image: NDArray[np.uint8], level: int = 2) -> bool:
-    """Whether no pixel is brighter than `level` of 255: a covered lens or a dead sensor."""
+    """Return whether no pixel is brighter than `level` of 255, as with a covered lens or a dead sensor."""
     return bool(image.max(initial=0) <= level)
 
 
@@ -114,19 +112,19 @@ def _check_size(width: int, height: int) -> None:
 
 
 def _check_compressed(data: bytes) -> None:
-    """Refuse a JPEG or PNG that is too large or not whole; some decoders fill in what is missing."""
+    """Refuse a JPEG or PNG that is too large or incomplete; some decoders invent the missing part."""
     if data.startswith(_PNG_START):
         whole, size = _png_is_whole(data), _png_size(data)
     else:
         # Some cameras pad a JPEG with zeros.
         whole, size = data.rstrip(b'\0').endswith(_JPEG_END), _jpeg_size(data)
     if not whole or size is None:
-        raise InputError(f'compressed image is damaged: {len(data)} bytes are not all of it')
+        raise InputError(f'compressed image is damaged: {len(data)} bytes are incomplete')
     _check_size(*size)
 
 
 def _png_is_whole(data: bytes) -> bool:
-    """Whether every chunk is there and has its CRC-32; a decoder trusts the length of one before it looks."""
+    """Return whether all chunks are present with a correct CRC-32."""
     at = len(_PNG_START)
     while at + 12 <= len(data):
         end = at + 8 + int.from_bytes(data[at : at + 4], 'big')
@@ -140,20 +138,20 @@ def _png_is_whole(data: bytes) -> bool:
 
 
 def _png_size(data: bytes) -> tuple[int, int] | None:
-    """Width and height, which the first chunk of a PNG holds."""
+    """Return width and height from the first chunk of a PNG."""
     if data[12:16] != b'IHDR':
         return None
     return int.from_bytes(data[16:20], 'big'), int.from_bytes(data[20:24], 'big')
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int] | None:
-    """Width and height, from the frame header among the segments before the pixels."""
+    """Return width and height from the frame header of a JPEG."""
     at = 2
     while at + 9 <= len(data) and data[at] == 0xFF:
         marker = data[at + 1]
         if marker in _JPEG_FRAMES:
             return int.from_bytes(data[at + 7 : at + 9], 'big'), int.from_bytes(data[at + 5 : at + 7], 'big')
-        # Any number of 0xFF may fill the space before a marker.
+        # Any number of 0xFF bytes may precede a marker.
         at += 1 if marker == 0xFF else 2 + int.from_bytes(data[at + 2 : at + 4], 'big')
     return None
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sentence embeddings of instructions from WordLlama, whose weights ship in its wheel."""
+"""Sentence embeddings of instructions by WordLlama, whose wheel contains the weights."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def _model() -> Any:
     try:
         import wordllama
     except ImportError as error:
-        raise ConfigError('the embedded VLA reads instructions with WordLlama: pip install wordllama') from error
-    # without these two arguments it would ask a model hub
+        raise ConfigError('the embedded VLA needs WordLlama to embed instructions: pip install wordllama') from error
+    # without these two arguments it downloads the weights from a model hub
     return wordllama.WordLlama.load(cache_dir=Path(wordllama.__file__).parent, disable_download=True)
 
 
@@ -33,13 +33,12 @@ def _embed(text: str) -> NDArray[np.float32]:
 
 
 def embed(text: str) -> NDArray[np.float32]:
-    """Embed a sentence: float32 [256], unit length, read-only.
+    """Return the embedding of a sentence: float32 [256], unit length, read-only.
 
     Raises:
-        ConfigError: if WordLlama is not installed or the text is empty.
-
+        ConfigError: WordLlama is not installed or the text is empty.
     """
     cleaned = ' '.join(text.lower().split())
     if not cleaned:
-        raise ConfigError('the instruction is empty; say in words what the robot is to do')
+        raise ConfigError('the instruction is empty: must describe the task in words')
     return _embed(cleaned)

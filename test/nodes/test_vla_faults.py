@@ -262,7 +262,7 @@ def test_attempts_become_rare_and_are_logged_once(graph, rig, capfd, measured):
 
     for count in range(1, 5):
         graph.until(lambda count=count: failed(count), f'failure {count}')
-        waits.append(float(re.search(r'again in ([\d.]+) s', rig.node._failure).group(1)))
+        waits.append(float(re.search(r'next attempt in ([\d.]+) s', rig.node._failure).group(1)))
     assert waits == [0.1, 0.2, 0.4, 0.8]
     assert logged(capfd, 'backbone failed') == 1
     rig.wait_for_diagnostic('backbone', 'failures in a row', DiagnosticStatus.ERROR)

@@ -93,7 +93,7 @@ def test_a_missing_stream_is_named_and_nothing_is_inferred(graph):
     assert rig.node._backbone.calls == 0
 
 
-@pytest.mark.parametrize(('offset_s', 'text'), [(-1.0, 'is older'), (60.0, 'is stamped ahead')], ids=['old', 'ahead'])
+@pytest.mark.parametrize(('offset_s', 'text'), [(-1.0, 'is older'), (60.0, 'has a stamp ahead')], ids=['old', 'ahead'])
 def test_inputs_that_are_not_of_now_are_not_used(graph, offset_s, text):
     rig = VlaRig(graph, input_timeout_s=0.3)
     rig.goal()

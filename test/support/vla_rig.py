@@ -55,18 +55,21 @@ class VlaRig:
         self._shown = Counter()
 
     def _count_inferences(self):
-        """Count what the worker begins and what the node makes of it."""
-        infer, on_outcome = self.node._infer, self.node._on_outcome
+        """Count the inferences that begin, and those whose result the node has handled."""
+        infer, call_soon = self.node._infer, self.node._call_soon
 
         def counted(job):
             self._begun += 1
             return infer(job)
 
-        def handled(outcome):
-            on_outcome(outcome)
-            self._handled += 1
+        def handled(call):
+            def counted_call():
+                call()
+                self._handled += 1
 
-        self.node._infer, self.node._on_outcome = counted, handled
+            call_soon(counted_call)
+
+        self.node._infer, self.node._call_soon = counted, handled
 
     def settled(self, stamp_ns):
         """Whether the node has taken the inputs of `stamp_ns` and has made of them what it will."""

@@ -41,7 +41,7 @@ def test_names_the_missing_stream() -> None:
     fill(target, front=-10, joints=-10)
     missing = gap(target)
     assert (missing.wait, missing.stream, missing.age_ns) == (Wait.MISSING, 'wrist', None)
-    assert missing.faulty and missing.text == 'wrist has delivered nothing'
+    assert missing.faulty and missing.text == 'wrist has no sample'
 
 
 def test_takes_what_was_in_force_at_the_reference() -> None:

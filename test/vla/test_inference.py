@@ -7,53 +7,59 @@ import threading
 from aura_ros.vla.inference import Backoff, LatestOnlyWorker
 
 
-def test_results_come_in_order_with_their_job():
+def collecting(work):
+    """A worker, and a queue of what it delivers: a job with its result or error."""
     outcomes = queue.Queue()
-    worker = LatestOnlyWorker(lambda job: job * 2, outcomes.put)
+    worker = LatestOnlyWorker(
+        work, lambda job, result, _: outcomes.put((job, result)), lambda job, error: outcomes.put((job, error))
+    )
+    return worker, outcomes
+
+
+def test_results_come_in_order_with_their_job():
+    worker, outcomes = collecting(lambda job: job * 2)
     for job in (1, 2):
         worker.submit(job)
-        outcome = outcomes.get(timeout=10)
-        assert (outcome.job, outcome.result, outcome.error) == (job, job * 2, None)
+        assert outcomes.get(timeout=10) == (job, job * 2)
     assert worker.stop(10)
 
 
-def test_a_job_that_is_overtaken_is_dropped_and_counted():
-    outcomes, free, busy = queue.Queue(), threading.Event(), threading.Event()
+def test_a_job_that_is_replaced_is_dropped_and_counted():
+    free, busy = threading.Event(), threading.Event()
 
     def work(job):
         busy.set()
         assert free.wait(10)
         return job
 
-    worker = LatestOnlyWorker(work, outcomes.put)
+    worker, outcomes = collecting(work)
     worker.submit('first')
     assert busy.wait(10)
     assert worker.busy_s > 0
     dropped = [worker.submit(job) for job in ('second', 'third', 'fourth')]
     free.set()
-    assert [outcomes.get(timeout=10).result for _ in range(2)] == ['first', 'fourth']
+    assert [outcomes.get(timeout=10)[1] for _ in range(2)] == ['first', 'fourth']
     assert dropped == [False, True, True] and worker.dropped == 2
     assert worker.stop(10)
 
 
-def test_an_exception_is_an_outcome_and_the_worker_lives_on():
-    outcomes = queue.Queue()
-    worker = LatestOnlyWorker(lambda job: 1 / job, outcomes.put)
+def test_an_exception_is_delivered_and_the_worker_goes_on():
+    worker, outcomes = collecting(lambda job: 1 / job)
     worker.submit(0)
-    assert isinstance(outcomes.get(timeout=10).error, ZeroDivisionError)
+    assert isinstance(outcomes.get(timeout=10)[1], ZeroDivisionError)
     worker.submit(1)
-    assert outcomes.get(timeout=10).result == 1
+    assert outcomes.get(timeout=10) == (1, 1)
     assert worker.stop(10)
 
 
-def test_a_job_that_hangs_does_not_hold_up_stop_for_ever():
+def test_stop_returns_although_a_job_hangs():
     free, busy = threading.Event(), threading.Event()
 
     def work(_):
         busy.set()
         free.wait(20)
 
-    worker = LatestOnlyWorker(work, lambda outcome: None)
+    worker, _ = collecting(work)
     worker.submit(1)
     assert busy.wait(10)
     assert not worker.stop(0.2)

@@ -11,18 +11,18 @@ from aura_ros.ros.parameters import parameter
 class VlaNodeConfig:
     """Parameters of vla_node."""
 
-    backbone: str = parameter('embedded', 'The frozen VLA: a name, or module:attribute', at_start=True)
-    backbone_path: str = parameter('', 'Its weights; empty: those that ship with the package', at_start=True)
-    base_frame: str = parameter('base_link', 'frame_id of every step: where actions are expressed')
+    backbone: str = parameter('embedded', 'Frozen backbone: embedded, or module:attribute', at_start=True)
+    backbone_path: str = parameter('', 'Weights of the backbone; empty: those of the package', at_start=True)
+    base_frame: str = parameter('base_link', 'frame_id of every step: the frame of the actions')
     camera_transport: str = parameter(
         'raw', 'Image on image_raw, or CompressedImage on image_raw/compressed', choices=('raw', 'compressed')
     )
     camera_reliability: str = parameter(
-        'best_effort', "Subscriptions to cameras and joint_states; 'reliable' for lock-step", choices=qos.RELIABILITIES
+        'best_effort', "Reliability of cameras and joint_states; 'reliable' for lock-step", choices=qos.RELIABILITIES
     )
     sync_slop_s: float = parameter(
         0.06,
-        'Largest distance of stamps in one observation; 0 for lock-step: exactly the same',
+        'Largest distance of stamps in one observation; 0 for lock-step: equal stamps',
         unit='s',
         low=0.0,
         high=10.0,
@@ -30,19 +30,19 @@ class VlaNodeConfig:
     max_age_s: float = parameter(0.3, 'Oldest image a step may use', unit='s', low=0.001, high=60.0)
     stamp_tolerance_s: float = parameter(0.1, 'How far a stamp may be ahead of the clock', unit='s', low=0.0, high=10.0)
     input_timeout_s: float = parameter(
-        1.0, 'A stream that is silent for longer is reported (steady clock)', unit='s', low=0.05, high=60.0
+        1.0, 'A stream without messages for longer is reported (steady clock)', unit='s', low=0.05, high=60.0
     )
     step_subscribers: int = parameter(
         0,
-        'An episode makes its first step only when so many listen: a step is never repeated',
+        'Subscribers that an episode waits for before its first step, because a step is never repeated',
         unit='1',
         low=0,
         high=16,
     )
     liveliness_lease_s: float = parameter(
         0.08,
-        'The middleware tells the policy switch within this time that this process died, '
-        "0 = never; at most the policy switch's value",
+        'Time within which the middleware reports to the policy switch that this process died, '
+        '0 = never; at most the value of the policy switch',
         unit='s',
         low=0.0,
         high=60.0,

@@ -1,16 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What vla_node sees: its streams, put together by stamp, and what is wrong with them.
+"""The input streams of vla_node: assembly by stamp, and the report on their faults.
 
-Executor thread only, but for `decode`, which the worker calls on samples that nobody changes any
-more. Stamps are compared with the ROS clock; `input_timeout_s` is on the steady clock, so that it
-also tells of a simulation that stands still.
+Executor thread only, except `decode`, which the worker calls on samples that no longer change. Stamps are compared with
+the ROS clock. `input_timeout_s` is on the steady clock, so that it also detects a stopped simulation.
 """
 
 import time
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,23 +22,28 @@ from aura_ros.vla.images import decode_compressed, decode_image, is_black
 from aura_ros.vla.protocol import BackboneSpec, Observation
 
 JOINTS = 'joint_states'
+Sample: TypeAlias = Image | CompressedImage | NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Timing:
-    """How old and how far apart inputs may be, in seconds; see the parameters of vla_node."""
+    """Time limits of the inputs, from the parameters of vla_node."""
 
     sync_slop_s: float
+    """Largest distance of stamps in one observation [s]."""
     max_age_s: float
+    """Oldest usable image [s]."""
     stamp_tolerance_s: float
+    """How far a stamp may be ahead of the clock [s]."""
     input_timeout_s: float
+    """Longest time without a message of a stream before it is reported [s, steady clock]."""
 
 
 class Inputs:
     """The newest samples of all streams of one backbone."""
 
     def __init__(self, spec: BackboneSpec, timing: Timing) -> None:
-        """Wait for the cameras and joints that `spec` names; the first camera gives the stamps.
+        """Set the streams from `spec`; its first camera is the reference.
 
         Raises:
             ConfigError: a time is out of its range.
@@ -53,27 +56,27 @@ class Inputs:
             slop_ns=round(timing.sync_slop_s * 1e9),
             max_age_ns=round(timing.max_age_s * 1e9),
             future_tolerance_ns=round(timing.stamp_tolerance_s * 1e9),
-            # Half a tick of slack: stamps of a real camera jitter around the period.
+            # Half an action of slack, because the stamps of a real camera jitter around the period.
             min_interval_ns=spec.n_action_steps * tick_ns - tick_ns // 2,
         )
         self._streams = config.streams
-        self._assembler: Assembler[Any] = Assembler(config)
+        self._assembler: Assembler[Sample] = Assembler(config)
         self._arrived: dict[str, float] = {}
         self._newest_ns: dict[str, int] = {}
         self._gap: Gap | None = None
-        # Of each gap counted: the stream to blame and what it showed, so that a gap counts once.
+        # The stream and reference stamp of the last counted gap of each kind, so that a gap counts once.
         self._counted: dict[Wait, tuple[str, int | None]] = {}
-        # By stream and reason: samples and sets that could not be used [1].
+        # Unusable samples and observations, by stream and reason [1].
         self._counts: Counter[str] = Counter()
-        # By stream, why its newest sample was refused.
+        # Why the newest sample of a stream was rejected.
         self._rejections: dict[str, str] = {}
 
     def add_image(self, camera: str, message: Image | CompressedImage, now_ns: int) -> None:
-        """Keep an image; it is decoded only when it is used."""
+        """Add an image; it is decoded when it is used."""
         self._add(camera, to_ns(message.header.stamp), message, now_ns)
 
     def add_joints(self, message: JointState, now_ns: int) -> None:
-        """Keep joint positions, unless one is missing or not finite."""
+        """Add joint positions, or reject them if one is missing or not finite."""
         names = self._spec.joint_names
         try:
             with np.errstate(over='ignore'):  # float32 overflows where float64 did not
@@ -84,18 +87,17 @@ class Inputs:
             return
         self._add(JOINTS, to_ns(message.header.stamp), positions, now_ns)
 
-    def _add(self, stream: str, stamp_ns: int, sample: Any, now_ns: int) -> None:
+    def _add(self, stream: str, stamp_ns: int, sample: Sample, now_ns: int) -> None:
         self._arrived[stream] = time.monotonic()
         if stamp_ns <= 0:
-            self._reject(stream, 'unstamped', f'{stream} is stamped zero: its driver must stamp it')
+            self._reject(stream, 'unstamped', f'stamp of {stream} is zero: its driver must stamp its messages')
             return
         self._rejections.pop(stream, None)
         if not self._assembler.add(stream, stamp_ns, sample):
             ahead_s = (self._newest_ns.get(stream, 0) - now_ns) * 1e-9
             if ahead_s <= self._timing.stamp_tolerance_s:
                 return
-            # A sender whose clock was wrong has been mended: what it sent from the future must not
-            # keep out what it sends now.
+            # The sender's clock was ahead and is correct again. Its samples from the future must not block new ones.
             self._assembler.clear()
             self._assembler.add(stream, stamp_ns, sample)
         self._newest_ns[stream] = stamp_ns
@@ -104,8 +106,8 @@ class Inputs:
         self._counts[f'{stream} {reason}'] += 1
         self._rejections[stream] = text
 
-    def take(self, now_ns: int) -> Aligned[Any] | None:
-        """Return the newest complete set that was not used yet, None with the reason kept."""
+    def take(self, now_ns: int) -> Aligned[Sample] | None:
+        """Return the newest complete observation that was not used yet; None keeps the reason for `status`."""
         found = self._assembler.take(now_ns)
         if isinstance(found, Gap):
             self._gap = found
@@ -115,7 +117,7 @@ class Inputs:
         return found
 
     def _count(self, gap: Gap) -> None:
-        """Count a gap once, however often it is looked at."""
+        """Count a gap once, however often it is seen."""
         about = gap.stream, self._newest_ns.get(self._streams[0])
         if gap.faulty and self._counted.get(gap.wait) != about:
             self._counted[gap.wait] = about
@@ -123,7 +125,7 @@ class Inputs:
 
     @property
     def counts(self) -> dict[str, int]:
-        """By stream and reason, samples and sets that could not be used [1]."""
+        """Unusable samples and observations, by stream and reason [1]."""
         known = {'duplicate': self._assembler.duplicates, 'out of order': self._assembler.out_of_order}
         of_order = {
             f'{stream} {reason}': count for reason, counts in known.items() for stream, count in counts.items() if count
@@ -131,15 +133,15 @@ class Inputs:
         return {**of_order, **self._counts}
 
     def again(self, last_ns: int | None) -> None:
-        """Offer again what was seen after the last step, stamped `last_ns`: nothing was made of it."""
+        """Make observations after the last step, stamped `last_ns`, available again."""
         self._assembler.rewind(last_ns)
 
     def clear(self) -> None:
-        """Forget everything: the clock jumped, or what was seen last cannot be used."""
+        """Remove all samples: the clock jumped, or the last observation is unusable."""
         self._assembler.clear()
 
     def problem(self) -> str:
-        """Say which stream is missing, silent or unusable, '' when all deliver."""
+        """Return which streams are missing, silent or unusable, '' if all deliver."""
         now = time.monotonic()
         silent = []
         for stream in (*self._spec.cameras, JOINTS):
@@ -150,7 +152,7 @@ class Inputs:
         return '; '.join(silent or self._rejections.values())
 
     def status(self, waiting_s: float) -> Status:
-        """Report on the streams; `waiting_s` is how long an episode has waited for a step [s]."""
+        """Return the status of the streams; `waiting_s` is how long an episode has waited for a step [s]."""
         values = self.counts
         problem = self.problem()
         waits = waiting_s > self._timing.input_timeout_s
@@ -161,16 +163,16 @@ class Inputs:
         return Status(OK, 'all inputs arrive', values)
 
 
-def decode(aligned: Aligned[Any], spec: BackboneSpec, instruction: str) -> Observation:
-    """Decode one set of samples for the backbone.
+def decode(aligned: Aligned[Sample], spec: BackboneSpec, instruction: str) -> Observation:
+    """Return the observation of one set of samples.
 
     Raises:
-        InputError: an image cannot be decoded, or a camera shows nothing but black.
+        InputError: an image cannot be decoded or is black.
     """
-    images: Mapping[str, NDArray[np.uint8]] = {
-        camera: _pixels(camera, aligned.samples[camera]) for camera in spec.cameras
+    images = {
+        camera: _pixels(camera, cast(Image | CompressedImage, aligned.samples[camera])) for camera in spec.cameras
     }
-    return Observation(images, aligned.samples[JOINTS], instruction)
+    return Observation(images, cast(NDArray[np.float32], aligned.samples[JOINTS]), instruction)
 
 
 def _pixels(camera: str, message: Image | CompressedImage) -> NDArray[np.uint8]:
@@ -184,5 +186,5 @@ def _pixels(camera: str, message: Image | CompressedImage) -> NDArray[np.uint8]:
     except InputError as error:
         raise InputError(f'camera {camera}: {error}') from error
     if is_black(pixels):
-        raise InputError(f'camera {camera}: the image is black; is the lens covered?')
+        raise InputError(f'camera {camera}: the image is black: is the lens covered?')
     return pixels
