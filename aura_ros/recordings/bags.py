@@ -9,8 +9,6 @@ from types import TracebackType
 from typing import Self
 
 from aura_ros.common.errors import BagError
-from aura_ros.recordings.lerobot import Dataset, is_dataset
-from aura_ros.recordings.rosbag import Rosbag
 from aura_ros.recordings.source import FOREVER_NS, Sample, Source
 
 _NS = 1_000_000_000
@@ -98,4 +96,11 @@ class Bag:
 def _open(path: Path) -> Source:
     if not path.exists():
         raise BagError(f'{path} does not exist')
-    return Dataset(path) if is_dataset(path) else Rosbag(path)
+    # Imported here: the readers load pyarrow, PyAV or rosbags, and importers of this module may open no recording.
+    if (path / 'meta' / 'info.json').is_file():
+        from aura_ros.recordings.lerobot import Dataset
+
+        return Dataset(path)
+    from aura_ros.recordings.rosbag import Rosbag
+
+    return Rosbag(path)

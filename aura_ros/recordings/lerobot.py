@@ -30,11 +30,6 @@ _NS = 1_000_000_000
 _GAP_NS = _NS
 
 
-def is_dataset(path: Path) -> bool:
-    """Return whether a folder is a LeRobot dataset."""
-    return (path / 'meta' / 'info.json').is_file()
-
-
 class Dataset:
     """A LeRobot dataset; a `Source`."""
 
