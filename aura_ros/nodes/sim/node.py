@@ -11,12 +11,16 @@ are simulated time, which never goes back while the node runs. In real time they
 node publishes /clock. Timeouts use the steady clock.
 """
 
+from __future__ import annotations
+
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
+from rclpy.publisher import Publisher
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import String
@@ -30,10 +34,14 @@ from aura_ros.ros import conversions, qos
 from aura_ros.ros.commands import target_from_trajectory
 from aura_ros.ros.diagnostics import OK, WARN, Diagnostics, Faults, Status
 from aura_ros.ros.entities import EntityOwner
-from aura_ros.ros.lifecycle import PlainNode, run
+from aura_ros.ros.lifecycle import NodeOptions, PlainNode, run
 from aura_ros.ros.parameters import ParameterSet, parameter, strings
 from aura_ros.ros.sensor_messages import event_to_msg, image_to_msg, joints_to_msg
 from aura_ros.srv import StartTask
+
+if TYPE_CHECKING:  # a simulation of your own needs no MuJoCo
+    from aura_ros.sim.protocol import RobotSimulation
+    from aura_ros.sim.tasks import Event
 
 CAMERAS = ('front', 'wrist')
 _FIRST_STAMP_NS = 1_000_000_000
@@ -66,13 +74,13 @@ class SimNodeConfig:
 class SimNode(PlainNode):
     """The simulated robot as a node."""
 
-    def __init__(self, **kwargs: object) -> None:
+    def __init__(self, **options: Unpack[NodeOptions]) -> None:
         """Read the parameters, join the graph, and start the first task if there is one.
 
         Raises:
             ConfigError: a parameter or the first task cannot be used.
         """
-        super().__init__('sim_node', **kwargs)
+        super().__init__('sim_node', **options)
         self.config = config = ParameterSet(self, SimNodeConfig).read()
         unknown = sorted(set(config.barrier_policies) - set(POLICIES))
         if unknown:
@@ -80,7 +88,7 @@ class SimNode(PlainNode):
         self._barrier = [POLICIES.index(name) for name in config.barrier_policies]
         self._entities = EntityOwner(self)
         self._faults = Faults('all commands are valid')
-        self._simulation: Any = None
+        self._simulation: RobotSimulation | None = None
         self._lockstep = False
         self._resent = 0
         self._tick, self._stamp_ns, self._origin_ns = 0, _FIRST_STAMP_NS, _FIRST_STAMP_NS
@@ -117,17 +125,17 @@ class SimNode(PlainNode):
     # Tasks --------------------------------------------------------------------------------------
     def _on_start_task(self, request: StartTask.Request, response: StartTask.Response) -> StartTask.Response:
         try:
-            self._start(request.task, request.split, request.seed, request.rounds, request.lockstep)
+            simulation = self._start(request.task, request.split, request.seed, request.rounds, request.lockstep)
         except AuraError as error:
             response.reason = str(error)[:256]
             self.get_logger().error(f'start_task refused: {error}')
             return response
         response.success = True
-        response.instruction = self._simulation.instruction[:256]
+        response.instruction = simulation.instruction[:256]
         return response
 
-    def _start(self, task: str, split: str, seed: int, rounds: int, lockstep: bool) -> None:
-        fresh = load_factory(self.config.simulation)(task, split, seed, rounds)
+    def _start(self, task: str, split: str, seed: int, rounds: int, lockstep: bool) -> RobotSimulation:
+        fresh: RobotSimulation = load_factory(self.config.simulation)(task, split, seed, rounds)
         if self._simulation is not None:
             self._simulation.close()
             self._origin_ns = self._stamp_ns + _BETWEEN_TASKS_NS
@@ -143,19 +151,19 @@ class SimNode(PlainNode):
         self._camera_every = self.config.camera_every if lockstep else max(1, period_ticks)
         mode = 'in lock-step' if lockstep else 'in real time'
         self.get_logger().info(f"task '{task}', {split} seed {seed}, {rounds} rounds, {mode}")
-        self._publish_tick(fresh.initial_events)
+        self._publish_tick(fresh, fresh.initial_events)
+        return fresh
 
     # Ticks --------------------------------------------------------------------------------------
-    def _publish_tick(self, events: Any) -> None:
+    def _publish_tick(self, simulation: RobotSimulation, events: Iterable[Event]) -> None:
         """Publish a tick: events, instruction, time, images and joints."""
-        simulation = self._simulation
-        self._stamp_ns = stamp_ns = self._stamp(self._tick)
+        self._stamp_ns = stamp_ns = self._stamp(simulation)
         for event in events:
             self._events.publish(event_to_msg(event, self._event_stamp(event)))
         if simulation.instruction != self._instruction:
             self._instruction = simulation.instruction
             self._instructions.publish(String(data=self._instruction[:256]))
-        self._sent: list[tuple[Any, Any]] = []
+        self._sent: list[tuple[Publisher[Any], Any]] = []
         if self._owns_time:
             self._sent.append((self._clock_out, Clock(clock=conversions.to_stamp(stamp_ns))))
         # A lock-step episode publishes no image after its end, because no policy may act on it.
@@ -176,29 +184,30 @@ class SimNode(PlainNode):
         for publisher, message in self._sent:
             publisher.publish(message)
 
-    def _stamp(self, tick: int) -> int:
+    def _stamp(self, simulation: RobotSimulation) -> int:
         if not self._owns_time:
-            return self.get_clock().now().nanoseconds
-        return self._origin_ns + tick * round(self._simulation.dt * 1e9)
+            return int(self.get_clock().now().nanoseconds)
+        return self._origin_ns + self._tick * round(simulation.dt * 1e9)
 
-    def _event_stamp(self, event: Any) -> int:
+    def _event_stamp(self, event: Event) -> int:
         if not self._owns_time:
             return self._stamp_ns
         return self._origin_ns + round(event.time * 1e9)
 
-    def _step(self, target: NDArray[np.float64]) -> None:
-        events = self._simulation.step(target)
+    def _step(self, simulation: RobotSimulation, target: NDArray[np.float64]) -> None:
+        events = simulation.step(target)
         self._tick += 1
         self._resent = 0
-        self._publish_tick(events)
+        self._publish_tick(simulation, events)
 
     def _advance(self) -> None:
         """Step in lock-step as soon as everything for this tick has arrived."""
-        if self._simulation is None or not self._lockstep or self._simulation.done:
+        simulation = self._simulation
+        if simulation is None or not self._lockstep or simulation.done:
             return
         if self._command is not None and not self._awaited_policies():
             # At tick 0 the command depends on timing: the switch may hold or have a chunk. Ignore it.
-            self._step(self._command if self._tick else self._simulation.joint_positions)
+            self._step(simulation, self._command if self._tick else simulation.joint_positions)
 
     def _awaited_policies(self) -> list[int]:
         if not self._with_images:
@@ -206,17 +215,18 @@ class SimNode(PlainNode):
         return [policy for policy in self._barrier if self._newest_ns[policy] < self._stamp_ns]
 
     def _on_watch(self) -> None:
-        if self._simulation is None:
+        simulation = self._simulation
+        if simulation is None:
             return
         now = time.monotonic()
         if self._lockstep:
             wait_s = _RESEND_S if self._tick else _RESEND_AT_REST_S
-            if not self._simulation.done and now - self._sent_at > wait_s:
+            if not simulation.done and now - self._sent_at > wait_s:
                 self._resend()
         elif now >= self._due - 0.5 * _WATCH_S:
             # One step per timer call: after a stall the robot does not catch up.
-            self._due = max(self._due + self._simulation.dt, now)
-            self._step(self._target)
+            self._due = max(self._due + simulation.dt, now)
+            self._step(simulation, self._target)
 
     def _resend(self) -> None:
         self._resent += 1

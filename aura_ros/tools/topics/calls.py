@@ -14,7 +14,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from action_msgs.msg import GoalStatus
-from rclpy.action import ActionClient
+from rclpy.action.client import ActionClient
+from rclpy.client import Client
+from rclpy.task import Future
 
 from aura_ros.ros.graph import DISCOVERY_S, TopicError, TopicGraph, message_class
 from aura_ros.tools.topics.input import filled
@@ -34,12 +36,12 @@ def call(graph: TopicGraph, options: argparse.Namespace) -> int:
     name, type_name = graph.resolve(options.service, 'service')
     kind = message_class(type_name)
     request = filled(kind.Request, options.fields)
-    client = graph.node.create_client(kind, name)
+    client: Client[Any, Any] = graph.node.create_client(kind, name)
     _await_server(graph, f'service {name}', client.service_is_ready)
     future = client.call_async(request)
-    _await(graph, f'the response of {name}', future, client.service_is_ready)
-    print(_text(future.result(), options.full), flush=True)
-    return _exit_code(future.result())
+    response = _await(graph, f'the response of {name}', future, client.service_is_ready)
+    print(_text(response, options.full), flush=True)
+    return _exit_code(response)
 
 
 def goal(graph: TopicGraph, options: argparse.Namespace) -> int:
@@ -50,7 +52,7 @@ def goal(graph: TopicGraph, options: argparse.Namespace) -> int:
     name, type_name = graph.resolve(options.action, 'action')
     kind = message_class(type_name)
     request = filled(kind.Goal, options.fields)
-    client = ActionClient(graph.node, kind, name)
+    client: ActionClient[Any, Any, Any] = ActionClient(graph.node, kind, name)
     try:
         _await_server(graph, f'action {name}', client.server_is_ready)
         with _interrupts() as interrupted:
@@ -62,21 +64,20 @@ def goal(graph: TopicGraph, options: argparse.Namespace) -> int:
 class _Goal:
     """One goal from the request to its result."""
 
-    def __init__(self, graph: TopicGraph, client: ActionClient, name: str, full: bool) -> None:
+    def __init__(self, graph: TopicGraph, client: ActionClient[Any, Any, Any], name: str, full: bool) -> None:
         self._graph, self._client, self._name, self._full = graph, client, name, full
         self._feedback: Any = None
         self._feedback_at = -math.inf
 
     def run(self, request: Any, interrupted: Callable[[], bool]) -> int:
         sent = self._client.send_goal_async(request, feedback_callback=self._on_feedback)
-        _await(self._graph, f'the response of {self._name}', sent, self._client.server_is_ready)
-        handle = sent.result()
+        handle = _await(self._graph, f'the response of {self._name}', sent, self._client.server_is_ready)
         if not handle.accepted:
             raise TopicError(
                 f'{self._name} rejected the goal; see the log of its node, and /diagnostics for a node of aura_ros'
             )
         print('accepted; Ctrl-C cancels', file=sys.stderr)
-        ended = handle.get_result_async()
+        ended: Future[Any] = handle.get_result_async()
         cancelling: Any = None
         while not self._graph.spin(_TURN_S, ended.done):
             self._show_feedback()
@@ -85,7 +86,8 @@ class _Goal:
                 print('cancelling; another Ctrl-C exits without waiting', file=sys.stderr)
                 cancelling = handle.cancel_goal_async()
                 cancelling.add_done_callback(self._on_cancel_response)
-        outcome, result = ended.result().status, ended.result().result
+        response: Any = ended.result()
+        outcome, result = response.status, response.result
         self._show(f'result ({_OUTCOMES.get(outcome, "unknown outcome")})', result)
         return _exit_code(result) if outcome == GoalStatus.STATUS_SUCCEEDED else 1
 
@@ -132,14 +134,15 @@ def _await_server(graph: TopicGraph, what: str, ready: Callable[[], bool]) -> No
         )
 
 
-def _await(graph: TopicGraph, what: str, future: Any, ready: Callable[[], bool]) -> None:
-    """Wait while the server exists, and print a notice after a while."""
+def _await(graph: TopicGraph, what: str, future: Future[Any], ready: Callable[[], bool]) -> Any:
+    """Return the result of `future`; wait while the server exists, and print a notice after a while."""
     notice_at = time.monotonic() + DISCOVERY_S
     while not graph.spin(_TURN_S, future.done):
         _check_alive(what, ready)
         if time.monotonic() > notice_at:
             notice_at = math.inf
             print(f'waiting for {what}; Ctrl-C stops', file=sys.stderr)
+    return future.result()
 
 
 def _check_alive(what: str, ready: Callable[[], bool]) -> None:

@@ -66,9 +66,9 @@ def _value(kind: str, data: Any, path: str, names: dict[Any, str]) -> Any:
         _fill(message, data, path)
         return message
     if match := _INTEGER.fullmatch(kind):
-        return _integer(match, data, path, names)
+        return _integer(int(match['bits']), bool(match['unsigned']), data, path, names)
     if kind == 'octet':
-        return bytes([_integer(_INTEGER.fullmatch('uint8'), data, path, names)])
+        return bytes([_integer(8, True, data, path, names)])
     if kind in ('float', 'double'):
         return _real(kind, data, path)
     if kind == 'boolean':
@@ -96,9 +96,8 @@ def _list(match: re.Match[str], data: Any, path: str, names: dict[Any, str]) -> 
     return [_value(of, entry, f'{path}[{at}]', names) for at, entry in enumerate(data)]
 
 
-def _integer(match: re.Match[str], data: Any, path: str, names: dict[Any, str]) -> int:
-    bits = int(match['bits'])
-    low, high = (0, 2**bits - 1) if match['unsigned'] else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+def _integer(bits: int, unsigned: bool, data: Any, path: str, names: dict[Any, str]) -> int:
+    low, high = (0, 2**bits - 1) if unsigned else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
     numbers = {name: number for number, name in names.items()}
     number = numbers.get(data, data) if isinstance(data, str) else data
     # bool is a subclass of int
