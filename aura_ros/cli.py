@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command `aura`: one entry to every program of the package. A program is imported only when its verb is given."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """AURA-Mem with one thing changed, for `ablate`."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch
@@ -19,7 +17,6 @@ class Blinkered(AuraModule):
     Args:
         sizes: dimensions.
         inputs: what is left, of 'code', 'error' and 'surprise'; the rest is zero.
-
     """
 
     def __init__(self, sizes: Sizes, inputs: tuple[str, ...]) -> None:

@@ -24,8 +24,6 @@ Only that needs torch (the train extra).
 Writes ais.csv, ais.json and ais.png.
 """
 
-from __future__ import annotations
-
 import argparse
 import hashlib
 import json

@@ -37,8 +37,6 @@ whether a question is asked, F may also be the functions of that alone; what com
 and delta = 0. The gap between the two is what total variation gives away.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
@@ -91,7 +89,6 @@ def loss_bound(epsilon: float, delta: float, gamma: float, steps: int, span: flo
         gamma: discount, 0..1.
         steps: of the episode.
         span: of the value of the model, largest minus smallest.
-
     """
     return 2.0 * steps_that_count(gamma, steps) * (epsilon + gamma * span * delta)
 
@@ -103,7 +100,6 @@ def most_to_lose(query: float, gamma: float, steps: int) -> float:
         query: probability of a question at every step but the first, which is a binding.
         gamma: discount, 0..1.
         steps: of the episode.
-
     """
     return query * (steps_that_count(gamma, steps) - 1.0)
 

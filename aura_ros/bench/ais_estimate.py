@@ -24,8 +24,6 @@ So both are means of events that are counted: one step is drawn from each episod
 the episodes independent trials.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -96,7 +94,6 @@ def estimate(memory: Memory, setting: StreamSetting, sampling: Sampling, rng: np
     Returns:
         accuracy, and mean, 95th percentile and largest of `error`; in lists in the order of `sampling.gammas`: wrong
         and mismatch, in how many episodes the drawn step is, and loss, the share of answers lost, from all steps.
-
     """
     questions = ask(setting.bindings)
     laws = [weights(gamma, sampling.steps) for gamma in sampling.gammas]
@@ -152,7 +149,6 @@ def play(memory: Memory, z: Floats, steps: Sequence[Step], start: int, questions
         start: where the episode begins; it ends with the stream.
         questions: of `ask`.
         picked: steps of the episode at which the table is compared with the next.
-
     """
     memory.reset()
     base = np.zeros((1, CLASSES), np.float32)

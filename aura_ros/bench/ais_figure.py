@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The plot of `ais`: bounds and what they bound, over the discount."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +21,6 @@ def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
 
     Raises:
         ConfigError: matplotlib is not installed.
-
     """
     names = list(dict.fromkeys(row['setting'] for row in rows))[:MOST]
     with sheet(path, len(names), (5.2 * len(names), 4.8)) as panels:

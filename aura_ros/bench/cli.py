@@ -11,8 +11,6 @@ and a docstring, which is its --help: what it measures, how long that takes, wha
 command that was asked for is imported, and --help must work without torch: import it where it is used.
 """
 
-from __future__ import annotations
-
 import argparse
 import importlib
 import os

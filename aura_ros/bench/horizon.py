@@ -20,8 +20,6 @@ there reads 25.6 MB, then 15 to 25 minutes to 1,000,000. With --quick, to 2,000 
 Writes horizon.csv, horizon.json and horizon.png.
 """
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The plot of `horizon`: bytes of state on the left, time of a step on the right."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +20,6 @@ def draw(rows: Rows, compared: int, path: Path) -> None:
 
     Raises:
         ConfigError: matplotlib is not installed.
-
     """
     names = list(dict.fromkeys(row['memory'] for row in rows))
     with sheet(path, 2, (14.0, 5.2)) as (size_axes, time_axes):

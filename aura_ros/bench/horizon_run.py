@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a memory costs as its episode gets longer: bytes carried and time of a step, of the memories as they are."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -71,7 +69,6 @@ def make_memory(name: str, setting: HorizonSetting) -> Memory:
 
     Raises:
         ImportError: torch is not installed; its modules know the shapes.
-
     """
     import torch
 
@@ -156,7 +153,6 @@ def together(names: Sequence[str], setting: HorizonSetting, progress: Callable[[
 
     Returns:
         rows, one for each memory and checkpoint; fast_weights, the time of a write and a read of them alone.
-
     """
     drivers, bare = [Driver(name, setting) for name in names], []
     for end in passes(setting):
@@ -171,7 +167,6 @@ def alone(name: str, setting: HorizonSetting) -> dict[str, Any]:
 
     Raises:
         StateError: the state is not finite at the end.
-
     """
     driver = Driver(name, setting)
     _drive([driver], setting.steps, setting, lambda amount: None, lambda: None)

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Independent runs on several cores, each kept as soon as it is finished."""
 
-from __future__ import annotations
-
 import multiprocessing
 import os
 import signal
@@ -49,7 +47,6 @@ def run_jobs(jobs: Sequence[Job], store: ResultStore, console: Console, workers:
     Raises:
         Exception: what the first job that failed raised; the others are stopped.
         KeyboardInterrupt: Ctrl-C; what is finished is kept.
-
     """
     missing = [job for job in jobs if store.get(job.key) is None]
     if missing:

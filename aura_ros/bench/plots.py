@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the plots of the benchmarks share."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,7 +24,6 @@ def sheet(path: Path, columns: int, size: tuple[float, float]) -> Iterator[list[
 
     Raises:
         ConfigError: matplotlib is not installed.
-
     """
     try:
         import matplotlib

@@ -6,8 +6,6 @@ FOLDER/NAME/runs.jsonl                 one line for each finished run
 FOLDER/NAME/weights/KEY.safetensors    what was trained
 """
 
-from __future__ import annotations
-
 import csv
 import hashlib
 import io
@@ -39,7 +37,6 @@ class ResultStore:
 
     Raises:
         ConfigError: the folder cannot be written to.
-
     """
 
     def __init__(self, folder: Path, name: str, settings: Mapping[str, Any], fresh: bool = False) -> None:

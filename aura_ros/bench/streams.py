@@ -118,7 +118,6 @@ def generator(split: str, seed: int) -> np.random.Generator:
 
     Raises:
         ConfigError: if the split is unknown.
-
     """
     if split not in SPLITS:
         raise ConfigError(f'split must be one of {", ".join(SPLITS)}, got {split!r}')

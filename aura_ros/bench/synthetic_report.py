@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The table and the picture of the synthetic benchmark."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from pathlib import Path

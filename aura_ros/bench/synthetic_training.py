@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Train one memory on synthetic streams, judge it on streams it never saw."""
 
-from __future__ import annotations
-
 import time
 from dataclasses import asdict, dataclass, field
 from functools import partial

@@ -153,7 +153,6 @@ class SelectiveMaze:
 
         Raises:
             ConfigError: naming what is out of range.
-
         """
         for name in ('asked', 'distractors', 'colour_dim'):
             if getattr(self, name) < 1:

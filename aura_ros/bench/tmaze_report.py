@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tables and the picture of the T-Mazes."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any

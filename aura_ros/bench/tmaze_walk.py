@@ -7,8 +7,6 @@ on from there as if it had not been: one walk serves all lengths (see `aura_ros.
 failed goes on being fed, and counts as failed for good.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -122,7 +120,6 @@ def arrivals(module: MemoryModule, task: Task, legs: Sequence[Leg], growing_to: 
         task: of the module.
         legs: shorter ones first.
         growing_to: longest corridor of a memory that grows with every step.
-
     """
     last: Arrival | None = None
     for number, leg in enumerate(legs):
@@ -149,7 +146,6 @@ def run_task(task: Task, legs: Sequence[Leg], growing_to: int) -> dict[str, Any]
 
     Returns:
         a row; its `arrivals` are one for each length that was walked.
-
     """
     torch.set_num_threads(1)
     began = time.process_time()

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the client returns: plain values, and the error it raises."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 

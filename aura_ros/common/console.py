@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The console that every program prints to."""
 
-from __future__ import annotations
-
 from rich.console import Console
 
 PLAIN_WIDTH = 110

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Results as files: values as JSON types, and files that are replaced atomically."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +16,6 @@ def plain(value: Any) -> Any:
 
     Raises:
         TypeError: the value has no JSON form.
-
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         value = dataclasses.asdict(value)

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Load a factory that a user names as module:attribute."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The names that the whole package shares: policies, tasks and kinds of task events, each list once."""
 
-from __future__ import annotations
-
 from enum import IntEnum
 
 

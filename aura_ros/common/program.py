@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The frame of every command-line program: one way to report an error, one set of exit codes."""
 
-from __future__ import annotations
-
 import argparse
 import functools
 import os

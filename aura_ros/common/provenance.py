@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Versions and hashes of weights, for the report of a result (no ROS)."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import platform

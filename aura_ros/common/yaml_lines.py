@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """YAML files whose mappings keep the line of each key, for error messages."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -4,8 +4,6 @@
 Ages are measured on the ROS clock and stop growing when it stops. Only the steady clock can detect this.
 """
 
-from __future__ import annotations
-
 
 class ClockWatch:
     """Compares the ROS clock with the steady clock. Not thread-safe."""

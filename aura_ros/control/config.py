@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Settings of the policy switch."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from aura_ros.common.errors import ConfigError

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The last check of every command: each one stays within the limits of the one before."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Limits on every command: position, step and velocity, for each joint."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which policies can still deliver, from the number of living publishers of their topics."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from aura_ros.common.names import Policy

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Results of the policy switch: verdicts, selections, commands and status."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Accepts each step of a policy at most once and in order."""
 
-from __future__ import annotations
-
 from collections import Counter
 from dataclasses import dataclass, field
 

@@ -5,8 +5,6 @@ No clock, no thread, no ROS. Times are integer ns that the caller passes in. `no
 observations' stamps.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection
 
 import numpy as np

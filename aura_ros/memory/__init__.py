@@ -4,8 +4,6 @@
 NumPy only: no ROS, no torch.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from aura_ros.common.errors import ConfigError
@@ -47,7 +45,6 @@ def load_memory(kind: str, path: str | None = None, window: int = 0, needed: Seq
 
     Raises:
         ConfigError: if the kind is unknown, the weights cannot be used, or the memory lacks an attribute.
-
     """
     if ':' in kind:
         memory: Memory = load_factory(kind)(path, window)

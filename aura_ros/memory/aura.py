@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """AURA-Mem (arXiv 2606.02775): gated fast weights of 4,224 bytes beside a frozen VLA, one step at a time."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

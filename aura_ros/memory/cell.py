@@ -6,8 +6,6 @@ Arrays
     readout   float32 [readout_dim]
 """
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
@@ -80,7 +78,6 @@ class Cell(ABC):
 
         Raises:
             StateError: if the length is wrong or a value is not finite; the state is then unchanged.
-
         """
         if len(data) != self.nbytes:
             raise StateError(f'a state of {self.nbytes} bytes is expected, got {len(data)}')

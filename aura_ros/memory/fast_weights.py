@@ -10,8 +10,6 @@ makes f(k) = v exactly:
     b <- b + rate * e     / (|k|^2 + 1)
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

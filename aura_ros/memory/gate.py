@@ -5,8 +5,6 @@ An observation needs no write if it matters to no action, or if it is stored alr
 shows the first, the error e of the current state the second. The gate reads both: score = sigmoid(MLP(x, e, |e|)).
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

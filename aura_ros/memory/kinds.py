@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The memories by name. Each entry builds one from its trained weights."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from aura_ros.memory.aura import AuraMemory, FastWeightMemory

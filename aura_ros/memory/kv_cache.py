@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The baseline: a key-value cache of every step, 256 bytes each, unbounded or windowed."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -95,7 +93,6 @@ class KvCacheMemory(RecurrentMemory[KvCache]):
     Args:
         weights: trained weights.
         window: most steps kept; 0 keeps all.
-
     """
 
     def __init__(self, weights: MemoryWeights, window: int = 0) -> None:

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The baseline without a memory: encoder and action head alone, trained as long as the others."""
 
-from __future__ import annotations
-
 from aura_ros.memory.cell import Cell, Floats, Transition
 
 

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """No memory: the base action passes through."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

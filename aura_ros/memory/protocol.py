@@ -18,8 +18,6 @@ A memory is used by one thread. Two memories with the same weights and the same 
 replay proves what a live run did only then.
 """
 
-from __future__ import annotations
-
 import zlib
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -97,7 +95,6 @@ class Memory(Protocol):
 
         Raises:
             StateError: if it does not fit; the state is then unchanged.
-
         """
         ...
 

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Encoder, cell and action head: how every memory of the family gets from a VLA step to an action."""
 
-from __future__ import annotations
-
 from typing import Any, Generic, TypeVar
 
 import numpy as np

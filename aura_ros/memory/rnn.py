@@ -5,8 +5,6 @@ The weights are those of one layer of torch's nn.GRU or nn.LSTM, under torch's n
 [hidden].
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from aura_ros.memory.cell import Cell, Floats, Transition

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fixed write schedules for fast weights: always, at random, periodic, or from a list."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -30,7 +28,6 @@ class WriteSchedule(Protocol):
             code: x of the observation, float32 [code_dim].
             error: e, float32 [value_dim].
             surprise: |e|.
-
         """
         ...
 
@@ -53,7 +50,6 @@ class Random:
 
     Raises:
         ConfigError: if `rate` is outside 0..1.
-
     """
 
     threshold = 0.5
@@ -78,7 +74,6 @@ class Periodic:
 
     Raises:
         ConfigError: if `rate` is outside 0..1.
-
     """
 
     threshold = 0.5
@@ -105,7 +100,6 @@ class Listed:
 
     Raises:
         IndexError: after the last entry.
-
     """
 
     threshold = 0.5

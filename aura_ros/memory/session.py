@@ -9,8 +9,6 @@ step then follows after a gap, because the refused one is missing. A refused fir
 the episode.
 """
 
-from __future__ import annotations
-
 import math
 import time
 from dataclasses import dataclass
@@ -47,7 +45,6 @@ class MemorySession:
         Args:
             memory: used by this session only.
             reset_on_new_episode: whether the first step of an episode resets the memory; False keeps its state.
-
         """
         self.memory = memory
         self.reset_on_new_episode = reset_on_new_episode
@@ -60,7 +57,6 @@ class MemorySession:
             StepRefused: if the step is out of order, does not fit the memory, or if the memory raises InputError or
                 returns values that are not finite. Nothing has changed then.
             Exception: any other error of the memory, after its state has been put back.
-
         """
         name = f'step {step.seq} of {step.episode_id}'
         verdict = self.order.look(step.episode_id, step.seq, step.stamp_ns)
@@ -101,7 +97,6 @@ class MemorySession:
 
         Raises:
             StateError: if the state does not fit the memory; nothing has changed then.
-
         """
         self.memory.restore(payload)
         self.memory.writes = writes

@@ -17,8 +17,6 @@ steps would be a second memory.
 Arrays: u, dt, a, y, skip and A = exp(A_log) float32 [H]; B, C [N]; h [H, N].
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from aura_ros.memory.cell import Cell, Floats, Transition

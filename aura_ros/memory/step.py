@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """One step of the frozen VLA: the container that every memory reads, on the robot, in a replay and in training."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,7 +44,6 @@ class StepRefused(InputError):
         Args:
             kind: 'rejected' for a step that cannot be used, or the value of a `StepVerdict`.
             text: one sentence for people.
-
         """
         super().__init__(text)
         self.kind = kind

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Exactly once and in order: which step may be applied to a memory. Pure Python, one thread."""
 
-from __future__ import annotations
-
 from collections import deque
 from enum import Enum
 
@@ -79,7 +77,6 @@ class StepOrder:
             episode_id: UUID of the step's episode.
             seq: its number, from 0.
             stamp_ns: its observation [ns, ROS clock].
-
         """
         if stamp_ns <= 0:
             return StepVerdict.UNSTAMPED

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Trained weights of a memory: a safetensors file and its card, a .json of the same name beside it."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Mapping
@@ -63,7 +61,6 @@ def load_weights(kind: str, path: str | None = None) -> MemoryWeights:
 
     Raises:
         ConfigError: if a file is missing, unreadable, for another memory or not finite.
-
     """
     from safetensors import SafetensorError
     from safetensors.numpy import load

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """One recording as one stream of messages: a rosbag2 folder, an .mcap or .db3 file, or a LeRobot dataset."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType

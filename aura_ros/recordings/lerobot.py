@@ -7,8 +7,6 @@ each change. Frame i of an episode is at i / fps. The first episode begins at se
 separates two episodes. Messages of one frame have the order in which the topics are requested.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The index of a LeRobot dataset: the files of each episode. v2 has one file per episode, v3 shares files."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

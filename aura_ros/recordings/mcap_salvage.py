@@ -6,8 +6,6 @@ which rosbag2 writes with the preset `fastwrite`, are grouped in blocks of a few
 memory are a few hundred bytes per block and the content of one block, or of several blocks with overlapping times.
 """
 
-from __future__ import annotations
-
 import struct
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator

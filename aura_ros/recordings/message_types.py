@@ -6,8 +6,6 @@ precedence over the types of the distribution and of this package. A definition 
 that one damaged definition affects no other topic. Old names become today's names (`old_names`).
 """
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Callable, Sequence

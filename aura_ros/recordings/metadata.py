@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Metadata of a rosbag2 recording: metadata.yaml, or the copy in the storage file."""
 
-from __future__ import annotations
-
 import sqlite3
 import struct
 from collections.abc import Mapping

@@ -5,8 +5,6 @@ Recordings of version 0.1.0 carry the definitions of their messages. The decoder
 and gives each field today's name.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 OLD_TYPES: Mapping[str, str] = {'aura_ros/msg/ArmStatus': 'aura_ros/msg/PolicyStatus'}

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A rosbag2 recording of one or more storage files, with or without metadata.yaml."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from heapq import merge

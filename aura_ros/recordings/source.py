@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Plain types that every kind of recording shares."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path

@@ -5,8 +5,6 @@ The index cannot be trusted, so the rows are not sorted by time. A heap of a few
 than a recorder's queues can mix up.
 """
 
-from __future__ import annotations
-
 import sqlite3
 from collections import Counter
 from collections.abc import Collection, Iterator

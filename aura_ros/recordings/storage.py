@@ -5,8 +5,6 @@ rosbags refuses a file without its end and stops at a damaged part. A salvaging 
 `sqlite_salvage`), which needs neither end nor index, then continues after the last message.
 """
 
-from __future__ import annotations
-
 import shutil
 import tempfile
 from collections.abc import Collection, Iterator

@@ -9,8 +9,6 @@ therefore loses its last second, the index and metadata.yaml. A power cut can al
 yet. The notes are also in recording.yaml beside the bag, which is replaced as a whole at each change.
 """
 
-from __future__ import annotations
-
 import shutil
 import threading
 import time

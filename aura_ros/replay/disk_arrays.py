@@ -5,8 +5,6 @@ Such an array is used like any other. Its pages belong to a file that disappears
 pages to the kernel, which reads them from the file again on the next access.
 """
 
-from __future__ import annotations
-
 import mmap
 import os
 import tempfile
@@ -34,7 +32,6 @@ class DiskArrays:
 
         Raises:
             ConfigError: the disk is full.
-
         """
         kind = np.dtype(dtype)
         size = max(1, int(np.prod(shape)) * kind.itemsize)

@@ -4,8 +4,6 @@
 The actions of the policy that drove are the recorded ones. A low error of this policy is therefore no evidence.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 
 import numpy as np

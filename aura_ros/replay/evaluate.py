@@ -10,8 +10,6 @@ that are executed before the next chunk replaces it. Every policy gets the recor
 done itself. The error therefore shows which policy follows the recording, not which one would solve the task.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -104,7 +102,6 @@ def run_policy(
 
     Raises:
         ConfigError: the disk is full.
-
     """
     began, session, row = time.perf_counter(), MemorySession(policy.memory), 0
     run = _empty_run(policy, arrays, len(source), len(source.info.joint_names))
@@ -204,7 +201,6 @@ def run_policies(
 
     Raises:
         ConfigError: a policy cannot be made, or the disk is full.
-
     """
     runs: dict[str, PolicyRun] = {}
     budget: Budget | None = None

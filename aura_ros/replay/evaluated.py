@@ -70,7 +70,6 @@ class StepTable:
 
         Raises:
             ConfigError: there is no room for the arrays.
-
         """
         count, info = len(source), source.info
         stamps, seqs = arrays.new((count,), np.int64), arrays.new((count,), np.int64)

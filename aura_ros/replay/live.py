@@ -5,8 +5,6 @@ The comparison covers the fields that do not depend on the storage device: gate,
 action and of the state, number of the write, and CRC-32 of the state after it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from typing import Any
 

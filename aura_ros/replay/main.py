@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """aura replay: compare memories on recordings before one of them controls a robot."""
 
-from __future__ import annotations
-
 import argparse
 import shlex
 import sys

@@ -14,8 +14,6 @@
 `random` and `periodic` need the number of AURA's writes, so AURA runs before them.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -154,7 +152,6 @@ def choose(names: Sequence[str], weights: Mapping[str, Path]) -> tuple[list[str]
 
     Raises:
         ConfigError: a policy is unknown, or one of `names` has no weights.
-
     """
     own = [name for name in weights if name not in TITLES]
     if len(own) > MOST_OWN:
@@ -188,7 +185,6 @@ def make_policy(name: str, options: PolicyOptions, budget: Budget | None = None)
 
     Raises:
         ConfigError: the weights cannot be used or belong to another backbone.
-
     """
     if name == 'base':
         return ReplayedPolicy(name, TITLES[name], NoMemory(options.feature_dim, options.chunk), False)

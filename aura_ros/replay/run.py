@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Replay one recording: map its topics, make its steps, run every policy, compare with the live run."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
@@ -70,7 +68,6 @@ def evaluate_bag(path: Path, settings: Settings, backbone: Backbone, console: Co
 
     Raises:
         AuraError: the recording cannot be read, or a policy cannot run on it.
-
     """
     name = path.name or str(path)
     with Bag(path) as bag:
@@ -128,7 +125,6 @@ def check_policies(settings: Settings, backbone: Backbone) -> None:
 
     Raises:
         ConfigError: a policy cannot be made.
-
     """
     spec = backbone.spec
     options = PolicyOptions(
@@ -143,7 +139,6 @@ def mapping_of(bag: Bag, settings: Settings, backbone: Backbone) -> tuple[Mappin
 
     Raises:
         BagError: no mapping can be guessed.
-
     """
     notes: tuple[str, ...] = ()
     mapping = settings.mapping

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A service call that never blocks, for callers that spin in their own way."""
 
-from __future__ import annotations
-
 import time
 from typing import Generic, TypeVar
 

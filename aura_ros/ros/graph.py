@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The ROS graph for viewers: names, types, and subscriptions that match their publishers."""
 
-from __future__ import annotations
-
 import difflib
 import importlib
 import os

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The content of the monitor as tables: CSV in UTF-8 with a header line and decimal points."""
 
-from __future__ import annotations
-
 import csv
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, fields

@@ -12,8 +12,6 @@ Pause and cursor. While `paused`, the series do not change, and new points go in
 past moment for `state`, `writes` and `thumbnails`; curves ignore it. The header always shows the present.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import fields

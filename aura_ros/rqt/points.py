@@ -5,8 +5,6 @@
 point are never changed. Policies are numbers as in ActionChunk.msg: 0 base, 1 aura, 2 kv.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The newest report of each node, and which nodes are silent. Ages are on a steady clock that the caller passes in."""
 
-from __future__ import annotations
-
 import math
 
 from aura_ros.rqt.points import CachePoint, DiagnosticPoint, GatePoint, Point, PolicyPoint, StepPoint, WritePoint

@@ -4,8 +4,6 @@
 Times `t` are seconds on the ROS clock, oldest first.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 

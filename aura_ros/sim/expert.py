@@ -5,8 +5,6 @@ Its action depends only on the present state and not on internal phases, so a po
 it by behaviour cloning.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The interface between sim_node and a simulation; `Simulation` implements it, and so may a simulation of yours."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 

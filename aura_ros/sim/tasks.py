@@ -12,8 +12,6 @@ A round is a generator that runs once per control tick, so a task reads from top
 The three splits share no random stream: each (split, seed) has its own.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType

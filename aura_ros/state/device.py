@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The system calls behind a state file in one class, so that tests can replace the storage and make it fail."""
 
-from __future__ import annotations
-
 import errno
 import fcntl
 import os
@@ -30,7 +28,6 @@ class Device:
 
         Raises:
             StateLocked: if another process has locked it.
-
         """
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -80,7 +80,6 @@ class Identity:
 
         Raises:
             StateError: if such a state does not fit into a slot.
-
         """
         if '*' in layout or size > MAX_PAYLOAD:
             raise StateError(
@@ -131,7 +130,6 @@ def pack(identity: Identity, snapshot: Snapshot, generation: int, saved_ns: int)
 
     Raises:
         StateError: if the snapshot could not be restored: wrong size, values that are not finite, an invalid id.
-
     """
     _check(identity, snapshot)
     header = HEADER.pack(
@@ -157,7 +155,6 @@ def unpack(slot: int, data: bytes) -> SlotContent:
     Args:
         slot: 0 or 1.
         data: bytes of the slot, fewer than `SLOT_BYTES` if the file is cut.
-
     """
     if not any(data):  # also if the file ends before the slot, as it does while it is created
         return SlotContent(slot)
@@ -201,7 +198,6 @@ def array_bytes(layout: str) -> list[int]:
 
     Raises:
         StateError: if the layout cannot be read.
-
     """
     return [np.dtype(kind).itemsize * math.prod(shape) for kind, shape in _parse(layout)]
 
@@ -211,7 +207,6 @@ def arrays(layout: str, payload: bytes) -> list[NDArray[np.generic]]:
 
     Raises:
         StateError: if the layout does not match the payload.
-
     """
     parts: list[NDArray[np.generic]] = []
     offset = 0

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """One file that is open and locked by this process, and that another file may replace under the same name."""
 
-from __future__ import annotations
-
 import contextlib
 import errno
 from collections.abc import Callable
@@ -23,7 +21,6 @@ class LockedFile:
             StateLocked: if another process has locked the file.
             StateError: if the folder is missing.
             OSError: if the file can be neither read nor created, or is not a regular file.
-
         """
         self.path = path.resolve()
         """Path of the file, links resolved."""
@@ -66,7 +63,6 @@ class LockedFile:
 
         Raises:
             StateError: if it is closed.
-
         """
         if self._fd is None:
             raise StateError(f'{self.path} is closed')
@@ -121,7 +117,6 @@ class LockedFile:
 
         Raises:
             StateError: if another file has its name.
-
         """
         if self._device.same(self.fd, self.path):
             return False
@@ -134,7 +129,6 @@ class LockedFile:
 
         Args:
             fill: writes to a descriptor and syncs it.
-
         """
         beside = self.path.with_name(self.path.name + '.moving')
         fd = self._device.open(beside, create=True, empty=True)

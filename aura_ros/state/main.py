@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """aura state: inspect, verify, export and compare state files. It never writes to a state file."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import sys
@@ -173,7 +171,6 @@ def _state(name: str) -> SlotContent:
 
     Raises:
         StateError: if there is none.
-
     """
     path, _, slot = name.rpartition('@')
     if slot not in ('0', '1') or not path:

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reading a state file without a lock; nothing is written."""
 
-from __future__ import annotations
-
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,7 +80,6 @@ def read_state_file(path: Path, device: Device | None = None) -> StateFile:
 
     Raises:
         OSError: if it cannot be opened.
-
     """
     device = device or Device()
     fd = device.open(path, write=False)

@@ -20,8 +20,6 @@ slot. The slot with the highest generation and a correct CRC is read back. Five 
 format.py describes the bytes, locked_file.py holds the file, writer.py has the thread that commits.
 """
 
-from __future__ import annotations
-
 import itertools
 import time
 from dataclasses import dataclass
@@ -84,7 +82,6 @@ class StateStore:
             StateLocked: if another process has locked the file.
             StateError: if such a state cannot be kept, or the folder is missing.
             OSError: if the file can be neither read nor created, or is not a regular file.
-
         """
         self.identity = Identity.of(memory_hash, layout, size)
         self._failures = 0
@@ -118,7 +115,6 @@ class StateStore:
         Raises:
             StateMismatch: if it is of another memory, layout or format version.
             StateDamaged: if the file is not empty and has no intact state.
-
         """
         self._check_ours()
         newest = self._found.newest
@@ -133,7 +129,6 @@ class StateStore:
         Raises:
             StateError: if the state is not valid, or if the file holds a state of another memory.
             OSError: if it cannot be written. The previous state is then intact, and a new call tries again.
-
         """
         began = time.perf_counter()
         self._check_ours()
@@ -162,7 +157,6 @@ class StateStore:
 
         Raises:
             OSError: if that is not possible; the old file still has one of the two names.
-
         """
         kept = self._free_name()
         self._file.set_aside(kept, self._lay_out)

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """State files and differences between two states, as tables and as plain values."""
 
-from __future__ import annotations
-
 import zlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -92,7 +90,6 @@ def compare(first: SlotContent, second: SlotContent) -> Difference:
 
     Raises:
         StateError: if their layouts differ.
-
     """
     assert first.identity and second.identity and first.snapshot and second.snapshot
     if first.identity.layout != second.identity.layout:

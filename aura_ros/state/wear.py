@@ -8,8 +8,6 @@ on ext4: 8.2 KB).
 Times are seconds on a steady clock.
 """
 
-from __future__ import annotations
-
 import math
 import threading
 from collections import deque
@@ -81,7 +79,6 @@ def cache_wear(steps: int, entry_bytes: int, sync_every: int = 1) -> CacheWear:
         entry_bytes: bytes of one step.
         sync_every: steps between two syncs; a power cut can lose all of them. 1 is as durable as a memory that
             commits each write.
-
     """
     syncs = math.ceil(steps / sync_every)
     length = entry_bytes * sync_every

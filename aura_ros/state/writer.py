@@ -5,8 +5,6 @@ A state that waits for its commit is replaced by a newer one, which includes it.
 the newest state, until it succeeds.
 """
 
-from __future__ import annotations
-
 import threading
 import time
 from collections.abc import Callable
@@ -46,7 +44,6 @@ class StateWriter:
             store: opened, and its state loaded or set aside.
             on_change: called in the writer's thread after each commit and each failure; must not raise or block.
             retry_s: time between a failed commit and the next attempt [s].
-
         """
         self.meter = WearMeter(time.monotonic())
         """Counts the bytes given to the storage."""
@@ -67,7 +64,6 @@ class StateWriter:
 
         Raises:
             StateError: if the writer is closed.
-
         """
         with self._changed:
             if self._stopping:
@@ -105,7 +101,6 @@ class StateWriter:
 
         Returns:
             False if that attempt fails, or after `timeout_s`.
-
         """
         with self._changed:
             target = self._submitted
@@ -123,7 +118,6 @@ class StateWriter:
         Returns:
             False if a state is not durable, or if the thread still waits for the storage after `timeout_s`; it then
             releases the file when the storage answers.
-
         """
         deadline_s = time.monotonic() + timeout_s
         flushed = self.flush(timeout_s)

@@ -18,8 +18,6 @@ An episode file is an .npz file of plain arrays, with N frames, chunks of 8 acti
     round            int64 [N]
 """
 
-from __future__ import annotations
-
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -174,7 +172,6 @@ def collect(collection: Collection, work_dir: Path, workers: int) -> Path:
         collection: episodes to collect.
         work_dir: parent of the folder.
         workers: number of processes.
-
     """
     folder = work_dir / 'demonstrations' / collection.folder
     folder.mkdir(parents=True, exist_ok=True)

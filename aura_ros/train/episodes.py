@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Read demonstration episodes into tensors."""
 
-from __future__ import annotations
-
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,7 +55,6 @@ def episode_files(folder: Path) -> list[Path]:
 
     Raises:
         ConfigError: if there are none.
-
     """
     found = sorted(folder.glob('*.npz'))
     if not found:

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """One optimiser step for any memory: the action loss, and for a gated memory the loss of its gate."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -92,7 +90,6 @@ class Learner:
 
         Returns:
             action loss; share of steps written.
-
         """
         done = self._step / self._settings.steps
         gated = isinstance(self._model, AuraModule) and schedule is None

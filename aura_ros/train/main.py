@@ -11,8 +11,6 @@
 Every stage stores its results in --work-dir, and continues where it stopped. No stage reads evaluation seeds.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 import shlex

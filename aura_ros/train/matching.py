@@ -5,8 +5,6 @@ Encoder and head have the widths of AURA's. The fitted width is that of the cell
 or else of the code. So the fast weights without a gate use the parameters of the gate for a wider code.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -67,7 +65,6 @@ def match_width(make: Callable[[int], MemoryModule], target: int) -> int:
 
     Raises:
         ConfigError: if even the width 65,536 has fewer parameters.
-
     """
 
     def count(width: int) -> int:
@@ -100,7 +97,6 @@ def build_module(kind: str, sizes: Sizes, target: int | None = None, **options: 
 
     Raises:
         ConfigError: if the kind is unknown or no width comes within 3 % of the target.
-
     """
     with torch.device('meta'):
         wanted = AuraModule(sizes).parameter_count if target is None else target

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Training of a memory on the features of the frozen backbone."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import math
@@ -44,7 +42,6 @@ def action_error(actions: Tensor, batch: Batch, scale: Tensor) -> Tensor:
         actions: chunks of the N steps with a weight, [N, C, A] [rad, m].
         batch: the sequences.
         scale: usual offset of each joint, [A] [rad, m].
-
     """
     asked = batch.weight > 0
     weight = batch.weight[asked]
@@ -80,7 +77,6 @@ def fit(
         settings: settings of the training.
         fresh: True for a new module; False keeps the scales of an earlier training.
         teacher: see `Learner.step`.
-
     """
     torch.manual_seed(settings.seed)
     torch.set_num_threads(settings.threads)
@@ -176,7 +172,6 @@ def train_memory(
 
     Raises:
         ConfigError: if the kind is unknown, or demonstrations are missing.
-
     """
     _check_kind(kind)
     streams = [stream for task in PANEL_TASKS for stream in load_streams(vla, work_dir, 'train', task)]
@@ -237,7 +232,6 @@ def train_on_recordings(
 
     Raises:
         ConfigError: if the kind is unknown, there is too little data, or `start_from` does not fit.
-
     """
     _check_kind(kind)
     parts = split(kept, holdout, round_steps)

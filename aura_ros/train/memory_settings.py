@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Settings of the training of memories, and those of the memories that ship."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, field
 

@@ -14,8 +14,6 @@ A recording has no rounds. Training takes sequences of whole rounds, so `round_s
 This module imports no torch, because `aura features` needs only the replay extra.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Mapping as AnyMapping

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Closed-loop episodes in one process, without ROS, with the policies and the timing of the graph."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -58,7 +56,6 @@ def run_episode(
         memory: reset at the start of the episode, and then never again.
         world: world to reuse; None creates one.
         on_round: called after each round.
-
     """
     simulation = Simulation(task, split, seed, rounds, world)
     session = MemorySession(memory)

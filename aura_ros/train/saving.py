@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Save a trained module as the weights file and card that `aura_ros.memory.load_memory` reads, and load it back."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -24,7 +22,6 @@ def save_memory(module: MemoryModule, path: Path, card: Mapping[str, Any]) -> No
         module: trained module.
         path: .safetensors file; the card is the .json file of the same name.
         card: settings and results of the training; kind, sizes and number of parameters are added.
-
     """
     save_file(
         {name: tensor.contiguous() for name, tensor in module.state_dict().items() if torch.is_floating_point(tensor)},
@@ -45,7 +42,6 @@ def load_module(module: MemoryModule, path: Path, backbone_hash: str) -> None:
 
     Raises:
         ConfigError: if the file is missing, damaged, of another kind, of other sizes, or for another backbone.
-
     """
     weights = load_weights(module.kind, str(path))
     if weights.backbone_hash != backbone_hash:

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Outputs of the frozen backbone on the demonstrations, and the sequences that memories are trained on."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,7 +58,6 @@ def load_streams(vla: EmbeddedVla, work_dir: Path, split: str, task: str) -> lis
         work_dir: parent of the demonstrations; features are stored beside them by backbone hash.
         split: 'train' or 'validation'.
         task: name of the task.
-
     """
     cache = work_dir / 'features' / vla.spec.backbone_hash[:12] / f'{split}-{task}'
     cache.mkdir(parents=True, exist_ok=True)
@@ -123,7 +120,6 @@ def collate(parts: list[Part], idle_weight: float) -> Batch:
     Args:
         parts: streams and their steps.
         idle_weight: weight of a step without the go sign; a step with it has weight 1.
-
     """
     length = max(len(steps) for _, steps in parts)
 

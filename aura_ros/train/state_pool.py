@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """States that training sequences start from. In use nothing is reset, so training has to start from used states."""
 
-from __future__ import annotations
-
 from collections import defaultdict, deque
 from collections.abc import Sequence
 
@@ -18,7 +16,6 @@ class StatePool:
         used: share of the sequences that start from such a state, 0..1; the others start empty.
         rng: random numbers of the draw.
         mixed: share of the draws from the states of all tasks, 0..1; the others take the same task.
-
     """
 
     SIZE = 128

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Behaviour cloning of the embedded VLA on the tasks that need no memory, and its export to ONNX."""
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Callable, Iterable

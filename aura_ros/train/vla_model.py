@@ -8,8 +8,6 @@ z             [B, 256]   scene and hidden side by side: the feature a memory rea
 chunk         [B, 8, 8]  joint targets [rad, m], predicted as offsets from the measured joints, except for the finger
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 
@@ -84,7 +82,6 @@ class EmbeddedVla(nn.Module):
             wrist: the same.
             joints: measured joint positions [B, 8] [rad, m].
             text: sentence embedding [B, 256], unit length.
-
         """
         seen = self.see(front, wrist, joints)
         scene = self.scene(seen)

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Frozen vision-language-action backbones behind one protocol. No ROS."""
 
-from __future__ import annotations
-
 from aura_ros.common.errors import ConfigError
 from aura_ros.common.loading import load_factory
 from aura_ros.vla.protocol import Backbone, BackboneSpec, Observation, VlaOutput

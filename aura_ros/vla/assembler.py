@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Assembly of observations from several streams by their stamps. No ROS."""
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The embedded frozen VLA: a small model trained in simulation, run by ONNX Runtime on one CPU core."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from importlib.resources import files

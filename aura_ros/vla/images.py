@@ -4,8 +4,6 @@
 Results are RGB, uint8 [H, W, 3], C-contiguous, and own their memory. Unknown encodings are refused.
 """
 
-from __future__ import annotations
-
 import zlib
 from collections.abc import Sequence
 

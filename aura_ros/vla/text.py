@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sentence embeddings of instructions by WordLlama, whose wheel contains the weights."""
 
-from __future__ import annotations
-
 from functools import lru_cache
 from pathlib import Path
 from typing import Any

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Gathers what the graph tells during one episode into its record (no ROS). One thread."""
 
-from __future__ import annotations
-
 from collections.abc import Collection
 from dataclasses import replace
 

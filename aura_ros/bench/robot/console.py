@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The table and the checks at the end of a comparison (no ROS)."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from rich.console import Console

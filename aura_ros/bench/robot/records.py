@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a run leaves behind: episodes with their events and steps, and the numbers in them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 

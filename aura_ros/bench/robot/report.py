@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A run as files: one JSON with everything needed to judge and repeat it, one PNG."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import asdict
 from pathlib import Path

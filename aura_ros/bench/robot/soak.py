@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a soak measured and whether that is good: memory per process, rates, drops (no ROS)."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Charts that compare all policies: their errors, the size of their states, the bytes they write to storage."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

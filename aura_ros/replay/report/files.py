@@ -10,8 +10,6 @@ state_bytes, step_us, error (mean over joints [rad, m]), and for each joint erro
 Values are missing if a step was not applied or nothing was recorded.
 """
 
-from __future__ import annotations
-
 import csv
 import json
 from collections.abc import Iterator
@@ -38,7 +36,6 @@ def write_report(report: Report, folder: Path) -> list[Path]:
 
     Raises:
         ConfigError: the folder is not writable or contains a recording.
-
     """
     check_output(folder)
     try:
@@ -58,7 +55,6 @@ def check_output(folder: Path) -> None:
 
     Raises:
         ConfigError: the folder contains a recording.
-
     """
     files = ('metadata.yaml', '*.mcap', '*.db3', '*.mcap.zstd', '*.db3.zstd', 'meta/info.json')
     if any(path for pattern in files for path in folder.glob(pattern)):

@@ -4,8 +4,6 @@
 The templates in templates/ contain the markup and the text. They escape every value that is not markup itself.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from functools import cache

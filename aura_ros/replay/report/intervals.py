@@ -7,8 +7,6 @@ consecutive steps are resampled instead (Carlstein 1986), long enough to be near
 policy uses the same resamples, so that the interval of a difference is one of *paired* differences.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -55,7 +53,6 @@ class Blocks:
 
         Raises:
             InputError: there are no rows, or `length` is less than 1.
-
         """
         if length < 1 or not len(segments):
             raise InputError(f'cannot cut {len(segments)} rows into blocks of {length}: both must be at least 1')
@@ -101,7 +98,6 @@ def block_length(series: Iterable[Doubles], segments: NDArray[np.int64]) -> tupl
     Args:
         series: values whose means are taken, float64 [N] each, with NaN for missing values.
         segments: a number for each row, int [N]; see `Blocks`.
-
     """
     rows = len(segments)
     wanted = max((2 * _decorrelated(values, segments) for values in series), default=1)

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The figures of a report: one row for each policy over one or more recordings."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -122,7 +120,6 @@ class Report:
 
         Raises:
             ConfigError: the recordings have different joints or policies.
-
         """
         single = tuple(summarise([found]) for found in self.recordings)
         object.__setattr__(self, 'single', single)
@@ -134,7 +131,6 @@ def summarise(recordings: Sequence[Evaluated]) -> Summary:
 
     Raises:
         ConfigError: the recordings have different joints or policies.
-
     """
     first = recordings[0]
     names = list(first.runs)

@@ -5,8 +5,6 @@ Text is escaped by markupsafe, as in the templates. Colours come from the style 
 a dark form: an element has a class, 'a0', 'a1' and so on for the policies.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass

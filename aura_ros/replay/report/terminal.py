@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The result of a replay on the terminal: a table for each recording, the verdict and the files."""
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 

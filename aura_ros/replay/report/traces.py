@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Charts over time: gate score and writes with camera pictures, errors, joint targets."""
 
-from __future__ import annotations
-
 import base64
 from collections.abc import Sequence
 

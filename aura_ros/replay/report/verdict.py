@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The verdict: which policy follows the recorded actions best, in a few sentences."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

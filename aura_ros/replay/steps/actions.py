@@ -6,8 +6,6 @@ points of a trajectory the target is interpolated linearly, as joint_trajectory_
 first point the target is the first point; after the last point it is the last point.
 """
 
-from __future__ import annotations
-
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from collections.abc import Mapping as AnyMapping

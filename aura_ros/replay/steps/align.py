@@ -14,8 +14,6 @@ Three things differ from the graph:
 The report mentions the last two.
 """
 
-from __future__ import annotations
-
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, replace

@@ -6,8 +6,6 @@ held until every stream has reached its stamp. A bound in log time limits the wa
 another clock, does not block the others.
 """
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Collection, Iterator
 from heapq import heappop, heappush

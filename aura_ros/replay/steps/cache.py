@@ -9,8 +9,6 @@ therefore has the same key, and a changed one has another. Parts are written who
 the last part.
 """
 
-from __future__ import annotations
-
 import fcntl
 import hashlib
 import json

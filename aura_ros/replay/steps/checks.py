@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checks that mapping, recording and backbone fit together, before the recording is read."""
 
-from __future__ import annotations
-
 from collections.abc import Collection
 from collections.abc import Mapping as AnyMapping
 from difflib import get_close_matches

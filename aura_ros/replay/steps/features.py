@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Steps from the observations of a recording: each observation goes through the backbone once."""
 
-from __future__ import annotations
-
 import uuid
 from collections import Counter
 from collections.abc import Iterator, Sequence

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Proposes a mapping for a recording, by types and names of topics and by joints in the first messages."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher

@@ -9,8 +9,6 @@
 docs/replay.md describes all keys.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping as AnyMapping
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Values in recorded messages: pictures, joint positions and action targets."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise

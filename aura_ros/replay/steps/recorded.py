@@ -4,8 +4,6 @@
 The memories received these steps on the robot, bit for bit. The backbone need not run again.
 """
 
-from __future__ import annotations
-
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import replace

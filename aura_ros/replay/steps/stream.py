@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A recording read as a stream of steps."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`aura launch`: start a graph of nodes from its launch file."""
 
-from __future__ import annotations
-
 import argparse
 import os
 import signal

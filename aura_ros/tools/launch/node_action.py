@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The `node` action: its command line, with the arguments in the order of launch_ros."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass

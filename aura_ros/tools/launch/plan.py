@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The processes of a launch file with given arguments, and their command lines."""
 
-from __future__ import annotations
-
 import os
 import shlex
 import tempfile

@@ -4,8 +4,6 @@
 `ros2 launch` returns 0 even if the node that ended the launch failed; `aura launch` returns the code of that node.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from importlib import import_module
 from importlib.util import find_spec

@@ -6,8 +6,6 @@ Manager. The Manager ends everything when any process ends, never sends SIGINT, 
 circus and supervisor are daemons with their own configuration.
 """
 
-from __future__ import annotations
-
 import os
 import queue
 import signal

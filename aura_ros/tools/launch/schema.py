@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The supported subset of .launch.yaml: actions, attributes and the kinds of their values."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The substitutions of a launch file: $(var), $(find-pkg-share), $(env), $(dirname), $(not-equals) and $(and)."""
 
-from __future__ import annotations
-
 import math
 import re
 import shlex

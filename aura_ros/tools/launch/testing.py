@@ -13,8 +13,6 @@ With launch_pytest, the fixture returns a LaunchDescription that includes the fi
 `pytest.mark.launch`. Without it, `aura launch --force-own` runs the file.
 """
 
-from __future__ import annotations
-
 import signal
 import subprocess
 import sys

@@ -4,8 +4,6 @@
 The panel is a client of the running graph; demo.launch.yaml starts both.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 import time

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the panel receives from the graph while an episode runs."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from rclpy.node import Node

@@ -5,8 +5,6 @@ The real graph runs: the embedded VLA, both memory policies, the switch and the 
 memory is kept in a state file.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 import tempfile

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Counters of a soak, fed by the topics of the graph. Rates are in wall time: messages count when they arrive."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus

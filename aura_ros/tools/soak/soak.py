@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The soak itself: episode after episode, with another policy and another task each time."""
 
-from __future__ import annotations
-
 import time
 
 from aura_ros.bench.robot.soak import SoakLimits, SoakRecord, trend

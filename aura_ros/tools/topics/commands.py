@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The commands of `aura topics`. Each takes the graph and the parsed command line, and returns the exit code."""
 
-from __future__ import annotations
-
 import argparse
 import math
 import sys

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fields of a request or a goal from YAML. The conversion is strict: nothing is guessed, truncated or rounded."""
 
-from __future__ import annotations
-
 import json
 import re
 from contextlib import suppress

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`aura topics`: list and echo topics, call services and send goals where the `ros2` command is not installed."""
 
-from __future__ import annotations
-
 import argparse
 from typing import Any
 

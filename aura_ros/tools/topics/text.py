@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Messages as text, and fields by their paths (no rclpy)."""
 
-from __future__ import annotations
-
 import importlib
 import json
 import re

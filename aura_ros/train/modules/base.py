@@ -133,7 +133,6 @@ class MemoryModule(nn.Module):
             state: state of an earlier scan; None starts empty.
             asked: steps whose actions are returned, bool [B, T], as [N, C, A]; None returns all.
             options: options of `scan`.
-
         """
         u = ((z - self.feature_mean) / self.feature_scale).clamp(-5, 5)
         scan = self.scan(torch.tanh(self.encoder(u)), state, **options)

@@ -7,8 +7,6 @@ initial values, and only the read is learned. Without it, the gradient runs thro
 scan.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -58,7 +56,6 @@ class ElmurOptions:
 
         Raises:
             ConfigError: naming what is out of range.
-
         """
         for name in ('layers', 'width', 'heads', 'slots', 'segment', 'max_offset', 'ffn_width'):
             value = getattr(self, name)
@@ -97,7 +94,6 @@ class ElmurModule(MemoryModule):
     Args:
         sizes: dimensions that all memories share.
         options: options of ELMUR.
-
     """
 
     kind = 'elmur'
@@ -131,7 +127,6 @@ class ElmurModule(MemoryModule):
             x: codes.
             state: state of the previous scan.
             options: none.
-
         """
         state = state or self._empty(x)
         codes, length = torch.cat([state.open_segment, x], 1), self.options.segment

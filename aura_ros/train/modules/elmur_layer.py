@@ -13,8 +13,6 @@ linear except for the softmax, so the result is the same.
 Shapes: B sequences, S segments of L steps, width d, H heads, M slots.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch
@@ -128,7 +126,6 @@ class ElmurLayer(nn.Module):
         max_offset: offsets of anchors are clamped below this number.
         hidden: hidden units of the MLPs.
         dropout: dropout in training.
-
     """
 
     def __init__(self, width: int, heads: int, segment: int, max_offset: int, hidden: int, dropout: Dropout) -> None:
@@ -159,7 +156,6 @@ class ElmurLayer(nn.Module):
 
         Returns:
             tokens for the next layer [B, S, L, d]; slots after the last whole segment [B, M, d].
-
         """
         h = self._add(self.attend_norm, x, self.attend(x))
         read_bias, write_bias = self._biases(plan, x.shape[2])

@@ -18,8 +18,6 @@ distractor gains nothing for any action, a repeat gains nothing over what W alre
 the AURA model card names, an action term and a write-sparsity term; their form here is ours.
 """
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import torch
@@ -73,7 +71,6 @@ class FastWeightModule(MemoryModule):
             schedule: strengths to write with instead of the gate's decision, [B, T] in 0..1.
             probe: share of the steps to probe, 0..1.
             options: none.
-
         """
         blocks = [Block(*parts) for parts in zip(*(part.split(BLOCK, 1) for part in self._project(x)), strict=True)]
         schedules = [None] * len(blocks) if schedule is None else schedule.split(BLOCK, 1)
@@ -129,7 +126,6 @@ class AuraModule(FastWeightModule):
             rollout: result of a forward pass with `probe` > 0.
             price: price of one write, in units of the action loss of one step.
             weight: number of steps in the mean of the action loss; for the gradient of a sum.
-
         """
         probes = rollout.scan.probes
         assert probes is not None, 'the rollout must have been made with probe > 0'
@@ -185,7 +181,6 @@ def delta_rule(W: Tensor, block: Block, strengths: Tensor) -> tuple[Tensor, Tens
 
     Returns:
         read-outs [B, T, V] after each write, errors [B, T, V] before each write, fast weights at the end.
-
     """
     keys, queries, values, rates = block
     step = strengths[..., None] * rates

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The KV-cache as a torch module; see `aura_ros.memory.kv_cache.KvCache`."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch
@@ -18,7 +16,6 @@ class KvCacheModule(MemoryModule):
     Args:
         sizes: dimensions.
         window: largest number of past steps; 0 means all. It is not part of the weights.
-
     """
 
     kind = 'kv'

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """No memory as a torch module; see `aura_ros.memory.memoryless`."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from torch import Tensor

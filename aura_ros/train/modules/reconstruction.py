@@ -6,8 +6,6 @@ A decoder D rebuilds the code x of an observation from the read-out of its key. 
 Write rule and head are trained on the action loss, as those of AURA.
 """
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn

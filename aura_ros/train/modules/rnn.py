@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """GRU and LSTM as torch modules; see `aura_ros.memory.rnn`."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch
@@ -17,7 +15,6 @@ class GruModule(MemoryModule):
     Args:
         sizes: dimensions.
         hidden: length of the state and of the read-out.
-
     """
 
     kind = 'gru'
@@ -38,7 +35,6 @@ class LstmModule(MemoryModule):
     Args:
         sizes: dimensions.
         hidden: length of h, which is the read-out, and of c.
-
     """
 
     kind = 'lstm'

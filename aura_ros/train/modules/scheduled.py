@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fast weights that are written at random or periodic steps, within a budget; see `aura_ros.memory.schedules`."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch
@@ -23,7 +21,6 @@ class ScheduledModule(FastWeightModule):
 
     Raises:
         ConfigError: if the kind is another or the budget outside 0..1.
-
     """
 
     budget: Tensor
@@ -60,7 +57,6 @@ class ScheduledModule(FastWeightModule):
 
         Raises:
             ConfigError: if there is a `state` but no schedule, because the phase of its schedule is unknown.
-
         """
         if schedule is None:
             if state is not None:

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The selective diagonal state-space model as a torch module; see `aura_ros.memory.ssm`."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 
@@ -38,7 +36,6 @@ class Recurrence(torch.autograd.Function):
 
         Returns:
             y [T, batch, H] and h after the last step.
-
         """
         states = w[..., None] * B[..., None, :]
         h = start
@@ -73,7 +70,6 @@ class SsmModule(MemoryModule):
     Args:
         sizes: dimensions.
         hidden: channels H, the length of the read-out; the state is [H, 32].
-
     """
 
     kind = 'ssm'
