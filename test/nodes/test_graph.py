@@ -61,7 +61,7 @@ def test_killing_a_node_holds_the_robot_and_says_why(graph, victim, topic):
 
     status = graph.until(held_for_it, 'hold')
     told = whole.told('arm_switch_node: switch', topic, DiagnosticStatus.ERROR)
-    # a hold that a busy machine made just before the kill may have ended; the one that is told of may not
+    # a hold of a busy machine just before the kill may end; the hold in the diagnostics may not
     held = conversions.to_ns(status.header.stamp)
     since = max(held, conversions.to_ns(told.header.stamp))
 
