@@ -36,7 +36,7 @@ def whole(graph):
 def kill(whole, name):
     """Kill a node; returns seconds until /diagnostics named the loss, by the clock of its stamps.
 
-    The promise is without what the node that tells waited for a processor.
+    The promise does not count the time in which the reporting node waited for a processor.
     """
     since, process = len(whole.diagnostics), whole.processes[name]
     killed_ns, wait = time.time_ns(), CpuWait(whole.processes['policy_switch_node'].pid)

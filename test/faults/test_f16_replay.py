@@ -35,7 +35,7 @@ class Player:
         publisher = graph.node.create_publisher(VlaStep, 'vla_step', qos.step())
         listeners = int('vla_step' in graph.received)
         graph.matched(publisher, 1 + listeners)
-        graph.known_to('memory_node')
+        graph.discovered_by('memory_node')
         topics = ('aura/write_event', 'aura/memory_state')
         graph.until(lambda: all(graph.node.count_publishers(topic) for topic in topics), 'memory_node publishes')
         self.events.clear()

@@ -90,7 +90,7 @@ class Rig:
         self.diagnostics = graph.listen(DiagnosticArray, '/diagnostics', qos.DIAGNOSTICS)
         self._client = ActionClient(graph.node, RunEpisode, 'run_episode')
         graph.until(self._client.server_is_ready, 'run_episode')
-        graph.known_to('vla_node', 'memory_node', 'policy_switch_node')
+        graph.discovered_by('vla_node', 'memory_node', 'policy_switch_node')
         self.handle = None
         self.episode()
         self.driven(0)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 class CpuWait:
-    """Counts from its making on; nothing where the kernel does not tell (/proc/PID/task/*/schedstat)."""
+    """Counts from its creation on; always 0 where there is no /proc/PID/task/*/schedstat."""
 
     def __init__(self, *pids: int) -> None:
         """Watch all threads of these processes, of this one if none is named."""

@@ -106,10 +106,10 @@ class Graph:
         """Wait until a publisher has as many subscribers."""
         self.until(lambda: publisher.get_subscription_count() >= count, publisher.topic_name)
 
-    def known_to(self, *names: str) -> None:
-        """Wait until each of these nodes knows all subscriptions and publishers that the test has made so far.
+    def discovered_by(self, *names: str) -> None:
+        """Wait until each of these nodes has discovered all subscriptions and publishers of the test.
 
-        Discovery is reliable and in order: a node that answers a client made now knows what was made before it.
+        Discovery is reliable and in order: a node that answers a client created now has discovered what is older.
         """
         for name in names:
             client = self.node.create_client(GetParameters, f'/{name}/get_parameters')

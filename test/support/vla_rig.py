@@ -72,7 +72,7 @@ class VlaRig:
         self.node._infer, self.node._call_soon = counted, handled
 
     def settled(self, stamp_ns):
-        """Whether the node has taken the inputs of `stamp_ns` and has made of them what it will."""
+        """Whether the node has taken the inputs of `stamp_ns` and no inference is under way or unhandled."""
         arrived = all(stamps.count(stamp_ns) >= self._shown[stamp_ns] for stamps in self._taken)
         return arrived and self.node._worker.idle and self._begun == self._handled
 

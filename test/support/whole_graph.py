@@ -88,7 +88,7 @@ class WholeGraph:
 
     def begin(self, max_steps=0):
         """Begin an episode whose first step the test will see; returns the goal's handle."""
-        self.graph.known_to('vla_node', 'memory_node', 'kv_baseline_node', 'policy_switch_node')
+        self.graph.discovered_by('vla_node', 'memory_node', 'kv_baseline_node', 'policy_switch_node')
 
         def accepted():
             goal = RunEpisode.Goal(instruction='go on', max_steps=max_steps)
