@@ -229,7 +229,7 @@ def chunk(seq: int, value: float = 0.5, **changes: object) -> Chunk:
     return replace(made, **changes)  # type: ignore[arg-type]
 
 
-def test_one_mad_measurement_moves_a_held_robot_by_one_step_at_most(robot: RobotConfig) -> None:
+def test_one_wrong_measurement_moves_a_held_robot_by_one_step_at_most(robot: RobotConfig) -> None:
     switch = drive(robot)
     last = switch.tick(START + 3 * TICK, np.zeros(3)).target
     switch.expire('asked')
@@ -241,7 +241,7 @@ def test_one_mad_measurement_moves_a_held_robot_by_one_step_at_most(robot: Robot
     np.testing.assert_allclose(switch.tick(START + 9 * TICK, np.zeros(3)).target, 0.38)
 
 
-def test_a_robot_that_stands_far_outside_its_limits_is_not_moved(robot: RobotConfig) -> None:
+def test_a_robot_far_outside_its_limits_is_not_moved(robot: RobotConfig) -> None:
     switch = PolicySwitch(robot)
     assert switch.accept(chunk(0), START).accepted
     for joints in (np.array([0.0, 1.2, 0.0]), np.array([0.0, 1e9, 0.0])):
@@ -253,14 +253,14 @@ def test_a_robot_that_stands_far_outside_its_limits_is_not_moved(robot: RobotCon
     assert slightly is not None and 0.95 - EPS <= slightly[1] <= 1.0
 
 
-def test_nothing_moves_while_the_clock_stands(robot: RobotConfig) -> None:
+def test_nothing_moves_while_the_clock_is_stopped(robot: RobotConfig) -> None:
     switch = drive(robot)
     first = switch.tick(START + 2 * TICK, np.zeros(3)).target
     for _ in range(20):
         np.testing.assert_array_equal(switch.tick(START + 2 * TICK, np.zeros(3)).target, first)
 
 
-def test_after_a_pause_the_robot_is_met_where_it_is(robot: RobotConfig) -> None:
+def test_after_a_pause_commands_start_at_the_measured_position(robot: RobotConfig) -> None:
     switch = drive(robot)
     later = START + 60 * TICK
     assert switch.accept(chunk(1, stamp_ns=later), later).accepted
@@ -299,19 +299,19 @@ def test_refused_at_any_time_of_the_clock(robot: RobotConfig, changes: dict[str,
     assert switch.status.rejected == 1 and switch.status.episode_id == ''
 
 
-def test_a_late_chunk_after_a_gap_tells_of_both(robot: RobotConfig) -> None:
+def test_a_late_chunk_after_a_gap_reports_both(robot: RobotConfig) -> None:
     switch = drive(robot)
     late = switch.accept(chunk(3), START + 12 * TICK + 350_000_000)
     assert late.refusal is Refusal.LATE and late.missed == 2
     assert '2 steps missing before step 3' in late.text
 
 
-def test_what_the_limits_changed_is_told_by_joint(robot: RobotConfig) -> None:
+def test_changes_by_limits_are_reported_by_joint(robot: RobotConfig) -> None:
     switch = drive(robot, ticks=1, value=3.0)
     assert switch.status.limited == {'position': {}, 'step': {}, 'velocity': {'joint1': 1, 'joint2': 1, 'joint3': 1}}
 
 
-def test_a_chunk_of_no_known_policy_is_counted(robot: RobotConfig) -> None:
+def test_a_chunk_of_an_unknown_policy_is_counted(robot: RobotConfig) -> None:
     switch = PolicySwitch(robot)
     assert switch.accept(chunk(0, policy=9), START).refusal is Refusal.POLICY
     assert (switch.status.rejected, switch.status.unknown_policy) == (1, 1)
@@ -319,7 +319,7 @@ def test_a_chunk_of_no_known_policy_is_counted(robot: RobotConfig) -> None:
 
 @example(gaps_ns=[1] * 10)
 @given(gaps_ns=st.lists(st.integers(0, 200_000_000), min_size=1))
-def test_a_clock_that_stands_is_noticed_on_the_steady_clock(gaps_ns: list[int]) -> None:
+def test_a_stopped_clock_is_detected_on_the_steady_clock(gaps_ns: list[int]) -> None:
     watch, steady_ns, since_ns = ClockWatch(300_000_000), 0, 0
     assert not watch.stopped(7, steady_ns)
     for gap_ns in gaps_ns:

@@ -44,7 +44,7 @@ def test_limits_are_never_exceeded(
 
 
 @given(target=triples, start=triples)
-def test_outside_the_bounds_it_comes_back_in_steps(
+def test_a_reference_outside_the_bounds_returns_in_steps(
     robot: RobotConfig, target: tuple[float, ...], start: tuple[float, ...]
 ) -> None:
     limiter = ActionLimiter(robot)

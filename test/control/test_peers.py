@@ -7,13 +7,13 @@ from aura_ros.control.peers import Peers
 TOPICS = {'vla_step': frozenset(Policy), 'aura/action_chunk': frozenset({Policy.AURA})}
 
 
-def test_who_was_never_there_is_not_lost():
+def test_a_publisher_that_never_existed_is_not_lost():
     peers = Peers(TOPICS)
     assert peers.update('vla_step', 0) == (frozenset(), frozenset())
     assert not peers.lost
 
 
-def test_an_policy_is_lost_and_found_with_its_node():
+def test_a_policy_is_lost_and_found_with_its_node():
     peers = Peers(TOPICS)
     peers.update('aura/action_chunk', 1)
     assert peers.update('aura/action_chunk', 0) == ({Policy.AURA}, frozenset())
@@ -21,7 +21,7 @@ def test_an_policy_is_lost_and_found_with_its_node():
     assert peers.update('aura/action_chunk', 1) == (frozenset(), {Policy.AURA})
 
 
-def test_an_policy_is_found_only_when_all_it_needs_is_back():
+def test_a_policy_is_found_only_when_all_its_topics_are_back():
     peers = Peers(TOPICS)
     for topic in TOPICS:
         peers.update(topic, 1)

@@ -33,7 +33,7 @@ def test_in_order_is_accepted(robot: RobotConfig, make_chunk: Make) -> None:
     assert switch.status.rejected == 0
 
 
-def test_a_gap_is_counted_and_a_duplicate_is_told_from_an_overtaken_step(robot: RobotConfig, make_chunk: Make) -> None:
+def test_a_gap_is_counted_and_a_duplicate_differs_from_a_late_step(robot: RobotConfig, make_chunk: Make) -> None:
     switch = PolicySwitch(robot)
     assert accept(switch, make_chunk(0, 0)) is None
     verdict = switch.accept(make_chunk(0, 3), START + 12 * TICK)

@@ -30,7 +30,7 @@ def tick(switch: PolicySwitch, k: int, joints: np.ndarray | None = ZERO) -> Comm
     return switch.tick(START + k * TICK, joints)
 
 
-def test_plays_the_action_of_the_present_moment(robot: RobotConfig, make_chunk: Make) -> None:
+def test_plays_the_action_that_applies_now(robot: RobotConfig, make_chunk: Make) -> None:
     switch = PolicySwitch(robot)
     actions = np.repeat(np.arange(8) * 0.01, 3)
     chunk = make_chunk(0, 0, actions=actions)

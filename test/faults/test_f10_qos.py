@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""F10: two ends whose quality of service does not fit exchange nothing; the nodes say so at once."""
+"""F10: endpoints with incompatible quality of service exchange nothing; the nodes report it at once."""
 
 import os
 import time
@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.graph, pytest.mark.fault('F10')]
 
 
 class Listener:
-    """What the `qos` check of each node says, and when it was heard [s, steady clock]."""
+    """What the `qos` check of each node says, and when it was received [s, steady clock]."""
 
     def __init__(self, graph):
         self.newest = {}
@@ -48,14 +48,14 @@ class Listener:
         return status is not None and all(word in status.message for word in words)
 
 
-def test_what_does_not_fit_is_told_by_topic_and_policy_within_a_second(graph, measured):
+def test_mismatches_are_reported_by_topic_and_policy_within_a_second(graph, measured):
     nodes = (
         graph.start('memory_node', memory='fakes:aura', autostart=True),
         graph.start('vla_node', backbone='fakes:ScriptedVla', autostart=True, camera_reliability='reliable'),
     )
-    told, undo = Listener(graph), []
+    listener, undo = Listener(graph), []
     for node in ('memory_node', 'vla_node'):
-        graph.until(lambda node=node: told.says(node, 'all connections match'), f'{node} is up')
+        graph.until(lambda node=node: listener.says(node, 'all connections match'), f'{node} is up')
     took, waited = {}, {}
     # One after the other and never closed: the second of a node, which was in ERROR already, must be as quick.
     for node, topic, do, kind, profile, policy in MISMATCHES:
@@ -66,13 +66,15 @@ def test_what_does_not_fit_is_told_by_topic_and_policy_within_a_second(graph, me
         else:
             subscription = graph.node.create_subscription(kind, topic, lambda _: None, profile)
             undo.append(lambda subscription=subscription: graph.node.destroy_subscription(subscription))
-        graph.until(lambda node=node, words=(topic, policy): told.says(node, *words), f'{node}: {topic}, {policy}')
+        graph.until(lambda node=node, words=(topic, policy): listener.says(node, *words), f'{node}: {topic}, {policy}')
         took[f'{topic} {policy}'], waited[f'{topic} {policy}'] = time.monotonic() - began, wait.seconds
-        assert told.newest[node].level == DiagnosticStatus.ERROR
-    measured(f'{len(took)} mismatches of 4 policies told after {min(took.values()):.2f} to {max(took.values()):.2f} s')
+        assert listener.newest[node].level == DiagnosticStatus.ERROR
+    measured(
+        f'{len(took)} mismatches of 4 policies reported after {min(took.values()):.2f} to {max(took.values()):.2f} s'
+    )
     assert all(seconds - waited[name] <= PROMISED_S for name, seconds in took.items()), (took, waited)
 
     for close in undo:
         close()
     for node in ('memory_node', 'vla_node'):
-        graph.until(lambda node=node: told.says(node, 'all connections match'), f'{node} recovers')
+        graph.until(lambda node=node: listener.says(node, 'all connections match'), f'{node} recovers')

@@ -33,7 +33,7 @@ def owner(command):
     """Tell whose a command is by its value."""
     value = command.points[0].positions[0]
     found = [policy for policy, expected in VALUES.items() if abs(value - expected) < 1e-5]
-    assert len(found) == 1, f'a command of nobody: {value}'
+    assert len(found) == 1, f'a command of no policy: {value}'
     return found[0]
 
 

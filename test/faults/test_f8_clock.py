@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""F8: simulated time jumps, stands still, or is played again; what is documented happens, and nothing else.
+"""F8: simulated time jumps, stops, or repeats; the nodes react as documented.
 
 * Forward: the chunk in use is of the past, so the robot is held until there is a step of the new time. The episode goes
   on, its steps without a gap.
@@ -107,7 +107,7 @@ class Rig:
         assert self.handle.accepted
 
     def driven(self, since):
-        """Wait until a policy drives, told after so many commands."""
+        """Wait until a policy drives, at least four commands after `since`."""
         self.graph.until(lambda: len(self.commands) > since + 3 and self.commanded(DRIVEN), 'a policy drives')
 
     def held(self, reason):
@@ -195,25 +195,25 @@ def test_after_a_jump_back_a_new_episode_begins_at_once(graph, rig, measured):
     measured('50 s back: held; a new episode drives at once')
 
 
-def test_a_clock_that_stands_is_noticed_by_the_steady_one(graph, rig, measured):
+def test_a_stopped_clock_is_detected_on_the_steady_clock(graph, rig, measured):
     wait = CpuWait(os.getpid(), rig.switch.pid)
     rig.bag.moving = False
-    heard = len(rig.diagnostics)
+    count = len(rig.diagnostics)
     held, held_s = rig.held('clock has stopped')
     waited_s = wait.seconds
     # In no time nothing may move: it is kept where it was sent last.
     assert len(held) == 1
 
-    def told():
+    def reported():
         return any(
             status.name == 'vla_node: inputs'
             and 'nothing for' in status.message
             and status.level == DiagnosticStatus.ERROR
-            for message in rig.diagnostics[heard:]
+            for message in rig.diagnostics[count:]
             for status in message.status
         )
 
-    graph.until(told, 'vla_node tells of silent inputs')
+    graph.until(reported, 'vla_node reports silent inputs')
     made = len(rig.steps)
     rig.bag.moving = True
     graph.until(lambda: len(rig.steps) > made, 'steps go on with time')

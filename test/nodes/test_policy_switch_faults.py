@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What policy_switch_node makes of bad chunks, bad joints and a clock that stands: refused, counted, told, held."""
+"""Bad chunks, bad joints and a stopped clock: refused, counted, reported, and the robot is held."""
 
 import re
 
@@ -45,13 +45,13 @@ def test_every_refused_chunk_is_counted_under_its_reason_and_logged_once(graph, 
             counted(rig, 'switch', {f'aura {reason}': count})
     rig.wait_for_diagnostic('inputs', 'policy 1:', DiagnosticStatus.WARN)
     graph.until(lambda: rig.status.rejected == 2 * len(bad), 'all of them in policy_status')
-    told = capfd.readouterr().err
+    log = capfd.readouterr().err
     for reason in (*bad, 'gap'):
-        assert len(re.findall(f'policy 1: {reason}', told)) == 1, reason
+        assert len(re.findall(f'policy 1: {reason}', log)) == 1, reason
     measured(f'{len(bad)} kinds of bad chunk and a gap: each counted under its reason, 1 log line each')
 
 
-def test_an_policy_is_not_driven_by_the_topic_of_another(graph, rig):
+def test_a_policy_is_not_driven_by_the_topic_of_another(graph, rig):
     rig.drive()
     step = rig.seq[AURA] + 10
     rig.chunks[KV].publish(rig.message(AURA, 0.9, seq=step))
@@ -68,7 +68,7 @@ def test_a_chunk_of_a_node_that_is_gone_is_counted(graph, rig):
 
 
 @pytest.mark.fault('F5', 'F7')
-def test_joints_that_cannot_be_believed_are_counted_and_hold_the_robot(graph, capfd, measured):
+def test_unusable_joints_are_counted_and_hold_the_robot(graph, capfd, measured):
     rig = SwitchRig(graph, joint_max_age_s=0.5)
     rig.drive()
     now_ns = rig.now()
@@ -87,34 +87,34 @@ def test_joints_that_cannot_be_believed_are_counted_and_hold_the_robot(graph, ca
     rig.drive()
     stale = 'joint_states stale'
     graph.until(lambda: stale in rig.values('inputs'), stale)
-    told = capfd.readouterr().err
+    log = capfd.readouterr().err
     for kind in (*bad, stale):
-        assert len(re.findall(rf'\[WARN\].*: {kind}: ', told)) == 1, kind
+        assert len(re.findall(rf'\[WARN\].*: {kind}: ', log)) == 1, kind
     # None of them was taken for where the robot is.
     assert np.abs([command.points[0].positions for command in rig.commands]).max() <= 0.2 + 1e-6
     measured(f'{len(bad) + 1} kinds of bad joint state: counted, 1 log line each, held')
 
 
-def test_a_robot_outside_its_limits_is_not_commanded_and_told_of(graph, rig):
-    def told():
+def test_a_robot_outside_its_limits_is_reported_and_not_commanded(graph, rig):
+    def reported():
         rig.measure(0.0, 1.9)
         rig.chunk(AURA, 0.2)
         graph.spin(0.05)
         return 'b is at 1.9, outside its position limits -1..1' in rig.status.reason
 
-    graph.until(told, 'the reason')
+    graph.until(reported, 'the reason')
     assert rig.status.holding and not rig.commands
     rig.drive()
     assert rig.commands
 
 
-def test_what_the_limits_changed_is_told_by_joint(graph, rig):
+def test_changes_by_limits_are_reported_by_joint(graph, rig):
     rig.drive(value=3.0)
     graph.until(lambda: re.match(r'a \d+, b \d+', rig.values('switch').get('clipped by position', '')), 'by joint')
 
 
 @pytest.mark.fault('F8')
-def test_a_clock_that_stands_holds_the_robot_on_the_steady_clock(graph, measured):
+def test_a_stopped_clock_holds_the_robot_on_the_steady_clock(graph, measured):
     clock = graph.node.create_publisher(Clock, '/clock', qos.CLOCK)
     graph.node.set_parameters([Parameter('use_sim_time', value=True)])
     rig = SwitchRig(graph, use_sim_time=True, clock_timeout_s=0.3)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""policy_switch_node on the graph: what leaves for the robot, and when nothing or a hold does."""
+"""policy_switch_node on the graph: when it publishes actions, holds, or nothing."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ def rig(graph):
     return SwitchRig(graph)
 
 
-def test_a_dry_run_computes_and_says_but_commands_nothing(graph):
+def test_a_dry_run_publishes_status_but_no_command(graph):
     rig = SwitchRig(graph, enable_control=False)
     rig.drive()
     assert not rig.status.control_enabled and rig.status.newest_stamp[AURA].sec > 0
@@ -48,7 +48,7 @@ def test_chunks_of_the_driving_policy_become_limited_commands(graph, rig):
     graph.until(lambda: rig.status.clipped > 0, 'clipped commands are counted')
 
 
-def test_without_chunks_the_robot_is_held_where_it_is(graph, rig):
+def test_without_chunks_the_robot_is_held_in_place(graph, rig):
     rig.drive()
 
     def held():
@@ -72,7 +72,7 @@ def test_bad_chunks_are_refused_and_counted(graph, rig):
     rig.wait_for_diagnostic('inputs', 'non_finite', DiagnosticStatus.WARN)
 
 
-def test_a_switch_is_acknowledged_when_it_is_in_effect_and_then_nothing_old_comes(graph, rig):
+def test_a_switch_is_acknowledged_when_in_effect_and_no_old_command_follows(graph, rig):
     rig.drive(value=0.2)
     answer = rig.select(KV)
     sent, acknowledged = graph.sent(rig.node, 'joint_command'), []
@@ -118,7 +118,7 @@ def test_a_selection_that_is_replaced_is_answered(graph, rig):
     assert second.result().success and second.result().new_policy == BASE
 
 
-def test_a_lost_policy_holds_the_robot_and_its_return_lets_it_go(graph, rig):
+def test_a_lost_policy_holds_the_robot_until_it_returns(graph, rig):
     rig.drive()
     graph.node.destroy_publisher(rig.chunks.pop(AURA))
     rig.wait_for_diagnostic('switch', 'aura/action_chunk', DiagnosticStatus.ERROR)
@@ -140,7 +140,7 @@ def test_without_the_vla_every_policy_is_lost(graph, rig):
     assert 'vla_step' in rig.status.reason
 
 
-def test_an_policy_that_offers_no_liveliness_is_reported(graph):
+def test_a_policy_without_liveliness_is_reported(graph):
     chunks = graph.node.create_publisher(ActionChunk, 'aura/action_chunk', qos.chunk(0.0))
     rig = SwitchRig(graph)
     rig.wait_for_diagnostic('qos', 'aura/action_chunk', DiagnosticStatus.ERROR)
@@ -160,7 +160,7 @@ def test_stale_joints_hold_the_robot(graph):
     assert 'joint positions' in rig.status.reason
 
 
-def test_deactivation_holds_once_and_then_says_nothing(graph, rig):
+def test_deactivation_holds_once_and_publishes_nothing_after_it(graph, rig):
     rig.drive()
     sent = graph.sent(rig.node, 'joint_command')
     taken = [graph.taken(rig.node, topic) for topic in ('joint_states', 'aura/action_chunk')]
@@ -229,7 +229,7 @@ def test_lockstep_sends_the_same_command_for_a_tick_that_is_sent_again(graph):
     assert rig.commands[0] == rig.commands[1]
 
 
-def test_lockstep_holds_when_the_next_chunk_does_not_come(graph):
+def test_lockstep_holds_when_the_next_chunk_is_missing(graph):
     rig = Lockstep(graph, lockstep_timeout_s=0.5)
     rig.chunk(AURA, 0.2, stamp_ns=rig.at(0))
     rig.tick(1)
@@ -240,7 +240,7 @@ def test_lockstep_holds_when_the_next_chunk_does_not_come(graph):
     assert 'lockstep_timeout_s' in rig.status.reason
 
 
-def test_lockstep_switches_while_the_simulation_stands_still(graph):
+def test_lockstep_switches_while_the_simulation_is_stopped(graph):
     rig = Lockstep(graph)
     rig.chunk(AURA, 0.2, stamp_ns=rig.at(0))
     rig.tick(1)
@@ -250,7 +250,7 @@ def test_lockstep_switches_while_the_simulation_stands_still(graph):
     assert answer.result().success and answer.result().new_policy == KV
 
 
-def test_lockstep_takes_a_step_before_it_has_heard_of_the_time(graph):
+def test_lockstep_accepts_a_step_before_the_clock_message(graph):
     rig = Lockstep(graph)
     rig.chunk(AURA, 0.2, stamp_ns=rig.now() + 10_000_000_000)
     graph.until(lambda: rig.status.newest_stamp[AURA].sec > 0, 'the chunk is accepted')

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What vla_node makes of bad images, bad stamps, a bad backbone and a changed mind: no step, and a reason."""
+"""Bad images, bad stamps, a bad backbone and a new instruction: no step, and a reason."""
 
 import itertools
 import re
@@ -111,7 +111,7 @@ def test_unusual_images_are_decoded_rightly(graph, rig, change):
 
 @pytest.mark.fault('F5')
 @pytest.mark.parametrize('value', [np.nan, np.inf, 1e300])
-def test_joints_that_are_no_numbers_are_counted_with_one_log(graph, capfd, value, measured):
+def test_joints_that_are_not_finite_are_counted_with_one_log(graph, capfd, value, measured):
     rig = VlaRig(graph, input_timeout_s=0.3)
     rig.goal()
     rig.step()
@@ -227,7 +227,7 @@ def test_a_bad_backbone_holds_the_robot_and_a_good_one_goes_on(graph, word, text
     rig.show_until(lambda: not rig.driven, 'held')
     steps, failures = len(rig.steps), []
 
-    def told():
+    def reported():
         failures.append(rig.node._backoff.failures)
         return any(
             status.level == DiagnosticStatus.ERROR and text in status.message
@@ -235,7 +235,7 @@ def test_a_bad_backbone_holds_the_robot_and_a_good_one_goes_on(graph, word, text
             for status in message.status
         )
 
-    rig.show_until(told, text)
+    rig.show_until(reported, text)
     assert len(rig.steps) == steps and not rig.driven
     rig.instructions.publish(String(data='go on'))
     rig.node._backbone.resume.set()
@@ -289,7 +289,7 @@ def test_a_new_instruction_drops_what_is_inferred_under_the_old_one(graph, rig, 
 
 
 @pytest.mark.fault('F17')
-def test_what_is_seen_is_looked_at_again_under_the_new_instruction(graph, measured):
+def test_the_newest_observation_is_used_again_with_the_new_instruction(graph, measured):
     """In lock-step nothing more comes before this observation has been answered."""
     rig = VlaRig(graph, max_age_s=30.0)
     rig.goal('wait')

@@ -94,7 +94,7 @@ def test_a_missing_stream_is_named_and_nothing_is_inferred(graph):
 
 
 @pytest.mark.parametrize(('offset_s', 'text'), [(-1.0, 'is older'), (60.0, 'has a stamp ahead')], ids=['old', 'ahead'])
-def test_inputs_that_are_not_of_now_are_not_used(graph, offset_s, text):
+def test_stale_and_future_inputs_are_not_used(graph, offset_s, text):
     rig = VlaRig(graph, input_timeout_s=0.3)
     rig.goal()
     rig.wait_for_diagnostic(
@@ -203,7 +203,7 @@ def test_deactivating_ends_the_episode(graph, rig):
     assert rig.step().seq == 0
 
 
-def test_the_first_step_waits_for_its_listeners(graph):
+def test_the_first_step_waits_for_its_subscribers(graph):
     rig = VlaRig(graph, step_subscribers=2)
     rig.goal()
     for _ in range(3):

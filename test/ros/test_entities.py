@@ -27,7 +27,7 @@ from aura_ros.ros.entities import EntityOwner
         (qos.CAMERA_OUT, qos.sensor('best_effort', 1), ''),
     ],
 )
-def test_both_ends_tell_why_they_cannot_talk(graph, offered, wanted, policy):
+def test_both_endpoints_report_why_they_are_incompatible(graph, offered, wanted, policy):
     one, other = EntityOwner(graph.node), EntityOwner(graph.node)
     publisher = one.publisher(String, 'topic', offered)
     other.subscription(String, 'topic', lambda _: None, wanted)

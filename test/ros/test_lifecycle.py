@@ -75,7 +75,7 @@ def test_a_signal_ends_a_node_cleanly(graph, name, how):
         ('policy_switch_node', {}, ('robot.joint_names', 'config/sim_arm.yaml')),
     ],
 )
-def test_a_node_that_cannot_start_says_why_in_one_line_and_fails(graph, name, parameters, texts):
+def test_a_node_that_cannot_start_reports_why_in_one_line_and_fails(graph, name, parameters, texts):
     process = graph.start(name, autostart=True, **parameters)
     assert process.wait(TIMEOUT_S) == 1
     lines = [line for line in graph.log(name).splitlines() if 'ERROR' in line]
@@ -84,7 +84,7 @@ def test_a_node_that_cannot_start_says_why_in_one_line_and_fails(graph, name, pa
         assert text in lines[0]
 
 
-def test_a_failed_configure_can_be_mended_from_outside(graph):
+def test_a_failed_configure_can_be_repeated_after_a_correction(graph):
     node = graph.inside(_memory, memory='fakes:aura', on_new_episode='perhaps')
     assert node.trigger_configure().name == 'FAILURE'
     from rclpy.parameter import Parameter

@@ -62,21 +62,21 @@ def test_overrides_are_taken_and_whole_numbers_made_real(make):
         ({'rate': 0.0, 'steps': 0}, ('p.rate', 'p.steps')),
     ],
 )
-def test_a_bad_override_is_told_when_read(make, values, texts):
+def test_a_bad_override_is_reported_when_read(make, values, texts):
     with pytest.raises(ConfigError) as error:
         make(**values)[1].read()
     for text in texts:
         assert text in str(error.value)
 
 
-def test_a_bad_override_can_be_mended(make):
+def test_a_bad_override_can_be_corrected(make):
     node, declared = make(steps=11)
     assert not node.set_parameters([Parameter('p.steps', value=12)])[0].successful
     assert node.set_parameters([Parameter('p.steps', value=9)])[0].successful
     assert declared.read().steps == 9
 
 
-def test_what_is_in_use_cannot_be_changed_but_live_ones_can(make):
+def test_parameters_in_use_cannot_be_changed_except_live_ones(make):
     node, declared = make(locked=lambda: True)
     refused = node.set_parameters([Parameter('p.steps', value=5)])[0]
     assert not refused.successful and 'in use' in refused.reason
@@ -84,7 +84,7 @@ def test_what_is_in_use_cannot_be_changed_but_live_ones_can(make):
     assert declared.read().on
 
 
-def test_descriptors_tell_unit_and_range(make):
+def test_descriptors_have_unit_and_range(make):
     node, _ = make()
     rate = node.describe_parameter('p.rate')
     assert rate.description == 'Control rate [Hz]'
@@ -94,7 +94,7 @@ def test_descriptors_tell_unit_and_range(make):
     assert "'base', 'aura'" in node.describe_parameter('p.policy').additional_constraints
 
 
-def test_what_names_code_is_taken_at_start_and_never_over_the_graph(make):
+def test_parameters_that_name_code_are_set_at_start_only(make):
     node, declared = make(code='mine:Memory')
     assert not node.set_parameters([Parameter('p.code', value='os:system')])[0].successful
     assert declared.read().code == 'mine:Memory'

@@ -82,7 +82,7 @@ class WholeGraph:
         self.start('sim_node')
 
     def start(self, name):
-        """Start a node, or start it anew."""
+        """Start a node, or start it again."""
         arguments, parameters = self._starts[name]
         self.processes[name] = self.graph.start(name, *arguments, **parameters)
 

@@ -44,7 +44,7 @@ def test_names_the_missing_stream() -> None:
     assert missing.faulty and missing.text == 'wrist has no sample'
 
 
-def test_takes_what_was_in_force_at_the_reference() -> None:
+def test_takes_the_newest_samples_before_the_reference() -> None:
     target = assembler()
     fill(target, front=-20, wrist=-50)
     fill(target, wrist=-30)
@@ -77,7 +77,7 @@ def test_never_the_same_stamp_twice() -> None:
     assert (target.duplicates['joints'], target.out_of_order['joints']) == (0, 0)
 
 
-def test_a_set_of_which_nothing_came_is_offered_again_and_keeps_its_distance() -> None:
+def test_an_observation_without_a_step_is_offered_again_and_keeps_the_interval() -> None:
     target = assembler(min_interval_ns=150 * MS)
     for at in (0, 100, 200):
         fill(target, front=at, wrist=at, joints=at)
@@ -125,7 +125,7 @@ def test_keeps_the_interval() -> None:
     assert aligned(target, 200).stamp_ns == NOW + 200 * MS
 
 
-def test_clear_begins_anew() -> None:
+def test_clear_removes_all_samples() -> None:
     target = assembler()
     fill(target, front=0, wrist=0, joints=0)
     aligned(target)

@@ -91,6 +91,6 @@ def test_a_bad_input_is_named(vla, changes, named):
 
 
 @pytest.mark.parametrize(('name', 'path'), [('gpt', None), ('embedded', '/nowhere.onnx'), ('no.module:f', None)])
-def test_what_cannot_be_loaded_is_named(name, path):
+def test_a_file_that_cannot_be_loaded_is_named(name, path):
     with pytest.raises(ConfigError):
         load_backbone(name, path)

@@ -282,7 +282,7 @@ def test_any_bytes_decode_or_are_refused(data: bytes, start: bytes, end: bytes) 
     assert image.ndim == 3 and image.shape[2] == 3
 
 
-def test_black_frames_are_noticed() -> None:
+def test_black_frames_are_detected() -> None:
     frame = np.zeros((4, 4, 3), np.uint8)
     assert is_black(frame)
     frame[2, 2, 1] = 3
