@@ -1,4 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Faults at the level of processes: each test has a DDS domain of its own and real nodes on it."""
+"""Faults of whole processes. Each test starts real nodes on its own DDS domain."""
 
 from ros_graph import domain, graph  # noqa: F401  fixtures

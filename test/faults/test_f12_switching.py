@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""F12: policies change in the middle of chunks, under load; after the acknowledgement the old one is silent."""
+"""F12: the policy changes in mid-chunk under load. The old policy sends nothing after the acknowledgement."""
 
 import random
 import time
@@ -21,24 +21,28 @@ pytestmark = [pytest.mark.graph, pytest.mark.fault('F12')]
 
 @dataclass(frozen=True)
 class Switch:
-    """One acknowledged change; times in ns on the clock of the commands' stamps."""
+    """One acknowledged change of the policy. Times are on the clock of the command stamps."""
 
     old: int
+    """Policy before the change."""
     new: int
-    asked_ns: int
+    """Policy after the change."""
+    requested_ns: int
+    """Time before the request [ns]."""
     acknowledged_ns: int
+    """Time after the response [ns]."""
 
 
 def owner(command):
-    """Tell whose a command is by its value."""
+    """Return the policy that a command identifies by its value."""
     value = command.points[0].positions[0]
     found = [policy for policy, expected in VALUES.items() if abs(value - expected) < 1e-5]
-    assert len(found) == 1, f'a command of no policy: {value}'
+    assert len(found) == 1, f'no policy sends this command: {value}'
     return found[0]
 
 
 def switch_at_random(graph, whole, count):
-    """Change the policy `count` times at random moments; returns the changes."""
+    """Change the policy `count` times at random moments; return the changes."""
     client = graph.node.create_client(SelectPolicy, 'select_policy')
     graph.until(client.service_is_ready, 'select_policy')
     random.seed(12)
@@ -46,17 +50,17 @@ def switch_at_random(graph, whole, count):
     while len(done) < count:
         new = random.choice([policy for policy in (BASE, AURA, KV) if policy != old])
         graph.spin(random.uniform(0.0, 0.12))
-        asked_ns = time.time_ns()
+        requested_ns = time.time_ns()
         future = client.call_async(SelectPolicy.Request(policy=new))
         graph.until(future.done, 'answer of select_policy')
         acknowledged_ns, answer = time.time_ns(), future.result()
         if not answer.success:
-            # A machine so busy that a lease ran out; the policy drives on, or is held, as before.
+            # On a very busy machine a lease may expire. The policy stays the same.
             refused += 1
             assert answer.reason and answer.new_policy == old and refused <= count // 10 + 5, answer.reason
             continue
         assert answer.new_policy == new
-        done.append(Switch(old, new, asked_ns, acknowledged_ns))
+        done.append(Switch(old, new, requested_ns, acknowledged_ns))
         old = new
         graph.until(
             lambda since=acknowledged_ns: conversions.to_ns(whole.commands[-1].header.stamp) > since, 'a command'
@@ -71,7 +75,7 @@ def switch_at_random(graph, whole, count):
         pytest.param(1000, marks=[pytest.mark.slow, pytest.mark.timeout(1200)]),
     ],
 )
-def test_nothing_of_the_old_policy_leaves_after_the_acknowledgement(graph, measured, count):
+def test_no_command_of_the_old_policy_is_sent_after_the_acknowledgement(graph, measured, count):
     whole = WholeGraph(graph, lockstep=False, rounds=100_000, backbone='MarkedVla', simulation='BiasedSimulation')
     kv_gates = graph.listen(GateSample, 'kv/gate', qos.GATE)
     states = graph.listen(MemoryState, 'aura/memory_state', qos.MEMORY_STATE)
@@ -86,23 +90,23 @@ def test_nothing_of_the_old_policy_leaves_after_the_acknowledgement(graph, measu
     wrong, during, holds = [], 0, 0
     for command in whole.commands[first:]:
         at_ns = conversions.to_ns(command.header.stamp)
-        latest = next((each for each in reversed(switches) if each.asked_ns < at_ns), None)
+        latest = next((each for each in reversed(switches) if each.requested_ns < at_ns), None)
         if latest is None:
             continue
-        who = owner(command)
+        policy = owner(command)
         acknowledged = at_ns > latest.acknowledged_ns
         during += not acknowledged
-        holds += who == HELD
-        if who not in ({latest.new, HELD} if acknowledged else {latest.old, latest.new, HELD}):
-            wrong.append((at_ns - latest.acknowledged_ns, who, latest))
-    took_ms = np.array([each.acknowledged_ns - each.asked_ns for each in switches]) * 1e-6
+        holds += policy == HELD
+        if policy not in ({latest.new, HELD} if acknowledged else {latest.old, latest.new, HELD}):
+            wrong.append((at_ns - latest.acknowledged_ns, policy, latest))
+    took_ms = np.array([each.acknowledged_ns - each.requested_ns for each in switches]) * 1e-6
     commands = len(whole.commands) - first
     measured(
         f'{count} switches under 10x input: {len(wrong)} of {commands} commands wrong, {holds} held; '
         f'acknowledged after {np.median(took_ms):.0f} ms (median), {took_ms.max():.0f} ms at most'
     )
     assert not wrong, wrong[:3]
-    assert during > count // 4, 'too few changes fell into a chunk for the test to mean anything'
+    assert during > count // 4, 'too few changes happened inside a chunk'
     assert holds < commands / 4
 
     steps = whole.gates[-1].seq + 1
@@ -110,6 +114,6 @@ def test_nothing_of_the_old_policy_leaves_after_the_acknowledgement(graph, measu
     graph.until(lambda: states[-1].seq >= steps - 1 and caches[-1].seq >= steps - 1, 'both states')
     for name, gates in (('aura', whole.gates), ('kv', kv_gates)):
         assert [gate.seq for gate in gates] == list(range(len(gates))), f'{name} missed a step'
-    # The scripted memories count the steps they were given.
+    # The scripted memories count their steps.
     assert states[-1].vector[0] == states[-1].seq + 1
     assert caches[-1].entries == caches[-1].seq + 1

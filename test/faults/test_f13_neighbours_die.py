@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""F13: what is around the memory node dies and comes back; the memory goes on as if nothing had been."""
+"""F13: the memory node continues while other nodes are killed and restarted."""
 
 import os
 import signal
@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.graph, pytest.mark.fault('F13'), pytest.mark.timeout(2
 
 @pytest.fixture
 def whole(graph):
-    """Return a graph that has made some steps, whose memories outlive episodes."""
+    """Return a graph that has made some steps. Its memories keep their state across episodes."""
     found = WholeGraph(graph, lockstep=False, rounds=100_000, policies={'on_new_episode': 'keep'})
     found.states = graph.listen(MemoryState, 'aura/memory_state', qos.MEMORY_STATE)
     found.begin()
@@ -34,9 +34,9 @@ def whole(graph):
 
 
 def kill(whole, name):
-    """Kill a node; returns seconds until /diagnostics named the loss, by the clock of its stamps.
+    """Kill a node; return the seconds until /diagnostics reports the loss, by the stamp of the report.
 
-    The promise does not count the time in which the reporting node waited for a processor.
+    The time limit excludes the time that policy_switch_node waited for a processor.
     """
     since, process = len(whole.diagnostics), whole.processes[name]
     killed_ns, wait = time.time_ns(), CpuWait(whole.processes['policy_switch_node'].pid)
@@ -51,12 +51,12 @@ def kill(whole, name):
     return reported_s
 
 
-def memory_is_unaffected(whole):
-    """Every step so far was applied once, none was missed, and nothing was forgotten."""
+def assert_memory_is_unaffected(whole):
+    """Assert that every step so far was applied exactly once and that the memory was not reset."""
     graph, steps = whole.graph, len(whole.gates)
     assert whole.processes['memory_node'].poll() is None
-    # The scripted memory counts the steps it was given; MemoryState comes twice a second.
-    graph.until(lambda: whole.states[-1].vector[0] >= steps, 'the state of now')
+    # The scripted memory counts its steps. MemoryState is published twice a second.
+    graph.until(lambda: whole.states[-1].vector[0] >= steps, 'the current state')
     episodes = {}
     for gate in whole.gates:
         episodes.setdefault(gate.episode_id, []).append(gate.seq)
@@ -70,34 +70,34 @@ def memory_is_unaffected(whole):
     assert not values, values
 
 
-def test_the_vla_dies_and_comes_back(graph, whole, measured):
+def test_vla_node_is_killed_and_restarted(graph, whole, measured):
     reported_s = kill(whole, 'vla_node')
-    memory_is_unaffected(whole)
+    assert_memory_is_unaffected(whole)
     before, since = len(whole.gates), len(whole.diagnostics)
     began = time.monotonic()
     whole.start('vla_node')
     whole.wait_for_diagnostic('vla_node: lifecycle', 'active', DiagnosticStatus.OK, since)
     whole.begin()
-    graph.until(lambda: len(whole.gates) > before, 'a step of the new VLA')
+    graph.until(lambda: len(whole.gates) > before, 'a step of the restarted vla_node')
     back_s = time.monotonic() - began
     whole.driven()
     whole.more_steps()
-    memory_is_unaffected(whole)
+    assert_memory_is_unaffected(whole)
     assert len({gate.episode_id for gate in whole.gates}) == 2
-    measured(f'VLA: loss reported after {reported_s:.2f} s, drives again {back_s:.1f} s after its start')
+    measured(f'vla_node: loss reported after {reported_s:.2f} s, drives again {back_s:.1f} s after its start')
 
 
-def test_the_baseline_dies_and_comes_back(graph, whole, measured):
+def test_the_baseline_is_killed_and_restarted(graph, whole, measured):
     reported_s = kill(whole, 'kv_baseline_node')
     whole.more_steps()
-    memory_is_unaffected(whole)
+    assert_memory_is_unaffected(whole)
     graph.until(lambda: not whole.statuses[-1].holding, 'a policy drives')
     assert whole.statuses[-1].policy == AURA
     refused = graph.call(SelectPolicy, 'select_policy', SelectPolicy.Request(policy=KV))
     assert not refused.success and 'kv/action_chunk' in refused.reason
     kv_gates = graph.listen(GateSample, 'kv/gate', qos.GATE)
     whole.start('kv_baseline_node')
-    graph.until(lambda: kv_gates, 'a step of the new baseline')
+    graph.until(lambda: kv_gates, 'a step of the restarted baseline')
     found = graph.until(
         lambda: (
             (answer := graph.call(SelectPolicy, 'select_policy', SelectPolicy.Request(policy=KV))).success and answer
@@ -105,11 +105,11 @@ def test_the_baseline_dies_and_comes_back(graph, whole, measured):
         'kv',
     )
     assert found.new_policy == KV
-    memory_is_unaffected(whole)
+    assert_memory_is_unaffected(whole)
     measured(f'baseline: loss reported after {reported_s:.2f} s; selected again after its return')
 
 
-def test_the_monitor_dies_and_comes_back(graph, whole, measured, tmp_path):
+def test_the_monitor_is_killed_and_restarted(graph, whole, measured, tmp_path):
     def watch(name):
         code = 'import sys; from aura_ros.tools.topics.main import main; sys.exit(main(["echo", "/aura/write_event"]))'
         environment = dict(os.environ, ROS_DOMAIN_ID=str(graph.domain), PYTHONUNBUFFERED='1', PYTHONPATH=str(ROOT))
@@ -122,15 +122,15 @@ def test_the_monitor_dies_and_comes_back(graph, whole, measured, tmp_path):
     killed.kill()
     killed.wait()
     whole.more_steps(10)
-    memory_is_unaffected(whole)
+    assert_memory_is_unaffected(whole)
     began = time.monotonic()
     again, log = watch('again')
     graph.until(lambda: 'durability' in log.read_text(), 'the new monitor shows writes')
     back_s = time.monotonic() - began
-    graph.until(lambda: log.read_text().count('durability') >= len(whole.gates) // 3, 'and what was before it')
+    graph.until(lambda: log.read_text().count('durability') >= len(whole.gates) // 3, 'earlier writes')
     again.terminate()
     assert again.wait(30) == 0
-    # The history is latched: it knows of the first write too.
+    # The history is latched, so it contains the first write.
     assert 'seq: 0\n' in log.read_text()
-    memory_is_unaffected(whole)
-    measured(f'monitor: shows all writes, earlier ones too, {back_s:.1f} s after its start')
+    assert_memory_is_unaffected(whole)
+    measured(f'monitor: shows all writes, including earlier ones, {back_s:.1f} s after its start')

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""F16: the same steps twice through the real memory node: the same write events and the same state, to the bit."""
+"""F16: the real memory node processes the same steps twice; write events and state are identical."""
 
 import signal
 
@@ -13,13 +13,13 @@ from aura_ros.ros import conversions, qos
 
 EPISODE = '00000000-0000-4000-8000-000000000016'
 PERIOD_NS = 200_000_000
-# Steps under way at most: their queue holds ten.
+# Largest number of unanswered steps; the queue has ten places.
 _AHEAD = 5
 pytestmark = [pytest.mark.graph, pytest.mark.fault('F16'), pytest.mark.timeout(240)]
 
 
-class Player:
-    """Gives recorded steps to a memory node that was just started."""
+class StepPlayer:
+    """Publishes recorded steps to a new memory node."""
 
     def __init__(self, graph):
         self.graph = graph
@@ -28,13 +28,13 @@ class Player:
         self._chunks = graph.listen(ActionChunk, 'aura/action_chunk', qos.chunk())
 
     def play(self, steps, **parameters):
-        """Give `steps` to a new process; returns what `_exactly` says of its write events and of its last state."""
+        """Publish `steps` to a new process; return its write events and its last state as exact text."""
         graph = self.graph
-        # It listens only when the test listens to its chunks, by which it answers each step.
+        # The node processes no step before it has a subscriber of its chunks, which is the test.
         process = graph.start('memory_node', autostart=True, chunk_subscribers=1, **parameters)
         publisher = graph.node.create_publisher(VlaStep, 'vla_step', qos.step())
-        listeners = int('vla_step' in graph.received)
-        graph.matched(publisher, 1 + listeners)
+        subscribers = int('vla_step' in graph.received)
+        graph.matched(publisher, 1 + subscribers)
         graph.discovered_by('memory_node')
         topics = ('aura/write_event', 'aura/memory_state')
         graph.until(lambda: all(graph.node.count_publishers(topic) for topic in topics), 'memory_node publishes')
@@ -46,7 +46,7 @@ class Player:
             graph.until(lambda least=count - _AHEAD: len(self._chunks) > least, 'an answer')
         graph.until(lambda: self.states and self.states[-1].seq == steps[-1].seq, 'the last state')
         graph.until(lambda: len(self.events) >= self._writes(), 'all write events')
-        found = _exactly(*self.events), _exactly(self.states[-1])
+        found = _exact_text(*self.events), _exact_text(self.states[-1])
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
         graph.node.destroy_publisher(publisher)
@@ -57,16 +57,16 @@ class Player:
         return self.events[-1].writes if self.events else 1
 
 
-def _exactly(*messages):
-    """Return all fields as text, floats so that no two differ in a bit and read alike.
+def _exact_text(*messages):
+    """Return all fields as text, in which different floats differ.
 
-    Not serialised: the padding between two fields is left as it was in memory.
+    Serialized messages cannot be compared, because the padding between fields has arbitrary content.
     """
     return [repr(message) for message in messages]
 
 
 def _random_steps(count, memory):
-    """Return steps of random features in a few clusters, as a camera that sees some scenes again and again."""
+    """Return steps with random features in a few clusters, as from a camera that shows the same scenes repeatedly."""
     random = np.random.default_rng(16)
     scenes = random.standard_normal((6, memory.feature_dim)).astype(np.float32)
     steps = []
@@ -78,36 +78,36 @@ def _random_steps(count, memory):
     return steps
 
 
-def test_the_shipped_memory_repeats_itself_to_the_bit(graph, measured):
+def test_the_shipped_memory_is_repeatable_bit_for_bit(graph, measured):
     steps = _random_steps(500, load_memory('aura'))
-    player = Player(graph)
-    (events, state), (again, state_again) = player.play(steps), player.play(steps)
-    assert len(events) > 5, 'too few writes for the test to mean anything'
-    assert events == again and state == state_again
+    player = StepPlayer(graph)
+    (events, state), (repeated_events, repeated_state) = player.play(steps), player.play(steps)
+    assert len(events) > 5, 'too few writes'
+    assert events == repeated_events and state == repeated_state
     crc = player.states[-1].state_crc32
-    measured(f'500 steps twice: {len(events)} write events and the state (CRC-32 {crc:08x}) equal to the bit')
-    # And not because it always says the same.
+    measured(f'500 steps twice: {len(events)} write events and the state (CRC-32 {crc:08x}) equal bit for bit')
+    # Other steps lead to other events and another state.
     other_events, other_state = player.play(steps[100:])
     assert other_state != state and other_events != events
 
 
 def test_a_replay_equals_the_live_run(graph, measured):
-    # Four listeners: the three other nodes and the test.
+    # Four subscribers: the three other nodes and the test.
     live = WholeGraph(graph, lockstep=False, rounds=100_000, vla={'step_subscribers': 4})
     steps = graph.listen(VlaStep, 'vla_step', qos.step())
-    player = Player(graph)
+    player = StepPlayer(graph)
     handle = live.begin(max_steps=30)
     result = handle.get_result_async()
     graph.until(result.done, 'the episode', timeout_s=60.0)
     graph.until(lambda: len(steps) == 30 and len(player.events) == 10, 'all steps and events')
     steps = list(steps)
     graph.until(lambda: player.states[-1].seq == 29, 'the last state')
-    events = _exactly(*player.events)
-    state = _exactly(player.states[-1])
+    events = _exact_text(*player.events)
+    state = _exact_text(player.states[-1])
     for process in live.processes.values():
         process.send_signal(signal.SIGTERM)
     assert [process.wait(30) for process in live.processes.values()] == [0] * 5
     topics = ('vla_step', 'aura/write_event')
     graph.until(lambda: graph.node.count_publishers(topics[1]) == 0, 'the live graph is gone')
     assert player.play(steps, memory='fakes:aura') == (events, state)
-    measured('live against replay: 30 steps, 10 events, equal to the bit')
+    measured('live against replay: 30 steps, 10 events, equal bit for bit')

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""F8: simulated time jumps, stops, or repeats; the nodes react as documented.
+"""F8: simulated time jumps forward or back, or stops.
 
-* Forward: the chunk in use is of the past, so the robot is held until there is a step of the new time. The episode goes
-  on, its steps without a gap.
-* Back, as when a bag loops: the robot is held. The running episode makes no step until time has passed that of its
-  last step, so no stamp reaches a memory twice; a new episode begins at once.
-* Standing: nothing gets old on a clock that stands, so the steady clock tells: the robot is held. It goes on with time.
+* Forward: the current chunk is too old, so the robot holds until a step of the new time arrives. The episode continues,
+  and its steps have no gap.
+* Back, as when a bag loops: the robot holds. The running episode makes no step until time passes the stamp of its last
+  step, so no stamp reaches a memory twice. A new episode starts at once.
+* Stopped: no message gets older on a stopped clock. A watchdog on the steady clock holds the robot until time advances.
 """
 
 import os
@@ -36,16 +36,15 @@ pytestmark = [pytest.mark.graph, pytest.mark.fault('F8'), pytest.mark.timeout(18
 
 
 class Bag:
-    """Plays time, cameras and joints at the pace of the steady clock, its stamps on a grid of 50 ms.
-
-    Attributes:
-        now_ns: simulated time [ns].
-        moving: whether time passes; while it stands nothing is sent at all, as with a player that is paused.
-        seeing: whether the cameras send.
-    """
+    """Publishes time, images and joints in real time, with stamps that are multiples of 50 ms."""
 
     def __init__(self, graph):
-        self.now_ns, self.moving, self.seeing = 100_000_000_000, True, True
+        self.now_ns = 100_000_000_000
+        """Simulated time [ns]."""
+        self.playing = True
+        """Whether time passes. Nothing is published otherwise, as by a paused player."""
+        self.images_enabled = True
+        """Whether the cameras publish."""
         self._ticks = 0
         self._pixels = np.full((128, 128, 3), 60, np.uint8)
         self._reading = np.full(len(JOINTS), READING)
@@ -58,23 +57,23 @@ class Bag:
         graph.node.create_timer(TICK_S, self._tick)
 
     def _tick(self):
-        if not self.moving:
+        if not self.playing:
             return
         self.now_ns += round(TICK_S * 1e9)
         self._ticks += 1
         self._clock.publish(Clock(clock=conversions.to_stamp(self.now_ns)))
         self._joints.publish(joints_to_msg(JOINTS, self._reading, np.zeros(len(JOINTS)), self.now_ns))
-        if self.seeing and self._ticks % 2 == 0:
+        if self.images_enabled and self._ticks % 2 == 0:
             for camera in self._cameras:
                 camera.publish(image_to_msg(self._pixels, self.now_ns, 'camera'))
 
     def jump(self, seconds):
-        """Move time; the next tick shows it."""
+        """Change the time; the next tick publishes it."""
         self.now_ns += round(seconds * 1e9)
 
 
 class Rig:
-    """VLA, memory and switch on simulated time, in an episode, the aura policy driving."""
+    """vla_node, memory_node and policy_switch_node on simulated time, in an episode that the AURA policy drives."""
 
     def __init__(self, graph):
         self.graph = graph
@@ -96,34 +95,34 @@ class Rig:
         self.driven(0)
 
     def episode(self):
-        """Begin an episode, after the one before has ended."""
+        """End the previous episode and start a new one."""
         if self.handle is not None:
             result = self.handle.get_result_async()
             self.graph.until(self.handle.cancel_goal_async().done, 'cancelled')
-            self.graph.until(result.done, 'the end of the episode before')
+            self.graph.until(result.done, 'the end of the previous episode')
         future = self._client.send_goal_async(RunEpisode.Goal(instruction='go on'))
         self.graph.until(future.done, 'answer to the goal')
         self.handle = future.result()
         assert self.handle.accepted
 
     def driven(self, since):
-        """Wait until a policy drives, at least four commands after `since`."""
+        """Wait until the AURA policy drives, at least four commands after the first `since`."""
         self.graph.until(lambda: len(self.commands) > since + 3 and self.commanded(DRIVEN), 'a policy drives')
 
     def held(self, reason):
-        """Wait until the robot is held for `reason`; returns the commands of half a second of it, and seconds until it.
+        """Wait for a hold with `reason`; return its commands of half a second, and the seconds until the hold.
 
-        Seconds are on the steady clock.
+        The seconds are measured on the steady clock.
         """
         began = time.monotonic()
         self.graph.until(lambda: self.statuses[-1].holding and reason in self.statuses[-1].reason, f'hold: {reason}')
         took_s, count = time.monotonic() - began, len(self.commands)
-        # The first may have been on its way when the status came.
+        # The first command may be older than the status.
         self.graph.until(lambda: len(self.commands) > count + 10, 'commands go on')
         return {command.points[0].positions[0] for command in self.commands[count + 1 :]}, took_s
 
     def commanded(self, value):
-        """Whether the newest command is `value`."""
+        """Return whether the newest command is `value`."""
         return abs(self.commands[-1].points[0].positions[0] - value) < 1e-5
 
 
@@ -136,8 +135,8 @@ def stamps(steps):
     return [conversions.to_ns(step.header.stamp) for step in steps]
 
 
-def no_stamp_reached_the_memory_twice(rig):
-    """Within each episode steps are numbered without a gap, stamped ever later, and applied once."""
+def assert_no_stamp_reached_the_memory_twice(rig):
+    """Assert that the steps of each episode have no gap, have increasing stamps, and were applied once."""
     rig.graph.until(lambda: len(rig.gates) >= len(rig.steps), 'all steps at the memory')
     for episode in {step.episode_id for step in rig.steps}:
         steps = [step for step in rig.steps if step.episode_id == episode]
@@ -147,13 +146,13 @@ def no_stamp_reached_the_memory_twice(rig):
         assert gates == list(range(len(gates)))
 
 
-def test_a_jump_forward_holds_until_there_is_a_step_of_the_new_time(graph, rig, measured):
+def test_a_jump_forward_holds_until_a_step_of_the_new_time(graph, rig, measured):
     first = len(rig.commands)
     boundary_ns = rig.bag.now_ns + 30_000_000_000
-    rig.bag.seeing = False
+    rig.bag.images_enabled = False
     rig.bag.jump(60.0)
     assert rig.held('no chunk')[0] == {READING}
-    rig.bag.seeing = True
+    rig.bag.images_enabled = True
     graph.until(lambda: stamps(rig.steps)[-1] > boundary_ns, 'a step of the new time')
     fresh_ns = next(stamp for stamp in stamps(rig.steps) if stamp > boundary_ns)
     rig.driven(len(rig.commands))
@@ -162,28 +161,28 @@ def test_a_jump_forward_holds_until_there_is_a_step_of_the_new_time(graph, rig, 
         for command in rig.commands[first:]
         if boundary_ns < conversions.to_ns(command.header.stamp) < fresh_ns
     ]
-    assert between and all(abs(position - READING) < 1e-5 for position in between), 'the past drove in the new time'
+    assert between and all(abs(position - READING) < 1e-5 for position in between), 'an old chunk drove after the jump'
     assert len({step.episode_id for step in rig.steps}) == 1
-    no_stamp_reached_the_memory_twice(rig)
-    measured(f'60 s forward: {len(between)} commands until a step of the new time, all held; on in the same episode')
+    assert_no_stamp_reached_the_memory_twice(rig)
+    measured(f'60 s forward: {len(between)} commands until a step of the new time, all held; same episode continues')
 
 
-def test_a_bag_that_loops_gives_no_stamp_twice(graph, rig, measured):
+def test_a_bag_that_loops_repeats_no_stamp(graph, rig, measured):
     rig.driven(len(rig.commands))
     last_ns, made = rig.bag.now_ns, len(rig.steps)
     rig.bag.jump(-2.0)
     held, held_s = rig.held('clock moved back')
     assert held == {READING}
-    # The same stamps come again, and lead to nothing; after them the episode goes on.
+    # The repeated stamps are ignored. The episode continues after them.
     graph.until(lambda: len(rig.steps) > made + 2, 'the episode goes on')
     assert stamps(rig.steps)[made + 1] > last_ns - 500_000_000
     rig.driven(len(rig.commands))
     assert len({step.episode_id for step in rig.steps}) == 1
-    no_stamp_reached_the_memory_twice(rig)
-    measured(f'bag loops by 2 s: held after {held_s:.2f} s, no stamp used twice, on when time had passed')
+    assert_no_stamp_reached_the_memory_twice(rig)
+    measured(f'bag loops by 2 s: held after {held_s:.2f} s, no stamp used twice, continues after the last stamp')
 
 
-def test_after_a_jump_back_a_new_episode_begins_at_once(graph, rig, measured):
+def test_after_a_jump_back_a_new_episode_starts_at_once(graph, rig, measured):
     rig.bag.jump(-50.0)
     assert rig.held('clock moved back')[0] == {READING}
     made = len(rig.steps)
@@ -191,17 +190,17 @@ def test_after_a_jump_back_a_new_episode_begins_at_once(graph, rig, measured):
     graph.until(lambda: len(rig.steps) > made and rig.steps[-1].seq >= 2, 'steps of the new episode')
     rig.driven(len(rig.commands))
     assert len({step.episode_id for step in rig.steps}) == 2
-    no_stamp_reached_the_memory_twice(rig)
+    assert_no_stamp_reached_the_memory_twice(rig)
     measured('50 s back: held; a new episode drives at once')
 
 
-def test_a_stopped_clock_is_detected_on_the_steady_clock(graph, rig, measured):
+def test_a_stopped_clock_is_detected_by_the_steady_clock(graph, rig, measured):
     wait = CpuWait(os.getpid(), rig.switch.pid)
-    rig.bag.moving = False
-    count = len(rig.diagnostics)
+    rig.bag.playing = False
+    before = len(rig.diagnostics)
     held, held_s = rig.held('clock has stopped')
     waited_s = wait.seconds
-    # In no time nothing may move: it is kept where it was sent last.
+    # The robot may not move while time stands still, so the last command is repeated.
     assert len(held) == 1
 
     def reported():
@@ -209,17 +208,17 @@ def test_a_stopped_clock_is_detected_on_the_steady_clock(graph, rig, measured):
             status.name == 'vla_node: inputs'
             and 'nothing for' in status.message
             and status.level == DiagnosticStatus.ERROR
-            for message in rig.diagnostics[count:]
+            for message in rig.diagnostics[before:]
             for status in message.status
         )
 
-    graph.until(reported, 'vla_node reports silent inputs')
+    graph.until(reported, 'vla_node reports missing inputs')
     made = len(rig.steps)
-    rig.bag.moving = True
+    rig.bag.playing = True
     graph.until(lambda: len(rig.steps) > made, 'steps go on with time')
     rig.driven(len(rig.commands))
     assert len({step.episode_id for step in rig.steps}) == 1
-    no_stamp_reached_the_memory_twice(rig)
-    measured(f'clock stands: held after {held_s:.2f} s; on with time, in the same episode')
-    # Its clock_timeout_s is 0.5 s.
+    assert_no_stamp_reached_the_memory_twice(rig)
+    measured(f'clock stops: held after {held_s:.2f} s; the same episode continues when time advances')
+    # clock_timeout_s is 0.5 s.
     assert held_s - waited_s < 2.0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""F9: cameras and joints at ten times their rate, with a policy that is too slow even for the usual one."""
+"""F9: cameras and joints at ten times their rate, also with a backbone that is too slow for the normal rate."""
 
 import time
 
@@ -23,7 +23,7 @@ def resident_mb(whole):
 
 
 def command_hz(whole, seconds):
-    """Let the graph run; return the rate of commands by their stamps, and what a busy machine may cost [Hz]."""
+    """Run the graph; return the command rate by the stamps, and the rate lost to processor waiting time [Hz]."""
     began, wait = len(whole.commands), CpuWait(whole.processes['policy_switch_node'].pid)
     whole.graph.spin(seconds)
     missing_hz = CONTROL_HZ * wait.seconds / seconds
@@ -32,7 +32,7 @@ def command_hz(whole, seconds):
 
 
 def dropped(whole):
-    """Return how many observations vla_node says it has dropped."""
+    """Return the number of dropped observations that vla_node reports."""
     for message in reversed(whole.diagnostics):
         for status in message.status:
             if status.name == 'vla_node: backbone':
@@ -47,13 +47,13 @@ def dropped(whole):
         pytest.param(60.0, 0.05, marks=[pytest.mark.slow, pytest.mark.timeout(300)]),
     ],
 )
-def test_ten_times_the_input_changes_nothing_but_a_counter(graph, measured, seconds, tolerance):
+def test_ten_times_the_input_changes_only_a_counter(graph, measured, seconds, tolerance):
     whole = WholeGraph(graph, lockstep=False, rounds=100_000, backbone='MarkedVla', simulation='BiasedSimulation')
     whole.begin()
     whole.driven()
     instructions = graph.node.create_publisher(String, 'instruction', qos.INSTRUCTION)
     graph.matched(instructions)
-    # What a node takes on its first turns is no growth.
+    # Memory that a node allocates at the start does not count as growth.
     usual_hz, _ = command_hz(whole, max(4.0, seconds / 6))
     flood = Flood(graph)
     graph.spin(1.0)
@@ -74,9 +74,9 @@ def test_ten_times_the_input_changes_nothing_but_a_counter(graph, measured, seco
     measured(
         f'{seconds:.0f} s at {input_hz:.0f} images/s: memory grew by {max(growth.values()):.1f} MB at most '
         f'({max(growth, key=growth.get)}); commands at {usual_hz:.2f} Hz before, {flooded_hz:.2f} Hz flooded, '
-        f'{slow_hz:.2f} Hz with a slow VLA; {dropped(whole)} observations dropped and counted'
+        f'{slow_hz:.2f} Hz with a slow backbone; {dropped(whole)} observations dropped and counted'
     )
-    assert input_hz > 0.5 * (1.0 - waiting) * Flood.CAMERA_HZ, 'the test itself was too slow to flood anything'
+    assert input_hz > 0.5 * (1.0 - waiting) * Flood.CAMERA_HZ, 'the test was too slow to flood the nodes'
     assert max(growth.values()) < GROWTH_MB, growth
     for rate, missing_hz in ((flooded_hz, flooded_missing_hz), (slow_hz, slow_missing_hz)):
         assert CONTROL_HZ * (1 - tolerance) - missing_hz <= rate <= CONTROL_HZ * (1 + tolerance)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""F1, the whole of it: the real policy in the real simulator, whose memory node is killed between cue and go sign."""
+"""F1 in the demo: the memory node is killed between cue and go signal; the AURA policy still succeeds."""
 
 import json
 import os
@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.graph, pytest.mark.render, pytest.mark.slow, pytest.ma
 
 
 class Demo:
-    """`demo.launch.yaml` in real time, *recall* with the AURA policy, as processes of its own."""
+    """The processes of `demo.launch.yaml` in real time, with the task *recall* and the AURA policy."""
 
     def __init__(self, graph, folder):
         self.log = folder / 'demo.log'
@@ -46,12 +46,12 @@ class Demo:
             )
 
     def memory_pids(self):
-        """Process ids of the memory node among the children of the launcher."""
+        """Return the process ids of the memory node among the children of the launcher."""
         children = Path(f'/proc/{self.process.pid}/task/{self.process.pid}/children').read_text().split()
         return [int(pid) for pid in children if b'memory_node' in Path(f'/proc/{pid}/cmdline').read_bytes()]
 
     def close(self):
-        """End it with all its nodes."""
+        """Stop the demo with all its nodes."""
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGINT)
         self.process.wait(30)
@@ -65,8 +65,8 @@ def demo(graph, tmp_path):
 
 
 @pytest.mark.fault('F1')
-@pytest.mark.skipif(not Path('/proc/self/task').exists(), reason='finds its children in /proc')
-def test_what_was_remembered_before_the_kill_is_used_after_it(graph, demo, tmp_path, measured):
+@pytest.mark.skipif(not Path('/proc/self/task').exists(), reason='needs /proc')
+def test_cue_stored_before_a_kill_is_used_after_it(graph, demo, tmp_path, measured):
     writes = graph.listen(WriteEvent, 'aura/write_event', qos.WRITE_EVENT)
     statuses = graph.listen(PolicyStatus, 'policy_status', qos.POLICY_STATUS)
     rng, kills = random.Random(0), 0
@@ -88,11 +88,11 @@ def test_what_was_remembered_before_the_kill_is_used_after_it(graph, demo, tmp_p
         kills += 1
         before = len(statuses)
         graph.until(lambda before=before: over() or any(each.holding for each in statuses[before:]), 'a hold', 5.0)
-        graph.until(lambda: over() or not statuses[-1].holding, 'the policy goes on', 60.0)
+        graph.until(lambda: over() or not statuses[-1].holding, 'the policy drives again', 60.0)
     report = json.loads((tmp_path / 'panel.json').read_text())
     text = demo.log.read_text()
     assert kills >= 3, text
     (row,) = report['summary']
-    measured(f'{row["successes"]}/{ROUNDS} rounds of recall, with {kills} kills after a write; held each time')
-    # a cue that is shown while the node is away, two seconds or so, cannot be remembered by anybody
+    measured(f'{row["successes"]}/{ROUNDS} rounds of recall, {kills} kills after a write; the robot held each time')
+    # The memory misses a cue that is shown while the node restarts, which takes about two seconds.
     assert row['successes'] >= ROUNDS - 1, text

@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Compares what two libraries, or two ways through one, compute: a tolerance that follows the size of the numbers."""
+"""Comparison of floating-point results with a tolerance relative to the largest value."""
 
 from typing import Any
 
 import numpy as np
 
-# float32 keeps 24 bits, so one operation is off by 6e-8 of its size; a sum of some hundred terms by about 1e-6.
+# float32 has 24 bits: the relative error of one operation is 6e-8, that of a sum of some hundred terms about 1e-6.
 FLOAT32_RTOL = 1e-5
 
 
 def assert_close(found: Any, expected: Any, rtol: float = FLOAT32_RTOL, what: str = '') -> None:
-    """Fail where `found` is off by more than `rtol` of the largest magnitude in `expected`.
+    """Fail where `found` differs from `expected` by more than `rtol` times the largest magnitude in `expected`.
 
-    The largest magnitude, not each number's own: a sum that cancels to zero keeps the error of its terms.
+    A tolerance relative to each value would be too strict, because a sum that cancels keeps the error of its terms.
     """
     wanted = _array(expected)
     size = float(np.abs(wanted).max(initial=0.0))
@@ -20,6 +20,6 @@ def assert_close(found: Any, expected: Any, rtol: float = FLOAT32_RTOL, what: st
 
 
 def _array(values: Any) -> np.ndarray:
-    """Arrays, torch tensors and lists of both, as float64."""
+    """Convert an array, a torch tensor or a list of both to float64."""
     values = values.detach() if hasattr(values, 'detach') else values
     return np.asarray(values, np.float64)

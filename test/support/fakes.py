@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Small stand-ins for the backbone, the memories and the simulation, named by module:attribute.
+"""Fakes of the backbone, the memories and the simulation, which parameters name as module:attribute.
 
-The scripted backbone adds 0.01 rad to each measured joint, so that a chunk tells when it was made;
-the memories add a constant of their own, so that a command tells whose it was.
+The scripted backbone adds 0.01 rad to each measured joint, so a chunk identifies the measurement that it came from.
+Each memory adds its own constant, so a command identifies its policy.
 """
 
 import os
@@ -19,7 +19,7 @@ from aura_ros.vla.protocol import BackboneSpec, VlaOutput
 JOINTS = (*(f'joint{i}' for i in range(1, 8)), 'finger_joint')
 CHUNK_LEN, FEATURES = 8, 16
 AURA_OFFSET, KV_OFFSET = 0.001, 0.002
-# Where MarkedVla sends the first seven joints, and where BiasedSimulation says they are then [rad].
+# Position to which MarkedVla sends the first seven joints, and the position that BiasedSimulation then measures [rad].
 POSE = 0.1
 READING = POSE + 0.0004
 SPEC = BackboneSpec(
@@ -37,7 +37,7 @@ SPEC = BackboneSpec(
 
 
 class ScriptedVla:
-    """A backbone that moves all joints by 0.01; the instruction can make it fail, or wait for `resume`."""
+    """A backbone that moves all joints by 0.01 rad. Some instructions make it fail or wait for `resume`."""
 
     def __init__(self, path=None):
         self.spec = SPEC
@@ -69,19 +69,19 @@ class ScriptedVla:
 
 
 class MarkedVla(ScriptedVla):
-    """Sends all joints to one pose, so that a command tells by itself whose it is: POSE plus the policy's offset."""
+    """Sends all joints to one pose. A command is POSE plus the offset of its policy, so it identifies the policy."""
 
     def infer(self, observation):
         if observation.instruction.startswith('slow'):
-            time.sleep(0.25)  # more than the period of the steps, less than a chunk lasts
+            time.sleep(0.25)  # longer than the period of the steps, shorter than a chunk
         features = np.full(FEATURES, observation.images['front'].mean() / 255.0, np.float32)
         actions = np.full((CHUNK_LEN, len(JOINTS)), POSE, np.float32)
-        actions[:, -1] = 0.0  # the finger
+        actions[:, -1] = 0.0  # finger
         return VlaOutput(features, actions)
 
 
 class ScriptedMemory(Memory):
-    """Counts what it was given; writes on every third step."""
+    """Counts its steps and writes on every third step."""
 
     name = 'scripted'
     memory_hash = SPEC.backbone_hash
@@ -145,7 +145,7 @@ def kv(path=None, window=0):
 
 
 class FakeSimulation:
-    """A robot that is where it was told to be; an episode of `rounds` seconds."""
+    """A robot that reaches each target in one step. An episode lasts `rounds` seconds."""
 
     dt = 0.05
     joint_names = JOINTS
@@ -186,7 +186,7 @@ class FakeSimulation:
 
 
 class BiasedSimulation(FakeSimulation):
-    """Its joints are read beside where they were sent, so that a hold is no policy's command."""
+    """Measures joint positions that differ from every command, so that a hold differs from the commands."""
 
     def step(self, target):
         found = super().step(target)

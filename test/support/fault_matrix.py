@@ -33,10 +33,12 @@ _MARKER = 'fault(*numbers): the faults F1..F18 that a test injects; its promise 
 
 @dataclass(frozen=True)
 class Fault:
-    """One row: the fault, and the promise that holds in spite of it."""
+    """One row of the matrix."""
 
     what: str
+    """The fault that is injected."""
     promise: str
+    """What the package guarantees despite the fault."""
 
 
 FAULTS = {
@@ -47,13 +49,13 @@ FAULTS = {
     ),
     'F2': Fault(
         'state file cut or flipped at any byte of either slot',
-        'the previous valid state or a clear refusal; no crash, no garbage',
+        'restores the previous valid state or refuses with the reason; no crash, no invalid state',
     ),
-    'F3': Fault('power cut: pages not yet synced are gone', 'as F2'),
+    'F3': Fault('power cut: unsynced pages are lost', 'as F2'),
     'F4': Fault(
         'disk full, read-only, permission lost, EIO on sync',
-        'continues in RAM; ERROR within 1 s; durability is RAM; recovers by itself; a failed sync never costs '
-        'the last good slot',
+        'continues in RAM; ERROR within 1 s; durability is RAM; recovers automatically; a failed sync never loses '
+        'the last valid slot',
     ),
     'F5': Fault(
         'NaN or Inf in joints, features, gate or action; black image',
@@ -64,12 +66,12 @@ FAULTS = {
         'decoded correctly or rejected; no crash; one log line per change',
     ),
     'F7': Fault(
-        'stamps twice, out of order, late, in the future, zero',
+        'stamps that are repeated, out of order, late, in the future or zero',
         'the memory uses a stamp at most once; each reason is counted',
     ),
     'F8': Fault(
-        'simulated clock jumps back or forward, stands still; bag loops',
-        'as documented for each; the watchdog still fires, because it runs on the steady clock',
+        'simulated clock jumps back or forward, or stops; bag loops',
+        'behaves as documented for each; the watchdog still fires, because it runs on the steady clock',
     ),
     'F9': Fault(
         'input at 10 times its rate',
@@ -80,8 +82,8 @@ FAULTS = {
         'reported in the diagnostics within 1 s, with topic and QoS policy',
     ),
     'F11': Fault(
-        'backbone raises, hangs, gives a wrong shape, runs out of memory',
-        'holds within 2 control periods; no command older than max_action_age; retries with growing pauses; '
+        'backbone raises, hangs, returns a wrong shape or runs out of memory',
+        'holds within 2 control periods; no command is older than max_action_age; retries with growing pauses; '
         'ERROR after N failures',
     ),
     'F12': Fault(
@@ -98,12 +100,12 @@ FAULTS = {
         'refused with the reason; a fresh start only with allow_fresh_start; a state of another episode is kept or '
         'emptied as on_new_episode says, and this is reported',
     ),
-    'F16': Fault('the same steps twice', 'write events and the final CRC-32 are equal bit for bit'),
+    'F16': Fault('the same steps are processed twice', 'write events and the final CRC-32 are identical'),
     'F17': Fault(
         'instruction changed during an episode',
         'the pending chunk is dropped; the memory is kept or reset as on_new_episode says',
     ),
-    'F18': Fault('SIGINT or SIGTERM during a write', 'a clean end within 3 s; the last state is durable'),
+    'F18': Fault('SIGINT or SIGTERM during a write', 'exits cleanly within 3 s; the last state is durable'),
 }
 
 

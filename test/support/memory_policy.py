@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A memory policy in the test's process, and steps to feed it."""
+"""A memory policy in the process of the test, and steps for it."""
 
 import numpy as np
 from aura_ros.msg import ActionChunk, GateSample, VlaStep
@@ -26,7 +26,7 @@ def step(seq, episode=FIRST, features=0.5):
 
 
 class Policy:
-    """A memory policy in this process, its input, and what it says."""
+    """A memory policy in this process, with its input and its output."""
 
     def __init__(self, graph, make, kind, **parameters):
         self.prefix = make.prefix
@@ -42,7 +42,7 @@ class Policy:
             graph.until(lambda topic=topic: graph.node.count_publishers(topic), topic)
 
     def feed(self, *messages, answers):
-        """Send steps and wait until so many chunks in all have come."""
+        """Publish steps and wait until `answers` chunks have arrived in total."""
         for message in messages:
             self.steps.publish(message)
         self._graph.until(lambda: len(self.gates) >= answers, f'{answers} gate samples')

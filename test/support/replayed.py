@@ -63,7 +63,7 @@ def made_up(
 
 
 def joined(parts: Sequence[Steps]) -> Steps:
-    """Several parts as one."""
+    """Concatenate several parts."""
     columns = {
         column.name: np.concatenate([getattr(part, column.name) for part in parts])
         for column in fields(Steps)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A DDS domain of its own for each test, nodes in this process or as real processes on it.
+"""A separate DDS domain for each test, with nodes in this process or in processes of their own.
 
-A folder of tests takes it by `from ros_graph import domain, graph` in its conftest.py.
+A conftest.py imports the fixtures with `from ros_graph import domain, graph`.
 """
 
 import os
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
-# Before rclpy is loaded: field checks, and discovery that is fast and stays on this machine.
+# Set before rclpy is loaded: field checks, and fast discovery on this machine only.
 os.environ['ROS_PYTHON_CHECK_FIELDS'] = '1'
 os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
 os.environ.setdefault('FASTDDS_BUILTIN_TRANSPORTS', 'UDPv4')
@@ -32,17 +32,12 @@ from rclpy.node import Node  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
 
 TIMEOUT_S = 60.0
-_ASK_AGAIN_S = 2.0
+_RESEND_S = 2.0
 CONFIG = ROOT / 'config'
 
 
 class Graph:
-    """One DDS domain: an observer in this process, and the nodes under test.
-
-    Attributes:
-        node: plain node of the test.
-        heard: messages by topic, oldest first, of the topics the test listens to.
-    """
+    """One DDS domain with the node of the test and the nodes under test."""
 
     def __init__(self, domain: int, folder: Path) -> None:
         self.domain, self.folder = domain, folder
@@ -50,21 +45,23 @@ class Graph:
         rclpy.init(context=self.context, domain_id=domain)
         self.executor = SingleThreadedExecutor(context=self.context)
         self.node = Node('tester', context=self.context)
+        """The node of the test."""
         self.executor.add_node(self.node)
         self.received: dict[str, list[Any]] = {}
+        """Messages of the topics to which the test subscribes, oldest first."""
         self._inside: list[Any] = []
         self._processes: dict[str, subprocess.Popen[str]] = {}
         self._logs: dict[str, Path] = {}
 
     def listen(self, kind: type, topic: str, profile: Any) -> list[Any]:
-        """Subscribe, once; returns the list that the messages go to."""
+        """Subscribe to `topic` unless the test already does; return the list of its messages."""
         if topic not in self.received:
             self.received[topic] = []
             self.node.create_subscription(kind, topic, self.received[topic].append, profile)
         return self.received[topic]
 
     def until(self, done: Callable[[], Any], what: str, timeout_s: float = TIMEOUT_S) -> Any:
-        """Spin until `done`; fails the test after `timeout_s`."""
+        """Spin until `done` returns a true value, and return that; fail the test after `timeout_s`."""
         end = time.monotonic() + timeout_s
         while not (result := done()):
             if time.monotonic() > end:
@@ -73,13 +70,13 @@ class Graph:
         return result
 
     def spin(self, seconds: float) -> None:
-        """Let everything happen for a while."""
+        """Process messages for a while [s]."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             self.executor.spin_once(timeout_sec=0.02)
 
     def taken(self, node: Node, topic: str, keep: Callable[[Any], Any] = lambda message: message) -> list[Any]:
-        """Return the list of what a node in this process takes from `topic` from now on, each reduced by `keep`."""
+        """Return a list to which `keep` of each message that `node`, in this process, receives from now on is added."""
         (subscription,) = (each for each in node.subscriptions if each.topic_name == f'/{topic.lstrip("/")}')
         callback, found = subscription.callback, []
 
@@ -91,7 +88,7 @@ class Graph:
         return found
 
     def sent(self, node: Node, topic: str) -> list[Any]:
-        """Return the list of what a node in this process publishes on `topic` from now on."""
+        """Return a list to which each message that `node`, in this process, publishes from now on is added."""
         (publisher,) = (each for each in node.publishers if each.topic_name == f'/{topic.lstrip("/")}')
         publish, found = publisher.publish, []
 
@@ -103,32 +100,32 @@ class Graph:
         return found
 
     def matched(self, publisher: Any, count: int = 1) -> None:
-        """Wait until a publisher has as many subscribers."""
+        """Wait until a publisher has at least `count` subscribers."""
         self.until(lambda: publisher.get_subscription_count() >= count, publisher.topic_name)
 
     def discovered_by(self, *names: str) -> None:
-        """Wait until each of these nodes has discovered all subscriptions and publishers of the test.
+        """Wait until each of these nodes has discovered all publishers and subscriptions of the test.
 
-        Discovery is reliable and in order: a node that answers a client created now has discovered what is older.
+        Discovery is reliable and in order, so a node that answers a new client has discovered everything older.
         """
         for name in names:
             client = self.node.create_client(GetParameters, f'/{name}/get_parameters')
             self.until(client.service_is_ready, f'{name} is up')
-            asked: list[Any] = []
-            again_at = 0.0
+            futures: list[Any] = []
+            resend_at = 0.0
 
-            def answered(client: Any = client, asked: list[Any] = asked) -> bool:
-                nonlocal again_at
-                if time.monotonic() > again_at:  # what goes to a node that was just killed is never answered
-                    asked.append(client.call_async(GetParameters.Request()))
-                    again_at = time.monotonic() + _ASK_AGAIN_S
-                return any(future.done() for future in asked)
+            def answered(client: Any = client, futures: list[Any] = futures) -> bool:
+                nonlocal resend_at
+                if time.monotonic() > resend_at:  # a request to a node that was just killed is never answered
+                    futures.append(client.call_async(GetParameters.Request()))
+                    resend_at = time.monotonic() + _RESEND_S
+                return any(future.done() for future in futures)
 
             self.until(answered, f'answer of {name}')
             self.node.destroy_client(client)
 
     def call(self, kind: type, name: str, request: Any) -> Any:
-        """Call a service and return its answer."""
+        """Call a service and return its response."""
         client = self.node.create_client(kind, name)
         self.until(client.service_is_ready, f'service {name}')
         future = client.call_async(request)
@@ -137,7 +134,7 @@ class Graph:
         return future.result()
 
     def inside(self, make: Callable[..., Any], **parameters: Any) -> Any:
-        """Make a node in this process; lifecycle nodes are configured and activated."""
+        """Create a node in this process and add it to the executor."""
         overrides = [Parameter(name.replace('__', '.'), value=value) for name, value in parameters.items()]
         node = make(context=self.context, parameter_overrides=overrides)
         self.executor.add_node(node)
@@ -145,14 +142,14 @@ class Graph:
         return node
 
     def start(self, name: str, *arguments: str, **parameters: Any) -> 'subprocess.Popen[str]':
-        """Start the executable scripts/NAME as a process of its own."""
+        """Start the executable scripts/NAME in its own process."""
         command = [sys.executable, str(ROOT / 'scripts' / name), '--ros-args', *arguments]
         for key, value in parameters.items():
             text = str(value).lower() if isinstance(value, bool) else str(value)
             command += ['-p', f'{key.replace("__", ".")}:={text}']
         log = self.folder / f'{name}-{len(self._logs)}.log'
         environment = dict(os.environ, ROS_DOMAIN_ID=str(self.domain), PYTHONUNBUFFERED='1')
-        # this folder for fakes.py
+        # This folder contains fakes.py.
         path = [str(ROOT), str(Path(__file__).parent), os.environ.get('PYTHONPATH', '')]
         environment['PYTHONPATH'] = os.pathsep.join(filter(None, path))
         with log.open('w') as file:
@@ -161,15 +158,15 @@ class Graph:
         return process
 
     def log(self, name: str) -> str:
-        """Return what a process has said so far."""
+        """Return the output of a process so far."""
         return self._logs[name].read_text()
 
     def logs(self) -> str:
-        """Return what all processes have said."""
+        """Return the output of all processes so far."""
         return '\n'.join(f'== {name}\n{self.log(name)}' for name in self._logs)
 
     def close(self) -> None:
-        """End everything."""
+        """Stop all processes and destroy all nodes."""
         for process in self._processes.values():
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
@@ -189,10 +186,10 @@ class Graph:
 
 @contextmanager
 def free_domain() -> Iterator[int]:
-    """A ROS_DOMAIN_ID that nobody on this machine uses; a bound port keeps it from other tests."""
+    """Yield a ROS_DOMAIN_ID that is unused on this machine; a bound port reserves it against other tests."""
     first = random.randrange(100)
     for number in (1 + (first + offset) % 100 for offset in range(100)):
-        # Where DDS puts the first participant of a domain.
+        # The port of the first DDS participant of a domain.
         if not _free(7410 + 250 * number):
             continue
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as token:
@@ -202,12 +199,12 @@ def free_domain() -> Iterator[int]:
                 continue
             yield number
             return
-    pytest.fail('all DDS domains are taken')
+    pytest.fail('all DDS domains are in use')
 
 
 @pytest.fixture
 def domain() -> Iterator[int]:
-    """A DDS domain of the test's own."""
+    """A DDS domain that only this test uses."""
     with free_domain() as number:
         yield number
 
@@ -223,7 +220,7 @@ def _free(port: int) -> bool:
 
 @pytest.fixture
 def graph(domain: int, tmp_path: Path) -> Iterator[Graph]:
-    """A graph with nothing but the tester in it."""
+    """A graph that contains only the node of the test."""
     found = Graph(domain, tmp_path)
     yield found
     found.close()

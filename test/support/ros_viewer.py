@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`aura topics` as a process beside a graph of the test.
+"""`aura topics` as a process on the graph of a test.
 
-A folder of tests imports it in its conftest.py: `from ros_viewer import view`, beside `graph`.
+A conftest.py imports the fixture with `from ros_viewer import view`, in addition to `graph`.
 """
 
 import os
@@ -18,7 +18,7 @@ TIMEOUT_S = 90.0  # a loaded machine starts Python slowly
 
 
 class Viewer:
-    """One `aura topics` process beside the node of the test, which keeps publishing."""
+    """One `aura topics` process."""
 
     def __init__(self, graph: Any, folder: Path, *arguments: str) -> None:
         self._graph = graph
@@ -41,7 +41,7 @@ class Viewer:
         return self._err.read_text()
 
     def until(self, done: Callable[[], Any], tick: Callable[[], None] = lambda: None) -> Any:
-        """Publish by `tick` 20 times a second until `done`."""
+        """Call `tick`, which may publish, 20 times a second until `done` returns a true value; return that."""
         end = time.monotonic() + TIMEOUT_S
         while not (result := done()):
             assert time.monotonic() < end, f'timed out\n{self.out}\n{self.err}'
@@ -50,7 +50,7 @@ class Viewer:
         return result
 
     def ended(self, tick: Callable[[], None] = lambda: None) -> int:
-        """Wait for the end; returns the exit status."""
+        """Wait for the end of the process and return its exit status."""
         self.until(lambda: self.process.poll() is not None, tick)
         return self.process.returncode
 
@@ -62,7 +62,7 @@ class Viewer:
 
 @pytest.fixture
 def view(graph: Any, tmp_path: Path) -> Iterator[Callable[..., Viewer]]:
-    """Start viewers on the graph's domain."""
+    """Return a function that starts viewers on the domain of the graph."""
     viewers: list[Viewer] = []
 
     def start(*arguments: str) -> Viewer:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What config/sros2/aura.policy.xml allows, as sets of names, the way `ros2 security` reads it."""
+"""The rights that config/sros2/aura.policy.xml grants, as sets of names; read as `ros2 security` reads it."""
 
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -7,14 +7,14 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 POLICY = Path(__file__).parents[2] / 'config' / 'sros2' / 'aura.policy.xml'
-# What an action is made of.
+# The topics and services of an action.
 _ACTION_TOPICS = ('feedback', 'status')
 _ACTION_SERVICES = ('cancel_goal', 'get_result', 'send_goal')
 
 
 @dataclass
 class Rights:
-    """Full names, `*` standing for anything, of what may be published and so on."""
+    """Full names of topics and services; `*` matches any text."""
 
     publish: set[str] = field(default_factory=set)
     subscribe: set[str] = field(default_factory=set)
@@ -22,7 +22,7 @@ class Rights:
     reply: set[str] = field(default_factory=set)
 
     def beyond(self, granted: 'Rights') -> list[str]:
-        """What of this `granted` does not cover, in words."""
+        """Return a text for each right of this object that `granted` does not cover."""
         return [
             f'{right} {name}'
             for right, names in vars(self).items()
@@ -31,7 +31,7 @@ class Rights:
         ]
 
     def may(self, right: str, name: str) -> bool:
-        """Whether a name is covered."""
+        """Return whether `right` covers `name`."""
         return any(fnmatchcase(name, pattern) for pattern in getattr(self, right))
 
 
@@ -47,14 +47,14 @@ def _names(element: ElementTree.Element, namespace: str, node: str) -> list[str]
 
 
 def in_namespace(namespace: str) -> str:
-    """The text of the policy for another namespace, changed as its head says."""
+    """Return the text of the policy for another namespace, changed as the comment in the file describes."""
     text = POLICY.read_text(encoding='utf-8')
     assert text.count('<!ENTITY ns "/">') == 1
     return text.replace('<!ENTITY ns "/">', f'<!ENTITY ns "{namespace}">')
 
 
 def granted(namespace: str = '/') -> dict[str, Rights]:
-    """Enclave to what it may do."""
+    """Return the rights of each enclave."""
     found: dict[str, Rights] = {}
     for enclave in ElementTree.fromstring(in_namespace(namespace)).iter('enclave'):
         rights = found[enclave.attrib['path']] = Rights()
@@ -66,7 +66,7 @@ def granted(namespace: str = '/') -> dict[str, Rights]:
 
 def _grant(rights: Rights, part: ElementTree.Element, names: list[str]) -> None:
     for right, verdict in part.attrib.items():
-        assert verdict == 'ALLOW', f'{part.tag}: {verdict} is not read here'
+        assert verdict == 'ALLOW', f'{part.tag}: this reader does not support {verdict}'
         if part.tag != 'actions':
             getattr(rights, right).update(names)
             continue

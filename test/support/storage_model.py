@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Storage devices for state files that a test can cut off or make fail at any call.
+"""Storage devices for state files, with simulated power cuts and failures at any call.
 
-Model: a write goes to the page cache, and a sync copies the cached units of a file to storage. A power cut keeps any
-subset of the unsynced changes: each unit (page or sector) of a file by itself, the file's new or old length, and the
-first few of the changed names, in order. A failed sync stores any subset and, as on Linux, marks the units clean, so
-that the cache then shows data that is not stored.
+Model: a write changes the page cache, and a sync copies the cached units of a file to storage. A power cut keeps any
+subset of the unsynced changes: units (pages or sectors), the old or new length of a file, and the first few of the
+changed names, in order. A failed sync stores any subset of the units. It marks all units clean, as Linux does, so the
+cache then shows data that is not stored.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ SECTOR = 512
 
 
 class PowerCut(BaseException):
-    """A power cut. No handler of the program under test is useful after it."""
+    """A power cut. It is a BaseException so that no handler of the program under test catches it."""
 
 
 class FastDevice(Device):
-    """A real file without syncs, for tests that open it tens of thousands of times."""
+    """Real files without syncs, for tests that open a file tens of thousands of times."""
 
     def sync(self, fd: int) -> None:
-        """Do not wait."""
+        """Skip the sync."""
 
     def forget(self, fd: int) -> None:
-        """Keep what is cached."""
+        """Keep the cache."""
 
     def sync_folder(self, folder: Path) -> None:
-        """Do not wait."""
+        """Skip the sync."""
 
 
 @dataclass
@@ -52,18 +52,19 @@ class _File:
 
 
 class ModelDevice(Device):
-    """Storage in memory; see the module. One process at a time: `kill` ends it, a power cut gives a new device.
+    """The storage model of this module, for one process at a time.
 
-    before: called with each call's name before it is made; may raise OSError, or PowerCut.
-    torn_sync: units that a failed sync stores, as a function of the dirty ones.
+    `kill` ends the process; `outcomes` and `cut` return devices after a power cut.
     """
 
     def __init__(self, unit: int = PAGE) -> None:
         self.unit = unit
         self.before: Callable[[str], None] = lambda call: None
+        """Called with the name of each call before it is made; may raise OSError or PowerCut."""
         self.torn_sync: Callable[[list[int]], Iterable[int]] = lambda dirty: ()
+        """Returns those of the dirty units that a failed sync stores."""
         self.names: dict[str, _File] = {}
-        self._journal: list[dict[str, _File]] = [{}]  # stored names, then the names after each change since
+        self._journal: list[dict[str, _File]] = [{}]  # the stored names, then the names after each later change
         self._open: dict[int, _File] = {}
         self._locked: dict[int, int] = {}  # file to descriptor
         self._fds = itertools.count(3)
@@ -104,7 +105,7 @@ class ModelDevice(Device):
     def write(self, fd: int, data: bytes, offset: int) -> None:
         file = self._open[fd]
         for number in range(offset // self.unit, (offset + len(data) - 1) // self.unit + 1):
-            self.before('write')  # a full disk may take the first units only
+            self.before('write')  # a full disk may accept only the first units
             begin = max(offset, number * self.unit)
             end = min(offset + len(data), (number + 1) * self.unit)
             unit = bytearray(file.unit(number, self.unit))
@@ -153,15 +154,15 @@ class ModelDevice(Device):
         if self._locked.get(id(file)) == fd:
             del self._locked[id(file)]
 
-    # --- what a test does to it ---
+    # --- operations of a test ---
 
     def kill(self) -> None:
-        """End the process: descriptors and locks go, the page cache stays."""
+        """End the process: drop descriptors and locks, keep the page cache."""
         self._open.clear()
         self._locked.clear()
 
     def outcomes(self) -> Iterator[ModelDevice]:
-        """Yield the device after every power cut that is possible now."""
+        """Yield the device after every power cut that is possible now, one for each subset of the changes."""
         files = {id(file): file for names in self._journal for file in names.values()}.values()
         units = [(index, number) for index, file in enumerate(files) for number in sorted(file.dirty)]
         grown = [index for index, file in enumerate(files) if file.size != file.synced_size]
@@ -171,7 +172,7 @@ class ModelDevice(Device):
                     yield self._cut(names, set(kept), set(sizes))
 
     def cut(self, choose: Callable[[str, int], bool]) -> ModelDevice:
-        """Return the device after one power cut; `choose` says of each change (kind, number) whether it is kept."""
+        """Return the device after a power cut; `choose` returns whether it keeps a change (kind, number)."""
         files = list({id(file): file for names in self._journal for file in names.values()}.values())
         units = {(index, number) for index, file in enumerate(files) for number in file.dirty if choose('unit', number)}
         names = sum(1 for index in range(1, len(self._journal)) if choose('name', index))
@@ -181,15 +182,15 @@ class ModelDevice(Device):
         """Damage a byte of a file, in storage and in the cache."""
         file = self.names[str(path)]
         number = offset // self.unit
-        for held in (file.stored, file.cache):
-            if number in held:
-                unit = bytearray(held[number])
+        for units in (file.stored, file.cache):
+            if number in units:
+                unit = bytearray(units[number])
                 unit[offset % self.unit] ^= 0xFF
-                held[number] = bytes(unit)
+                units[number] = bytes(unit)
 
     def _cut(self, names: int, kept: set[tuple[int, int]], sizes: set[int]) -> ModelDevice:
         after = ModelDevice(self.unit)
-        journal = copy.deepcopy(self._journal)  # keeps what is one file one file
+        journal = copy.deepcopy(self._journal)  # two names of one file stay two names of one file
         files = list({id(file): file for state in journal for file in state.values()}.values())
         for index, file in enumerate(files):
             after._persist(file, [number for which, number in kept if which == index])

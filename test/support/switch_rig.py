@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""policy_switch_node in the process of the test, which is all policies and the robot."""
+"""policy_switch_node in the process of the test. The test acts as all policies and as the robot."""
 
 import numpy as np
 from aura_ros.msg import ActionChunk, PolicyStatus, VlaStep
@@ -16,8 +16,8 @@ from aura_ros.ros.sensor_messages import joints_to_msg
 EPISODE = '00000000-0000-4000-8000-000000000001'
 NAMES = ['a', 'b']
 BASE, AURA, KV = 0, 1, 2
-# Long, because a busy test machine must not be taken for a dead process; that a kill is noticed in
-# time is shown in test_graph.py.
+# A long lease, because a slow test machine must not look like a dead process. test_graph.py tests the detection of a
+# killed node.
 LEASE_S = 10.0
 ROBOT = {
     'robot__joint_names': NAMES,
@@ -29,7 +29,7 @@ ROBOT = {
 
 
 class SwitchRig:
-    """policy_switch_node in this process, with the test as all policies and as the robot."""
+    """policy_switch_node in this process, with publishers for all its inputs."""
 
     def __init__(self, graph, **parameters):
         self.graph = graph
@@ -45,7 +45,7 @@ class SwitchRig:
         }
         self.joints = make(JointState, 'joint_states', qos.JOINT_STATES_OUT)
         defaults = {'enable_control': True, 'policy': 'aura', 'autostart': True}
-        # A busy test machine must not make what was measured stale.
+        # On a busy test machine the measured joints must not become stale.
         parameters = defaults | {'joint_max_age_s': 10.0} | parameters
         self.node = graph.inside(PolicySwitchNode, **(ROBOT | parameters))
         assert self.node.autostart()
@@ -64,7 +64,7 @@ class SwitchRig:
         self.joints.publish(joints_to_msg(NAMES, found, np.zeros(2), stamp_ns))
 
     def message(self, policy, value, stamp_ns=None, seq=None, episode=EPISODE):
-        """Return a chunk of eight equal actions of a policy; the base policy's is a whole step."""
+        """Return a chunk of eight equal actions of a policy; for the base policy, return a VlaStep."""
         seq = self.seq[policy] if seq is None else seq
         self.seq[policy] = seq + 1
         stamp_ns = self.now() if stamp_ns is None else stamp_ns
@@ -80,12 +80,12 @@ class SwitchRig:
         return message
 
     def chunk(self, policy, value, **about):
-        """Send such a chunk where it belongs."""
+        """Publish such a chunk on the topic of its policy."""
         topic = self.steps if policy == BASE else self.chunks[policy]
         topic.publish(self.message(policy, value, **about))
 
     def drive(self, value=0.2, policy=AURA):
-        """Measure and propose until the robot is driven by `policy`."""
+        """Publish joints and chunks until `policy` drives the robot."""
 
         def again():
             self.measure(0.0, 0.0)
@@ -104,13 +104,13 @@ class SwitchRig:
         return list(self.commands[-1].points[-1].positions) if self.commands else None
 
     def select(self, policy):
-        """Ask for a policy; returns the future of the answer."""
+        """Request a policy; return the future of the response."""
         client = self.graph.node.create_client(SelectPolicy, 'select_policy')
         self.graph.until(client.service_is_ready, 'select_policy')
         return client.call_async(SelectPolicy.Request(policy=policy))
 
     def values(self, name):
-        """Return the newest values that /diagnostics shows under `name`."""
+        """Return the newest diagnostic values of the check `name`."""
         found = [
             {entry.key: entry.value for entry in status.values}
             for message in self.diagnostics
@@ -120,6 +120,8 @@ class SwitchRig:
         return found[-1] if found else {}
 
     def wait_for_diagnostic(self, name, text, level):
+        """Wait until the check `name` reports `text` with `level`."""
+
         def found():
             return any(
                 status.name.endswith(name) and text in status.message and status.level == level

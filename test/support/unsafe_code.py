@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Find code through which data could become code, by reading the source.
+"""Static check for code that could execute data.
 
-`findings(source)` names every place where a file
-- imports a module that unpickles (or would write what only unpickling reads back),
-- loads arrays, weights or models in a way that may unpickle, or lets a hub's code run,
-- evaluates text, reads YAML with a loader that makes objects, or goes through a shell,
-- opens a network connection by itself, or imports a module by a name given at run time.
+`findings(source)` lists every place where a file
+- imports a module that unpickles or writes pickles,
+- loads arrays, weights or models in a way that may unpickle, or runs the code of a model hub,
+- evaluates text, reads YAML with a loader that creates objects, or uses a shell,
+- opens a network connection, or imports a module by a name given at run time.
 
-The names of `import a as b` and `from a import b as c` are followed, in functions too. A name that is built at run
-time, such as getattr(torch, 'lo' + 'ad'), is not found: the check finds mistakes and not attacks.
+The check resolves `import a as b` and `from a import b as c`, in functions too. It does not resolve a name that is
+built at run time, such as getattr(torch, 'lo' + 'ad'). It finds mistakes, not attacks.
 """
 
 import ast
@@ -29,9 +29,9 @@ PICKLING = {
     'srsly',
     'torch.package',
 }
-# They send pickles, but to processes that were started here and over pipes that nobody else holds.
+# They send pickles, but only to child processes, through pipes that no other process can open.
 PROCESSES = {'multiprocessing', 'concurrent.futures.ProcessPoolExecutor', 'concurrent.futures.process'}
-# The parts of them that others can connect to.
+# The parts of them to which other processes can connect.
 OPEN_PROCESSES = {'multiprocessing.connection', 'multiprocessing.managers', 'multiprocessing.Manager'}
 NETWORK = {
     'aiohttp',
@@ -61,19 +61,19 @@ NEVER_CALLED = {
     'exec': 'runs text',
     'compile': 'compiles text',
     '__import__': 'imports by name',
-    'os.system': 'goes through a shell',
-    'os.popen': 'goes through a shell',
-    'subprocess.getoutput': 'goes through a shell',
-    'subprocess.getstatusoutput': 'goes through a shell',
+    'os.system': 'uses a shell',
+    'os.popen': 'uses a shell',
+    'subprocess.getoutput': 'uses a shell',
+    'subprocess.getstatusoutput': 'uses a shell',
     'torch.save': 'writes a pickle',
-    'torch.jit.load': 'runs code of the file',
-    'torch.hub.load': 'runs code of a hub',
+    'torch.jit.load': 'runs code from the file',
+    'torch.hub.load': 'runs code from a model hub',
     'torch.export.load': 'may unpickle',
-    'torch.export.save': 'writes what may be unpickled',
-    'yaml.unsafe_load': 'makes objects',
-    'yaml.unsafe_load_all': 'makes objects',
-    'yaml.full_load': 'makes objects',
-    'yaml.full_load_all': 'makes objects',
+    'torch.export.save': 'writes a file that loading may unpickle',
+    'yaml.unsafe_load': 'creates objects',
+    'yaml.unsafe_load_all': 'creates objects',
+    'yaml.full_load': 'creates objects',
+    'yaml.full_load_all': 'creates objects',
     'pandas.read_pickle': 'unpickles',
 }
 SAFE_LOADERS = {'yaml.SafeLoader', 'yaml.CSafeLoader'}
@@ -81,13 +81,13 @@ DYNAMIC_IMPORT = 'importlib.import_module'
 
 
 def findings(source: str) -> list[str]:
-    """Return what is unsafe in a file of Python, each with its line."""
+    """Return the unsafe places of a Python source, each with its line."""
     finder = _Finder(ast.parse(source))
     return [f'line {line}: {text}' for line, text in sorted(finder.find())]
 
 
 class _Finder:
-    """One file: what its names stand for, and what it does with them."""
+    """The imported names of one file, and the unsafe uses of them."""
 
     def __init__(self, tree: ast.Module) -> None:
         self._tree = tree
@@ -106,7 +106,7 @@ class _Finder:
                 self._safe_loaders.add(node.name)
 
     def _dotted(self, node: ast.expr) -> str:
-        """The full name of an expression as `np.load`, '' when it has none."""
+        """Return the full name of an expression such as `np.load`, or '' if it has none."""
         if isinstance(node, ast.Name):
             name = self._names.get(node.id, node.id)
             return 'numpy' + name[2:] if name == 'np' or name.startswith('np.') else name
@@ -136,9 +136,9 @@ class _Finder:
         if within(PICKLING):
             yield line, f'imports {name}, which unpickles'
         elif within(OPEN_PROCESSES):
-            yield line, f'imports {name}, to which others can connect'
+            yield line, f'imports {name}, to which other processes can connect'
         elif within(PROCESSES):
-            yield line, f'imports {name}, which sends pickles to processes of its own'
+            yield line, f'imports {name}, which sends pickles to child processes'
         elif within(NETWORK):
             yield line, f'imports {name}, which opens connections'
 
@@ -148,19 +148,19 @@ class _Finder:
         if name in NEVER_CALLED:
             yield f'{name} {NEVER_CALLED[name]}'
         if name in OPEN_PROCESSES:
-            yield f'{name}: others can connect to it'
+            yield f'{name}: other processes can connect to it'
         if name == 'torch.load' and not _is(arguments.get('weights_only'), True):
             yield 'torch.load without weights_only=True unpickles'
         if name in ('numpy.load', 'numpy.lib.format.read_array') and not _is(arguments.get('allow_pickle'), False):
             yield f'{name} without allow_pickle=False'
         if 'trust_remote_code' in arguments and not _is(arguments['trust_remote_code'], False):
-            yield 'trust_remote_code lets code of a hub run'
+            yield 'trust_remote_code runs code from a model hub'
         if 'shell' in arguments and not _is(arguments['shell'], False):
-            yield 'shell=True goes through a shell'
+            yield 'shell=True uses a shell'
         if name in ('yaml.load', 'yaml.load_all'):
             loader = arguments.get('Loader') or (call.args[1] if len(call.args) > 1 else None)
             if loader is None or self._dotted(loader) not in self._safe_loaders:
-                yield f'{name} with a loader that makes objects'
+                yield f'{name} with a loader that creates objects'
         if name == DYNAMIC_IMPORT:
             module = call.args[0] if call.args else None
             if not isinstance(module, ast.Constant):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""vla_node in the process of the test, which is its cameras, its joints and its client."""
+"""vla_node in the process of the test. The test publishes its inputs and acts as its client."""
 
 from collections import Counter
 
@@ -24,7 +24,7 @@ def _stamp_ns(message):
 
 
 class VlaRig:
-    """vla_node in this process, with the test as its robot and its client."""
+    """vla_node in this process, with publishers for its inputs and a client."""
 
     def __init__(self, graph, **parameters):
         self.graph = graph
@@ -72,17 +72,17 @@ class VlaRig:
         self.node._infer, self.node._call_soon = counted, handled
 
     def settled(self, stamp_ns):
-        """Whether the node has taken the inputs of `stamp_ns` and no inference is under way or unhandled."""
+        """Return whether the node has received the inputs of `stamp_ns` and finished their processing."""
         arrived = all(stamps.count(stamp_ns) >= self._shown[stamp_ns] for stamps in self._taken)
         return arrived and self.node._worker.idle and self._begun == self._handled
 
     def offer(self, stamp_ns, **inputs):
-        """Send one set of inputs and wait until the node has dealt with it."""
+        """Publish one set of inputs and wait until the node has processed it."""
         self.show(stamp_ns, **inputs)
-        self.graph.until(lambda: self.settled(stamp_ns), 'the inputs are dealt with')
+        self.graph.until(lambda: self.settled(stamp_ns), 'the inputs are processed')
 
     def infer_until_resumed(self):
-        """Show inputs until the backbone works on them, which goes on until it is resumed; returns their stamp."""
+        """Publish inputs until an inference begins, which lasts until `resume`; return the stamp of the inputs [ns]."""
         stamp_ns = 0
 
         def begun():
@@ -110,7 +110,7 @@ class VlaRig:
         return future.result()
 
     def show(self, stamp_ns, pixels=PIXELS, positions=None, encoding=None):
-        """Send one set of inputs with one stamp."""
+        """Publish one set of inputs with one stamp."""
         for camera in self.cameras:
             message = image_to_msg(pixels, stamp_ns, 'camera')
             if encoding:
@@ -120,13 +120,13 @@ class VlaRig:
         self._shown[stamp_ns] += 1
 
     def send_joints(self, stamp_ns, positions=None):
-        """Send where the robot is; at zero if nothing is said."""
+        """Publish the joint positions, by default zeros."""
         zeros = np.zeros(len(JOINTS))
         positions = zeros if positions is None else positions
         self.joints.publish(joints_to_msg(JOINTS, positions, zeros, stamp_ns))
 
     def step(self, **inputs):
-        """Send fresh inputs, one set after the other, until one more step has come; returns it."""
+        """Publish one set of inputs after another until the next step arrives; return the step."""
         count = len(self.steps)
         stamp_ns = 0
 
@@ -141,7 +141,7 @@ class VlaRig:
         return self.steps[count]
 
     def values(self, name):
-        """Return the newest values that /diagnostics shows under `name`."""
+        """Return the newest diagnostic values of the check `name`."""
         found = [
             {entry.key: entry.value for entry in status.values}
             for message in self.diagnostics
@@ -151,7 +151,7 @@ class VlaRig:
         return found[-1] if found else {}
 
     def wait_for_diagnostic(self, name, text, level=None, meanwhile=lambda: None):
-        """Wait until /diagnostics says `text` under `name`; `meanwhile` is called until then."""
+        """Wait until the check `name` reports `text`; call `meanwhile` repeatedly until then."""
 
         def found():
             meanwhile()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All five nodes as real processes with scripted parts, and the test as the one who runs episodes."""
+"""All five nodes as real processes with fake parts. The test runs the episodes."""
 
 import itertools
 import time
@@ -19,20 +19,20 @@ from aura_ros.ros import qos
 from aura_ros.ros.sensor_messages import image_to_msg, joints_to_msg
 
 ROBOT = ('--params-file', str(CONFIG / 'sim_arm.yaml'))
-# The test must not lose a command while it is busy.
+# A busy test must not lose a command.
 _EVERY_COMMAND = QoSProfile(depth=1000)
 _GOAL_S = 5.0
 
 
 class WholeGraph:
-    """The graph, what it says, and its processes by node.
+    """The processes of all nodes, and the messages that they publish.
 
     Args:
-        graph: the domain to start in.
+        graph: the domain of the nodes.
         lockstep: whether the simulation waits for the graph.
         rounds: length of the episode [s].
-        backbone, simulation: of fakes.py.
-        more: further parameters: `vla={...}`, `policies={...}` for both memory policies, `sim={...}`.
+        backbone, simulation: classes in fakes.py.
+        more: further parameters of the nodes: `vla={...}`, `policies={...}` for both memory nodes, `sim={...}`.
     """
 
     def __init__(self, graph, lockstep, rounds, backbone='ScriptedVla', simulation='FakeSimulation', **more):
@@ -44,7 +44,7 @@ class WholeGraph:
             'vla_node': (
                 timing,
                 {
-                    # the three other nodes: a step is never repeated
+                    # A step is never sent again, so vla_node waits for the three other nodes.
                     'backbone': f'fakes:{backbone}',
                     'step_subscribers': 3,
                     **common,
@@ -82,18 +82,18 @@ class WholeGraph:
         self.start('sim_node')
 
     def start(self, name):
-        """Start a node, or start it again."""
+        """Start or restart a node."""
         arguments, parameters = self._starts[name]
         self.processes[name] = self.graph.start(name, *arguments, **parameters)
 
     def begin(self, max_steps=0):
-        """Begin an episode whose first step the test will see; returns the goal's handle."""
+        """Start an episode whose first step reaches the test; return the handle of the goal."""
         self.graph.discovered_by('vla_node', 'memory_node', 'kv_baseline_node', 'policy_switch_node')
 
         def accepted():
             goal = RunEpisode.Goal(instruction='go on', max_steps=max_steps)
             future = self.client.send_goal_async(goal)
-            # One that went to a node just killed is never answered.
+            # A goal that was sent to a node just before its kill is never answered.
             end = time.monotonic() + _GOAL_S
             self.graph.until(lambda: future.done() or time.monotonic() > end, 'answer to the goal')
             return future.result() if future.done() and future.result().accepted else None
@@ -110,7 +110,7 @@ class WholeGraph:
         self.graph.until(lambda: len(self.gates) >= wanted, f'{count} more steps')
 
     def wait_for_diagnostic(self, name, text, level, since=0):
-        """Wait until /diagnostics says `text` under `name`; returns the message. `since`: how many messages to skip."""
+        """Wait until the check `name` reports `text`, skip the first `since` messages, and return the message."""
 
         def found():
             return next(
@@ -127,17 +127,14 @@ class WholeGraph:
 
 
 class Flood:
-    """Cameras and joint states at ten times the rate of the embedded robot and a bit, from the test's own node.
-
-    Attributes:
-        sent: sets of images sent so far [1].
-    """
+    """Publishes images and joint states at more than ten times the rates of the embedded robot."""
 
     CAMERA_HZ, JOINT_HZ = 120.0, 240.0
 
     def __init__(self, graph):
         self._node = graph.node
         self.sent = 0
+        """Number of sent sets of images [1]."""
         self._pixels = np.full((128, 128, 3), 60, np.uint8)
         self._reading = np.full(len(JOINTS), READING)
         self._reading[-1] = 0.0
@@ -147,21 +144,21 @@ class Flood:
         ]
         self._joints = self._node.create_publisher(JointState, 'joint_states', qos.JOINT_STATES_OUT)
         self._timers = [
-            self._node.create_timer(1.0 / self.CAMERA_HZ, self._show),
-            self._node.create_timer(1.0 / self.JOINT_HZ, self._feel),
+            self._node.create_timer(1.0 / self.CAMERA_HZ, self._publish_images),
+            self._node.create_timer(1.0 / self.JOINT_HZ, self._publish_joints),
         ]
 
-    def _show(self):
+    def _publish_images(self):
         stamp_ns = self._node.get_clock().now().nanoseconds
         for camera in self._cameras:
             camera.publish(image_to_msg(self._pixels, stamp_ns, 'camera'))
         self.sent += 1
 
-    def _feel(self):
+    def _publish_joints(self):
         stamp_ns = self._node.get_clock().now().nanoseconds
         self._joints.publish(joints_to_msg(JOINTS, self._reading, np.zeros(len(JOINTS)), stamp_ns))
 
     def stop(self):
-        """Send nothing more."""
+        """Stop publishing."""
         for timer in self._timers:
             timer.cancel()
