@@ -25,7 +25,7 @@ SHIPPED = sorted(
     ]
     if path.is_file() and '__pycache__' not in path.parts
 )
-_WORKERS = 'which sends pickles to processes of its own'
+_WORKERS = 'which sends pickles to child processes'
 _BY_NAME = 'imports a module by a name given at run time'
 # Each exception, with the reason why no outside data reaches it.
 ALLOWED = {
