@@ -1,16 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The pip way to what `colcon build` installs: CMake installs into a folder, setuptools packs it.
+"""Packs what CMake installs into a wheel, so that pip installs the same files as `colcon build`.
 
-Names, dependencies and programs are in pyproject.toml, the version in package.xml, and what is
-built and installed in CMakeLists.txt; here is only the way from there into a wheel:
+pyproject.toml lists names, dependencies and programs, package.xml has the version, and CMakeLists.txt lists the files.
 
-- the Python package (our modules and the generated messages) becomes the wheel's Python package;
-- all else (typesupport libraries, executables, share/) becomes data files, which pip lays under
-  sys.prefix, so that a virtual environment looks like a ROS prefix. C++ headers are left out.
+- The modules and the generated messages become the Python package of the wheel.
+- The typesupport libraries, executables and share/ become data files. pip installs these below sys.prefix, so that a
+  virtual environment looks like a ROS prefix. C++ headers are left out.
 
-In an editable install our modules stay in this folder and only the generated ones are installed;
-`extend_path` in aura_ros/__init__.py joins the two. Files of launch/, config/ and scripts/ are
-copies even then.
+An editable install leaves the modules in this folder and installs only the generated ones; `extend_path` in
+aura_ros/__init__.py joins the two. It still copies the files of launch/, config/ and scripts/.
 """
 
 from __future__ import annotations
@@ -30,16 +28,16 @@ NAME = 'aura_ros'
 
 
 def ros_prefixes() -> str:
-    """Where ROS is: where the ros-* wheels are installed, then every sourced workspace.
+    """Return the prefixes of ROS: that of the installed ros-* wheels, then those of all sourced workspaces.
 
     Raises:
-        SystemExit: there is no ROS to build with.
+        SystemExit: no ROS 2 is installed or sourced.
     """
     try:
         import rosidl_adapter  # in PREFIX/lib/pythonX.Y/site-packages
     except ImportError:
         raise SystemExit(
-            'aura_ros: no ROS 2 to build with. Build without --no-build-isolation, or install the'
+            'aura_ros: no ROS 2 found for the build. Build without --no-build-isolation, or install the'
             ' packages that [build-system] in pyproject.toml requires, or source a ROS 2 workspace.'
         ) from None
     wheels = str(Path(rosidl_adapter.__file__).resolve().parents[4])
@@ -48,7 +46,7 @@ def ros_prefixes() -> str:
 
 
 class CMakeBuild(build_ext):
-    """Runs CMake in place of compiling extensions, then sorts what it installed into the wheel."""
+    """Runs CMake instead of compiling extensions, and adds the files that it installs to the wheel."""
 
     def run(self) -> None:
         tag = sys.implementation.cache_tag
@@ -62,13 +60,13 @@ class CMakeBuild(build_ext):
             target = Path(self.build_lib) / NAME
             shutil.rmtree(target, ignore_errors=True)
             shutil.copytree(python, target, ignore=shutil.ignore_patterns('*.c', '__pycache__'))
-        # changed in place, because the install_data command may hold the list already
+        # Changed in place, because the install_data command may already refer to this list.
         self.distribution.data_files[:] = sorted(data.items())
 
     def run_cmake(self, build: Path, root: Path) -> None:
-        """Configure and build in `build`, install into `root`."""
+        """Configure and build in `build`, and install into `root`."""
         prefixes = ros_prefixes()
-        # CMake keeps where each ROS package was, and pip's isolated folder is another each time
+        # CMake caches the path of each ROS package, but pip uses a new isolated folder for each build.
         made_with = f'{sys.executable}\n{prefixes}\n'
         stamp = build / 'made_with.txt'
         if build.exists() and not (stamp.exists() and stamp.read_text() == made_with):
@@ -86,7 +84,7 @@ class CMakeBuild(build_ext):
             '-DCMAKE_BUILD_TYPE=Release',
             '-DBUILD_TESTING=OFF',
             f'-DCMAKE_INSTALL_PREFIX={root}',
-            # libraries lie in lib/, extension modules in lib/pythonX.Y/site-packages/aura_ros
+            # Libraries are in lib/, extension modules in lib/pythonX.Y/site-packages/aura_ros.
             '-DCMAKE_INSTALL_RPATH=$ORIGIN:$ORIGIN/../../..',
             f'-DPython3_EXECUTABLE={sys.executable}',
         ]
@@ -97,7 +95,7 @@ class CMakeBuild(build_ext):
 
     @staticmethod
     def shared_files(root: Path, site_packages: Path) -> dict[str, list[str]]:
-        """What is neither Python package nor C++ header, as {folder below sys.prefix: files}."""
+        """Return all files except Python modules and C++ headers, as {folder below sys.prefix: files}."""
         data: dict[str, list[str]] = {}
         for file in sorted(root.rglob('*')):
             if file.is_dir() or {site_packages, root / 'include'} & set(file.parents):
@@ -108,7 +106,7 @@ class CMakeBuild(build_ext):
 
     @staticmethod
     def generated_modules(python: Path) -> dict[str, list[str]]:
-        """What only CMake has: the messages, without an __init__.py to hide the source folder."""
+        """Return the generated messages, without an __init__.py that would hide the source folder."""
         version = f'python{sys.version_info.major}.{sys.version_info.minor}'
         site_packages = Path('lib') / version / 'site-packages'
         data: dict[str, list[str]] = {}
@@ -127,13 +125,13 @@ class CMakeBuild(build_ext):
 
 
 class BinaryDistribution(Distribution):
-    """Has compiled parts: its wheel is for one Python and one platform."""
+    """A distribution with compiled parts, whose wheel is for one version of Python and one platform."""
 
     def has_ext_modules(self) -> bool:
         return True
 
     def has_data(self) -> bool:
-        """Asked by setuptools' editable_wheel alone, which leaves the data files out without it."""
+        """Return True; otherwise the editable_wheel command of setuptools leaves the data files out."""
         return True
 
 

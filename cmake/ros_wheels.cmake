@@ -1,18 +1,18 @@
-# What a build on the ros-* wheels of PyPI needs. In a sourced ROS workspace it changes nothing.
+# Settings for a build with the ros-* wheels of PyPI. They change nothing in a sourced ROS workspace.
 
-# 1. Wheels have no setup.bash, yet ament finds its resource index by this variable.
+# 1. ament finds its resource index with this variable, which setup.bash would set. Wheels have no setup.bash.
 if(NOT DEFINED ENV{AMENT_PREFIX_PATH})
   find_package(ament_cmake_core REQUIRED)
   get_filename_component(_wheels_prefix "${ament_cmake_core_DIR}/../../.." ABSOLUTE)
   set(ENV{AMENT_PREFIX_PATH} "${_wheels_prefix}")
 endif()
 
-# 2. Include folders that CMake refuses to generate with. Mended at the end of this directory, when all targets are known:
-#    - the message packages in the wheels export folders of the machine that made the wheels (/opt/python/cp3XX-cp3XX/
-#      include/...). They are dropped: our own targets find Python and NumPy themselves.
-#    - ours would export NumPy's folder, and CMake does not export one in the source folder, where it is when the virtual
-#      environment is (./run). It is kept for the build only.
-function(_aura_mend_include_dirs)
+# 2. CMake rejects some include folders. This function corrects them after all targets of this directory are defined:
+#    - The message packages in the wheels export folders of the machine that built the wheels (/opt/python/cp3XX-cp3XX/
+#      include/...). It removes them, because the targets here find Python and NumPy by themselves.
+#    - The targets here would export the folder of NumPy. It may be in the source folder, inside the virtual environment
+#      of ./run, and CMake exports no such folder. The function restricts it to the build.
+function(_aura_correct_include_dirs)
   get_property(imported DIRECTORY PROPERTY IMPORTED_TARGETS)
   get_property(built DIRECTORY PROPERTY BUILDSYSTEM_TARGETS)
   foreach(target IN LISTS imported built)
@@ -26,7 +26,7 @@ function(_aura_mend_include_dirs)
       if(in_source AND target IN_LIST built)
         list(APPEND kept "$<BUILD_INTERFACE:${dir}>")
       elseif(NOT IS_ABSOLUTE "${dir}" OR EXISTS "${dir}" OR target IN_LIST built)
-        list(APPEND kept "${dir}") # generator expressions and relative paths are not ours to judge
+        list(APPEND kept "${dir}") # keeps generator expressions and relative paths
       endif()
     endforeach()
     if(NOT "${kept}" STREQUAL "${dirs}")
@@ -34,4 +34,4 @@ function(_aura_mend_include_dirs)
     endif()
   endforeach()
 endfunction()
-cmake_language(DEFER CALL _aura_mend_include_dirs)
+cmake_language(DEFER CALL _aura_correct_include_dirs)

@@ -5,9 +5,9 @@ from collections import deque
 from enum import Enum
 
 _EPISODES_KEPT = 64
-"""Ended episodes that are remembered, to tell a late step from the first of a new episode."""
+"""Number of ended episodes to remember, which distinguish a late step from the first step of a new episode."""
 _GAPS_KEPT = 64
-"""Gaps that are remembered, to tell an overtaken step from a duplicate."""
+"""Number of gaps to remember, which distinguish a reordered step from a duplicate."""
 
 
 class StepVerdict(Enum):

@@ -27,7 +27,7 @@ np.savez(sys.argv[2], state=np.frombuffer(memory.export(), '<f4'), **columns)
 
 
 def _run(kind, path, kernels):
-    """What the memory of `kind` makes of the same steps in a process of its own."""
+    """Return the output of the memory `kind` for the same steps, computed in a separate process."""
     environment = {name: value for name, value in os.environ.items() if name != 'OPENBLAS_CORETYPE'}
     command = [sys.executable, '-c', PROGRAM, kind, str(path)]
     subprocess.run(command, env=environment | kernels, check=True, timeout=100)

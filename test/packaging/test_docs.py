@@ -90,7 +90,7 @@ def _documented(page: Path, title: str) -> dict[str, tuple[str, ...]]:
     """Return the rows of the tables in a section: name, and the other cells."""
     rows = ROW.findall(_section(page, title))
     names = [name for name, _ in rows]
-    assert len(set(names)) == len(names), f'{page.name}: a name twice among {names}'
+    assert len(set(names)) == len(names), f'{page.name}: duplicate name in {names}'
     return {name: tuple(cell.strip(' `') for cell in cells.split('|')) for name, cells in rows}
 
 
@@ -106,7 +106,7 @@ def test_page_has_type_default_unit_and_range_of_every_parameter(node: str) -> N
     documented = _documented(PAGES / f'{node}.md', 'Parameters')
     for name, cells in _declared(node).items():
         assert documented[name][:4] == cells, name
-        assert documented[name][4], f'{name} has no meaning'
+        assert documented[name][4], f'{name} has no description'
 
 
 @pytest.mark.parametrize('page', sorted(PAGES.glob('*.md')), ids=lambda page: page.stem)

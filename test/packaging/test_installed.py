@@ -22,7 +22,7 @@ INTERFACES = [(kind, path.stem) for kind in ('msg', 'srv', 'action') for path in
 def test_version_is_that_of_package_xml() -> None:
     version = ElementTree.parse(ROOT / 'package.xml').findtext('version')
     installed = ElementTree.parse(Path(get_package_share_directory('aura_ros')) / 'package.xml')
-    assert installed.findtext('version') == version
+    assert installed.findtext('version') == version, 'build and install the package again'
     # A wheel has metadata; in a workspace ament_cmake_python writes it.
     assert importlib.metadata.version('aura_ros') == version
 
@@ -40,7 +40,7 @@ def test_interface_loads_with_its_type_support(kind: str, name: str) -> None:
 def test_executables_are_where_ros_looks_for_them() -> None:
     folder = Path(get_package_prefix('aura_ros')) / 'lib' / 'aura_ros'
     for script in (ROOT / 'scripts').iterdir():
-        assert os.access(folder / script.name, os.X_OK), script.name
+        assert os.access(folder / script.name, os.X_OK), f'{script.name} is missing: build the package again'
 
 
 @pytest.mark.parametrize('folder', ['launch', 'config'])
@@ -49,7 +49,7 @@ def test_share_is_up_to_date(folder: str) -> None:
     for path in sorted((ROOT / folder).rglob('*')):
         if path.is_file() and '__pycache__' not in path.parts:
             copy = share / path.relative_to(ROOT)
-            assert copy.read_bytes() == path.read_bytes(), f'build again: {copy} is old'
+            assert copy.read_bytes() == path.read_bytes(), f'{copy} is outdated: build and install the package again'
 
 
 def test_messages_load_without_library_path() -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The parts of ./run that need no set-up."""
+"""The parts of ./run that need no virtual environment."""
 
 import os
 import re
@@ -27,7 +27,7 @@ def run(*arguments: str, at: Path = ROOT, **environment: str) -> subprocess.Comp
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """The files that ./run needs, in a folder with a space in its name."""
+    """A folder with a space in its name that contains the files of ./run."""
     at = tmp_path / 'a copy'
     (at / 'tools').mkdir(parents=True)
     shutil.copy(ROOT / 'run', at)
@@ -36,7 +36,7 @@ def copy(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize('arguments', [['--help'], ['-h'], ['help'], []])
-def test_help_teaches_every_command(arguments: list[str]) -> None:
+def test_help_lists_every_command(arguments: list[str]) -> None:
     done = run(*arguments)
     assert done.returncode == 0
     for command in re.findall(r'^    (\w+)(?: \|.*)?\)', TEXT, re.MULTILINE):
@@ -50,14 +50,14 @@ def test_unknown_command_is_refused() -> None:
 
 
 @pytest.mark.parametrize('arguments', [['--rounds'], ['rounds']])
-def test_unreadable_option_is_refused_before_anything_is_set_up(copy: Path, arguments: list[str]) -> None:
+def test_invalid_option_is_refused_before_the_setup(copy: Path, arguments: list[str]) -> None:
     done = run('demo', *arguments, at=copy)
     assert done.returncode == 1
     assert done.stderr.startswith('run: ') and done.stderr.count('\n') == 1
     assert not (copy / '.venv').exists()
 
 
-def test_a_foreign_venv_is_left_alone(copy: Path) -> None:
+def test_a_foreign_venv_is_not_changed(copy: Path) -> None:
     (copy / '.venv').mkdir()
     (copy / '.venv' / 'mine').touch()
     done = run('setup', at=copy)
@@ -66,7 +66,7 @@ def test_a_foreign_venv_is_left_alone(copy: Path) -> None:
     assert (copy / '.venv' / 'mine').exists()
 
 
-def test_an_unsuitable_python_is_named(copy: Path) -> None:
+def test_an_unsuitable_python_is_reported(copy: Path) -> None:
     done = run('setup', at=copy, AURA_PYTHON='/bin/false')
     assert done.returncode == 1
     assert 'AURA_PYTHON' in done.stderr

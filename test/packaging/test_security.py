@@ -29,18 +29,18 @@ _WORKERS = 'which sends pickles to child processes'
 _BY_NAME = 'imports a module by a name given at run time'
 # Each exception, with the reason why no outside data reaches it.
 ALLOWED = {
-    # Training and benchmarks share their work among child processes. multiprocessing pickles what goes through the
-    # pipes between them; only the two ends, both started here from this code, hold those. No node imports these.
+    # Training and benchmarks use child processes. multiprocessing pickles the data in the pipes between them. No other
+    # process can open these pipes, and no node imports these modules.
     'aura_ros/bench/jobs.py': {_WORKERS},
     'aura_ros/train/demonstrations.py': {_WORKERS},
     # 'aura_ros.bench.NAME', with NAME from the fixed list of commands
     'aura_ros/bench/cli.py': {_BY_NAME},
     # the fixed table of verbs
     'aura_ros/cli.py': {_BY_NAME},
-    # 'module:attribute' of a user's own backbone or memory: a parameter that only a command line or a launch file can
-    # give, see test_what_names_code_or_files_is_given_at_start_only
+    # 'module:attribute' of a user-supplied backbone or memory. Only the command line or a launch file can set this
+    # parameter, see test_parameters_with_code_or_files_are_read_only.
     'aura_ros/common/loading.py': {_BY_NAME},
-    # a viewer's message types, as `ros2 topic echo` finds them; looks only among installed packages
+    # the message types of a viewer, only from installed packages, as in `ros2 topic echo`
     'aura_ros/ros/graph.py': {_BY_NAME},
 }
 
@@ -50,7 +50,7 @@ def _kinds(found: list[str]) -> set[str]:
 
 
 @pytest.mark.parametrize('path', SHIPPED, ids=lambda path: str(path.relative_to(ROOT)))
-def test_nothing_unsafe_is_shipped(path: Path) -> None:
+def test_the_package_has_no_unsafe_code(path: Path) -> None:
     name = path.relative_to(ROOT).as_posix()
     found = findings(path.read_text(encoding='utf-8'))
     assert _kinds(found) == ALLOWED.get(name, set()), found
@@ -107,7 +107,7 @@ def test_nothing_unsafe_is_shipped(path: Path) -> None:
         'import subprocess\nsubprocess.run(text, shell=True)',
     ],
 )
-def test_a_planted_violation_is_found(unsafe: str) -> None:
+def test_unsafe_code_is_found(unsafe: str) -> None:
     assert findings(f'"""A module."""\n{unsafe}\n')
 
 
@@ -129,11 +129,11 @@ def test_a_planted_violation_is_found(unsafe: str) -> None:
         'from concurrent.futures import ThreadPoolExecutor',
     ],
 )
-def test_what_is_safe_is_left_alone(safe: str) -> None:
+def test_safe_code_is_accepted(safe: str) -> None:
     assert findings(safe) == []
 
 
-# Free text over the graph that ends as a word in a message, as a choice or as the name of a topic.
+# Text parameters that can change at run time. They only select a value, name a topic or appear in a message.
 HARMLESS = {'policies', 'base_frame', 'command_topic', 'split', 'task', 'tasks'}
 
 
@@ -149,7 +149,7 @@ HARMLESS = {'policies', 'base_frame', 'command_topic', 'split', 'task', 'tasks'}
         ('tools.panel.main', 'PanelConfig'),
     ],
 )
-def test_what_names_code_or_files_is_given_at_start_only(module: str, schema: str) -> None:
+def test_parameters_with_code_or_files_are_read_only(module: str, schema: str) -> None:
     pytest.importorskip('rclpy')
     rules = {
         spec.name: spec.metadata['aura_ros.parameter']
@@ -175,14 +175,14 @@ print(made)
 """
 
 
-def test_loading_what_is_shipped_unpickles_nothing() -> None:
+def test_loading_all_files_unpickles_nothing() -> None:
     done = subprocess.run([sys.executable, '-c', _LOADS_EVERYTHING], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout == '[]\n', done.stderr
 
 
-def test_the_watch_on_unpickling_works() -> None:
-    planted = _LOADS_EVERYTHING.replace(
+def test_the_audit_hook_detects_unpickling() -> None:
+    unpickling = _LOADS_EVERYTHING.replace(
         'print(made)', 'import fractions, pickle\npickle.loads(pickle.dumps(fractions.Fraction(1, 2)))\nprint(made)'
     )
-    done = subprocess.run([sys.executable, '-c', planted], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, '-c', unpickling], cwd=ROOT, capture_output=True, text=True)
     assert 'Fraction' in done.stdout, done.stderr

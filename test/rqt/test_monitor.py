@@ -174,7 +174,7 @@ def test_ten_thousand_points_at_once_are_painted_once(stage, monkeypatch):
     assert len(points) == 10_000 and painted == [1]
 
 
-def test_what_is_hidden_is_not_painted_but_goes_on_hearing(stage, monkeypatch):
+def test_hidden_monitor_receives_but_does_not_paint(stage, monkeypatch):
     stage.monitor.hide()
     monkeypatch.setattr(stage.monitor.header, 'show_header', lambda *_: pytest.fail('painted'))
     stage.receive_story(20.0)

@@ -96,8 +96,8 @@ def recorded(path, steps=60, episodes=1, silent=(), names=('/vla_step', '/joint_
         )
         if step not in silent:
             for tick in range(4):
-                logged = command(spec, stamp_ns + tick * TICK_NS, np.float64(base[0] + 0.1))
-                messages.append(('/joint_command', 'trajectory_msgs/msg/JointTrajectory', logged))
+                target = command(spec, stamp_ns + tick * TICK_NS, np.float64(base[0] + 0.1))
+                messages.append(('/joint_command', 'trajectory_msgs/msg/JointTrajectory', target))
         for topic, kind, message in messages:
             log_ns = max(log_ns + 1, stamp_ns)
             if topic in names:
@@ -156,16 +156,16 @@ def test_the_end_of_each_episode_is_held_out(tmp_path, backbone):
 
 
 @pytest.mark.parametrize(
-    ('names', 'mapping', 'logged'),
+    ('names', 'mapping', 'reason'),
     [
         (('/vla_step',), MAPPING, '/joint_command'),
         (('/vla_step', '/joint_command'), Mapping({}, JointStream(''), steps='/vla_step'), 'has no actions'),
         (('/joint_command',), MAPPING, '/vla_step'),
     ],
 )
-def test_a_recording_that_teaches_nothing_is_refused(tmp_path, backbone, names, mapping, logged):
+def test_a_recording_without_training_data_is_refused(tmp_path, backbone, names, mapping, reason):
     bag = recorded(tmp_path / 'bag', names=names)
-    with pytest.raises(BagError, match=logged):
+    with pytest.raises(BagError, match=reason):
         keep_features(bag, tmp_path / 'features', backbone, Reading(mapping))
 
 
