@@ -102,7 +102,12 @@ class Whole:
 
     def driven(self):
         """Wait until an arm drives."""
-        self.graph.until(lambda: not self.statuses[-1].holding, 'an arm drives')
+        try:
+            self.graph.until(lambda: not self.statuses[-1].holding, 'an arm drives')
+        except AssertionError as error:
+            error.add_note(f'the last of {len(self.statuses)} statuses: {self.statuses[-1]}')
+            error.add_note(f'the last diagnostics: {self.diagnostics[-5:]}')
+            raise
 
     def more_steps(self, count=5):
         """Wait until the memory has applied `count` more steps."""
