@@ -102,7 +102,12 @@ class WholeGraph:
 
     def driven(self):
         """Wait until a policy drives."""
-        self.graph.until(lambda: not self.statuses[-1].holding, 'a policy drives')
+        try:
+            self.graph.until(lambda: not self.statuses[-1].holding, 'a policy drives')
+        except AssertionError as error:
+            error.add_note(f'the last of {len(self.statuses)} statuses: {self.statuses[-1]}')
+            error.add_note(f'the last diagnostics: {self.diagnostics[-5:]}')
+            raise
 
     def more_steps(self, count=5):
         """Wait until the memory has applied `count` more steps."""
