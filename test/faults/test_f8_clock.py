@@ -118,7 +118,7 @@ class Rig:
         self.graph.until(lambda: self.statuses[-1].holding and reason in self.statuses[-1].reason, f'hold: {reason}')
         took_s, count = time.monotonic() - began, len(self.commands)
         # The first command may be older than the status.
-        self.graph.until(lambda: len(self.commands) > count + 10, 'commands go on')
+        self.graph.until(lambda: len(self.commands) > count + 10, 'commands continue')
         return {command.points[0].positions[0] for command in self.commands[count + 1 :]}, took_s
 
     def commanded(self, value):
@@ -174,7 +174,7 @@ def test_a_bag_that_loops_repeats_no_stamp(graph, rig, measured):
     held, held_s = rig.held('clock moved back')
     assert held == {READING}
     # The repeated stamps are ignored. The episode continues after them.
-    graph.until(lambda: len(rig.steps) > made + 2, 'the episode goes on')
+    graph.until(lambda: len(rig.steps) > made + 2, 'the episode continues')
     assert stamps(rig.steps)[made + 1] > last_ns - 500_000_000
     rig.driven(len(rig.commands))
     assert len({step.episode_id for step in rig.steps}) == 1
@@ -215,7 +215,7 @@ def test_a_stopped_clock_is_detected_by_the_steady_clock(graph, rig, measured):
     graph.until(reported, 'vla_node reports missing inputs')
     made = len(rig.steps)
     rig.bag.playing = True
-    graph.until(lambda: len(rig.steps) > made, 'steps go on with time')
+    graph.until(lambda: len(rig.steps) > made, 'steps continue with time')
     rig.driven(len(rig.commands))
     assert len({step.episode_id for step in rig.steps}) == 1
     assert_no_stamp_reached_the_memory_twice(rig)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from replayed import BEGIN_NS, CHUNK, INFO, OPTIONS, PERIOD_NS, WEIGHTS, joined, made_up
+from replayed import BEGIN_NS, CHUNK, INFO, OPTIONS, PERIOD_NS, WEIGHTS, joined, synthetic_steps
 
 from aura_ros.common.errors import ConfigError
 from aura_ros.memory import load_memory
@@ -24,11 +24,11 @@ ALL = ['base', 'aura', 'kv', 'kv-window', 'always', 'random', 'periodic']
 
 @pytest.fixture(scope='module')
 def runs():
-    return run_policies(ALL, OPTIONS, made_up(60), DiskArrays())
+    return run_policies(ALL, OPTIONS, synthetic_steps(60), DiskArrays())
 
 
 def test_decisions_equal_those_of_a_memory_stepped_by_hand(runs):
-    steps, memory, run = made_up(60), load_memory('aura'), runs['aura']
+    steps, memory, run = synthetic_steps(60), load_memory('aura'), runs['aura']
     writes = []
     for row in range(len(steps)):
         decision = memory.step(steps.features[row], steps.base_actions[row])
@@ -44,7 +44,7 @@ def test_decisions_equal_those_of_a_memory_stepped_by_hand(runs):
 
 
 def test_the_same_steps_give_the_same_bits_in_one_part_or_many(runs):
-    steps = made_up(60)
+    steps = synthetic_steps(60)
 
     class Parts:
         info = steps.info
@@ -80,7 +80,7 @@ def test_schedules_write_exactly_their_budget(writes, steps):
 
 
 def test_a_schedule_runs_without_aura_in_the_report():
-    shown = run_policies(['base', 'random'], OPTIONS, made_up(60), DiskArrays())
+    shown = run_policies(['base', 'random'], OPTIONS, synthetic_steps(60), DiskArrays())
     assert list(shown) == ['base', 'random']
     with pytest.raises(ConfigError, match='needs a budget'):
         make_policy('random', OPTIONS)
@@ -98,7 +98,7 @@ def test_state_sizes_and_bytes_to_storage(runs):
 
 
 def test_a_window_bounds_the_cache():
-    run = run_policy(make_policy('kv-window', replace(OPTIONS, window=8)), made_up(20), DiskArrays())
+    run = run_policy(make_policy('kv-window', replace(OPTIONS, window=8)), synthetic_steps(20), DiskArrays())
     assert run.state_bytes.max() == 8 * 256
 
 
@@ -117,7 +117,7 @@ def test_the_error_covers_only_executed_actions(runs):
 
 
 def test_a_new_episode_begins_with_an_empty_memory():
-    two = made_up(60, episodes=2)
+    two = synthetic_steps(60, episodes=2)
     run = run_policy(make_policy('aura', OPTIONS), two, DiskArrays())
     second = joined([two])
     rows = slice(30, None)
@@ -132,7 +132,7 @@ def test_a_new_episode_begins_with_an_empty_memory():
 
 
 def test_steps_are_applied_once_and_in_order_and_refused_steps_change_nothing():
-    steps = made_up(30)
+    steps = synthetic_steps(30)
     order = [*range(10), 9, *range(12, 30)]  # one twice, two missing
     mixed = replace(steps, thumbnails=(), **{name: getattr(steps, name)[order].copy() for name in COLUMNS})
     mixed.features[20, 3] = np.nan

@@ -14,7 +14,7 @@ from html.parser import HTMLParser
 import cv2
 import numpy as np
 import pytest
-from replayed import INFO, OPTIONS, made_up
+from replayed import INFO, OPTIONS, synthetic_steps
 
 from aura_ros.common.errors import ConfigError
 from aura_ros.replay.disk_arrays import DiskArrays
@@ -45,7 +45,7 @@ def report_of(*found, **more):
 
 @pytest.fixture(scope='module')
 def found():
-    return evaluated(made_up(120))
+    return evaluated(synthetic_steps(120))
 
 
 @pytest.fixture(scope='module')
@@ -96,7 +96,7 @@ def test_each_write_has_the_picture_of_its_step(found, text):
     assert [int(seq) for seq, _ in cards] == [write.seq for write in found.runs['aura'].writes][:96]
     for seq, data in cards:
         picture = cv2.imdecode(np.frombuffer(base64.b64decode(data), np.uint8), cv2.IMREAD_COLOR)
-        assert abs(int(picture.mean()) - int(seq)) <= 1  # made_up uses the number of the step as grey level
+        assert abs(int(picture.mean()) - int(seq)) <= 1  # synthetic_steps uses the number of the step as grey level
 
 
 def test_the_page_has_the_figures_of_the_summary(found, text):
@@ -113,7 +113,7 @@ def test_untrusted_text_is_escaped():
     bad = '<script>alert("{}")</script>&'.format
     about = {name: bad(name) for name in ('name', 'path', 'digest', 'mapping', 'partial', 'live')}
     about |= {'notes': (bad('note'),), 'inputs': {bad('stream'): {bad('figure'): 1.0}}, 'drivers': {bad('driver'): 1.0}}
-    steps = made_up(20)
+    steps = synthetic_steps(20)
     steps = replace(steps, info=replace(steps.info, joint_names=tuple(bad(name) for name in steps.info.joint_names)))
     options = {'left_out': {'kv': bad('left out')}, 'refused': {bad('other'): bad('why')}, 'command': bad('command')}
     text = page(
@@ -131,7 +131,7 @@ def test_untrusted_text_is_escaped():
 
 
 def test_without_recorded_actions_no_error_is_claimed():
-    without = evaluated(made_up(40, recorded=False))
+    without = evaluated(synthetic_steps(40, recorded=False))
     summary = summarise([without])
     assert summary.best == '' and summary.scored == 0
     assert 'no recorded actions' in verdict(summary)
@@ -139,14 +139,16 @@ def test_without_recorded_actions_no_error_is_claimed():
     assert 'Which policy follows the recorded actions best' not in text and 'When aura wrote' in text
 
 
-@pytest.mark.parametrize('steps', [made_up(1), made_up(3, recorded=False, pictures=False), made_up(40, episodes=3)])
+@pytest.mark.parametrize(
+    'steps', [synthetic_steps(1), synthetic_steps(3, recorded=False, pictures=False), synthetic_steps(40, episodes=3)]
+)
 def test_small_and_odd_recordings_have_a_page(steps, tmp_path):
     Strict().feed(page(report_of(evaluated(steps))))
     assert all(path.stat().st_size for path in write_report(report_of(evaluated(steps)), tmp_path))
 
 
 def test_several_recordings_are_pooled_and_shown_one_by_one(found):
-    other = evaluated(made_up(50, seed=1), name='second')
+    other = evaluated(synthetic_steps(50, seed=1), name='second')
     report = report_of(found, other)
     assert report.pooled.steps == 170
     mean = np.nanmean(np.concatenate([found.runs['kv'].errors, other.runs['kv'].errors]).astype(np.float64))
@@ -154,7 +156,7 @@ def test_several_recordings_are_pooled_and_shown_one_by_one(found):
     text = page(report)
     assert 'Replay of 2 recordings' in text and text.count('When aura wrote') == 2
     with pytest.raises(ConfigError, match='has other policies or joints'):
-        summarise([found, evaluated(made_up(20), ['base'])])
+        summarise([found, evaluated(synthetic_steps(20), ['base'])])
 
 
 def test_differences_are_paired_and_base_equals_itself(found):

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from replayed import CHUNK, INFO, joined, made_up
+from replayed import CHUNK, INFO, joined, synthetic_steps
 
 from aura_ros.common.errors import BagError, ConfigError, InputError
 from aura_ros.replay.steps.arrays import Row, Steps, StepsBuilder
@@ -54,7 +54,7 @@ class Stream:
 
 
 def test_a_file_gives_back_what_was_saved(tmp_path):
-    steps = made_up(7)
+    steps = synthetic_steps(7)
     steps.save(tmp_path / 'steps.npz')
     assert same(Steps.load(tmp_path / 'steps.npz'), steps)
     assert Steps.load(tmp_path / 'steps.npz', thumbnails=False).thumbnails == ()
@@ -78,7 +78,7 @@ def test_a_damaged_file_is_refused_by_name(tmp_path, data):
 
 
 def test_arrays_that_do_not_belong_together_are_refused():
-    steps = made_up(5)
+    steps = synthetic_steps(5)
     with pytest.raises(InputError, match='features has 4 steps'):
         replace(steps, features=steps.features[:4])
     with pytest.raises(InputError, match='n_action_steps = 99'):
@@ -105,7 +105,7 @@ def test_the_digest_is_of_the_content(tmp_path):
 
 
 def test_the_cache_is_filled_once(tmp_path):
-    steps, seen = made_up(300), []
+    steps, seen = synthetic_steps(300), []
     with StepCache(tmp_path, 'key') as cache:
         fill(cache, Stream(steps), advance=seen.append)
         assert len(cache) == len(seen) == 300 and cache.complete
@@ -120,7 +120,7 @@ def test_the_cache_is_filled_once(tmp_path):
 
 
 def test_a_stopped_run_continues_and_gives_the_same_steps(tmp_path):
-    steps = made_up(300)
+    steps = synthetic_steps(300)
     with StepCache(tmp_path, 'key') as cache:
         with pytest.raises(KeyboardInterrupt):
             fill(cache, Stream(steps, stop_after=270))
@@ -133,7 +133,7 @@ def test_a_stopped_run_continues_and_gives_the_same_steps(tmp_path):
 
 
 def test_a_limit_stops_early_and_more_steps_are_added_later(tmp_path):
-    steps = made_up(50)
+    steps = synthetic_steps(50)
     with StepCache(tmp_path, 'key') as cache:
         fill(cache, Stream(steps), limit=20)
         assert len(cache) == 20 and not cache.complete
@@ -146,7 +146,7 @@ def test_a_limit_stops_early_and_more_steps_are_added_later(tmp_path):
 
 
 def test_a_torn_part_and_the_parts_after_it_are_computed_again(tmp_path):
-    steps = made_up(600, pictures=True)
+    steps = synthetic_steps(600, pictures=True)
     with StepCache(tmp_path, 'key') as cache:
         fill(cache, Stream(steps))
     next((tmp_path / 'key').glob('00000256-*')).unlink()
@@ -167,7 +167,7 @@ def test_two_processes_do_not_fill_one_cache(tmp_path):
 
 
 def test_a_recording_without_a_step_says_why(tmp_path):
-    steps = made_up(1)
+    steps = synthetic_steps(1)
     stream = Stream(steps)
     stream.rows = lambda known: iter(())
     with StepCache(tmp_path, 'key') as cache:

@@ -97,13 +97,13 @@ FAULTS = {
     'F14': Fault('two memory nodes, one state file', 'the second does not configure, and reports the reason'),
     'F15': Fault(
         'state of another memory, version or episode',
-        'refused with the reason; a fresh start only with allow_fresh_start; a state of another episode is kept or '
-        'emptied as on_new_episode says, and this is reported',
+        'refused with the reason; a fresh start only with allow_fresh_start; on_new_episode '
+        'keeps or resets a state of another episode, and this is reported',
     ),
     'F16': Fault('the same steps are processed twice', 'write events and the final CRC-32 are identical'),
     'F17': Fault(
         'instruction changed during an episode',
-        'the pending chunk is dropped; the memory is kept or reset as on_new_episode says',
+        'the pending chunk is dropped; on_new_episode keeps or resets the memory',
     ),
     'F18': Fault('SIGINT or SIGTERM during a write', 'exits cleanly within 3 s; the last state is durable'),
 }

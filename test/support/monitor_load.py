@@ -7,7 +7,7 @@
 
 The first command prints the CPU share of one core that bridge, model and queries take at HZ steps a second. It also
 prints the growth of the process during an hour of steps that arrive as fast as possible. The second measures the whole
-monitor as a process of its own, without a display. The third paints the monitor as often as in HOURS (1), at five steps
+monitor in its own process, without a display. The third paints the monitor as often as in HOURS (1), at five steps
 a second, and prints the size of the process after each tenth. Nothing is asserted, because the results depend on the
 machine.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Steps of a made-up recording for the shipped memories, for the tests of replay."""
+"""Synthetic steps and recordings for the shipped memories, for the tests of replay."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ SPEC = BackboneSpec(
 STEPS = '/vla_step'
 
 
-def made_up(
+def synthetic_steps(
     count: int = 60, *, seed: int = 0, recorded: bool = True, episodes: int = 1, pictures: bool = True
 ) -> Steps:
     """Return steps with features like those of the training data, and recorded actions near the base actions."""
