@@ -291,3 +291,32 @@ def test_without_a_file_a_write_is_in_ram(graph):
     policy.feed(step(0), answers=1)
     graph.until(lambda: events, 'a write')
     assert (events[0].durability, events[0].device_bytes, events[0].episode_id) == (RAM, 0, FIRST)
+
+
+@pytest.mark.fault('F29')
+@pytest.mark.parametrize('recovers', [False, True])
+def test_the_last_log_line_states_whether_the_newest_state_is_durable(
+    graph, path, monkeypatch, capfd, measured, recovers
+):
+    policy = make(graph, path)
+    policy.feed(step(0), answers=1)
+    graph.until(lambda: policy.reported() == [(0, DURABLE)], 'a durable write')
+    whole = Device.write
+
+    def fail(self, fd, data, offset):
+        raise OSError(errno.EIO, 'injected')
+
+    monkeypatch.setattr(Device, 'write', fail)
+    policy.feed(*(step(seq) for seq in range(1, 4)), answers=4)
+    graph.until(lambda: policy.reported()[1:] == [(3, RAM)], 'a write in RAM')
+    policy.node.trigger_deactivate()
+    if recovers:
+        monkeypatch.setattr(Device, 'write', whole)
+    policy.node.trigger_cleanup()
+    graph.spin(0.3)  # the writer thread has scheduled updates that run only now
+    lines = [line for line in capfd.readouterr().err.splitlines() if 'durable' in line or 'without the newest' in line]
+    assert ('the memory is durable again' in lines[-1]) == recovers, lines
+    assert ('closed without the newest state' in lines[-1]) == (not recovers), lines
+    kept = read_state_file(path).newest.snapshot.seq
+    assert kept == (3 if recovers else 0)
+    measured(f'last commit {"succeeds" if recovers else "fails"}: step {kept} in the file, and the last line states it')

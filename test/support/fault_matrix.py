@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""pytest plugin: the fault matrix F1 to F18, with the promise of each fault and what the tests measured.
+"""pytest plugin: the fault matrix, with the promise of each fault and what the tests measured.
 
 A test names its fault with a marker, and reports its figures with a fixture::
 
@@ -28,7 +28,7 @@ from rich.console import Console
 from rich.table import Table
 
 FAIL, PASS, NOT_RUN = 'FAIL', 'pass', 'not run'
-_MARKER = 'fault(*numbers): the faults F1..F18 that a test injects; its promise is what the test asserts'
+_MARKER = 'fault(*numbers): the faults F1, F2, ... that a test injects; its promise is what the test asserts'
 
 
 @dataclass(frozen=True)
@@ -106,6 +106,11 @@ FAULTS = {
         'the pending chunk is dropped; on_new_episode keeps or resets the memory',
     ),
     'F18': Fault('SIGINT or SIGTERM during a write', 'exits cleanly within 3 s; the last state is durable'),
+    'F29': Fault(
+        'the last commit before the end fails',
+        'the last line of the log states that the newest state is not on the storage; "durable again" follows only '
+        'a commit that succeeded',
+    ),
 }
 
 

@@ -100,7 +100,7 @@ class StateKeeper:
             raise
         self._restored_text = describe(self.restored)
         self._writer = StateWriter(store, self._schedule_update)
-        self._log_problem()
+        self._log_problem(self._writer)
         self._make.timer(_PATIENCE_S, self._settle)
         if self._period_s > 0.0:
             self._make.timer(self._period_s, self._commit_unsaved)
@@ -150,11 +150,17 @@ class StateKeeper:
         self._settle()
 
     def close(self) -> None:
-        """Close the file and release its lock."""
+        """Close the file and release its lock. The last log line states whether the newest state is durable."""
         writer, self._writer = self._writer, None
         self._waiting.clear()
-        if writer is not None and not writer.close(_CLOSE_S) and not writer.problem:
-            self._node.get_logger().error(f'the state file did not close within {_CLOSE_S:g} s')
+        if writer is None:
+            return
+        closed = writer.close(_CLOSE_S)
+        if closed:
+            self._log_problem(writer)
+        else:
+            why = writer.problem or f'the storage did not answer within {_CLOSE_S:g} s'
+            self._node.get_logger().error(f'the state file is closed without the newest state: {why}')
 
     @property
     def problem(self) -> str:
@@ -176,13 +182,15 @@ class StateKeeper:
             self._node.executor.create_task(self._update)
 
     def _update(self) -> None:
+        if self._writer is None:  # closed after the writer thread scheduled this
+            return
         self._settle()
-        self._log_problem()
+        self._log_problem(self._writer)
         self._node.diagnostics.refresh()
 
-    def _log_problem(self) -> None:
+    def _log_problem(self, writer: StateWriter) -> None:
         """Log the first of a row of failed commits, and the first success after it."""
-        problem, before = self.problem, self._logged_problem
+        problem, before = writer.problem, self._logged_problem
         self._logged_problem = problem
         if problem and not before:
             self._node.get_logger().error(f'the memory is kept in RAM only: {problem}')
