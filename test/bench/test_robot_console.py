@@ -35,6 +35,6 @@ def test_the_table_has_every_number(make_run: Callable[..., RunRecord]) -> None:
 def test_checks_say_what_holds(make_run: Callable[..., RunRecord]) -> None:
     log = console()
     print_checks(log, [Check('a >= b', True), Check('c [b] <= d', False), Check('e', None)])
-    assert text(log).splitlines() == ['  a >= b: holds', '  c [b] <= d: BROKEN', '  e: too few rounds for a verdict']
+    assert text(log).splitlines() == ['  a >= b: holds', '  c [b] <= d: BROKEN', '  e: too few rounds to tell']
     print_checks(log, acceptance([summarise(episode) for episode in make_run().episodes]))
     assert 'writes KV / AURA' in text(log)

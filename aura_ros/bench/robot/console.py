@@ -41,7 +41,7 @@ def print_checks(console: Console, checks: Sequence[Check]) -> None:
     """Print one line per check."""
     for check in checks:
         if check.passed is None:
-            mark, style = 'too few rounds for a verdict', 'dim'
+            mark, style = 'too few rounds to tell', 'dim'
         else:
             mark, style = ('holds', 'green') if check.passed else ('BROKEN', 'bold red')
         console.print(f'  {escape(check.text)}: [{style}]{mark}[/]')
