@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs put into numbers: success with its interval, writes, state size, step time (no ROS)."""
+"""Benchmarks: the tables of the papers, speed, and the records of robot runs (no ROS)."""

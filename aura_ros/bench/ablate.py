@@ -1,17 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What does each part of AURA-Mem do? The hard synthetic setting with one thing changed at a time.
+"""Ablations: AURA-Mem on the hard synthetic setting with one change at a time.
 
-  aura                the memory as it ships
-  price P             the write-sparsity term: none (0), weaker, stronger; this is the control of the write rate
-  gate from 15 %      the gate begins to learn after 15 % of the training instead of 30 %
-  gate sees ...       less of code x, error e and surprise |e|
-  endpoint            the first-order worth of a write at the gate's own decision instead of the mean over strengths
-  straight-through    a sampled gate with a straight-through gradient (the usual estimator)
-  hebbian             writes add v k^T without taking away what was bound to the key
+  aura                the memory as shipped
+  price P             the price of a write, which controls the write rate: none (0), lower, higher
+  gate from 15 %      the gate starts to learn after 15 % of the training instead of 30 %
+  gate sees ...       fewer inputs of code x, error e and surprise |e|
+  endpoint            the first-order value of a write at the decision of the gate, not the mean over write strengths
+  straight-through    a sampled gate with a straight-through gradient, the usual estimator
+  hebbian             writes add v k^T and leave the old value of the key in place
   KxK                 size of the state
 
-Three seeds unless --seeds says otherwise; training, evaluation streams and learning rate are those of `synthetic`.
-Takes about a minute for each variant and seed on one core: 25 minutes on two. Writes DIR/ablate.csv, .json, .md, .png.
+The default is three seeds. Training, evaluation streams and learning rate are those of `synthetic`.
+Runtime: about a minute for each variant and seed on one core, 25 minutes in total on two.
+Output: DIR/ablate.csv, .json, .md and .png.
 """
 
 from __future__ import annotations
@@ -23,34 +24,35 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from aura_ros.bench.jobs import Job, run_jobs
-from aura_ros.bench.plots import COLOURS, sheet
+from aura_ros.bench.plots import COLOURS, saved_figure
 from aura_ros.bench.store import ResultStore
 from aura_ros.bench.synthetic import HARD, LEARNING_RATES, QUICK
 from aura_ros.bench.synthetic_report import markdown, show, summarise
+from aura_ros.common.files import replace_text
 
 if TYPE_CHECKING:
     from aura_ros.bench.synthetic_training import Task
     from aura_ros.train.modules import AuraModule
 
-SUMMARY = 'AURA-Mem with one thing changed at a time: gate inputs, objective, estimator, write rule, state size'
+SUMMARY = 'AURA-Mem with one change at a time: gate inputs, objective, estimator, write rule, state size'
 
 
 @dataclass(frozen=True)
 class Variant:
-    """What is changed."""
+    """One changed AURA-Mem; the defaults are the memory as shipped."""
 
     inputs: tuple[str, ...] = ('code', 'error', 'surprise')
-    """Of the gate."""
+    """Inputs of the gate."""
     estimator: str = 'counterfactual'
-    """'counterfactual', 'endpoint' or 'straight-through'."""
+    """Gradient of the gate: 'counterfactual', 'endpoint' or 'straight-through'."""
     rule: str = 'delta'
-    """'delta' or 'hebbian'."""
+    """Write rule: 'delta' or 'hebbian'."""
     price: float | None = None
-    """Of a write [nat]; None is that of `synthetic`."""
+    """Price of a write [nat]; None is the price of `synthetic`."""
     open_until: float | None = None
-    """When the gate begins to learn, as a fraction of the training; None is as in `synthetic`."""
+    """Fraction of the training before the gate starts to learn; None is the value of `synthetic`."""
     size: int = 32
-    """K of W [K, K]; as many values as keys."""
+    """Size K of the state: keys and values have K components."""
 
 
 VARIANTS = {
@@ -69,12 +71,12 @@ VARIANTS = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What only this command takes."""
+    """Set the default seeds of this command."""
     parser.set_defaults(seeds=(0, 1, 2))
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
-    """Train, judge, report; returns the exit code."""
+    """Train, evaluate and report. Return the exit code."""
     from aura_ros.bench.synthetic_training import Budget, Task
 
     names, setting, budget = list(VARIANTS), HARD, Budget()
@@ -91,20 +93,20 @@ def run(args: argparse.Namespace, console: Console) -> int:
     )
     table = summarise(list(rows.values()))
     store.write(table, {'seeds': list(args.seeds), 'runs': list(rows.values())})
-    store.file('.md').write_text(markdown(table))
+    replace_text(store.file('.md'), markdown(table))
     show('ablate', table, console)
     draw(table, store)
     return 0
 
 
 def run_variant(name: str, task: Task) -> dict[str, Any]:
-    """Train and judge one variant; returns a row."""
+    """Train and evaluate one variant; return its row. A job function."""
     import torch
 
     from aura_ros.bench.ablations import StraightThroughLearner
     from aura_ros.bench.streams import draw as draw_streams
     from aura_ros.bench.streams import generator
-    from aura_ros.bench.synthetic_training import judge, train
+    from aura_ros.bench.synthetic_training import evaluate, train
     from aura_ros.train.learner import Learner
 
     variant = VARIANTS[name]
@@ -121,19 +123,19 @@ def run_variant(name: str, task: Task) -> dict[str, Any]:
         'seed': task.seed,
         'parameters': module.parameter_count,
         'state_bytes': 4 * size,
-        **judge(module, task, streams),
+        **evaluate(module, task, streams),
     }
 
 
 def build(variant: Variant) -> AuraModule:
-    """The module of a variant."""
-    from aura_ros.bench.ablations import Blinkered, Endpoint, Hebbian, StraightThrough
+    """Return the untrained module of a variant."""
+    from aura_ros.bench.ablations import Endpoint, FewerGateInputs, Hebbian, StraightThrough
     from aura_ros.bench.synthetic_training import SIZES
     from aura_ros.train.modules import AuraModule
 
     sizes = replace(SIZES, key_dim=variant.size, value_dim=variant.size)
     if variant.inputs != Variant.inputs:
-        return Blinkered(sizes, variant.inputs)
+        return FewerGateInputs(sizes, variant.inputs)
     if variant.rule == 'hebbian':
         return Hebbian(sizes)
     return {'counterfactual': AuraModule, 'endpoint': Endpoint, 'straight-through': StraightThrough}[variant.estimator](
@@ -142,8 +144,8 @@ def build(variant: Variant) -> AuraModule:
 
 
 def draw(table: list[dict[str, Any]], store: ResultStore) -> None:
-    """Accuracy and writes of every variant as bars."""
-    with sheet(store.file('.png'), 2, (13.0, 5.2)) as (left, right):
+    """Plot accuracy and writes of every variant as bars."""
+    with saved_figure(store.file('.png'), 2, (13.0, 5.2)) as (left, right):
         places = range(len(table))
         left.barh(places, [row['accuracy'] for row in table], color=COLOURS[0])
         left.set_yticks(places, [row['memory'] for row in table])
@@ -151,6 +153,6 @@ def draw(table: list[dict[str, Any]], store: ResultStore) -> None:
         right.barh(places, [row['over_oracle'] for row in table], color=COLOURS[1])
         right.axvline(1.0, color='black', lw=0.9, ls=':')
         right.set_yticks(places, [])
-        right.set(xlabel="writes over the oracle's", xscale='log')
+        right.set(xlabel='writes relative to the oracle', xscale='log')
         for axes in (left, right):
             axes.invert_yaxis()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""AURA-Mem with one thing changed, for `ablate`."""
+"""AURA-Mem with one change each, for `ablate`."""
 
 from typing import Any
 
@@ -11,57 +11,57 @@ from aura_ros.train.modules import AuraModule, Rollout, Scan, Sizes
 from aura_ros.train.modules.fast_weights import Block
 
 
-class Blinkered(AuraModule):
-    """A gate that sees less.
+class FewerGateInputs(AuraModule):
+    """A gate with fewer inputs.
 
     Args:
         sizes: dimensions.
-        inputs: what is left, of 'code', 'error' and 'surprise'; the rest is zero.
+        inputs: remaining inputs, of 'code', 'error' and 'surprise'; the others are zero.
     """
 
     def __init__(self, sizes: Sizes, inputs: tuple[str, ...]) -> None:
         super().__init__(sizes)
         self._code = float('code' in inputs)
-        left = torch.full((sizes.value_dim + 1,), float('error' in inputs))
-        left[-1] = float('surprise' in inputs)
-        self.register_buffer('left', left)
+        kept = torch.full((sizes.value_dim + 1,), float('error' in inputs))
+        kept[-1] = float('surprise' in inputs)
+        self.register_buffer('kept', kept)
 
     def _see(self, code: Tensor) -> Tensor:
         return super()._see(self._code * code)
 
     def _news(self, error: Tensor) -> Tensor:
-        return super()._news(error) * self.left
+        return super()._news(error) * self.kept
 
 
 class Endpoint(AuraModule):
-    """The gradient at the gate's own decision, 0 or 1, instead of the mean over all strengths in between."""
+    """The gradient at the decision of the gate, 0 or 1, not the mean over all write strengths between them."""
 
     def strengths(self, gate: Tensor) -> Tensor:
-        """The decision itself."""
+        """Return the decision."""
         return gate
 
 
 class Hebbian(AuraModule):
-    """W <- W + rate v k^T: what was bound to the key stays in W."""
+    """The write W <- W + rate v k^T, which leaves the old value of the key in W."""
 
     def rule(self, W: Tensor, block: Block, strengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Add without taking away."""
+        """Add the values without subtracting those of the keys."""
         keys, queries, values, rates = block
         change = strengths[..., None] * rates * values
         error = values - keys @ W.mT - torch.tril(keys @ keys.mT, -1) @ change
         return queries @ W.mT + torch.tril(queries @ keys.mT) @ change, error, W + change.mT @ keys
 
     def increment(self, error: Tensor, values: Tensor) -> Tensor:
-        """The value, whatever is known."""
+        """Return the value, whatever W already holds for the key."""
         return values
 
 
 class StraightThrough(AuraModule):
     """A sampled gate that passes the gradient of its relaxed sample (binary concrete, arXiv 1611.00712).
 
-    In training, which `probe` > 0 tells, gates are sampled one after the other; then all is computed once more with
-    gates that pass a gradient. The error that a score is made from counts as given. The probability of a write is what
-    is paid for, so the price goes with the action loss and there is no loss of the gate alone.
+    In training (`probe` > 0), gates are sampled step by step. A second pass computes the outputs with gates that pass a
+    gradient. The errors that enter the scores are constants in this pass. The price applies to the write probability,
+    so it is part of the action loss, and the gate has no loss of its own.
     """
 
     temperature = 0.7
@@ -69,7 +69,7 @@ class StraightThrough(AuraModule):
     def scan(
         self, x: Tensor, state: Tensor | None = None, schedule: Tensor | None = None, probe: float = 0.0, **options: Any
     ) -> Scan:
-        """Sample in training, else decide as AURA does."""
+        """Sample in training; decide as AURA otherwise."""
         if not probe:
             return super().scan(x, state, schedule)
         block = self._project(x)
@@ -86,8 +86,8 @@ class StraightThrough(AuraModule):
 
 
 class StraightThroughLearner(Learner):
-    """One loss for all: the action error and the price of the probable writes."""
+    """One loss for all parameters: the action error and the price of the expected writes."""
 
     def backward(self, loss: Tensor, rollout: Rollout, price: float, weight: float) -> None:
-        """Gradients of both at once; the price is that of the writes to be expected, per asked step."""
+        """Compute the gradients of both terms; the price is per query."""
         torch.autograd.backward(loss + price * rollout.scan.scores.sum() / weight)

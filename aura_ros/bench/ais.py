@@ -1,27 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Is a memory's state enough to act on? The value-loss bound of approximate information states, with numbers.
+"""Is the state of a memory sufficient to act on? The value-loss bound of approximate information states in numbers.
 
-Takes the AURA-Mem that `synthetic` trained, runs it on streams it never saw and counts how often it answers wrongly
-(epsilon) and how often its state does not go on as a table of answers should (delta). From these follows how much
-value its answers lose at most against the best policy that remembers everything. Reported are
+This command runs the AURA-Mem weights of `synthetic` on new streams. It counts how often the memory answers wrongly
+(epsilon), and how often its state does not evolve as a table of answers would (delta). These determine the largest
+value that its answers can lose against the best policy with full history. There are two forms of the bound:
 
-  worst case      the theorem as published. Vacuous for every memory that ever errs; the reason is in the JSON
-  in expectation  the same theorem along the episode, as actions here do not change what follows: with total
-                  variation over the table, and with the metric that sees only what the value depends on. There
-                  delta = 0, and the bound is twice the loss that is measured: it tells no more than the accuracy does
+  worst case      the theorem as published; vacuous for every memory that ever errs, for the reason in the JSON
+  in expectation  the same theorem along the episode, because actions here do not change later steps: with total
+                  variation over the table, and with the metric of what the value depends on. With this metric delta
+                  is 0, and the bound is twice the measured loss; it adds no information to the accuracy
 
-for discounts of 0.5 to 0.99 and for the finite horizon (1), beside what needs no theorem: Rmax, the value of
-answering everything right, which no policy can lose more than, and the loss of guessing. All losses are shares of
-Rmax times the sum of gamma^t. A bound is vacuous here if it is not below the value of answering everything right.
+Discounts are 0.5 to 0.99 and 1, the finite horizon. For comparison, the table shows the value of all answers right,
+which is the largest possible loss, and the JSON the loss of guessing. Losses are shares of Rmax times the sum of
+gamma^t. A bound is called vacuous if it is not below the value of all answers right.
 
-The paper's bound is vacuous; what it calls informative is its action-prediction error, mean 0.0021 and 95th
-percentile 0.0076, by a formula that is not known. Reported beside it: 1 minus the probability given to the right
-class, over all questions.
+The bound of the paper is vacuous. The paper relies on its action-prediction error, mean 0.0021 and 95th percentile
+0.0076, whose formula is not published. For comparison, the command reports 1 minus the probability of the correct
+class over all queries.
 
-It takes about a minute for each weights file. With --quick it trains for five seconds first and takes half a minute.
-Only that needs torch (the train extra).
-
-Writes ais.csv, ais.json and ais.png.
+Runtime: about a minute for each weights file. --quick first trains for five seconds, which needs torch (the train
+extra), and takes half a minute.
+Output: DIR/ais.csv, .json and .png.
 """
 
 import argparse
@@ -35,7 +34,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from aura_ros.bench.ais_bound import GUESSING, Share, loss_bound, most_to_lose, steps_that_count
+from aura_ros.bench.ais_bound import GUESSING, Share, discounted_steps, loss_bound, perfect_value
 from aura_ros.bench.ais_estimate import Sampling, estimate
 from aura_ros.bench.ais_figure import draw
 from aura_ros.bench.jobs import Job, run_jobs
@@ -44,33 +43,35 @@ from aura_ros.bench.streams import StreamSetting, generator
 from aura_ros.common.errors import ConfigError
 from aura_ros.memory import load_memory
 
-SUMMARY = 'the value that acting on the memory instead of the history can lose: the AIS bound'
+SUMMARY = 'the AIS bound: the largest loss of value from acting on the memory instead of the history'
 PAPER = {'action_error_mean': 0.0021, 'action_error_q95': 0.0076}
 FRESH_STREAMS = 1000
-"""Added to the seed of the weights: these streams are not those of `synthetic` either."""
+"""Added to the seed of the weights, so that the streams differ from those of `synthetic`."""
 QUICK = Sampling(episodes=100, steps=80, lead=60)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which weights, how many episodes."""
+    """Add the arguments of this command."""
     parser.add_argument(
         '--weights',
         nargs='+',
         type=Path,
         metavar='FILE',
-        help='safetensors files with their cards (default: those that synthetic left in --output)',
+        help='safetensors files with their cards (default: those of synthetic in --output)',
     )
-    parser.add_argument('--memory', default='aura', metavar='KIND', help='kind of the weights (default: %(default)s)')
+    parser.add_argument(
+        '--memory', default='aura', metavar='KIND', help='memory kind of the weights (default: %(default)s)'
+    )
     parser.add_argument(
         '--episodes',
         type=int,
         metavar='N',
-        help=f'for each weights file (default: {Sampling.episodes:,}, with --quick {QUICK.episodes})',
+        help=f'episodes for each weights file (default: {Sampling.episodes:,}, with --quick {QUICK.episodes})',
     )
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
-    """Estimate, report, write."""
+    """Estimate and report. Return the exit code."""
     sampling = QUICK if args.quick else Sampling()
     if args.episodes is not None:
         if args.episodes < 1:
@@ -78,8 +79,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
         sampling = Sampling(args.episodes, sampling.steps, sampling.gammas, sampling.lead)
     if args.memory in ('random', 'periodic'):
         raise ConfigError(
-            f'memory must be one whose writes follow from its state, got {args.memory}: asking it would '
-            'move its clock on'
+            f'memory must be a kind whose writes follow from its state, got {args.memory}: queries would advance '
+            'its write schedule'
         )
     store = ResultStore(args.output, 'ais', {'sampling': sampling, 'memory': args.memory}, args.fresh)
     files = args.weights or (_train(args, store, console) if args.quick else _trained(args))
@@ -101,8 +102,8 @@ FORMULA = {
     'lecture notes AIS-course of github.com/adityam/stochastic-control',
     'worst_case': '2 (eps + gamma rho(V) delta) / (1 - gamma), over T steps 2 sum_t gamma^t (eps + gamma rho(V) delta)',
     'in_expectation': '2 sum_t gamma^t E[eps(H_t) + gamma rho(V_t+1) delta(H_t)]',
-    'metric': 'total variation over the table of answers, rho = span = 1; or the functions of whether a question is '
-    'asked, all that the value depends on, for which delta = 0',
+    'metric': 'total variation over the table of answers, rho = span = 1; or the functions of whether the step is a '
+    'query, which is all that the value depends on, for which delta = 0',
     'why_the_worst_case_is_vacuous': 'with Rmax = 1, a state that is right for one history and wrong for another has '
     'eps >= 1/2 in every model, so the bound is at least Rmax / (1 - gamma)',
     'unit': 'losses are shares of Rmax times the sum of gamma^t',
@@ -110,13 +111,13 @@ FORMULA = {
 
 
 def estimate_file(path: str, memory: str, sampling: Sampling) -> dict[str, Any]:
-    """Estimate for one weights file, with the stream setting of its card."""
+    """Return the estimate for one weights file with the stream setting of its card. A job function."""
     file = Path(path)
     card = json.loads(file.with_suffix('.json').read_text(encoding='utf-8'))
     seed, setting = int(card['figures']['seed']), StreamSetting(**card['setting'])
     rng = generator('evaluation', FRESH_STREAMS + seed)
     return {
-        'setting': setting_of(file, setting),
+        'setting': setting_name(file, setting),
         'query': setting.query,
         'seed': seed,
         'weights_sha256': _digest(file),
@@ -125,28 +126,28 @@ def estimate_file(path: str, memory: str, sampling: Sampling) -> dict[str, Any]:
     }
 
 
-def setting_of(file: Path, setting: StreamSetting) -> str:
-    """The name of a stream setting: that of the folder of `synthetic`, and what makes it hard."""
+def setting_name(file: Path, setting: StreamSetting) -> str:
+    """Return a name of a stream setting: the folder of `synthetic` and the main parameters."""
     folder = file.parent.parent.name
     name = folder.removeprefix('synthetic-') + ': ' if folder.startswith('synthetic-') else ''
-    return f'{name}{setting.bindings} bindings, {setting.event:.3g} events and {setting.query:.3g} questions a step'
+    return f'{name}{setting.bindings} bindings, {setting.event:.3g} events and {setting.query:.3g} queries per step'
 
 
 def grouped(runs: Sequence[dict[str, Any]]) -> list[tuple[str, list[dict[str, Any]]]]:
-    """The runs of each setting."""
+    """Return the runs of each setting."""
     names = dict.fromkeys(found['setting'] for found in runs)
     return [(name, [found for found in runs if found['setting'] == name]) for name in names]
 
 
 def bounds(runs: Sequence[dict[str, Any]], sampling: Sampling) -> list[dict[str, Any]]:
-    """A row for each discount, from the runs of one setting; losses are shares of Rmax times the sum of gamma^t."""
+    """Return a row for each discount from the runs of one setting; losses in units of Rmax sum gamma^t."""
     rows, trials = [], sum(found['episodes'] for found in runs)
     worst = float(any(found['accuracy'] < 1.0 for found in runs))
     for index, gamma in enumerate(sampling.gammas):
-        total = steps_that_count(gamma, sampling.steps)
+        total = discounted_steps(gamma, sampling.steps)
         epsilon, delta = (Share(sum(found[kind][index] for found in runs), trials) for kind in ('wrong', 'mismatch'))
         ends = {'': (epsilon.mean, delta.mean), '_high': (epsilon.interval[1], delta.interval[1])}
-        all_right = most_to_lose(runs[0]['query'], gamma, sampling.steps) / total
+        all_right = perfect_value(runs[0]['query'], gamma, sampling.steps) / total
         row = {
             'setting': runs[0]['setting'],
             'gamma': gamma,
@@ -177,12 +178,20 @@ def bounds(runs: Sequence[dict[str, Any]], sampling: Sampling) -> list[dict[str,
 
 
 def report(console: Console, name: str, runs: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]]) -> None:
-    """The tables of one setting."""
+    """Print the table of one setting."""
     accuracy, error, q95 = (fmean(found[part] for found in runs) for part in ('accuracy', 'error_mean', 'error_q95'))
     questions = sum(found['questions'] for found in runs)
     wrong = sum(round((1.0 - found['accuracy']) * found['questions']) for found in runs)
-    table = Table(title=f'{name}\nlosses in shares of Rmax sum gamma^t; ends of 95 % intervals')
-    for column in ('gamma', 'eps', 'delta, total variation', 'loss <=', 'loss <=, delta = 0', 'true loss', 'all right'):
+    table = Table(title=f'{name}\nlosses as shares of Rmax sum gamma^t; ends of 95 % intervals')
+    for column in (
+        'gamma',
+        'eps',
+        'delta, total variation',
+        'loss <=',
+        'loss <=, delta = 0',
+        'measured loss',
+        'all right',
+    ):
         table.add_column(column, justify='right')
     for row in rows:
         cells = [f'{row["gamma"]:g}']
@@ -194,19 +203,19 @@ def report(console: Console, name: str, runs: Sequence[dict[str, Any]], rows: Se
         table.add_row(*cells, f'{row["true_loss"]:.4f}', f'{row["all_right"]:.3f}')
     console.print(table)
     console.print(
-        f'action-prediction error: mean {error:.4f}, 95th percentile {q95:.4f} (the paper: '
+        f'action-prediction error: mean {error:.4f}, 95th percentile {q95:.4f} (paper: '
         f'{PAPER["action_error_mean"]}, {PAPER["action_error_q95"]}); accuracy {accuracy:.4f}'
     )
     worst = (
-        f'vacuous: {wrong:,} of {questions:,} answers were wrong, so eps = 1 and the bound 2 Rmax sum gamma^t'
+        f'vacuous: {wrong:,} of {questions:,} answers were wrong, so eps = 1 and the bound is 2 Rmax sum gamma^t'
         if wrong
-        else f'not known: none of {questions:,} answers was wrong, which rules no history out'
+        else f'unknown: none of {questions:,} answers was wrong, but other histories can have wrong answers'
     )
     console.print(f'worst case: {worst}')
 
 
 def _trained(args: argparse.Namespace) -> list[Path]:
-    """The weights that `synthetic` left for this memory and these seeds, in all settings."""
+    """Return the weights of `synthetic` for this memory and these seeds, in all settings."""
     found = [
         file
         for seed in args.seeds
@@ -214,16 +223,15 @@ def _trained(args: argparse.Namespace) -> list[Path]:
     ]
     if not found:
         raise ConfigError(
-            f'output = {str(args.output)!r} has no weights of the memory {args.memory!r} for the seeds '
-            f'{args.seeds}: run `./run bench synthetic --memories {args.memory}` first, '
-            'or name files with --weights'
+            f'output = {str(args.output)!r} has no weights of the memory {args.memory!r} for the seeds {args.seeds}: '
+            f'run `./run bench synthetic --memories {args.memory}` first, or give files with --weights'
         )
     return sorted(found)
 
 
 def _train(args: argparse.Namespace, store: ResultStore, console: Console) -> list[Path]:
-    """Train for a few seconds on an easy setting; only --quick does."""
-    import torch  # noqa: F401 - its absence is reported here and not by a process
+    """Train for a few seconds on an easy setting, for --quick."""
+    import torch  # noqa: F401 - fails here if torch is missing, not in a worker
 
     from aura_ros.bench.synthetic_training import Budget, Task, run_task
 
@@ -239,5 +247,5 @@ def _train(args: argparse.Namespace, store: ResultStore, console: Console) -> li
 
 def _digest(file: Path) -> str:
     if not file.is_file():
-        raise ConfigError(f'weights = {str(file)!r} is no file')
+        raise ConfigError(f'weights = {str(file)!r} is not a file')
     return hashlib.sha256(file.read_bytes()).hexdigest()

@@ -1,27 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Epsilon and delta of a memory on streams it never saw.
+"""Estimates epsilon and delta of a memory on new streams.
 
-The history is given the labels of its steps as well, which are in the observations but for their noise: that only
-raises what the memory is compared with. An episode begins with the first binding, for before it there is nothing to
-know. The reward is 1 for the right answer to a question, else 0.
+The history also includes the labels of its steps, which the observations contain except for noise. This can only raise
+the value that the memory is compared with. An episode starts with the first binding, because nothing can be known
+before. The reward is 1 for the right answer to a query, else 0.
 
-State Z: the table of what the memory answers for each key bound so far if it were asked now, what this step is, and of
-which key. Where it is asked at this very step, the answer it really gives counts. Its model: the answers are right, and
-a table goes on as a table should.
+The state Z has the answer that the memory would give for each bound key, the kind of the current step, and its key. At
+a query, the actual answer counts. In the model, answers are right, and a table changes only by events:
 
-    r'(Z, a)   1 if the step is a question and a is the table's answer, else 0
-    P'(Z)      the generator's law of the next step for this table; a binding or rebinding sets its key to the class
-               shown, and nothing else changes
+    r'(Z, a)   1 if the step is a query and a is the answer of the table, else 0
+    P'(Z)      the law of the generator for the next step with this table; a binding or rebinding sets its key to the
+               class shown, and all other answers stay
 
-    epsilon    1 if the memory answers a question wrongly, else 0: exact, as the right answer is known
-    delta      total variation of the law of the next Z given the history, of which the generator's part is known, and
-               P'(Z). Both draw what the next step is and its key alike. They draw the same class, save that a
-               rebinding shows any class but the true one, in the model any but the table's. So they can be coupled
-               to differ only where the memory does not do what a table does, or the class shown is the table's own;
-               and the probability that coupled draws differ is never below their total variation.
+    epsilon    1 if the memory answers a query wrongly, else 0; exact, because the right answer is known
+    delta      total variation between the law of the next Z given the history and P'(Z). Both draw the kind of the
+               next step and its key with the same probabilities. They also draw the same class, with one exception: a
+               rebinding shows any class but the true one, and in the model any class but that of the table. With a
+               coupling, they differ only if the memory does not act as a table, or if the class shown is the one that
+               the table has for this key. The probability of a difference under a coupling is never below the total
+               variation.
 
-So both are means of events that are counted: one step is drawn from each episode with the weights gamma^t, which makes
-the episodes independent trials.
+Both are means of counted events. One step is drawn from each episode with the weights gamma^t, so that the episodes are
+independent trials.
 """
 
 from collections.abc import Iterator, Sequence
@@ -48,28 +48,28 @@ from aura_ros.memory.protocol import Memory
 
 Floats = NDArray[np.float32]
 Table = dict[int, int]
-"""Answer of each bound key."""
+"""Answer for each bound key."""
 BATCH = 64
-"""Streams drawn at a time."""
+"""Number of streams drawn at once."""
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """What is drawn."""
+    """Number and length of the episodes, and the discounts."""
 
     episodes: int = 1000
-    """Independent ones."""
+    """Number of independent episodes."""
     steps: int = 400
-    """Of an episode."""
+    """Length of an episode."""
     gammas: tuple[float, ...] = (0.5, 0.9, 0.95, 0.99, 1.0)
-    """Discounts; 1 is the finite horizon."""
+    """Discounts; 1 is the finite horizon without discount."""
     lead: int = 112
-    """Steps in which the first binding must come."""
+    """Number of steps in which the first binding has to occur; other streams are dropped."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """What one step showed: a `Kind`, a key, a class."""
+    """Labels of one step: `Kind`, key and class shown."""
 
     kind: int
     key: int
@@ -78,31 +78,32 @@ class Step:
 
 @dataclass(frozen=True)
 class Episode:
-    """What the memory did in one episode."""
+    """Results of one episode."""
 
     wrong: NDArray[np.bool_]
-    """Whether a question of that step was answered wrongly, bool [steps]."""
+    """Whether the step is a query with a wrong answer, bool [steps]."""
     error: list[float]
-    """1 minus the probability given to the right class, at each question."""
+    """1 minus the probability of the right class, for each query."""
     mismatch: dict[int, bool]
-    """By drawn step, whether the next table is not the model's."""
+    """Whether the next table differs from that of the model, by drawn step."""
 
 
 def estimate(memory: Memory, setting: StreamSetting, sampling: Sampling, rng: np.random.Generator) -> dict[str, Any]:
-    """Run the episodes.
+    """Run the episodes and return their statistics.
 
     Returns:
-        accuracy, and mean, 95th percentile and largest of `error`; in lists in the order of `sampling.gammas`: wrong
-        and mismatch, in how many episodes the drawn step is, and loss, the share of answers lost, from all steps.
+        accuracy, and mean, 95th percentile and maximum of `Episode.error`. Lists in the order of `sampling.gammas`:
+        `wrong` and `mismatch`, the number of episodes whose drawn step has the event, and `loss`, the mean discounted
+        share of wrong answers over all steps.
     """
-    questions = ask(setting.bindings)
+    questions = make_questions(setting.bindings)
     laws = [weights(gamma, sampling.steps) for gamma in sampling.gammas]
     wrong, mismatch = np.zeros(len(laws), int), np.zeros(len(laws), int)
     errors: list[float] = []
     wrongs = np.zeros(sampling.steps, int)
     for z, steps, start in islice(episodes(setting, sampling, rng), sampling.episodes):
         picked = [int(rng.choice(sampling.steps, p=law)) for law in laws]
-        found = play(memory, z, steps, start, questions, set(picked))
+        found = run_episode(memory, z, steps, start, questions, set(picked))
         wrong += [found.wrong[step] for step in picked]
         mismatch += [found.mismatch[step] for step in picked]
         errors += found.error
@@ -120,8 +121,8 @@ def estimate(memory: Memory, setting: StreamSetting, sampling: Sampling, rng: np
     }
 
 
-def ask(bindings: int) -> Floats:
-    """The question for each key without noise, [bindings, features]."""
+def make_questions(bindings: int) -> Floats:
+    """Return a noise-free query for each key, float32 [bindings, features]."""
     keys, _ = codebook()
     z = np.zeros((bindings, FEATURE_DIM), np.float32)
     z[:, :KEY_CODE] = keys[:bindings]
@@ -130,7 +131,7 @@ def ask(bindings: int) -> Floats:
 
 
 def read_steps(streams: Streams, row: int) -> list[Step]:
-    """The steps of one stream; the class shown is read off the observation, which its noise never hides."""
+    """Return the labels of one stream; the class is decoded from the observation, whose noise is small enough."""
     _, classes = codebook()
     shown = (streams.z[row, :, KEY_CODE : KEY_CODE + CLASS_CODE] @ classes.T).argmax(1)
     return [
@@ -139,16 +140,18 @@ def read_steps(streams: Streams, row: int) -> list[Step]:
     ]
 
 
-def play(memory: Memory, z: Floats, steps: Sequence[Step], start: int, questions: Floats, picked: set[int]) -> Episode:
+def run_episode(
+    memory: Memory, z: Floats, steps: Sequence[Step], start: int, questions: Floats, picked: set[int]
+) -> Episode:
     """Run one episode.
 
     Args:
-        memory: begins empty.
-        z: observations of the stream, [T, features].
-        steps: its labels, T of them.
-        start: where the episode begins; it ends with the stream.
-        questions: of `ask`.
-        picked: steps of the episode at which the table is compared with the next.
+        memory: memory; it is reset first.
+        z: observations of the stream, float32 [T, features].
+        steps: labels of the stream, T items.
+        start: first step of the episode, which ends with the stream.
+        questions: result of `make_questions`.
+        picked: steps of the episode at which the table is compared with the next one.
     """
     memory.reset()
     base = np.zeros((1, CLASSES), np.float32)
@@ -176,12 +179,12 @@ def play(memory: Memory, z: Floats, steps: Sequence[Step], start: int, questions
             mismatch[now - 1] = differs(before, step, table)
         before = table if now in picked else None
     if before is not None:
-        mismatch[len(wrong) - 1] = False  # nothing follows the last step
+        mismatch[len(wrong) - 1] = False  # The last step has no next table.
     return Episode(wrong, errors, mismatch)
 
 
 def read_table(memory: Memory, questions: Floats, keys: Sequence[int], base: Floats) -> Table:
-    """What the memory would answer for each of the keys; its state stays as it is."""
+    """Return the answer of the memory for each key; its state does not change."""
     state, table = memory.export(), {}
     for key in keys:
         table[key] = int(memory.step(questions[key], base).action[0].argmax())
@@ -190,7 +193,7 @@ def read_table(memory: Memory, questions: Floats, keys: Sequence[int], base: Flo
 
 
 def differs(before: Table, step: Step, after: Table) -> bool:
-    """Whether the next table is not the one that the model, coupled to the same step, draws."""
+    """Return whether the next table differs from that of the model, coupled to the same step."""
     expected = dict(before)
     if step.kind in (Kind.BINDING, Kind.REBINDING):
         expected[step.key] = step.shown
@@ -206,7 +209,7 @@ def _probability(scores: Floats, answer: int) -> float:
 def episodes(
     setting: StreamSetting, sampling: Sampling, rng: np.random.Generator
 ) -> Iterator[tuple[Floats, list[Step], int]]:
-    """Streams that end with their episode: observations, labels, and the step of the first binding."""
+    """Yield episodes as streams that end with them: observations, labels, and the step of the first binding."""
     while True:
         streams = draw(setting, BATCH, sampling.lead + sampling.steps, rng)
         for row, events in enumerate(streams.events):

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""aura bench: one command for each table of docs/results.md and docs/replay.md; python -m aura_ros.bench does the same.
+"""aura bench, or python -m aura_ros.bench: one command for each table of docs/results.md and docs/replay.md.
 
 A command is a module of this package with
 
     SUMMARY                                one line
-    add_arguments(parser)                  what only this command takes
-    run(args, console) -> int              the exit code
+    add_arguments(parser)                  adds the arguments of this command
+    run(args, console) -> int              returns the exit code
 
-and a docstring, which is its --help: what it measures, how long that takes, what it writes. Only the module of the
-command that was asked for is imported, and --help must work without torch: import it where it is used.
+and a docstring, which is its --help: what it measures, its runtime and its output. Only the module of the chosen
+command is imported. --help has to work without torch, so commands import torch in the functions that use it.
 """
 
 import argparse
@@ -20,35 +20,36 @@ from typing import Protocol, cast
 
 from rich.console import Console
 
+from aura_ros.bench.arguments import parse_seeds
 from aura_ros.common.console import make_console
 from aura_ros.common.program import positive_integer, program
 
 COMMANDS: tuple[str, ...] = ('synthetic', 'horizon', 'tmaze', 'ais', 'ablate', 'replay')
 """Modules of this package, in the order --help shows them."""
 SEEDS = 5
-"""Seeds from 0 that a command takes where neither it nor the user says otherwise."""
+"""Default number of seeds, from 0."""
 
 
 class Command(Protocol):
-    """What a module of `COMMANDS` has."""
+    """The interface of a module in `COMMANDS`."""
 
     SUMMARY: str
     __doc__: str | None
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """Add what only this command takes."""
+        """Add the arguments of this command."""
 
     def run(self, args: argparse.Namespace, console: Console) -> int:
-        """Measure and report; returns the exit code."""
+        """Measure and report. Return the exit code."""
         ...
 
 
-@program('aura bench', interrupted='stopped; the same command continues from here')
+@program('aura bench', interrupted='stopped; the same command continues with the next run')
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return the exit code."""
     words = sys.argv[1:] if arguments is None else arguments
     if not words or words[0] not in COMMANDS:
-        _overview().parse_args(words or ['--help'])  # shows help or what is wrong, and exits
+        _overview().parse_args(words or ['--help'])  # Prints the help or an error, and exits.
     name, command = words[0], load(words[0])
     args = parser_of(name, command).parse_args(words[1:])
     if args.output is None:
@@ -59,12 +60,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def load(name: str) -> Command:
-    """Import a command's module."""
+    """Import the module of a command."""
     return cast(Command, importlib.import_module(f'aura_ros.bench.{name}'))
 
 
 def parser_of(name: str, command: Command) -> argparse.ArgumentParser:
-    """The parser of one command: the arguments that all share, then its own."""
+    """Return the parser of one command: the shared arguments, then its own."""
     parser = argparse.ArgumentParser(
         f'aura bench {name}',
         description=(command.__doc__ or '').strip(),
@@ -74,41 +75,24 @@ def parser_of(name: str, command: Command) -> argparse.ArgumentParser:
         '--output',
         type=Path,
         metavar='DIR',
-        help='folder for the results, made if need be (default: results, with --quick results/quick)',
+        help='output folder, created if missing (default: results, with --quick results/quick)',
     )
     seeds = parser.add_argument('--seeds', type=parse_seeds, metavar='LIST')
     parser.add_argument(
-        '--quick',
-        action='store_true',
-        help='a small form of half a minute, on a task of its own: that it runs, not how good it is',
+        '--quick', action='store_true', help='run a small task for half a minute; a test of the command, not a result'
     )
     parser.add_argument(
         '--jobs',
         type=positive_integer,
         default=len(os.sched_getaffinity(0)),
         metavar='N',
-        help='processes at a time (default: one for each core, here %(default)s)',
+        help='number of parallel processes (default: one per core, here %(default)s)',
     )
-    parser.add_argument('--fresh', action='store_true', help='forget earlier runs with the same settings')
+    parser.add_argument('--fresh', action='store_true', help='repeat runs that are already stored for these settings')
     command.add_arguments(parser)
     default = ','.join(map(str, parser.get_default('seeds') or range(SEEDS)))
-    seeds.help = f'for instance 0,1,2 or 0..4 (default: {default}, with --quick 0)'
+    seeds.help = f'for example 0,1,2 or 0..4 (default: {default}, with --quick 0)'
     return parser
-
-
-def parse_seeds(text: str) -> tuple[int, ...]:
-    """Read '0,1,2', '0..4' or both mixed; every seed once, in the order given."""
-    seeds: list[int] = []
-    for part in text.split(','):
-        first, dots, last = part.partition('..')
-        try:
-            found = range(int(first), int(last) + 1) if dots else (int(first),)
-        except ValueError:
-            raise argparse.ArgumentTypeError(f'{part!r} is no seed: give 0,1,2 or 0..4, for instance') from None
-        if not found or min(found) < 0:
-            raise argparse.ArgumentTypeError(f'{part!r}: seeds are >= 0, and a range goes upwards')
-        seeds += found
-    return tuple(dict.fromkeys(seeds))
 
 
 def _overview() -> argparse.ArgumentParser:
@@ -117,7 +101,7 @@ def _overview() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         'aura bench',
         description='One command for each table of docs/results.md and docs/replay.md.\n\n' + '\n'.join(lines),
-        epilog='aura bench COMMAND --help says what it measures, how long it takes and what it writes.',
+        epilog='aura bench COMMAND --help describes the measurement, its runtime and its output.',
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument('command', choices=COMMANDS, metavar='COMMAND')

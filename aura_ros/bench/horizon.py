@@ -1,23 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a memory costs as its episode gets longer: bytes of state and time of a step.
+"""State size and step time of a memory by the length of its episode.
 
-Every memory of the family is driven through the protocol that the nodes use, with random weights and observations:
-neither bytes nor time depend on what was learnt. Every step is a real step. At 1, 2, 5, 10 and so on steps the state
-is exported and its bytes counted, and the steps just before (half of them, at most 100) are timed: median and 95th
-percentile. The first 1,000 steps are driven 20 times, for one step alone cannot be timed.
+Every memory runs through the interface that the nodes use, with random weights and observations, because neither size
+nor time depends on the weights. Every step is computed. At 1, 2, 5, 10 and so on steps, the state is exported and its
+bytes are counted. The steps just before (half of them, at most 100) are timed: median and 95th percentile. The first
+1,000 steps run 20 times, because a single step is too short to be timed alone.
 
-  to 100,000 steps     all memories in one process, ten timed steps of each in turn: only these times are compared
-  to 1,000,000 steps   each memory of constant size by itself
+  to 100,000 steps     all memories take turns of ten timed steps in one process; only these times are comparable
+  to 1,000,000 steps   each memory of constant size runs alone
 
-All have the 32 x 32 state of the paper or as many weights as AURA-Mem has with it; the windowed KV-cache keeps the 16
-steps whose 256 bytes each fit into 4,224. Learned gates are held open, so that every step writes; aura-silent is
-AURA-Mem with the gate held shut. Times of the first few steps are those of cold caches, for the others have just run.
+All memories have the 32 x 32 state of the paper or as many weights as an AURA-Mem with this state. The windowed
+KV-cache keeps 16 steps of 256 bytes, the most that 4,224 bytes can hold. Learned gates are kept open, so that every
+step writes; aura-silent is AURA-Mem with a closed gate. The first few times include cold caches, because the other
+memories ran just before.
 
-It takes about half an hour on two cores: seven minutes to 100,000 steps, most of them for the KV-cache, whose step
-there reads 25.6 MB, then 15 to 25 minutes to 1,000,000. With --quick, to 2,000 steps, it takes 20 seconds. Needs torch
-(the train extra), to make the weights.
-
-Writes horizon.csv, horizon.json and horizon.png.
+Runtime: about half an hour on two cores. The first 100,000 steps take seven minutes, mostly for the KV-cache, whose
+step reads up to 25.6 MB. The rest takes 15 to 25 minutes. --quick runs 2,000 steps in 20 seconds. The weights are made
+with torch (the train extra).
+Output: DIR/horizon.csv, .json and .png.
 """
 
 import argparse
@@ -28,8 +28,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from aura_ros.bench.arguments import parse_names
 from aura_ros.bench.horizon_figure import draw
-from aura_ros.bench.horizon_run import GROWING, NAMES, HorizonSetting, alone, passes, together, work
+from aura_ros.bench.horizon_run import GROWING, NAMES, HorizonSetting, episode_lengths, run_alone, run_together, work
 from aura_ros.bench.jobs import Job, run_jobs
 from aura_ros.bench.store import ResultStore
 from aura_ros.common.errors import ConfigError
@@ -37,28 +38,27 @@ from aura_ros.common.progress import Bar
 
 SUMMARY = 'state bytes and step time of every memory from 1 step to 1,000,000'
 PAPER_RATIO = 6061
-"""KV-cache over AURA-Mem after 100,000 steps, as the paper has it."""
+"""State bytes of the KV-cache relative to AURA-Mem after 100,000 steps in the paper."""
 QUICK = {'steps': 2000, 'compared': 2000, 'repeats': 3, 'repeated': 200}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which memories, how far."""
-    parser.set_defaults(seeds=(0,))  # the first makes weights and observations; neither bytes nor times depend on it
-    parser.add_argument('--memories', default=','.join(NAMES), metavar='LIST', help='of %(default)s (default: all)')
+    """Add the arguments of this command."""
+    parser.set_defaults(seeds=(0,))  # Neither bytes nor times depend on the seed.
+    parser.add_argument(
+        '--memories', default=','.join(NAMES), metavar='LIST', help='memories to run (default: %(default)s)'
+    )
     parser.add_argument(
         '--steps',
         type=int,
         metavar='N',
-        help='last step of the memories of constant size (default: 1,000,000, with --quick 2,000)',
+        help='steps of the memories of constant size (default: 1,000,000, with --quick 2,000)',
     )
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
-    """Drive, report, write."""
-    names = args.memories.split(',')
-    unknown = [name for name in names if name not in NAMES]
-    if unknown:
-        raise ConfigError(f'memories must be of {", ".join(NAMES)}, got {", ".join(unknown)}')
+    """Measure and report. Return the exit code."""
+    names = parse_names('memories', args.memories, NAMES)
     setting = HorizonSetting(seed=args.seeds[0], **(QUICK if args.quick else {}))
     if args.steps is not None:
         if args.steps < 1:
@@ -67,12 +67,12 @@ def run(args: argparse.Namespace, console: Console) -> int:
     store = ResultStore(args.output, 'horizon', {'setting': setting, 'memories': names}, args.fresh)
     found = store.get('together')
     if found is None:
-        total = sum(work(names, 0, end) for end in passes(setting))
+        total = sum(work(names, 0, end) for end in episode_lengths(setting))
         with Bar(console, f'to {setting.compared:,} steps', total) as bar:
-            found = store.add('together', together(names, setting, bar.advance))
+            found = store.add('together', run_together(names, setting, bar.advance))
     rows = list(found['rows'])
     if setting.steps > setting.compared:
-        jobs = [Job(f'alone-{name}', alone, (name, setting)) for name in names if name not in GROWING]
+        jobs = [Job(f'alone-{name}', run_alone, (name, setting)) for name in names if name not in GROWING]
         for further in run_jobs(jobs, store, console, args.jobs).values():
             rows += further['rows']
     facts = {'seeds': [setting.seed], 'fast_weights': found['fast_weights'], **ratios(rows, setting.compared)}
@@ -84,7 +84,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 
 def ratios(rows: Sequence[dict[str, Any]], compared: int) -> dict[str, Any]:
-    """KV-cache over AURA-Mem at `compared` steps, in bytes and in time of the same run; empty without one of them."""
+    """Return bytes and step time of the KV-cache relative to AURA-Mem at `compared` steps; empty without both."""
     at = {row['memory']: row for row in rows if row['run'] == 'together' and row['steps'] == compared}
     if not {'kv', 'aura'} <= at.keys():
         return {}
@@ -103,8 +103,8 @@ def report(
     setting: HorizonSetting,
     facts: dict[str, Any],
 ) -> None:
-    """The table: a line for each memory, at the first step, at the last that is compared and at the end."""
-    table = Table(title=f'State and step time; to {setting.compared:,} steps all memories in one run')
+    """Print the table: each memory at the first step, at `setting.compared` and at the last step."""
+    table = Table(title=f'State size and step time; one shared run to {setting.compared:,} steps')
     columns = dict.fromkeys([('together', 1), ('together', setting.compared)])
     if setting.steps > setting.compared:
         columns['alone', setting.steps] = None
@@ -124,9 +124,11 @@ def report(
         table.add_row(name, *cells)
     console.print(table)
     bare = facts['fast_weights']
-    console.print(f'a write and a read of the fast weights: {bare["median_us"]:.1f} µs, p95 {bare["p95_us"]:.1f} µs')
+    console.print(
+        f'fast weights alone, one write and one read: {bare["median_us"]:.1f} µs, p95 {bare["p95_us"]:.1f} µs'
+    )
     if 'bytes_ratio' in facts:
         console.print(
-            f'KV-cache over AURA-Mem at step {setting.compared:,}: {facts["bytes_ratio"]:,.1f}x the bytes '
+            f'KV-cache relative to AURA-Mem at step {setting.compared:,}: {facts["bytes_ratio"]:,.1f}x the bytes '
             f'({PAPER_RATIO:,}x in the paper at 100,000), {facts["time_ratio"]:.1f}x the time'
         )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Independent runs on several cores, each kept as soon as it is finished."""
+"""Independent runs in parallel processes; each result is stored as soon as it is available."""
 
 import multiprocessing
 import os
@@ -23,30 +23,30 @@ class Job:
     """One run."""
 
     key: str
-    """Its name in the store."""
+    """Name of the run in the store."""
     function: Callable[..., dict[str, Any]]
-    """Makes the row of the run; at the top level of a module, for another process imports it."""
+    """Returns the row of the run. It is defined at the top level of a module, because worker processes import it."""
     arguments: tuple[Any, ...] = ()
-    """Of the function; they must be picklable."""
+    """Arguments of the function; must be picklable."""
 
 
 def run_jobs(jobs: Sequence[Job], store: ResultStore, console: Console, workers: int) -> dict[str, dict[str, Any]]:
-    """Make what the store does not have yet, with a bar.
+    """Run the jobs that the store does not have yet, with a progress bar.
 
-    Each process is given one thread for its arithmetic: small matrices are slower with more.
+    Each process computes with one thread, because small matrices are slower with more.
 
     Args:
-        jobs: what is wanted.
-        store: runs it has are taken from it, others are added.
-        console: for the bar, and for the key of a job that fails.
-        workers: processes at a time.
+        jobs: the runs.
+        store: stored runs are taken from it; new ones are added.
+        console: output of the bar and of the key of a failed job.
+        workers: number of parallel processes.
 
     Returns:
         the rows by key, in the order of `jobs`.
 
     Raises:
-        Exception: what the first job that failed raised; the others are stopped.
-        KeyboardInterrupt: Ctrl-C; what is finished is kept.
+        Exception: the exception of the first failed job; the other jobs are stopped.
+        KeyboardInterrupt: Ctrl-C; finished runs stay stored.
     """
     missing = [job for job in jobs if store.get(job.key) is None]
     if missing:
@@ -54,10 +54,10 @@ def run_jobs(jobs: Sequence[Job], store: ResultStore, console: Console, workers:
             Bar(console, store.name, len(jobs), len(jobs) - len(missing)) as bar,
             _processes(min(workers, len(missing))) as pool,
         ):
-            begun = {pool.submit(job.function, *job.arguments): job.key for job in missing}
-            for future in as_completed(begun):
-                store.add(begun[future], _result(future, begun[future], console))
-                bar.advance(text=begun[future])
+            submitted = {pool.submit(job.function, *job.arguments): job.key for job in missing}
+            for future in as_completed(submitted):
+                store.add(submitted[future], _result(future, submitted[future], console))
+                bar.advance(text=submitted[future])
     rows = {job.key: store.get(job.key) for job in jobs}
     return {key: row for key, row in rows.items() if row is not None}
 
@@ -72,11 +72,11 @@ def _result(future: Future[dict[str, Any]], key: str, console: Console) -> dict[
 
 @contextmanager
 def _processes(count: int) -> Iterator[ProcessPoolExecutor]:
-    """A pool that is gone at the end, at once if it ends with an error."""
-    context = multiprocessing.get_context('spawn')  # a fork would inherit torch's threads in an unknown state
+    """Yield a process pool; an exception terminates its processes at once."""
+    context = multiprocessing.get_context('spawn')  # A fork would inherit the threads of torch in an unknown state.
     before, kept = multiprocessing.active_children(), os.environ.get('OMP_NUM_THREADS')
-    os.environ['OMP_NUM_THREADS'] = '1'  # read when NumPy is loaded, so it has to be there when a process begins
-    pool = ProcessPoolExecutor(count, context, _begin)
+    os.environ['OMP_NUM_THREADS'] = '1'  # NumPy reads it when a process imports it.
+    pool = ProcessPoolExecutor(count, context, _prepare_worker)
     try:
         yield pool
     except BaseException:
@@ -93,8 +93,8 @@ def _processes(count: int) -> Iterator[ProcessPoolExecutor]:
             os.environ['OMP_NUM_THREADS'] = kept
 
 
-def _begin() -> None:
-    """In each process: end without a word at Ctrl-C, and with the process that asked for the work."""
+def _prepare_worker() -> None:
+    """Prepare a worker: exit silently on SIGINT, and when the parent process ends."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the plots of the benchmarks share."""
+"""Colours, markers and the figure that all plots share."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,18 +9,19 @@ from typing import Any
 from aura_ros.common.errors import ConfigError
 
 COLOURS = ('#0072B2', '#D55E00', '#009E73', '#E69F00', '#CC79A7', '#56B4E9', '#000000', '#8C8C8C')
-"""Okabe and Ito's colours, told apart with every kind of colour vision; give lines markers as well."""
+"""Colours of Okabe and Ito, which are distinct for all types of colour vision; lines also need markers."""
 MARKERS = ('o', 's', '^', 'D', 'v', 'P', 'X', 'h')
 
 
 @contextmanager
-def sheet(path: Path, columns: int, size: tuple[float, float]) -> Iterator[list[Any]]:
-    """A figure with axes side by side, saved as PNG at the end of the block.
+def saved_figure(path: Path, columns: int, size: tuple[float, float], **layout: Any) -> Iterator[list[Any]]:
+    """Yield the axes of a figure, which is saved as PNG at the end of the block.
 
     Args:
-        path: of the PNG.
-        columns: number of axes.
+        path: PNG file.
+        columns: number of axes side by side.
         size: width and height [inch].
+        layout: further arguments of `Figure.subplots`, for example nrows.
 
     Raises:
         ConfigError: matplotlib is not installed.
@@ -35,5 +36,5 @@ def sheet(path: Path, columns: int, size: tuple[float, float]) -> Iterator[list[
     with matplotlib.rc_context({'axes.spines.top': False, 'axes.spines.right': False}):
         figure = Figure(figsize=size, layout='constrained', facecolor='white')
         FigureCanvasAgg(figure)
-        yield list(figure.subplots(1, columns, squeeze=False)[0])
+        yield list(figure.subplots(ncols=columns, squeeze=False, **layout).flat)
         figure.savefig(path, dpi=130)

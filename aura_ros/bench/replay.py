@@ -1,18 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a replay costs as the recording gets longer: its speed against real time, and the memory of the process.
+"""Speed and memory use of a replay by the length of the recording.
 
-Recordings of 2,048, 10,240 and 40,960 steps (five a second: 7 minutes to 2 1/4 hours) are made up, for neither figure
-depends on what is seen: features as spread as those the shipped memories were trained on, a new one every five seconds,
-with a picture and a recorded action at each step. They lie in the cache as the backbone leaves them. Then, in a process
-of its own for each length, all policies but the full KV-cache run, and all files of the report are written.
+The synthetic recordings have 2,048, 10,240 and 40,960 steps at five per second (7 minutes to 2 1/4 hours). Speed and
+memory use do not depend on the content. Features are spread as in the training data of the shipped memories and change
+every five seconds. Each step has a picture and a recorded action. The steps are in the cache, as after the backbone.
+For each length, a new process runs all policies but the full KV-cache and writes all files of the report.
 
-  memories   time of all policies, without the summary and the page
-  in all     with them
-  resident   the most the process held, files it looked at included
+  memories   time of all policies, without summary and page
+  total      time with summary and page
+  resident   peak memory of the process, mapped files included
 
-It takes about four minutes on two cores, one length after the other; with --quick, to 512 steps, 15 seconds.
-
-Writes replay.csv and replay.json.
+Runtime: about four minutes on two cores, one length after the other. --quick runs to 512 steps in 15 seconds.
+Output: DIR/replay.csv and .json.
 """
 
 from __future__ import annotations
@@ -33,11 +32,11 @@ from rich.table import Table
 from aura_ros.bench.jobs import Job, run_jobs
 from aura_ros.bench.store import ResultStore
 
-if TYPE_CHECKING:  # --help needs none of it
+if TYPE_CHECKING:  # not needed by --help
     from aura_ros.memory.weights import MemoryWeights
     from aura_ros.replay.steps.cache import StepCache
 
-SUMMARY = 'speed and memory of a replay, by the length of the recording'
+SUMMARY = 'speed and memory use of a replay by the length of the recording'
 POLICIES = ('base', 'aura', 'kv-window', 'always', 'random', 'periodic')
 LENGTHS = (2_048, 10_240, 40_960)
 QUICK = (256, 512)
@@ -46,29 +45,29 @@ _SCENE_STEPS = 25
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which lengths."""
-    parser.set_defaults(seeds=(0,))  # the first makes the features; neither speed nor memory depends on it
+    """Add the arguments of this command."""
+    parser.set_defaults(seeds=(0,))  # Neither speed nor memory depends on the seed.
     parser.add_argument(
         '--steps',
         type=_lengths,
         metavar='LIST',
-        help=f'lengths of the recordings (default: {",".join(map(str, LENGTHS))})',
+        help=f'numbers of steps of the recordings (default: {",".join(map(str, LENGTHS))})',
     )
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
-    """Measure, report, write."""
+    """Measure and report. Return the exit code."""
     lengths = args.steps or (QUICK if args.quick else LENGTHS)
     store = ResultStore(args.output, 'replay', {'policies': POLICIES, 'seed': args.seeds[0]}, args.fresh)
-    # a process for each, one after the other: the most it ever held is what is asked
+    # One process after the other: the result is the peak memory of each process.
     rows = [
         run_jobs([Job(f'{steps} steps', measure, (steps, args.seeds[0]))], store, console, 1)[f'{steps} steps']
         for steps in lengths
     ]
     growth = _growth(rows)
     store.write(rows, {'seeds': [args.seeds[0]], 'growth_bytes_per_step': growth})
-    table = Table(title=f'Replay of made-up recordings through {", ".join(POLICIES)}')
-    for column in ('steps', 'recorded [s]', 'memories [s]', 'in all [s]', 'faster than real time', 'resident [MB]'):
+    table = Table(title=f'Replay of synthetic recordings through {", ".join(POLICIES)}')
+    for column in ('steps', 'recorded [s]', 'memories [s]', 'total [s]', 'faster than real time', 'peak resident [MB]'):
         table.add_column(column, justify='right')
     for row in rows:
         table.add_row(
@@ -81,20 +80,20 @@ def run(args: argparse.Namespace, console: Console) -> int:
         )
     console.print(table)
     if growth is not None:
-        console.print(f'resident memory from {lengths[0]:,} to {lengths[-1]:,} steps: {growth:+.0f} B a step')
+        console.print(f'peak resident memory from {lengths[0]:,} to {lengths[-1]:,} steps: {growth:+.0f} B per step')
     console.print(f'written: {store.file(".csv")}, {store.file(".json")}')
     return 0
 
 
 def _growth(rows: list[dict[str, Any]]) -> float | None:
-    """Bytes of resident memory for each further step; None with one length."""
+    """Return the growth of the peak memory [B per step]; None with one length."""
     first, last = rows[0], rows[-1]
     further = last['steps'] - first['steps']
     return (last['resident_mb'] - first['resident_mb']) * 1e6 / further if further else None
 
 
 def measure(steps: int, seed: int) -> dict[str, Any]:
-    """Replay a recording of so many steps, in a process that has done nothing else."""
+    """Replay a recording of `steps` steps. A job function; needs a new process."""
     from aura_ros.memory.weights import load_weights
     from aura_ros.replay.disk_arrays import DiskArrays
     from aura_ros.replay.evaluate import run_policies
@@ -108,12 +107,12 @@ def measure(steps: int, seed: int) -> dict[str, Any]:
     options = PolicyOptions(weights.feature_dim, (weights.chunk_size, weights.action_dim), '', {}, 512)
     with TemporaryDirectory() as name:
         folder = Path(name)
-        with StepCache(folder, 'made-up') as cache:
+        with StepCache(folder, 'synthetic') as cache:
             _fill(cache, weights, steps, seed)
             began, arrays = time.perf_counter(), DiskArrays(folder)
             runs = run_policies(POLICIES, options, cache, arrays)
             memories_s = time.perf_counter() - began
-            found = Evaluated(About('made up'), StepTable.collect(cache, runs, arrays), runs)
+            found = Evaluated(About('synthetic'), StepTable.collect(cache, runs, arrays), runs)
             write_report(Report((found,), '', '', {}, {}, {}), folder / 'report')
             in_all_s = time.perf_counter() - began
     return {
@@ -127,7 +126,7 @@ def measure(steps: int, seed: int) -> dict[str, Any]:
 
 
 def _fill(cache: StepCache, weights: MemoryWeights, steps: int, seed: int) -> None:
-    """Put made-up steps for a memory of these weights into the cache, in parts as a replay does."""
+    """Append synthetic steps for a memory with these weights to the cache, in parts as a replay does."""
     from aura_ros.replay.steps.arrays import Row, StepsBuilder, StepsInfo
     from aura_ros.replay.steps.cache import PART_STEPS
     from aura_ros.replay.steps.features import thumbnail
@@ -143,7 +142,7 @@ def _fill(cache: StepCache, weights: MemoryWeights, steps: int, seed: int) -> No
             picture = thumbnail(rng.integers(0, 256, (96, 128, 3), np.uint8))
         features = scene + 0.02 * scale * rng.normal(size=len(mean))
         base = np.repeat(rng.normal(0, 0.3, (1, weights.action_dim)), weights.chunk_size, axis=0).astype(np.float32)
-        row = Row(round(step * STEP_S * 1e9), 'made-up', step, features.astype(np.float32), base)
+        row = Row(round(step * STEP_S * 1e9), 'synthetic', step, features.astype(np.float32), base)
         builder.add(replace(row, recorded_action=base + np.float32(0.01), thumbnail=picture))
         if len(builder) == PART_STEPS or step + 1 == steps:
             cache.append(builder.take())
@@ -152,5 +151,5 @@ def _fill(cache: StepCache, weights: MemoryWeights, steps: int, seed: int) -> No
 def _lengths(text: str) -> tuple[int, ...]:
     parts = text.split(',')
     if not all(part.isdecimal() and int(part) > 1 for part in parts):
-        raise argparse.ArgumentTypeError(f'{text!r}: must be whole numbers >= 2, for instance 2048,20480')
+        raise argparse.ArgumentTypeError(f'{text!r}: must be integers >= 2, for example 2048,20480')
     return tuple(sorted({int(part) for part in parts}))

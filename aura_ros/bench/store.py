@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Results on disk: every finished run at once, so that a benchmark goes on where it stopped; tables at the end.
+"""Results on disk: each finished run at once, so that an interrupted benchmark continues; tables at the end.
 
-FOLDER/NAME.csv, NAME.json, NAME.png   the table, the table with all that is needed to judge and repeat it, a plot
+FOLDER/NAME.csv, NAME.json, NAME.png   the table, the table with settings and versions, a plot
 FOLDER/NAME/runs.jsonl                 one line for each finished run
-FOLDER/NAME/weights/KEY.safetensors    what was trained
+FOLDER/NAME/weights/KEY.safetensors    trained weights
 """
 
 import csv
@@ -26,17 +26,18 @@ FORMAT = 1
 class ResultStore:
     """The runs of one benchmark with one set of settings.
 
-    Runs of other settings stay in the file and are not seen: quick and full runs, or an old and a new version of a
-    task, never mix. What only adds runs, such as the list of seeds, is no setting. One process writes.
+    Runs with other settings stay in the file and are ignored. Quick and full runs, or runs of two versions of a task,
+    therefore never mix. Arguments that only add runs, such as the list of seeds, are not settings. Only one process
+    may write.
 
     Args:
-        folder: of all results, made if need be.
-        name: of the benchmark.
-        settings: all that a run depends on besides its key; dataclasses will do.
-        fresh: forget the runs with these settings.
+        folder: folder of all results, created if missing.
+        name: name of the benchmark.
+        settings: everything that a run depends on besides its key; may contain dataclasses.
+        fresh: delete the stored runs with these settings.
 
     Raises:
-        ConfigError: the folder cannot be written to.
+        ConfigError: the folder cannot be written.
     """
 
     def __init__(self, folder: Path, name: str, settings: Mapping[str, Any], fresh: bool = False) -> None:
@@ -48,22 +49,22 @@ class ResultStore:
             lines = [json.loads(line) for line in self._whole_lines()]
             if fresh:
                 lines = [line for line in lines if line['settings'] != self.digest]
-            # torn and forgotten lines go, and a file that cannot be written to is noticed before the work
+            # This removes incomplete and deleted lines, and reports a read-only folder before the work starts.
             replace_text(self._runs, ''.join(json.dumps(line) + '\n' for line in lines))
         except OSError as error:
             raise ConfigError(
-                f'output = {str(folder)!r} cannot be written ({error.strerror}): give a folder of yours'
+                f'output = {str(folder)!r} cannot be written ({error.strerror}): choose a writable folder with --output'
             ) from error
         self._rows: dict[str, dict[str, Any]] = {
             line['key']: line['row'] for line in lines if line['settings'] == self.digest
         }
 
     def get(self, key: str) -> dict[str, Any] | None:
-        """The row of a finished run, None if it has not been made."""
+        """Return the row of a finished run, or None."""
         return self._rows.get(key)
 
     def add(self, key: str, row: Mapping[str, Any]) -> dict[str, Any]:
-        """Keep the row of a run, on disk when this returns; returns it as `get` will give it."""
+        """Store the row of a run on disk, and return it as `get` does."""
         kept: dict[str, Any] = plain(row)
         with self._runs.open('a', encoding='utf-8') as file:
             file.write(json.dumps({'settings': self.digest, 'key': key, 'row': kept}) + '\n')
@@ -73,19 +74,19 @@ class ResultStore:
         return kept
 
     def weights(self, key: str) -> Path:
-        """Where the weights of a run belong; the folder exists."""
+        """Return the path for the weights of a run; its folder exists."""
         path = self.folder / self.name / 'weights' / f'{key}.safetensors'
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
     def file(self, suffix: str) -> Path:
-        """The path of a result, for instance of '.png'."""
+        """Return the path of a result file, for example for '.png'."""
         return self.folder / (self.name + suffix)
 
     def write(self, rows: Sequence[Mapping[str, Any]], extra: Mapping[str, Any] | None = None) -> None:
-        """Write the table as CSV, and as JSON with settings, versions and `extra`, such as seeds and command.
+        """Write the table as CSV, and as JSON with settings, versions and `extra`.
 
-        Numbers that are not finite are empty in the CSV and null in the JSON.
+        Non-finite numbers are empty in the CSV and null in the JSON.
         """
         table = [plain(row) for row in rows]
         columns = list(dict.fromkeys(name for row in table for name in row))
@@ -110,6 +111,6 @@ class ResultStore:
         replace_text(self.file('.json'), json.dumps(found, indent=1, allow_nan=False) + '\n')
 
     def _whole_lines(self) -> list[str]:
-        """The lines that were finished: a process that is killed may leave half of the last one."""
+        """Return the complete lines; a killed process can leave an incomplete last one."""
         text = self._runs.read_text(encoding='utf-8') if self._runs.exists() else ''
         return text[: text.rfind('\n') + 1].splitlines()

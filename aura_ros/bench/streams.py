@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Synthetic streams in which most steps do not have to be written.
+"""Synthetic streams in which most steps need no write.
 
-The papers' multi-binding associative memory, as far as it is known (eight classes, so chance is 0.125; the rest of its
-definition is not published), and the event-sparse stream. At each step one of five things is seen:
+They follow the multi-binding associative memory of the papers, as far as it is published (eight classes, so chance is
+0.125), and the event-sparse stream. Each step is one of five kinds:
 
-    DISTRACTOR  a random key and class in a context that says that neither matters; never asked for
-    BINDING     a key that had no class gets one
+    DISTRACTOR  a random key and class in a context that marks both as irrelevant; never queried
+    BINDING     a key without a class gets one
     REBINDING   a bound key gets another class
-    REPEAT      a binding that holds is shown once more
-    QUERY       a bound key without a class: the answer is the class it has now
+    REPEAT      a valid binding is shown again
+    QUERY       a bound key without a class; the answer is its current class
 
 Observation z [64] = key code [32] | class code [16], zero in a query | context [8] | pure noise [8]. Codes are fixed
-unit vectors, the same in training and evaluation; noise is added to all of it. Bindings and rebindings are the events:
-a policy that cannot look ahead must write each of them and nothing else, which is what the oracle does.
+unit vectors, the same in training and evaluation. Noise is added to codes and context. Bindings and rebindings are the
+events. A memory that cannot look ahead has to write each event and nothing else; the oracle does exactly this.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ SPLITS = ('train', 'validation', 'evaluation')
 
 
 class Kind(IntEnum):
-    """What a step is."""
+    """Kind of a step."""
 
     DISTRACTOR = 0
     BINDING = 1
@@ -45,25 +45,24 @@ class Kind(IntEnum):
 
 @dataclass(frozen=True)
 class StreamSetting:
-    """How streams are drawn; the shares are probabilities per step, distractors take the rest.
-
+    """How streams are drawn. Shares are probabilities per step; the remaining steps are distractors.
 
     Raises:
-        ConfigError: if a number is out of range.
+        ConfigError: a value is out of range.
     """
 
     bindings: int
     """Number of keys, 1 to 64."""
     event: float
-    """Share of bindings and rebindings; its inverse is the floor of the writes, in steps per write."""
+    """Share of bindings and rebindings; its inverse is the largest possible number of steps per write."""
     repeat: float
     """Share of repeats."""
     query: float
     """Share of queries."""
     code_noise: float = 0.05
-    """Standard deviation added to the codes, per component."""
+    """Standard deviation of the noise on the codes, per component."""
     context_noise: float = 0.2
-    """Standard deviation added to the context, whose signal is 1."""
+    """Standard deviation of the noise on the context, whose signal is 1."""
     train_length: int = 256
     """Steps of a training stream."""
     length: int = 512
@@ -74,7 +73,7 @@ class StreamSetting:
             raise ConfigError(f'bindings must be 1..{MOST_BINDINGS}, got {self.bindings}')
         for name in ('event', 'repeat', 'query'):
             if not 0.0 < getattr(self, name) < 1.0:
-                raise ConfigError(f'{name} must be a share between 0 and 1, got {getattr(self, name)}')
+                raise ConfigError(f'{name} must be a probability between 0 and 1, got {getattr(self, name)}')
         if self.event + self.repeat + self.query > 1.0:
             raise ConfigError(f'event + repeat + query must be at most 1, got {self.event + self.repeat + self.query}')
 
@@ -88,22 +87,22 @@ class Streams:
     kind: NDArray[np.int64]
     """`Kind` of each step, int64 [B, T]."""
     key: NDArray[np.int64]
-    """Which key is shown, int64 [B, T]."""
+    """Index of the key, int64 [B, T]."""
     target: NDArray[np.int64]
-    """The class to answer, int64 [B, T]; -1 where nothing is asked."""
+    """Class to answer, int64 [B, T]; -1 at steps that are no query."""
 
     def __getitem__(self, which: slice) -> Streams:
-        """Some of the streams."""
+        """Return a slice of the streams."""
         return Streams(self.z[which], self.kind[which], self.key[which], self.target[which])
 
     @property
     def events(self) -> NDArray[np.bool_]:
-        """Where the oracle writes, [B, T]."""
+        """The steps that the oracle writes, bool [B, T]."""
         return np.asarray((self.kind == Kind.BINDING) | (self.kind == Kind.REBINDING))
 
 
 def codebook() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Codes of keys [64, 32] and of classes [8, 16], unit vectors, always the same."""
+    """Return the codes of keys [64, 32] and classes [8, 16], constant unit vectors."""
     rng = np.random.default_rng(20260602)
 
     def unit(shape: tuple[int, int]) -> NDArray[np.float64]:
@@ -114,10 +113,10 @@ def codebook() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 
 def generator(split: str, seed: int) -> np.random.Generator:
-    """Random numbers of a split; no two splits share any.
+    """Return the random generator of a split; splits share no random numbers.
 
     Raises:
-        ConfigError: if the split is unknown.
+        ConfigError: the split is unknown.
     """
     if split not in SPLITS:
         raise ConfigError(f'split must be one of {", ".join(SPLITS)}, got {split!r}')
@@ -125,7 +124,7 @@ def generator(split: str, seed: int) -> np.random.Generator:
 
 
 def draw(setting: StreamSetting, count: int, length: int, rng: np.random.Generator) -> Streams:
-    """Draw `count` streams of `length` steps."""
+    """Return `count` streams of `length` steps."""
     kind, key, value, target = _bind(setting, count, length, rng)
     keys, classes = codebook()
     z = np.zeros((count, length, FEATURE_DIM), np.float32)
@@ -142,8 +141,8 @@ def draw(setting: StreamSetting, count: int, length: int, rng: np.random.Generat
 
 
 def _bind(setting: StreamSetting, count: int, length: int, rng: np.random.Generator) -> tuple[NDArray[Any], ...]:
-    """Kinds, keys, classes and answers of every step, int64 [count, length]."""
-    held = np.full((count, setting.bindings), -1)
+    """Return kind, key, class and answer of every step, int64 [count, length]."""
+    current = np.full((count, setting.bindings), -1)
     rows = np.arange(count)
     shares = np.cumsum([setting.event, setting.repeat, setting.query])
     sort = np.searchsorted(shares, rng.random((count, length)), side='right')  # 0 event, 1 repeat, 2 query, 3 rest
@@ -153,14 +152,14 @@ def _bind(setting: StreamSetting, count: int, length: int, rng: np.random.Genera
     kind = np.full((count, length), int(Kind.DISTRACTOR))
     target = np.full((count, length), -1)
     for t in range(length):
-        bound = held >= 0
+        bound = current >= 0
         recalls = ((sort[:, t] == 1) | (sort[:, t] == 2)) & bound.any(1)
         key[recalls, t] = (bound * rng.random(bound.shape)).argmax(1)[recalls]
-        now = held[rows, key[:, t]]
+        now = current[rows, key[:, t]]
         event = sort[:, t] == 0
         kind[event, t] = np.where(now[event] < 0, Kind.BINDING, Kind.REBINDING)
         value[:, t] = np.where(event & (now >= 0), (now + other[:, t]) % CLASSES, value[:, t])
-        held[rows[event], key[event, t]] = value[event, t]
+        current[rows[event], key[event, t]] = value[event, t]
         repeat, query = recalls & (sort[:, t] == 1), recalls & (sort[:, t] == 2)
         kind[repeat, t], kind[query, t] = Kind.REPEAT, Kind.QUERY
         value[repeat, t] = now[repeat]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The table and the picture of the synthetic benchmark."""
+"""The table and the plot of the synthetic benchmark."""
 
 import math
 from collections.abc import Sequence
@@ -9,58 +9,59 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from aura_ros.bench.plots import COLOURS, MARKERS, sheet
+from aura_ros.bench.plots import COLOURS, MARKERS, saved_figure
 from aura_ros.bench.store import ResultStore
+from aura_ros.common.files import replace_text
 from aura_ros.common.stats import mean_interval
 
 ALWAYS_WRITERS = ('always', 'gru', 'lstm', 'ssm')
 """Constant-size memories that write at every step."""
 CHANCE = 0.125
-FIRES = ('fire_event', 'fire_distractor', 'fire_repeat', 'fire_query')
+WRITE_SHARES = ('fire_event', 'fire_distractor', 'fire_repeat', 'fire_query')
 Row = dict[str, Any]
 
 
 def report(name: str, runs: Sequence[Row], store: ResultStore, console: Console) -> None:
-    """Write CSV, JSON, Markdown and PNG, print the table."""
+    """Write CSV, JSON, Markdown and PNG, and print the table."""
     table = summarise(runs)
-    verdict = compare(runs)
-    store.write(table, {'seeds': sorted({run['seed'] for run in runs}), 'aura': verdict, 'runs': list(runs)})
-    store.file('.md').write_text(markdown(table))
+    comparison = compare(runs)
+    store.write(table, {'seeds': sorted({run['seed'] for run in runs}), 'aura': comparison, 'runs': list(runs)})
+    replace_text(store.file('.md'), markdown(table))
     show(name, table, console)
-    for line in sentences(verdict):
+    for line in comparison_lines(comparison):
         console.print('  ' + line, highlight=False)
     draw(name, table, store.file('.png'))
 
 
 def summarise(runs: Sequence[Row]) -> list[Row]:
-    """One row for each memory: means over seeds with 95 % intervals (Student t)."""
+    """Return one row for each memory: means over seeds with 95 % intervals (Student t)."""
     table = []
     for memory in dict.fromkeys(run['memory'] for run in runs):
-        mine = [run for run in runs if run['memory'] == memory]
+        own = [run for run in runs if run['memory'] == memory]
         row: Row = {
             'memory': memory,
-            'seeds': len(mine),
-            'parameters': mine[0]['parameters'],
-            'state_bytes': mine[0].get('state_bytes'),
+            'seeds': len(own),
+            'parameters': own[0]['parameters'],
+            'state_bytes': own[0].get('state_bytes'),
         }
-        for column in ('accuracy', 'writes_per_step', *FIRES):
-            values = [run[column] for run in mine if column in run]
+        for column in ('accuracy', 'writes_per_step', *WRITE_SHARES):
+            values = [run[column] for run in own if column in run]
             if values:
                 row[column], row[f'{column}_low'], row[f'{column}_high'] = _share_interval(values)
-        over = [run['writes_per_step'] / run['events_per_step'] for run in mine]
+        over = [run['writes_per_step'] / run['events_per_step'] for run in own]
         row['over_oracle'], row['over_oracle_low'], row['over_oracle_high'] = mean_interval(over)
         table.append(row)
     return table
 
 
 def _share_interval(values: Sequence[float]) -> tuple[float, float, float]:
-    """As `mean_interval`, cut off at 0 and 1."""
+    """As `mean_interval`, clipped to 0..1."""
     mean, low, high = mean_interval(values)
     return (mean, max(low, 0.0), min(high, 1.0)) if len(values) > 1 else (mean, low, high)
 
 
 def compare(runs: Sequence[Row]) -> Row:
-    """AURA against the best always-writer of constant size: accuracy seed by seed, and the ratio of writes."""
+    """Compare AURA with the best of `ALWAYS_WRITERS`, seed by seed: difference in accuracy and ratio of writes."""
     by = {(run['memory'], run['seed']): run for run in runs}
     seeds = sorted({run['seed'] for run in runs if run['memory'] == 'aura'})
     rivals = [memory for memory in ALWAYS_WRITERS if all((memory, seed) in by for seed in seeds)]
@@ -82,20 +83,21 @@ def compare(runs: Sequence[Row]) -> Row:
     }
 
 
-def sentences(verdict: Row) -> list[str]:
-    """What the comparison says."""
-    if not verdict:
+def comparison_lines(comparison: Row) -> list[str]:
+    """Return the lines that `report` prints below the table."""
+    if not comparison:
         return []
+    best = comparison['best_always_writer']
     return [
-        f'best always-writer of constant size: {verdict["best_always_writer"]}',
-        f'accuracy of AURA minus its: {_interval(verdict, "accuracy_difference", "+.4f")}',
-        f"its writes over AURA's: {_interval(verdict, 'write_ratio', '.2f')}",
+        f'best constant-size memory that writes at every step: {best}',
+        f'accuracy, aura minus {best}: {_interval(comparison, "accuracy_difference", "+.4f")}',
+        f'writes, {best} divided by aura: {_interval(comparison, "write_ratio", ".2f")}',
     ]
 
 
 def show(name: str, rows: Sequence[Row], console: Console) -> None:
-    """Print the table, best first."""
-    table = Table(title=f'{name}: means over n seeds [95 %]; writes per step and by kind of step')
+    """Print the table, best accuracy first."""
+    table = Table(title=f'{name}: means over n seeds [95 %]; writes per step, and share written by kind of step')
     table.add_column('memory', no_wrap=True)
     for column in ('n', 'accuracy', 'writes', '/oracle', 'event', 'distr.', 'repeat', 'query', 'bytes'):
         table.add_column(column, justify='right', no_wrap=True)
@@ -106,7 +108,7 @@ def show(name: str, rows: Sequence[Row], console: Console) -> None:
             _interval(row, 'accuracy', '.3f', '\\['),
             f'{row["writes_per_step"]:.4f}',
             f'{row["over_oracle"]:.2f}',
-            *(f'{row[column]:.3f}' if column in row else '-' for column in FIRES),
+            *(f'{row[column]:.3f}' if column in row else '-' for column in WRITE_SHARES),
             '-' if row['state_bytes'] is None else f'{row["state_bytes"]:,}',
         )
     console.print(table)
@@ -114,20 +116,20 @@ def show(name: str, rows: Sequence[Row], console: Console) -> None:
 
 def _interval(row: Row, column: str, spec: str, bracket: str = '[') -> str:
     low, high = row[f'{column}_low'], row[f'{column}_high']
-    if not math.isfinite(low):  # one seed has no interval
+    if not math.isfinite(low):  # One seed has no interval.
         return f'{row[column]:{spec}}'
     return f'{row[column]:{spec}} {bracket}{low:{spec}}, {high:{spec}}]'
 
 
 def markdown(rows: Sequence[Row]) -> str:
-    """The table as docs/results.md has it, best first."""
+    """Return the table of docs/results.md, best accuracy first."""
     lines = [
         '| memory | accuracy [95 %] | writes per step | over the oracle | on events | distractors | repeats '
         '| queries | state [B] |',
         '|---|---|---|---|---|---|---|---|---|',
     ]
     for row in sorted(rows, key=lambda row: -row['accuracy']):
-        fires = [f'{row[column]:.3f}' if column in row else '-' for column in FIRES]
+        fires = [f'{row[column]:.3f}' if column in row else '-' for column in WRITE_SHARES]
         size = '-' if row['state_bytes'] is None else f'{row["state_bytes"]:,}'
         name = row['memory'].replace('|', '\\|')
         lines.append(
@@ -138,8 +140,8 @@ def markdown(rows: Sequence[Row]) -> str:
 
 
 def draw(name: str, rows: Sequence[Row], path: Path) -> None:
-    """Accuracy over writes, and on what each gate fires."""
-    with sheet(path, 2, (13.0, 5.2)) as (left, right):
+    """Plot accuracy over writes, and the share of each kind of step that is written."""
+    with saved_figure(path, 2, (13.0, 5.2)) as (left, right):
         for i, row in enumerate(rows):
             low, high = row['accuracy'] - row['accuracy_low'], row['accuracy_high'] - row['accuracy']
             bars = [[low], [high]] if math.isfinite(low) else None
@@ -157,12 +159,12 @@ def draw(name: str, rows: Sequence[Row], path: Path) -> None:
             )
         left.axhline(CHANCE, color='#8C8C8C', lw=0.9, ls=':')
         left.set(xscale='log', ylabel='accuracy of the answers', ylim=(0.0, 1.05))
-        left.set_xlabel('writes per step (none is drawn at 0.001)')
+        left.set_xlabel('writes per step (0 is drawn at 0.001)')
         left.set_title(f'{name}: accuracy and writes', loc='left', weight='bold')
         left.legend(frameon=False, fontsize=8, ncols=2, loc='center left')
         shown = [
             (i, row)
-            for i, row in enumerate(rows)  # i as on the left, so that a memory keeps its colour
+            for i, row in enumerate(rows)  # i as on the left: a memory keeps its colour
             if row['memory'] in ('aura', 'oracle', 'reconstruction', 'random', 'periodic')
         ]
         columns = ('fire_event', 'fire_repeat', 'fire_query', 'fire_distractor')
@@ -178,5 +180,5 @@ def draw(name: str, rows: Sequence[Row], path: Path) -> None:
             )
         right.set_xticks(range(len(columns)), ['event', 'repeat', 'query', 'distractor'])
         right.set(ylabel='share of these steps written', ylim=(0.0, 1.05))
-        right.set_title('What is written', loc='left', weight='bold')
+        right.set_title('Writes by kind of step', loc='left', weight='bold')
         right.legend(frameon=False)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Train one memory on synthetic streams, judge it on streams it never saw."""
+"""Train one memory on synthetic streams and evaluate it on other streams."""
 
 import time
 from dataclasses import asdict, dataclass, field
@@ -12,16 +12,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from aura_ros.bench.rival_modules import build_rival, match_write_rate, write_schedule
 from aura_ros.bench.streams import CLASSES, FEATURE_DIM, Kind, Streams, StreamSetting, draw, generator
 from aura_ros.memory import load_memory
 from aura_ros.train.learner import GateTraining, Learner, Optimisation
-from aura_ros.train.matching import build_module
-from aura_ros.train.modules import AuraModule, FastWeightModule, MemoryModule, Rollout, ScheduledModule, Sizes
+from aura_ros.train.modules import FastWeightModule, MemoryModule, Rollout, ScheduledModule, Sizes
 from aura_ros.train.modules.reconstruction import ReconstructionModule
 from aura_ros.train.saving import save_memory
 
 SIZES = Sizes(FEATURE_DIM, 1, CLASSES, code_dim=64, gate_width=32, head_width=64)
-"""Of AURA-Mem; every rival has as many parameters."""
+"""Dimensions of AURA-Mem; all rivals have as many parameters."""
 
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     'kv-window': ('kv', {'window': 64}),
@@ -29,15 +29,13 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     'elmur-gradient': ('elmur', {'slots': 8, 'segment': 16, 'detach_memory': False}),
 }
 """Memories that are a kind with options."""
-
-
-AHEAD = 16
-"""Steps whose streams are drawn together, which is quicker."""
+STEPS_PER_DRAW = 16
+"""Optimiser steps whose streams are drawn at once, which is faster."""
 
 
 @dataclass(frozen=True)
 class Budget:
-    """What every memory is given."""
+    """The training and evaluation that all memories get."""
 
     steps: int = 1200
     """Optimiser steps."""
@@ -46,43 +44,48 @@ class Budget:
     tests: int = 100
     """Evaluation streams."""
     gate: GateTraining = field(default_factory=lambda: GateTraining(price=0.4))
-    """How a learned gate learns; its price is in nats that later answers must save [nat]."""
+    """How a learned gate learns; a write has to save its price in the loss of later answers [nat]."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """One run."""
+    """One memory to train and evaluate."""
 
     memory: str
-    """A kind, or a key of `VARIANTS`, or 'oracle': fast weights that are told which steps are events."""
+    """A kind, a key of `VARIANTS`, or 'oracle': fast weights that are given the events."""
     setting: StreamSetting
+    """How the streams are drawn."""
     budget: Budget
+    """Steps, batches and evaluation streams."""
     learning_rate: float
-    """Peak."""
+    """Peak learning rate."""
     seed: int
-    """Of initialisation, training and evaluation streams."""
-    rate: float = 0.0
-    """Writes per step to match, for the memories that are given a budget."""
+    """Seed of the initial weights and of all streams."""
+    write_rate: float = 0.0
+    """Writes per step of the memories that match those of AURA."""
     split: str = 'evaluation'
-    """'evaluation', or 'validation' to choose settings."""
+    """Streams to evaluate on: 'evaluation', or 'validation' for choices."""
 
 
 def run_task(task: Task, weights: Path | None = None) -> dict[str, Any]:
-    """Train and judge; returns a row. With a path the weights are kept there and the NumPy step is compared."""
+    """Train and evaluate one memory; return its row. A job function.
+
+    With `weights`, the weights are saved there, and the NumPy memory is compared with the module.
+    """
     torch.set_num_threads(1)
     torch.manual_seed(task.seed)
     began = time.monotonic()
-    module = make(task.memory, task.rate)
+    module = make(task.memory, task.write_rate)
     train(module, task)
     if isinstance(module, ReconstructionModule):
-        spend(module, task)
+        match_write_rate(module, task.write_rate, lambda: measured_write_rate(module, task))
     streams = draw(task.setting, task.budget.tests, task.setting.length, generator(task.split, task.seed))
     row = {
         'memory': task.memory,
         'seed': task.seed,
         'parameters': module.parameter_count,
-        **judge(module, task, streams),
-        'validation_rate': write_rate(module, task),
+        **evaluate(module, task, streams),
+        'validation_rate': measured_write_rate(module, task),
         'learning_rate': task.learning_rate,
         'train_s': round(time.monotonic() - began, 1),
     }
@@ -92,32 +95,25 @@ def run_task(task: Task, weights: Path | None = None) -> dict[str, Any]:
     return row
 
 
-def make(memory: str, rate: float) -> MemoryModule:
-    """The module of a memory, with AURA's number of parameters."""
-    if memory == 'reconstruction':
-        return ReconstructionModule(SIZES)
-    kind, options = VARIANTS.get(memory, (memory, {}))
-    if kind in ('random', 'periodic'):
-        options = {'budget': rate}
-    return build_module('always' if kind == 'oracle' else kind, SIZES, **options)
+def make(memory: str, write_rate: float) -> MemoryModule:
+    """Return the untrained module, with the number of parameters of AURA."""
+    return build_rival(memory, SIZES, VARIANTS, write_rate)
 
 
 def schedule_of(module: MemoryModule, task: Task, streams: Streams) -> Tensor | None:
-    """Which steps are written where that is not the memory's own decision, [B, T]."""
-    if task.memory == 'oracle':
-        return torch.from_numpy(streams.events).float()
-    return module.draw(*streams.kind.shape) if isinstance(module, ScheduledModule) else None
+    """See `write_schedule`."""
+    return write_schedule(module, task.memory, torch.from_numpy(streams.events).float())
 
 
 def train(module: MemoryModule, task: Task, learner_type: type[Learner] = Learner) -> None:
-    """Learn to answer, from streams drawn anew for every step."""
+    """Train a module to answer the queries; every optimiser step uses new streams."""
     budget, rng = task.budget, generator('train', task.seed)
     learner = learner_type(module, Optimisation(budget.steps, task.learning_rate), budget.gate)
     module.train()
     for step in range(budget.steps):
-        if step % AHEAD == 0:
-            drawn = draw(task.setting, AHEAD * budget.batch, task.setting.train_length, rng)
-        streams = drawn[slice(step % AHEAD, None, AHEAD)]
+        if step % STEPS_PER_DRAW == 0:
+            drawn = draw(task.setting, STEPS_PER_DRAW * budget.batch, task.setting.train_length, rng)
+        streams = drawn[slice(step % STEPS_PER_DRAW, None, STEPS_PER_DRAW)]
         asked = torch.from_numpy(streams.target >= 0)
         if not asked.any():
             continue
@@ -134,7 +130,7 @@ def train(module: MemoryModule, task: Task, learner_type: type[Learner] = Learne
 
 
 def no_action(streams: Streams) -> Tensor:
-    """The base action of a policy that says nothing, [B, T, 1, classes]."""
+    """Return base actions of zero, [B, T, 1, classes]."""
     return torch.zeros(*streams.kind.shape, 1, CLASSES)
 
 
@@ -143,8 +139,8 @@ def _wrong(rollout: Rollout, classes: Tensor) -> Tensor:
 
 
 @torch.no_grad()  # type: ignore[untyped-decorator]
-def judge(module: MemoryModule, task: Task, streams: Streams) -> dict[str, Any]:
-    """Accuracy, writes, and where they fall."""
+def evaluate(module: MemoryModule, task: Task, streams: Streams) -> dict[str, Any]:
+    """Return accuracy, writes per step, and the share of each kind of step that is written."""
     asked = torch.from_numpy(streams.target >= 0)
     rollout = module(
         torch.from_numpy(streams.z), no_action(streams), asked=asked, schedule=schedule_of(module, task, streams)
@@ -167,26 +163,19 @@ def judge(module: MemoryModule, task: Task, streams: Streams) -> dict[str, Any]:
 
 
 @torch.no_grad()  # type: ignore[untyped-decorator]
-def write_rate(module: MemoryModule, task: Task) -> float:
-    """Writes per step on validation streams: the budget that is matched."""
+def measured_write_rate(module: MemoryModule, task: Task) -> float:
+    """Return the writes per step on validation streams; rivals match that of AURA."""
     streams = draw(task.setting, 32, task.setting.length, generator('validation', task.seed))
     scan = module(torch.from_numpy(streams.z), no_action(streams), schedule=schedule_of(module, task, streams)).scan
     return float(scan.written.mean())
 
 
-def spend(module: AuraModule, task: Task) -> None:
-    """Shift the gate until it writes as often as the budget says; more shift, more writes."""
-    bias = module.gate.output.bias.data
-    low, high = -30.0, 30.0
-    start = bias.clone()
-    for _ in range(16):
-        middle = (low + high) / 2
-        bias.copy_(start + middle)
-        low, high = (middle, high) if write_rate(module, task) < task.rate else (low, middle)
-
-
 def step_by_step(module: MemoryModule, task: Task, weights: Path, streams: Streams) -> dict[str, Any]:
-    """Run the first stream through the NumPy memory that a robot would run, from the weights file."""
+    """Run the first stream through the NumPy memory from the weights file, as on a robot.
+
+    Returns:
+        `state_bytes`, and the share of answers that agree with the module, `numpy_agrees`.
+    """
     if task.memory == 'oracle':
         state = FastWeightModule(SIZES).sizes
         return {'state_bytes': 4 * state.value_dim * (state.key_dim + 1)}

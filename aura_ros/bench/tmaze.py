@@ -1,26 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-"""T-Mazes: learn in short corridors, walk long ones. Which memory still knows the way after 1,000,000 steps?
+"""T-Mazes: train in short corridors, test in long ones. Which memory keeps the cue for 1,000,000 steps?
 
-  passive    the T-Maze of the ELMUR line: one clue, -1 or +1, at the first step; the turn at the junction depends on it
-  selective  lamps of 16 colours light up all along; the junction asks which side one of four colours was last seen on.
-             Later lamps overwrite earlier ones, half of them say what is known already, most are of colours that no
-             junction asks about: one bit written once is not enough
+  passive    the T-Maze of the ELMUR papers: one clue, -1 or +1, at the first step determines the turn at the junction
+  selective  lamps of 16 colours light up along the corridor; the junction asks for the last side of one of four
+             colours. Later lamps overwrite earlier ones, half of them repeat the known side, and most have colours
+             that no junction asks for, so one bit that is written once does not suffice
 
-Every memory clones the same oracle in the same short corridors (to 30 and 60 steps), with the same encoder, head,
-number of parameters, steps and batches, and the learning rate that did best for it on short validation corridors
-(--tune shows how they were chosen, and AURA's price of a write). One more, elmur-wide, is ELMUR nearer to what its
-authors released: 64 wide, with their dropout and label smoothing, ten times as many parameters.
+All memories imitate the same oracle in the same corridors of at most 30 or 60 steps. They have the same encoder, head,
+number of parameters, optimiser steps and batches, and the learning rate that was best for each on short validation
+corridors. --tune shows how the learning rates and AURA's price of a write were chosen. The exception is elmur-wide,
+which is closer to the released ELMUR: 64 wide, with its dropout and label smoothing, and ten times the parameters.
 
-Evaluation corridors come from random numbers of their own and are walked closed loop: one wrong step in the corridor
-ends the episode in failure. One walk serves all lengths: at each the junction is shown to the state as it is there,
-then the walk goes on without it.
+Evaluation corridors have seeds of their own and are walked closed loop: one wrong action in the corridor ends the
+episode in failure. One walk tests all lengths: at each, the memory sees the junction, and the walk continues from the
+state before it.
 
-100 corridors for each seed to 10,000 steps, 10 to 1,000,000. These are walked only by a memory that is above chance
-(0.5 outside the 95 % Wilson interval of the seed) where it was last tested; from then on half of its corridors count
-as solved. The full KV-cache, which attends over every step, is walked to 2,400 and 3,000 steps.
+Each seed has 100 corridors to 10,000 steps, and 10 to 1,000,000 steps. The long ones are walked only with a memory
+that is above chance (0.5 below the 95 % Wilson interval of the seed) at its last test. From there on, half of its
+corridors count as solved. The full KV-cache attends over every step and is walked to 2,400 and 3,000 steps.
 
-Takes about 40 minutes on two cores. Writes DIR/tmaze.csv, .json, .md, .png. With --quick: half a minute, three
-memories, corridors to 90 steps.
+Runtime: about 40 minutes on two cores. Output: DIR/tmaze.csv, .json, .md and .png. --quick takes half a minute and
+walks three memories to 90 steps.
 """
 
 from __future__ import annotations
@@ -32,19 +32,20 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from aura_ros.bench.arguments import parse_names
 from aura_ros.bench.jobs import Job, run_jobs
 from aura_ros.bench.store import ResultStore
 from aura_ros.bench.tmaze_report import report
 from aura_ros.common.errors import ConfigError
 
 if TYPE_CHECKING:
-    from aura_ros.bench.tmaze_training import Course, Task
-    from aura_ros.bench.tmaze_walk import Leg
+    from aura_ros.bench.tmaze_training import Curriculum, Task
+    from aura_ros.bench.tmaze_walk import CorridorBatch
 
-SUMMARY = 'success in T-Mazes with corridors to 1,000,000 steps, and with distractors and overwritten cues'
+SUMMARY = 'success in T-Mazes with corridors of up to 1,000,000 steps, distractors and overwritten cues'
 
 MAZES = ('passive', 'selective')
-FREE = (
+UNMATCHED = (
     'elmur',
     'elmur-gradient',
     'elmur-wide',
@@ -59,25 +60,25 @@ FREE = (
     'memoryless',
 )
 MATCHED = ('reconstruction', 'random', 'periodic')
-"""Memories that are given AURA's number of writes in the corridors it was trained on."""
+"""Memories with the write rate of AURA on its validation corridors."""
 QUICK = ('aura', 'gru', 'memoryless')
 
 LENGTHS = {
     'passive': (9, 30, 90, 150, 300, 600, 900, 1200, 2400, 4800, 9600),
     'selective': (30, 60, 90, 150, 300, 600, 1000, 3000, 10_000),
 }
-"""Where the 100 corridors of a seed are tested; the papers' lengths for the passive maze."""
-FAR = (100_000, 1_000_000)
-"""Where `FAR_CORRIDORS` more are."""
+"""Test lengths of the 100 corridors of a seed; those of the papers for the passive maze."""
+FAR_LENGTHS = (100_000, 1_000_000)
+"""Test lengths of `FAR_CORRIDORS` further corridors."""
 FAR_CORRIDORS = 10
-GROWING_TO = 3000
+GROWING_LONGEST = 3000
 
-RATES = (1e-3, 3e-3, 6e-3, 1.2e-2)
+LEARNING_RATE_GRID = (1e-3, 3e-3, 6e-3, 1.2e-2)
 STANDARD_RATE = 6e-3
 LEARNING_RATES = {
-    'passive': {**dict.fromkeys((*FREE, *MATCHED), STANDARD_RATE), 'kv-window': 1.2e-2, 'elmur-wide': 3e-3},
+    'passive': {**dict.fromkeys((*UNMATCHED, *MATCHED), STANDARD_RATE), 'kv-window': 1.2e-2, 'elmur-wide': 3e-3},
     'selective': {
-        **dict.fromkeys((*FREE, *MATCHED), STANDARD_RATE),
+        **dict.fromkeys((*UNMATCHED, *MATCHED), STANDARD_RATE),
         'kv': 1.2e-2,
         'kv-window': 1.2e-2,
         'always': 3e-3,
@@ -87,60 +88,63 @@ LEARNING_RATES = {
         'random': 1e-3,
     },
 }
-"""The standard one, but where others of `RATES` solve more than 1 % more of the validation corridors, the one of these
-with the smallest cross entropy of the turn (`--tune`; two seeds that are not reported). Those of elmur-wide were chosen
-by passive validation corridors of 9,600 steps, for it solves all short ones with any of them."""
+"""The standard rate, unless others of `LEARNING_RATE_GRID` solve over 1 % more of the validation corridors; then the
+one of these with the smallest cross entropy of the turn (`--tune`, two seeds that are not reported). The rate of
+elmur-wide was chosen on passive validation corridors of 9,600 steps, because it solves all short ones with any rate."""
 TUNE_SEEDS = (1000, 1001)
-BUDGETS = {'passive': 0.05, 'selective': 0.13}
-"""Writes per step while those that match AURA's are tuned."""
-TUNE_PRICES = (0.02, 0.05, 0.1, 0.15)
+TUNE_WRITE_RATES = {'passive': 0.05, 'selective': 0.13}
+"""Writes per step of the `MATCHED` memories in `--tune`."""
+PRICE_GRID = (0.02, 0.05, 0.1, 0.15)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What only this command takes."""
-    parser.add_argument('--mazes', default=','.join(MAZES), help='(default: %(default)s)')
+    """Add the arguments of this command."""
+    parser.add_argument('--mazes', default=','.join(MAZES), metavar='LIST', help='mazes to run (default: %(default)s)')
     parser.add_argument(
         '--memories',
-        default=','.join((*FREE, *MATCHED)),
-        help='aura is needed by those that match its writes (default: %(default)s)',
+        default=','.join((*UNMATCHED, *MATCHED)),
+        metavar='LIST',
+        help=f'memories to run; {", ".join(MATCHED)} need aura (default: %(default)s)',
     )
     parser.add_argument(
         '--longest',
         type=int,
-        default=FAR[-1],
+        default=FAR_LENGTHS[-1],
         metavar='STEPS',
-        help='leave out longer corridors (default: %(default)s)',
+        help='longest corridor to test (default: %(default)s)',
     )
     parser.add_argument(
-        '--tune', action='store_true', help='show what each learning rate reaches on validation corridors, and stop'
+        '--tune', action='store_true', help='print the validation results of each learning rate, then exit'
     )
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
-    """Train, walk, report; returns the exit code."""
-    from aura_ros.bench.tmaze_training import COURSES
+    """Train, walk and report. Return the exit code."""
+    from aura_ros.bench.tmaze_training import CURRICULA
 
-    mazes = _chosen(args.mazes, MAZES, 'mazes')
-    memories = _chosen(args.memories, (*FREE, *MATCHED), 'memories')
-    courses: Mapping[str, Course] = COURSES
+    mazes = parse_names('mazes', args.mazes, MAZES)
+    memories = parse_names('memories', args.memories, (*UNMATCHED, *MATCHED))
+    curricula: Mapping[str, Curriculum] = CURRICULA
     name = 'tmaze'
     if args.quick:
         name, memories, args.longest = 'tmaze-quick', list(QUICK), 90
-        courses = {maze: replace(course, steps=course.steps // 4) for maze, course in COURSES.items()}
+        curricula = {maze: replace(curriculum, steps=curriculum.steps // 4) for maze, curriculum in CURRICULA.items()}
     if args.tune:
-        return _tune(mazes, memories, courses, args, console)
-    # of both, whichever is asked for: what is made for one is kept when both are
-    legs = {maze: _legs(maze, args.longest) for maze in MAZES}
+        return _tune(mazes, memories, curricula, args, console)
+    # The settings of the store name both mazes, so that a run of one maze is found again by a run of both.
+    batches = {maze: _batches(maze, args.longest) for maze in MAZES}
     for maze in mazes:
-        if not legs[maze]:
+        if not batches[maze]:
             raise ConfigError(f'longest must be >= {LENGTHS[maze][0]} steps for {maze}, got {args.longest}')
-    store = ResultStore(args.output, name, {'courses': courses, 'legs': legs, 'growing_to': GROWING_TO}, args.fresh)
+    store = ResultStore(
+        args.output, name, {'curricula': curricula, 'batches': batches, 'growing_longest': GROWING_LONGEST}, args.fresh
+    )
     rows: dict[str, dict[str, Any]] = {}
     for wanted in (
-        [memory for memory in FREE if memory in memories],
+        [memory for memory in UNMATCHED if memory in memories],
         [memory for memory in MATCHED if memory in memories],
     ):
-        rows |= run_jobs(_jobs(mazes, wanted, courses, legs, rows, args.seeds), store, console, args.jobs)
+        rows |= run_jobs(_jobs(mazes, wanted, curricula, batches, rows, args.seeds), store, console, args.jobs)
     report(list(rows.values()), store, console)
     return 0
 
@@ -148,12 +152,12 @@ def run(args: argparse.Namespace, console: Console) -> int:
 def _jobs(
     mazes: list[str],
     memories: list[str],
-    courses: Mapping[str, Course],
-    legs: Mapping[str, tuple[Leg, ...]],
+    curricula: Mapping[str, Curriculum],
+    batches: Mapping[str, tuple[CorridorBatch, ...]],
     known: Mapping[str, dict[str, Any]],
     seeds: tuple[int, ...],
 ) -> list[Job]:
-    """One job for each maze, memory and seed; `known` has AURA's rows if a memory is to match them."""
+    """Return one job for each maze, memory and seed; `known` has the rows of AURA for the `MATCHED` memories."""
     from aura_ros.bench.tmaze_training import Task
     from aura_ros.bench.tmaze_walk import run_task
 
@@ -163,10 +167,10 @@ def _jobs(
             for seed in seeds:
                 aura = known.get(_key(maze, 'aura', seed))
                 if memory in MATCHED and aura is None:
-                    raise ConfigError(f'memories must have aura beside {memory}, which matches its writes')
-                rate = aura['validation']['rate'] if memory in MATCHED and aura is not None else 0.0
-                task = Task(maze, memory, courses[maze], LEARNING_RATES[maze][memory], seed, rate)
-                found.append(Job(_key(maze, memory, seed), run_task, (task, legs[maze], GROWING_TO)))
+                    raise ConfigError(f'memories: {memory} matches the writes of aura; add aura')
+                write_rate = aura['validation']['rate'] if memory in MATCHED and aura is not None else 0.0
+                task = Task(maze, memory, curricula[maze], LEARNING_RATES[maze][memory], seed, write_rate)
+                found.append(Job(_key(maze, memory, seed), run_task, (task, batches[maze], GROWING_LONGEST)))
     return found
 
 
@@ -174,56 +178,54 @@ def _key(maze: str, memory: str, seed: int) -> str:
     return f'{maze}-{memory}-{LEARNING_RATES[maze][memory]:g}-{seed}'
 
 
-def _legs(maze: str, longest: int) -> tuple[Leg, ...]:
-    """The legs of a maze, without corridors beyond `longest`; none where all are."""
-    from aura_ros.bench.tmaze_walk import Leg
+def _batches(maze: str, longest: int) -> tuple[CorridorBatch, ...]:
+    """Return the batches of a maze with lengths up to `longest`."""
+    from aura_ros.bench.tmaze_walk import CorridorBatch
 
-    near, far = (tuple(length for length in lengths if length <= longest) for lengths in (LENGTHS[maze], FAR))
-    return tuple(Leg(corridors, lengths) for corridors, lengths in ((100, near), (FAR_CORRIDORS, far)) if lengths)
+    near, far = (tuple(length for length in lengths if length <= longest) for lengths in (LENGTHS[maze], FAR_LENGTHS))
+    return tuple(
+        CorridorBatch(corridors, lengths) for corridors, lengths in ((100, near), (FAR_CORRIDORS, far)) if lengths
+    )
 
 
 def _tune(
-    mazes: list[str], memories: list[str], courses: Mapping[str, Course], args: argparse.Namespace, console: Console
+    mazes: list[str],
+    memories: list[str],
+    curricula: Mapping[str, Curriculum],
+    args: argparse.Namespace,
+    console: Console,
 ) -> int:
-    """Print what each learning rate, and for AURA each price, reaches on validation corridors."""
+    """Print the validation results of each learning rate, and for AURA of each price."""
     from aura_ros.bench.tmaze_training import validate
 
-    store = ResultStore(args.output, 'tmaze-tune', {'courses': courses}, args.fresh)
+    store = ResultStore(args.output, 'tmaze-tune', {'curricula': curricula}, args.fresh)
     tasks = {
         key: task
         for maze in mazes
         for memory in memories
-        for key, task in _choices(maze, memory, courses[maze]).items()
+        for key, task in _choices(maze, memory, curricula[maze]).items()
     }
     rows = run_jobs([Job(key, validate, (task,)) for key, task in tasks.items()], store, console, args.jobs)
     store.write(list(rows.values()))
     for setting in dict.fromkeys(key.rsplit(' ', 1)[0] for key in tasks):
-        mine = [rows[f'{setting} {seed}'] for seed in TUNE_SEEDS]
-        means = {column: sum(row[column] for row in mine) / len(mine) for column in ('success', 'entropy', 'rate')}
+        own = [rows[f'{setting} {seed}'] for seed in TUNE_SEEDS]
+        means = {column: sum(row[column] for row in own) / len(own) for column in ('success', 'entropy', 'rate')}
         console.print(f'{setting:46s}' + '  '.join(f'{column} {mean:.4f}' for column, mean in means.items()))
     return 0
 
 
-def _choices(maze: str, memory: str, course: Course) -> dict[str, Task]:
-    """What is tried for a memory, by a key that ends with the seed."""
+def _choices(maze: str, memory: str, curriculum: Curriculum) -> dict[str, Task]:
+    """Return the tasks of one memory by a key that ends with the seed."""
     from aura_ros.bench.tmaze_training import Task
 
-    tried = [(course.gate.price, rate) for rate in RATES]
+    choices = [(curriculum.gate.price, rate) for rate in LEARNING_RATE_GRID]
     if memory == 'aura':
-        tried += [(price, STANDARD_RATE) for price in TUNE_PRICES if price != course.gate.price]
-    matched = BUDGETS[maze] if memory in MATCHED else 0.0
+        choices += [(price, STANDARD_RATE) for price in PRICE_GRID if price != curriculum.gate.price]
+    matched = TUNE_WRITE_RATES[maze] if memory in MATCHED else 0.0
     return {
         f'{maze} {memory} price {price:g} rate {rate:g} {seed}': Task(
-            maze, memory, replace(course, gate=replace(course.gate, price=price)), rate, seed, matched
+            maze, memory, replace(curriculum, gate=replace(curriculum.gate, price=price)), rate, seed, matched
         )
-        for price, rate in tried
+        for price, rate in choices
         for seed in TUNE_SEEDS
     }
-
-
-def _chosen(text: str, known: tuple[str, ...], name: str) -> list[str]:
-    chosen = [word.strip() for word in text.split(',') if word.strip()]
-    for word in chosen:
-        if word not in known:
-            raise ConfigError(f'{name} must be of {", ".join(known)}, got {word!r}')
-    return chosen

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Long corridors, walked closed loop with a memory that was trained in short ones.
+"""Closed-loop walks through long corridors with a memory that was trained in short ones.
 
-The memory's own action moves the robot: its first step that is not right ends the episode in failure. Corridors are
-walked in step; at each length that is asked for, the junction is shown to the state as it is there, and the walk goes
-on from there as if it had not been: one walk serves all lengths (see `aura_ros.bench.tmaze_env`). An episode that has
-failed goes on being fed, and counts as failed for good.
+The first action in the corridor that is not RIGHT ends the episode in failure. A batch of corridors is walked in
+parallel. At each length to test, the memory sees the junction, its state is then reset to the one before, and the walk
+continues. One walk therefore tests all lengths (see `aura_ros.bench.tmaze_env`). Failed episodes are stepped further
+with the batch and stay failed.
 """
 
 import time
@@ -19,121 +19,123 @@ from torch import Tensor
 
 from aura_ros.bench.tmaze_env import ACTIONS, RIGHT
 from aura_ros.bench.tmaze_report import at_chance
-from aura_ros.bench.tmaze_training import EVALUATE, MAZES, Task, judge, no_action, train
+from aura_ros.bench.tmaze_training import EVALUATE, MAZES, Task, evaluate, no_action, train
 from aura_ros.memory.kinds import build_memory
 from aura_ros.memory.weights import MemoryWeights
 from aura_ros.train.modules import MemoryModule, ScheduledModule
 
-STRETCH = 1000
-"""Steps of corridor drawn, and given to a memory, at once."""
+SEGMENT_STEPS = 1000
+"""Steps of corridor that are drawn, and given to a memory, at once."""
 ATTENTION_BLOCK = 32
-"""The same for a memory that attends over steps: each step of a block looks at all that are kept."""
+"""Steps given at once to a memory with attention; each of them attends over all stored steps."""
 GROWING = ('kv',)
-MEASURED = 32
-"""Steps after which the bytes carried are counted."""
+STATE_STEPS = 32
+"""Steps after which the state bytes are measured."""
 
 
 @dataclass(frozen=True)
-class Leg:
-    """Corridors that are walked together."""
+class CorridorBatch:
+    """Corridors that are walked in parallel."""
 
     corridors: int
-    """Number of them."""
+    """Number of corridors."""
     lengths: tuple[int, ...]
-    """Where a junction is shown, rising."""
+    """Lengths at which the junction is shown, ascending."""
 
 
 @dataclass(frozen=True)
-class Arrival:
-    """How the corridors of a leg ended at one length."""
+class LengthResult:
+    """Result of a batch of corridors at one length."""
 
     length: int
     """Steps of corridor."""
     corridors: int
-    """Episodes."""
+    """Number of episodes."""
     solved: int
-    """With every step right and the right turn."""
+    """Episodes with no wrong action."""
     straight: int
-    """With every step of the corridor right."""
+    """Episodes with no wrong action in the corridor."""
     turned: int
-    """With the right turn, wherever they were by then."""
+    """Episodes with the correct turn, whether or not they failed in the corridor."""
     writes: float
-    """Mean per episode, of the steps of the corridor."""
-    news: float
-    """The same of the oracle."""
+    """Mean writes per episode in the corridor."""
+    oracle_writes: float
+    """Mean writes of the oracle per episode."""
 
 
 @torch.inference_mode()  # type: ignore[untyped-decorator]
-def walk(module: MemoryModule, task: Task, leg: Leg, number: int) -> Iterator[Arrival]:
-    """Walk one leg, the `number`-th of the task; yields an arrival for each length as it gets there."""
-    corridors = MAZES[task.maze].start(leg.corridors, (EVALUATE, task.seed, number))
-    # a clock that is set once: drawn for the whole walk
-    planned = module.draw(leg.corridors, leg.lengths[-1] + 1) if isinstance(module, ScheduledModule) else None
-    block = ATTENTION_BLOCK if module.kind == 'kv' else STRETCH
-    straight = torch.ones(leg.corridors, dtype=torch.bool)
+def walk(module: MemoryModule, task: Task, batch: CorridorBatch, index: int) -> Iterator[LengthResult]:
+    """Walk batch `index` of the task; yield a result at each length."""
+    corridors = MAZES[task.maze].start(batch.corridors, (EVALUATE, task.seed, index))
+    # The schedule of random and periodic writes covers the whole walk.
+    planned = module.draw(batch.corridors, batch.lengths[-1] + 1) if isinstance(module, ScheduledModule) else None
+    block = ATTENTION_BLOCK if module.kind == 'kv' else SEGMENT_STEPS
+    straight = torch.ones(batch.corridors, dtype=torch.bool)
     state: Any = None
-    done, writes, news = 0, 0.0, 0
-    for length in leg.lengths:
+    done, writes, oracle_writes = 0, 0.0, 0
+    for length in batch.lengths:
         while done < length:
-            stretch = corridors.go_on(min(STRETCH, length - done))
-            for first in range(0, stretch.z.shape[1], block):
-                new = torch.from_numpy(stretch.news[:, first : first + block])
+            segment = corridors.advance(min(SEGMENT_STEPS, length - done))
+            for first in range(0, segment.z.shape[1], block):
+                new = torch.from_numpy(segment.oracle_writes[:, first : first + block])
                 due = _due(task, planned, done, new)
-                actions, state, written = _act(module, stretch.z[:, first : first + block], state, due)
+                actions, state, written = _act(module, segment.z[:, first : first + block], state, due)
                 straight &= (actions == RIGHT).all(1)
                 writes += written
-                news += int(new.sum())
+                oracle_writes += int(new.sum())
                 done += new.shape[1]
         end, turns = corridors.junction()
-        due = _due(task, planned, done, torch.zeros(leg.corridors, 1, dtype=torch.bool))
+        due = _due(task, planned, done, torch.zeros(batch.corridors, 1, dtype=torch.bool))
         turned = _act(module, end, state, due)[0][:, 0] == torch.from_numpy(turns)
-        yield Arrival(
+        yield LengthResult(
             length,
-            leg.corridors,
+            batch.corridors,
             int((turned & straight).sum()),
             int(straight.sum()),
             int(turned.sum()),
-            writes / leg.corridors,
-            news / leg.corridors,
+            writes / batch.corridors,
+            oracle_writes / batch.corridors,
         )
 
 
-def _due(task: Task, planned: Tensor | None, done: int, news: Tensor) -> Tensor | None:
-    """The schedule of the next steps where the memory does not decide that itself."""
+def _due(task: Task, planned: Tensor | None, done: int, oracle_writes: Tensor) -> Tensor | None:
+    """Return which of the next steps are written, or None if the memory decides itself."""
     if task.memory == 'oracle':
-        return news.float()
-    return None if planned is None else planned[:, done : done + news.shape[1]]
+        return oracle_writes.float()
+    return None if planned is None else planned[:, done : done + oracle_writes.shape[1]]
 
 
 def _act(module: MemoryModule, z: NDArray[np.float32], state: Any, due: Tensor | None) -> tuple[Tensor, Any, float]:
-    """The actions [B, n], the state after them and the number of writes."""
+    """Return the actions [B, n], the state after them and the number of writes."""
     seen = torch.from_numpy(z)
     rollout = module(seen, no_action(seen), state, schedule=due)
     return rollout.actions[:, :, 0].argmax(-1), rollout.scan.state, float(rollout.scan.written.sum())
 
 
-def arrivals(module: MemoryModule, task: Task, legs: Sequence[Leg], growing_to: int) -> Iterator[Arrival]:
-    """Walk all legs, a later one only with a memory that is not at chance yet, and only until it is.
+def results(
+    module: MemoryModule, task: Task, batches: Sequence[CorridorBatch], growing_longest: int
+) -> Iterator[LengthResult]:
+    """Walk the batches and yield their results. A memory at chance ends a later batch and gets no further one.
 
     Args:
-        module: trained.
-        task: of the module.
-        legs: shorter ones first.
-        growing_to: longest corridor of a memory that grows with every step.
+        module: trained module.
+        task: task of the module.
+        batches: batches with shorter corridors first.
+        growing_longest: longest corridor of a memory that grows with every step.
     """
-    last: Arrival | None = None
-    for number, leg in enumerate(legs):
-        lengths = tuple(length for length in leg.lengths if task.memory not in GROWING or length <= growing_to)
+    last: LengthResult | None = None
+    for index, batch in enumerate(batches):
+        lengths = tuple(length for length in batch.lengths if task.memory not in GROWING or length <= growing_longest)
         if not lengths or (last is not None and at_chance(last.solved, last.corridors)):
             return
-        for last in walk(module, task, replace(leg, lengths=lengths), number):
+        for last in walk(module, task, replace(batch, lengths=lengths), index):
             yield last
-            if number and at_chance(last.solved, last.corridors):
+            if index and at_chance(last.solved, last.corridors):
                 return
 
 
 def state_bytes(module: MemoryModule, steps: int) -> int:
-    """Bytes that the NumPy memory carries after `steps` steps, measured."""
+    """Return the measured state bytes of the NumPy memory after `steps` steps."""
     arrays = {name: tensor.numpy() for name, tensor in module.state_dict().items()}
     memory = build_memory(module.kind, MemoryWeights(arrays, {}, ''), getattr(module, 'window', 0))
     for _ in range(steps):
@@ -141,27 +143,27 @@ def state_bytes(module: MemoryModule, steps: int) -> int:
     return memory.state_bytes
 
 
-def run_task(task: Task, legs: Sequence[Leg], growing_to: int) -> dict[str, Any]:
-    """Train, validate and walk; at the top level, for a process of its own. See `arrivals`.
+def run_task(task: Task, batches: Sequence[CorridorBatch], growing_longest: int) -> dict[str, Any]:
+    """Train, validate and walk one memory. A job function.
 
     Returns:
-        a row; its `arrivals` are one for each length that was walked.
+        a row; its `results` has an entry for each length that was walked.
     """
     torch.set_num_threads(1)
     began = time.process_time()
     module = train(task)
     trained = time.process_time()
-    found = [asdict(arrival) for arrival in arrivals(module, task, legs, growing_to)]
+    found = [asdict(result) for result in results(module, task, batches, growing_longest)]
     return {
         'maze': task.maze,
         'memory': task.memory,
         'seed': task.seed,
         'learning_rate': task.learning_rate,
         'parameters': module.parameter_count,
-        'state_bytes': (held := state_bytes(module, MEASURED)),
-        'bytes_per_step': held // MEASURED if task.memory in GROWING else 0,
-        'validation': judge(module, task),
-        'arrivals': found,
+        'state_bytes': (size := state_bytes(module, STATE_STEPS)),
+        'bytes_per_step': size // STATE_STEPS if task.memory in GROWING else 0,
+        'validation': evaluate(module, task),
+        'results': found,
         'train_cpu_s': round(trained - began, 1),
         'walk_cpu_s': round(time.process_time() - trained, 1),
     }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Made-up runs, shaped like real ones."""
+"""Synthetic records of runs."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _gates(rng: np.random.Generator, marks: list[TaskMark]) -> dict[str, tuple[G
 
 @pytest.fixture(scope='session')
 def make_run() -> Callable[..., RunRecord]:
-    """A comparison of three policies on two tasks."""
+    """Return a factory of comparisons of three policies on two tasks."""
 
     def make(rounds: int = 12, policies: tuple[str, ...] = ('base', 'aura', 'kv')) -> RunRecord:
         episodes = []

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The AIS bound: by hand, on memories whose errors are known, and once through the command."""
+"""The AIS bound: by hand, for memories with known errors, and through the command."""
 
 from __future__ import annotations
 
@@ -15,8 +15,18 @@ from close import assert_close
 
 from aura_ros.bench import cli
 from aura_ros.bench.ais import bounds
-from aura_ros.bench.ais_bound import Share, loss_bound, most_to_lose, steps_that_count, weights
-from aura_ros.bench.ais_estimate import Sampling, Step, ask, differs, episodes, estimate, play, read_steps, read_table
+from aura_ros.bench.ais_bound import Share, discounted_steps, loss_bound, perfect_value, weights
+from aura_ros.bench.ais_estimate import (
+    Sampling,
+    Step,
+    differs,
+    episodes,
+    estimate,
+    make_questions,
+    read_steps,
+    read_table,
+    run_episode,
+)
 from aura_ros.bench.streams import CLASSES, KEY_CODE, Kind, StreamSetting, codebook, draw, generator
 from aura_ros.memory.protocol import Decision
 
@@ -25,8 +35,8 @@ SAMPLING = Sampling(episodes=300, steps=30, gammas=(0.5, 1.0), lead=30)
 KEYS, VALUES = codebook()
 
 
-class Notebook:
-    """A memory that does exactly what a table does; `answer` and `keep` spoil it."""
+class TableMemory:
+    """A memory that acts exactly as a table; `answer` and `keep` add errors."""
 
     name, feature_dim, memory_hash, backbone_hash = 'notebook', 64, '', ''
 
@@ -58,37 +68,37 @@ class Notebook:
         self.table[:] = np.frombuffer(data, np.int8)
 
 
-# noise would make the notebook misread a step now and then
-CLEAR = StreamSetting(3, 0.2, 0.2, 0.3, code_noise=0.01, context_noise=0.01)
+# More noise would let TableMemory decode some steps wrongly.
+LOW_NOISE = StreamSetting(3, 0.2, 0.2, 0.3, code_noise=0.01, context_noise=0.01)
 
 
 def test_the_bound_by_hand() -> None:
-    assert steps_that_count(0.5, 3) == 1.75
+    assert discounted_steps(0.5, 3) == 1.75
     assert weights(0.5, 3).tolist() == pytest.approx([4 / 7, 2 / 7, 1 / 7])
     # 2 * 1.75 * (0.1 + 0.5 * 0.2), and with a value that spans 3
     assert loss_bound(0.1, 0.2, 0.5, 3) == pytest.approx(0.7)
     assert loss_bound(0.1, 0.2, 0.5, 3, span=3.0) == pytest.approx(1.4)
-    # without a discount it is the finite horizon's: 2 T (eps + delta)
+    # Without discount: the finite horizon, 2 T (eps + delta).
     assert loss_bound(0.1, 0.2, 1.0, 10) == pytest.approx(6.0)
-    # over a long episode it is the published 2 (eps + gamma delta) / (1 - gamma)
+    # Over a long episode: the published 2 (eps + gamma delta) / (1 - gamma).
     assert loss_bound(0.1, 0.2, 0.9, 1000) == pytest.approx(2 * (0.1 + 0.9 * 0.2) / 0.1)
-    assert most_to_lose(0.2, 0.5, 3) == pytest.approx(0.15)
+    assert perfect_value(0.2, 0.5, 3) == pytest.approx(0.15)
 
 
-def test_a_share_has_an_interval_that_two_of_them_share() -> None:
+def test_share_has_a_wider_interval() -> None:
     share = Share(0, 100)
     low, high = share.interval
     z = 2.2414  # of 97.5 %
     assert share.mean == low == 0.0 and high == pytest.approx(z * z / (100 + z * z), rel=1e-3)
 
 
-def test_a_question_is_that_of_the_streams_without_noise() -> None:
+def test_questions_are_noise_free_queries() -> None:
     streams = draw(StreamSetting(5, 0.2, 0.1, 0.5, 0.0, 0.0), 1, 200, np.random.default_rng(0))
     asked = streams.kind[0] == Kind.QUERY
-    assert_close(streams.z[0][asked][:, :56], ask(5)[streams.key[0][asked]][:, :56])
+    assert_close(streams.z[0][asked][:, :56], make_questions(5)[streams.key[0][asked]][:, :56])
 
 
-def test_the_labels_of_a_stream_make_its_answers() -> None:
+def test_labels_of_a_stream_determine_its_answers() -> None:
     streams = draw(SETTING, 8, 300, np.random.default_rng(0))
     for row in range(8):
         truth: dict[int, int] = {}
@@ -101,7 +111,7 @@ def test_the_labels_of_a_stream_make_its_answers() -> None:
                 assert target == truth[step.key]
 
 
-def test_episodes_begin_with_the_first_binding_and_have_their_length() -> None:
+def test_episodes_start_at_the_first_binding() -> None:
     found = episodes(SETTING, SAMPLING, np.random.default_rng(0))
     for _ in range(100):
         z, steps, start = next(found)
@@ -110,30 +120,30 @@ def test_episodes_begin_with_the_first_binding_and_have_their_length() -> None:
         assert all(step.kind == Kind.DISTRACTOR for step in steps[:start])
 
 
-def test_a_memory_that_does_what_a_table_does_has_no_error() -> None:
-    row = estimate(Notebook(), CLEAR, SAMPLING, generator('evaluation', 0))
+def test_exact_table_has_no_error() -> None:
+    row = estimate(TableMemory(), LOW_NOISE, SAMPLING, generator('evaluation', 0))
     assert row['accuracy'] == 1.0 and row['error_max'] < 1e-6
     assert row['wrong'] == row['mismatch'] == [0, 0] and row['loss'] == [0.0, 0.0]
 
 
-def test_a_memory_that_always_says_the_same_errs_as_often_as_it_must() -> None:
-    row = estimate(Notebook(answer=0), CLEAR, SAMPLING, generator('evaluation', 0))
+def test_constant_answer_has_the_expected_errors() -> None:
+    row = estimate(TableMemory(answer=0), LOW_NOISE, SAMPLING, generator('evaluation', 0))
     for index, gamma in enumerate(SAMPLING.gammas):
         wrong, mismatch = (Share(row[kind][index], SAMPLING.episodes).interval for kind in ('wrong', 'mismatch'))
         later = 1.0 - weights(gamma, SAMPLING.steps)[0]
-        assert wrong[0] <= 7 / 8 * CLEAR.query * later <= wrong[1]
-        # a binding to another class is not kept; nor is a rebinding, and one to this class the model rules out
-        assert mismatch[0] <= CLEAR.event and 7 / 8 * CLEAR.event * later <= mismatch[1]
+        assert wrong[0] <= 7 / 8 * LOW_NOISE.query * later <= wrong[1]
+        # No binding to another class is stored, and the model excludes a rebinding to this class.
+        assert mismatch[0] <= LOW_NOISE.event and 7 / 8 * LOW_NOISE.event * later <= mismatch[1]
     assert row['accuracy'] == pytest.approx(1 / 8, abs=0.03)
 
 
-def test_a_memory_that_never_overwrites_misses_every_rebinding() -> None:
-    z, steps, start = next(episodes(CLEAR, SAMPLING, np.random.default_rng(1)))
-    found = play(Notebook(keep=False), z, steps, start, ask(3), set(range(SAMPLING.steps)))
+def test_memory_that_never_overwrites_misses_every_rebinding() -> None:
+    z, steps, start = next(episodes(LOW_NOISE, SAMPLING, np.random.default_rng(1)))
+    found = run_episode(TableMemory(keep=False), z, steps, start, make_questions(3), set(range(SAMPLING.steps)))
     episode = steps[start:]
     stale: set[int] = set()
     for now, step in enumerate(episode[1:]):
-        # the class it kept may come back by chance, which the model rules out as well
+        # A rebinding to the stored class can occur, which the model excludes as well.
         assert found.mismatch[now] == (step.kind == Kind.REBINDING)
         if step.kind == Kind.REBINDING:
             stale.add(step.key)
@@ -142,37 +152,39 @@ def test_a_memory_that_never_overwrites_misses_every_rebinding() -> None:
     assert found.wrong.any() and not found.mismatch[SAMPLING.steps - 1]
 
 
-def test_reading_the_table_leaves_the_memory_as_it_is() -> None:
-    memory = Notebook()
+def test_read_table_does_not_change_the_memory() -> None:
+    memory = TableMemory()
     memory.table[:3] = (4, 1, 8)
     before = memory.export()
-    assert read_table(memory, ask(3), [0, 2], np.zeros((1, CLASSES), np.float32)) == {0: 3, 2: 7}
+    assert read_table(memory, make_questions(3), [0, 2], np.zeros((1, CLASSES), np.float32)) == {0: 3, 2: 7}
     assert memory.export() == before
 
 
 def test_delta_is_never_below_the_total_variation() -> None:
-    """All next steps of two keys are listed, with a table that is wrong about one of them."""
+    """Enumerate all next steps of two keys with a table that is wrong for one of them."""
     event, repeat, query = 0.3, 0.25, 0.15
     truth, table = {0: 2, 1: 5}, {0: 4, 1: 5}
 
-    def law(held: dict[int, int]) -> list[tuple[float, Step]]:
+    def law(answers: dict[int, int]) -> list[tuple[float, Step]]:
         steps = [
             (event / 2 / 7, Step(Kind.REBINDING, key, value))
-            for key in held
+            for key in answers
             for value in range(CLASSES)
-            if value != held[key]
+            if value != answers[key]
         ]
-        steps += [(repeat / 2, Step(Kind.REPEAT, key, 0)) for key in held]
-        steps += [(query / 2, Step(Kind.QUERY, key, 0)) for key in held]
+        steps += [(repeat / 2, Step(Kind.REPEAT, key, 0)) for key in answers]
+        steps += [(query / 2, Step(Kind.QUERY, key, 0)) for key in answers]
         rest = 1.0 - event - repeat - query
-        return steps + [(rest / 2 / 8, Step(Kind.DISTRACTOR, key, value)) for key in held for value in range(CLASSES)]
+        return steps + [
+            (rest / 2 / 8, Step(Kind.DISTRACTOR, key, value)) for key in answers for value in range(CLASSES)
+        ]
 
     def after(step: Step) -> dict[int, int]:
         return table | {step.key: step.shown} if step.kind == Kind.REBINDING else dict(table)
 
-    def outcomes(held: dict[int, int]) -> dict[tuple[object, ...], float]:
+    def outcomes(answers: dict[int, int]) -> dict[tuple[object, ...], float]:
         found: dict[tuple[object, ...], float] = defaultdict(float)
-        for chance, step in law(held):
+        for chance, step in law(answers):
             found[step.kind, step.key, tuple(after(step).items())] += chance
         return found
 
@@ -190,7 +202,7 @@ def test_delta_is_never_below_the_total_variation() -> None:
     assert repaired == pytest.approx(distance + repeat / 2)
 
 
-def test_the_row_of_a_discount_by_hand() -> None:
+def test_row_of_a_discount_by_hand() -> None:
     runs = [
         {
             'setting': 'easy',
@@ -212,12 +224,12 @@ def test_the_row_of_a_discount_by_hand() -> None:
     assert row['all_right'] == pytest.approx(0.15 / 1.75)
     assert row['worst_epsilon_seen'] == 1.0 and row['worst_case_bound_at_least'] == 2.0
     assert row['vacuous_value'] == (row['bound_value_high'] >= row['all_right'])
-    (faultless,) = bounds(runs[:1], Sampling(100, 3, (0.5,)))
-    assert faultless['worst_case_bound_at_least'] is None
+    (without_errors,) = bounds(runs[:1], Sampling(100, 3, (0.5,)))
+    assert without_errors['worst_case_bound_at_least'] is None
 
 
 @pytest.mark.torch
-def test_the_quick_form_trains_estimates_and_writes(tmp_path: Path) -> None:
+def test_quick_run_trains_estimates_and_writes(tmp_path: Path) -> None:
     pytest.importorskip('torch')
     pytest.importorskip('matplotlib')
     command = ['ais', '--quick', '--episodes', '40', '--output', str(tmp_path)]
@@ -239,14 +251,16 @@ def test_the_quick_form_trains_estimates_and_writes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ('words', 'said'),
+    ('words', 'expected'),
     [
         ([], 'run `./run bench synthetic --memories aura`'),
         (['--episodes', '0'], 'episodes must be >= 1'),
-        (['--weights', 'nowhere.safetensors'], 'is no file'),
-        (['--memory', 'periodic'], 'move its clock on'),
+        (['--weights', 'nowhere.safetensors'], 'is not a file'),
+        (['--memory', 'periodic'], 'write schedule'),
     ],
 )
-def test_refusals(tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str) -> None:
+def test_invalid_arguments_are_rejected(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], expected: str
+) -> None:
     assert cli.main(['ais', '--output', str(tmp_path), *words]) == 2
-    assert said in capsys.readouterr().err
+    assert expected in capsys.readouterr().err

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""aura bench: what every command shares."""
+"""aura bench: the parts that all commands share."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ for name in COMMANDS:
 
 @pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    """A command that keeps what it was given."""
+    """A command that stores its arguments."""
     made = SimpleNamespace(SUMMARY='a dance', __doc__='Dances.\n\nTakes no time.', seen=None, error=None)
 
     def run(args: argparse.Namespace, console: Console) -> int:
@@ -43,14 +43,14 @@ def command(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     return made
 
 
-def test_a_command_gets_its_arguments_and_gives_the_exit_code(command: SimpleNamespace) -> None:
+def test_command_gets_its_arguments_and_returns_the_exit_code(command: SimpleNamespace) -> None:
     assert cli.main(['dance', '--turns', '4', '--seeds', '2,5..7,5', '--jobs', '2', '--output', 'here']) == 3
     seen = command.seen
     assert (seen.turns, seen.seeds, seen.jobs, seen.output) == (4, (2, 5, 6, 7), 2, Path('here'))
     assert not seen.quick and not seen.fresh
 
 
-def test_a_quick_run_does_not_touch_the_results(command: SimpleNamespace) -> None:
+def test_quick_run_writes_to_its_own_folder(command: SimpleNamespace) -> None:
     cli.main(['dance'])
     assert (command.seen.output, command.seen.seeds) == (Path('results'), (0, 1, 2, 3, 4))
     cli.main(['dance', '--quick'])
@@ -77,34 +77,34 @@ def test_help_shows_the_docstring(command: SimpleNamespace, capsys: pytest.Captu
         ['dance', '--jobs', '0'],
     ],
 )
-def test_what_cannot_be_read_is_refused(command: SimpleNamespace, words: list[str]) -> None:
+def test_invalid_arguments_are_rejected(command: SimpleNamespace, words: list[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         cli.main(words)
     assert stop.value.code == 2 and command.seen is None
 
 
 @pytest.mark.parametrize(
-    ('error', 'code', 'said'),
+    ('error', 'code', 'expected'),
     [
         (ConfigError('turns = 0'), 2, 'aura bench: turns = 0'),
         (ModuleNotFoundError('no', name='torch'), 1, 'pip install "aura_ros[train]"'),
-        (KeyboardInterrupt(), 130, 'continues from here'),
+        (KeyboardInterrupt(), 130, 'continues with the next run'),
     ],
 )
 def test_errors_are_one_line(
-    command: SimpleNamespace, capsys: pytest.CaptureFixture[str], error: BaseException, code: int, said: str
+    command: SimpleNamespace, capsys: pytest.CaptureFixture[str], error: BaseException, code: int, expected: str
 ) -> None:
     command.error = error
     assert cli.main(['dance']) == code
     text = capsys.readouterr().err
-    assert said in text and text.count('\n') == 1
+    assert expected in text and text.count('\n') == 1
 
 
-def test_an_error_of_ours_is_not_hidden(command: SimpleNamespace) -> None:
+def test_import_error_of_the_package_is_raised(command: SimpleNamespace) -> None:
     command.error = ImportError('cannot import name', name='aura_ros.bench')
     with pytest.raises(ImportError):
         cli.main(['dance'])
 
 
-def test_every_command_helps_without_torch() -> None:
+def test_help_of_every_command_works_without_torch() -> None:
     subprocess.run([sys.executable, '-c', BLOCKED], check=True, timeout=60)

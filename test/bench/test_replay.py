@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The benchmark of replay: that it runs and counts; its times and sizes are only there."""
+"""The replay benchmark: counts are checked, times and sizes only for presence."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ import pytest
 from aura_ros.bench import cli
 
 
-def test_a_quick_run_and_its_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_command_writes_its_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip('pyarrow')
     assert cli.main(['replay', '--steps', '40,80', '--output', str(tmp_path)]) == 0
     with (tmp_path / 'replay.csv').open(encoding='utf-8', newline='') as file:
         rows = list(csv.DictReader(file))
     assert [int(row['steps']) for row in rows] == [40, 80]
     assert [float(row['recorded_s']) for row in rows] == [8.0, 16.0]
-    assert all(0 < int(row['writes']) < int(row['steps']) / 4 for row in rows)  # most of what it sees, it knows
+    assert all(0 < int(row['writes']) < int(row['steps']) / 4 for row in rows)  # most steps show known scenes
     assert all(0 < float(row['memories_s']) < float(row['in_all_s']) for row in rows)
     found = json.loads((tmp_path / 'replay.json').read_text(encoding='utf-8'))
     assert isinstance(found['growth_bytes_per_step'], float)
-    assert 'B a step' in capsys.readouterr().out
+    assert 'B per step' in capsys.readouterr().out
 
 
-def test_lengths_that_make_no_sense_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+def test_invalid_lengths_are_rejected(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         cli.main(['replay', '--steps', '40,x'])
     assert "'40,x'" in capsys.readouterr().err

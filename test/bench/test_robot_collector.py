@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the graph tells, in any order, becomes the record of the right episode."""
+"""The collector turns messages in any order into the record of the right episode."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_collects_one_episode() -> None:
     assert collector.newest_seq('aura') == 2 and collector.newest_seq('kv') == -1
     assert collector.writes('aura') == 1 and collector.writes('kv') == 0
     assert not collector.complete('new', 3)
-    assert collector.silent(2) == ['kv'] and collector.silent(-1) == []
+    assert collector.missing(2) == ['kv'] and collector.missing(-1) == []
     for seq in range(3):
         collector.gate('kv', 'new', START + seq * TICK, point(seq, True))
     assert collector.complete('new', 3)
@@ -38,7 +38,7 @@ def test_collects_one_episode() -> None:
     assert not collector.finished
     collector.event(START + 4 * TICK, 6, 1, 'blue', True)
     assert collector.finished and (collector.rounds_done, collector.rounds_solved) == (2, 1)
-    collector.gate('aura', 'new', START + 4 * TICK, point(3, True))  # a step too many
+    collector.gate('aura', 'new', START + 4 * TICK, point(3, True))  # a step after the last event
     collector.write_event('new', 3)
     record = collector.record(blank('new', 4))
     assert record.steps == 3
@@ -49,7 +49,7 @@ def test_collects_one_episode() -> None:
     assert record.missing_steps('aura') == 0
 
 
-def test_progress_grows_with_everything_that_moves() -> None:
+def test_progress_counts_events_and_steps() -> None:
     collector = EpisodeCollector(())
     collector.event(START, 77, 0, '', False)
     collector.gate('kv', 'a', START, point(0))
@@ -57,11 +57,11 @@ def test_progress_grows_with_everything_that_moves() -> None:
     assert collector.record(blank('b', 4)).missing_steps('kv') == 4
 
 
-def test_nothing_heard_is_an_empty_record() -> None:
+def test_no_messages_give_an_empty_record() -> None:
     record = EpisodeCollector(()).record(blank('', 0))
     assert record.marks == () and record.sim_s == 0.0 and record.outcomes == ()
 
 
-def test_provenance_names_versions_and_hashes() -> None:
+def test_provenance_has_versions_and_hashes() -> None:
     assert 'numpy' in versions() and 'python' in versions()
     assert all(len(value) == 64 for value in weight_hashes().values())

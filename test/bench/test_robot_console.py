@@ -21,7 +21,7 @@ def text(of: Console) -> str:
     return of.file.getvalue()
 
 
-def test_the_table_has_every_number(make_run: Callable[..., RunRecord]) -> None:
+def test_table_has_all_numbers(make_run: Callable[..., RunRecord]) -> None:
     log = console()
     rows = [summarise(episode) for episode in make_run().episodes]
     print_table(log, rows)
@@ -32,9 +32,9 @@ def test_the_table_has_every_number(make_run: Callable[..., RunRecord]) -> None:
     assert max(map(len, shown.splitlines())) <= 110
 
 
-def test_checks_say_what_holds(make_run: Callable[..., RunRecord]) -> None:
+def test_checks_show_their_result(make_run: Callable[..., RunRecord]) -> None:
     log = console()
     print_checks(log, [Check('a >= b', True), Check('c [b] <= d', False), Check('e', None)])
-    assert text(log).splitlines() == ['  a >= b: holds', '  c [b] <= d: BROKEN', '  e: too few rounds to tell']
+    assert text(log).splitlines() == ['  a >= b: passed', '  c [b] <= d: FAILED', '  e: undecided, too few rounds']
     print_checks(log, acceptance([summarise(episode) for episode in make_run().episodes]))
     assert 'writes KV / AURA' in text(log)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rows, checks, JSON and picture of a run."""
+"""Rows, checks, JSON and plot of a run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from aura_ros.common.errors import ConfigError
 Make = Callable[..., RunRecord]
 
 
-def test_a_row_counts_the_driving_memory(make_run: Make) -> None:
+def test_row_has_the_values_of_the_driving_memory(make_run: Make) -> None:
     rows = {(row.task, row.policy): row for row in map(summarise, make_run().episodes)}
     base, aura, kv = (rows['recall', policy] for policy in ('base', 'aura', 'kv'))
     assert base.writes is None and base.state_bytes is None and base.p50_us is None
@@ -30,7 +30,7 @@ def test_a_row_counts_the_driving_memory(make_run: Make) -> None:
     assert aura.interval[0] < aura.rate <= aura.interval[1]
 
 
-def test_short_runs_decide_nothing_but_the_size(make_run: Make) -> None:
+def test_short_runs_decide_only_the_state_size(make_run: Make) -> None:
     checks = acceptance([summarise(episode) for episode in make_run().episodes])
     decided = [check for check in checks if check.passed is not None]
     assert [check.text for check in decided] == ['AURA state 4224 B = 4,224 B']
@@ -40,13 +40,13 @@ def test_short_runs_decide_nothing_but_the_size(make_run: Make) -> None:
     assert ratio.passed
 
 
-def test_a_run_without_recall_is_checked_as_far_as_it_goes(make_run: Make) -> None:
+def test_run_without_recall_has_only_the_other_checks(make_run: Make) -> None:
     rows = [summarise(e) for e in make_run().episodes if e.task == 'visible']
     assert [check.text[:7] for check in acceptance(rows)] == ['visible']
     assert acceptance([]) == ()
 
 
-def test_json_has_what_it_takes_to_repeat_and_judge(make_run: Make) -> None:
+def test_json_has_settings_and_results(make_run: Make) -> None:
     run = make_run()
     found = json.loads(json.dumps(to_json(run), allow_nan=False))
     assert found['versions'] == {'aura_ros': '0.1.0'}
@@ -62,15 +62,15 @@ def test_json_has_what_it_takes_to_repeat_and_judge(make_run: Make) -> None:
 
 
 @pytest.mark.parametrize('rounds', [1, 12, 40])
-def test_the_picture_is_drawn(make_run: Make, tmp_path: Path, rounds: int) -> None:
+def test_plot_is_drawn(make_run: Make, tmp_path: Path, rounds: int) -> None:
     json_path, png_path = write_report(make_run(rounds), tmp_path / 'new' / 'folder')
     assert json.loads(json_path.read_text())['format'] == 1
     assert png_path is not None and json_path.parent == png_path.parent
-    picture = cv2.imread(str(png_path))
-    assert picture is not None and picture.shape[1] > 1200 and picture.std() > 10.0
+    plot = cv2.imread(str(png_path))
+    assert plot is not None and plot.shape[1] > 1200 and plot.std() > 10.0
 
 
-def test_without_an_episode_of_aura_there_is_no_picture(make_run: Make, tmp_path: Path) -> None:
+def test_no_plot_without_an_episode_of_aura(make_run: Make, tmp_path: Path) -> None:
     run = make_run(2, policies=('base', 'kv'))
     assert write_report(run, tmp_path)[1] is None
     assert pick_episode(()) is None
@@ -78,7 +78,7 @@ def test_without_an_episode_of_aura_there_is_no_picture(make_run: Make, tmp_path
     assert to_json(empty)['summary'] == []
 
 
-def test_recall_is_drawn_if_there_is_one(make_run: Make) -> None:
+def test_recall_is_preferred_for_the_plot(make_run: Make) -> None:
     episodes = make_run(2).episodes
     picked = pick_episode(tuple(reversed(episodes)))
     assert picked is not None and (picked.task, picked.policy) == ('recall', 'aura')
@@ -86,7 +86,7 @@ def test_recall_is_drawn_if_there_is_one(make_run: Make) -> None:
     assert visible is not None and visible.task == 'visible'
 
 
-def test_a_folder_that_cannot_be_is_named(make_run: Make, tmp_path: Path) -> None:
+def test_error_names_an_unusable_folder(make_run: Make, tmp_path: Path) -> None:
     (tmp_path / 'file').write_text('')
     with pytest.raises(ConfigError, match='report_dir'):
         write_report(make_run(1), tmp_path / 'file')

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a soak makes of its samples: trends that hold against odd ones, and a verdict that can fail."""
+"""Soak records: robust trends, and checks that can fail."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ GOOD = SoakRecord(
 
 
 @given(st.floats(-50.0, 50.0), st.integers(100, 2000), st.integers(0, 1000))
-def test_a_slope_is_found_below_noise_and_odd_samples(slope_mb_per_h: float, count: int, seed: int) -> None:
+def test_slope_is_robust_against_noise_and_outliers(slope_mb_per_h: float, count: int, seed: int) -> None:
     random = np.random.default_rng(seed)
-    times = np.arange(count, dtype=float) * 36.0  # long enough for the noise to tell nothing
+    times = np.arange(count, dtype=float) * 36.0  # long enough that the noise has no effect
     values = 100.0 + slope_mb_per_h * times / 3600.0 + random.normal(0.0, 0.01, count)
     values[random.choice(count, count // 20, replace=False)] += 500.0
     found = trend(list(times), list(values))
@@ -42,25 +42,25 @@ def test_a_slope_is_found_below_noise_and_odd_samples(slope_mb_per_h: float, cou
     assert found.growth_mb == pytest.approx(max(slope_mb_per_h * found.hours, found.last_mb - found.first_mb), abs=0.5)
 
 
-def test_what_is_taken_while_warming_up_is_no_growth() -> None:
+def test_growth_during_the_warm_up_is_ignored() -> None:
     times = list(np.arange(100.0))
     values = [50.0 + time if time < 20.0 else 70.0 for time in times]
     found = trend(times, values)
     assert found.growth_mb == pytest.approx(0.0) and found.first_mb == 70.0
 
 
-def test_a_jump_that_no_slope_shows_counts_as_growth() -> None:
+def test_jump_without_slope_counts_as_growth() -> None:
     found = trend(list(np.arange(100.0)), [70.0] * 85 + [90.0] * 15)
     assert found.slope_mb_per_h == pytest.approx(0.0) and found.growth_mb == 20.0
 
 
 @pytest.mark.parametrize('count', [0, 1])
-def test_too_few_samples_are_refused(count: int) -> None:
+def test_too_few_samples_are_rejected(count: int) -> None:
     with pytest.raises(ConfigError, match='at least 2'):
         trend([0.0] * count, [1.0] * count)
 
 
-def test_a_good_soak_is_good() -> None:
+def test_good_soak_passes() -> None:
     assert all(check.passed for check in verdict(GOOD))
 
 
@@ -68,7 +68,7 @@ def test_a_good_soak_is_good() -> None:
     ('record', 'text'),
     [
         (replace(GOOD, problem='memory_node has ended'), 'memory_node has ended'),
-        (replace(GOOD, trends={'kv': FLAT, 'vla': replace(FLAT, last_mb=91.0)}), 'at most 11.0 MB, vla'),
+        (replace(GOOD, trends={'kv': FLAT, 'vla': replace(FLAT, last_mb=91.0)}), 'largest 11.0 MB, vla'),
         (replace(GOOD, counters=replace(GOOD.counters, commands=11_000)), 'commands at 20 Hz within 5%: 18.33 Hz'),
         (replace(GOOD, counters=replace(GOOD.counters, steps_in_episodes=2700)), 'steps at 5 Hz within 5%: 5.40 Hz'),
         (replace(GOOD, counters=replace(GOOD.counters, lost_steps={'aura': 1, 'kv': 0})), '1 of 2510'),
@@ -76,21 +76,21 @@ def test_a_good_soak_is_good() -> None:
     ],
     ids=['ended', 'memory', 'commands', 'steps', 'lost', 'held'],
 )
-def test_each_promise_can_break(record: SoakRecord, text: str) -> None:
-    (broken,) = [check for check in verdict(record) if not check.passed]
-    assert text in broken.text
+def test_each_check_can_fail(record: SoakRecord, text: str) -> None:
+    (failed,) = [check for check in verdict(record) if not check.passed]
+    assert text in failed.text
 
 
 @pytest.mark.parametrize(
     'limits', [{'growth_mb': 0.0}, {'rate_tolerance': 2.0}, {'held_share': -0.1}], ids=['growth', 'rate', 'held']
 )
-def test_limits_that_make_no_sense_are_refused(limits: dict[str, float]) -> None:
+def test_invalid_limits_are_rejected(limits: dict[str, float]) -> None:
     (name,) = limits
     with pytest.raises(ConfigError, match=name):
         SoakLimits(**limits)
 
 
-def test_the_report_says_all_that_was_measured(tmp_path: Path) -> None:
+def test_report_has_all_measurements(tmp_path: Path) -> None:
     path = tmp_path / 'new' / 'soak.json'
     write_json(GOOD, path)
     found = json.loads(path.read_text())
@@ -100,7 +100,7 @@ def test_the_report_says_all_that_was_measured(tmp_path: Path) -> None:
     assert {'versions', 'weight_hashes', 'verdict', 'counters', 'limits'} <= found.keys()
 
 
-def test_a_report_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+def test_error_names_the_option_of_an_unusable_report(tmp_path: Path) -> None:
     (tmp_path / 'file').touch()
     with pytest.raises(ConfigError, match='--report'):
         write_json(GOOD, tmp_path / 'file' / 'soak.json')

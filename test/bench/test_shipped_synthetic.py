@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The weights that ship for the hard setting, step by step as a robot would run them; no torch."""
+"""The shipped weights of the hard setting, step by step as on a robot, without torch."""
 
 import json
 
@@ -10,7 +10,7 @@ from aura_ros.bench.synthetic import HARD, shipped_weights
 from aura_ros.memory import load_memory
 
 
-def test_it_writes_what_is_new_and_answers():
+def test_shipped_memory_writes_events_and_answers():
     streams = draw(HARD, 4, HARD.length, generator('validation', 77))
     memory = load_memory('aura', str(shipped_weights()))
     base = np.zeros((1, CLASSES), np.float32)
@@ -30,7 +30,7 @@ def test_it_writes_what_is_new_and_answers():
     assert memory.state_bytes == 4224
 
 
-def test_the_card_is_of_the_frozen_setting():
+def test_card_has_the_setting_of_the_benchmark():
     card = json.loads(shipped_weights().with_suffix('.json').read_text())
     assert card['setting'] == HARD.__dict__
     assert card['figures']['seed'] == 0, 'the first seed, not the best'

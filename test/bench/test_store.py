@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a benchmark keeps, and that nothing of it is lost or mixed up."""
+"""The result store: runs are kept and settings are never mixed."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ def store(folder: Path, fresh: bool = False, **settings: object) -> ResultStore:
     return ResultStore(folder, 'table', {'task': Setting(), **settings}, fresh)
 
 
-def test_a_run_is_found_again(tmp_path: Path) -> None:
+def test_run_is_stored(tmp_path: Path) -> None:
     store(tmp_path).add('aura-0', {'accuracy': np.float32(0.5), 'writes': np.int64(7)})
     assert store(tmp_path).get('aura-0') == {'accuracy': 0.5, 'writes': 7}
     assert store(tmp_path).get('aura-1') is None
 
 
-def test_the_later_run_of_a_key_counts(tmp_path: Path) -> None:
+def test_later_run_of_a_key_replaces_the_earlier(tmp_path: Path) -> None:
     for accuracy in (0.1, 0.2):
         store(tmp_path).add('aura-0', {'accuracy': accuracy})
     assert store(tmp_path).get('aura-0') == {'accuracy': 0.2}
 
 
-def test_runs_of_other_settings_are_not_mixed_in_and_not_lost(tmp_path: Path) -> None:
+def test_runs_of_other_settings_are_ignored_and_kept(tmp_path: Path) -> None:
     store(tmp_path).add('aura-0', {'accuracy': 1.0})
     other = store(tmp_path, quick=True)
     assert other.get('aura-0') is None
@@ -47,14 +47,14 @@ def test_runs_of_other_settings_are_not_mixed_in_and_not_lost(tmp_path: Path) ->
     assert store(tmp_path).get('aura-0') == {'accuracy': 1.0}
 
 
-def test_fresh_forgets_the_runs_of_its_own_settings_only(tmp_path: Path) -> None:
+def test_fresh_deletes_only_the_runs_of_its_settings(tmp_path: Path) -> None:
     store(tmp_path).add('aura-0', {'accuracy': 1.0})
     store(tmp_path, quick=True).add('aura-0', {'accuracy': 0.2})
     assert store(tmp_path, fresh=True).get('aura-0') is None
     assert store(tmp_path, quick=True).get('aura-0') == {'accuracy': 0.2}
 
 
-def test_a_torn_last_line_is_ignored_and_written_over(tmp_path: Path) -> None:
+def test_incomplete_last_line_is_ignored_and_removed(tmp_path: Path) -> None:
     first = store(tmp_path)
     first.add('aura-0', {'accuracy': 1.0})
     runs = tmp_path / 'table' / 'runs.jsonl'
@@ -68,7 +68,7 @@ def test_a_torn_last_line_is_ignored_and_written_over(tmp_path: Path) -> None:
         assert store(tmp_path).get('aura-2') == {'accuracy': 0.3}
 
 
-def test_the_table_is_written_with_all_columns(tmp_path: Path) -> None:
+def test_table_has_all_columns(tmp_path: Path) -> None:
     rows = [{'memory': 'aura', 'writes': 12.5}, {'memory': 'kv', 'bytes': math.inf, 'seeds': (0, 1)}]
     store(tmp_path).write(rows, {'seeds': (0, 1)})
     with (tmp_path / 'table.csv').open(encoding='utf-8') as file:
@@ -83,18 +83,18 @@ def test_the_table_is_written_with_all_columns(tmp_path: Path) -> None:
     assert {'python', 'numpy'} <= set(found['versions'])
 
 
-def test_weights_have_a_place(tmp_path: Path) -> None:
+def test_folder_of_the_weights_exists(tmp_path: Path) -> None:
     path = store(tmp_path).weights('aura-0')
     assert path == tmp_path / 'table' / 'weights' / 'aura-0.safetensors'
     assert path.parent.is_dir()
 
 
-def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+def test_error_names_an_unusable_folder(tmp_path: Path) -> None:
     (tmp_path / 'file').touch()
     with pytest.raises(ConfigError, match=r'output = .*file'):
         store(tmp_path / 'file')
 
 
-def test_what_json_cannot_say_is_refused() -> None:
+def test_value_without_json_form_is_rejected() -> None:
     with pytest.raises(TypeError, match='object'):
         plain({'bad': object()})

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A stream asks for nothing but what it has shown."""
+"""Streams: every query has an answer that was shown, and shares match the setting."""
 
 import numpy as np
 import pytest
@@ -22,36 +22,36 @@ def test_answers_follow_from_the_events_alone():
     shown = shown_classes(streams)
     asked = 0
     for kind, key, value, target in zip(streams.kind, streams.key, shown, streams.target, strict=True):
-        held = {}
+        current = {}
         for t in range(len(kind)):
             if kind[t] == Kind.BINDING:
-                assert key[t] not in held
+                assert key[t] not in current
             if kind[t] == Kind.REBINDING:
-                assert held[key[t]] != value[t], 'a rebinding must change the class, or it is a repeat'
+                assert current[key[t]] != value[t], 'a rebinding must change the class'
             if kind[t] in (Kind.BINDING, Kind.REBINDING):
-                held[key[t]] = value[t]
+                current[key[t]] = value[t]
             if kind[t] == Kind.REPEAT:
-                assert held[key[t]] == value[t]
-            assert target[t] == (held[key[t]] if kind[t] == Kind.QUERY else -1)
+                assert current[key[t]] == value[t]
+            assert target[t] == (current[key[t]] if kind[t] == Kind.QUERY else -1)
             asked += kind[t] == Kind.QUERY
     assert asked > 500
 
 
-def test_a_query_does_not_show_its_answer():
+def test_query_does_not_show_its_answer():
     streams = draw(SETTING, 4, 100, generator('train', 0))
     assert not streams.z[streams.kind == Kind.QUERY][:, 32:48].any()
 
 
 def test_shares_are_those_of_the_setting():
     streams = draw(SETTING, 200, 300, generator('train', 1))
-    later = streams.kind[:, 20:]  # once something is bound
+    later = streams.kind[:, 20:]  # after the first bindings
     assert streams.events.mean() == pytest.approx(0.1, abs=0.005)
     assert (later == Kind.REPEAT).mean() == pytest.approx(0.3, abs=0.01)
     assert (later == Kind.QUERY).mean() == pytest.approx(0.2, abs=0.01)
     assert np.bincount(streams.target[streams.target >= 0], minlength=CLASSES).min() > 0
 
 
-def test_a_seed_repeats_a_split_and_no_two_splits_share_streams():
+def test_seed_reproduces_a_split_and_splits_differ():
     first = {split: draw(SETTING, 2, 50, generator(split, 3)).z for split in SPLITS}
     assert all(z.shape == (2, 50, FEATURE_DIM) and z.dtype == np.float32 for z in first.values())
     for split, z in first.items():
@@ -64,15 +64,15 @@ def test_a_seed_repeats_a_split_and_no_two_splits_share_streams():
     ('change', 'message'),
     [
         ({'bindings': 65}, r'bindings must be 1\.\.64, got 65'),
-        ({'event': 0.0}, 'event must be a share'),
+        ({'event': 0.0}, 'event must be a probability'),
         ({'repeat': 0.8}, 'must be at most 1'),
     ],
 )
-def test_settings_that_cannot_be_are_refused(change, message):
+def test_invalid_settings_are_rejected(change, message):
     with pytest.raises(ConfigError, match=message):
         StreamSetting(**{'bindings': 4, 'event': 0.1, 'repeat': 0.1, 'query': 0.2} | change)
 
 
-def test_an_unknown_split_is_refused():
+def test_unknown_split_is_rejected():
     with pytest.raises(ConfigError, match='train, validation, evaluation'):
         generator('test', 0)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The synthetic benchmark in its small form, and what the ablations change."""
+"""The quick synthetic benchmark, and the changes of the ablations."""
 
 import json
 
@@ -9,7 +9,7 @@ from close import assert_close
 torch = pytest.importorskip('torch')
 torch.set_num_threads(1)
 
-from aura_ros.bench.ablations import Blinkered, Endpoint, Hebbian, StraightThrough, StraightThroughLearner  # noqa: E402
+from aura_ros.bench.ablations import Endpoint, FewerGateInputs, Hebbian, StraightThrough, StraightThroughLearner  # noqa: E402
 from aura_ros.bench.cli import main  # noqa: E402
 from aura_ros.bench.synthetic_report import compare, summarise  # noqa: E402
 from aura_ros.memory import load_memory  # noqa: E402
@@ -20,7 +20,7 @@ SIZES = Sizes(6, 1, 3, code_dim=8, key_dim=4, value_dim=5, gate_width=7, head_wi
 
 
 @pytest.mark.timeout(300)
-def test_quick_form_ranks_the_memories(tmp_path):
+def test_quick_run_ranks_the_memories(tmp_path):
     assert main(['synthetic', '--quick', '--output', str(tmp_path), '--jobs', '2']) == 0
     found = json.loads((tmp_path / 'synthetic-quick.json').read_text())
     row = {row['memory']: row for row in found['rows']}
@@ -35,11 +35,11 @@ def test_quick_form_ranks_the_memories(tmp_path):
 
 
 @pytest.mark.timeout(300)
-def test_quick_ablation_tells_the_write_rules_apart(tmp_path):
+def test_quick_ablation_separates_the_write_rules(tmp_path):
     assert main(['ablate', '--quick', '--output', str(tmp_path), '--jobs', '2']) == 0
     rows = {row['memory']: row for row in json.loads((tmp_path / 'ablate.json').read_text())['rows']}
     assert set(rows) == {'aura', 'hebbian'}
-    assert rows['aura']['accuracy'] > rows['hebbian']['accuracy'], 'without taking away a rebinding stays ambiguous'
+    assert rows['aura']['accuracy'] > rows['hebbian']['accuracy'], 'without the subtraction, a rebinding is ambiguous'
     assert (tmp_path / 'ablate.md').read_text().count('\n') == 4
 
 
@@ -54,19 +54,19 @@ def run(memory, seed, accuracy, writes):
     }
 
 
-def test_the_best_always_writer_is_what_writes_are_compared_with():
+def test_aura_is_compared_with_the_best_always_writer():
     runs = [run('aura', seed, 0.98, writes) for seed, writes in ((0, 0.1), (1, 0.125))]
     runs += [run('always', seed, 0.97, 1.0) for seed in (0, 1)] + [run('gru', seed, 0.3, 1.0) for seed in (0, 1)]
-    verdict = compare(runs)
-    assert verdict['best_always_writer'] == 'always'
-    assert verdict['write_ratio'] == pytest.approx(9.0)
-    assert verdict['accuracy_difference'] == pytest.approx(0.01)
+    comparison = compare(runs)
+    assert comparison['best_always_writer'] == 'always'
+    assert comparison['write_ratio'] == pytest.approx(9.0)
+    assert comparison['accuracy_difference'] == pytest.approx(0.01)
     rows = {row['memory']: row for row in summarise(runs)}
     assert rows['aura']['over_oracle'] == pytest.approx(1.125)
     assert rows['always']['accuracy_high'] == pytest.approx(0.97)
 
 
-def test_the_interval_of_a_share_ends_at_1():
+def test_interval_of_a_share_ends_at_1():
     (row,) = summarise([run('always', 0, 0.9, 1.0), run('always', 1, 1.0, 1.0)])
     assert 0.0 <= row['accuracy_low'] < 0.95 < row['accuracy_high'] == 1.0
 
@@ -85,11 +85,11 @@ def test_hebbian_writes_add_up():
 
 
 @pytest.mark.parametrize('inputs', [('code',), ('error',), ('surprise',)])
-def test_a_blinkered_gate_sees_only_what_is_left(inputs):
+def test_gate_depends_only_on_its_inputs(inputs):
     torch.manual_seed(0)
-    module, code, error = Blinkered(SIZES, inputs), torch.randn(3, 8), torch.randn(3, 5)
+    module, code, error = FewerGateInputs(SIZES, inputs), torch.randn(3, 8), torch.randn(3, 5)
     score = module._score(module._see(code), error)
-    turned = error[:, torch.randperm(5)] * -1  # another error of the same size
+    turned = error[:, torch.randperm(5)] * -1  # another error of the same norm
     moved = {
         'code': module._score(module._see(code + 1), error),
         'error': module._score(module._see(code), turned),
@@ -106,7 +106,7 @@ def test_endpoint_probes_at_the_decision():
     assert not torch.equal(AuraModule(SIZES).strengths(gate), gate)
 
 
-def test_straight_through_pays_for_probable_writes():
+def test_straight_through_pays_for_expected_writes():
     torch.manual_seed(0)
     module = StraightThrough(SIZES)
     gate = GateTraining(price=50.0, open_until=0.0, price_full=1e-6)

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The records of robot runs: episodes, their figures, tables and pictures."""
+"""Records of robot runs: episodes, their numbers, tables and plots."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Gathers what the graph tells during one episode into its record (no ROS). One thread."""
+"""Collects the messages of one episode into its record (no ROS). For one thread."""
 
 from collections.abc import Collection
 from dataclasses import replace
@@ -11,80 +11,80 @@ _MEMORIES = ('aura', 'kv')
 
 
 class EpisodeCollector:
-    """One episode being watched.
+    """Collects one episode.
 
-    Samples of earlier episodes may still arrive: those whose id is `known` are dropped; all others
-    are kept by id until `record` says which was ours. Times are stamps [ns, ROS clock].
+    Late samples of earlier episodes can still arrive. Samples of ended episodes are dropped; all others are stored by
+    episode id until `record` is called with the right one. Times are stamps [ns, ROS clock].
 
     Attributes:
-        marks: events of the task so far, with their stamps.
-        finished: whether the event that ends the episode has come.
-        progress: grows with everything that shows that the graph is moving.
+        marks: task events so far, with their stamps.
+        finished: whether the last event of the episode was received.
+        progress: number of events and steps received; it shows that the graph is running.
     """
 
-    def __init__(self, known: Collection[str]) -> None:
-        """Watch an episode; `known` are the ids of episodes that are over."""
-        self._known = frozenset(known)
+    def __init__(self, ended: Collection[str]) -> None:
+        """Collect an episode; `ended` has the ids of earlier episodes."""
+        self._ended = frozenset(ended)
         self.marks: list[tuple[int, TaskMark]] = []
         self.finished = False
         self.progress = 0
-        # By memory and episode id: stamps and points, whose time is filled in at the end.
+        # Stamps and points by memory, episode id and sequence number; `record` fills in the times.
         self._points: dict[str, dict[str, dict[int, tuple[int, GateRecord]]]] = {name: {} for name in _MEMORIES}
         self._write_events: dict[str, set[int]] = {}
         self._newest = ''
 
     def event(self, stamp_ns: int, kind: int, round_: int, colour: str, last: bool) -> None:
-        """An event of the task; kinds this version does not know are kept by number."""
+        """Add a task event; unknown kinds are stored by number."""
         name = EVENT_KINDS[kind] if kind < len(EVENT_KINDS) else f'kind_{kind}'
         self.marks.append((stamp_ns, TaskMark(0.0, name, round_, colour)))
         self.finished = self.finished or last
         self.progress += 1
 
     def gate(self, memory: str, episode_id: str, stamp_ns: int, point: GateRecord) -> None:
-        """A step of a memory; the point's own time is ignored."""
-        if episode_id in self._known:
+        """Add a step of a memory; `point.time_s` is ignored."""
+        if episode_id in self._ended:
             return
         self._points[memory].setdefault(episode_id, {})[point.seq] = (stamp_ns, point)
         self._newest = episode_id
         self.progress += 1
 
     def write_event(self, episode_id: str, seq: int) -> None:
-        """A write of the AURA memory."""
-        if episode_id not in self._known:
+        """Add a write of the AURA memory."""
+        if episode_id not in self._ended:
             self._write_events.setdefault(episode_id, set()).add(seq)
 
     @property
     def rounds_done(self) -> int:
-        """Rounds that are over [1]."""
+        """Number of ended rounds."""
         return sum(mark.kind.startswith('round_') for _, mark in self.marks)
 
     @property
     def rounds_solved(self) -> int:
-        """Rounds that were solved [1]."""
+        """Number of solved rounds."""
         return sum(mark.kind == 'round_success' for _, mark in self.marks)
 
     def newest_seq(self, memory: str) -> int:
-        """Newest step of a memory, -1 before the first."""
+        """Return the newest step of a memory, -1 before the first."""
         return max(self._points[memory].get(self._newest, ()), default=-1)
 
     def writes(self, memory: str) -> int:
-        """Writes of a memory so far [1]."""
+        """Return the number of writes of a memory so far."""
         points = self._points[memory].get(self._newest, {})
         return sum(point.written for _, point in points.values())
 
-    def silent(self, seq: int) -> list[str]:
-        """Memories that have not told of step `seq`."""
+    def missing(self, seq: int) -> list[str]:
+        """Return the memories without step `seq` or a later one."""
         return [name for name in _MEMORIES if self.newest_seq(name) < seq]
 
     def complete(self, episode_id: str, steps: int) -> bool:
-        """Whether both memories have told of all `steps` steps."""
+        """Return whether all `steps` steps of both memories were received."""
         return all(len(self._points[name].get(episode_id, ())) >= steps for name in _MEMORIES)
 
     def record(self, episode: EpisodeRecord) -> EpisodeRecord:
-        """Fill in the events and steps of `episode`, whose id and other fields are known by now.
+        """Return `episode` with the collected events and steps of its id.
 
-        Steps from the end of the last round on do not count: whether the VLA still makes one before
-        it is told to stop is chance, and runs are to be repeatable.
+        Steps after the end of the last round are dropped. Whether the VLA makes another one before it is stopped
+        depends on timing, and runs have to be repeatable.
         """
         own = {name: self._points[name].get(episode.episode_id, {}) for name in _MEMORIES}
         after: set[int] = set()

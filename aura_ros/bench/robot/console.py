@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The table and the checks at the end of a comparison (no ROS)."""
+"""Prints the table and the checks at the end of a run (no ROS)."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ from aura_ros.bench.robot.records import Check, PanelRow
 
 def print_table(console: Console, rows: Sequence[PanelRow]) -> None:
     """Print the final table, one line per task and policy."""
-    table = Table(title='Same seed for all policies, one non-resetting episode each')
+    table = Table(title='Same seed for all policies, one episode without resets each')
     for name in ('task', 'policy'):
         table.add_column(name)
     for name in ('solved', 'success [95 %]', 'writes', 'writes/round', 'state [B]', 'p50 [µs]', 'p95 [µs]'):
@@ -41,9 +41,9 @@ def print_checks(console: Console, checks: Sequence[Check]) -> None:
     """Print one line per check."""
     for check in checks:
         if check.passed is None:
-            mark, style = 'too few rounds to tell', 'dim'
+            mark, style = 'undecided, too few rounds', 'dim'
         else:
-            mark, style = ('holds', 'green') if check.passed else ('BROKEN', 'bold red')
+            mark, style = ('passed', 'green') if check.passed else ('FAILED', 'bold red')
         console.print(f'  {escape(check.text)}: [{style}]{mark}[/]')
 
 

@@ -1,45 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The picture of a run: when the gate opened, and what each memory costs."""
+"""The plot of a run: gate scores and writes over time, and the state size of each memory."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from aura_ros.bench.plots import saved_figure
 from aura_ros.bench.robot.records import EpisodeRecord, GateRecord
-from aura_ros.common.errors import ConfigError
 
-# Okabe and Ito's colours, told apart with every kind of colour vision; shapes differ as well.
+# Colours of Okabe and Ito, which are distinct for all types of colour vision; shapes differ as well.
 GATE, CUE, LAMP, GO, WRITE, KV = '#0072B2', '#D55E00', '#8C8C8C', '#009E73', '#000000', '#E69F00'
 SHOWN_ROUNDS = 12
 
 
 def pick_episode(episodes: Sequence[EpisodeRecord]) -> EpisodeRecord | None:
-    """The episode to draw: the first AURA drove on recall, else on any task, None without one."""
+    """Return the first episode that AURA drove on recall, else on any task, else None."""
     driven = [found for found in episodes if found.policy == 'aura' and found.gates.get('aura')]
     recall = [found for found in driven if found.task == 'recall']
     return next(iter(recall or driven), None)
 
 
 def draw(episode: EpisodeRecord, path: Path) -> None:
-    """Write the picture of `episode` as PNG.
+    """Write the plot of `episode` as PNG.
 
     Raises:
         ConfigError: matplotlib is not installed.
     """
-    try:
-        import matplotlib
-    except ImportError as error:
-        raise ConfigError('the picture needs matplotlib: pip install "aura_ros[sim]"') from error
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    with matplotlib.rc_context({'axes.spines.top': False, 'axes.spines.right': False}):
-        figure = Figure(figsize=(13.0, 7.4), layout='constrained', facecolor='white')
-        FigureCanvasAgg(figure)
-        gate_axes, size_axes = figure.subplots(2, 1, height_ratios=(3.0, 2.0))
+    with saved_figure(path, 1, (13.0, 7.4), nrows=2, height_ratios=(3.0, 2.0)) as (gate_axes, size_axes):
         _draw_gate(gate_axes, episode)
         _draw_sizes(size_axes, episode)
-        figure.savefig(path, dpi=130)
 
 
 def _draw_gate(axes: Any, episode: EpisodeRecord) -> None:
@@ -128,7 +117,7 @@ def _draw_sizes(axes: Any, episode: EpisodeRecord) -> None:
     axes.set(xlabel='time in the episode [s]', ylabel='state [bytes]')
     axes.set_xlim(-0.01 * _end(episode), _end(episode))
     axes.grid(axis='y', which='major', color='#E3E3E3', lw=0.8)
-    axes.set_title('What each memory carries along, on the same steps', loc='left', weight='bold')
+    axes.set_title('State size of each memory on the same steps', loc='left', weight='bold')
 
 
 def _annotate_size(axes: Any, last: GateRecord, name: str, colour: str) -> None:
@@ -144,7 +133,7 @@ def _annotate_size(axes: Any, last: GateRecord, name: str, colour: str) -> None:
 
 
 def _shown_until(episode: EpisodeRecord) -> float:
-    """End of the last round shown: a long episode would only be a grey band."""
+    """Return the end of the last round shown; more rounds would be unreadable."""
     ends = [mark.time_s for mark in episode.outcomes]
     return ends[SHOWN_ROUNDS - 1] if len(ends) > SHOWN_ROUNDS else _end(episode)
 

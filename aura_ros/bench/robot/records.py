@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a run leaves behind: episodes with their events and steps, and the numbers in them."""
+"""The record of a run: episodes with their events and steps, and their statistics."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,16 +10,16 @@ from aura_ros.common.stats import percentile, wilson_interval
 
 @dataclass(frozen=True)
 class TaskMark:
-    """One thing that happened in the task."""
+    """One event of the task."""
 
     time_s: float
-    """Since the start of the episode [s, ROS clock]."""
+    """Time since the start of the episode [s, ROS clock]."""
     kind: str
     """One of EVENT_KINDS."""
     round: int
     """Round of the episode, from 0."""
     colour: str = ''
-    """Of the cue, the lamp or the block touched; empty when none."""
+    """Colour of the cue, the lamp or the touched block; empty if none."""
 
 
 @dataclass(frozen=True)
@@ -27,70 +27,82 @@ class GateRecord:
     """One step of one memory."""
 
     time_s: float
+    """Time since the start of the episode [s, ROS clock]."""
     seq: int
+    """Sequence number of the VLA step."""
     gate: float
+    """Gate score, 0..1."""
     threshold: float
+    """Gate score above which the memory writes."""
     written: bool
+    """Whether the memory wrote."""
     step_us: float
-    """Time of the memory step [us]."""
+    """Computation time of the memory step [µs]."""
     state_bytes: int
     """Size of the state after the step [B]."""
 
 
 @dataclass(frozen=True)
 class EpisodeRecord:
-    """One episode of many rounds that one policy drove; both memories saw every step of it."""
+    """One episode of many rounds. One policy drove; both memories processed every step."""
 
     task: str
     policy: str
+    """Policy that drove."""
     split: str
+    """Split of the task seeds, for example 'evaluation'."""
     seed: int
     rounds: int
-    """Rounds asked for."""
+    """Requested rounds."""
     episode_id: str
     steps: int
-    """VLA steps made [1]."""
+    """VLA steps."""
     sim_s: float
-    """Time it took [s], on the robot's clock and on the wall."""
+    """Duration on the clock of the robot [s]."""
     wall_s: float
+    """Duration on the wall clock [s]."""
     marks: tuple[TaskMark, ...]
+    """Events of the task, in order."""
     gates: Mapping[str, tuple[GateRecord, ...]]
-    """Steps of the 'aura' and the 'kv' memory."""
+    """Steps of the 'aura' and the 'kv' memory, by memory."""
     write_events: int = 0
-    """Write events received from the AURA memory; other than its written steps when some were lost."""
+    """Write events received from the AURA memory; differs from its written steps if messages were lost."""
 
     @property
     def outcomes(self) -> tuple[TaskMark, ...]:
-        """The mark that ended each round."""
+        """The events that ended the rounds."""
         return tuple(mark for mark in self.marks if mark.kind.startswith('round_'))
 
     @property
     def successes(self) -> int:
-        """Rounds solved [1]."""
+        """Number of solved rounds."""
         return sum(mark.kind == 'round_success' for mark in self.outcomes)
 
     def missing_steps(self, policy: str) -> int:
-        """Steps made of which `policy`'s memory told nothing [1]."""
+        """Return the number of VLA steps without a step of the memory of `policy`."""
         return self.steps - len(self.gates.get(policy, ()))
 
 
 @dataclass(frozen=True)
 class RunRecord:
-    """A whole comparison."""
+    """A whole comparison of policies."""
 
     started: str
-    """UTC, ISO 8601."""
+    """Start time, ISO 8601, UTC."""
     wall_s: float
+    """Duration [s, wall clock]."""
     lockstep: bool
+    """Whether the simulator waited for each command."""
     versions: Mapping[str, str]
+    """Versions by package."""
     weight_hashes: Mapping[str, str]
-    """SHA-256 by what was hashed: backbone, aura, kv."""
+    """SHA-256 of the weights by name: backbone, aura, kv."""
     episodes: tuple[EpisodeRecord, ...] = field(default_factory=tuple)
 
 
 @dataclass(frozen=True)
 class PanelRow:
-    """A row of the final table; None where a policy has no memory."""
+    """A row of the final table; None for values that need a memory if the policy has none."""
 
     task: str
     policy: str
@@ -101,27 +113,30 @@ class PanelRow:
     writes: int | None
     writes_per_round: float | None
     state_bytes: int | None
-    """At the last step [B]."""
+    """State size at the last step [B]."""
     p50_us: float | None
-    """Of the memory step [us]."""
+    """Median time of the memory step [µs]."""
     p95_us: float | None
+    """95th percentile of the time of the memory step [µs]."""
 
     @property
     def rate(self) -> float:
-        """Share of the rounds solved, 0 without rounds."""
+        """Share of solved rounds; 0 without rounds."""
         return self.successes / self.rounds if self.rounds else 0.0
 
 
 @dataclass(frozen=True)
 class Check:
-    """One promise about a run; `passed` is None where the run is too short to tell."""
+    """One acceptance check of a run."""
 
     text: str
+    """Criterion and measured values."""
     passed: bool | None
+    """Result; None if the run is too short to decide."""
 
 
 def summarise(episode: EpisodeRecord) -> PanelRow:
-    """The row of one episode."""
+    """Return the row of one episode."""
     rounds = len(episode.outcomes)
     steps = episode.gates.get(episode.policy, ())
     writes = sum(point.written for point in steps) if steps else None
@@ -141,7 +156,7 @@ def summarise(episode: EpisodeRecord) -> PanelRow:
 
 
 def acceptance(rows: Sequence[PanelRow], least_rounds: int = 60) -> tuple[Check, ...]:
-    """Hold a run against the promises; fewer than `least_rounds` rounds a policy tell nothing."""
+    """Check a run against the acceptance criteria; with fewer than `least_rounds` rounds most stay undecided."""
     found = {(row.task, row.policy): row for row in rows}
     checks: list[Check] = []
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A run as files: one JSON with everything needed to judge and repeat it, one PNG."""
+"""The files of a run: a JSON with all results, settings and versions, and a PNG."""
 
 import json
 from dataclasses import asdict
@@ -16,14 +16,13 @@ _PLAIN = ('task', 'policy', 'split', 'seed', 'rounds', 'episode_id', 'steps', 'w
 
 
 def write_report(run: RunRecord, directory: Path) -> tuple[Path, Path | None]:
-    """Write `panel.json` and `panel.png` into `directory`, which is made.
+    """Write `panel.json` and `panel.png` into `directory`, which is created if missing.
 
     Returns:
-        the two paths, absolute; no PNG when AURA drove no episode.
+        the two absolute paths; None for the PNG if AURA drove no episode.
 
     Raises:
-        ConfigError: the directory cannot be written to, or matplotlib is missing (the JSON is then
-            already written).
+        ConfigError: the directory cannot be written, or matplotlib is missing (the JSON is then already written).
     """
     json_path, png_path = directory.absolute() / 'panel.json', directory.absolute() / 'panel.png'
     chosen = pick_episode(run.episodes)
@@ -34,13 +33,13 @@ def write_report(run: RunRecord, directory: Path) -> tuple[Path, Path | None]:
             draw(chosen, png_path)
     except OSError as error:
         raise ConfigError(
-            f'report_dir = {str(directory)!r} cannot be written ({error.strerror}): give a folder of yours'
+            f'report_dir = {str(directory)!r} cannot be written ({error.strerror}): choose a writable folder'
         ) from error
     return json_path, png_path if chosen is not None else None
 
 
 def to_json(run: RunRecord) -> dict[str, Any]:
-    """The run as plain types; the steps one by one only of the episode that is drawn."""
+    """Return the run as JSON types, with single steps only for the episode of the plot."""
     rows = [summarise(episode) for episode in run.episodes]
     drawn = pick_episode(run.episodes)
     return {

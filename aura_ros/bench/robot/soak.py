@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a soak measured and whether that is good: memory per process, rates, drops (no ROS)."""
+"""The record of a soak test and its checks: memory of each process, rates, lost steps (no ROS)."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -12,29 +12,30 @@ from numpy.typing import NDArray
 
 from aura_ros.bench.robot.records import Check
 from aura_ros.common.errors import ConfigError
+from aura_ros.common.files import replace_text
 from aura_ros.common.provenance import versions, weight_hashes
 
 FORMAT = 1
-# Points a slope is estimated from: all pairs of them are looked at.
+# Largest number of points of a slope, which is computed from all their pairs.
 _SLOPE_POINTS = 500
-# Of each series, from the start: libraries are still being loaded and buffers filled.
+# Fraction of each series to skip: libraries load and buffers fill at the start.
 _WARM_UP = 0.2
 
 
 @dataclass(frozen=True)
 class SoakLimits:
-    """What is still good; the command line can change the first three.
+    """Limits of the checks. The command line can change them.
 
     Raises:
-        ConfigError: a value outside its range.
+        ConfigError: a value is out of range.
     """
 
     growth_mb: float = 10.0
-    """Growth of any node's resident memory after the warm-up [MB]."""
+    """Largest growth of the resident memory of a node after the warm-up [MB]."""
     rate_tolerance: float = 0.05
-    """Deviation of the mean command and step rates from those of the configuration [1]."""
+    """Largest relative deviation of the mean command and step rates from the configured ones."""
     held_share: float = 0.05
-    """Share of the commands that may hold the robot while an episode runs [1]."""
+    """Largest share of commands that hold the robot during episodes."""
 
     def __post_init__(self) -> None:
         ranges = {'growth_mb': (0.1, 1e5), 'rate_tolerance': (0.001, 1.0), 'held_share': (0.0, 1.0)}
@@ -46,28 +47,34 @@ class SoakLimits:
 
 @dataclass(frozen=True)
 class Trend:
-    """How the resident memory of one process went after the warm-up."""
+    """Trend of the resident memory of one process after the warm-up."""
 
     first_mb: float
-    """At the start and the end of it, medians of a tenth of the time each [MB]."""
+    """Median over the first tenth of the time [MB]."""
     last_mb: float
+    """Median over the last tenth of the time [MB]."""
     slope_mb_per_h: float
-    """Theil-Sen: the median of the slopes of all pairs of samples; a few odd ones do not move it [MB/h]."""
+    """Theil-Sen slope [MB/h]: the median over all pairs of samples, robust against outliers."""
     samples: int
-    """Samples it was estimated from [1]."""
+    """Number of samples."""
     hours: float
+    """Time between the first and the last sample [h]."""
 
     @property
     def growth_mb(self) -> float:
-        """The greater of the difference and of what the slope makes of the time [MB]."""
+        """The larger of the difference of the medians and slope times duration [MB]."""
         return max(self.last_mb - self.first_mb, self.slope_mb_per_h * self.hours)
 
 
 def trend(times_s: Sequence[float], resident_mb: Sequence[float]) -> Trend:
-    """Estimate a trend from at least two samples, times ascending [s], memory [MB]."""
+    """Estimate the trend of at least two samples, with ascending times.
+
+    Raises:
+        ConfigError: fewer than two samples, or different numbers of times and values.
+    """
     times, values = np.asarray(times_s, np.float64), np.asarray(resident_mb, np.float64)
     if len(times) < 2 or len(times) != len(values):
-        raise ConfigError(f'{len(times)} times and {len(values)} values: must be as many, and at least 2')
+        raise ConfigError(f'{len(times)} times and {len(values)} values: must be equal numbers, at least 2')
     keep = times >= times[0] + _WARM_UP * (times[-1] - times[0])
     times, values = times[keep], values[keep]
     tenth = max(1, len(times) // 10)
@@ -92,72 +99,80 @@ def _theil_sen(times: NDArray[np.float64], values: NDArray[np.float64]) -> float
 
 @dataclass
 class Counters:
-    """What a soak counts from its first episode on; grows while it runs."""
+    """Counts of a soak test from its first episode on."""
 
     commands: int = 0
-    """Commands to the robot, and of those that fell into an episode the ones that held it [1]."""
+    """Commands to the robot."""
     commands_in_episodes: int = 0
+    """Commands during episodes."""
     held: int = 0
+    """Commands during episodes that hold the robot."""
     steps: int = 0
-    """Steps of the VLA, all and those within the time of episodes [1]."""
+    """Steps of the VLA."""
     steps_in_episodes: int = 0
+    """Steps of the VLA during episodes."""
     lost_steps: dict[str, int] = field(default_factory=lambda: {'aura': 0, 'kv': 0})
-    """Steps that a memory never answered, by memory [1]."""
+    """Steps without a result of the memory, by memory."""
     writes: int = 0
-    """Writes of AURA's memory [1] and what they cost the storage [B]."""
+    """Writes of the AURA memory."""
     device_bytes: int = 0
+    """Bytes that these writes cost on the storage device [B]."""
     episodes: int = 0
-    """Episodes that ended as they should [1], and changes of the driving policy [1]."""
+    """Episodes that ended normally."""
     switches: int = 0
+    """Changes of the driving policy."""
     reported: dict[str, int] = field(default_factory=dict)
-    """Counts that the nodes report, the newest value of each: 'node: check: what' -> times."""
+    """Newest value of each count in the diagnostics, by 'node: check: name'."""
     errors: dict[str, int] = field(default_factory=dict)
-    """Sentences of /diagnostics at level ERROR while an episode ran, and how often each was received."""
+    """Number of ERROR messages in /diagnostics during episodes, by text."""
 
 
 @dataclass(frozen=True)
 class SoakRecord:
-    """One soak."""
+    """The record of one soak test."""
 
     started: str
-    """ISO 8601, UTC."""
+    """Start time, ISO 8601, UTC."""
     wall_s: float
-    """From the first episode to the end [s], and the part of it within episodes [s]."""
+    """Time from the first episode to the end [s, wall clock]."""
     episode_s: float
+    """Total time within episodes [s, wall clock]."""
     wanted_command_hz: float
-    """Rates that the configuration asks for [Hz]."""
+    """Configured command rate [Hz]."""
     wanted_step_hz: float
+    """Configured step rate [Hz]."""
     limits: SoakLimits
     counters: Counters
     trends: Mapping[str, Trend]
+    """Memory trend by process."""
     cpu: Mapping[str, float]
-    """Mean share of one core, by process [1]."""
+    """Mean share of one core by process."""
     problem: str = ''
-    """Why it ended early, '' if it did not."""
+    """Reason for an early end, or ''."""
 
     @property
     def command_hz(self) -> float:
-        """Mean rate of commands [Hz]."""
+        """Mean command rate [Hz]."""
         return self.counters.commands / self.wall_s if self.wall_s > 0.0 else 0.0
 
     @property
     def step_hz(self) -> float:
-        """Mean rate of steps within episodes [Hz]."""
+        """Mean step rate within episodes [Hz]."""
         return self.counters.steps_in_episodes / self.episode_s if self.episode_s > 0.0 else 0.0
 
     @property
     def held_share(self) -> float:
-        """Share of the commands within episodes that held the robot [1]."""
+        """Share of the commands within episodes that hold the robot."""
         return self.counters.held / max(1, self.counters.commands_in_episodes)
 
 
 def verdict(record: SoakRecord) -> list[Check]:
-    """Judge a soak, one check per promise."""
+    """Return the checks of a soak test."""
     limits, counters = record.limits, record.counters
-    checks = [Check(record.problem or f'ran to its end, {counters.episodes} episodes', not record.problem)]
+    checks = [Check(record.problem or f'ran to the end: {counters.episodes} episodes', not record.problem)]
     if record.trends:
         name, worst = max(record.trends.items(), key=lambda item: item[1].growth_mb)
-        text = f'memory of no node grows by {limits.growth_mb:g} MB: at most {worst.growth_mb:.1f} MB, {name}'
+        text = f'memory growth of each node < {limits.growth_mb:g} MB: largest {worst.growth_mb:.1f} MB, {name}'
         checks.append(Check(text, worst.growth_mb < limits.growth_mb))
     for what, found, wanted in (
         ('commands', record.command_hz, record.wanted_command_hz),
@@ -166,29 +181,29 @@ def verdict(record: SoakRecord) -> list[Check]:
         text = f'{what} at {wanted:g} Hz within {limits.rate_tolerance:.0%}: {found:.2f} Hz'
         checks.append(Check(text, abs(found - wanted) <= limits.rate_tolerance * wanted))
     lost = sum(counters.lost_steps.values())
-    checks.append(Check(f'no step is lost to a memory: {lost} of {counters.steps}', lost == 0))
-    text = f'the robot is held in less than {limits.held_share:.0%} of the commands: {record.held_share:.2%}'
+    checks.append(Check(f'steps without a result of a memory = 0: {lost} of {counters.steps}', lost == 0))
+    text = f'commands that hold the robot <= {limits.held_share:.0%}: {record.held_share:.2%}'
     checks.append(Check(text, record.held_share <= limits.held_share))
     return checks
 
 
 def write_json(record: SoakRecord, path: Path) -> None:
-    """Write everything needed to judge and repeat a soak to `path`, whose folder is made.
+    """Write the record, its checks and all versions to `path`; its folder is created if missing.
 
     Raises:
         ConfigError: the file cannot be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(to_json(record), indent=1, allow_nan=False) + '\n')
+        replace_text(path, json.dumps(to_json(record), indent=1, allow_nan=False) + '\n')
     except OSError as error:
         raise ConfigError(
-            f'the report {path} cannot be written ({error.strerror}): give another file with --report'
+            f'the report {path} cannot be written ({error.strerror}): choose another file with --report'
         ) from error
 
 
 def to_json(record: SoakRecord) -> dict[str, Any]:
-    """The soak as plain types."""
+    """Return the record as JSON types."""
     rates = {name: round(getattr(record, name), 4) for name in ('command_hz', 'step_hz', 'held_share')}
     trends = {name: asdict(each) | {'growth_mb': each.growth_mb} for name, each in record.trends.items()}
     return {

@@ -129,7 +129,7 @@ class Comparison:
         status = self._observer.policy_status
         if step < 0:
             return 'vla_node made no step; see its /diagnostics'
-        if silent := self._observer.collector.silent(step):
+        if silent := self._observer.collector.missing(step):
             return f'{_NODES[silent[0]]} did not process step {step}; see its log'
         if status is None:
             return 'policy_switch_node publishes no policy_status'

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Lists of names and of seeds on the command line."""
+
+import argparse
+from collections.abc import Collection
+
+from aura_ros.common.errors import ConfigError
+
+
+def parse_names(argument: str, text: str, known: Collection[str]) -> list[str]:
+    """Return the names in `text`, which are separated by commas.
+
+    Raises:
+        ConfigError: a name is not in `known`.
+    """
+    found = [word.strip() for word in text.split(',') if word.strip()]
+    if unknown := [word for word in found if word not in known]:
+        raise ConfigError(f'{argument} must be of {", ".join(known)}, got {", ".join(unknown)}')
+    return found
+
+
+def parse_seeds(text: str) -> tuple[int, ...]:
+    """Return the seeds in '0,1,2', '0..4' or a mix of both, each once, in the given order. For argparse."""
+    seeds: list[int] = []
+    for part in text.split(','):
+        first, dots, last = part.partition('..')
+        try:
+            found = range(int(first), int(last) + 1) if dots else (int(first),)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f'{part!r} is not a seed: expected for example 0,1,2 or 0..4') from None
+        if not found or min(found) < 0:
+            raise argparse.ArgumentTypeError(f'{part!r}: seeds must be >= 0, and a range must ascend')
+        seeds += found
+    return tuple(dict.fromkeys(seeds))
