@@ -6,11 +6,10 @@ from numpy.typing import NDArray
 
 from aura_ros.memory.fast_weights import FastWeightCell
 from aura_ros.memory.gate import THRESHOLD, Gate
+from aura_ros.memory.layers import Floats
 from aura_ros.memory.recurrent import RecurrentMemory
 from aura_ros.memory.schedules import WriteSchedule
 from aura_ros.memory.weights import MemoryWeights
-
-Floats = NDArray[np.float32]
 
 
 class FastWeightMemory(RecurrentMemory[FastWeightCell]):

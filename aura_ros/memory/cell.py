@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aura_ros.common.errors import StateError
-
-Floats = NDArray[np.float32]
+from aura_ros.memory.layers import Floats
 
 
 @dataclass(frozen=True)

@@ -24,16 +24,15 @@ This implementation differs from the released code in three ways:
   a robot must not depend on chance, and a replay must give the same bits.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aura_ros.memory.cell import Cell, Floats, Transition
-from aura_ros.memory.layers import Linear, Weights, silu
+from aura_ros.memory.cell import Cell, Transition
+from aura_ros.memory.layers import Floats, Linear, Weights, silu
 from aura_ros.memory.recurrent import RecurrentMemory
 from aura_ros.memory.weights import MemoryWeights
 
@@ -70,7 +69,7 @@ class _Norm:
     bias: Floats
 
     @classmethod
-    def of(cls, weights: Weights, name: str) -> _Norm:
+    def of(cls, weights: Weights, name: str) -> Self:
         return cls(weights[f'{name}.weight'], weights[f'{name}.bias'])
 
     def __call__(self, x: Floats) -> Floats:
@@ -88,7 +87,7 @@ class _Mlp:
     outer: Linear
 
     @classmethod
-    def of(cls, weights: Weights, name: str) -> _Mlp:
+    def of(cls, weights: Weights, name: str) -> Self:
         return cls(Linear.of(weights, f'{name}.inner'), Linear.of(weights, f'{name}.outer'))
 
     def __call__(self, x: Floats) -> Floats:
@@ -218,12 +217,10 @@ class ElmurCell(Cell):
 
 
 class ElmurMemory(RecurrentMemory[ElmurCell]):
-    """ELMUR behind the memory protocol."""
+    """ELMUR behind the memory protocol.
+
+    `state_bytes` includes anchors and the open segment; the paper counts the slots alone.
+    """
 
     def __init__(self, weights: MemoryWeights) -> None:
         super().__init__('elmur', weights, ElmurCell(weights.arrays))
-
-    @property
-    def memory_bytes(self) -> int:
-        """Bytes of the slots alone, as counted in the paper; `state_bytes` includes anchors and the open segment."""
-        return self.cell.memories.nbytes

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from aura_ros.memory.cell import Cell, Floats, Transition
-from aura_ros.memory.layers import Linear, Weights, sigmoid, unit
+from aura_ros.memory.cell import Cell, Transition
+from aura_ros.memory.layers import Floats, Linear, Weights, sigmoid, unit
 from aura_ros.memory.schedules import WriteSchedule
 
 VALUE_DIM = 32

@@ -6,11 +6,8 @@ shows the first, the error e of the current state the second. The gate reads bot
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
-from aura_ros.memory.layers import Linear, Weights, sigmoid, silu
-
-Floats = NDArray[np.float32]
+from aura_ros.memory.layers import Floats, Linear, Weights, sigmoid, silu
 
 THRESHOLD = 0.5
 

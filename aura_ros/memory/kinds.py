@@ -17,10 +17,6 @@ from aura_ros.memory.ssm import SsmCell
 from aura_ros.memory.weights import MemoryWeights
 
 
-def _none(weights: MemoryWeights) -> Memory:
-    return NoMemory(weights.feature_dim, (weights.chunk_size, weights.action_dim))
-
-
 def _budget(weights: MemoryWeights) -> float:
     """Return the writes per step that a schedule was trained for."""
     return float(weights.arrays['budget'][0])
@@ -38,7 +34,7 @@ KINDS: dict[str, Callable[[MemoryWeights], Memory]] = {
     'elmur': ElmurMemory,
     'kv': KvCacheMemory,
     'memoryless': lambda weights: RecurrentMemory('memoryless', weights, MemorylessCell()),
-    'none': _none,
+    'none': lambda weights: NoMemory(weights.feature_dim, (weights.chunk_size, weights.action_dim)),
 }
 """Kinds that `load_memory` accepts.
 

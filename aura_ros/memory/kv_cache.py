@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from aura_ros.common.errors import ConfigError, StateError
-from aura_ros.memory.cell import Cell, Floats, Transition
-from aura_ros.memory.layers import Linear, Weights, unit
+from aura_ros.memory.cell import Cell, Transition
+from aura_ros.memory.layers import Floats, Linear, Weights, unit
 from aura_ros.memory.recurrent import RecurrentMemory
 from aura_ros.memory.weights import MemoryWeights
 

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The layers that a memory step needs, in NumPy float32."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,7 +45,7 @@ class Linear:
     bias: Floats
 
     @classmethod
-    def of(cls, weights: Weights, name: str) -> Linear:
+    def of(cls, weights: Weights, name: str) -> Self:
         """Use the arrays `name.weight` and `name.bias`."""
         return cls(weights[f'{name}.weight'], weights[f'{name}.bias'])
 
@@ -64,7 +63,7 @@ class Encoder:
     linear: Linear
 
     @classmethod
-    def of(cls, weights: Weights) -> Encoder:
+    def of(cls, weights: Weights) -> Self:
         """Use the encoder's arrays."""
         return cls(weights['feature_mean'], weights['feature_scale'], Linear.of(weights, 'encoder'))
 
@@ -92,7 +91,7 @@ class ActionHead:
     action_scale: Floats
 
     @classmethod
-    def of(cls, weights: Weights) -> ActionHead:
+    def of(cls, weights: Weights) -> Self:
         """Use the head's arrays."""
         parts = ('features', 'modulation', 'hidden', 'output')
         return cls(**{name: Linear.of(weights, f'head.{name}') for name in parts}, action_scale=weights['action_scale'])

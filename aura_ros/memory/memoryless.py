@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The baseline without a memory: encoder and action head alone, trained as long as the others."""
 
-from aura_ros.memory.cell import Cell, Floats, Transition
+from aura_ros.memory.cell import Cell, Transition
+from aura_ros.memory.layers import Floats
 
 
 class MemorylessCell(Cell):

@@ -1,13 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """No memory: the base action passes through."""
 
-import numpy as np
-from numpy.typing import NDArray
-
 from aura_ros.common.errors import StateError
+from aura_ros.memory.layers import Floats
 from aura_ros.memory.protocol import Decision, Memory
-
-Floats = NDArray[np.float32]
 
 
 class NoMemory(Memory):

@@ -22,10 +22,7 @@ import zlib
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
-Floats = NDArray[np.float32]
+from aura_ros.memory.layers import Floats
 
 
 @dataclass(frozen=True)

@@ -4,14 +4,12 @@
 from typing import Any, Generic, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from aura_ros.memory.cell import Cell
-from aura_ros.memory.layers import ActionHead, Encoder
+from aura_ros.memory.layers import ActionHead, Encoder, Floats
 from aura_ros.memory.protocol import Decision
 from aura_ros.memory.weights import MemoryWeights
 
-Floats = NDArray[np.float32]
 CellType = TypeVar('CellType', bound=Cell)
 
 

@@ -7,8 +7,8 @@ The weights are those of one layer of torch's nn.GRU or nn.LSTM, under torch's n
 
 import numpy as np
 
-from aura_ros.memory.cell import Cell, Floats, Transition
-from aura_ros.memory.layers import Linear, Weights, logistic
+from aura_ros.memory.cell import Cell, Transition
+from aura_ros.memory.layers import Floats, Linear, Weights, logistic
 
 
 def _layers(weights: Weights) -> tuple[Linear, Linear]:

@@ -1,15 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fixed write schedules for fast weights: always, at random, periodic, or from a list."""
+"""Fixed write schedules for fast weights: always, at random, or periodic."""
 
-from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from aura_ros.common.errors import ConfigError
-
-Floats = NDArray[np.float32]
+from aura_ros.memory.layers import Floats
 
 
 class WriteSchedule(Protocol):
@@ -93,27 +90,3 @@ class Periodic:
         due = np.ceil((self._step + 1) * self._rate) > np.ceil(self._step * self._rate)
         self._step += 1
         return float(due)
-
-
-class Listed:
-    """Writes as listed, one entry per step: the oracle of a benchmark.
-
-    Raises:
-        IndexError: after the last entry.
-    """
-
-    threshold = 0.5
-
-    def __init__(self, writes: Sequence[bool]) -> None:
-        self._writes = writes
-        self.reset()
-
-    def reset(self) -> None:
-        """Restart with the first entry."""
-        self._step = 0
-
-    def __call__(self, code: Floats, error: Floats, surprise: float) -> float:
-        """Return 1 if the list has a write here, else 0."""
-        written = self._writes[self._step]
-        self._step += 1
-        return float(written)

@@ -19,8 +19,8 @@ Arrays: u, dt, a, y, skip and A = exp(A_log) float32 [H]; B, C [N]; h [H, N].
 
 import numpy as np
 
-from aura_ros.memory.cell import Cell, Floats, Transition
-from aura_ros.memory.layers import Linear, Weights, softplus
+from aura_ros.memory.cell import Cell, Transition
+from aura_ros.memory.layers import Floats, Linear, Weights, softplus
 
 
 class SsmCell(Cell):

@@ -3,12 +3,8 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from aura_ros.common.errors import InputError
-
-Floats = NDArray[np.float32]
+from aura_ros.memory.layers import Floats
 
 
 @dataclass(frozen=True, eq=False)

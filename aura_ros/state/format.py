@@ -23,13 +23,13 @@ distinguishes a state of another version from a damaged one.
 The CRC covers the zeros too: any flipped bit of a slot is detected. An empty slot is all zeros.
 """
 
-from __future__ import annotations
-
 import math
 import re
 import struct
 import zlib
 from dataclasses import dataclass
+from itertools import accumulate
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,7 +75,7 @@ class Identity:
     """Bytes of a payload."""
 
     @classmethod
-    def of(cls, memory_hash: str, layout: str, size: int) -> Identity:
+    def of(cls, memory_hash: str, layout: str, size: int) -> Self:
         """Return a checked identity.
 
         Raises:
@@ -208,14 +208,14 @@ def arrays(layout: str, payload: bytes) -> list[NDArray[np.generic]]:
     Raises:
         StateError: if the layout does not match the payload.
     """
-    parts: list[NDArray[np.generic]] = []
-    offset = 0
-    for (kind, shape), size in zip(_parse(layout), array_bytes(layout), strict=True):
-        if offset + size > len(payload):
-            raise StateError(f'layout {layout!r} needs more than the {len(payload)} bytes of the payload')
-        parts.append(np.frombuffer(payload[offset : offset + size], kind).reshape(shape))
-        offset += size
-    return parts
+    sizes = array_bytes(layout)
+    if sum(sizes) > len(payload):
+        raise StateError(f'layout {layout!r} needs more than the {len(payload)} bytes of the payload')
+    ends = accumulate(sizes)
+    return [
+        np.frombuffer(payload[end - size : end], kind).reshape(shape)
+        for (kind, shape), size, end in zip(_parse(layout), sizes, ends, strict=True)
+    ]
 
 
 def all_finite(layout: str, payload: bytes) -> bool:

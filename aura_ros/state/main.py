@@ -91,18 +91,8 @@ def _inspect(options: argparse.Namespace, console: Console) -> int:
     if options.json:
         slots = [describe(content) for content in found.slots]
         newest = found.newest.slot if found.newest else None
-        print(
-            json.dumps(
-                {
-                    'path': str(found.path),
-                    'bytes': found.size,
-                    'newest_slot': newest,
-                    'problem': found.problem,
-                    'slots': slots,
-                },
-                indent=2,
-            )
-        )
+        content = {'path': str(found.path), 'bytes': found.size, 'newest_slot': newest, 'problem': found.problem}
+        print(json.dumps({**content, 'slots': slots}, indent=2))
     else:
         print_file(console, found, lock_holder(found.path))
     return 1 if found.problem else 0
@@ -130,11 +120,9 @@ def _verify(options: argparse.Namespace, console: Console) -> int:
 def _not_of(identity: Identity, options: argparse.Namespace) -> str:
     """Return why the state does not belong to the memory of the options, '' if it does."""
     weights, memory_hash = load_weights(options.memory or 'aura', options.weights), identity.memory_hash.hex()
-    return (
-        ''
-        if memory_hash == weights.sha256
-        else f'belongs to the weights {memory_hash[:12]}, not to {weights.sha256[:12]}'
-    )
+    if memory_hash == weights.sha256:
+        return ''
+    return f'belongs to the weights {memory_hash[:12]}, not to {weights.sha256[:12]}'
 
 
 def _export(options: argparse.Namespace, console: Console) -> int:

@@ -105,14 +105,12 @@ def compare(first: SlotContent, second: SlotContent) -> Difference:
 def _difference(name: str, first: NDArray[np.generic], second: NDArray[np.generic]) -> ArrayDifference:
     before, after = first.astype(np.float64).ravel(), second.astype(np.float64).ravel()
     # by bytes, so that 0.0 and -0.0 are two and no rounding to float64 hides a difference
-    changed = np.frombuffer(first.tobytes(), f'V{first.itemsize}') != np.frombuffer(
-        second.tobytes(), f'V{second.itemsize}'
-    )
+    bits = [np.frombuffer(part.tobytes(), f'V{part.itemsize}') for part in (first, second)]
     delta = after - before
     return ArrayDifference(
         name,
         first.shape,
-        int(changed.sum()),
+        int((bits[0] != bits[1]).sum()),
         first.size,
         float(np.abs(delta).max(initial=0.0)),
         float(np.linalg.norm(delta)),
@@ -137,12 +135,8 @@ def print_file(console: Console, found: StateFile, holder: int | None) -> None:
     elif found.newest is None:
         console.print('Nothing was saved yet.')
     elif found.damaged:
-        console.print(
-            f'Would be restored from slot {found.newest.slot}; {found.damaged}',
-            style='yellow',
-            soft_wrap=True,
-            markup=False,
-        )
+        text = f'Would be restored from slot {found.newest.slot}; {found.damaged}'
+        console.print(text, style='yellow', soft_wrap=True, markup=False)
 
 
 def _cell(key: str, value: object) -> str:

@@ -12,7 +12,6 @@ import math
 import threading
 from collections import deque
 from dataclasses import dataclass
-from pathlib import Path
 
 PAGE_BYTES = 4096
 """Smallest unit that storage writes."""
@@ -90,15 +89,3 @@ def cache_wear(steps: int, entry_bytes: int, sync_every: int = 1) -> CacheWear:
 def life_years(tbw_bytes: float, bytes_per_hour: float) -> float:
     """Return the years until storage has written `tbw_bytes`; infinite at no rate."""
     return tbw_bytes / bytes_per_hour * _HOUR_S / _YEAR_S if bytes_per_hour > 0 else math.inf
-
-
-def kernel_written_bytes() -> int | None:
-    """Return the bytes that this process caused to be written, by the kernel's count; None if it does not count.
-
-    File systems in memory do not count, and neither does the overhead of a journal.
-    """
-    try:
-        text = Path('/proc/self/io').read_text(encoding='ascii')
-    except OSError:
-        return None
-    return next((int(line.split()[1]) for line in text.splitlines() if line.startswith('write_bytes:')), None)

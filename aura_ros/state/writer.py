@@ -8,7 +8,8 @@ the newest state, until it succeeds.
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from aura_ros.common.errors import StateError
 from aura_ros.state.format import Snapshot
@@ -50,10 +51,8 @@ class StateWriter:
         self._store, self._on_change, self._retry_s = store, on_change, retry_s
         self._changed = threading.Condition()
         self._waiting: Snapshot | None = None
-        self._submitted, self._durable_ticket, self._failures = 0, 0, 0
-        self._durable: Snapshot | None = None
-        self._commit: Commit | None = None
-        self._problem = store.problem
+        self.status = WriterStatus(problem=store.problem)
+        """A consistent view of the writer. Each change replaces it."""
         self._next_try_s = 0.0
         self._busy = self._hurry = self._stopping = self._ended = False
         self._thread = threading.Thread(target=self._run, name='state_writer', daemon=True)
@@ -68,18 +67,9 @@ class StateWriter:
         with self._changed:
             if self._stopping:
                 raise StateError(f'{self._store.path}: the writer is closed')
-            self._submitted += 1
             self._waiting = snapshot
-            self._changed.notify_all()
-            return self._submitted
-
-    @property
-    def status(self) -> WriterStatus:
-        """A consistent view of the writer."""
-        with self._changed:
-            return WriterStatus(
-                self._submitted, self._durable_ticket, self._durable, self._commit, self._problem, self._failures
-            )
+            self._set(submitted=self.status.submitted + 1)
+            return self.status.submitted
 
     @property
     def durable_ticket(self) -> int:
@@ -103,14 +93,14 @@ class StateWriter:
             False if that attempt fails, or after `timeout_s`.
         """
         with self._changed:
-            target = self._submitted
-            failures = self._failures + self._busy  # the current attempt began before this call
+            target = self.status.submitted
+            failures = self.status.failures + self._busy  # the current attempt began before this call
             self._hurry = True
             self._changed.notify_all()
             self._changed.wait_for(
-                lambda: self._durable_ticket >= target or self._failures > failures or self._ended, timeout_s
+                lambda: self.durable_ticket >= target or self.status.failures > failures or self._ended, timeout_s
             )
-            return self._durable_ticket >= target
+            return self.durable_ticket >= target
 
     def close(self, timeout_s: float) -> bool:
         """Flush, end the thread and release the file; may be called again.
@@ -122,7 +112,7 @@ class StateWriter:
         deadline_s = time.monotonic() + timeout_s
         flushed = self.flush(timeout_s)
         with self._changed:
-            flushed = flushed and self._durable_ticket == self._submitted
+            flushed = flushed and self.durable_ticket == self.status.submitted
             self._stopping = True
             self._changed.notify_all()
         self._thread.join(max(0.0, deadline_s - time.monotonic()))
@@ -135,7 +125,7 @@ class StateWriter:
                 self._on_change()
         except BaseException as error:
             with self._changed:
-                self._problem = f'the writer has ended: {error!r}'
+                self._set(problem=f'the writer has ended: {error!r}')
             raise
         finally:
             self._store.close()
@@ -154,7 +144,7 @@ class StateWriter:
                     self._changed.wait(wait_s)
                 else:
                     self._busy, self._hurry = True, False
-                    return self._waiting, self._submitted
+                    return self._waiting, self.status.submitted
             return None
 
     def _attempt(self, snapshot: Snapshot, ticket: int) -> None:
@@ -162,15 +152,17 @@ class StateWriter:
             commit = self._store.commit(snapshot)
         except (OSError, StateError) as error:
             with self._changed:
-                self._busy, self._failures = False, self._failures + 1
-                self._problem = self._store.explain(error)
-                self._next_try_s = time.monotonic() + self._retry_s
-                self._changed.notify_all()
+                self._busy, self._next_try_s = False, time.monotonic() + self._retry_s
+                self._set(failures=self.status.failures + 1, problem=self._store.explain(error))
             return
         self.meter.add(commit.device_bytes, len(snapshot.payload), time.monotonic())
         with self._changed:
-            self._durable_ticket, self._durable, self._commit, self._problem = ticket, snapshot, commit, ''
             self._busy, self._next_try_s = False, 0.0
-            if self._submitted == ticket:
+            if self.status.submitted == ticket:
                 self._waiting = None
-            self._changed.notify_all()
+            self._set(durable_ticket=ticket, durable=snapshot, commit=commit, problem='')
+
+    def _set(self, **changes: Any) -> None:
+        """Change the status; the caller holds the lock."""
+        self.status = replace(self.status, **changes)
+        self._changed.notify_all()

@@ -298,6 +298,6 @@ def test_bytes_are_those_of_the_slots_the_anchors_the_clock_and_the_open_segment
         memory.step(np.ones(5, np.float32), np.zeros((1, 2), np.float32))
         sizes.add(memory.state_bytes)
     assert memory.writes == 3
-    assert memory.memory_bytes == 2 * 3 * 8 * 4
+    assert memory.cell.memories.nbytes == 2 * 3 * 8 * 4
     # keys, values and outputs of four steps in two layers
-    assert sizes == {memory.memory_bytes + 3 * 8 + 8 + 3 * 2 * 4 * 8 * 4} == {len(memory.export())}
+    assert sizes == {memory.cell.memories.nbytes + 3 * 8 + 8 + 3 * 2 * 4 * 8 * 4} == {len(memory.export())}

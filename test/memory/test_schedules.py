@@ -5,10 +5,9 @@ import numpy as np
 import pytest
 
 from aura_ros.common.errors import ConfigError
-from aura_ros.memory.schedules import Always, Listed, Periodic, Random
+from aura_ros.memory.schedules import Always, Periodic, Random
 
 CODE, ERROR = np.zeros(4, np.float32), np.zeros(2, np.float32)
-ENTRIES = [True, False, False, True, False] * 20
 
 
 def writes(schedule, steps=100):
@@ -37,16 +36,7 @@ def test_periodic_writes_as_often_as_asked_and_as_evenly_as_steps_allow(rate):
     assert set(gaps) <= ({int(1 / rate), int(np.ceil(1 / rate))} if rate else set())
 
 
-def test_a_list_is_followed_to_its_end_and_no_further():
-    schedule = Listed(ENTRIES)
-    assert writes(schedule) == ENTRIES
-    with pytest.raises(IndexError):
-        schedule(CODE, ERROR, 0.0)
-
-
-@pytest.mark.parametrize(
-    'schedule', [Random(0.3), Periodic(0.3), Listed(ENTRIES)], ids=lambda schedule: type(schedule).__name__
-)
+@pytest.mark.parametrize('schedule', [Random(0.3), Periodic(0.3)], ids=lambda schedule: type(schedule).__name__)
 def test_a_reset_begins_the_same_writes_again(schedule):
     first = writes(schedule)
     schedule.reset()
