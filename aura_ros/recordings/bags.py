@@ -3,11 +3,10 @@
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from aura_ros.common.errors import BagError
-from aura_ros.recordings.source import FOREVER_NS, Sample, Source
+from aura_ros.recordings.source import FOREVER_NS, Sample, Source, Topic
 
 _NS = 1_000_000_000
 
@@ -55,6 +54,10 @@ class Bag:
         """Log time after the last message [ns]."""
         return self.episodes[-1].end_ns
 
+    def of_type(self, *types: str) -> list[Topic]:
+        """Return the topics of these message types that have messages."""
+        return [topic for topic in self.topics if topic.type in types and topic.count]
+
     def samples(
         self, topics: Iterable[str], begin_ns: int | None = None, end_ns: int | None = None
     ) -> Iterator[Sample]:
@@ -85,9 +88,7 @@ class Bag:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

@@ -8,7 +8,7 @@ memory are a few hundred bytes per block and the content of one block, or of sev
 
 import struct
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from heapq import merge
 from io import BytesIO
@@ -217,16 +217,10 @@ class SalvagedMcap:
                 yield message.log_time, number, wanted[message.channel_id], message.data
 
 
-_PARSERS: dict[int, Callable[[ReadDataStream], Any]] = {
-    Opcode.SCHEMA: records.Schema.read,
-    Opcode.CHANNEL: records.Channel.read,
-}
-
-
 def _parse(opcode: int, body: bytes) -> Any:
     if opcode == Opcode.MESSAGE:
         return records.Message.read(_stream(body), len(body))
-    return _PARSERS[opcode](_stream(body))
+    return (records.Schema if opcode == Opcode.SCHEMA else records.Channel).read(_stream(body))
 
 
 def _top_level(body: bytes) -> Iterator[Any]:

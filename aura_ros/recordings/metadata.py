@@ -49,7 +49,7 @@ def read_metadata(path: Path, lost: list[str]) -> BagMetadata:
 
 def _parsed(text: str, folder: Path, lost: list[str], with_files: bool) -> BagMetadata:
     try:
-        data = yaml.safe_load(text) or {}
+        data: Any = yaml.safe_load(text) or {}
         facts = data.get(_KEY, data)
         names = [Path(str(name)).name for name in facts.get('relative_file_paths') or ()] if with_files else []
         custom = current_notes({str(key): str(value) for key, value in (facts.get('custom_data') or {}).items()})

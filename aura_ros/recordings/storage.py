@@ -9,7 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import zstandard
 from rosbags.interfaces import Connection
@@ -25,19 +25,6 @@ SUFFIXES = ('.mcap', '.db3')
 COMPRESSED = '.zstd'
 _ZSTD_START = b'\x28\xb5\x2f\xfd'
 _POINTER_START = b'version https://git-lfs'
-
-
-class _Salvage(Protocol):
-    connections: list[Connection]
-    begin_ns: int
-    end_ns: int
-
-    @property
-    def lost(self) -> str: ...
-
-    def messages(self, connections: Collection[Connection], begin_ns: int, end_ns: int) -> Iterator[Message]: ...
-
-    def close(self) -> None: ...
 
 
 class StorageFile:
@@ -59,7 +46,7 @@ class StorageFile:
         self._unpacked = _unpack(path) if path.suffix == COMPRESSED else None
         self._file = Path(self._unpacked.name, path.stem) if self._unpacked else path
         self._reader: Reader | None = None
-        self._salvage: _Salvage | None = None
+        self._salvage: SalvagedMcap | SalvagedSqlite | None = None
         self._failure = ''
         try:
             self._open()
@@ -99,7 +86,7 @@ class StorageFile:
         lost = self._failure or (self._salvage.lost if self._salvage is not None else '')
         return f'{self._path.name}: {lost}' if lost else ''
 
-    def _salvaged(self) -> _Salvage:
+    def _salvaged(self) -> SalvagedMcap | SalvagedSqlite:
         try:
             mcap = self._file.suffix == '.mcap'
             self._salvage = SalvagedMcap(self._file) if mcap else SalvagedSqlite(self._file)

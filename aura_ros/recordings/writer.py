@@ -21,7 +21,6 @@ import yaml
 from rosbags.interfaces import Connection, Qos
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer, WriterError
 from rosbags.rosbag2.storage_mcap import McapWriter
-from rosbags.typesys.store import Typestore
 
 from aura_ros.common.errors import BagError, ConfigError
 from aura_ros.common.files import replace_text
@@ -114,7 +113,7 @@ class Recording:
         Raises:
             BagError: the type is unknown.
         """
-        if type_name not in _types().types:
+        if type_name not in standard_types(_DISTRIBUTION).types:
             raise BagError(f'{name} is of type {type_name}, which is unknown: it is not recorded')
         self._append(_Topic(name, type_name, tuple(qos)))
 
@@ -189,8 +188,9 @@ class Recording:
                 self.waiting_bytes -= len(item.data)
                 self.written[item.topic] += 1
         elif isinstance(item, _Topic):
+            types = standard_types(_DISTRIBUTION)
             self._connections[item.name] = self._writer.add_connection(
-                item.name, item.type, typestore=_types(), offered_qos_profiles=item.qos
+                item.name, item.type, typestore=types, offered_qos_profiles=item.qos
             )
         else:
             replace_text(self.path / NOTES, yaml.safe_dump(item, sort_keys=True))
@@ -211,7 +211,3 @@ class Recording:
             self._queue.clear()
             self.waiting_bytes = 0
         self._writer.abort()
-
-
-def _types() -> Typestore:
-    return standard_types(_DISTRIBUTION)

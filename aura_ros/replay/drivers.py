@@ -21,7 +21,7 @@ def drivers(bag: Bag, stamps_ns: NDArray[np.int64]) -> dict[str, float]:
         bag: open recording.
         stamps_ns: stamps of the steps, int64 [N] [ns].
     """
-    topics = [topic.name for topic in bag.topics if topic.type == POLICY_STATUS and topic.count]
+    topics = [topic.name for topic in bag.of_type(POLICY_STATUS)]
     statuses = [
         (sample.stamp_ns, number, int(sample.message.policy) if sample.message.control_enabled else -1)
         for number, sample in enumerate(bag.samples(topics) if topics else ())

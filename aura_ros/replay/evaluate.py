@@ -21,9 +21,8 @@ from numpy.typing import NDArray
 from aura_ros.memory import Decision, MemorySession, Step, StepRefused, state_crc
 from aura_ros.replay.disk_arrays import DiskArrays
 from aura_ros.replay.policies import Budget, PolicyOptions, ReplayedPolicy, make_policy, needs_budget
-from aura_ros.replay.steps.arrays import Steps, StepSource
+from aura_ros.replay.steps.arrays import Floats, Steps, StepSource
 
-Floats = NDArray[np.float32]
 PROBLEMS_KEPT = 8
 """Refused steps whose reason is kept. The others are only counted."""
 
@@ -119,19 +118,17 @@ def run_policy(
 
 
 def _empty_run(policy: ReplayedPolicy, arrays: DiskArrays, steps: int, joints: int) -> PolicyRun:
-    def floats(*more: int) -> Floats:
-        return arrays.new((steps, *more), np.float32, np.nan)
-
+    floats = partial(arrays.new, dtype=np.float32, fill=np.nan)
     return PolicyRun(
         policy,
-        gate=floats(),
-        threshold=floats(),
-        surprise=floats(),
+        gate=floats((steps,)),
+        threshold=floats((steps,)),
+        surprise=floats((steps,)),
+        step_us=floats((steps,)),
         written=arrays.new((steps,), np.bool_),
         state_bytes=arrays.new((steps,), np.int64),
-        step_us=floats(),
-        actions=floats(joints),
-        errors=floats(joints),
+        actions=floats((steps, joints)),
+        errors=floats((steps, joints)),
     )
 
 

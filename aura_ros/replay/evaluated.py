@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The result of a replay: what is known of a recording, its steps, and what each policy did on them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,7 +64,7 @@ class StepTable:
     """JPEG of the first camera by row, for the writes that the page shows."""
 
     @classmethod
-    def collect(cls, source: StepSource, runs: Mapping[str, PolicyRun], arrays: DiskArrays) -> StepTable:
+    def collect(cls, source: StepSource, runs: Mapping[str, PolicyRun], arrays: DiskArrays) -> Self:
         """Read the table from the steps, with a picture for each write of `runs` that the page shows.
 
         Raises:

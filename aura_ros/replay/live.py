@@ -18,7 +18,7 @@ _FIELDS = ('gate', 'threshold', 'surprise', 'action_change', 'delta_norm', 'writ
 
 def recorded_writes(bag: Bag) -> list[Any] | None:
     """Return the write events of AURA's memory in a recording, each once; None without a topic of them."""
-    topics = [topic.name for topic in bag.topics if topic.type == WRITE_EVENT and topic.count]
+    topics = [topic.name for topic in bag.of_type(WRITE_EVENT)]
     if not topics:
         return None
     found = {

@@ -25,14 +25,13 @@ from numpy.typing import NDArray
 from aura_ros.common.errors import ConfigError
 from aura_ros.memory.aura import FastWeightMemory
 from aura_ros.memory.kinds import KINDS, build_memory
+from aura_ros.memory.layers import Floats
 from aura_ros.memory.none import NoMemory
 from aura_ros.memory.protocol import Memory
 from aura_ros.memory.schedules import Always, WriteSchedule
 from aura_ros.memory.weights import MemoryWeights, default_path, load_weights
-from aura_ros.state.format import HEADER, MAX_PAYLOAD, SLOT_BYTES
+from aura_ros.state.format import HEADER, MAX_PAYLOAD, SLOT_BYTES, array_bytes
 from aura_ros.state.wear import PAGE_BYTES, cache_wear
-
-Floats = NDArray[np.float32]
 
 TITLES = {
     'base': 'frozen VLA alone',
@@ -103,7 +102,8 @@ class ReplayedPolicy:
         if not layout or not writes:
             return 0
         if '*' in layout:
-            return cache_wear(steps, _entry_bytes(layout)).device_bytes
+            entry_bytes = sum(array_bytes(layout.replace('*,', '')))  # '<f4[*,64]' has entries '<f4[64]'
+            return cache_wear(steps, entry_bytes).device_bytes
         # A state that is too large for a slot of the state file needs whole pages of its own.
         slot = SLOT_BYTES if size <= MAX_PAYLOAD else -(-(size + HEADER.size) // PAGE_BYTES) * PAGE_BYTES
         return (writes + 1) * slot
@@ -248,12 +248,6 @@ def _check_fits(name: str, weights: MemoryWeights, options: PolicyOptions) -> No
             f'policy {name}: its memory was trained for {shape[0]} features and chunks of {shape[1]} x {shape[2]}, but '
             f'the steps have {options.feature_dim} and {options.chunk[0]} x {options.chunk[1]}'
         )
-
-
-def _entry_bytes(layout: str) -> int:
-    """Return the size of one entry of a layout such as '<f4[*,64]' [B]."""
-    dtype, shape = layout.rstrip(']').split('[*,')
-    return np.dtype(dtype).itemsize * int(np.prod([int(size) for size in shape.split(',')]))
 
 
 def _no_weights(name: str) -> str:

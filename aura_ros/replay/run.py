@@ -20,14 +20,14 @@ from aura_ros.replay.evaluated import About, Evaluated, StepTable
 from aura_ros.replay.live import compare, recorded_writes
 from aura_ros.replay.policies import Budget, PolicyOptions, make_policy, needs_budget
 from aura_ros.replay.steps.align import episode_starts
-from aura_ros.replay.steps.arrays import Row
+from aura_ros.replay.steps.arrays import Row, StepSource
 from aura_ros.replay.steps.cache import FirstSteps, StepCache, content_digest, fill, key_of
 from aura_ros.replay.steps.features import BackboneSteps
 from aura_ros.replay.steps.guess import guess
 from aura_ros.replay.steps.mapping import Instruction, Mapping, as_yaml
 from aura_ros.replay.steps.recorded import RecordedSteps, recorded_backbone
 from aura_ros.replay.steps.stream import StepStream
-from aura_ros.vla.protocol import Backbone
+from aura_ros.vla.protocol import Backbone, BackboneSpec
 
 _NS = 1e9
 _MEGABYTE = 1_000_000
@@ -71,7 +71,7 @@ def evaluate_bag(path: Path, settings: Settings, backbone: Backbone, console: Co
     """
     name = path.name or str(path)
     with Bag(path) as bag:
-        mapping, notes = mapping_of(bag, settings, backbone)
+        mapping, notes = mapping_of(bag, settings.mapping, settings.instruction, backbone.spec)
         digest, span = _digest(bag, console), _span(bag, settings)
         recorded = None if settings.run_backbone else recorded_backbone(bag, mapping)
         use_recorded = recorded == backbone.spec.backbone_hash
@@ -95,7 +95,7 @@ def evaluate_bag(path: Path, settings: Settings, backbone: Backbone, console: Co
             _fill(cache, stream, bag, settings.limit, console)
             source = FirstSteps(cache, settings.limit) if settings.limit is not None else cache
             arrays = DiskArrays(settings.cache)
-            runs = _run(name, source, arrays, settings, console)
+            runs = _run(f'{name}: policies', source, arrays, settings, backbone.spec, console)
             steps = StepTable.collect(source, runs, arrays)
         if _starts_inside_an_episode(bag, int(steps.stamps_ns[0]), settings.begin_s):
             console.print(f'{name}: {_INSIDE_AN_EPISODE}', style='yellow', markup=False, soft_wrap=True)
@@ -126,27 +126,31 @@ def check_policies(settings: Settings, backbone: Backbone) -> None:
     Raises:
         ConfigError: a policy cannot be made.
     """
-    spec = backbone.spec
-    options = PolicyOptions(
-        spec.feature_dim, (spec.chunk_size, spec.action_dim), spec.backbone_hash, settings.weights, settings.window
-    )
     for name in settings.policies:
-        make_policy(name, options, Budget(0, 1))
+        make_policy(name, _options(settings, backbone.spec), Budget(0, 1))
 
 
-def mapping_of(bag: Bag, settings: Settings, backbone: Backbone) -> tuple[Mapping, tuple[str, ...]]:
+def _options(settings: Settings, spec: BackboneSpec) -> PolicyOptions:
+    chunk = (spec.chunk_size, spec.action_dim)
+    return PolicyOptions(spec.feature_dim, chunk, spec.backbone_hash, settings.weights, settings.window)
+
+
+def mapping_of(
+    bag: Bag, mapping: Mapping | None, instruction: str, spec: BackboneSpec
+) -> tuple[Mapping, tuple[str, ...]]:
     """Return the mapping to read a recording with, and notes on it for the report.
+
+    None for the mapping guesses it. An instruction that is not empty replaces that of the mapping.
 
     Raises:
         BagError: no mapping can be guessed.
     """
     notes: tuple[str, ...] = ()
-    mapping = settings.mapping
     if mapping is None:
-        found = guess(bag, backbone.spec)
+        found = guess(bag, spec)
         mapping, notes = found.mapping, ('the mapping was guessed from the types and names of the topics', *found.notes)
-    if settings.instruction:
-        mapping = replace(mapping, instruction=Instruction(text=settings.instruction))
+    if instruction:
+        mapping = replace(mapping, instruction=Instruction(text=instruction))
     return mapping, notes
 
 
@@ -207,22 +211,13 @@ def _fill(cache: StepCache, stream: StepStream, bag: Bag, limit: int | None, con
 
 
 def _run(
-    name: str, source: StepCache | FirstSteps, arrays: DiskArrays, settings: Settings, console: Console
+    title: str, source: StepSource, arrays: DiskArrays, settings: Settings, spec: BackboneSpec, console: Console
 ) -> dict[str, PolicyRun]:
-    part = next(iter(source.parts()))
-    options = PolicyOptions(
-        part.features.shape[1],
-        (part.base_actions.shape[1], part.base_actions.shape[2]),
-        part.info.backbone_hash,
-        settings.weights,
-        settings.window,
-    )
     hidden = any(map(needs_budget, settings.policies)) and 'aura' not in settings.policies
     count = len(source) * (len(settings.policies) + hidden)
-    with Bar(console, f'{name}: policies', count) as bar:
-        return run_policies(
-            settings.policies, options, source, arrays, lambda policy, steps: bar.advance(steps, policy)
-        )
+    with Bar(console, title, count) as bar:
+        options = _options(settings, spec)
+        return run_policies(settings.policies, options, source, arrays, lambda name, steps: bar.advance(steps, name))
 
 
 def _starts_inside_an_episode(bag: Bag, first_ns: int, begin_s: float) -> bool:

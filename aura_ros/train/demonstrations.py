@@ -120,27 +120,30 @@ def collect_episode(collection: Collection, seed: int, world: World) -> dict[str
     simulation = Simulation(collection.task, collection.split, seed, collection.rounds, world)
     expert = Expert(simulation)
     disturb = _Disturbance(collection, np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(77,))))
-    frames: dict[str, list[Any]] = {
-        key: [] for key in ('front', 'wrist', 'joints', 'actions', 'scene', 'instruction', 'event', 'go', 'round')
-    }
+    frames: list[dict[str, Any]] = []
     texts: dict[str, int] = {}
     latest: tuple[Event, ...] = simulation.initial_events
     tick = 0
     while not simulation.done:
         if tick % collection.every == 0:
-            frames['front'].append(shrink(simulation.render('front')))
-            frames['wrist'].append(shrink(simulation.render('wrist')))
-            frames['joints'].append(simulation.joint_positions.astype(np.float32))
-            frames['actions'].append(expert.preview(CHUNK).astype(np.float32))
-            frames['scene'].append(scene_labels(world))
-            frames['instruction'].append(texts.setdefault(simulation.instruction, len(texts)))
-            frames['event'].append(_main_event(latest))
-            frames['go'].append(simulation.goal is not None)
-            frames['round'].append(simulation.round)
+            frames.append(
+                {
+                    'front': shrink(simulation.render('front')),
+                    'wrist': shrink(simulation.render('wrist')),
+                    'joints': simulation.joint_positions.astype(np.float32),
+                    'actions': expert.preview(CHUNK).astype(np.float32),
+                    'scene': scene_labels(world),
+                    'instruction': texts.setdefault(simulation.instruction, len(texts)),
+                    'event': _main_event(latest),
+                    'go': simulation.goal is not None,
+                    'round': simulation.round,
+                }
+            )
             latest = ()
         latest += simulation.step(expert.act() + disturb())
         tick += 1
-    return {**{key: np.asarray(values) for key, values in frames.items()}, 'texts': np.asarray(list(texts))}
+    columns = {key: np.asarray([frame[key] for frame in frames]) for key in frames[0]}
+    return {**columns, 'texts': np.asarray(list(texts))}
 
 
 def _main_event(events: tuple[Event, ...]) -> int:
@@ -177,12 +180,9 @@ def collect(collection: Collection, work_dir: Path, workers: int) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     missing = [seed for seed in range(collection.episodes) if not (folder / f'{seed:05d}.npz').exists()]
     context = get_context('spawn')  # an OpenGL context does not survive a fork
-    with (
-        Bar(
-            make_console(), f'collect {collection.folder}', collection.episodes, done=collection.episodes - len(missing)
-        ) as bar,
-        ProcessPoolExecutor(workers, mp_context=context) as pool,
-    ):
+    count = collection.episodes
+    bar = Bar(make_console(), f'collect {collection.folder}', count, done=count - len(missing))
+    with bar, ProcessPoolExecutor(workers, mp_context=context) as pool:
         jobs = [pool.submit(_collect_some, collection, missing[i : i + 4], folder) for i in range(0, len(missing), 4)]
         for job in as_completed(jobs):
             bar.advance(job.result())

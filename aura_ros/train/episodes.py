@@ -35,14 +35,8 @@ class Frames:
 
     def batch(self, index: Tensor) -> dict[str, Tensor]:
         """Return the frames at `index`, with images as float [B, 3, 64, 64] in 0..1."""
-        return {
-            'front': as_image(self.front[index]),
-            'wrist': as_image(self.wrist[index]),
-            'joints': self.joints[index],
-            'text': self.text[index],
-            'actions': self.actions[index],
-            'scene': self.scene[index],
-        }
+        columns = {name: column[index] for name, column in vars(self).items()}
+        return columns | {camera: as_image(columns[camera]) for camera in ('front', 'wrist')}
 
 
 def as_image(pixels: Tensor) -> Tensor:

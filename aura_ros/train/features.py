@@ -52,14 +52,14 @@ def collect(options: argparse.Namespace, bags: list[Path], console: Console) -> 
         AuraError: if a recording or the mapping cannot be used.
     """
     from aura_ros.replay.steps.mapping import load_mapping
-    from aura_ros.train.recordings import Reading, keep_features
+    from aura_ros.train.recordings import keep_features
     from aura_ros.vla import load_backbone
 
     backbone = load_backbone(options.backbone, options.backbone_weights)
-    reading = Reading(load_mapping(options.mapping) if options.mapping else None, options.instruction)
+    mapping = load_mapping(options.mapping) if options.mapping else None
     kept: list[FeatureFile] = []
     for bag in bags:
-        found = keep_features(bag, options.work_dir / 'features', backbone, reading)
+        found = keep_features(bag, options.work_dir / 'features', backbone, mapping, options.instruction)
         about = found.about
         count = f'{about["steps"]} steps of {about["episodes"]} episodes, {about["covered"]} with recorded actions'
         console.print(f'{about["bag"]}: {count}; {found.file}', markup=False, soft_wrap=True)

@@ -12,51 +12,38 @@ from typing import Any
 import torch
 
 from aura_ros.common.errors import ConfigError
-from aura_ros.train.modules import (
-    AuraModule,
-    ElmurModule,
-    ElmurOptions,
-    FastWeightModule,
-    GruModule,
-    KvCacheModule,
-    LstmModule,
-    MemorylessModule,
-    MemoryModule,
-    ScheduledModule,
-    Sizes,
-    SsmModule,
-)
+from aura_ros.train import modules
 
 TOLERANCE = 0.03
 """Largest relative difference from the target."""
 WIDEST = 1 << 16
 
 
-def _coded(module: Callable[..., MemoryModule]) -> Callable[..., MemoryModule]:
+def _coded(module: Callable[..., modules.MemoryModule]) -> Callable[..., modules.MemoryModule]:
     """Return a maker whose width is that of the code, for modules without a width of their own."""
     return lambda sizes, width, **options: module(replace(sizes, code_dim=width), **options)
 
 
-def _elmur(sizes: Sizes, hidden: int, /, **options: Any) -> ElmurModule:
+def _elmur(sizes: modules.Sizes, hidden: int, /, **options: Any) -> modules.ElmurModule:
     """Make ELMUR with slots of width 16 by default, so that the capacity of a slot does not depend on the target."""
-    return ElmurModule(sizes, ElmurOptions(ffn_width=hidden, **{'width': 16, **options}))
+    return modules.ElmurModule(sizes, modules.ElmurOptions(ffn_width=hidden, **{'width': 16, **options}))
 
 
-RIVALS: dict[str, Callable[..., MemoryModule]] = {
-    'always': _coded(FastWeightModule),
-    'random': _coded(lambda sizes, **options: ScheduledModule(sizes, 'random', **options)),
-    'periodic': _coded(lambda sizes, **options: ScheduledModule(sizes, 'periodic', **options)),
-    'kv': _coded(KvCacheModule),
-    'memoryless': _coded(MemorylessModule),
-    'gru': GruModule,
-    'lstm': LstmModule,
-    'ssm': SsmModule,
+RIVALS: dict[str, Callable[..., modules.MemoryModule]] = {
+    'always': _coded(modules.FastWeightModule),
+    'random': _coded(lambda sizes, **options: modules.ScheduledModule(sizes, 'random', **options)),
+    'periodic': _coded(lambda sizes, **options: modules.ScheduledModule(sizes, 'periodic', **options)),
+    'kv': _coded(modules.KvCacheModule),
+    'memoryless': _coded(modules.MemorylessModule),
+    'gru': modules.GruModule,
+    'lstm': modules.LstmModule,
+    'ssm': modules.SsmModule,
     'elmur': _elmur,
 }
 """Makers that take (sizes, width, **options)."""
 
 
-def match_width(make: Callable[[int], MemoryModule], target: int) -> int:
+def match_width(make: Callable[[int], modules.MemoryModule], target: int) -> int:
     """Return the width whose number of parameters is closest to a target.
 
     Args:
@@ -85,7 +72,7 @@ def match_width(make: Callable[[int], MemoryModule], target: int) -> int:
     return below if below and target - count(below) < count(above) - target else above
 
 
-def build_module(kind: str, sizes: Sizes, target: int | None = None, **options: Any) -> MemoryModule:
+def build_module(kind: str, sizes: modules.Sizes, target: int | None = None, **options: Any) -> modules.MemoryModule:
     """Make a memory for training.
 
     Args:
@@ -99,10 +86,10 @@ def build_module(kind: str, sizes: Sizes, target: int | None = None, **options: 
         ConfigError: if the kind is unknown or no width comes within 3 % of the target.
     """
     with torch.device('meta'):
-        wanted = AuraModule(sizes).parameter_count if target is None else target
-    module: MemoryModule
+        wanted = modules.AuraModule(sizes).parameter_count if target is None else target
+    module: modules.MemoryModule
     if kind in ('aura', 'reconstruction'):
-        module = AuraModule(sizes)
+        module = modules.AuraModule(sizes)
         module.kind = kind
     elif kind in RIVALS:
         make = RIVALS[kind]

@@ -179,9 +179,8 @@ def train_memory(
     data, first = TrainingSet(streams, held_out, {'tasks': list(PANEL_TASKS)}), None
     if teacher is not None:
         first = work_dir / 'teachers' / f'{vla.spec.backbone_hash[:12]}-{kind}-{_digest(teacher)}.safetensors'
-        if not first.with_suffix(
-            '.json'
-        ).exists():  # the card is written last, so without it the weights may be incomplete
+        # the card is written last, so without it the weights may be incomplete
+        if not first.with_suffix('.json').exists():
             first.parent.mkdir(exist_ok=True)
             _train(kind, vla.spec, data, first, teacher, command)
         data.source['teacher'] = asdict(teacher)
@@ -235,7 +234,7 @@ def train_on_recordings(
     """
     _check_kind(kind)
     parts = split(kept, holdout, round_steps)
-    train, held_out = ([Stream(RECORDED, **part.columns) for part in some] for some in parts)
+    train, held_out = ([Stream(RECORDED, **part) for part in some] for some in parts)
     settings = replace(settings, rounds=rounds_within(parts[0], settings.rounds), idle_weight=0.0, keep_idle=1.0)
     if start_from is not None:  # a trained gate decides from the first step
         settings = replace(settings, gate=replace(settings.gate, open_until=0.0, price_full=_PRICE_FULL))

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from aura_ros.common.errors import BagError, ConfigError
 from aura_ros.common.files import replace_arrays
 from aura_ros.recordings.bags import Bag
-from aura_ros.replay.run import Settings, mapping_of
+from aura_ros.replay.run import mapping_of
 from aura_ros.replay.steps.arrays import StepsBuilder
 from aura_ros.replay.steps.cache import content_digest
 from aura_ros.replay.steps.features import BackboneSteps
@@ -45,16 +45,6 @@ _COLUMNS = ('z', 'base', 'expert', 'go', 'episode')
 
 
 @dataclass(frozen=True)
-class Reading:
-    """Options for reading recordings."""
-
-    mapping: Mapping | None = None
-    """Topics of the inputs; None guesses them."""
-    instruction: str = ''
-    """Instruction in place of the mapping's; empty takes the mapping's."""
-
-
-@dataclass(frozen=True)
 class FeatureFile:
     """The features of one recording, on disk."""
 
@@ -66,22 +56,24 @@ class FeatureFile:
     """
 
 
-def keep_features(path: Path, folder: Path, backbone: Backbone, reading: Reading) -> FeatureFile:
+def keep_features(
+    path: Path, folder: Path, backbone: Backbone, mapping: Mapping | None = None, instruction: str = ''
+) -> FeatureFile:
     """Compute the features of a recording with the frozen backbone, or take recorded steps, unless the file exists.
 
     Args:
         path: path of the recording, see `Bag`.
         folder: folder for the features.
         backbone: frozen backbone.
-        reading: options for reading the recording.
+        mapping: topics of the inputs; None guesses them.
+        instruction: in place of that of the mapping, unless empty.
 
     Raises:
         BagError: if the recording cannot be read, or has no recorded actions or not all inputs of the backbone.
     """
     spec = backbone.spec
     with Bag(path) as bag:
-        asked = Settings((), mapping=reading.mapping, instruction=reading.instruction)
-        mapping, notes = mapping_of(bag, asked, backbone)
+        mapping, notes = mapping_of(bag, mapping, instruction, spec)
         if mapping.actions is None:
             raise BagError(
                 f'{path}: the mapping has no actions, so there is nothing to learn from: add `actions` to the mapping'
@@ -151,11 +143,8 @@ def read_about(file: Path) -> dict[str, Any]:
         raise ConfigError(f'{file} holds no features ({error}): delete it') from error
 
 
-@dataclass(frozen=True)
-class Part:
-    """Consecutive steps of one episode, as columns of a `sequences.Stream`."""
-
-    columns: AnyMapping[str, NDArray[Any]]
+Part = AnyMapping[str, NDArray[Any]]
+"""Consecutive steps of one episode, as columns of a `sequences.Stream`."""
 
 
 def split(kept: Sequence[FeatureFile], holdout: float, round_steps: int) -> tuple[list[Part], list[Part]]:
@@ -191,9 +180,9 @@ def _part(columns: AnyMapping[str, NDArray[Any]], begin: int, end: int, round_st
     found = {name: column[begin:end] for name, column in columns.items()}
     if not steps or not found['go'].any():
         return []
-    return [Part({**found, 'event': np.full(steps, -1, np.int64), 'round': np.arange(steps) // round_steps})]
+    return [{**found, 'event': np.full(steps, -1, np.int64), 'round': np.arange(steps) // round_steps}]
 
 
 def rounds_within(parts: Sequence[Part], wanted: int) -> int:
     """Return the rounds of a sequence: the wanted number, or that of the longest part if it has fewer."""
-    return min(wanted, max(int(part.columns['round'][-1]) + 1 for part in parts))
+    return min(wanted, max(int(part['round'][-1]) + 1 for part in parts))

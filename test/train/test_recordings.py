@@ -19,7 +19,7 @@ from aura_ros.recordings.writer import Recording  # noqa: E402
 from aura_ros.replay.steps.mapping import ActionStream, JointStream, Mapping  # noqa: E402
 from aura_ros.train.features import main as features_main  # noqa: E402
 from aura_ros.train.main import main  # noqa: E402
-from aura_ros.train.recordings import Reading, keep_features, read_about, rounds_within, split  # noqa: E402
+from aura_ros.train.recordings import keep_features, read_about, rounds_within, split  # noqa: E402
 from aura_ros.vla import load_backbone  # noqa: E402
 
 PERIOD_NS = 200_000_000
@@ -117,7 +117,7 @@ def backbone():
 
 
 def test_features_are_those_recorded_and_actions_those_commanded(tmp_path, backbone):
-    kept = keep_features(recorded(tmp_path / 'bag'), tmp_path / 'features', backbone, Reading(MAPPING))
+    kept = keep_features(recorded(tmp_path / 'bag'), tmp_path / 'features', backbone, MAPPING)
     columns = kept_columns(kept)
     assert columns['z'].shape == (60, 256) and columns['go'].all()
     assert_close(columns['expert'][:, 0, 0], columns['base'][:, 0, 0] + 0.1)
@@ -129,7 +129,7 @@ def test_features_are_those_recorded_and_actions_those_commanded(tmp_path, backb
 
 def test_a_gap_in_the_commands_teaches_nothing(tmp_path, backbone):
     bag = recorded(tmp_path / 'bag', silent=range(20, 30))
-    columns = kept_columns(keep_features(bag, tmp_path / 'features', backbone, Reading(MAPPING)))
+    columns = kept_columns(keep_features(bag, tmp_path / 'features', backbone, MAPPING))
     assert not columns['go'][21:30].any() and columns['go'][:18].all() and columns['go'][31:].all()
     unknown = ~columns['go']
     np.testing.assert_array_equal(columns['expert'][unknown], columns['base'][unknown])
@@ -137,21 +137,21 @@ def test_a_gap_in_the_commands_teaches_nothing(tmp_path, backbone):
 
 def test_features_are_computed_once_and_again_when_the_mapping_changes(tmp_path, backbone):
     bag = recorded(tmp_path / 'bag')
-    first = keep_features(bag, tmp_path / 'features', backbone, Reading(MAPPING))
+    first = keep_features(bag, tmp_path / 'features', backbone, MAPPING)
     written = first.file.stat().st_mtime_ns
-    assert keep_features(bag, tmp_path / 'features', backbone, Reading(MAPPING)).file.stat().st_mtime_ns == written
+    assert keep_features(bag, tmp_path / 'features', backbone, MAPPING).file.stat().st_mtime_ns == written
     longer = Mapping({}, JointStream(''), ActionStream('/joint_command', tolerance_s=0.5), steps='/vla_step')
-    assert keep_features(bag, tmp_path / 'features', backbone, Reading(longer)).file != first.file
+    assert keep_features(bag, tmp_path / 'features', backbone, longer).file != first.file
 
 
 def test_the_end_of_each_episode_is_held_out(tmp_path, backbone):
-    kept = keep_features(recorded(tmp_path / 'bag', 60, episodes=2), tmp_path / 'f', backbone, Reading(MAPPING))
+    kept = keep_features(recorded(tmp_path / 'bag', 60, episodes=2), tmp_path / 'f', backbone, MAPPING)
     train, held = split([kept], 0.2, 10)
-    assert [len(part.columns['z']) for part in train] == [24, 24]
-    assert [len(part.columns['z']) for part in held] == [6, 6]
+    assert [len(part['z']) for part in train] == [24, 24]
+    assert [len(part['z']) for part in held] == [6, 6]
     z = kept_columns(kept)['z']
-    np.testing.assert_array_equal(held[0].columns['z'], z[24:30])
-    assert train[0].columns['round'].tolist() == [0] * 10 + [1] * 10 + [2] * 4
+    np.testing.assert_array_equal(held[0]['z'], z[24:30])
+    assert train[0]['round'].tolist() == [0] * 10 + [1] * 10 + [2] * 4
     assert rounds_within(train, 3) == 3 and rounds_within(train, 9) == 3 and rounds_within(held, 3) == 1
 
 
@@ -166,12 +166,12 @@ def test_the_end_of_each_episode_is_held_out(tmp_path, backbone):
 def test_a_recording_without_training_data_is_refused(tmp_path, backbone, names, mapping, reason):
     bag = recorded(tmp_path / 'bag', names=names)
     with pytest.raises(BagError, match=reason):
-        keep_features(bag, tmp_path / 'features', backbone, Reading(mapping))
+        keep_features(bag, tmp_path / 'features', backbone, mapping)
 
 
 def test_too_little_held_out_data_is_refused(tmp_path, backbone):
     bag = recorded(tmp_path / 'bag', silent=range(40, 63))
-    kept = keep_features(bag, tmp_path / 'features', backbone, Reading(MAPPING))
+    kept = keep_features(bag, tmp_path / 'features', backbone, MAPPING)
     with pytest.raises(ConfigError, match='evaluate on'):
         split([kept], 0.2, 10)
 

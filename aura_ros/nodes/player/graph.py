@@ -6,6 +6,7 @@ Executor thread only. Time-outs use the steady clock. The player itself publishe
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from rclpy.action.client import ActionClient
@@ -63,18 +64,15 @@ class PlayerGraph:
         subscribe(VlaStep, 'vla_step', self._on_step, qos.step())
         subscribe(WriteEvent, 'aura/write_event', self._on_write, qos.WRITE_EVENT_LIVE)
         for policy in policies:
-            subscribe(GateSample, GATES[policy], self._gate_callback(policy), qos.GATE)
+            subscribe(GateSample, GATES[policy], partial(self._on_gate, policy), qos.GATE)
 
     def _on_step(self, message: VlaStep) -> None:
         self.step_stamp_ns = to_ns(message.header.stamp)
         self.steps += 1
 
-    def _gate_callback(self, policy: str) -> Callable[[GateSample], None]:
-        def on_gate(message: GateSample) -> None:
-            self.answered[policy] = (message.episode_id, message.seq)
-            self.writes += policy == 'aura' and message.written
-
-        return on_gate
+    def _on_gate(self, policy: str, message: GateSample) -> None:
+        self.answered[policy] = (message.episode_id, message.seq)
+        self.writes += policy == 'aura' and message.written
 
     def _on_write(self, message: WriteEvent) -> None:
         self.write_events += 1

@@ -68,7 +68,7 @@ class Player:
         if config.source == 'steps':
             self._play_steps()
         elif config.lockstep:
-            self._play_Observations()
+            self._play_observations()
         else:
             self._play_streams()
         graph.end_episode()
@@ -76,7 +76,7 @@ class Player:
         state = f', state CRC-32 {graph.last_crc:08x} after the last write' if graph.writes else ''
         self._log.info(f'{graph.steps} steps, {graph.writes} writes{state}')
 
-    def _play_Observations(self) -> None:
+    def _play_observations(self) -> None:
         """Publish each observation as one set and wait for the answers."""
         graph, playback, spec = self._graph, self._playback, self._playback.spec
         assert spec is not None

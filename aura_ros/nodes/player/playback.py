@@ -103,8 +103,8 @@ def find_playback(config: PlayerConfig, bag: Bag, log: Any) -> Playback:
     if config.mapping:
         mapping = load_mapping(Path(config.mapping).expanduser())
     elif spec is None:
-        recorded = [topic.name for topic in bag.topics if topic.type == VLA_STEP and topic.count]
-        mapping = Mapping({}, JointStream(''), steps=recorded[0] if recorded else '')
+        recorded = bag.of_type(VLA_STEP)
+        mapping = Mapping({}, JointStream(''), steps=recorded[0].name if recorded else '')
     else:
         found = guess(bag, spec)
         mapping = found.mapping

@@ -142,10 +142,8 @@ class Recorder(PlainNode):
             topic = self.resolve_topic_name(name)
             if topic in self._watches:
                 self._watches[topic].match()
-            elif topic not in self._refused:
-                publishers = self._graph.publishers(topic)
-                if publishers:
-                    self._watch(topic, publishers[0].topic_type)
+            elif topic not in self._refused and (publishers := self._graph.publishers(topic)):
+                self._watch(topic, publishers[0].topic_type)
 
     def _watch(self, topic: str, type_name: str) -> None:
         image = type_name.rsplit('/', 1)[-1] in ('Image', 'CompressedImage')
@@ -156,14 +154,8 @@ class Recorder(PlainNode):
             self._refused[topic] = str(error)
             self.get_logger().error(str(error))
             return
-        self._watches[topic] = Watch(
-            self._graph,
-            topic,
-            kind,
-            partial(self._on_message, topic, image),
-            raw=True,
-            depth=_IMAGE_DEPTH if image else _DEPTH,
-        )
+        take, depth = partial(self._on_message, topic, image), _IMAGE_DEPTH if image else _DEPTH
+        self._watches[topic] = Watch(self._graph, topic, kind, take, raw=True, depth=depth)
 
     def _on_message(self, topic: str, image: bool, data: bytes, _: int) -> None:
         now_ns = self.get_clock().now().nanoseconds

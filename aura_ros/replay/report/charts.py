@@ -10,22 +10,9 @@ from numpy.typing import NDArray
 
 from aura_ros.replay.evaluated import Evaluated
 from aura_ros.replay.policies import TITLES
+from aura_ros.replay.report import svg
 from aura_ros.replay.report.intervals import Interval
 from aura_ros.replay.report.summary import Summary
-from aura_ros.replay.report.svg import (
-    WIDTH,
-    Scale,
-    axis_below,
-    axis_left,
-    chart,
-    clock,
-    line,
-    polyline,
-    size,
-    tag,
-    text,
-    thinned,
-)
 
 _ROW = 34
 _TOP = 46
@@ -42,36 +29,36 @@ def error_chart(summary: Summary) -> Markup:
     """Draw the action error of every policy and its paired difference to base, with their intervals."""
     rows = summary.policies
     bottom = _TOP + _ROW * len(rows)
-    left = Scale(*_span([row.error for row in rows], True), 250.0, 660.0)
-    right = Scale(*_span([row.difference for row in rows[1:]], False), 740.0, 1130.0)
+    left = svg.Scale(*_span([row.error for row in rows], True), 250.0, 660.0)
+    right = svg.Scale(*_span([row.difference for row in rows[1:]], False), 740.0, 1130.0)
     parts = [
-        text(250, 18, 'action error [rad], less is better', 'label'),
-        text(740, 18, 'difference to base [rad], left of the line is better', 'label'),
-        *axis_below(left, _TOP - 14, bottom, _short, 5),
-        *axis_below(right, _TOP - 14, bottom, _short, 5),
-        line(right(0.0), _TOP - 14, right(0.0), bottom, 'zero'),
+        svg.text(250, 18, 'action error [rad], less is better', 'label'),
+        svg.text(740, 18, 'difference to base [rad], left of the line is better', 'label'),
+        *svg.axis_below(left, _TOP - 14, bottom, _short, 5),
+        *svg.axis_below(right, _TOP - 14, bottom, _short, 5),
+        svg.line(right(0.0), _TOP - 14, right(0.0), bottom, 'zero'),
     ]
     classes = colours([row.name for row in rows])
     for index, row in enumerate(rows):
         y = _TOP + _ROW * index + 6.0
         parts += [
-            text(8, y - 1, row.name, 'name'),
-            text(8, y + 12, row.title, 'small'),
+            svg.text(8, y - 1, row.name, 'name'),
+            svg.text(8, y + 12, row.title, 'small'),
             _whisker(left, row.error, y, classes[row.name]),
         ]
         if row.name != 'base':
             parts.append(_whisker(right, row.difference, y, classes[row.name]))
-    return chart(bottom + 26, parts, 'action error of each policy with 95 % intervals')
+    return svg.chart(bottom + 26, parts, 'action error of each policy with 95 % intervals')
 
 
-def _whisker(scale: Scale, found: Interval, y: float, class_: str) -> Markup:
+def _whisker(scale: svg.Scale, found: Interval, y: float, class_: str) -> Markup:
     if math.isnan(found.mean):
         return Markup('')
-    parts = [tag('circle', cx=scale(found.mean), cy=y, r=5.0, class_=f'dot {class_}')]
+    parts = [svg.tag('circle', cx=scale(found.mean), cy=y, r=5.0, class_=f'dot {class_}')]
     if not math.isnan(found.low):
-        parts.insert(0, line(scale(found.low), y, scale(found.high), y, f'whisker {class_}'))
-    title = tag('title', f'{found.mean:.5f} [{found.low:.5f}, {found.high:.5f}]')
-    return tag('g', title, *parts)
+        parts.insert(0, svg.line(scale(found.low), y, scale(found.high), y, f'whisker {class_}'))
+    title = svg.tag('title', f'{found.mean:.5f} [{found.low:.5f}, {found.high:.5f}]')
+    return svg.tag('g', title, *parts)
 
 
 def _span(intervals: Sequence[Interval], from_zero: bool) -> tuple[float, float]:
@@ -90,18 +77,18 @@ def state_chart(found: Evaluated) -> Markup:
     largest = max(float(curve.max()) for _, curve in curves)
     smallest = min(float(curve[curve > 0].min()) for _, curve in curves)
     times = found.steps.times_s
-    across = Scale(0.0, max(float(times[-1]), 1e-3), 70.0, 860.0)
+    across = svg.Scale(0.0, max(float(times[-1]), 1e-3), 70.0, 860.0)
     low, high = math.floor(math.log10(smallest)), math.ceil(math.log10(largest * 1.01))
-    up = Scale(10.0**low, 10.0**high, 250.0, 20.0, True)
-    parts = [*axis_left(up, 70, 860, size, 6), *axis_below(across, 20, 250, clock)]
+    up = svg.Scale(10.0**low, 10.0**high, 250.0, 20.0, True)
+    parts = [*svg.axis_left(up, 70, 860, svg.size, 6), *svg.axis_below(across, 20, 250, svg.clock)]
     labels: list[tuple[float, str, str]] = []
     for names, curve in curves:
         class_ = colours(list(found.runs))[names[0]]
         values = np.where(curve > 0, curve, np.nan)
-        parts.append(polyline(*thinned(across.positions(times), up.positions(values)), class_=f'line {class_}'))
-        labels.append((up(float(curve[-1])), f'{", ".join(names)}  {size(float(curve[-1]))}', class_))
-    parts += [text(868, y + 4, words, f'end-label {class_}') for y, words, class_ in _separated(labels)]
-    return chart(278, parts, 'state size of each memory over time, logarithmic')
+        parts.append(svg.polyline(*svg.thinned(across.positions(times), up.positions(values)), class_=f'line {class_}'))
+        labels.append((up(float(curve[-1])), f'{", ".join(names)}  {svg.size(float(curve[-1]))}', class_))
+    parts += [svg.text(868, y + 4, words, f'end-label {class_}') for y, words, class_ in _separated(labels)]
+    return svg.chart(278, parts, 'state size of each memory over time, logarithmic')
 
 
 def _curves(found: Evaluated) -> list[tuple[list[str], NDArray[np.float64]]]:
@@ -134,18 +121,20 @@ def storage_chart(summary: Summary) -> Markup:
         return Markup('')
     classes = colours([row.name for row in summary.policies])
     largest, smallest = max(row.device_bytes for row in shown), min(row.device_bytes for row in shown)
-    across = Scale(10.0 ** math.floor(math.log10(smallest) - 0.3), largest * 4.0, 120.0, float(WIDTH) - 20.0, True)
+    across = svg.Scale(
+        10.0 ** math.floor(math.log10(smallest) - 0.3), largest * 4.0, 120.0, float(svg.WIDTH) - 20.0, True
+    )
     bottom = 12 + 28 * len(shown)
-    parts = axis_below(across, 8, bottom, size, 6)
+    parts = svg.axis_below(across, 8, bottom, svg.size, 6)
     for index, row in enumerate(shown):
         y, end = 14.0 + 28 * index, across(row.device_bytes)
-        cost = f'{size(row.device_bytes)} for {row.writes:,} writes'
+        cost = f'{svg.size(row.device_bytes)} for {row.writes:,} writes'
         parts += [
-            text(112, y + 14, row.name, 'name', 'end'),
-            tag('rect', x=120.0, y=y, width=end - 120.0, height=18.0, rx=3.0, class_=f'bar {classes[row.name]}'),
-            text(end + 8, y + 14, cost, 'small'),
+            svg.text(112, y + 14, row.name, 'name', 'end'),
+            svg.tag('rect', x=120.0, y=y, width=end - 120.0, height=18.0, rx=3.0, class_=f'bar {classes[row.name]}'),
+            svg.text(end + 8, y + 14, cost, 'small'),
         ]
-    return chart(bottom + 24, parts, 'bytes written to storage, logarithmic')
+    return svg.chart(bottom + 24, parts, 'bytes written to storage, logarithmic')
 
 
 def _short(value: float) -> str:

@@ -5,7 +5,7 @@
     report.json     all figures, writes and settings
     steps.parquet   one row for each step and policy; steps.csv if pyarrow is not installed
 
-DiskArrays of the steps: recording, policy, episode_id, seq, stamp_ns, applied, gate, threshold, written, surprise,
+Columns of the steps: recording, policy, episode_id, seq, stamp_ns, applied, gate, threshold, written, surprise,
 state_bytes, step_us, error (mean over joints [rad, m]), and for each joint error.NAME, action.NAME, recorded.NAME.
 Values are missing if a step was not applied or nothing was recorded.
 """
@@ -29,6 +29,7 @@ from aura_ros.replay.report.verdict import verdict
 
 FORMAT = 1
 _ROWS = 8192
+_VALUES = ('gate', 'threshold', 'written', 'surprise', 'state_bytes', 'step_us')
 
 
 def write_report(report: Report, folder: Path) -> list[Path]:
@@ -149,12 +150,7 @@ def _columns(found: Evaluated, name: str, run: PolicyRun, rows: slice) -> dict[s
         'seq': seqs,
         'stamp_ns': found.steps.stamps_ns[rows],
         'applied': ~np.isnan(run.step_us[rows]),
-        'gate': run.gate[rows],
-        'threshold': run.threshold[rows],
-        'written': run.written[rows],
-        'surprise': run.surprise[rows],
-        'state_bytes': run.state_bytes[rows],
-        'step_us': run.step_us[rows],
+        **{name: getattr(run, name)[rows] for name in _VALUES},
         'error': run.errors[rows].mean(axis=1),
     }
     for joint, label in enumerate(found.steps.info.joint_names):

@@ -30,22 +30,19 @@ def page(report: Report) -> str:
     """Return the HTML of the report."""
     names = [found.about.name for found in report.recordings]
     summary = report.pooled
-    return (
-        _environment()
-        .get_template('page.html.j2')
-        .render(
-            report=report,
-            summary=summary,
-            title=names[0] if len(names) == 1 else f'{len(names)} recordings',
-            verdict=verdict(summary),
-            classes=colours(list(report.recordings[0].runs)),
-            tiles=_tiles(summary),
-            charts={'errors': error_chart(summary), 'storage': storage_chart(summary)},
-            recordings=_recordings(report),
-            cards_open=_CARDS_OPEN,
-            resamples=RESAMPLES,
-            provenance=_provenance(report),
-        )
+    template = _environment().get_template('page.html.j2')
+    return template.render(
+        report=report,
+        summary=summary,
+        title=names[0] if len(names) == 1 else f'{len(names)} recordings',
+        verdict=verdict(summary),
+        classes=colours(list(report.recordings[0].runs)),
+        tiles=_tiles(summary),
+        charts={'errors': error_chart(summary), 'storage': storage_chart(summary)},
+        recordings=_recordings(report),
+        cards_open=_CARDS_OPEN,
+        resamples=RESAMPLES,
+        provenance=_provenance(report),
     )
 
 

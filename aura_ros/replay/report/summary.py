@@ -12,9 +12,7 @@ from numpy.typing import NDArray
 from aura_ros.common.errors import ConfigError
 from aura_ros.replay.evaluate import PolicyRun
 from aura_ros.replay.evaluated import Evaluated
-from aura_ros.replay.report.intervals import LEAST_BLOCKS, Blocks, Interval, block_length
-
-Doubles = NDArray[np.float64]
+from aura_ros.replay.report.intervals import LEAST_BLOCKS, Blocks, Doubles, Interval, block_length
 
 
 @dataclass(frozen=True)

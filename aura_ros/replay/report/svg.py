@@ -35,12 +35,10 @@ class Scale:
 
     def __call__(self, value: float) -> float:
         """Return the position of a value."""
-        low, high = (math.log(self.low), math.log(self.high)) if self.log else (self.low, self.high)
-        share = ((math.log(value) if self.log else value) - low) / ((high - low) or 1.0)
-        return self.begin + share * (self.end - self.begin)
+        return float(self.positions(np.asarray(value)))
 
     def positions(self, values: Doubles) -> Doubles:
-        """Return the positions of many values; NaN stays NaN."""
+        """Return the positions of many values, of the same shape; NaN stays NaN."""
         low, high = (math.log(self.low), math.log(self.high)) if self.log else (self.low, self.high)
         found = np.log(values) if self.log else values
         return np.asarray(self.begin + (found - low) / ((high - low) or 1.0) * (self.end - self.begin))

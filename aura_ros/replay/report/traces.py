@@ -6,32 +6,18 @@ from collections.abc import Sequence
 
 import numpy as np
 from markupsafe import Markup
-from numpy.typing import NDArray
 
 from aura_ros.replay.evaluate import PolicyRun, Write
 from aura_ros.replay.evaluated import Evaluated, highlights
+from aura_ros.replay.report import svg
 from aura_ros.replay.report.charts import colours
-from aura_ros.replay.report.svg import (
-    WIDTH,
-    Scale,
-    axis_below,
-    axis_left,
-    chart,
-    clock,
-    line,
-    polyline,
-    tag,
-    text,
-    thinned,
-)
-
-Doubles = NDArray[np.float64]
+from aura_ros.replay.report.svg import Doubles
 
 SHOWN_STEPS = 300
 """Most steps in the charts of single joints: more would be a grey band."""
 _BINS = 290
 """Most marks in a row of writes. More writes are drawn as a histogram."""
-_LEFT, _RIGHT = 86.0, float(WIDTH) - 10.0
+_LEFT, _RIGHT = 86.0, float(svg.WIDTH) - 10.0
 _PICTURE = 110.0
 
 
@@ -43,70 +29,53 @@ def data_uri(jpeg: bytes) -> str:
 def timeline_chart(found: Evaluated, name: str) -> Markup:
     """Draw the gate score of a policy with its writes and their pictures, and the writes of the other policies."""
     run, times = found.runs[name], found.steps.times_s
-    across = Scale(0.0, max(float(times[-1]), 1e-3), _LEFT, _RIGHT)
+    across = svg.Scale(0.0, max(float(times[-1]), 1e-3), _LEFT, _RIGHT)
     shown = [write for write in highlights(run.writes, len(times)) if write.row in found.steps.thumbnails]
     top = 150.0 if shown else 20.0
-    up = Scale(0.0, 1.0, top + 170.0, top + 16.0)
+    up = svg.Scale(0.0, 1.0, top + 170.0, top + 16.0)
     classes = colours(list(found.runs))
     rows = [other for other in found.runs if found.runs[other].written.any()]
     bottom = top + 186.0 + 22.0 * len(rows)
     threshold = float(np.nanmax(run.threshold)) if run.applied else 0.5
     class_ = classes[name]
     parts = [
-        *axis_below(across, top + 8, bottom, clock),
-        *axis_left(up, _LEFT, _RIGHT, lambda value: f'{value:g}', 4),
-        text(8, up(1.0) - 12, 'gate score', 'label'),
-        line(_LEFT, up(threshold), _RIGHT, up(threshold), 'threshold'),
-        polyline(*thinned(across.positions(times), up.positions(run.gate.astype(np.float64))), class_=f'thin {class_}'),
+        *svg.axis_below(across, top + 8, bottom, svg.clock),
+        *svg.axis_left(up, _LEFT, _RIGHT, lambda value: f'{value:g}', 4),
+        svg.text(8, up(1.0) - 12, 'gate score', 'label'),
+        svg.line(_LEFT, up(threshold), _RIGHT, up(threshold), 'threshold'),
+        svg.polyline(
+            *svg.thinned(across.positions(times), up.positions(run.gate.astype(np.float64))), class_=f'thin {class_}'
+        ),
     ]
     for write in run.writes:
-        x = across(float(times[write.row]))
-        parts.append(
-            tag(
-                'circle',
-                tag('title', _describe(write, float(times[write.row]))),
-                cx=x,
-                cy=up(write.gate),
-                r=3.5,
-                class_=f'dot {class_}',
-            )
-        )
+        at = float(times[write.row])
+        title = svg.tag('title', _describe(write, at))
+        parts.append(svg.tag('circle', title, cx=across(at), cy=up(write.gate), r=3.5, class_=f'dot {class_}'))
     parts += _strip(found, shown, across, up)
     for index, other in enumerate(rows):
         y = top + 190.0 + 22.0 * index
         parts += [
-            text(_LEFT - 8, y + 13, other, 'name', 'end'),
+            svg.text(_LEFT - 8, y + 13, other, 'name', 'end'),
             _marks(found.runs[other], times, across, y, classes[other]),
         ]
-    return chart(bottom + 24, parts, f'gate score of {name} over time, and when each policy wrote')
+    return svg.chart(bottom + 24, parts, f'gate score of {name} over time, and when each policy wrote')
 
 
-def _strip(found: Evaluated, shown: Sequence[Write], across: Scale, up: Scale) -> list[Markup]:
+def _strip(found: Evaluated, shown: Sequence[Write], across: svg.Scale, up: svg.Scale) -> list[Markup]:
     """Return a row of pictures, each with a line to its write."""
     parts: list[Markup] = []
     times = found.steps.times_s[[write.row for write in shown]].tolist() if shown else []
     for write, at, x in zip(shown, times, _side_by_side([across(at) - _PICTURE / 2 for at in times]), strict=True):
         middle = x + _PICTURE / 2
+        leader = f'M{middle:.1f} 136L{across(at):.1f} {up(1.0) - 6:.1f}V{up(write.gate):.1f}'
+        uri = data_uri(found.steps.thumbnails[write.row])
+        picture = svg.tag('image', href=uri, width='100%', height='100%', preserveAspectRatio='xMidYMid slice')
+        place = {'x': x, 'y': 18.0, 'width': _PICTURE, 'height': _PICTURE}
         parts += [
-            tag(
-                'path', d=f'M{middle:.1f} 136L{across(at):.1f} {up(1.0) - 6:.1f}V{up(write.gate):.1f}', class_='leader'
-            ),
-            tag(
-                'svg',
-                tag(
-                    'image',
-                    href=data_uri(found.steps.thumbnails[write.row]),
-                    width='100%',
-                    height='100%',
-                    preserveAspectRatio='xMidYMid slice',
-                ),
-                x=x,
-                y=18.0,
-                width=_PICTURE,
-                height=_PICTURE,
-            ),
-            tag('rect', x=x, y=18.0, width=_PICTURE, height=_PICTURE, class_='frame'),
-            text(middle, 12, clock(at), 'tick', 'middle'),
+            svg.tag('path', d=leader, class_='leader'),
+            svg.tag('svg', picture, **place),
+            svg.tag('rect', **place, class_='frame'),
+            svg.text(middle, 12, svg.clock(at), 'tick', 'middle'),
         ]
     return parts
 
@@ -116,41 +85,35 @@ def _side_by_side(edges: Sequence[float], gap: float = 8.0) -> list[float]:
     step, found = _PICTURE + gap, list(edges)
     for index in range(len(found)):
         found[index] = max(found[index], found[index - 1] + step if index else 0.0)
-    limit = WIDTH - _PICTURE
+    limit = svg.WIDTH - _PICTURE
     for index in reversed(range(len(found))):
         found[index] = min(found[index], limit)
         limit = found[index] - step
     return found
 
 
-def _marks(run: PolicyRun, times: Doubles, across: Scale, y: float, class_: str) -> Markup:
+def _marks(run: PolicyRun, times: Doubles, across: svg.Scale, y: float, class_: str) -> Markup:
     """Draw each run of consecutive writes as a bar. Many runs become a histogram: the more writes, the more opaque."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], run.written, [False]])))
     begins, ends = edges[::2], edges[1::2] - 1
     if len(begins) <= _BINS:
         spans = zip(across.positions(times[begins]).tolist(), across.positions(times[ends]).tolist(), strict=True)
-        bars = [tag('rect', x=x - 0.7, y=y + 2, width=end - x + 1.4, height=16.0) for x, end in spans]
+        bars = [svg.tag('rect', x=x - 0.7, y=y + 2, width=end - x + 1.4, height=16.0) for x, end in spans]
     else:
         steps, bins = np.histogram(times, _BINS)
         writes, _ = np.histogram(times[run.written], bins)
+        width = (across.end - across.begin) / _BINS + 0.3
         bars = [
-            tag(
-                'rect',
-                x=across(at),
-                y=y + 2,
-                width=(across.end - across.begin) / _BINS + 0.3,
-                height=16.0,
-                fill_opacity=f'{written / count:.2f}',
-            )
+            svg.tag('rect', x=across(at), y=y + 2, width=width, height=16.0, fill_opacity=f'{written / count:.2f}')
             for at, written, count in zip(bins.tolist(), writes.tolist(), steps.tolist(), strict=False)
             if written
         ]
-    return tag('g', *bars, class_=f'fill {class_}')
+    return svg.tag('g', *bars, class_=f'fill {class_}')
 
 
 def _describe(write: Write, at: float) -> str:
     return (
-        f'write {write.writes} at {clock(at)}, step {write.seq}: gate {write.gate:.2f}, surprise '
+        f'write {write.writes} at {svg.clock(at)}, step {write.seq}: gate {write.gate:.2f}, surprise '
         f'{write.surprise:.2f}, moves a joint target by {write.action_change:.4f} rad'
     )
 
@@ -160,20 +123,20 @@ def error_trace(found: Evaluated, window: int) -> Markup:
     times = found.steps.times_s
     curves = []
     for run in found.runs.values():
-        curves.append(thinned(times, _smoothed(run.errors.mean(axis=1, dtype=np.float64), window)))
+        curves.append(svg.thinned(times, _smoothed(run.errors.mean(axis=1, dtype=np.float64), window)))
         found.steps.arrays.release()
     highest = max((float(np.nanmax(curve)) for _, curve in curves if not np.isnan(curve).all()), default=0.0)
     if not highest:
         return Markup('')
-    across, up = Scale(0.0, max(float(times[-1]), 1e-3), _LEFT, _RIGHT), Scale(0.0, highest * 1.05, 210.0, 14.0)
+    across, up = svg.Scale(0.0, max(float(times[-1]), 1e-3), _LEFT, _RIGHT), svg.Scale(0.0, highest * 1.05, 210.0, 14.0)
     parts = [
-        *axis_left(up, _LEFT, _RIGHT, lambda value: f'{value:.3g}'),
-        *axis_below(across, 14, 210, clock),
-        text(8, 10, 'error [rad]', 'label'),
+        *svg.axis_left(up, _LEFT, _RIGHT, lambda value: f'{value:.3g}'),
+        *svg.axis_below(across, 14, 210, svg.clock),
+        svg.text(8, 10, 'error [rad]', 'label'),
     ]
     for class_, (at, curve) in zip(colours(list(found.runs)).values(), curves, strict=True):
-        parts.append(polyline(across.positions(at), up.positions(curve), class_=f'line {class_} of-policy'))
-    return chart(236, parts, 'action error of each policy over time')
+        parts.append(svg.polyline(across.positions(at), up.positions(curve), class_=f'line {class_} of-policy'))
+    return svg.chart(236, parts, 'action error of each policy over time')
 
 
 def _smoothed(values: Doubles, window: int) -> Doubles:
@@ -202,20 +165,20 @@ def joint_chart(found: Evaluated, column: int, first_and_end: tuple[int, int]) -
     times, recorded = found.steps.times_s[rows], found.steps.recorded[rows, column].astype(np.float64)
     actions = [run.actions[rows, column].astype(np.float64) for run in found.runs.values()]
     errors = [run.errors[rows, column].astype(np.float64) for run in found.runs.values()]
-    across = Scale(float(times[0]), float(times[-1]) + 1e-9, 58.0, 566.0)
-    parts = [text(58, 12, name, 'name'), *axis_below(across, 20, 188, clock, 5)]
+    across = svg.Scale(float(times[0]), float(times[-1]) + 1e-9, 58.0, 566.0)
+    parts = [svg.text(58, 12, name, 'name'), *svg.axis_below(across, 20, 188, svg.clock, 5)]
     x = across.positions(times)
     classes = [f'thin {class_} of-policy' for class_ in colours(list(found.runs)).values()]
     parts += _panel(x, across, [recorded, *actions], (20.0, 130.0), ['recorded', *classes], False)
     if not all(np.isnan(curve).all() for curve in errors):
         parts += _panel(x, across, errors, (142.0, 188.0), classes, True)
-        parts.append(text(562, 151, 'error', 'small', 'end'))
-    return chart(210, parts, f'joint {name}', 572)
+        parts.append(svg.text(562, 151, 'error', 'small', 'end'))
+    return svg.chart(210, parts, f'joint {name}', 572)
 
 
 def _panel(
     x: Doubles,
-    across: Scale,
+    across: svg.Scale,
     curves: Sequence[Doubles],
     sides: tuple[float, float],
     classes: Sequence[str],
@@ -228,6 +191,9 @@ def _panel(
         return []
     low, high = (0.0 if from_zero else float(values.min())), float(values.max())
     margin = 0.08 * max(high - low, 1e-3)
-    up = Scale(low if from_zero else low - margin, high + margin, sides[1], sides[0])
-    parts = axis_left(up, across.begin, across.end, lambda value: f'{value:.3g}', 2 if from_zero else 4)
-    return [*parts, *(polyline(x, up.positions(curve), class_) for curve, class_ in zip(curves, classes, strict=True))]
+    up = svg.Scale(low if from_zero else low - margin, high + margin, sides[1], sides[0])
+    parts = svg.axis_left(up, across.begin, across.end, lambda value: f'{value:.3g}', 2 if from_zero else 4)
+    return [
+        *parts,
+        *(svg.polyline(x, up.positions(curve), class_) for curve, class_ in zip(curves, classes, strict=True)),
+    ]

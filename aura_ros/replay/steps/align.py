@@ -17,6 +17,7 @@ The report mentions the last two.
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ from aura_ros.recordings.bags import Bag
 from aura_ros.recordings.source import Episode, Sample
 from aura_ros.recordings.type_names import VLA_STEP
 from aura_ros.replay.steps.actions import JUMP_NS, ActionTrack, PendingActions, action_kind
-from aura_ros.replay.steps.alignment import AlignmentReport, Tally
+from aura_ros.replay.steps.alignment import AlignmentReport
 from aura_ros.replay.steps.by_stamp import ByStamp
 from aura_ros.replay.steps.checks import check_streams, check_types, topic_types
 from aura_ros.replay.steps.mapping import UNITS, Mapping
@@ -78,7 +79,6 @@ class Observations:
         self._streams = {camera: mapping.cameras[camera] for camera in spec.cameras} | {JOINTS: mapping.joints.topic}
         types = topic_types(bag, mapping, self._topics())
         check_types(mapping, spec, types)
-        self._tally = Tally(self._streams)
         self._starts = episode_starts(bag)
         self._look_ahead_ns = max(round(mapping.slop_s * 1e9), _LOOK_AHEAD_NS)
         # Stamp of the last observation of the episode that is being read [ns].
@@ -87,11 +87,8 @@ class Observations:
         if mapping.actions is not None:
             kind = action_kind(mapping.actions, types[mapping.actions.topic])
             self._track = ActionTrack(mapping.actions, kind, spec.joint_names[: spec.action_dim])
-
-    @property
-    def report(self) -> AlignmentReport:
+        self.report = AlignmentReport(bag, mapping, self._streams, self._track)
         """What has been used of each stream so far."""
-        return self._tally.report(self._mapping, self._track, self._bag.partial)
 
     @property
     def one_episode(self) -> bool:
@@ -108,7 +105,7 @@ class Observations:
         begin_ns, end_ns = max(episode.begin_ns, self._begin_ns), min(episode.end_ns, self._end_ns)
         assembler, track = self._assembler(), self._track
         by_stamp = ByStamp(self._streams, self._look_ahead_ns)
-        self._tally.begin()
+        self.report.begin()
         self._last_ns = None
         if track is not None:
             track.clear()
@@ -122,11 +119,9 @@ class Observations:
                 instruction = sample.message.data
             if track is not None and self._mapping.actions is not None and sample.topic == self._mapping.actions.topic:
                 track.add(sample)
-            for stream in by_topic.get(sample.topic, ()):
-                released = self._add(by_stamp, assembler, stream, sample)
-                for found in self._assembled(released, assembler, episode, instruction):
-                    pending.add(found, found.stamp_ns, sample.log_ns)
-            for found in self._assembled(by_stamp.ready(sample.log_ns), assembler, episode, instruction):
+            added = (self._add(by_stamp, assembler, stream, sample) for stream in by_topic.get(sample.topic, ()))
+            released = chain(chain.from_iterable(added), by_stamp.ready(sample.log_ns))
+            for found in self._assembled(released, assembler, episode, instruction):
                 pending.add(found, found.stamp_ns, sample.log_ns)
             yield from map(self._with_action, pending.ready(sample.log_ns))
         for found in self._assembled(by_stamp.rest(), assembler, episode, instruction):
@@ -162,14 +157,14 @@ class Observations:
 
     def _add(self, by_stamp: ByStamp, assembler: Assembler[Sample], stream: str, sample: Sample) -> Released:
         """Hold a sample until its turn; yield the samples that were held before the clock was set back."""
-        tally = self._tally
-        tally.arrived(stream, sample)
+        report = self.report.arrived(stream, sample)
         if stream == JOINTS:
             names = [self._mapping.joints.names.get(name, name) for name in self._spec.joint_names]
             try:
                 positions = joint_positions(sample.message, names, UNITS[self._mapping.joints.unit])
             except InputError as error:
-                tally.unusable(stream, str(error))
+                report.unusable += 1
+                report.problem = str(error)
                 return
             sample = replace(sample, message=positions)
         ahead_ns = by_stamp.newest_ns(stream) - sample.stamp_ns
@@ -177,9 +172,9 @@ class Observations:
             yield from by_stamp.rest()
             assembler.clear()
             self._last_ns = None
-            tally.jumped()
+            self.report.jumps += 1
         elif ahead_ns >= 0:
-            tally.out_of_order(stream)
+            report.out_of_order += 1
             return
         by_stamp.add(stream, sample)
 
@@ -188,7 +183,7 @@ class Observations:
     ) -> Iterator[RecordedObservation]:
         """Yield the observations that samples complete."""
         for stream, sample in released:
-            self._tally.offered(stream)
+            self.report.offered(stream)
             assembler.add(stream, sample.stamp_ns, sample)
             name = self._episode_name(episode, sample.stamp_ns)
             begins = self._last_ns is not None and name != self._episode_name(episode, self._last_ns)
@@ -205,20 +200,20 @@ class Observations:
     ) -> RecordedObservation | None:
         found = assembler.take(now_ns)
         if isinstance(found, Gap):
-            self._tally.gap(found)
+            self.report.gap(found)
             return None
         if instruction is None:
-            self._tally.refused('before the first instruction')
+            self.report.refuse('before the first instruction')
             return None
         try:
             observation = self._decoded(found, instruction)
         except InputError as error:
-            self._tally.refused(str(error))
+            self.report.refuse(str(error))
             # As in the graph: unusable samples are dropped, and the pace continues from the last observation.
             assembler.clear()
             assembler.rewind(self._last_ns)
             return None
-        self._tally.used(found)
+        self.report.used(found)
         self._last_ns = found.stamp_ns
         name = self._episode_name(episode, found.stamp_ns)
         return RecordedObservation(name, found.stamp_ns, observation, None, found.skew_ns)
@@ -239,7 +234,7 @@ class Observations:
 
     def _with_action(self, found: tuple[RecordedObservation, NDArray[np.float32] | None]) -> RecordedObservation:
         recorded, action = found
-        self._tally.action(action is not None)
+        self.report.with_action += action is not None
         return replace(recorded, recorded_action=action)
 
 
@@ -248,7 +243,7 @@ def episode_starts(bag: Bag) -> list[tuple[int, str]]:
 
     The list is empty if there are no VlaSteps, or if the recording names its episodes.
     """
-    topics = [topic.name for topic in bag.topics if topic.type == VLA_STEP and topic.count]
+    topics = [topic.name for topic in bag.of_type(VLA_STEP)]
     found: dict[str, int] = {}
     for sample in bag.samples(topics) if topics and len(bag.episodes) == 1 else ():
         found.setdefault(str(sample.message.episode_id), sample.stamp_ns)

@@ -1,13 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The steps of a recording as arrays. Every memory runs on the same arrays."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 from zipfile import BadZipFile
 
 import numpy as np
@@ -114,12 +112,12 @@ class Steps:
         """Which steps have recorded actions, bool [N]."""
         return np.asarray(~np.isnan(self.recorded_actions[:, 0, 0]))
 
-    def head(self, count: int) -> Steps:
+    def head(self, count: int) -> Self:
         """Return the first `count` steps, or all if there are fewer."""
         columns = {name: getattr(self, name)[:count] for name in _COLUMNS}
-        return Steps(self.info, **columns, thumbnails=self.thumbnails[:count])
+        return replace(self, **columns, thumbnails=self.thumbnails[:count])
 
-    def parts(self, thumbnails: bool = False) -> Iterator[Steps]:
+    def parts(self, thumbnails: bool = False) -> Iterator[Self]:
         """Yield these steps as the only part; see `StepSource`."""
         del thumbnails
         yield self
@@ -128,7 +126,7 @@ class Steps:
         """Write an .npz file of plain arrays. A reader sees the whole file or none."""
         ends = np.cumsum([len(picture) for picture in self.thumbnails], dtype=np.int64)
         arrays: dict[str, Any] = {name: getattr(self, name) for name in _COLUMNS}
-        info = {part.name: getattr(self.info, part.name) for part in fields(StepsInfo)} | {'format': FORMAT}
+        info = asdict(self.info) | {'format': FORMAT}
         arrays |= {
             'info': np.asarray(json.dumps(info)),
             'thumbnail_ends': ends,
@@ -137,7 +135,7 @@ class Steps:
         replace_arrays(path, arrays)
 
     @classmethod
-    def load(cls, path: Path, thumbnails: bool = True) -> Steps:
+    def load(cls, path: Path, thumbnails: bool = True) -> Self:
         """Read a file that `save` wrote, with or without its thumbnails.
 
         Raises:

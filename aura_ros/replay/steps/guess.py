@@ -35,8 +35,8 @@ def guess(bag: Bag, spec: BackboneSpec) -> Guess:
         BagError: the recording has no camera or no JointState, and no VlaStep.
     """
     notes: list[str] = []
-    steps = _of_type(bag, (VLA_STEP,))
-    whole = _of_type(bag, CAMERA_TYPES) and _of_type(bag, (JOINT_STATE,))
+    steps = bag.of_type(VLA_STEP)
+    whole = bag.of_type(*CAMERA_TYPES) and bag.of_type(JOINT_STATE)
     if steps and not whole:
         notes.append('there are no cameras or no joints: only the recorded steps can be replayed')
         actions = _actions(bag, spec, '', notes)
@@ -47,12 +47,8 @@ def guess(bag: Bag, spec: BackboneSpec) -> Guess:
     return Guess(mapping, tuple(notes))
 
 
-def _of_type(bag: Bag, types: Sequence[str]) -> list[Topic]:
-    return [topic for topic in bag.topics if topic.type in types and topic.count]
-
-
 def _need(bag: Bag, types: Sequence[str], what: str) -> list[Topic]:
-    found = _of_type(bag, types)
+    found = bag.of_type(*types)
     if not found:
         has = ', '.join(f'{topic.name} ({topic.type})' for topic in bag.topics if topic.count)
         raise BagError(f'{bag.path} has no {what} ({" or ".join(types)}); it has {has}')
@@ -103,7 +99,7 @@ def _joints(bag: Bag, spec: BackboneSpec, notes: list[str]) -> JointStream:
 
 
 def _actions(bag: Bag, spec: BackboneSpec, joints: str, notes: list[str]) -> ActionStream | None:
-    found = [topic for topic in _of_type(bag, tuple(ACTION_TYPES.values())) if topic.name != joints]
+    found = [topic for topic in bag.of_type(*ACTION_TYPES.values()) if topic.name != joints]
     found = [topic for topic in found if topic.type != JOINT_STATE or _is_command(topic)]
     if not found:
         notes.append('actions: there is no topic of recorded commands: the report has no action errors')
@@ -125,7 +121,7 @@ def _actions(bag: Bag, spec: BackboneSpec, joints: str, notes: list[str]) -> Act
 
 
 def _instruction(bag: Bag, notes: list[str]) -> Instruction:
-    texts = [topic for topic in _of_type(bag, (STRING,)) if any(word in topic.name.lower() for word in _INSTRUCTIONS)]
+    texts = [topic for topic in bag.of_type(STRING) if any(word in topic.name.lower() for word in _INSTRUCTIONS)]
     if texts:
         return Instruction(topic=texts[0].name)
     notes.append('instruction: none was recorded; enter the instruction of the robot in the mapping')

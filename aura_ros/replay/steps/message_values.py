@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Values in recorded messages: pictures, joint positions and action targets."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -23,16 +23,8 @@ ACTION_TYPES = {
     'pose_stamped': 'geometry_msgs/msg/PoseStamped',
 }
 """Message type of each kind of recorded actions."""
-TWIST_COLUMNS = ('linear.x', 'linear.y', 'linear.z', 'angular.x', 'angular.y', 'angular.z')
-POSE_COLUMNS = (
-    'position.x',
-    'position.y',
-    'position.z',
-    'orientation.x',
-    'orientation.y',
-    'orientation.z',
-    'orientation.w',
-)
+TWIST_COLUMNS = tuple(f'{part}.{axis}' for part in ('linear', 'angular') for axis in 'xyz')
+POSE_COLUMNS = (*(f'position.{axis}' for axis in 'xyz'), *(f'orientation.{axis}' for axis in 'xyzw'))
 
 
 @dataclass(frozen=True)
@@ -113,14 +105,6 @@ def _trajectory(message: Any) -> _Rows:
     return message.joint_names, at_s, [point.positions for point in points]
 
 
-def _array(message: Any) -> _Rows:
-    return (), (0.0,), [message.data]
-
-
-def _joint_state(message: Any) -> _Rows:
-    return message.name, (0.0,), [message.position]
-
-
 def _twist(message: Any) -> _Rows:
     linear, angular = message.twist.linear, message.twist.angular
     return TWIST_COLUMNS, (0.0,), [(linear.x, linear.y, linear.z, angular.x, angular.y, angular.z)]
@@ -131,10 +115,10 @@ def _pose(message: Any) -> _Rows:
     return POSE_COLUMNS, (0.0,), [(at.x, at.y, at.z, turn.x, turn.y, turn.z, turn.w)]
 
 
-_READERS = {
+_READERS: dict[str, Callable[[Any], _Rows]] = {
     'joint_trajectory': _trajectory,
-    'float64_multi_array': _array,
-    'joint_state': _joint_state,
+    'float64_multi_array': lambda message: ((), (0.0,), [message.data]),
+    'joint_state': lambda message: (message.name, (0.0,), [message.position]),
     'twist_stamped': _twist,
     'pose_stamped': _pose,
 }

@@ -5,8 +5,6 @@ Shapes: B sequences of T steps, features z [B, T, D], base chunks [B, T, C, A], 
 [B, T, R]. Parameters have the names of the weights file, so a trained module needs no conversion.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +30,20 @@ class Sizes:
 
 
 @dataclass(frozen=True)
+class Probes:
+    """Steps at which the worth of a write is measured; see `aura_ros.train.modules.fast_weights`."""
+
+    strengths: list[Tensor]
+    """Strengths of the writes: a leaf tensor [B, t] per block of t steps, which collects the gradient of the loss."""
+    probed: Tensor
+    """Steps with a strength drawn from 0..1, bool [B, T]."""
+    code: Tensor
+    """Codes x, detached, [B, T, X]."""
+    error: Tensor
+    """Errors e before the write, detached, [B, T, V]."""
+
+
+@dataclass(frozen=True)
 class Scan:
     """The result of a cell on a batch of code sequences."""
 
@@ -47,20 +59,6 @@ class Scan:
     """State after the last step, for the next scan."""
     probes: Probes | None = None
     """Training data of the gate; None without probed steps."""
-
-
-@dataclass(frozen=True)
-class Probes:
-    """Steps at which the worth of a write is measured; see `aura_ros.train.modules.fast_weights`."""
-
-    strengths: list[Tensor]
-    """Strengths of the writes: a leaf tensor [B, t] per block of t steps, which collects the gradient of the loss."""
-    probed: Tensor
-    """Steps with a strength drawn from 0..1, bool [B, T]."""
-    code: Tensor
-    """Codes x, detached, [B, T, X]."""
-    error: Tensor
-    """Errors e before the write, detached, [B, T, V]."""
 
 
 @dataclass(frozen=True)

@@ -104,17 +104,8 @@ class ElmurModule(MemoryModule):
         super().__init__(sizes, options.width)
         self.options = options
         self.project = nn.Linear(sizes.code_dim, options.width)
-        self.layers = nn.ModuleList(
-            ElmurLayer(
-                options.width,
-                options.heads,
-                options.segment,
-                options.distinct_offsets,
-                options.ffn_width,
-                options.dropout,
-            )
-            for _ in range(options.layers)
-        )
+        shape = (options.width, options.heads, options.segment, options.distinct_offsets, options.ffn_width)
+        self.layers = nn.ModuleList(ElmurLayer(*shape, options.dropout) for _ in range(options.layers))
         # values that the shapes of the arrays do not show
         for name in ('heads', 'segment', 'blend'):
             self.register_buffer(name, torch.tensor([float(getattr(options, name))]))
