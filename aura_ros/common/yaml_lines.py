@@ -18,7 +18,7 @@ class Map(dict[str, Any]):
     """Line of each key."""
 
 
-class _Loader(yaml.SafeLoader):  # type: ignore[misc]
+class _Loader(yaml.SafeLoader):
     pass
 
 
