@@ -18,7 +18,7 @@ class Bag:
         path: the path that was given.
         topics: the recorded topics, sorted by name.
         episodes: the runs of the task in the recording, in order.
-        metadata: notes of the recorder: the custom data of rosbag2, or the facts of a dataset.
+        metadata: notes of the recorder: the custom data of rosbag2, or the properties of a dataset.
         files: the files of the recording; their contents identify it.
     """
 
@@ -41,7 +41,7 @@ class Bag:
 
     @property
     def partial(self) -> str:
-        """What is missing of the recording, or ''. Reading can add to it."""
+        """What is missing from the recording, or ''. Later reads may find more damage."""
         return self._source.partial
 
     @property
@@ -95,7 +95,7 @@ class Bag:
 def _open(path: Path) -> Source:
     if not path.exists():
         raise BagError(f'{path} does not exist')
-    # Imported here: the readers load pyarrow, PyAV or rosbags, and importers of this module may open no recording.
+    # Imported here: the readers load pyarrow, PyAV or rosbags, and many importers never open a recording.
     if (path / 'meta' / 'info.json').is_file():
         from aura_ros.recordings.lerobot import Dataset
 

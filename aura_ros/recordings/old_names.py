@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Names of version 0.1.0 in recordings, and today's names for the same things.
+"""Names of version 0.1.0 in recordings, and the current names of the same things.
 
 Recordings of version 0.1.0 carry the definitions of their messages. The decoder reads the bytes by these definitions
-and gives each field today's name.
+and gives each field its current name.
 """
 
 from collections.abc import Mapping
 
 OLD_TYPES: Mapping[str, str] = {'aura_ros/msg/ArmStatus': 'aura_ros/msg/PolicyStatus'}
-"""Today's name of each renamed message type."""
+"""Current name of each renamed message type."""
 
 _POLICY_CONSTANTS = {'ARM_BASE': 'POLICY_BASE', 'ARM_AURA': 'POLICY_AURA', 'ARM_KV': 'POLICY_KV'}
 
@@ -19,22 +19,22 @@ OLD_FIELDS: Mapping[str, Mapping[str, str]] = {
     'aura_ros/msg/VlaStep': {'policy_hash': 'backbone_hash', 'chunk_len': 'chunk_size'},
     'aura_ros/msg/WriteEvent': {'arm': 'policy', 'media_life_years': 'storage_life_years'},
 }
-"""Today's name of each renamed field and constant, by today's name of the message type."""
+"""Current name of each renamed field and constant, by the current name of the message type."""
 
 OLD_NOTES: Mapping[str, str] = {'aura_ros/policy_hashes': 'aura_ros/backbone_hashes'}
 """Today's key of each renamed note in the metadata of a bag."""
 
 
 def current_type(name: str) -> str:
-    """Return today's name of a message type."""
+    """Return the current name of a message type."""
     return OLD_TYPES.get(name, name)
 
 
 def current_field(type_name: str, name: str) -> str:
-    """Return today's name of a field or constant; `type_name` is today's name of its message type."""
+    """Return the current name of a field or constant; `type_name` is the current name of its message type."""
     return OLD_FIELDS.get(type_name, {}).get(name, name)
 
 
 def current_notes(notes: Mapping[str, str]) -> dict[str, str]:
-    """Return the notes of a recording by today's keys."""
+    """Return the notes of a recording with their current keys."""
     return {OLD_NOTES.get(key, key): text for key, text in notes.items()}

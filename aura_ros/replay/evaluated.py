@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The result of a replay: what is known of a recording, its steps, and what each policy did on them."""
+"""The result of a replay: the recording, its steps, and what each policy did on them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ from aura_ros.replay.steps.arrays import StepsInfo, StepSource
 CARDS = 96
 """Writes of a policy that the page describes one by one. The others are in report.json."""
 STRETCHES = 9
-"""Pictures above the timeline of a policy: one write for each of so many equal parts of the recording."""
+"""Pictures above the timeline of a policy: number of equal parts of the recording; each part shows one write."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class About:
     partial: str = ''
     """What is missing of the recording; empty if it is complete."""
     inputs: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    """How each stream was used: figures by their names, by the name of the stream."""
+    """How each stream was used: stream name, then the name of a figure, then its value."""
     notes: tuple[str, ...] = ()
     """What else a reader of the report should know, in sentences."""
     live: str = ''
@@ -68,7 +68,7 @@ class StepTable:
         """Read the table from the steps, with a picture for each write of `runs` that the page shows.
 
         Raises:
-            ConfigError: there is no room for the arrays.
+            ConfigError: the disk has no space for the arrays.
         """
         count, info = len(source), source.info
         stamps, seqs = arrays.new((count,), np.int64), arrays.new((count,), np.int64)
@@ -112,7 +112,7 @@ class Evaluated:
 
 
 def highlights(writes: Sequence[Write], steps: int) -> list[Write]:
-    """Return the writes to show above the timeline: of each of `STRETCHES` equal parts the most surprising one."""
+    """Return the writes to show above the timeline: the most surprising write of each of `STRETCHES` equal parts."""
     if len(writes) <= STRETCHES:
         return list(writes)
     best: dict[int, Write] = {}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A service call that never blocks, for callers that spin in their own way."""
+"""A service call that never blocks, for callers that spin the node themselves."""
 
 import time
 from typing import Generic, TypeVar
@@ -32,13 +32,13 @@ class ServiceCall(Generic[Request, Response]):
 
     @property
     def sent(self) -> bool:
-        """Whether the service was available."""
+        """Whether the call has been sent."""
         return self._future is not None
 
     def poll(self) -> bool:
-        """Send the call when the service is available; return whether `response` is there.
+        """Send the call when the service is available; return whether `response` has arrived.
 
-        A call without a response is sent once more, because DDS loses responses while nodes discover each other.
+        A call without a response is sent once more, because DDS can lose responses while nodes discover each other.
         """
         if self._future is None:
             if self._client.service_is_ready():

@@ -43,7 +43,7 @@ class GatePoint:
     """The memory writes when the score is above it [0..1]."""
     written: bool
     surprise: float
-    """Prediction error before the step, |v - W k| [1]."""
+    """Prediction error before the step, |v - (W k + b)| [1]."""
     step_us: float
     """Time of the memory step [us]."""
     state_bytes: int
@@ -69,7 +69,7 @@ class WritePoint:
     threshold: float
     """Threshold that the score exceeded [0..1]."""
     surprise: float
-    """Prediction error before the write, |v - W k| [1]."""
+    """Prediction error before the write, |v - (W k + b)| [1]."""
     action_change: float
     """Largest change of a joint target [rad, m]."""
     delta_norm: float

@@ -83,7 +83,7 @@ FAULTS = {
     ),
     'F11': Fault(
         'backbone raises, hangs, returns a wrong shape or runs out of memory',
-        'holds within 2 control periods; no command is older than max_action_age; retries with growing pauses; '
+        'holds within 2 control periods; no command is older than max_age_s; retries with growing pauses; '
         'ERROR after N failures',
     ),
     'F12': Fault(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The player's part of the graph: its publishers, and its subscriptions to the nodes that answer.
+"""The player's part of the graph: its publishers, and its subscriptions to the nodes that respond.
 
 Executor thread only. Time-outs use the steady clock. The player itself publishes /clock.
 """
@@ -24,7 +24,7 @@ from aura_ros.ros import qos, waiting
 from aura_ros.ros.conversions import to_ns, to_stamp
 
 GATES = {'aura': 'aura/gate', 'kv': 'kv/gate'}
-"""Topic of each memory policy with one message for each step."""
+"""Gate topic of each memory policy, with one message per step."""
 _CALL_S = 20.0
 _RETRY_S = 0.5
 _ACKED_S = 1.0
@@ -97,10 +97,10 @@ class PlayerGraph:
             raise PlayerError(f'{", ".join(missing())} missing after {timeout_s:g} s: start the whole graph')
 
     def missing(self, step_subscribers: int = 0) -> list[str]:
-        """Return what of the graph is missing, in words.
+        """Return the missing parts of the graph, in words.
 
         Args:
-            step_subscribers: other subscriptions that the player's vla_step needs.
+            step_subscribers: subscriptions to vla_step to wait for, besides the player's own.
         """
         found = [] if self._episodes is None or self._episodes.server_is_ready() else ['vla_node']
         for topic, publisher in self._publishers.items():
@@ -138,7 +138,7 @@ class PlayerGraph:
             self._publishers[topic].publish(message)
 
     def instruct(self, text: str) -> None:
-        """Publish an instruction if it is new, and return when its subscribers have it."""
+        """Publish an instruction if it is new, and wait up to 1 s for its subscribers."""
         if text != self._instruction:
             self._instruction = text
             publisher = self._publishers['instruction']

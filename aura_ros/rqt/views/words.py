@@ -9,19 +9,22 @@ DEFINITIONS = {
     'durable': 'A state is durable when it is on the storage: it survives the end of the process and a power cut.',
     'episode': 'A run of steps from one run_episode goal to its end.',
     'gate': (
-        'A small trained network in AURA-Mem. It estimates, at each step, how likely it is that a write pays. '
-        'Its score is a number from 0 to 1.'
+        'A small trained network in AURA-Mem. At each step, it decides whether a write helps later actions more than '
+        'it costs. Its score is a number from 0 to 1.'
     ),
-    'hold': 'The robot stays where it is, because there is no command that may be executed.',
+    'hold': (
+        'The robot stops at its measured position and stays there, because there is no command that may be executed.'
+    ),
     'policy': (
-        'What drives the robot. There are three: base is the backbone alone, aura is the backbone with AURA-Mem, '
-        'and kv is the backbone with a KV-cache.'
+        'What drives the robot. On the robot there are three: base is the backbone alone, aura is the backbone with '
+        'AURA-Mem, and kv is the backbone with a KV-cache.'
     ),
     'state': 'The numbers that a memory carries.',
-    'step': 'One run of the backbone: what it saw (features) and what it proposes (base action).',
+    'step': 'One run of the backbone: its features of the input, and its proposed action (base action).',
     'storage': 'The disk, SSD or SD card that holds the state file.',
     'surprise': (
-        'The difference between what the memory predicts for the present key and what the step holds, |v − W k|.'  # noqa: RUF001
+        'The difference between what the memory predicts for the present key k and the value v of the step: '
+        '|v − (W k + b)|.'  # noqa: RUF001
     ),
     'W': (
         'The 32 × 32 matrix of fast weights in the state of AURA-Mem. '  # noqa: RUF001

@@ -14,7 +14,7 @@ from aura_ros.common.yaml_lines import Map, read_yaml
 
 @dataclass(frozen=True)
 class Entity:
-    """One action of a launch file, or one entry of a list inside it; `schema.check` comes first."""
+    """One action of a launch file, or one entry of a list inside it. Its methods rely on an earlier `schema.check`."""
 
     kind: str
     """Name of the action, or key of the list."""
