@@ -41,7 +41,6 @@ class Command(Protocol):
 
     def run(self, args: argparse.Namespace, console: Console) -> int:
         """Measure and report. Return the exit code."""
-        ...
 
 
 @program('aura bench', interrupted='stopped; the same command continues with the next run')

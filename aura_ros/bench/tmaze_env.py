@@ -60,11 +60,9 @@ class Walk(Protocol):
 
     def advance(self, steps: int) -> Segment:
         """Return the next `steps` steps of the corridors."""
-        ...
 
     def junction(self) -> tuple[Floats, Ints]:
         """Return the junction at the current position: observations [B, 1, D] and correct turns, UP or DOWN, [B]."""
-        ...
 
 
 class Maze(Protocol):
@@ -73,11 +71,9 @@ class Maze(Protocol):
     @property
     def feature_dim(self) -> int:
         """Length D of an observation."""
-        ...
 
     def start(self, corridors: int, seed: Seed) -> Walk:
         """Start `corridors` new corridors; the same seed and the same calls give the same corridors."""
-        ...
 
 
 def _blank(corridors: int, steps: int, feature_dim: int, rng: np.random.Generator) -> Floats:

@@ -36,6 +36,12 @@ EXTRAS = {
 _P = ParamSpec('_P')
 
 
+def make_parser(name: str, description: str | None, epilog: str | None = None) -> argparse.ArgumentParser:
+    """Return the parser of a program; its help keeps the line breaks of both texts."""
+    raw = argparse.RawDescriptionHelpFormatter
+    return argparse.ArgumentParser(name, description=description, epilog=epilog, formatter_class=raw)
+
+
 def program(
     name: str, *, interrupted: str = '', wrong_use: tuple[type[Exception], ...] = (ConfigError,)
 ) -> Callable[[Callable[_P, int]], Callable[_P, int]]:

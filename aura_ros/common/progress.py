@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Progress of long work: a bar on a terminal, a few plain lines in a log."""
 
-from __future__ import annotations
-
 import time
-from types import TracebackType
+from typing import Self
 
 from rich.console import Console
 from rich.markup import escape
@@ -43,16 +41,14 @@ class Bar:
             )
             self._task: TaskID = self._bar.add_task(title, total=total, completed=done, text='')
 
-    def __enter__(self) -> Bar:
+    def __enter__(self) -> Self:
         if self._bar is not None:
             self._bar.start()
         else:
             self._console.print(escape(f'{self._title}: {self._done}/{self._total}'))
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._bar is not None:
             self._bar.stop()
 

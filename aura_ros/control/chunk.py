@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Action chunks: the actions that a policy proposes, and the time at which each of them applies."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,7 +91,7 @@ class Chunk:
             return Refusal.NON_FINITE, f'{int((~finite).sum())} actions are not finite'
         return None
 
-    def owned(self) -> Chunk:
+    def owned(self) -> Self:
         """Return the chunk with a read-only copy of its actions, float64 [chunk_size, action_dim]."""
         actions = np.array(self.actions, dtype=np.float64).reshape(self.chunk_size, self.action_dim)
         actions.flags.writeable = False

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The robot file: joints, units, limits, control rate and command type."""
 
-from __future__ import annotations
-
 import math
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,7 +66,7 @@ class RobotConfig:
         self._check_limits()
 
     @classmethod
-    def from_mapping(cls, values: Mapping[str, object]) -> RobotConfig:
+    def from_mapping(cls, values: Mapping[str, object]) -> Self:
         """Return the robot of a mapping whose keys are the fields; lists become tuples.
 
         Raises:

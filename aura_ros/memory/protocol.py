@@ -64,16 +64,13 @@ class Memory(Protocol):
     @property
     def state_bytes(self) -> int:
         """Bytes of the arrays that are carried from step to step."""
-        ...
 
     @property
     def state_layout(self) -> str:
         """Dtype and shape of each carried array in order, as '<f4[32,32] <f4[32]'; '*' for a length that grows."""
-        ...
 
     def reset(self) -> None:
         """Return to the empty state."""
-        ...
 
     def step(self, z: Floats, base_action: Floats) -> Decision:
         """Apply one step.
@@ -81,11 +78,9 @@ class Memory(Protocol):
         `MemorySession` has checked shapes and finiteness before this call. It checks the decision afterwards, and
         takes a step back that raises or that returns values that are not finite.
         """
-        ...
 
     def export(self) -> bytes:
         """Return the carried state."""
-        ...
 
     def restore(self, data: bytes) -> None:
         """Load a state from `export`.
@@ -93,7 +88,6 @@ class Memory(Protocol):
         Raises:
             StateError: if it does not fit; the state is then unchanged.
         """
-        ...
 
     def keep(self) -> Any:
         """Return what `undo` needs; called before every step. Override both where `export` is slow."""

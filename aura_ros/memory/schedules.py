@@ -16,7 +16,6 @@ class WriteSchedule(Protocol):
 
     def reset(self) -> None:
         """Start an episode."""
-        ...
 
     def __call__(self, code: Floats, error: Floats, surprise: float) -> float:
         """Return the score of a write in 0..1.
@@ -26,7 +25,6 @@ class WriteSchedule(Protocol):
             error: e, float32 [value_dim].
             surprise: |e|.
         """
-        ...
 
 
 class Always:

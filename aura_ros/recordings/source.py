@@ -63,6 +63,5 @@ class Source(Protocol):
 
     def messages(self, topics: Collection[str], begin_ns: int, end_ns: int) -> Iterator[tuple[str, int, Any]]:
         """Yield (topic, log_ns, message) with begin_ns <= log_ns < end_ns, in log order."""
-        ...
 
     def close(self) -> None: ...

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from aura_ros.common.console import make_console
 from aura_ros.common.errors import AuraError, ConfigError
-from aura_ros.common.program import FAILED, positive_integer, program
+from aura_ros.common.program import FAILED, make_parser, positive_integer, program
 from aura_ros.common.provenance import versions
 from aura_ros.replay.evaluated import Evaluated
 from aura_ros.replay.policies import TITLES, choose
@@ -53,12 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     policies = '\n'.join(f'  {name:10s} {title}' for name, title in TITLES.items())
-    parser = argparse.ArgumentParser(
-        'aura replay',
-        description=_DESCRIPTION,
-        epilog=_EPILOG.format(policies=policies),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = make_parser('aura replay', _DESCRIPTION, _EPILOG.format(policies=policies))
     parser.add_argument('bags', metavar='BAG', nargs='+', type=Path, help='recording; several are also pooled')
     source = parser.add_argument_group('input')
     source.add_argument('--mapping', type=Path, metavar='FILE', help='which topic is what (default: a guess)')

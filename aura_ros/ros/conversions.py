@@ -30,17 +30,14 @@ class MatrixMemory(Memory, Protocol):
     @property
     def fast_weights(self) -> NDArray[np.float32]:
         """float32 [32, 32]."""
-        ...
 
     @property
     def vector(self) -> NDArray[np.float32]:
         """float32 [32]."""
-        ...
 
     @property
     def row_age(self) -> NDArray[np.uint64]:
         """Steps since each row changed, uint64 [32]."""
-        ...
 
 
 class CacheMemory(Memory, Protocol):
@@ -49,12 +46,10 @@ class CacheMemory(Memory, Protocol):
     @property
     def entries(self) -> int:
         """Entries kept."""
-        ...
 
     @property
     def window(self) -> int:
         """Most entries kept, 0 = unbounded."""
-        ...
 
 
 def to_ns(stamp: Time) -> int:

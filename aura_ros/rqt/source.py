@@ -19,20 +19,15 @@ class PointSource(Protocol):
     @property
     def namespace(self) -> str | None:
         """Namespace of the robot that is shown, '' or '/name'; None while there is no robot."""
-        ...
 
     def drain(self) -> list[Point]:
         """Return the points received since the last call, oldest first."""
-        ...
 
     def robots(self) -> list[str]:
         """Return the namespaces of the robots on the graph."""
-        ...
 
     def select_robot(self, namespace: str) -> None:
         """Show another robot."""
-        ...
 
     def select_policy(self, policy: int, done: OnAnswer) -> None:
         """Request another policy; a later `drain` calls `done` in the GUI thread."""
-        ...

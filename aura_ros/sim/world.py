@@ -10,12 +10,11 @@ Arrays
 Use the class from one thread: an OpenGL context belongs to the thread that created it.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping
 from importlib.resources import files
 from types import MappingProxyType
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,7 +93,7 @@ class World:
             self._renderer.close()
             self._renderer = None
 
-    def __enter__(self) -> World:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:

@@ -13,11 +13,11 @@ from aura_ros.common.errors import StateLocked
 class Device:
     """The real storage. Every method may raise OSError."""
 
-    def open(self, path: Path, *, write: bool = True, create: bool = False, empty: bool = False) -> int:
-        """Open a file and return its descriptor; `create` it if it is missing, `empty` it if it exists."""
+    def open(self, path: Path, *, write: bool = True, create: bool = False) -> int:
+        """Open a file that exists, or `create` one that does not, and return its descriptor. Links are not followed."""
         # O_NONBLOCK: opening a pipe must not wait for its other end
-        flags = (os.O_RDWR if write else os.O_RDONLY) | os.O_CLOEXEC | os.O_NONBLOCK
-        fd = os.open(path, flags | os.O_CREAT * create | os.O_TRUNC * empty, 0o644)
+        flags = (os.O_RDWR if write else os.O_RDONLY) | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW
+        fd = os.open(path, flags | (os.O_CREAT | os.O_EXCL) * create, 0o600)
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             os.close(fd)
             raise OSError(errno.EINVAL, 'is not a regular file', str(path))
@@ -73,6 +73,23 @@ class Device:
     def rename(self, source: Path, target: Path) -> None:
         """Rename a file atomically; it replaces the file that has the new name."""
         source.replace(target)
+
+    def rename_new(self, source: Path, target: Path) -> None:
+        """Rename a file, unless the new name is in use.
+
+        Raises:
+            FileExistsError: if it is.
+        """
+        try:
+            os.link(source, target, follow_symlinks=False)
+        except FileExistsError:
+            raise
+        except OSError:  # FAT has no hard links
+            if self.exists(target):
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from None
+            self.rename(source, target)
+        else:
+            source.unlink()
 
     def remove(self, path: Path) -> None:
         """Remove a file."""

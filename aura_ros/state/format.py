@@ -20,7 +20,9 @@ distinguishes a state of another version from a damaged one.
        256         payload, then zeros
      8,188      4  uint32 CRC-32 of all before it
 
-The CRC covers the zeros too: any flipped bit of a slot is detected. An empty slot is all zeros.
+The CRC covers the zeros too: any flipped bit of a slot is detected. A slot that was never written is `EMPTY_SLOT`: magic,
+version, header length and CRC, with zeros between them. A slot of zeros is damage: a file system that lost data after a
+power cut returns zeros.
 """
 
 import math
@@ -46,6 +48,9 @@ MAX_EPISODE = 36
 MAX_LAYOUT = 128
 HEADER = struct.Struct('<8sII32s36s128sqQQqI8x')
 _TRAILER = struct.Struct('<I')
+_EMPTY_BODY = struct.pack('<8sII', MAGIC, VERSION, HEADER.size).ljust(SLOT_BYTES - _TRAILER.size, b'\0')
+EMPTY_SLOT = _EMPTY_BODY + _TRAILER.pack(zlib.crc32(_EMPTY_BODY))
+"""A slot that was never written."""
 _ARRAY = re.compile(r'(?P<dtype><[fiu][248]|\|[iub]1)\[(?P<shape>\d+(,\d+)*)?\]')
 
 
@@ -132,6 +137,8 @@ def pack(identity: Identity, snapshot: Snapshot, generation: int, saved_ns: int)
         StateError: if the snapshot could not be restored: wrong size, values that are not finite, an invalid id.
     """
     _check(identity, snapshot)
+    if not 0 <= generation < 2**64:
+        raise StateError(f'generation must be 0..2^64 - 1, got {generation}: start a new file')
     header = HEADER.pack(
         MAGIC,
         VERSION,
@@ -156,10 +163,12 @@ def unpack(slot: int, data: bytes) -> SlotContent:
         slot: 0 or 1.
         data: bytes of the slot, fewer than `SLOT_BYTES` if the file is cut.
     """
-    if not any(data):  # also if the file ends before the slot, as it does while it is created
+    if data == EMPTY_SLOT:
         return SlotContent(slot)
     if len(data) < SLOT_BYTES:
         return SlotContent(slot, f'cut short: {len(data):,} of {SLOT_BYTES:,} bytes')
+    if not any(data):
+        return SlotContent(slot, 'all zeros')
     body = data[: -_TRAILER.size]
     if data[: len(MAGIC)] != MAGIC:
         return SlotContent(slot, 'has no state header')

@@ -3,39 +3,52 @@
 
 import contextlib
 import errno
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from aura_ros.common.errors import StateError
 from aura_ros.state.device import Device
+from aura_ros.state.format import unpack
 from aura_ros.state.reading import StateFile, read_open_file
 
 
 class LockedFile:
     """A file, from opening to closing. One thread at a time. Every method may raise OSError."""
 
-    def __init__(self, path: Path, device: Device) -> None:
+    def __init__(self, path: Path, device: Device, new: Sequence[bytes]) -> None:
         """Open the file or create it, and lock it.
+
+        Args:
+            path: of the file; links are resolved.
+            device: makes the system calls.
+            new: slots of a new file.
 
         Raises:
             StateLocked: if another process has locked the file.
             StateError: if the folder is missing.
             OSError: if the file can be neither read nor created, or is not a regular file.
         """
-        self.path = path.resolve()
+        self.path = Path(os.path.realpath(path))  # unlike resolve, this raises nothing at a loop of links
         """Path of the file, links resolved."""
         self.bytes_written = 0
         """Bytes given to the device, failed attempts included."""
         self.problem = ''
         """Why writing fails, if that is known from opening, else ''."""
-        self._device = device
-        self._writable, self._named = True, False
+        self._device, self._new = device, new
+        self._writable, self._named, self._created = True, False, True
         self._fd: int | None = self._open()
 
     def _open(self) -> int:
-        """Open and lock the file that has the name now."""
+        """Open and lock the file that has the name now; create it if there is none."""
         while True:
-            fd = self._open_once()
+            try:
+                fd = self._open_once()
+            except FileNotFoundError:
+                created = self._create()
+                if created is None:
+                    continue
+                return created
             try:
                 self._device.lock(fd, self.path)
                 if self._device.same(fd, self.path):
@@ -47,15 +60,61 @@ class LockedFile:
 
     def _open_once(self) -> int:
         try:
-            return self._device.open(self.path, create=True)
-        except FileNotFoundError:
-            raise StateError(f'state_file {self.path}: the folder {self.path.parent} does not exist; make it') from None
+            return self._device.open(self.path)
         except OSError as error:
             if error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM) or not self._device.exists(self.path):
                 raise
             fd = self._device.open(self.path, write=False)
             self._writable, self.problem = False, self.explain(error)
             return fd
+
+    def _create(self) -> int | None:
+        """Create the file; return None if another process has created it.
+
+        The name appears once the content is on the storage. A file that is empty or all zeros is therefore a loss.
+        If the content cannot be written, on a full disk for instance, the file has no name: the first commit tries
+        again.
+        """
+        fd = self._open_beside()
+        try:
+            for part in self._new:
+                # One by one: where one stretch of the page cache spans both, the kernel counts 16 KiB for each write.
+                self.write(fd, part, self._device.size(fd))
+                self._device.sync(fd)
+            self._device.rename_new(self._beside, self.path)
+        except (FileExistsError, FileNotFoundError):
+            self._device.close(fd)
+            return None
+        except OSError as error:
+            self.problem, self._created = self.explain(error), False
+            self._remove_beside()
+        except BaseException:
+            self._device.close(fd)
+            raise
+        return fd
+
+    @property
+    def _beside(self) -> Path:
+        return self.path.with_name(self.path.name + '.moving')
+
+    def _open_beside(self) -> int:
+        """Create and lock the file that is going to get the name. What has its name now, a link for instance, goes."""
+        with contextlib.suppress(FileNotFoundError):
+            self._device.remove(self._beside)
+        try:
+            fd = self._device.open(self._beside, create=True)
+        except FileNotFoundError:
+            raise StateError(f'state_file {self.path}: the folder {self.path.parent} does not exist; make it') from None
+        try:
+            self._device.lock(fd, self._beside)
+        except BaseException:
+            self._device.close(fd)
+            raise
+        return fd
+
+    def _remove_beside(self) -> None:
+        with contextlib.suppress(OSError):  # a file left behind does no harm: the next move removes it
+            self._device.remove(self._beside)
 
     @property
     def fd(self) -> int:
@@ -67,11 +126,6 @@ class LockedFile:
         if self._fd is None:
             raise StateError(f'{self.path} is closed')
         return self._fd
-
-    @property
-    def size(self) -> int:
-        """Bytes of the file."""
-        return self._device.size(self.fd)
 
     def read(self) -> StateFile:
         """Return both slots as they are on the storage.
@@ -85,6 +139,12 @@ class LockedFile:
             except OSError as error:
                 self.problem = self.explain(error)  # what is on the storage can still be read
         self._device.forget(self.fd)
+        return self.look()
+
+    def look(self) -> StateFile:
+        """Return both slots as any process sees them now; those of a new file if it could not be created."""
+        if not self._created:
+            return StateFile(self.path, 0, tuple(unpack(slot, part) for slot, part in enumerate(self._new)))
         return read_open_file(self._device, self.fd, self.path)
 
     def write(self, fd: int, data: bytes, offset: int) -> None:
@@ -130,31 +190,21 @@ class LockedFile:
         Args:
             fill: writes to a descriptor and syncs it.
         """
-        beside = self.path.with_name(self.path.name + '.moving')
-        fd = self._device.open(beside, create=True, empty=True)
+        fd = self._open_beside()
         try:
-            self._device.lock(fd, beside)
             fill(fd)
-            self._device.rename(beside, self.path)
+            self._device.rename(self._beside, self.path)
         except BaseException:
             self._device.close(fd)
-            with contextlib.suppress(OSError):  # a file left behind does no harm: the next move empties it
-                self._device.remove(beside)
+            self._remove_beside()
             raise
         self._take(fd)
+        self._created = True
 
-    def set_aside(self, kept: Path, fill: Callable[[int], None]) -> None:
-        """Rename this file to `kept`, then create and `fill` a new one under the old name."""
+    def set_aside(self, kept: Path) -> None:
+        """Rename this file to `kept`, then create a new one under the old name."""
         self._device.rename(self.path, kept)
-        self._named = False
-        fd = self._device.open(self.path, create=True)
-        try:
-            self._device.lock(fd, self.path)
-            fill(fd)
-        except BaseException:
-            self._device.close(fd)
-            raise
-        self._take(fd)
+        self._take(self._open())
 
     def _take(self, fd: int) -> None:
         self._device.close(self.fd)

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from aura_ros.common.console import make_console
 from aura_ros.common.errors import AuraError, StateError
-from aura_ros.common.program import program
+from aura_ros.common.program import make_parser, program
 from aura_ros.memory.weights import load_weights
 from aura_ros.state.device import lock_holder
 from aura_ros.state.format import Identity, SlotContent, arrays
@@ -50,12 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog='aura state',
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = make_parser('aura state', _DESCRIPTION, _EPILOG)
     commands = parser.add_subparsers(metavar='COMMAND', required=True)
 
     command = commands.add_parser('inspect', help='show both slots: memory, step, age and damage')

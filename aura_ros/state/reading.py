@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reading a state file without a lock; nothing is written."""
 
+import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from aura_ros.state.device import Device
-from aura_ros.state.format import FILE_BYTES, SLOT_BYTES, SLOTS, VERSION, SlotContent, unpack
+from aura_ros.state.format import SLOT_BYTES, SLOTS, VERSION, SlotContent, unpack
 
 _COMMIT_S = 0.05
 """Longer than a commit usually takes [s]."""
@@ -46,15 +47,11 @@ class StateFile:
     def problem(self) -> str:
         """Why a file that is not empty cannot be restored, '' if it can.
 
-        A file of full size with a damaged slot beside an empty one is an interrupted first commit and counts as empty.
+        A damaged slot beside an empty one is an interrupted first commit and counts as empty.
         """
         if self.other_versions:
             return f'it has format version {max(self.other_versions)}, this program reads {VERSION}'
-        if (
-            self.newest is None
-            and self.damaged
-            and (self.size < FILE_BYTES or not any(content.empty for content in self.slots))
-        ):
+        if self.newest is None and not any(content.empty for content in self.slots):
             return f'no intact state ({self.damaged})'
         return ''
 
@@ -82,7 +79,7 @@ def read_state_file(path: Path, device: Device | None = None) -> StateFile:
         OSError: if it cannot be opened.
     """
     device = device or Device()
-    fd = device.open(path, write=False)
+    fd = device.open(Path(os.path.realpath(path)), write=False)
     try:
         found = read_open_file(device, fd, path)
         if found.damaged:  # it may have been read during a commit

@@ -12,10 +12,13 @@ slot. The slot with the highest generation and a correct CRC is read back. Five 
    the second.
 3. The first commit fills both slots, one after the other, before it returns. A damaged slot beside an empty one is
    therefore an interrupted first commit: nothing was promised, and a fresh start loses nothing. Two damaged slots are
-   a loss and are reported as one.
+   a loss and are reported as one. A new file gets its name once its two empty slots are on the storage, so a file that
+   is cut to nothing or all zeros is a loss too.
 4. Reading comes from the storage: pages of a killed predecessor are synced and then dropped from the page cache. The
    same holds for the file's name: no commit counts before the folder is synced.
-5. One process at a time, by flock on the file itself. The lock ends with the process, however it ends.
+5. One process at a time, by a lock on the file itself. The lock ends with the process, however it ends. A program that
+   ignores the lock may overwrite the file, so each commit reads both slots first: damage is repaired, and a state that
+   this process did not write is never overwritten.
 
 format.py describes the bytes, locked_file.py holds the file, writer.py has the thread that commits.
 """
@@ -27,7 +30,7 @@ from pathlib import Path
 
 from aura_ros.common.errors import StateDamaged, StateError, StateMismatch
 from aura_ros.state.device import Device
-from aura_ros.state.format import FILE_BYTES, SLOT_BYTES, SLOTS, Identity, Snapshot, pack
+from aura_ros.state.format import EMPTY_SLOT, SLOT_BYTES, SLOTS, VERSION, Identity, SlotContent, Snapshot, pack
 from aura_ros.state.locked_file import LockedFile
 
 _FRESH = 'or set allow_fresh_start to rename the file and start with an empty memory'
@@ -85,19 +88,13 @@ class StateStore:
         """
         self.identity = Identity.of(memory_hash, layout, size)
         self._failures = 0
-        self._good: int | None = None
-        self._file = LockedFile(Path(path), device or Device())
+        self._file = LockedFile(Path(path), device or Device(), (EMPTY_SLOT,) * SLOTS)
         self._bytes_reported = 0
         try:
             self._read()
         except BaseException:
             self.close()
             raise
-        if not self._found.size:
-            try:
-                self._lay_out(self._file.fd)
-            except OSError as error:  # a full disk, for instance: the first commit tries again
-                self._file.problem = self.explain(error)
 
     @property
     def path(self) -> Path:
@@ -127,7 +124,7 @@ class StateStore:
         """Write a state; it is durable when this returns.
 
         Raises:
-            StateError: if the state is not valid, or if the file holds a state of another memory.
+            StateError: if the state is not valid, or if the file holds a state that another program wrote.
             OSError: if it cannot be written. The previous state is then intact, and a new call tries again.
         """
         began = time.perf_counter()
@@ -137,20 +134,19 @@ class StateStore:
             if self._file.reopen_for_writing():
                 self._read()
                 self._check_ours()
-            if self._file.is_gone() or self._failures % 2:
-                self._file.replace(lambda fd: self._put_all(fd, range(SLOTS), snapshot))
-                self._good = SLOTS - 1
-                self._file.sync_name()
+            slots = [] if self._file.is_gone() else self._slots_to_write()
+            if not slots or self._failures % 2:
+                self._move(snapshot)
             else:
-                self._write_in_place(snapshot)
+                self._write_in_place(snapshot, slots)
         except (OSError, StateError):
             self._failures += 1
             raise
         self._failures, self._file.problem = 0, ''
         done = self._file.bytes_written - self._bytes_reported
         self._bytes_reported = self._file.bytes_written
-        assert self._good is not None
-        return Commit(self._generation, self._good, done, time.perf_counter() - began)
+        assert self._newest is not None
+        return Commit(self._newest.generation, self._newest.slot, done, time.perf_counter() - began)
 
     def set_aside(self) -> Path:
         """Rename the file for good and start an empty one. Return the new name of the old file.
@@ -159,7 +155,7 @@ class StateStore:
             OSError: if that is not possible; the old file still has one of the two names.
         """
         kept = self._free_name()
-        self._file.set_aside(kept, self._lay_out)
+        self._file.set_aside(kept)
         self._read()
         return kept
 
@@ -174,9 +170,8 @@ class StateStore:
     def _read(self) -> None:
         """Read both slots."""
         self._found = self._file.read()
-        newest = self._found.newest
-        self._good = newest.slot if newest else None
-        self._generation = newest.generation if newest else 0
+        self._newest = self._found.newest
+        self._generation = self._newest.generation if self._newest else 0
 
     def _check_ours(self) -> None:
         """Refuse a file whose content must be neither used nor overwritten."""
@@ -198,27 +193,48 @@ class StateStore:
                 f'{ours.size}, {ours.layout}: use the memory of the file, {_FRESH}'
             )
 
-    def _lay_out(self, fd: int) -> None:
-        """Give a file its full size, so that no commit needs more space or changes its length."""
-        for slot in range(SLOTS):
-            # One by one: where one stretch of the page cache spans both, the kernel counts 16 KiB for each write.
-            self._file.write(fd, bytes(SLOT_BYTES), slot * SLOT_BYTES)
-        self._file.sync(fd)
+    def _slots_to_write(self) -> list[int]:
+        """Return the slots that the next commit writes, in order; the newest intact state is not in one of them.
 
-    def _write_in_place(self, snapshot: Snapshot) -> None:
+        Raises:
+            StateError: if another program wrote a state to the file since the last commit.
+        """
+        slots, newest = self._file.look().slots, self._newest
+        for found in slots:
+            ours = found.identity == self.identity and found.generation <= self._generation
+            if found.version != VERSION or (found.valid and not (ours and self._is_expected(found))):
+                raise StateError(
+                    f'{self.path}: slot {found.slot} was overwritten by another program while in use and is left as it '
+                    'is: configure the node again to restore that state, or move the file away to keep this one'
+                )
+        if newest is None:
+            return list(range(SLOTS))
+        other = 1 - newest.slot
+        return [other] if slots[newest.slot] == newest else [other, newest.slot]
+
+    def _is_expected(self, found: SlotContent) -> bool:
+        """Return whether the slot of the newest state holds that state; the other slot may hold any earlier one."""
+        return self._newest is None or found.slot != self._newest.slot or found == self._newest
+
+    def _write_in_place(self, snapshot: Snapshot, slots: list[int]) -> None:
         self._file.sync_name()
-        if self._file.size < FILE_BYTES and self._good is None:
-            self._lay_out(self._file.fd)
-        slots = range(SLOTS) if self._good is None else range(1 - self._good, 2 - self._good)
-        self._put_all(self._file.fd, slots, snapshot)
-        self._good = slots[-1]
-
-    def _put_all(self, fd: int, slots: range, snapshot: Snapshot) -> None:
         for slot in slots:
-            self._generation += 1
-            data = pack(self.identity, snapshot, self._generation, time.time_ns())
-            self._file.write(fd, data, slot * SLOT_BYTES)
-            self._file.sync(fd)
+            self._newest = self._put(self._file.fd, slot, snapshot)
+
+    def _move(self, snapshot: Snapshot) -> None:
+        """Write the state to a new file that replaces this one."""
+        written: list[SlotContent] = []
+        self._file.replace(lambda fd: written.extend([self._put(fd, slot, snapshot) for slot in range(SLOTS)]))
+        self._newest = written[-1]
+        self._file.sync_name()
+
+    def _put(self, fd: int, slot: int, snapshot: Snapshot) -> SlotContent:
+        """Write one slot; return its content once it is on the storage."""
+        self._generation += 1
+        saved_ns = time.time_ns()
+        self._file.write(fd, pack(self.identity, snapshot, self._generation, saved_ns), slot * SLOT_BYTES)
+        self._file.sync(fd)
+        return SlotContent(slot, '', VERSION, self.identity, snapshot, self._generation, saved_ns)
 
     def _free_name(self) -> Path:
         newest = self._found.newest

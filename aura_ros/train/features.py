@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from aura_ros.common.console import make_console
-from aura_ros.common.program import program
+from aura_ros.common.program import make_parser, program
 
 if TYPE_CHECKING:
     from aura_ros.train.recordings import FeatureFile
@@ -72,9 +72,7 @@ def collect(options: argparse.Namespace, bags: list[Path], console: Console) -> 
 @program('aura features')
 def main(arguments: list[str] | None = None) -> int:
     """Run the program and return its exit code."""
-    parser = argparse.ArgumentParser(
-        prog='aura features', description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser('aura features', __doc__)
     parser.add_argument(
         'bags', nargs='+', type=Path, metavar='BAG', help='a rosbag2 folder, a .mcap or .db3 file, or a LeRobot dataset'
     )

@@ -21,7 +21,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from aura_ros.common.errors import ConfigError
-from aura_ros.common.program import program
+from aura_ros.common.program import make_parser, program
 from aura_ros.train.features import add_arguments, collect
 
 COLLECTIONS = (  # task, split, episodes, rounds, control ticks between frames; a VLA step is 4
@@ -54,9 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog='aura train', description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser('aura train', __doc__)
     parser.add_argument('stage', choices=('demonstrations', 'vla', 'memory', 'check', 'all'))
     parser.add_argument(
         '--work-dir',

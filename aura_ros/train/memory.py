@@ -268,10 +268,9 @@ def _train(
     started = time.monotonic()
     torch.manual_seed(settings.seed)
     sizes = Sizes(spec.feature_dim, spec.chunk_size, spec.action_dim)
-    model = build_module(kind, sizes)
+    model, decider = build_module(kind, sizes), None
     if start_from is not None:
         load_module(model, start_from, spec.backbone_hash)
-    decider = None
     if teacher is not None:
         decider = build_module(kind, sizes)
         load_module(decider, teacher, spec.backbone_hash)

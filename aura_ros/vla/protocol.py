@@ -66,7 +66,6 @@ class Backbone(Protocol):
     @property
     def spec(self) -> BackboneSpec:
         """Inputs and outputs."""
-        ...
 
     def infer(self, observation: Observation) -> VlaOutput:
         """Run the backbone once.
@@ -74,4 +73,3 @@ class Backbone(Protocol):
         Raises:
             InputError: an input is missing, has the wrong shape or is not finite.
         """
-        ...

@@ -320,3 +320,21 @@ def test_the_last_log_line_states_whether_the_newest_state_is_durable(
     kept = read_state_file(path).newest.snapshot.seq
     assert kept == (3 if recovers else 0)
     measured(f'last commit {"succeeds" if recovers else "fails"}: step {kept} in the file, and the last line states it')
+
+
+@pytest.mark.fault('F30')
+def test_no_write_is_durable_after_another_state_was_copied_over_the_file(graph, path, measured):
+    found = statuses(graph)
+    policy = make(graph, path)
+    policy.feed(step(0), answers=1)
+    graph.until(lambda: policy.reported() == [(0, DURABLE)], 'a durable write')
+    foreign = path.read_bytes()
+    policy.feed(*(step(seq) for seq in range(1, 4)), answers=4)
+    graph.until(lambda: policy.reported()[1:] == [(3, DURABLE)], 'two durable writes')
+    path.write_bytes(foreign)
+    policy.feed(*(step(seq) for seq in range(4, 7)), answers=7)
+    graph.until(lambda: policy.reported()[2:] == [(6, RAM)], 'a write in RAM')
+    graph.until(lambda: 'overwritten by another program' in found()[-1].message, 'the reason in the diagnostics')
+    assert found()[-1].level == DiagnosticStatus.ERROR
+    assert path.read_bytes() == foreign
+    measured('on the graph: the next write is RAM, and the diagnostics give the reason')

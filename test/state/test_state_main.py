@@ -10,7 +10,7 @@ import pytest
 from safetensors import safe_open
 
 from aura_ros.memory import load_memory
-from aura_ros.state.format import FILE_BYTES, SLOT_BYTES, Snapshot
+from aura_ros.state.format import EMPTY_SLOT, FILE_BYTES, SLOT_BYTES, SLOTS, Snapshot
 from aura_ros.state.main import main
 from aura_ros.state.store import StateStore
 
@@ -88,7 +88,7 @@ def test_verify(path, capsys, damaged, options, code, said):
 
 
 def test_verify_of_a_file_without_a_state(path, capsys):
-    path.write_bytes(bytes(FILE_BYTES))
+    path.write_bytes(EMPTY_SLOT * SLOTS)
     assert main(['verify', str(path)]) == 1
     assert 'nothing was saved yet' in capsys.readouterr().out
     assert main(['inspect', str(path)]) == 0
@@ -143,7 +143,7 @@ def test_an_error_names_its_cause(path, tmp_path, capsys, arguments, said):
     store = StateStore(tmp_path / 'other', 'ab' * 32, '<f4[2]', 8)
     store.commit(Snapshot(bytes(8), 'e', 0, 0))
     store.close()
-    (tmp_path / 'empty').write_bytes(bytes(FILE_BYTES))
+    (tmp_path / 'empty').write_bytes(EMPTY_SLOT * SLOTS)
     assert main([word.format(path=path, folder=tmp_path) for word in arguments]) == 2
     error = capsys.readouterr().err
     assert error.startswith('aura state: ') and said in error

@@ -14,7 +14,7 @@ import pytest
 from aura_ros.common.errors import StateDamaged, StateError, StateLocked, StateMismatch
 from aura_ros.memory import load_memory, state_crc
 from aura_ros.state.device import Device
-from aura_ros.state.format import FILE_BYTES, SLOT_BYTES, Identity, Snapshot, pack
+from aura_ros.state.format import EMPTY_SLOT, FILE_BYTES, SLOT_BYTES, SLOTS, Identity, Snapshot, pack
 from aura_ros.state.store import StateStore
 
 POLICY, LAYOUT, SIZE = 'ab' * 32, '<f4[32,32] <f4[32]', 4224
@@ -239,7 +239,7 @@ def test_the_lock_is_on_the_file_that_has_the_name(opened, path, tmp_path):
             if not self.replaced:
                 self.replaced = True
                 path.rename(tmp_path / 'old')
-                path.write_bytes(bytes(FILE_BYTES))
+                path.write_bytes(EMPTY_SLOT * SLOTS)
                 os.close(os.open(path, os.O_RDWR))
                 return
             super().lock(fd, path)

@@ -86,10 +86,9 @@ def test_a_cut_at_any_byte_leaves_an_intact_slot_or_is_refused(tmp_path, measure
     in_first = last if newest == 0 else last - 1
     path.write_bytes(b'')
     for length in range(FILE_BYTES):
-        seq, damaged = load(path) if length else ('fresh', '')
-        expected = 'fresh' if not length else 'refused' if length < SLOT_BYTES else in_first
-        assert seq == expected, length
-        assert damaged or not length, length
+        seq, damaged = load(path)
+        assert seq == ('refused' if length < SLOT_BYTES else in_first), length
+        assert damaged, length
         results.append(seq)
         with path.open('ab', buffering=0) as file:
             os.ftruncate(file.fileno(), length)
@@ -97,16 +96,8 @@ def test_a_cut_at_any_byte_leaves_an_intact_slot_or_is_refused(tmp_path, measure
     assert load(path) == (last, '')
     measured(
         f'slot {newest} newest, {len(results):,} cuts: {results.count(in_first):,} slot 0, '
-        f'{results.count("refused"):,} refused, 1 fresh (empty file)'
+        f'{results.count("refused"):,} refused'
     )
-
-
-@pytest.mark.fault('F2')
-def test_a_file_cut_to_nothing_is_a_fresh_start(tmp_path):
-    path = tmp_path / 'state'
-    committed(FastDevice(), path, 2)
-    os.truncate(path, 0)
-    assert load(path) == ('fresh', '')
 
 
 @pytest.mark.fault('F2')

@@ -117,6 +117,12 @@ class StoreMachine(RuleBasedStateMachine):
         assert self.store.load().damaged.startswith(f'slot {offset // SLOT_BYTES}: ')
         self.commit()  # mends it; until then a second fault could take the only slot
 
+    @precondition(lambda self: self.whole)
+    @rule(offset=st.integers(0, FILE_BYTES - 1))
+    def flip_a_byte_in_use(self, offset):
+        self.device.flip(self.store.path, offset)
+        self.commit()  # mends both slots, whichever was damaged
+
     @rule()
     def open_for_another_policy(self):
         self.device.kill()

@@ -37,10 +37,10 @@ class Gate(Device):
             raise OSError(self.error, os.strerror(self.error))
         super().sync(fd)
 
-    def open(self, path, *, write=True, create=False, empty=False):
+    def open(self, path, *, write=True, create=False):
         if self.error and write:
             raise OSError(self.error, os.strerror(self.error))
-        return super().open(path, write=write, create=create, empty=empty)
+        return super().open(path, write=write, create=create)
 
 
 @pytest.fixture

@@ -111,6 +111,11 @@ FAULTS = {
         'the last line of the log states that the newest state is not on the storage; "durable again" follows only '
         'a commit that succeeded',
     ),
+    'F30': Fault(
+        'state file zeroed, emptied or overwritten, also while in use',
+        'a loss is refused with the reason and is never a silent fresh start; a state of another program is never '
+        'overwritten, and no write is DURABLE meanwhile; damage while in use is repaired; older files are restored',
+    ),
 }
 
 

@@ -10,6 +10,7 @@ cache then shows data that is not stored.
 from __future__ import annotations
 
 import copy
+import errno
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -71,15 +72,15 @@ class ModelDevice(Device):
 
     # --- system calls ---
 
-    def open(self, path: Path, *, write: bool = True, create: bool = False, empty: bool = False) -> int:
+    def open(self, path: Path, *, write: bool = True, create: bool = False) -> int:
         self.before('open_write' if write else 'open_read')
         name = str(path)
-        if name not in self.names:
-            if not create:
-                raise FileNotFoundError(2, 'No such file or directory', name)
+        if create:
+            if name in self.names:
+                raise FileExistsError(errno.EEXIST, 'File exists', name)
             self._rename(lambda names: names | {name: _File()})
-        elif empty:
-            self._rename(lambda names: names | {name: _File()})
+        elif name not in self.names:
+            raise FileNotFoundError(errno.ENOENT, 'No such file or directory', name)
         fd = next(self._fds)
         self._open[fd] = self.names[name]
         return fd
@@ -138,7 +139,14 @@ class ModelDevice(Device):
             )
         )
 
+    def rename_new(self, source: Path, target: Path) -> None:
+        if str(target) in self.names:
+            raise FileExistsError(errno.EEXIST, 'File exists', str(target))
+        self.rename(source, target)
+
     def remove(self, path: Path) -> None:
+        if str(path) not in self.names:
+            raise FileNotFoundError(errno.ENOENT, 'No such file or directory', str(path))
         self.before('remove')
         self._rename(lambda names: {name: file for name, file in names.items() if name != str(path)})
 

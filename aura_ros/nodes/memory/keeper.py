@@ -90,9 +90,9 @@ class StateKeeper:
         try:
             full = Path(path).expanduser()
             store = StateStore(full, memory.memory_hash, memory.state_layout, size)
-        except OSError as error:
-            reason = error.strerror or error
-            raise StateError(f'state_file {path} cannot be used: {reason}; name another') from error
+        except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
+            reason = getattr(error, 'strerror', None) or error
+            raise StateError(f'state_file {path!r} cannot be used: {reason}; name another') from error
         try:
             self.restored = self._load(store, allow_fresh_start)
         except BaseException:

@@ -14,11 +14,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from aura_ros.replay.evaluate import PolicyRun
 from aura_ros.replay.evaluated import CARDS, Evaluated
 from aura_ros.replay.report.charts import colours, error_chart, state_chart, storage_chart
-from aura_ros.replay.report.intervals import RESAMPLES, Interval
+from aura_ros.replay.report.intervals import RESAMPLES
 from aura_ros.replay.report.summary import ReplayRow, Report, Summary
 from aura_ros.replay.report.svg import clock, size
 from aura_ros.replay.report.traces import data_uri, error_trace, joint_chart, shown_rows, timeline_chart
-from aura_ros.replay.report.verdict import drivers_text, ends_text, verdict
+from aura_ros.replay.report.verdict import drivers_text, ends_text, error_text, verdict
 
 _CARDS_OPEN = 12
 """Writes that are described one by one without a click."""
@@ -59,15 +59,11 @@ def _environment() -> Environment:
     environment.filters |= {
         'clock': clock,
         'figure': lambda value: '' if value is None or math.isnan(value) else f'{value:,.5g}',
-        'interval': _interval,
+        'interval': lambda found: '' if math.isnan(found.mean) else error_text(found, unit=''),
         'number': lambda value: f'{value:,}',
         'size': size,
     }
     return environment
-
-
-def _interval(found: Interval) -> str:
-    return '' if math.isnan(found.mean) else f'{found.mean:.4f} {ends_text(found)}'
 
 
 def _tiles(summary: Summary) -> list[tuple[str, str]]:

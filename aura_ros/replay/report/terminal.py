@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The result of a replay on the terminal: a table for each recording, the verdict and the files."""
 
-import math
 from pathlib import Path
 
 from rich import box
@@ -10,10 +9,9 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from aura_ros.replay.report.intervals import Interval
 from aura_ros.replay.report.summary import Report, Summary
 from aura_ros.replay.report.svg import size
-from aura_ros.replay.report.verdict import drivers_text, ends_text, verdict
+from aura_ros.replay.report.verdict import drivers_text, error_text, verdict
 
 _COLUMNS = ('writes', 'of steps', 'state', 'storage', 'error [rad]', 'minus base [rad]', 'µs/step')
 
@@ -53,13 +51,9 @@ def _table(summary: Summary, name: str) -> Table:
             f'{row.write_rate:.1%}',
             size(row.state_bytes),
             size(row.device_bytes),
-            Text(_radians(row.error, '')),
-            Text('' if row.name == 'base' else _radians(row.difference, '+'), colour),
+            Text(error_text(row.error, unit='')),
+            Text('' if row.name == 'base' else error_text(row.difference, '+', ''), colour),
             f'{row.p50_us:.0f}',
             style='bold' if row.gated else '',
         )
     return table
-
-
-def _radians(found: Interval, sign: str) -> str:
-    return '-' if math.isnan(found.mean) else f'{found.mean:{sign}.4f} {ends_text(found)}'.rstrip()

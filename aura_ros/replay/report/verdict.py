@@ -66,11 +66,11 @@ def _gated_text(summary: Summary, best: ReplayRow) -> str:
     )
 
 
-def error_text(found: Interval) -> str:
-    """Return an error with its interval, '0.0123 rad [0.0101, 0.0150]'."""
+def error_text(found: Interval, sign: str = '', unit: str = ' rad') -> str:
+    """Return an error with its interval, '0.0123 rad [0.0101, 0.0150]'; '-' without data."""
     if math.isnan(found.mean):
         return '-'
-    return f'{found.mean:.4f} rad {ends_text(found)}'.rstrip()
+    return f'{found.mean:{sign}.4f}{unit} {ends_text(found)}'.rstrip()
 
 
 def ends_text(found: Interval) -> str:

@@ -165,16 +165,13 @@ class StepSource(Protocol):
 
     def __len__(self) -> int:
         """Return the number of steps."""
-        ...
 
     @property
     def info(self) -> StepsInfo:
         """What all steps have in common."""
-        ...
 
     def parts(self, thumbnails: bool = False) -> Iterator[Steps]:
         """Yield the steps in order, in parts; with thumbnails on request."""
-        ...
 
 
 @dataclass

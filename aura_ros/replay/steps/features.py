@@ -129,12 +129,8 @@ def thumbnail(image: NDArray[np.uint8]) -> bytes:
     """Return a small JPEG of a picture, RGB uint8 [H, W, 3]."""
     height, width = image.shape[:2]
     factor = min(1.0, THUMBNAIL / max(height, width))
-    small = (
-        image
-        if factor == 1.0
-        else cv2.resize(
-            image, (max(1, round(width * factor)), max(1, round(height * factor))), interpolation=cv2.INTER_AREA
-        )
-    )
-    _, data = cv2.imencode('.jpg', np.ascontiguousarray(small[:, :, ::-1]), (cv2.IMWRITE_JPEG_QUALITY, _QUALITY))
+    if factor < 1.0:
+        size = (max(1, round(width * factor)), max(1, round(height * factor)))
+        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+    _, data = cv2.imencode('.jpg', np.ascontiguousarray(image[:, :, ::-1]), (cv2.IMWRITE_JPEG_QUALITY, _QUALITY))
     return bytes(data.tobytes())

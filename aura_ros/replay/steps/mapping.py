@@ -104,18 +104,14 @@ def load_mapping(path: str | Path) -> Mapping:
 
 def as_yaml(mapping: Mapping, notes: tuple[str, ...] = ()) -> str:
     """Return the text of a mapping file, with notes as comments; `load_mapping` reads it."""
-    data: dict[str, Any] = {}
-    if mapping.cameras:
-        data['cameras'] = dict(mapping.cameras)
-    if mapping.joints.topic:
-        data['joints'] = _plain(mapping.joints)
-    if mapping.actions is not None:
-        data['actions'] = _plain(mapping.actions)
-    if mapping.instruction != Instruction():
-        data['instruction'] = _plain(mapping.instruction)
-    if mapping.steps:
-        data['steps'] = mapping.steps
-    data['slop_s'] = mapping.slop_s
+    parts = {
+        'cameras': dict(mapping.cameras),
+        'joints': _plain(mapping.joints) if mapping.joints.topic else '',
+        'actions': _plain(mapping.actions) if mapping.actions else '',
+        'instruction': _plain(mapping.instruction),
+        'steps': mapping.steps,
+    }
+    data = {key: part for key, part in parts.items() if part} | {'slop_s': mapping.slop_s}
     text: str = yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=120)
     return ''.join(f'# {note}\n' for note in notes) + text
 

@@ -28,8 +28,6 @@ class StepStream(Protocol):
 
     def rows(self, known: Sequence[int]) -> Iterator[Row]:
         """Yield the steps after those with the stamps `known` [ns]."""
-        ...
 
     def facts(self) -> StreamFacts:
         """Return what is known of the recording so far."""
-        ...

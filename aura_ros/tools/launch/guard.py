@@ -5,13 +5,11 @@ The mark is an environment variable. Every descendant of a node inherits it, in 
 SIGKILL of the launcher cannot lose it.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import sys
 import uuid
-from types import TracebackType
+from typing import Self
 
 import psutil
 
@@ -59,7 +57,7 @@ class Guard:
     def __init__(self) -> None:
         self.mark = uuid.uuid4().hex
 
-    def __enter__(self) -> Guard:
+    def __enter__(self) -> Self:
         read_end, self._write_end = os.pipe()
         self._helper = os.fork()
         if self._helper == 0:
@@ -69,9 +67,7 @@ class Guard:
         os.environ[MARK] = self.mark
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         del os.environ[MARK]
         os.close(self._write_end)  # the helper ends the remaining processes, normally none
         os.waitpid(self._helper, 0)

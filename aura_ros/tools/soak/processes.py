@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The processes of a soak: the graph in a process group of its own, and the memory and time that its nodes use."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess
@@ -10,6 +8,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Self
 
 import psutil
 
@@ -37,7 +36,7 @@ class SoakProcesses:
         self.resident_mb: dict[str, list[float]] = {name: [] for name in NODES}
         """Resident memory at these times, by node [MB]."""
 
-    def __enter__(self) -> SoakProcesses:
+    def __enter__(self) -> Self:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, '-m', 'aura_ros.tools.launch', *self._arguments]
         with self.log.open('wb') as log:
