@@ -93,7 +93,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     draw(rows, store.file('.png'))
     for name, group in grouped(runs):
         report(console, name, group, [row for row in rows if row['setting'] == name])
-    console.print(f'written: {", ".join(str(store.file(end)) for end in (".csv", ".json", ".png"))}')
+    store.print_files(console, '.csv', '.json', '.png')
     return 0
 
 
@@ -130,7 +130,7 @@ def setting_name(file: Path, setting: StreamSetting) -> str:
     """Return a name of a stream setting: the folder of `synthetic` and the main parameters."""
     folder = file.parent.parent.name
     name = folder.removeprefix('synthetic-') + ': ' if folder.startswith('synthetic-') else ''
-    return f'{name}{setting.bindings} bindings, {setting.event:.3g} events and {setting.query:.3g} queries per step'
+    return f'{name}{setting.bindings} bindings, {setting.event:.3g} events and {setting.query:.3g} questions a step'
 
 
 def grouped(runs: Sequence[dict[str, Any]]) -> list[tuple[str, list[dict[str, Any]]]]:

@@ -2,9 +2,19 @@
 """Lists of names and of seeds on the command line."""
 
 import argparse
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from aura_ros.common.errors import ConfigError
+
+
+def add_memories(parser: argparse.ArgumentParser, unmatched: Sequence[str], matched: Sequence[str]) -> None:
+    """Add --memories; the memories of `matched` match the writes of aura."""
+    parser.add_argument(
+        '--memories',
+        default=','.join((*unmatched, *matched)),
+        metavar='LIST',
+        help=f'memories to run; {", ".join(matched)} need aura (default: %(default)s)',
+    )
 
 
 def parse_names(argument: str, text: str, known: Collection[str]) -> list[str]:

@@ -79,7 +79,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     store.write(rows, facts)
     draw(rows, setting.compared, store.file('.png'))
     report(console, rows, names, setting, facts)
-    console.print(f'written: {", ".join(str(store.file(end)) for end in (".csv", ".json", ".png"))}')
+    store.print_files(console, '.csv', '.json', '.png')
     return 0
 
 

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from aura_ros.bench.plots import COLOURS, MARKERS, saved_figure
+from aura_ros.bench.plots import saved_figure, series_style
 
 Rows = Sequence[dict[str, Any]]
+_SIZES = {'ms': 3.5, 'lw': 1.4}
 
 
 def draw(rows: Rows, compared: int, path: Path) -> None:
@@ -24,11 +25,13 @@ def draw(rows: Rows, compared: int, path: Path) -> None:
     names = list(dict.fromkeys(row['memory'] for row in rows))
     with saved_figure(path, 2, (14.0, 5.2)) as (size_axes, time_axes):
         for series, shared in _by_bytes(rows, names).items():
-            size_axes.plot(*zip(*series, strict=True), **_style(names.index(shared[0])), label=', '.join(shared))
+            size_axes.plot(
+                *zip(*series, strict=True), **series_style(names.index(shared[0])), **_SIZES, label=', '.join(shared)
+            )
         for index, name in enumerate(names):
             own = [row for row in rows if row['memory'] == name and row['run'] == 'together']
             steps, times = ([row[column] for row in own] for column in ('steps', 'median_us'))
-            time_axes.plot(steps, times, **_style(index), label=name)
+            time_axes.plot(steps, times, **series_style(index), **_SIZES, label=name)
         size_axes.set(title='State size', ylabel='bytes')
         time_axes.set(title=f'Median step time in the shared run to {compared:,}', ylabel='µs')
         for axes in (size_axes, time_axes):
@@ -46,13 +49,3 @@ def _by_bytes(rows: Rows, names: Sequence[str]) -> dict[tuple[tuple[int, int], .
         if any(series.values()):
             shared.setdefault(tuple(sorted(series.items())), []).append(name)
     return shared
-
-
-def _style(index: int) -> dict[str, Any]:
-    return {
-        'color': COLOURS[index % len(COLOURS)],
-        'marker': MARKERS[index % len(MARKERS)],
-        'ms': 3.5,
-        'lw': 1.4,
-        'ls': ('-', '--')[index // len(COLOURS) % 2],
-    }

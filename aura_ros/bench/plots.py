@@ -13,6 +13,15 @@ COLOURS = ('#0072B2', '#D55E00', '#009E73', '#E69F00', '#CC79A7', '#56B4E9', '#0
 MARKERS = ('o', 's', '^', 'D', 'v', 'P', 'X', 'h')
 
 
+def series_style(index: int) -> dict[str, Any]:
+    """Return colour, marker and line style of the series `index`."""
+    return {
+        'color': COLOURS[index % len(COLOURS)],
+        'marker': MARKERS[index % len(MARKERS)],
+        'ls': ('-', '--')[index // len(COLOURS) % 2],
+    }
+
+
 @contextmanager
 def saved_figure(path: Path, columns: int, size: tuple[float, float], **layout: Any) -> Iterator[list[Any]]:
     """Yield the axes of a figure, which is saved as PNG at the end of the block.

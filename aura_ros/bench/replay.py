@@ -81,7 +81,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     console.print(table)
     if growth is not None:
         console.print(f'peak resident memory from {lengths[0]:,} to {lengths[-1]:,} steps: {growth:+.0f} B per step')
-    console.print(f'written: {store.file(".csv")}, {store.file(".json")}')
+    store.print_files(console, '.csv', '.json')
     return 0
 
 

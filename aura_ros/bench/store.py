@@ -16,6 +16,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
 from aura_ros.common.errors import ConfigError
 from aura_ros.common.files import plain, replace_text
 from aura_ros.common.provenance import versions
@@ -82,6 +84,10 @@ class ResultStore:
     def file(self, suffix: str) -> Path:
         """Return the path of a result file, for example for '.png'."""
         return self.folder / (self.name + suffix)
+
+    def print_files(self, console: Console, *suffixes: str) -> None:
+        """Print the paths of written result files."""
+        console.print(f'written: {", ".join(str(self.file(suffix)) for suffix in suffixes)}')
 
     def write(self, rows: Sequence[Mapping[str, Any]], extra: Mapping[str, Any] | None = None) -> None:
         """Write the table as CSV, and as JSON with settings, versions and `extra`.

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from aura_ros.bench.arguments import parse_names
+from aura_ros.bench.arguments import add_memories, parse_names
 from aura_ros.bench.jobs import Job, run_jobs
 from aura_ros.bench.store import ResultStore
 from aura_ros.bench.streams import StreamSetting
@@ -93,12 +93,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='LIST',
         help=f'of {", ".join(SETTINGS)} (default: %(default)s)',
     )
-    parser.add_argument(
-        '--memories',
-        default=','.join((*UNMATCHED, *MATCHED)),
-        metavar='LIST',
-        help=f'memories to run; {", ".join(MATCHED)} need aura (default: %(default)s)',
-    )
+    add_memories(parser, UNMATCHED, MATCHED)
     parser.add_argument(
         '--tune',
         action='store_true',

@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from aura_ros.bench.plots import COLOURS, MARKERS, saved_figure
+from aura_ros.bench.plots import COLOURS, saved_figure, series_style
 from aura_ros.bench.store import ResultStore
 from aura_ros.common.files import replace_text
 from aura_ros.common.stats import mean_interval
@@ -150,9 +150,7 @@ def draw(name: str, rows: Sequence[Row], path: Path) -> None:
                 row['accuracy'],
                 bars,
                 capsize=3,
-                color=COLOURS[i % len(COLOURS)],
-                marker=MARKERS[i % len(MARKERS)],
-                ls='',
+                **series_style(i) | {'ls': ''},
                 ms=8,
                 label=row['memory'],
                 mfc='white' if i >= len(COLOURS) else None,

@@ -28,11 +28,12 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from aura_ros.bench.arguments import parse_names
+from aura_ros.bench.arguments import add_memories, parse_names
 from aura_ros.bench.jobs import Job, run_jobs
 from aura_ros.bench.store import ResultStore
 from aura_ros.bench.tmaze_report import report
@@ -100,12 +101,7 @@ PRICE_GRID = (0.02, 0.05, 0.1, 0.15)
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
     parser.add_argument('--mazes', default=','.join(MAZES), metavar='LIST', help='mazes to run (default: %(default)s)')
-    parser.add_argument(
-        '--memories',
-        default=','.join((*UNMATCHED, *MATCHED)),
-        metavar='LIST',
-        help=f'memories to run; {", ".join(MATCHED)} need aura (default: %(default)s)',
-    )
+    add_memories(parser, UNMATCHED, MATCHED)
     parser.add_argument(
         '--longest',
         type=int,
@@ -140,11 +136,9 @@ def run(args: argparse.Namespace, console: Console) -> int:
         args.output, name, {'curricula': curricula, 'batches': batches, 'growing_longest': GROWING_LONGEST}, args.fresh
     )
     rows: dict[str, dict[str, Any]] = {}
-    for wanted in (
-        [memory for memory in UNMATCHED if memory in memories],
-        [memory for memory in MATCHED if memory in memories],
-    ):
-        rows |= run_jobs(_jobs(mazes, wanted, curricula, batches, rows, args.seeds), store, console, args.jobs)
+    for group in (UNMATCHED, MATCHED):
+        chosen = [memory for memory in group if memory in memories]
+        rows |= run_jobs(_jobs(mazes, chosen, curricula, batches, rows, args.seeds), store, console, args.jobs)
     report(list(rows.values()), store, console)
     return 0
 
@@ -161,17 +155,17 @@ def _jobs(
     from aura_ros.bench.tmaze_training import Task
     from aura_ros.bench.tmaze_walk import run_task
 
-    found = []
-    for memory in memories:
-        for maze in mazes:
-            for seed in seeds:
-                aura = known.get(_key(maze, 'aura', seed))
-                if memory in MATCHED and aura is None:
-                    raise ConfigError(f'memories: {memory} matches the writes of aura; add aura')
-                write_rate = aura['validation']['rate'] if memory in MATCHED and aura is not None else 0.0
-                task = Task(maze, memory, curricula[maze], LEARNING_RATES[maze][memory], seed, write_rate)
-                found.append(Job(_key(maze, memory, seed), run_task, (task, batches[maze], GROWING_LONGEST)))
-    return found
+    jobs = []
+    for memory, maze, seed in product(memories, mazes, seeds):
+        write_rate = 0.0
+        if memory in MATCHED:
+            aura = known.get(_key(maze, 'aura', seed))
+            if aura is None:
+                raise ConfigError(f'memories: {memory} matches the writes of aura; add aura')
+            write_rate = aura['validation']['rate']
+        task = Task(maze, memory, curricula[maze], LEARNING_RATES[maze][memory], seed, write_rate)
+        jobs.append(Job(_key(maze, memory, seed), run_task, (task, batches[maze], GROWING_LONGEST)))
+    return jobs
 
 
 def _key(maze: str, memory: str, seed: int) -> str:
@@ -199,12 +193,9 @@ def _tune(
     from aura_ros.bench.tmaze_training import validate
 
     store = ResultStore(args.output, 'tmaze-tune', {'curricula': curricula}, args.fresh)
-    tasks = {
-        key: task
-        for maze in mazes
-        for memory in memories
-        for key, task in _choices(maze, memory, curricula[maze]).items()
-    }
+    tasks: dict[str, Task] = {}
+    for maze, memory in product(mazes, memories):
+        tasks |= _choices(maze, memory, curricula[maze])
     rows = run_jobs([Job(key, validate, (task,)) for key, task in tasks.items()], store, console, args.jobs)
     store.write(list(rows.values()))
     for setting in dict.fromkeys(key.rsplit(' ', 1)[0] for key in tasks):

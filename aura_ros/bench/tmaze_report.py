@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from aura_ros.bench.plots import COLOURS, MARKERS, saved_figure
+from aura_ros.bench.plots import saved_figure, series_style
 from aura_ros.bench.store import ResultStore
 from aura_ros.common.files import replace_text
 from aura_ros.common.stats import wilson_interval
@@ -177,9 +177,7 @@ def draw(rows: Sequence[Row], path: Path) -> None:
                     lengths,
                     success,
                     bars,
-                    color=COLOURS[i % len(COLOURS)],
-                    marker=MARKERS[i % len(MARKERS)],
-                    ls=('-', '--')[i // len(COLOURS) % 2],
+                    **series_style(i),
                     ms=4,
                     lw=2.4 if name == 'aura' else 1.2,
                     elinewidth=0.6,

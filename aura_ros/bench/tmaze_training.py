@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Behaviour cloning of the oracle in short corridors, the same ones for every memory."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -60,29 +60,20 @@ class Curriculum:
     """How a learned gate learns."""
 
 
+_PASSIVE = Curriculum(
+    steps=400,
+    batch=32,
+    shortest=1,
+    longest=30,
+    first_longest=8,
+    grown=0.4,
+    corridor_weight=0.05,
+    validation=(10, 20, 30),
+    gate=GateTraining(price=0.05, open_until=0.3, price_full=0.45, probe=0.3),
+)
 CURRICULA = {
-    'passive': Curriculum(
-        steps=400,
-        batch=32,
-        shortest=1,
-        longest=30,
-        first_longest=8,
-        grown=0.4,
-        corridor_weight=0.05,
-        validation=(10, 20, 30),
-        gate=GateTraining(price=0.05, open_until=0.3, price_full=0.45, probe=0.3),
-    ),
-    'selective': Curriculum(
-        steps=1500,
-        batch=32,
-        shortest=2,
-        longest=60,
-        first_longest=8,
-        grown=0.4,
-        corridor_weight=0.05,
-        validation=(15, 30, 60),
-        gate=GateTraining(price=0.05, open_until=0.3, price_full=0.45, probe=0.3),
-    ),
+    'passive': _PASSIVE,
+    'selective': replace(_PASSIVE, steps=1500, shortest=2, longest=60, validation=(15, 30, 60)),
 }
 
 

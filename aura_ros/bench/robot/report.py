@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from aura_ros.bench.robot.figure import draw, pick_episode
-from aura_ros.bench.robot.records import EpisodeRecord, RunRecord, acceptance, summarise
+from aura_ros.bench.robot.records import EpisodeRecord, GateRecord, RunRecord, acceptance, summarise
 from aura_ros.common.errors import ConfigError
 from aura_ros.common.files import replace_text
 
@@ -79,18 +79,12 @@ def _episode(episode: EpisodeRecord, with_steps: bool) -> dict[str, Any]:
     if with_steps:
         found['step_columns'] = ['time_s', 'seq', 'gate', 'threshold', 'written', 'us', 'bytes']
         found['step_values'] = {
-            policy: [
-                [
-                    round(p.time_s, 3),
-                    p.seq,
-                    round(p.gate, 5),
-                    round(p.threshold, 5),
-                    int(p.written),
-                    round(p.step_us, 1),
-                    p.state_bytes,
-                ]
-                for p in points
-            ]
-            for policy, points in episode.gates.items()
+            policy: [_step_values(point) for point in points] for policy, points in episode.gates.items()
         }
     return found
+
+
+def _step_values(step: GateRecord) -> list[float]:
+    """Return the values of `step_columns`."""
+    scores = round(step.gate, 5), round(step.threshold, 5)
+    return [round(step.time_s, 3), step.seq, *scores, int(step.written), round(step.step_us, 1), step.state_bytes]
