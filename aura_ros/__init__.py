@@ -5,3 +5,8 @@ from pkgutil import extend_path
 
 # The build puts the generated message modules into another folder of the same package.
 __path__ = extend_path(__path__, __name__)
+
+from aura_ros.common.limits import limit_image_decoder
+
+# Before any import of cv2, which reads its limits once.
+limit_image_decoder()

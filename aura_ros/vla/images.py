@@ -11,16 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aura_ros.common.errors import InputError
+from aura_ros.common.limits import IMAGE_PIXELS, IMAGE_SIDE, JPEG_SCANS
 
 _RGB, _BGR = slice(0, 3), slice(2, None, -1)
 # Bytes per pixel, and the positions of red, green and blue among them.
 _LAYOUTS = {'rgb8': (3, _RGB), 'bgr8': (3, _BGR), 'rgba8': (4, _RGB), 'bgra8': (4, _BGR), 'mono8': (1, _RGB)}
 ENCODINGS = tuple(_LAYOUTS)
-MAX_SIDE = 8192
-_JPEG_START, _JPEG_END = b'\xff\xd8\xff', b'\xff\xd9'
+_JPEG_START, _JPEG_SCAN, _JPEG_END = b'\xff\xd8\xff', b'\xff\xda', b'\xff\xd9'
 _PNG_START = b'\x89PNG\r\n\x1a\n'
 # Markers of the JPEG frame header, which contains the size: SOF0 to SOF15 except DHT, JPG and DAC.
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+# Markers without a segment: TEM, RST0 to RST7, SOI and EOI. None belongs before the first scan.
+_JPEG_BARE = frozenset({0x00, 0x01, *range(0xD0, 0xDA)})
 
 Buffer = bytes | bytearray | memoryview | Sequence[int] | NDArray[np.uint8]
 
@@ -105,52 +107,71 @@ def is_black(image: NDArray[np.uint8], level: int = 2) -> bool:
 
 
 def _check_size(width: int, height: int) -> None:
-    if not (1 <= height <= MAX_SIDE and 1 <= width <= MAX_SIDE):
-        raise InputError(f'image is {width} x {height}: each side must be 1..{MAX_SIDE} px')
+    if not (1 <= height <= IMAGE_SIDE and 1 <= width <= IMAGE_SIDE and width * height <= IMAGE_PIXELS):
+        raise InputError(
+            f'image is {width} x {height}: each side must be 1..{IMAGE_SIDE} px, '
+            f'and their product at most {IMAGE_PIXELS}'
+        )
 
 
 def _check_compressed(data: bytes) -> None:
     """Refuse a JPEG or PNG that is too large or incomplete; some decoders invent the missing part."""
-    if data.startswith(_PNG_START):
-        whole, size = _png_is_whole(data), _png_size(data)
-    else:
-        # Some cameras pad a JPEG with zeros.
-        whole, size = data.rstrip(b'\0').endswith(_JPEG_END), _jpeg_size(data)
-    if not whole or size is None:
+    size = _png_size(data) if data.startswith(_PNG_START) else _jpeg_size(data)
+    if size is None:
         raise InputError(f'compressed image is damaged: {len(data)} bytes are incomplete')
     _check_size(*size)
 
 
-def _png_is_whole(data: bytes) -> bool:
-    """Return whether all chunks are present with a correct CRC-32."""
-    at = len(_PNG_START)
-    while at + 12 <= len(data):
-        end = at + 8 + int.from_bytes(data[at : at + 4], 'big')
-        kind = data[at + 4 : at + 8]
-        if end + 4 > len(data) or zlib.crc32(data[at + 4 : end]) != int.from_bytes(data[end : end + 4], 'big'):
-            return False
-        if kind == b'IEND':
-            return True
-        at = end + 4
-    return False
-
-
 def _png_size(data: bytes) -> tuple[int, int] | None:
-    """Return width and height from the first chunk of a PNG."""
-    if data[12:16] != b'IHDR':
+    """Return width and height of a PNG, or None unless all chunks are present with a correct CRC-32.
+
+    Raises:
+        InputError: 16 bits a channel, or an animation. Each takes a multiple of the memory of its pixels.
+    """
+    at, kinds = len(_PNG_START), list[bytes]()
+    while at + 12 <= len(data) and kinds[-1:] != [b'IEND']:
+        end = at + 8 + int.from_bytes(data[at : at + 4], 'big')
+        kinds.append(data[at + 4 : at + 8])
+        if end + 4 > len(data) or zlib.crc32(data[at + 4 : end]) != int.from_bytes(data[end : end + 4], 'big'):
+            return None
+        at = end + 4
+    # The decoder must find the same header as this function: one, at the beginning.
+    if kinds[:1] != [b'IHDR'] or kinds.count(b'IHDR') != 1 or kinds[-1] != b'IEND':
         return None
+    if data[24] > 8:
+        raise InputError('compressed image has uint16 channels: must be uint8')
+    if b'acTL' in kinds:
+        raise InputError('compressed image is an animation: must be one image')
     return int.from_bytes(data[16:20], 'big'), int.from_bytes(data[20:24], 'big')
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int] | None:
-    """Return width and height from the frame header of a JPEG."""
-    at = 2
-    while at + 9 <= len(data) and data[at] == 0xFF:
-        marker = data[at + 1]
+    """Return width and height of a JPEG, or None unless its headers are exactly one frame header and segments.
+
+    Decoders skip what the format does not allow before the first scan: bytes between segments, and markers without
+    a segment. A decoder could then find another frame header than this function, so these are refused.
+
+    Raises:
+        InputError: too many scans.
+    """
+    at, size = 2, None
+    while at + 4 <= len(data) and data[at] == 0xFF:
+        marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4], 'big')
+        if marker == 0xFF:  # any number of 0xFF bytes may precede a marker
+            at += 1
+            continue
+        if marker in _JPEG_BARE or length < 2:
+            return None
+        if marker == _JPEG_SCAN[1]:
+            if (scans := data.count(_JPEG_SCAN, at)) > JPEG_SCANS:
+                raise InputError(f'compressed image has {scans} scans: must be at most {JPEG_SCANS}')
+            # Some cameras pad a JPEG with zeros.
+            return size if data.rstrip(b'\0').endswith(_JPEG_END) else None
         if marker in _JPEG_FRAMES:
-            return int.from_bytes(data[at + 7 : at + 9], 'big'), int.from_bytes(data[at + 5 : at + 7], 'big')
-        # Any number of 0xFF bytes may precede a marker.
-        at += 1 if marker == 0xFF else 2 + int.from_bytes(data[at + 2 : at + 4], 'big')
+            if size is not None or length < 8:
+                return None
+            size = int.from_bytes(data[at + 7 : at + 9], 'big'), int.from_bytes(data[at + 5 : at + 7], 'big')
+        at += 2 + length
     return None
 
 

@@ -116,6 +116,11 @@ FAULTS = {
         'a loss is refused with the reason and is never a silent fresh start; a state of another program is never '
         'overwritten, and no write is DURABLE meanwhile; damage while in use is repaired; older files are restored',
     ),
+    'F33': Fault(
+        'file or image from elsewhere that unpacks, repeats or refers without limit',
+        'refused with the limit that it exceeds, before memory, disk or time are spent; nothing outside the file or '
+        'its folder is read; no temporary file stays',
+    ),
 }
 
 
