@@ -8,31 +8,11 @@ the newest state, until it succeeds.
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any
 
 from aura_ros.common.errors import StateError
 from aura_ros.state.format import Snapshot
-from aura_ros.state.store import Commit, StateStore
+from aura_ros.state.store import StateStore
 from aura_ros.state.wear import WearMeter
-
-
-@dataclass(frozen=True)
-class WriterStatus:
-    """A consistent view of a writer."""
-
-    submitted: int = 0
-    """Ticket of the newest submitted state, 0 before the first."""
-    durable_ticket: int = 0
-    """Ticket of the newest durable state, 0 before the first; all earlier tickets are durable too."""
-    durable: Snapshot | None = None
-    """The newest durable state, None before the first."""
-    commit: Commit | None = None
-    """Its commit, None before the first."""
-    problem: str = ''
-    """Why the last commit failed, '' if it did not."""
-    failures: int = 0
-    """Number of failed commits."""
 
 
 class StateWriter:
@@ -51,8 +31,15 @@ class StateWriter:
         self._store, self._on_change, self._retry_s = store, on_change, retry_s
         self._changed = threading.Condition()
         self._waiting: Snapshot | None = None
-        self.status = WriterStatus(problem=store.problem)
-        """A consistent view of the writer. Each change replaces it."""
+        self.durable_ticket = 0
+        """Ticket of the newest durable state, 0 before the first; all earlier tickets are durable too."""
+        self.durable: Snapshot | None = None
+        """The newest state that this writer made durable, None before the first."""
+        self.problem = store.problem
+        """Why the last commit failed, '' if it did not."""
+        self.failures = 0
+        """Number of failed commits."""
+        self._submitted = 0
         self._next_try_s = 0.0
         self._busy = self._hurry = self._stopping = self._ended = False
         self._thread = threading.Thread(target=self._run, name='state_writer', daemon=True)
@@ -67,24 +54,10 @@ class StateWriter:
         with self._changed:
             if self._stopping:
                 raise StateError(f'{self._store.path}: the writer is closed')
+            self._submitted += 1
             self._waiting = snapshot
-            self._set(submitted=self.status.submitted + 1)
-            return self.status.submitted
-
-    @property
-    def durable_ticket(self) -> int:
-        """Ticket of the newest durable state."""
-        return self.status.durable_ticket
-
-    @property
-    def durable(self) -> Snapshot | None:
-        """The newest state that this writer made durable."""
-        return self.status.durable
-
-    @property
-    def problem(self) -> str:
-        """Why the last commit failed, '' if it did not."""
-        return self.status.problem
+            self._changed.notify_all()
+            return self._submitted
 
     def flush(self, timeout_s: float) -> bool:
         """Wait until all submitted states are durable. A retry that is due later is made at once.
@@ -93,12 +66,12 @@ class StateWriter:
             False if that attempt fails, or after `timeout_s`.
         """
         with self._changed:
-            target = self.status.submitted
-            failures = self.status.failures + self._busy  # the current attempt began before this call
+            target = self._submitted
+            failures = self.failures + self._busy  # the current attempt began before this call
             self._hurry = True
             self._changed.notify_all()
             self._changed.wait_for(
-                lambda: self.durable_ticket >= target or self.status.failures > failures or self._ended, timeout_s
+                lambda: self.durable_ticket >= target or self.failures > failures or self._ended, timeout_s
             )
             return self.durable_ticket >= target
 
@@ -112,7 +85,7 @@ class StateWriter:
         deadline_s = time.monotonic() + timeout_s
         flushed = self.flush(timeout_s)
         with self._changed:
-            flushed = flushed and self.durable_ticket == self.status.submitted
+            flushed = flushed and self.durable_ticket == self._submitted
             self._stopping = True
             self._changed.notify_all()
         self._thread.join(max(0.0, deadline_s - time.monotonic()))
@@ -125,7 +98,7 @@ class StateWriter:
                 self._on_change()
         except BaseException as error:
             with self._changed:
-                self._set(problem=f'the writer has ended: {error!r}')
+                self.problem = f'the writer has ended: {error!r}'
             raise
         finally:
             self._store.close()
@@ -144,7 +117,7 @@ class StateWriter:
                     self._changed.wait(wait_s)
                 else:
                     self._busy, self._hurry = True, False
-                    return self._waiting, self.status.submitted
+                    return self._waiting, self._submitted
             return None
 
     def _attempt(self, snapshot: Snapshot, ticket: int) -> None:
@@ -152,17 +125,15 @@ class StateWriter:
             commit = self._store.commit(snapshot)
         except (OSError, StateError) as error:
             with self._changed:
-                self._busy, self._next_try_s = False, time.monotonic() + self._retry_s
-                self._set(failures=self.status.failures + 1, problem=self._store.explain(error))
+                self._busy, self.failures = False, self.failures + 1
+                self.problem = self._store.explain(error)
+                self._next_try_s = time.monotonic() + self._retry_s
+                self._changed.notify_all()
             return
         self.meter.add(commit.device_bytes, len(snapshot.payload), time.monotonic())
         with self._changed:
+            self.durable_ticket, self.durable, self.problem = ticket, snapshot, ''
             self._busy, self._next_try_s = False, 0.0
-            if self.status.submitted == ticket:
+            if self._submitted == ticket:
                 self._waiting = None
-            self._set(durable_ticket=ticket, durable=snapshot, commit=commit, problem='')
-
-    def _set(self, **changes: Any) -> None:
-        """Change the status; the caller holds the lock."""
-        self.status = replace(self.status, **changes)
-        self._changed.notify_all()
+            self._changed.notify_all()
