@@ -127,13 +127,13 @@ def measure(steps: int, seed: int) -> dict[str, Any]:
 
 def _fill(cache: StepCache, weights: MemoryWeights, steps: int, seed: int) -> None:
     """Append synthetic steps for a memory with these weights to the cache, in parts as a replay does."""
-    from aura_ros.replay.steps.arrays import Row, StepsBuilder, StepsInfo
+    from aura_ros.replay.steps.arrays import Row, Steps, StepsInfo
     from aura_ros.replay.steps.cache import PART_STEPS
     from aura_ros.replay.steps.features import thumbnail
 
     rng = np.random.default_rng(seed)
     mean, scale = weights.arrays['feature_mean'], weights.arrays['feature_scale']
-    builder = StepsBuilder(StepsInfo(tuple(f'joint{i}' for i in range(weights.action_dim)), 0.05, 4))
+    info, rows = StepsInfo(tuple(f'joint{i}' for i in range(weights.action_dim)), 0.05, 4), list[Row]()
     scene: NDArray[np.floating[Any]] = mean
     picture = b''
     for step in range(steps):
@@ -143,9 +143,10 @@ def _fill(cache: StepCache, weights: MemoryWeights, steps: int, seed: int) -> No
         features = scene + 0.02 * scale * rng.normal(size=len(mean))
         base = np.repeat(rng.normal(0, 0.3, (1, weights.action_dim)), weights.chunk_size, axis=0).astype(np.float32)
         row = Row(round(step * STEP_S * 1e9), 'synthetic', step, features.astype(np.float32), base)
-        builder.add(replace(row, recorded_action=base + np.float32(0.01), thumbnail=picture))
-        if len(builder) == PART_STEPS or step + 1 == steps:
-            cache.append(builder.take())
+        rows.append(replace(row, recorded_action=base + np.float32(0.01), thumbnail=picture))
+        if len(rows) == PART_STEPS or step + 1 == steps:
+            cache.append(Steps.of(info, rows))
+            rows.clear()
 
 
 def _lengths(text: str) -> tuple[int, ...]:

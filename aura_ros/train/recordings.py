@@ -30,7 +30,7 @@ from aura_ros.common.errors import BagError, ConfigError
 from aura_ros.common.files import replace_arrays
 from aura_ros.recordings.bags import Bag
 from aura_ros.replay.run import mapping_of
-from aura_ros.replay.steps.arrays import StepsBuilder
+from aura_ros.replay.steps.arrays import Steps
 from aura_ros.replay.steps.cache import content_digest
 from aura_ros.replay.steps.features import BackboneSteps
 from aura_ros.replay.steps.mapping import Mapping, as_yaml
@@ -113,12 +113,10 @@ def keep_features(
 
 
 def _columns(path: Path, stream: StepStream) -> dict[str, NDArray[Any]]:
-    builder = StepsBuilder(stream.info)
-    for row in stream.rows([]):
-        builder.add(replace(row, thumbnail=b''))
-    if not len(builder):
+    rows = [replace(row, thumbnail=b'') for row in stream.rows([])]
+    if not rows:
         raise BagError(f'{path} contains no step: {"; ".join(stream.facts().notes)}')
-    steps = builder.take()
+    steps = Steps.of(stream.info, rows)
     go = steps.has_recorded_actions
     return {
         'z': steps.features,

@@ -15,7 +15,7 @@ from aura_ros.replay.disk_arrays import DiskArrays
 from aura_ros.replay.evaluate import run_policies, run_policy
 from aura_ros.replay.live import compare
 from aura_ros.replay.policies import Budget, choose, make_policy, periodic_writes, random_writes
-from aura_ros.replay.steps.arrays import Row, StepsBuilder
+from aura_ros.replay.steps.arrays import Row, Steps
 from aura_ros.state.format import SLOT_BYTES
 
 COLUMNS = ('stamps_ns', 'episode_ids', 'seqs', 'skews_ns', 'features', 'base_actions', 'recorded_actions')
@@ -103,14 +103,13 @@ def test_a_window_bounds_the_cache():
 
 
 def test_the_error_covers_only_executed_actions(runs):
-    builder = StepsBuilder(INFO)
     base = np.zeros(CHUNK, np.float32)
     action = np.zeros(CHUNK, np.float32)
     action[: INFO.n_action_steps, 1] = [0.1, 0.2, -0.3, 0.4]
     action[INFO.n_action_steps :] = 9.0  # replaced by the next chunk before it is executed
-    builder.add(Row(1, 'e', 0, WEIGHTS.arrays['feature_mean'], base, action))
-    builder.add(Row(2, 'e', 1, WEIGHTS.arrays['feature_mean'], base))
-    run = run_policy(make_policy('base', OPTIONS), builder.take(), DiskArrays())
+    features = WEIGHTS.arrays['feature_mean']
+    steps = Steps.of(INFO, [Row(1, 'e', 0, features, base, action), Row(2, 'e', 1, features, base)])
+    run = run_policy(make_policy('base', OPTIONS), steps, DiskArrays())
     assert run.errors[0] == pytest.approx([0, 0.25] + [0] * (CHUNK[1] - 2))
     assert np.isnan(run.errors[1]).all()
     assert runs['base'].errors == pytest.approx(0.01, rel=1e-4)

@@ -19,7 +19,7 @@ from aura_ros.replay.drivers import drivers
 from aura_ros.replay.evaluate import run_policies
 from aura_ros.replay.live import recorded_writes
 from aura_ros.replay.policies import PolicyOptions
-from aura_ros.replay.steps.arrays import StepsBuilder
+from aura_ros.replay.steps.arrays import Steps
 from aura_ros.replay.steps.guess import guess
 from aura_ros.replay.steps.recorded import RecordedSteps, recorded_backbone
 from aura_ros.vla import load_backbone
@@ -67,10 +67,7 @@ def steps(bag, spec):
     mapping = guess(bag, spec).mapping
     assert recorded_backbone(bag, mapping) == spec.backbone_hash
     stream = RecordedSteps(bag, mapping, spec)
-    builder = StepsBuilder(stream.info)
-    for row in stream.rows(()):
-        builder.add(row)
-    return builder.take()
+    return Steps.of(stream.info, list(stream.rows(())))
 
 
 @pytest.fixture(scope='module')

@@ -25,7 +25,7 @@ from aura_ros.recordings.bags import Bag
 from aura_ros.replay.disk_arrays import DiskArrays
 from aura_ros.replay.evaluate import run_policy
 from aura_ros.replay.policies import PolicyOptions, make_policy
-from aura_ros.replay.steps.arrays import Steps, StepsBuilder
+from aura_ros.replay.steps.arrays import Steps
 from aura_ros.replay.steps.features import BackboneSteps
 from aura_ros.replay.steps.mapping import load_mapping
 from aura_ros.replay.steps.recorded import RecordedSteps
@@ -123,10 +123,7 @@ def _offline(steps: Steps):
 
 
 def _steps(stream):
-    builder = StepsBuilder(stream.info)
-    for row in stream.rows([]):
-        builder.add(row)
-    return builder.take()
+    return Steps.of(stream.info, list(stream.rows([])))
 
 
 def _live(graph, recorded, last, last_write, **player):

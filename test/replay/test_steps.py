@@ -8,7 +8,7 @@ import pytest
 from replayed import CHUNK, INFO, joined, synthetic_steps
 
 from aura_ros.common.errors import BagError, ConfigError, InputError
-from aura_ros.replay.steps.arrays import Row, Steps, StepsBuilder
+from aura_ros.replay.steps.arrays import Row, Steps
 from aura_ros.replay.steps.cache import FirstSteps, StepCache, content_digest, fill, key_of
 from aura_ros.replay.steps.stream import StreamFacts
 
@@ -62,10 +62,11 @@ def test_a_file_gives_back_what_was_saved(tmp_path):
 
 
 def test_missing_recorded_actions_are_nan():
-    builder = StepsBuilder(INFO)
-    for row, action in enumerate((None, np.zeros(CHUNK, np.float32))):
-        builder.add(Row(1 + row, 'e', row, np.zeros(4, np.float32), np.zeros(CHUNK, np.float32), action))
-    steps = builder.take()
+    rows = [
+        Row(1 + row, 'e', row, np.zeros(4, np.float32), np.zeros(CHUNK, np.float32), action)
+        for row, action in enumerate((None, np.zeros(CHUNK, np.float32)))
+    ]
+    steps = Steps.of(INFO, rows)
     assert np.isnan(steps.recorded_actions[0]).all()
     assert steps.has_recorded_actions.tolist() == [False, True]
 
@@ -86,7 +87,7 @@ def test_arrays_that_do_not_belong_together_are_refused():
     with pytest.raises(InputError, match='3 thumbnails for 5 steps'):
         replace(steps, thumbnails=steps.thumbnails[:3])
     with pytest.raises(InputError, match='no step'):
-        StepsBuilder(INFO).take()
+        Steps.of(INFO, [])
 
 
 def test_the_digest_is_of_the_content(tmp_path):

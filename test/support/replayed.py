@@ -14,7 +14,7 @@ from recordings import BEGIN_NS, COMMANDS, FRONT, INSTRUCTION, STATES, WRIST, Re
 
 from aura_ros.memory.weights import load_weights
 from aura_ros.replay.policies import PolicyOptions
-from aura_ros.replay.steps.arrays import Row, Steps, StepsBuilder, StepsInfo
+from aura_ros.replay.steps.arrays import Row, Steps, StepsInfo
 from aura_ros.vla.protocol import BackboneSpec, Observation, VlaOutput
 
 WEIGHTS = load_weights('aura')
@@ -44,7 +44,7 @@ def synthetic_steps(
     """Return steps with features like those of the training data, and recorded actions near the base actions."""
     rng = np.random.default_rng(seed)
     mean, scale = WEIGHTS.arrays['feature_mean'], WEIGHTS.arrays['feature_scale']
-    builder = StepsBuilder(INFO)
+    rows = []
     for row in range(count):
         episode = row * episodes // count
         base = np.repeat(rng.normal(0, 0.3, (1, CHUNK[1])), CHUNK[0], axis=0).astype(np.float32)
@@ -58,8 +58,8 @@ def synthetic_steps(
             skew_ns=row,
             thumbnail=jpeg(row) if pictures else b'',
         )
-        builder.add(step)
-    return builder.take()
+        rows.append(step)
+    return Steps.of(INFO, rows)
 
 
 def joined(parts: Sequence[Steps]) -> Steps:

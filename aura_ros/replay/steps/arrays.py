@@ -2,8 +2,8 @@
 """The steps of a recording as arrays. Every memory runs on the same arrays."""
 
 import json
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, Self
 from zipfile import BadZipFile
@@ -103,8 +103,34 @@ class Steps:
         if self.thumbnails and len(self.thumbnails) != count:
             raise InputError(f'{len(self.thumbnails)} thumbnails for {count} steps: must be {count} or 0')
 
+    @classmethod
+    def of(cls, info: StepsInfo, rows: Sequence[Row]) -> Self:
+        """Return consecutive steps as arrays.
+
+        Raises:
+            InputError: there are no steps, or their shapes differ.
+        """
+        if not rows:
+            raise InputError('there are no steps')
+        missing = np.full(rows[0].base_action.shape, np.nan, np.float32)
+        recorded = [missing if row.recorded_action is None else row.recorded_action for row in rows]
+        pictures = tuple(row.thumbnail for row in rows)
+        try:
+            return cls(
+                info,
+                np.asarray([row.stamp_ns for row in rows], np.int64),
+                np.asarray([row.episode_id for row in rows], np.str_),
+                np.asarray([row.seq for row in rows], np.int64),
+                np.asarray([row.skew_ns for row in rows], np.int64),
+                np.asarray([row.features for row in rows], np.float32),
+                np.asarray([row.base_action for row in rows], np.float32),
+                np.asarray(recorded, np.float32),
+                pictures if any(pictures) else (),
+            )
+        except ValueError as error:
+            raise InputError(f'the steps differ in shape: {error}') from error
+
     def __len__(self) -> int:
-        """Return the number of steps."""
         return len(self.stamps_ns)
 
     @property
@@ -172,49 +198,3 @@ class StepSource(Protocol):
 
     def parts(self, thumbnails: bool = False) -> Iterator[Steps]:
         """Yield the steps in order, in parts; with thumbnails on request."""
-
-
-@dataclass
-class StepsBuilder:
-    """Collects steps one by one."""
-
-    info: StepsInfo
-    """What all steps have in common."""
-    _rows: list[Row] = field(default_factory=list)
-
-    def __len__(self) -> int:
-        """Return the number of steps since the last `take`."""
-        return len(self._rows)
-
-    def add(self, row: Row) -> None:
-        """Add the next step."""
-        self._rows.append(row)
-
-    def take(self) -> Steps:
-        """Return the collected steps and empty the builder.
-
-        Raises:
-            InputError: there are no steps, or their shapes differ.
-        """
-        rows = self._rows
-        if not rows:
-            raise InputError('there are no steps to take')
-        missing = np.full(rows[0].base_action.shape, np.nan, np.float32)
-        recorded = [missing if row.recorded_action is None else row.recorded_action for row in rows]
-        pictures = tuple(row.thumbnail for row in rows)
-        try:
-            steps = Steps(
-                self.info,
-                np.asarray([row.stamp_ns for row in rows], np.int64),
-                np.asarray([row.episode_id for row in rows], np.str_),
-                np.asarray([row.seq for row in rows], np.int64),
-                np.asarray([row.skew_ns for row in rows], np.int64),
-                np.asarray([row.features for row in rows], np.float32),
-                np.asarray([row.base_action for row in rows], np.float32),
-                np.asarray(recorded, np.float32),
-                pictures if any(pictures) else (),
-            )
-        except ValueError as error:
-            raise InputError(f'the steps differ in shape: {error}') from error
-        self._rows = []
-        return steps

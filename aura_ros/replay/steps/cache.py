@@ -20,7 +20,7 @@ from typing import IO, Any, Self
 
 from aura_ros.common.errors import BagError, ConfigError
 from aura_ros.common.files import replace_text
-from aura_ros.replay.steps.arrays import FORMAT, Row, Steps, StepsBuilder, StepsInfo
+from aura_ros.replay.steps.arrays import FORMAT, Row, Steps, StepsInfo
 from aura_ros.replay.steps.stream import StepStream, StreamFacts
 
 PART_STEPS = 256
@@ -203,21 +203,22 @@ def fill(
     if cache.complete or (limit is not None and len(cache) >= limit):
         return
     known = [stamp for part in cache.parts() for stamp in part.stamps_ns.tolist()]
-    builder = StepsBuilder(stream.info)
+    rows: list[Row] = []
     finished = False
     try:
         for row in stream.rows(known):
-            builder.add(row)
+            rows.append(row)
             advance(row)
-            if len(builder) == PART_STEPS:
-                cache.append(builder.take())
-            if limit is not None and len(cache) + len(builder) >= limit:
+            if len(rows) == PART_STEPS:
+                part, rows = rows, []  # in this order, so that Ctrl-C adds no step twice
+                cache.append(Steps.of(stream.info, part))
+            if limit is not None and len(cache) + len(rows) >= limit:
                 break
         else:
             finished = True
     finally:  # steps before a Ctrl-C are kept too
-        if len(builder):
-            cache.append(builder.take())
+        if rows:
+            cache.append(Steps.of(stream.info, rows))
         cache.note(stream.facts(), finished and len(cache) > 0)
     if not len(cache):
         raise BagError(f'the recording gives no step: {"; ".join(stream.facts().notes) or "it has no observation"}')
