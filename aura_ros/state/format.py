@@ -20,9 +20,9 @@ distinguishes a state of another version from a damaged one.
        256         payload, then zeros
      8,188      4  uint32 CRC-32 of all before it
 
-The CRC covers the zeros too: any flipped bit of a slot is detected. A slot that was never written is `EMPTY_SLOT`: magic,
-version, header length and CRC, with zeros between them. A slot of zeros is damage: a file system that lost data after a
-power cut returns zeros.
+The CRC covers the zeros too: any flipped bit of a slot is detected. A slot that was never written is `EMPTY_SLOT`:
+magic, version, header length and CRC, with zeros between them. A slot of zeros is damage: a file system that lost data
+after a power cut returns zeros.
 """
 
 import math
