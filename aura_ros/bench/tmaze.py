@@ -15,9 +15,9 @@ Evaluation corridors have seeds of their own and are walked closed loop: one wro
 episode in failure. One walk tests all lengths: at each, the memory sees the junction, and the walk continues from the
 state before it.
 
-Each seed has 100 corridors to 10,000 steps, and 10 to 1,000,000 steps. The long ones are walked only with a memory
-that is above chance (0.5 below the 95 % Wilson interval of the seed) at its last test. From there on, half of its
-corridors count as solved. The full KV-cache attends over every step and is walked to 2,400 and 3,000 steps.
+Each seed has 100 corridors to 10,000 steps, and 10 to 1,000,000 steps. The long ones are walked only while a memory is
+above chance: 0.5 is below the 95 % Wilson interval of the seed at the last test. After that, half of the corridors
+count as solved. The full KV-cache attends over every step and is walked to 2,400 and 3,000 steps.
 
 Runtime: about 40 minutes on two cores. Output: DIR/tmaze.csv, .json, .md and .png. --quick takes half a minute and
 walks three memories to 90 steps.

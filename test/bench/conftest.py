@@ -8,36 +8,36 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from aura_ros.bench.robot.records import EpisodeRecord, GateRecord, RunRecord, TaskMark
+from aura_ros.bench.robot.records import EpisodeRecord, EventRecord, GateRecord, RunRecord
 
 
-def _marks(rng: np.random.Generator, rounds: int, rate: float) -> list[TaskMark]:
-    marks: list[TaskMark] = []
+def _events(rng: np.random.Generator, rounds: int, rate: float) -> list[EventRecord]:
+    events: list[EventRecord] = []
     now = 0.0
     for index in range(rounds):
         colour = str(rng.choice(['red', 'green', 'blue']))
-        marks.append(TaskMark(now, 'cue', index, colour))
+        events.append(EventRecord(now, 'cue', index, colour))
         delay = float(np.exp(rng.uniform(np.log(2.0), np.log(20.0))))
         if rng.random() < 0.3:
-            marks.append(TaskMark(now + 0.4 * delay, 'cue_repeat', index, colour))
+            events.append(EventRecord(now + 0.4 * delay, 'cue_repeat', index, colour))
         if rng.random() < 0.5:
-            marks.append(TaskMark(now + 0.6 * delay, 'reshuffle', index))
+            events.append(EventRecord(now + 0.6 * delay, 'reshuffle', index))
         for at in np.arange(now + 1.0, now + delay, 2.2):
-            marks.append(TaskMark(float(at), 'distractor', index, 'red'))
+            events.append(EventRecord(float(at), 'distractor', index, 'red'))
         now += 0.5 + delay
-        marks.append(TaskMark(now, 'go', index))
+        events.append(EventRecord(now, 'go', index))
         now += 2.5
         solved = rng.random() < rate
         kind = 'round_success' if solved else 'round_failure'
-        marks.append(TaskMark(now, kind, index, colour if solved else ''))
+        events.append(EventRecord(now, kind, index, colour if solved else ''))
         now += 1.2
-    return marks
+    return events
 
 
-def _gates(rng: np.random.Generator, marks: list[TaskMark]) -> dict[str, tuple[GateRecord, ...]]:
-    cues = [mark.time_s for mark in marks if mark.kind == 'cue']
+def _gates(rng: np.random.Generator, events: list[EventRecord]) -> dict[str, tuple[GateRecord, ...]]:
+    cues = [event.time_s for event in events if event.kind == 'cue']
     aura, kv = [], []
-    for seq, time_s in enumerate(np.arange(0.0, marks[-1].time_s, 0.2).tolist()):
+    for seq, time_s in enumerate(np.arange(0.0, events[-1].time_s, 0.2).tolist()):
         fresh = any(0.0 <= time_s - cue < 0.2 for cue in cues)
         gate = float(np.clip(rng.normal(0.93 if fresh else 0.06, 0.03), 0.0, 1.0))
         aura.append(GateRecord(time_s, seq, gate, 0.5, gate > 0.5, rng.gamma(9.0, 3.0), 4224))
@@ -55,8 +55,8 @@ def make_run() -> Callable[..., RunRecord]:
             for policy in policies:
                 rng = np.random.default_rng(3)
                 rate = 0.33 if (task, policy) == ('recall', 'base') else 0.95
-                marks = _marks(rng, rounds, rate)
-                gates = _gates(rng, marks)
+                events = _events(rng, rounds, rate)
+                gates = _gates(rng, events)
                 steps = len(gates['aura'])
                 writes = sum(point.written for point in gates['aura'])
                 episodes.append(
@@ -68,9 +68,9 @@ def make_run() -> Callable[..., RunRecord]:
                         rounds,
                         f'{task}-{policy}',
                         steps,
-                        marks[-1].time_s,
+                        events[-1].time_s,
                         20.0,
-                        tuple(marks),
+                        tuple(events),
                         gates,
                         writes,
                     )

@@ -21,28 +21,28 @@ def blank(episode_id: str, steps: int) -> EpisodeRecord:
 
 def test_collects_one_episode() -> None:
     collector = EpisodeCollector(['old'])
-    collector.gate('aura', 'old', START - TICK, point(99, True))
-    collector.event(START, 0, 0, 'red', False)
+    collector.add_step('aura', 'old', START - TICK, point(99, True))
+    collector.add_event(START, 0, 0, 'red', False)
     for seq in (1, 0, 2, 2):  # out of order and twice
-        collector.gate('aura', 'new', START + seq * TICK, point(seq, seq == 1))
-    collector.write_event('new', 1)
-    collector.write_event('old', 99)
+        collector.add_step('aura', 'new', START + seq * TICK, point(seq, seq == 1))
+    collector.add_write_event('new', 1)
+    collector.add_write_event('old', 99)
     assert collector.newest_seq('aura') == 2 and collector.newest_seq('kv') == -1
     assert collector.writes('aura') == 1 and collector.writes('kv') == 0
     assert not collector.complete('new', 3)
     assert collector.missing(2) == ['kv'] and collector.missing(-1) == []
     for seq in range(3):
-        collector.gate('kv', 'new', START + seq * TICK, point(seq, True))
+        collector.add_step('kv', 'new', START + seq * TICK, point(seq, True))
     assert collector.complete('new', 3)
-    collector.event(START + 3 * TICK, 5, 0, 'red', False)
+    collector.add_event(START + 3 * TICK, 5, 0, 'red', False)
     assert not collector.finished
-    collector.event(START + 4 * TICK, 6, 1, 'blue', True)
+    collector.add_event(START + 4 * TICK, 6, 1, 'blue', True)
     assert collector.finished and (collector.rounds_done, collector.rounds_solved) == (2, 1)
-    collector.gate('aura', 'new', START + 4 * TICK, point(3, True))  # a step after the last event
-    collector.write_event('new', 3)
+    collector.add_step('aura', 'new', START + 4 * TICK, point(3, True))  # a step after the last event
+    collector.add_write_event('new', 3)
     record = collector.record(blank('new', 4))
     assert record.steps == 3
-    assert [mark.kind for mark in record.marks] == ['cue', 'round_success', 'round_failure']
+    assert [event.kind for event in record.events] == ['cue', 'round_success', 'round_failure']
     assert [gate.seq for gate in record.gates['aura']] == [0, 1, 2]
     assert record.gates['aura'][2].time_s == 0.4 and record.sim_s == 0.8
     assert record.write_events == 1 and record.successes == 1
@@ -51,15 +51,15 @@ def test_collects_one_episode() -> None:
 
 def test_progress_counts_events_and_steps() -> None:
     collector = EpisodeCollector(())
-    collector.event(START, 77, 0, '', False)
-    collector.gate('kv', 'a', START, point(0))
+    collector.add_event(START, 77, 0, '', False)
+    collector.add_step('kv', 'a', START, point(0))
     assert collector.progress == 2
     assert collector.record(blank('b', 4)).missing_steps('kv') == 4
 
 
 def test_no_messages_give_an_empty_record() -> None:
     record = EpisodeCollector(()).record(blank('', 0))
-    assert record.marks == () and record.sim_s == 0.0 and record.outcomes == ()
+    assert record.events == () and record.sim_s == 0.0 and record.outcomes == ()
 
 
 def test_provenance_has_versions_and_hashes() -> None:

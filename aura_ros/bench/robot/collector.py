@@ -4,7 +4,7 @@
 from collections.abc import Collection
 from dataclasses import replace
 
-from aura_ros.bench.robot.records import EpisodeRecord, GateRecord, TaskMark
+from aura_ros.bench.robot.records import EpisodeRecord, EventRecord, GateRecord
 from aura_ros.common.names import EVENT_KINDS
 
 _MEMORIES = ('aura', 'kv')
@@ -17,7 +17,7 @@ class EpisodeCollector:
     episode id until `record` is called with the right one. Times are stamps [ns, ROS clock].
 
     Attributes:
-        marks: task events so far, with their stamps.
+        events: stamps and events of the task so far.
         finished: whether the last event of the episode was received.
         progress: number of events and steps received; it shows that the graph is running.
     """
@@ -25,7 +25,7 @@ class EpisodeCollector:
     def __init__(self, ended: Collection[str]) -> None:
         """Collect an episode; `ended` has the ids of earlier episodes."""
         self._ended = frozenset(ended)
-        self.marks: list[tuple[int, TaskMark]] = []
+        self.events: list[tuple[int, EventRecord]] = []
         self.finished = False
         self.progress = 0
         # Stamps and points by memory, episode id and sequence number; `record` fills in the times.
@@ -33,14 +33,14 @@ class EpisodeCollector:
         self._write_events: dict[str, set[int]] = {}
         self._newest = ''
 
-    def event(self, stamp_ns: int, kind: int, round_: int, colour: str, last: bool) -> None:
+    def add_event(self, stamp_ns: int, kind: int, round_: int, colour: str, last: bool) -> None:
         """Add a task event; unknown kinds are stored by number."""
         name = EVENT_KINDS[kind] if kind < len(EVENT_KINDS) else f'kind_{kind}'
-        self.marks.append((stamp_ns, TaskMark(0.0, name, round_, colour)))
+        self.events.append((stamp_ns, EventRecord(0.0, name, round_, colour)))
         self.finished = self.finished or last
         self.progress += 1
 
-    def gate(self, memory: str, episode_id: str, stamp_ns: int, point: GateRecord) -> None:
+    def add_step(self, memory: str, episode_id: str, stamp_ns: int, point: GateRecord) -> None:
         """Add a step of a memory; `point.time_s` is ignored."""
         if episode_id in self._ended:
             return
@@ -48,7 +48,7 @@ class EpisodeCollector:
         self._newest = episode_id
         self.progress += 1
 
-    def write_event(self, episode_id: str, seq: int) -> None:
+    def add_write_event(self, episode_id: str, seq: int) -> None:
         """Add a write of the AURA memory."""
         if episode_id not in self._ended:
             self._write_events.setdefault(episode_id, set()).add(seq)
@@ -56,12 +56,12 @@ class EpisodeCollector:
     @property
     def rounds_done(self) -> int:
         """Number of ended rounds."""
-        return sum(mark.kind.startswith('round_') for _, mark in self.marks)
+        return sum(event.kind.startswith('round_') for _, event in self.events)
 
     @property
     def rounds_solved(self) -> int:
         """Number of solved rounds."""
-        return sum(mark.kind == 'round_success' for _, mark in self.marks)
+        return sum(event.kind == 'round_success' for _, event in self.events)
 
     def newest_seq(self, memory: str) -> int:
         """Return the newest step of a memory, -1 before the first."""
@@ -89,15 +89,15 @@ class EpisodeCollector:
         own = {name: self._points[name].get(episode.episode_id, {}) for name in _MEMORIES}
         after: set[int] = set()
         if self.finished:
-            end_ns = max(stamp for stamp, _ in self.marks)
+            end_ns = max(stamp for stamp, _ in self.events)
             for name, points in own.items():
                 after |= {seq for seq, (stamp, _) in points.items() if stamp >= end_ns}
                 own[name] = {seq: at for seq, at in points.items() if at[0] < end_ns}
-        stamps = [stamp for stamp, _ in self.marks]
+        stamps = [stamp for stamp, _ in self.events]
         stamps += [stamp for points in own.values() for stamp, _ in points.values()]
         start_ns = min(stamps, default=0)
         writes = self._write_events.get(episode.episode_id, set()) - after
-        marks = tuple(replace(mark, time_s=(stamp - start_ns) * 1e-9) for stamp, mark in self.marks)
+        events = tuple(replace(event, time_s=(stamp - start_ns) * 1e-9) for stamp, event in self.events)
         gates = {
             name: tuple(
                 replace(point, time_s=(stamp - start_ns) * 1e-9) for _, (stamp, point) in sorted(points.items())
@@ -107,7 +107,7 @@ class EpisodeCollector:
         return replace(
             episode,
             steps=episode.steps - len(after),
-            marks=marks,
+            events=events,
             gates=gates,
             sim_s=(max(stamps, default=0) - start_ns) * 1e-9,
             write_events=len(writes),

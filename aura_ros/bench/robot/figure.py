@@ -36,7 +36,7 @@ def _draw_gate(axes: Any, episode: EpisodeRecord) -> None:
     points = [point for point in episode.gates['aura'] if point.time_s <= end_s]
     times = [point.time_s for point in points]
     axes.axhspan(1.02, 1.42, color='#F4F4F4', zorder=0)
-    _draw_marks(axes, episode, end_s)
+    _draw_events(axes, episode, end_s)
     axes.plot(times, [point.gate for point in points], color=GATE, lw=1.1, label='gate score')
     threshold = points[-1].threshold
     axes.axhline(threshold, color=GATE, lw=0.9, ls=(0, (6, 4)), label=f'threshold {threshold:.2f}')
@@ -46,7 +46,7 @@ def _draw_gate(axes: Any, episode: EpisodeRecord) -> None:
     axes.set_yticks([0.0, 0.25, 0.5, 0.75, 1.0])
     axes.set_xlabel('time in the episode [s]')
     shown = min(len(episode.outcomes), SHOWN_ROUNDS)
-    solved = sum(mark.kind == 'round_success' for mark in episode.outcomes[:shown])
+    solved = sum(event.kind == 'round_success' for event in episode.outcomes[:shown])
     total = len(episode.outcomes)
     part = f'rounds 1-{shown} of {total}' if shown < total else f'{total} rounds'
     axes.set_title(
@@ -67,24 +67,24 @@ def _draw_gate(axes: Any, episode: EpisodeRecord) -> None:
     )
 
 
-def _draw_marks(axes: Any, episode: EpisodeRecord, end_s: float) -> None:
-    marks = [mark for mark in episode.marks if mark.time_s <= end_s]
+def _draw_events(axes: Any, episode: EpisodeRecord, end_s: float) -> None:
+    events = [event for event in episode.events if event.time_s <= end_s]
 
     def row(kind: str, height: float, label: str, **style: Any) -> None:
-        times = [mark.time_s for mark in marks if mark.kind == kind]
+        times = [event.time_s for event in events if event.kind == kind]
         if times:
             axes.plot(times, [height] * len(times), ls='', label=label, zorder=3, **style)
 
-    for mark in marks:
-        if mark.kind in ('cue', 'cue_repeat'):
-            axes.axvline(mark.time_s, ymax=0.93, color=CUE, lw=0.9, alpha=0.45, zorder=1)
-        elif mark.kind.startswith('round_'):
-            axes.axvline(mark.time_s, color='#CFCFCF', lw=0.8, zorder=0)
-            failed = mark.kind == 'round_failure'
-            text = 'failed' if failed else f'{mark.round + 1}'
+    for event in events:
+        if event.kind in ('cue', 'cue_repeat'):
+            axes.axvline(event.time_s, ymax=0.93, color=CUE, lw=0.9, alpha=0.45, zorder=1)
+        elif event.kind.startswith('round_'):
+            axes.axvline(event.time_s, color='#CFCFCF', lw=0.8, zorder=0)
+            failed = event.kind == 'round_failure'
+            text = 'failed' if failed else f'{event.round + 1}'
             axes.annotate(
                 text,
-                (mark.time_s, 1.40),
+                (event.time_s, 1.40),
                 xytext=(-3, 0),
                 textcoords='offset points',
                 ha='right',
@@ -134,10 +134,10 @@ def _annotate_size(axes: Any, last: GateRecord, name: str, colour: str) -> None:
 
 def _shown_until(episode: EpisodeRecord) -> float:
     """Return the end of the last round shown; more rounds would be unreadable."""
-    ends = [mark.time_s for mark in episode.outcomes]
+    ends = [event.time_s for event in episode.outcomes]
     return ends[SHOWN_ROUNDS - 1] if len(ends) > SHOWN_ROUNDS else _end(episode)
 
 
 def _end(episode: EpisodeRecord) -> float:
-    times = [point.time_s for point in episode.gates['aura']] + [m.time_s for m in episode.marks]
+    times = [point.time_s for point in episode.gates['aura']] + [event.time_s for event in episode.events]
     return max(max(times), 1e-3)

@@ -9,7 +9,7 @@ from aura_ros.common.stats import percentile, wilson_interval
 
 
 @dataclass(frozen=True)
-class TaskMark:
+class EventRecord:
     """One event of the task."""
 
     time_s: float
@@ -61,7 +61,7 @@ class EpisodeRecord:
     """Duration on the clock of the robot [s]."""
     wall_s: float
     """Duration on the wall clock [s]."""
-    marks: tuple[TaskMark, ...]
+    events: tuple[EventRecord, ...]
     """Events of the task, in order."""
     gates: Mapping[str, tuple[GateRecord, ...]]
     """Steps of the 'aura' and the 'kv' memory, by memory."""
@@ -69,14 +69,14 @@ class EpisodeRecord:
     """Write events received from the AURA memory; differs from its written steps if messages were lost."""
 
     @property
-    def outcomes(self) -> tuple[TaskMark, ...]:
+    def outcomes(self) -> tuple[EventRecord, ...]:
         """The events that ended the rounds."""
-        return tuple(mark for mark in self.marks if mark.kind.startswith('round_'))
+        return tuple(event for event in self.events if event.kind.startswith('round_'))
 
     @property
     def successes(self) -> int:
         """Number of solved rounds."""
-        return sum(mark.kind == 'round_success' for mark in self.outcomes)
+        return sum(event.kind == 'round_success' for event in self.outcomes)
 
     def missing_steps(self, policy: str) -> int:
         """Return the number of VLA steps without a step of the memory of `policy`."""

@@ -57,23 +57,23 @@ def to_json(run: RunRecord) -> dict[str, Any]:
 
 def _episode(episode: EpisodeRecord, with_steps: bool) -> dict[str, Any]:
     rounds = []
-    for mark in episode.outcomes:
-        own = [other for other in episode.marks if other.round == mark.round]
+    for event in episode.outcomes:
+        own = [other for other in episode.events if other.round == event.round]
         cue = next((other.colour for other in own if other.kind == 'cue'), '')
         rounds.append(
             {
-                'round': mark.round,
-                'success': mark.kind == 'round_success',
+                'round': event.round,
+                'success': event.kind == 'round_success',
                 'cue': cue,
-                'touched': mark.colour,
-                'end_s': round(mark.time_s, 3),
+                'touched': event.colour,
+                'end_s': round(event.time_s, 3),
             }
         )
     found: dict[str, Any] = {name: getattr(episode, name) for name in _PLAIN}
     found |= {'sim_s': round(episode.sim_s, 3), 'wall_s': round(episode.wall_s, 2)}
     found['missing_steps'] = {policy: episode.missing_steps(policy) for policy in episode.gates}
     found['outcomes'] = rounds
-    found['events'] = [[round(m.time_s, 3), m.kind, m.round, m.colour] for m in episode.marks]
+    found['events'] = [[round(event.time_s, 3), event.kind, event.round, event.colour] for event in episode.events]
     aura = episode.gates.get('aura', ())
     found['aura_write_steps'] = [point.seq for point in aura if point.written]
     if with_steps:

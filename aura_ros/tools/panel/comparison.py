@@ -89,7 +89,7 @@ class Comparison:
                 steps=result.steps,
                 sim_s=0.0,
                 wall_s=time.monotonic() - began,
-                marks=(),
+                events=(),
                 gates={},
             )
         )
@@ -146,7 +146,7 @@ class Comparison:
             f'vla_node made step {step}',
             f'memory_node {collector.newest_seq("aura")}',
             f'kv_baseline_node {collector.newest_seq("kv")}',
-            f'sim_node published {len(collector.marks)} events',
+            f'sim_node published {len(collector.events)} events',
         ]
         if status is not None:
             parts.append(f'policy_switch_node {"holds" if status.holding else "moves"}: {status.reason}')

@@ -29,19 +29,19 @@ class GraphObserver:
 
     def _on_event(self, message: TaskEvent) -> None:
         stamp_ns = to_ns(message.header.stamp)
-        self.collector.event(stamp_ns, message.kind, message.round, message.colour, message.last)
+        self.collector.add_event(stamp_ns, message.kind, message.round, message.colour, message.last)
 
     def _gate_callback(self, memory: str) -> Callable[[GateSample], None]:
         def on_gate(message: GateSample) -> None:
             record = GateRecord(
                 0.0, message.seq, message.gate, message.threshold, message.written, message.step_us, message.state_bytes
             )
-            self.collector.gate(memory, message.episode_id, to_ns(message.header.stamp), record)
+            self.collector.add_step(memory, message.episode_id, to_ns(message.header.stamp), record)
 
         return on_gate
 
     def _on_write(self, message: WriteEvent) -> None:
-        self.collector.write_event(message.episode_id, message.seq)
+        self.collector.add_write_event(message.episode_id, message.seq)
 
     def _on_policy_status(self, message: PolicyStatus) -> None:
         self.policy_status = message
