@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 import tracemalloc
 from contextlib import closing
 from pathlib import Path
@@ -210,3 +212,9 @@ def test_memory_does_not_grow_with_the_length(tmp_path: Path, storage: str) -> N
             peaks.append(tracemalloc.get_traced_memory()[1])
             tracemalloc.stop()
     assert peaks[1] < 1.25 * peaks[0] + 500_000, f'3.6 MB and 36 MB of images took {peaks} bytes'
+
+
+def test_import_of_bags_loads_no_reader() -> None:
+    code = 'import sys, aura_ros.recordings.bags; print({"av", "mcap", "pyarrow", "rosbags"} & sys.modules.keys())'
+    run = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True, timeout=60)
+    assert run.stdout.strip() == 'set()'
