@@ -26,11 +26,11 @@ class FewerGateInputs(AuraModule):
         kept[-1] = float('surprise' in inputs)
         self.register_buffer('kept', kept)
 
-    def _see(self, code: Tensor) -> Tensor:
-        return super()._see(self._code * code)
+    def _code_input(self, code: Tensor) -> Tensor:
+        return super()._code_input(self._code * code)
 
-    def _news(self, error: Tensor) -> Tensor:
-        return super()._news(error) * self.kept
+    def _state_input(self, error: Tensor) -> Tensor:
+        return super()._state_input(error) * self.kept
 
 
 class Endpoint(AuraModule):
@@ -79,7 +79,7 @@ class StraightThrough(AuraModule):
         _, sampled = self._decide(x, W, block, noise)
         with torch.no_grad():
             _, error, _ = self.rule(W, block, sampled)
-        logit = self._score(self._see(x), error)
+        logit = self._score(self._code_input(x), error)
         soft = torch.sigmoid((logit + noise) / self.temperature)
         readout, _, W = self.rule(W, block, sampled + soft - soft.detach())
         return Scan(readout, sampled, torch.sigmoid(logit), error.norm(dim=-1), W)

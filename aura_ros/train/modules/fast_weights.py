@@ -131,14 +131,14 @@ class AuraModule(FastWeightModule):
         assert probes is not None, 'the rollout must have been made with probe > 0'
         slope = torch.cat([_gradient(strengths) for strengths in probes.strengths], 1)
         stake = (-slope * weight - price)[probes.probed]
-        logit = self._score(self._see(probes.code[probes.probed]), probes.error[probes.probed])
+        logit = self._score(self._code_input(probes.code[probes.probed]), probes.error[probes.probed])
         wrong = F.binary_cross_entropy_with_logits(logit, (stake > 0).to(logit.dtype), reduction='none')
         return (stake.abs().clamp(max=STAKE_LIMIT) * wrong).mean()
 
     @torch.no_grad()
     def _decide(self, code: Tensor, W: Tensor, block: Block, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
         gates = torch.zeros_like(block.rates[..., 0])
-        seen, known, overlap = self._see(code), block.values - block.keys @ W.mT, block.keys @ block.keys.mT
+        seen, known, overlap = self._code_input(code), block.values - block.keys @ W.mT, block.keys @ block.keys.mT
         change, logits = torch.zeros_like(known), self._score(seen, known)
         opens = ((logits if noise is None else logits + noise) > 0).any(0).nonzero()
         # the inputs of the gate do not change before the first write, so those steps need no loop
@@ -153,17 +153,17 @@ class AuraModule(FastWeightModule):
         """Return what a write with full rate adds to f(k). The delta rule adds the error."""
         return error
 
-    def _see(self, code: Tensor) -> Tensor:
+    def _code_input(self, code: Tensor) -> Tensor:
         """Return the part of the gate's input layer that depends on the codes only."""
         return F.linear(code, self.gate.hidden.weight[:, : self.sizes.code_dim], self.gate.hidden.bias)
 
     def _score(self, seen: Tensor, error: Tensor) -> Tensor:
         """Return the logits of the writes."""
         weight = self.gate.hidden.weight[:, self.sizes.code_dim :]
-        hidden = F.silu(seen + F.linear(self._news(error), weight))
+        hidden = F.silu(seen + F.linear(self._state_input(error), weight))
         return torch.as_tensor(self.gate.output(hidden)[..., 0])
 
-    def _news(self, error: Tensor) -> Tensor:
+    def _state_input(self, error: Tensor) -> Tensor:
         """Return the gate's inputs from the state: e and |e|."""
         return torch.cat([error, error.square().sum(-1, keepdim=True).clamp(min=1e-12).sqrt()], -1)
 
