@@ -88,12 +88,12 @@ def test_hebbian_writes_add_up():
 def test_gate_depends_only_on_its_inputs(inputs):
     torch.manual_seed(0)
     module, code, error = FewerGateInputs(SIZES, inputs), torch.randn(3, 8), torch.randn(3, 5)
-    score = module._score(module._see(code), error)
+    score = module._score(module._code_input(code), error)
     turned = error[:, torch.randperm(5)] * -1  # another error of the same norm
     moved = {
-        'code': module._score(module._see(code + 1), error),
-        'error': module._score(module._see(code), turned),
-        'surprise': module._score(module._see(code), 2 * error),
+        'code': module._score(module._code_input(code + 1), error),
+        'error': module._score(module._code_input(code), turned),
+        'surprise': module._score(module._code_input(code), 2 * error),
     }
     assert torch.equal(score, moved['code']) != ('code' in inputs)
     assert torch.equal(score, moved['error']) != ('error' in inputs)

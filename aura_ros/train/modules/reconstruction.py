@@ -44,6 +44,6 @@ class ReconstructionModule(AuraModule):
             after = known + torch.sigmoid(self.rate(code)) * error
             wrong = [(self.decoder(found) - code).square().mean(-1) for found in (known, after)]
             stake = wrong[0] - wrong[1] - price
-        logit = self._score(self._see(code), error)
+        logit = self._score(self._code_input(code), error)
         missed = F.binary_cross_entropy_with_logits(logit, (stake > 0).to(logit.dtype), reduction='none')
         return (stake.abs().clamp(max=STAKE_LIMIT) * missed).mean() + rebuilt.mean()
