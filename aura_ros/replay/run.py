@@ -3,7 +3,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ from rich.console import Console
 
 from aura_ros.common.errors import BagError
 from aura_ros.common.progress import Bar
+from aura_ros.common.provenance import versions
 from aura_ros.recordings.bags import Bag
 from aura_ros.replay.disk_arrays import DiskArrays
 from aura_ros.replay.drivers import drivers
@@ -21,7 +21,7 @@ from aura_ros.replay.live import compare, recorded_writes
 from aura_ros.replay.policies import Budget, PolicyOptions, make_policy, needs_budget
 from aura_ros.replay.steps.align import episode_starts
 from aura_ros.replay.steps.arrays import Row, StepSource
-from aura_ros.replay.steps.cache import FirstSteps, StepCache, content_digest, fill, key_of
+from aura_ros.replay.steps.cache import BLOCK_BYTES, FirstSteps, StepCache, content_digest, fill, key_of
 from aura_ros.replay.steps.features import BackboneSteps
 from aura_ros.replay.steps.guess import guess
 from aura_ros.replay.steps.mapping import Instruction, Mapping, as_yaml
@@ -30,8 +30,7 @@ from aura_ros.replay.steps.stream import StepStream
 from aura_ros.vla.protocol import Backbone, BackboneSpec
 
 _NS = 1e9
-_MEGABYTE = 1_000_000
-_DIGEST_BAR = 256 * _MEGABYTE
+_DIGEST_BAR = 256_000_000
 """Size above which the digest takes long enough for a progress bar [B]."""
 
 
@@ -89,7 +88,7 @@ def evaluate_bag(path: Path, settings: Settings, backbone: Backbone, console: Co
             mapping=as_yaml(mapping),
             span=span,
             recorded=use_recorded,
-            package=_version(),
+            package=versions().get('aura_ros', ''),
         )
         with StepCache(settings.cache, key, settings.fresh) as cache:
             _fill(cache, stream, bag, settings.limit, console)
@@ -175,18 +174,11 @@ def _recorded_notes(recorded: str | None, used: bool) -> tuple[str, ...]:
 
 
 def _digest(bag: Bag, console: Console) -> str:
-    total = sum(file.stat().st_size for file in bag.files)
-    if total < _DIGEST_BAR:
+    sizes = [file.stat().st_size for file in bag.files]
+    if sum(sizes) < _DIGEST_BAR:
         return content_digest(bag.files)
-    with Bar(console, f'{bag.path.name}: digest [MB]', max(1, total // _MEGABYTE)) as bar:
-        left = 0
-
-        def advance(count: int) -> None:
-            nonlocal left
-            whole, left = divmod(left + count, _MEGABYTE)
-            bar.advance(whole)
-
-        return content_digest(bag.files, advance)
+    with Bar(console, f'{bag.path.name}: digest [MiB]', sum(-(-size // BLOCK_BYTES) for size in sizes)) as bar:
+        return content_digest(bag.files, lambda _: bar.advance())
 
 
 def _fill(cache: StepCache, stream: StepStream, bag: Bag, limit: int | None, console: Console) -> None:
@@ -233,10 +225,3 @@ def _compared(bag: Bag, runs: dict[str, PolicyRun], stamps_ns: NDArray[np.int64]
     if live is None or 'aura' not in runs:
         return ''
     return compare(live, runs['aura'].writes, stamps_ns.tolist())
-
-
-def _version() -> str:
-    try:
-        return version('aura_ros')
-    except PackageNotFoundError:
-        return ''

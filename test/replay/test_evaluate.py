@@ -18,7 +18,7 @@ from aura_ros.replay.policies import Budget, choose, make_policy, periodic_write
 from aura_ros.replay.steps.arrays import Row, Steps
 from aura_ros.state.format import SLOT_BYTES
 
-COLUMNS = ('stamps_ns', 'episode_ids', 'seqs', 'skews_ns', 'features', 'base_actions', 'recorded_actions')
+COLUMNS = ('stamps_ns', 'episode_ids', 'seqs', 'features', 'base_actions', 'recorded_actions')
 ALL = ['base', 'aura', 'kv', 'kv-window', 'always', 'random', 'periodic']
 
 

@@ -12,7 +12,7 @@ from aura_ros.replay.steps.arrays import Row, Steps
 from aura_ros.replay.steps.cache import FirstSteps, StepCache, content_digest, fill, key_of
 from aura_ros.replay.steps.stream import StreamFacts
 
-COLUMNS = ('stamps_ns', 'episode_ids', 'seqs', 'skews_ns', 'features', 'base_actions', 'recorded_actions')
+COLUMNS = ('stamps_ns', 'episode_ids', 'seqs', 'features', 'base_actions', 'recorded_actions')
 
 
 def same(one, other):
@@ -45,7 +45,6 @@ class Stream:
                 steps.features[row],
                 steps.base_actions[row],
                 steps.recorded_actions[row],
-                int(steps.skews_ns[row]),
                 steps.thumbnails[row],
             )
 

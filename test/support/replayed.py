@@ -55,7 +55,6 @@ def synthetic_steps(
             (mean + scale * rng.normal(size=len(mean))).astype(np.float32),
             base,
             recorded_action=base + np.float32(0.01) if recorded else None,
-            skew_ns=row,
             thumbnail=jpeg(row) if pictures else b'',
         )
         rows.append(step)

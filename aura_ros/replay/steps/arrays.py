@@ -17,8 +17,8 @@ from aura_ros.common.files import replace_arrays
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
 
-FORMAT = 3
-_COLUMNS = ('stamps_ns', 'episode_ids', 'seqs', 'skews_ns', 'features', 'base_actions', 'recorded_actions')
+FORMAT = 4
+_COLUMNS = ('stamps_ns', 'episode_ids', 'seqs', 'features', 'base_actions', 'recorded_actions')
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,6 @@ class Row:
     """Chunk that the backbone proposes, float32 [C, A] [rad, m]."""
     recorded_action: Floats | None = None
     """Recorded joint targets at the times of the chunk, float32 [C, A] [rad, m]; None if one of them is missing."""
-    skew_ns: int = 0
-    """Largest distance between the stamps of the parts of the observation [ns]."""
     thumbnail: bytes = b''
     """JPEG of the first camera's picture; b'' without a picture."""
 
@@ -69,8 +67,6 @@ class Steps:
     """Episode of each step, str [N], at most 36 characters."""
     seqs: Integers
     """Number of each step in its episode, int64 [N]."""
-    skews_ns: Integers
-    """Largest distance between the stamps of the parts of each observation, int64 [N] [ns]."""
     features: Floats
     """Features of the backbone, float32 [N, D]."""
     base_actions: Floats
@@ -121,7 +117,6 @@ class Steps:
                 np.asarray([row.stamp_ns for row in rows], np.int64),
                 np.asarray([row.episode_id for row in rows], np.str_),
                 np.asarray([row.seq for row in rows], np.int64),
-                np.asarray([row.skew_ns for row in rows], np.int64),
                 np.asarray([row.features for row in rows], np.float32),
                 np.asarray([row.base_action for row in rows], np.float32),
                 np.asarray(recorded, np.float32),

@@ -25,7 +25,8 @@ from aura_ros.replay.steps.stream import StepStream, StreamFacts
 
 PART_STEPS = 256
 """Steps of a part: the most that a stopped run loses, and the most in memory at a time."""
-_BLOCK = 1 << 20
+BLOCK_BYTES = 1 << 20
+"""Size of a block of a file that is read for its digest [B]."""
 
 
 def default_folder() -> Path:
@@ -44,7 +45,7 @@ def content_digest(files: Iterable[Path], advance: Callable[[int], None] = lambd
     for path in sorted(files):
         digest.update(f'{path.name}\0{path.stat().st_size}\0'.encode())
         with path.open('rb') as file:
-            while block := file.read(_BLOCK):
+            while block := file.read(BLOCK_BYTES):
                 digest.update(block)
                 advance(len(block))
     return digest.hexdigest()

@@ -81,7 +81,6 @@ class BackboneSteps:
                 output.features,
                 output.actions,
                 recorded.recorded_action,
-                recorded.skew_ns,
                 thumbnail(recorded.observation.images[spec.cameras[0]]),
             )
             seqs[recorded.episode] += 1
