@@ -218,6 +218,7 @@ def test_a_node_that_is_killed_and_restarted_is_received_again(graph, publish, s
         receiver.until(GatePoint, before + 3, tick=go_on)
         states = len(receiver.of(StatePoint))
         receiver.until(StatePoint, states + 1, tick=go_on)
+        receiver.until(DiagnosticPoint, len(receiver.of(DiagnosticPoint)) + 1, tick=go_on)
         process.kill()
         process.wait()
     for point in receiver.points:
