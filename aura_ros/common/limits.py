@@ -13,6 +13,30 @@ IMAGE_PIXELS = 1 << 25
 JPEG_SCANS = 100
 """Largest number of scans in a JPEG [1]; a decoder works through the whole image for each scan."""
 
+TEXT_BYTES = 4 << 20
+"""Largest YAML or JSON file, and largest line of a list of JSON values [B]."""
+TEXT_NESTING = 50
+"""Largest nesting of lists and mappings in YAML [1]; Python limits JSON to about 1,000."""
+TEXT_VALUES = 200_000
+"""Largest number of values in a YAML file [1]; an alias counts as everything that it stands for."""
+
+DATASET_FPS = (0.01, 1e4)
+"""Range of the frame rate of a LeRobot dataset [Hz]."""
+DATASET_FEATURES = 1000
+"""Largest number of features of a LeRobot dataset [1]."""
+DATASET_EPISODES = 1_000_000
+"""Largest number of episodes of a LeRobot dataset [1]."""
+EPISODE_FRAMES = 10_000_000
+"""Largest number of frames of an episode [1]: 55 hours at 50 Hz."""
+TABLE_ROWS = 10_000_000
+"""Largest number of rows of a Parquet file [1]."""
+TABLE_VALUES = 100_000_000
+"""Largest number of values in one column of a Parquet file [1]."""
+TABLE_BYTES = 2 << 30
+"""Largest size of a decompressed Parquet file [B]."""
+RECORDING_NS = (2**31 - 1) * 1_000_000_000
+"""Largest time in a recording [ns]: the seconds of a ROS stamp have 32 bits."""
+
 
 def limit_image_decoder() -> None:
     """Set OpenCV's own size limits, which it reads once, when cv2 is first imported.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""YAML files whose mappings keep the line of each key, for error messages."""
+"""YAML files of limited size, whose mappings keep the line of each key for error messages."""
 
 from pathlib import Path
 from typing import Any
@@ -7,6 +7,8 @@ from typing import Any
 import yaml
 
 from aura_ros.common.errors import ConfigError
+from aura_ros.common.limits import TEXT_BYTES, TEXT_NESTING, TEXT_VALUES
+from aura_ros.common.text_files import loading, read_text
 
 
 class Map(dict[str, Any]):
@@ -18,11 +20,43 @@ class Map(dict[str, Any]):
     """Line of each key."""
 
 
-class _Loader(yaml.SafeLoader):
-    pass
+class _Limited(yaml.SafeLoader):
+    """A safe loader that refuses deep nesting, and aliases that stand for too many values."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        self._depth += 1
+        if parent is not None and self._depth > TEXT_NESTING:
+            text = f'nesting is limited to {TEXT_NESTING} levels'
+            raise yaml.composer.ComposerError(None, None, text, parent.start_mark)
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
+
+    def get_single_node(self) -> yaml.Node | None:
+        root = super().get_single_node()
+        waiting, count = [root] if root else [], 0
+        while waiting:
+            node = waiting.pop()
+            count += 1
+            if count + len(waiting) > TEXT_VALUES:
+                text = f'the number of values, with aliases expanded, is limited to {TEXT_VALUES:,}'
+                raise yaml.composer.ComposerError(None, None, text, node.start_mark)
+            if isinstance(node, yaml.MappingNode):
+                waiting.extend(part for pair in node.value for part in pair)
+            elif isinstance(node, yaml.SequenceNode):
+                waiting.extend(node.value)
+        return root
 
 
-def _construct(loader: _Loader, node: yaml.MappingNode) -> Map:
+class _Lines(_Limited):
+    """A limited loader that returns every mapping as a Map."""
+
+
+def _construct(loader: _Lines, node: yaml.MappingNode) -> Map:
     result = Map()
     result.line = node.start_mark.line + 1
     result.lines = {}
@@ -37,21 +71,33 @@ def _construct(loader: _Loader, node: yaml.MappingNode) -> Map:
     return result
 
 
-_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _construct)
+_Lines.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _construct)
 
 
 def read_yaml(path: Path) -> Any:
     """Return the content of a YAML file, with every mapping as a Map.
 
     Raises:
-        ConfigError: the file is missing or is not YAML.
+        ConfigError: the file is missing, is not YAML, or exceeds a limit.
     """
-    try:
-        return yaml.load(path.read_text(encoding='utf-8'), _Loader)
-    except OSError as error:
-        raise ConfigError(f'{path}: cannot be read: {error.strerror}') from error
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise ConfigError(f'{path}:{line}: not valid YAML: {error.problem}') from error
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f'{path}:1: not UTF-8 text: {error}') from error
+    return _load(read_text(path), str(path), _Lines)
+
+
+def parse_yaml(text: str, name: str) -> Any:
+    """Return the content of YAML text with plain mappings; `name` appears in errors.
+
+    Raises:
+        ConfigError: the text is not YAML, or exceeds a limit.
+    """
+    if len(text) > TEXT_BYTES:
+        raise ConfigError(f'{name}: has {len(text):,} characters: must be at most {TEXT_BYTES:,}')
+    return _load(text, name, _Limited)
+
+
+def _load(text: str, name: str, loader: type[_Limited]) -> Any:
+    with loading(name):
+        try:
+            return yaml.load(text, loader)
+        except yaml.MarkedYAMLError as error:
+            line = error.problem_mark.line + 1 if error.problem_mark else 1
+            raise ConfigError(f'{name}:{line}: not valid YAML: {error.problem}') from error

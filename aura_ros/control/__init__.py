@@ -9,6 +9,7 @@ from aura_ros.control.limits import ActionLimiter
 from aura_ros.control.robot import RobotConfig
 from aura_ros.control.status import ChunkVerdict, Command, Selection, SwitchStatus
 from aura_ros.control.switch import PolicySwitch
+from aura_ros.control.watchdog import ControlWatchdog
 
 __all__ = [
     'ActionLimiter',
@@ -16,6 +17,7 @@ __all__ = [
     'ChunkVerdict',
     'ClockWatch',
     'Command',
+    'ControlWatchdog',
     'Policy',
     'PolicySwitch',
     'Refusal',

@@ -15,7 +15,8 @@ _FORGET_PERIODS = 10
 class CommandGuard:
     """Turns actions and holds into commands, each within the limits from the last one. Not thread-safe.
 
-    Joints are float64 [J] [rad or m]. Times are ns on the clock of the observations.
+    Joints are float64 [J] [rad or m]. Times are ns on a clock that never jumps: the steady clock, or in lock-step the
+    time of the simulation. Every command, a hold included, moves by no more than the time since the last one allows.
 
     A hold moves within the limits to the measured position and then stays there. So a robot that lags behind its
     commands stops where it is, and one wrong measurement moves it by one step at most. A robot that sags afterwards is
@@ -26,7 +27,8 @@ class CommandGuard:
         self.limiter = ActionLimiter(robot)
         self._robot = robot
         self._last: NDArray[np.float64] | None = None
-        self._last_ns = 0
+        # The time of the last command, kept by `forget`; None before the first command.
+        self._last_ns: int | None = None
         # Whether a hold has reached the measured position.
         self._settled = False
 
@@ -35,12 +37,17 @@ class CommandGuard:
         self._last = None
         self._settled = False
 
+    @property
+    def commanded(self) -> bool:
+        """Whether there is a last command, which the next one starts from."""
+        return self._last is not None
+
     def resume(self, now_ns: int) -> None:
         """Begin a control period; forget the last command if it is too old."""
-        if now_ns - self._last_ns > _FORGET_PERIODS * self._robot.period_ns:
+        if self._elapsed_ns(now_ns) > _FORGET_PERIODS * self._robot.period_ns:
             self.forget()
 
-    def problem(self, joints: NDArray[np.float64]) -> str:
+    def problem(self, joints: NDArray[np.float64], now_ns: int) -> str:
         """Return why no first command is possible from `joints`, '' if one is.
 
         Only the first command is checked. A robot that is pushed out of its limits later may move back, because its
@@ -48,16 +55,13 @@ class CommandGuard:
         """
         if self._last is not None or self._robot.holds_with_zero:
             return ''
-        return self.limiter.out_of_reach(joints)
+        return self.limiter.out_of_reach(joints, self._elapsed_ns(now_ns))
 
     def drive(self, action: NDArray[np.float64], joints: NDArray[np.float64], now_ns: int) -> NDArray[np.float64]:
         """Return the allowed command nearest to `action`; `joints` is the measured position."""
-        if self._last is None:
-            last, elapsed_ns = self._robot.hold_target(joints), self._robot.period_ns
-        else:
-            last, elapsed_ns = self._last, now_ns - self._last_ns
+        last = self._robot.hold_target(joints) if self._last is None else self._last
         self._settled = False
-        return self._keep(self.limiter.apply(action, last, elapsed_ns), now_ns)
+        return self._keep(self.limiter.apply(action, last, self._elapsed_ns(now_ns)), now_ns)
 
     def hold(self, joints: NDArray[np.float64] | None, now_ns: int) -> NDArray[np.float64] | None:
         """Return the command that holds; `joints` is None when the position is unknown.
@@ -66,14 +70,21 @@ class CommandGuard:
         """
         if joints is None or self._settled:
             target = self._last if self._last is None else self._robot.hold_target(self._last)
-        elif self.problem(joints):
+        elif self.problem(joints, now_ns):
             return None
         elif self._robot.holds_with_zero:
             target = self._robot.hold_target(joints)
         else:
-            target = self.limiter.approach(joints, joints if self._last is None else self._last)
+            reference = joints if self._last is None else self._last
+            target = self.limiter.approach(joints, reference, self._elapsed_ns(now_ns))
             self._settled = np.array_equal(target, self.limiter.inside(joints))
         return target if target is None else self._keep(target, now_ns)
+
+    def _elapsed_ns(self, now_ns: int) -> int:
+        """Return the time since the last command, many periods before the first one [ns]."""
+        if self._last_ns is None:
+            return 2 * _FORGET_PERIODS * self._robot.period_ns
+        return now_ns - self._last_ns
 
     def _keep(self, target: NDArray[np.float64], now_ns: int) -> NDArray[np.float64]:
         self._last, self._last_ns = target.copy(), now_ns

@@ -62,26 +62,28 @@ class ActionLimiter:
                 raise InputError(f'{name} is not finite: {array.tolist()}')
         reach = self._reach(elapsed_ns)
         inside = self.inside(wanted)
-        safe = _towards(inside, reference, np.minimum(self._step, reach))
+        safe = _towards(inside, reference, self._change(elapsed_ns))
         self._count(wanted, inside, safe, reach)
         self.clipped += int((safe != wanted).any())
         return safe
 
-    def approach(self, goal: NDArray[np.float64], reference: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the target of one control period of motion from `reference` towards `goal`.
+    def approach(
+        self, goal: NDArray[np.float64], reference: NDArray[np.float64], elapsed_ns: int
+    ) -> NDArray[np.float64]:
+        """Return the target of a motion from `reference` towards `goal`; `elapsed_ns` as in `apply`.
 
         This serves a hold, and counts nothing: that a moving robot cannot stop at once is not the policy's fault. The
         result equals `inside(goal)` once the goal is reached.
         """
-        return _towards(self.inside(goal), reference, self._period_change())
+        return _towards(self.inside(goal), reference, self._change(elapsed_ns))
 
     def inside(self, target: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return `target` clipped to the position limits."""
         return np.asarray(np.clip(target, self._lower, self._upper))
 
-    def out_of_reach(self, measured: NDArray[np.float64]) -> str:
-        """Return the first joint that one step cannot bring back inside its position limits, as text; '' if none."""
-        change = self._period_change()
+    def out_of_reach(self, measured: NDArray[np.float64], elapsed_ns: int) -> str:
+        """Return the first joint that one command cannot bring back inside its position limits; '' if none."""
+        change = self._change(elapsed_ns)
         far = (measured - change > self._upper) | (measured + change < self._lower)
         if not far.any():
             return ''
@@ -94,8 +96,8 @@ class ActionLimiter:
     def _reach(self, elapsed_ns: int) -> NDArray[np.float64]:
         return np.asarray(self._velocity * (min(max(elapsed_ns, 0), self._period_ns) * 1e-9))
 
-    def _period_change(self) -> NDArray[np.float64]:
-        return np.asarray(np.minimum(self._step, self._reach(self._period_ns)))
+    def _change(self, elapsed_ns: int) -> NDArray[np.float64]:
+        return np.asarray(np.minimum(self._step, self._reach(elapsed_ns)))
 
     def _count(
         self,

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from aura_ros.common.names import Policy
 from aura_ros.control.status import SwitchStatus
 
+MAX_WAITING = 64
+"""Most requests that wait at a time [1]."""
+
 Answer = Callable[[tuple[bool, str]], None]
 """Called once with (success, reason)."""
 
@@ -28,6 +31,11 @@ class PendingSelections:
     def __bool__(self) -> bool:
         """Return whether any request waits."""
         return bool(self._waiting)
+
+    @property
+    def full(self) -> bool:
+        """Whether no other request may wait."""
+        return len(self._waiting) >= MAX_WAITING
 
     def wait(self, policy: Policy, timeout_s: float, answer: Answer) -> None:
         """Call `answer` once `policy` drives, is replaced by another request, or `timeout_s` has passed [s]."""

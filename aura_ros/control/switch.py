@@ -2,7 +2,7 @@
 """The policy switch: selects the policy that drives the robot, and guards every command.
 
 No clock, no thread, no ROS. Times are integer ns that the caller passes in. `now_ns` is always on the clock of the
-observations' stamps.
+observations' stamps. `steady_ns` is on a clock that never jumps and limits how far a command may move.
 """
 
 from collections.abc import Collection
@@ -39,6 +39,8 @@ class PolicySwitch:
         # Why the measured joints prevent driving; shown in place of the reason.
         self._fault = ''
         self._last_tick_ns = 0
+        # The measured joints of the last tick, for a hold between ticks.
+        self._joints: NDArray[np.float64] | None = None
 
     @property
     def limiter(self) -> ActionLimiter:
@@ -144,7 +146,17 @@ class PolicySwitch:
         """Forget the last command because control was enabled or disabled: the robot may not have followed it."""
         self._guard.forget()
 
-    def tick(self, now_ns: int, measured: NDArray[np.float64] | None) -> Command:
+    def hold_between_ticks(self, steady_ns: int) -> NDArray[np.float64] | None:
+        """Return the command that holds the robot while no tick comes; None before the first command.
+
+        The watchdog calls it from a thread of its own; the caller excludes `tick` and `control_changed` meanwhile.
+        """
+        if not self._guard.commanded:
+            return None
+        self._start_hold()
+        return self._guard.hold(self._joints, steady_ns)
+
+    def tick(self, now_ns: int, measured: NDArray[np.float64] | None, steady_ns: int | None = None) -> Command:
         """Return the command of this control period.
 
         Its target is None only before the first command, or after a long pause, while the robot's position is unknown
@@ -154,22 +166,24 @@ class PolicySwitch:
             now_ns: time of this tick [ns, ROS clock].
             measured: fresh joint positions, float64 [J] [rad or m]. With None or non-finite positions the robot is
                 held.
+            steady_ns: the same time on the steady clock [ns]; by default `now_ns`, as in lock-step.
         """
+        steady_ns = now_ns if steady_ns is None else steady_ns
         before = self._policy
         if now_ns < self._last_tick_ns - self._config.future_tolerance_ns:
             self._newest = dict.fromkeys(Policy)
             self._drop('the clock moved back')
         self._last_tick_ns = now_ns
-        self._guard.resume(now_ns)
-        joints = self._checked(measured)
+        self._guard.resume(steady_ns)
+        joints = self._joints = self._checked(measured)
         self._advance(now_ns)
         playing = self._playing
-        self._fault = self._joint_fault(joints, playing is not None)
+        self._fault = self._joint_fault(joints, playing is not None, steady_ns)
         if playing is None or joints is None or self._fault:
-            return self._hold(now_ns, joints, before)
+            return self._hold(steady_ns, joints, before)
         index = playing.index(now_ns)
         action = np.asarray(playing.actions)[index]
-        target = self._guard.drive(action, joints, now_ns)
+        target = self._guard.drive(action, joints, steady_ns)
         self._holding = False
         self._reason = f'{_name(self._policy)} drives'
         clipped, switched = bool((target != action).any()), before != self._policy
@@ -239,16 +253,19 @@ class PolicySwitch:
             return None
         return measured if np.isfinite(measured).all() else None
 
-    def _joint_fault(self, joints: NDArray[np.float64] | None, playing: bool) -> str:
+    def _joint_fault(self, joints: NDArray[np.float64] | None, playing: bool, steady_ns: int) -> str:
         if joints is not None:
-            return self._guard.problem(joints)
+            return self._guard.problem(joints, steady_ns)
         return 'joint positions are missing, stale or not finite' if playing else ''
 
-    def _hold(self, now_ns: int, joints: NDArray[np.float64] | None, before: Policy) -> Command:
+    def _start_hold(self) -> None:
         if not self._holding:
             self._holding = True
             self._holds += 1
-        target = self._guard.hold(joints, now_ns)
+
+    def _hold(self, steady_ns: int, joints: NDArray[np.float64] | None, before: Policy) -> Command:
+        self._start_hold()
+        target = self._guard.hold(joints, steady_ns)
         reason, switched = self._fault or self._reason, before != self._policy
         return Command(target, True, reason, False, self._policy, None, None, switched)
 

@@ -7,6 +7,7 @@ each change. Frame i of an episode is at i / fps. The first episode begins at se
 separates two episodes. Messages of one frame have the order in which the topics are requested.
 """
 
+from bisect import bisect_left
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ import pyarrow.parquet as parquet
 from numpy.typing import NDArray
 
 from aura_ros.common.errors import BagError
-from aura_ros.recordings.lerobot_index import Clip, EpisodeFiles, Feature, read_index
+from aura_ros.common.limits import RECORDING_NS
+from aura_ros.recordings.lerobot_index import Clip, EpisodeFiles, Feature, read_index, read_table
 from aura_ros.recordings.message_types import standard_types
 from aura_ros.recordings.source import Episode, Topic
 from aura_ros.recordings.type_names import COMPRESSED_IMAGE, IMAGE, JOINT_STATE, STRING
@@ -26,6 +28,8 @@ from aura_ros.recordings.type_names import COMPRESSED_IMAGE, IMAGE, JOINT_STATE,
 TASK = 'task'
 _NS = 1_000_000_000
 _GAP_NS = _NS
+# The video library opens files only, and no format that names other files, such as a playlist.
+_LOCAL = {'protocol_whitelist': 'file', 'format_whitelist': 'mov,mp4,matroska,webm,avi'}
 
 
 class Dataset:
@@ -50,6 +54,8 @@ class Dataset:
         spans, at_ns = [], _NS
         for episode in self._episodes:
             length_ns = round(episode.length / self._index.fps * _NS)
+            if at_ns + length_ns > RECORDING_NS:
+                raise BagError(f'{path} is longer than {RECORDING_NS // _NS} s, the limit of a stamp')
             spans.append(Episode(f'episode_{episode.number:06d}', at_ns, at_ns + length_ns))
             at_ns += length_ns + _GAP_NS
         self.episodes = tuple(spans)
@@ -62,7 +68,8 @@ class Dataset:
         self.metadata: Mapping[str, str] = {key: str(value) for key, value in facts if key != 'features'}
         tables = dict.fromkeys(episode.data for episode in self._episodes)
         videos = dict.fromkeys(clip.path for episode in self._episodes for clip in episode.clips.values())
-        self.files = (*sorted((path / 'meta').rglob('*.*')), *tables, *videos)
+        meta = sorted(file for file in (path / 'meta').rglob('*.*') if file.is_file())
+        self.files = (*meta, *tables, *videos)
         self._types = standard_types('kilted').types
 
     @property
@@ -83,8 +90,8 @@ class Dataset:
         self, episode: EpisodeFiles, span: Episode, topics: list[str], begin_ns: int, end_ns: int
     ) -> Iterator[tuple[str, int, Any]]:
         period = _NS / self._index.fps
-        times = [span.begin_ns + round(number * period) for number in range(episode.length)]
-        first = next((number for number, at_ns in enumerate(times) if at_ns >= begin_ns), episode.length)
+        times = range(episode.length)
+        first = bisect_left(times, begin_ns, key=lambda number: span.begin_ns + round(number * period))
         table = self._table(episode, span, topics)
         videos = {
             name: _frames(episode.clips[name], first, self._index.fps)
@@ -93,7 +100,7 @@ class Dataset:
         }
         last_task = None
         for number in range(first, episode.length):
-            at_ns = times[number]
+            at_ns = span.begin_ns + round(number * period)
             if at_ns >= end_ns:
                 return
             for name in topics:
@@ -117,7 +124,7 @@ class Dataset:
         try:
             there = set(parquet.read_schema(episode.data).names)
             columns = [name for name in (*wanted, 'task_index') if name in there]
-            rows = parquet.read_table(episode.data, columns=columns, filters=[('episode_index', '=', episode.number)])
+            rows = read_table(episode.data, columns, episode.number)
         except (OSError, arrow.ArrowException) as error:
             raise BagError(f'{episode.data} is damaged ({error}): download it again') from error
         if missing := [name for name in wanted if name not in there]:
@@ -179,7 +186,7 @@ def _frames(clip: Clip, first: int, fps: float) -> Iterator[NDArray[np.uint8]]:
     """Frames of an episode from frame `first` on, RGB uint8 [H, W, 3], to the end or the first damaged frame."""
     from_s = clip.from_s + first / fps
     try:
-        with av.open(str(clip.path)) as container:
+        with av.open(f'file:{clip.path}', options=_LOCAL) as container:
             stream = container.streams.video[0]
             if from_s > 0.0 and stream.time_base is not None:
                 container.seek(int(from_s / stream.time_base), stream=stream)

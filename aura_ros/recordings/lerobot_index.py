@@ -2,19 +2,38 @@
 """The index of a LeRobot dataset: the files of each episode. v2 has one file per episode, v3 shares files."""
 
 import json
+import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import count, islice
 from pathlib import Path
+from string import Formatter
 from typing import Any
 
 import pyarrow as arrow
 import pyarrow.parquet as parquet
 
 from aura_ros.common.errors import BagError
+from aura_ros.common.limits import (
+    DATASET_EPISODES,
+    DATASET_FEATURES,
+    DATASET_FPS,
+    EPISODE_FRAMES,
+    RECORDING_NS,
+    TABLE_BYTES,
+    TABLE_ROWS,
+    TABLE_VALUES,
+    TEXT_BYTES,
+)
+from aura_ros.common.text_files import loading, read_object
 
 _VERSIONS = ('v2.', 'v3.')
 # Columns that number the frames and measure nothing.
 _NUMBERS = ('timestamp', 'frame_index', 'episode_index', 'index', 'task_index')
+
+# Format of a number in a template: at most two digits of width.
+_FORM = re.compile(r'(0?\d{1,2}d?)?')
 
 
 @dataclass(frozen=True)
@@ -79,8 +98,9 @@ def read_index(path: Path) -> Index:
     Raises:
         BagError: the folder is damaged, or its version is not supported.
     """
-    try:
-        facts = json.loads((path / 'meta/info.json').read_text(encoding='utf-8'))
+    with loading(f'{path}: the meta folder of this LeRobot dataset', BagError):
+        info = path / 'meta/info.json'
+        facts = read_object(info)
         version = str(facts.get('codebase_version', ''))
         if not version.startswith(_VERSIONS):
             raise BagError(
@@ -88,17 +108,49 @@ def read_index(path: Path) -> Index:
                 'it with the converter of lerobot'
             )
         features = tuple(_features(facts['features']))
-        fps = float(facts['fps'])
-        if not 0.0 < fps < 1e4:
-            raise BagError(f'{path}/meta/info.json: fps is {fps}: must be > 0')
-        found = _version_2(path, facts, features) if version.startswith('v2.') else _version_3(path, facts, features)
-        return Index(facts, fps, features, _tasks(path), tuple(found))
-    except BagError:
-        raise
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, arrow.ArrowException) as error:
-        raise BagError(
-            f'{path}: the meta folder of this LeRobot dataset is damaged: {type(error).__name__}: {error}'
-        ) from error
+        if len(features) > DATASET_FEATURES:
+            raise BagError(f'{info}: has {len(features)} features: must be at most {DATASET_FEATURES}')
+        fps, (low, high) = float(facts['fps']), DATASET_FPS
+        if not low <= fps <= high:
+            raise BagError(f'{info}: fps is {fps:g}: must be in {low:g}..{high:g}')
+        places = _Places(path, facts)
+        found = _version_2(places, features) if version.startswith('v2.') else _version_3(places, features)
+        episodes = tuple(islice(found, DATASET_EPISODES + 1))
+        if len(episodes) > DATASET_EPISODES:
+            raise BagError(f'{path}: has more than {DATASET_EPISODES:,} episodes')
+        return Index(facts, fps, features, _tasks(path), episodes)
+
+
+class _Places:
+    """Files of a dataset by the templates in meta/info.json."""
+
+    def __init__(self, path: Path, facts: Mapping[str, Any]) -> None:
+        self.path = path
+        self.facts = facts
+        self._root = path.resolve()
+        # The download cache of Hugging Face keeps the files beside the folders of the snapshots, as links.
+        self._roots = (self._root, self._root.parents[1] / 'blobs' if self._root.parent.name == 'snapshots' else path)
+
+    def file(self, key: str, **values: Any) -> Path:
+        """Return the absolute path that the template `key` gives.
+
+        Raises:
+            BagError: the template has other fields, or the path lies outside the dataset.
+        """
+        template = str(self.facts[key])
+        for _, field, form, conversion in Formatter().parse(template):
+            if field is not None and (field not in values or conversion or not _FORM.fullmatch(form or '')):
+                raise BagError(
+                    f'{self.path}/meta/info.json: {key} {template[:100]!r} is not allowed: must use only '
+                    f'{", ".join(f"{{{name}}}" for name in values)}, with at most two digits of width'
+                )
+        file = self._root / template.format(**values)
+        resolved = file.resolve()
+        if not any(resolved.is_relative_to(root) for root in self._roots):
+            raise BagError(
+                f'{self.path}/meta/info.json: {key} {template[:100]!r} leads outside the dataset: must stay inside'
+            )
+        return file
 
 
 def _features(given: Mapping[str, Any]) -> Iterator[Feature]:
@@ -125,36 +177,65 @@ def _flat(names: Any) -> Iterator[str]:
             yield from _flat(part)
 
 
-def _version_2(path: Path, facts: Mapping[str, Any], features: tuple[Feature, ...]) -> Iterator[EpisodeFiles]:
-    for about in _lines(path / 'meta/episodes.jsonl'):
+def _version_2(places: _Places, features: tuple[Feature, ...]) -> Iterator[EpisodeFiles]:
+    for about in _lines(places.path / 'meta/episodes.jsonl'):
         number = int(about['episode_index'])
-        place = {'episode_index': number, 'episode_chunk': number // int(facts['chunks_size'])}
+        place = {'episode_index': number, 'episode_chunk': number // int(places.facts['chunks_size'])}
         clips = {
-            feature.name: Clip(path / facts['video_path'].format(video_key=feature.name, **place), 0.0)
+            feature.name: Clip(places.file('video_path', video_key=feature.name, **place), 0.0)
             for feature in features
             if feature.video
         }
-        data = path / facts['data_path'].format(**place)
-        yield EpisodeFiles(number, int(about['length']), data, clips, tuple(about.get('tasks') or ()))
+        yield _episode(about, places.file('data_path', **place), clips)
 
 
-def _version_3(path: Path, facts: Mapping[str, Any], features: tuple[Feature, ...]) -> Iterator[EpisodeFiles]:
+def _version_3(places: _Places, features: tuple[Feature, ...]) -> Iterator[EpisodeFiles]:
     videos = [feature.name for feature in features if feature.video]
     columns = ['episode_index', 'length', 'tasks', 'data/chunk_index', 'data/file_index']
     columns += [f'videos/{name}/{key}' for name in videos for key in ('chunk_index', 'file_index', 'from_timestamp')]
-    for file in sorted((path / 'meta/episodes').rglob('*.parquet')):
-        for about in parquet.read_table(file, columns=columns).to_pylist():
+    for file in sorted((places.path / 'meta/episodes').rglob('*.parquet')):
+        for about in read_table(file, columns).to_pylist():
             clips = {}
             for name in videos:
                 chunk, part, from_s = (
                     about[f'videos/{name}/{key}'] for key in ('chunk_index', 'file_index', 'from_timestamp')
                 )
-                clip = facts['video_path'].format(video_key=name, chunk_index=chunk, file_index=part)
-                clips[name] = Clip(path / clip, float(from_s))
-            data = facts['data_path'].format(chunk_index=about['data/chunk_index'], file_index=about['data/file_index'])
-            yield EpisodeFiles(
-                int(about['episode_index']), int(about['length']), path / data, clips, tuple(about.get('tasks') or ())
-            )
+                clip = places.file('video_path', video_key=name, chunk_index=int(chunk), file_index=int(part))
+                clips[name] = Clip(clip, float(from_s))
+            chunk, part = int(about['data/chunk_index']), int(about['data/file_index'])
+            yield _episode(about, places.file('data_path', chunk_index=chunk, file_index=part), clips)
+
+
+def _episode(about: Mapping[str, Any], data: Path, clips: Mapping[str, Clip]) -> EpisodeFiles:
+    number, length = int(about['episode_index']), int(about['length'])
+    if not 0 <= length <= EPISODE_FRAMES:
+        raise BagError(f'episode {number}: length is {length}: must be in 0..{EPISODE_FRAMES}')
+    if late := [name for name, clip in clips.items() if not 0.0 <= clip.from_s <= RECORDING_NS / 1e9]:
+        raise BagError(f'episode {number}: from_timestamp of {late[0]} is {clips[late[0]].from_s:g} s: must be >= 0')
+    return EpisodeFiles(number, length, data, clips, tuple(about.get('tasks') or ()))
+
+
+def read_table(path: Path, columns: list[str] | None = None, episode: int | None = None) -> arrow.Table:
+    """Read columns of a Parquet file, optionally the rows of one episode only.
+
+    Raises:
+        BagError: the file exceeds a limit.
+    """
+    facts = parquet.read_metadata(path)
+    groups = [facts.row_group(number) for number in range(facts.num_row_groups)]
+    values = Counter[int]()
+    for group in groups:
+        for number in range(group.num_columns):
+            values[number] += group.column(number).num_values
+    for what, found, limit in (
+        ('rows', facts.num_rows, TABLE_ROWS),
+        ('values in a column', max(values.values(), default=0), TABLE_VALUES),
+        ('bytes when unpacked', sum(group.total_byte_size for group in groups), TABLE_BYTES),
+    ):
+        if found > limit:
+            raise BagError(f'{path}: has {found:,} {what}: must be at most {limit:,}')
+    rows = [('episode_index', '=', episode)] if episode is not None else None
+    return parquet.read_table(path, columns=columns, filters=rows)
 
 
 def _tasks(path: Path) -> dict[int, str]:
@@ -164,13 +245,19 @@ def _tasks(path: Path) -> dict[int, str]:
     if not table.exists():
         return {}
     # pandas stores the text as the index of the table, under a name that varies.
-    columns = parquet.read_table(table).to_pydict()
+    columns = read_table(table).to_pydict()
     texts = next(values for name, values in columns.items() if name != 'task_index')
     return dict(zip(columns['task_index'], map(str, texts), strict=True))
 
 
 def _lines(path: Path) -> Iterator[Any]:
     with path.open(encoding='utf-8') as file:
-        for line in file:
-            if line.strip():
-                yield json.loads(line)
+        for number in count(1):
+            with loading(f'{path}:{number}', BagError):
+                if not (line := file.readline(TEXT_BYTES + 1)):
+                    return
+                if len(line) > TEXT_BYTES:
+                    raise BagError(f'{path}:{number}: has more than {TEXT_BYTES:,} characters')
+                found = json.loads(line) if line.strip() else None
+            if found is not None:
+                yield found

@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
 from mcap.exceptions import McapError
 from mcap.reader import make_reader
 
+from aura_ros.common.errors import ConfigError
+from aura_ros.common.text_files import read_text, reason
+from aura_ros.common.yaml_lines import parse_yaml
 from aura_ros.recordings.old_names import current_notes
 from aura_ros.recordings.writer import NOTES
 
@@ -40,24 +42,28 @@ def read_metadata(path: Path, lost: list[str]) -> BagMetadata:
         lost.append('metadata.yaml is missing, as after a crash of the recorder; the files were read without it')
         return BagMetadata(notes)
     try:
-        text = file.read_text(encoding='utf-8')
-    except (OSError, ValueError) as error:
-        lost.append(f'metadata.yaml cannot be read ({error}); the files were read without it')
+        text = read_text(file)
+    except ConfigError as error:
+        lost.append(f'{error}; the files were read without it')
         return BagMetadata(notes)
     return _parsed(text, path, lost, True)
 
 
 def _parsed(text: str, folder: Path, lost: list[str], with_files: bool) -> BagMetadata:
     try:
-        data: Any = yaml.safe_load(text) or {}
+        data: Any = parse_yaml(text, 'metadata.yaml') or {}
         facts = data.get(_KEY, data)
         names = [Path(str(name)).name for name in facts.get('relative_file_paths') or ()] if with_files else []
         custom = current_notes({str(key): str(value) for key, value in (facts.get('custom_data') or {}).items()})
         distribution = str(facts.get('ros_distro') or '')
-    except (ValueError, TypeError, AttributeError, yaml.YAMLError) as error:
-        lost.append(f'metadata.yaml cannot be used ({type(error).__name__}); the files were read without it')
+        missing = [name for name in names if not (folder / name).is_file()]
+    except ConfigError as error:
+        lost.append(f'{error}; the files were read without it')
         return BagMetadata()
-    if missing := [name for name in names if not (folder / name).is_file()]:
+    except Exception as error:  # noqa: BLE001  # any value can stand where the format has a name or a mapping
+        lost.append(f'metadata.yaml cannot be used ({reason(error)}); the files were read without it')
+        return BagMetadata()
+    if missing:
         lost.append(f'{len(missing)} of {len(names)} storage files missing: {", ".join(missing)}')
     return BagMetadata(custom, distribution, tuple(folder / name for name in names if name not in missing))
 
@@ -81,7 +87,7 @@ def _inside(path: Path) -> str:
 
 def _notes(path: Path) -> dict[str, Any]:
     try:
-        found = yaml.safe_load((path / NOTES).read_text(encoding='utf-8'))
-    except (OSError, ValueError, yaml.YAMLError):
+        found = parse_yaml(read_text(path / NOTES), NOTES)
+    except ConfigError:
         return {}
     return current_notes({str(key): str(value) for key, value in found.items()}) if isinstance(found, dict) else {}

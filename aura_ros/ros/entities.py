@@ -17,7 +17,8 @@ from rclpy.lifecycle import LifecycleNode
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, LivelinessPolicy, QoSProfile, ReliabilityPolicy
-from rclpy.subscription import Subscription
+from rclpy.serialization import deserialize_message
+from rclpy.subscription import MessageInfo, Subscription
 from rclpy.timer import Timer
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 from rclpy.type_support import MsgT, SrvRequestT, SrvResponseT
@@ -27,6 +28,12 @@ from aura_ros.ros.diagnostics import ERROR, OK, Status
 # Below the period of the diagnostics' checks, so that every check queries the graph. A mismatch is then reported within
 # a second, discovery included. A query of twelve endpoints takes 0.3 ms.
 _QUERY_EVERY_S = 0.15
+_MAX_TEXT = 256
+
+
+def publisher_id(info: MessageInfo) -> bytes:
+    """Return the global id of the publisher that sent a message, empty if the middleware gives none."""
+    return bytes((info['publisher_gid'] or {}).get('data', b''))
 
 
 @dataclass(frozen=True)
@@ -78,16 +85,57 @@ class EntityOwner:
         callback: Callable[[MsgT], None],
         profile: QoSProfile,
         liveliness: Callable[[QoSLivelinessChangedInfo], None] | None = None,
+        raw: bool = False,
     ) -> Subscription[MsgT]:
-        """Make a subscription; `liveliness` is called when publishers appear, die or leave."""
+        """Make a subscription; `liveliness` is called when publishers appear, die or leave.
+
+        With `raw` the callback receives the serialized message and its MessageInfo.
+        """
         node = self._node
         events = SubscriptionEventCallbacks(liveliness=liveliness, use_default_callbacks=False)
-        subscription = node.create_subscription(message, topic, callback, profile, event_callbacks=events)
+        subscription = node.create_subscription(message, topic, callback, profile, event_callbacks=events, raw=raw)
         self._undo.append(lambda: node.destroy_subscription(subscription))
         others = node.get_publishers_info_by_topic
         mismatch = partial(_mismatch, requested=profile)
         self._endpoints.append(_Endpoint(subscription.topic_name, others, mismatch))
         return subscription
+
+    def limited_subscription(
+        self,
+        message: type[MsgT],
+        topic: str,
+        callback: Callable[[MsgT, bytes], None],
+        profile: QoSProfile,
+        max_bytes: int,
+        refuse: Callable[[str], None],
+        liveliness: Callable[[QoSLivelinessChangedInfo], None] | None = None,
+    ) -> Subscription[MsgT]:
+        """Make a subscription that checks the size of each message before it is converted.
+
+        The conversion keeps Python's lock, so a large message would stop all threads of the process.
+
+        Args:
+            message: type of the messages.
+            topic: name of the topic.
+            callback: called with each message and the global id of its publisher.
+            profile: quality of service.
+            max_bytes: largest serialized message that is converted [B].
+            refuse: called with the reason for a message that is too large or cannot be converted.
+            liveliness: called when publishers appear, die or leave.
+        """
+
+        def take(raw: bytes, info: MessageInfo) -> None:
+            if len(raw) > max_bytes:
+                refuse(f'message has {len(raw)} bytes: must have {max_bytes} at most')
+                return
+            try:
+                found = deserialize_message(raw, message)
+            except (RuntimeError, ValueError) as error:  # cut, or with sizes that do not match the content
+                refuse(f'message cannot be converted: {error!r}'[:_MAX_TEXT])
+                return
+            callback(found, publisher_id(info))
+
+        return self.subscription(message, topic, cast(Callable[[MsgT], None], take), profile, liveliness, raw=True)
 
     def service(
         self,

@@ -101,10 +101,9 @@ class Watched:
         assert np.isfinite(target).all()
         assert (np.abs(target) <= 1.0).all()
         known = joints is not None and joints.shape == (3,) and np.isfinite(joints).all()
-        reference, elapsed_ns = (self.last, self.now_ns - self.last_ns) if self.last is not None else (joints, TICK)
+        reference, elapsed_ns = joints if self.last is None else self.last, self.now_ns - self.last_ns
         assert reference is not None
-        # A hold meets the robot by one period's worth at a time; an action may do less while time stands.
-        share = 1.0 if command.holding else min(max(elapsed_ns, 0), TICK) / TICK
+        share = min(max(elapsed_ns, 0), TICK) / TICK
         allowed = np.minimum(CHANGE * [share, 1.0, share], [0.1, 9.0 * 0.05 * share, 0.05])
         assert (np.abs(target - reference) <= allowed + EPS).all(), 'a step or a velocity limit was exceeded'
         self.held += command.holding

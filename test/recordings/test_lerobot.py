@@ -252,13 +252,13 @@ def test_a_damaged_table_is_refused_by_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ('file', 'text', 'words'),
     [
-        ('meta/info.json', '{', 'the meta folder of this LeRobot dataset is damaged'),
+        ('meta/info.json', '{', 'meta/info.json: cannot be read'),
         ('meta/info.json', '{"codebase_version": "v1.6"}', "version 'v1.6' is not supported: must be v2.0, v2.1 or v3"),
         ('meta/info.json', '{"codebase_version": "v2.1", "features": {}, "fps": 0}', 'fps is 0'),
         ('meta/episodes.jsonl', '', 'has no complete episode: the index is empty'),
         ('meta/episodes.jsonl', '{"episode_index": 7, "length": 3}', 'episode_000007.parquet of episode 7'),
-        ('meta/episodes.jsonl', '{"episode": 7}', 'is damaged'),
-        ('meta/tasks.jsonl', '[]', 'is damaged'),
+        ('meta/episodes.jsonl', '{"episode": 7}', "cannot be read: KeyError: 'episode_index'"),
+        ('meta/tasks.jsonl', '[]', 'the meta folder of this LeRobot dataset: cannot be read'),
     ],
 )
 def test_a_damaged_meta_folder_is_refused(tmp_path: Path, file: str, text: str, words: str) -> None:

@@ -2,6 +2,7 @@
 """Time that threads waited for a processor. Time limits of tests exclude it."""
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 
 
@@ -10,10 +11,12 @@ class CpuWait:
 
     Args:
         pids: processes whose threads are measured, by default this process.
+        threads: native ids of the threads that are measured, by default all.
     """
 
-    def __init__(self, *pids: int) -> None:
+    def __init__(self, *pids: int, threads: Collection[int] = ()) -> None:
         self._pids = pids or (os.getpid(),)
+        self._threads = [str(thread) for thread in threads] or ['*']
         self._first: dict[Path, int] = {}
         self._last: dict[Path, int] = {}
         self._read()
@@ -27,7 +30,8 @@ class CpuWait:
 
     def _read(self) -> None:
         for pid in self._pids:
-            for thread in Path(f'/proc/{pid}/task').glob('*/schedstat'):
+            folder = Path(f'/proc/{pid}/task')
+            for thread in (found for name in self._threads for found in folder.glob(f'{name}/schedstat')):
                 try:
                     self._last[thread] = int(thread.read_text().split()[1])
                 except (OSError, ValueError, IndexError):  # the thread has ended

@@ -106,6 +106,14 @@ FAULTS = {
         'the pending chunk is dropped; on_new_episode keeps or resets the memory',
     ),
     'F18': Fault('SIGINT or SIGTERM during a write', 'exits cleanly within 3 s; the last state is durable'),
+    'F21': Fault(
+        'joint_states of 20,000 names, a cut message, a busy executor',
+        'refused before it is converted, and counted; holds within 2 control periods, whatever the executor does',
+    ),
+    'F22': Fault(
+        'control periods at any time: bursts 1 ms apart, pauses, jumps of the ROS clock',
+        'no command, a hold included, exceeds a position, step or velocity limit over the elapsed steady time',
+    ),
     'F29': Fault(
         'the last commit before the end fails',
         'the last line of the log states that the newest state is not on the storage; "durable again" follows only '

@@ -84,7 +84,11 @@ class Graph:
             callback(message)
             found.append(keep(message))
 
-        subscription.callback = take
+        def take_raw(message: Any, info: Any) -> None:
+            callback(message, info)
+            found.append(message)
+
+        subscription.callback = take_raw if subscription.raw else take
         return found
 
     def sent(self, node: Node, topic: str) -> list[Any]:

@@ -1,24 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
 """policy_switch_node: selects the policy that drives the robot, and guards every command.
 
-Executor thread only. aura_ros.control.PolicySwitch takes the decisions. The control timer and all time-outs use the
-steady clock, so that they also work without /clock. The age of data is on the ROS clock. The switch and its counters
-live from activate to deactivate, which commands a last hold.
+Executor thread only, except the watchdog, which holds the robot when this thread is late. A lock around each command
+separates the two. aura_ros.control.PolicySwitch takes the decisions. The control timer, all time-outs and the velocity
+limits use the steady clock, so that they also work without /clock. The age of data is on the ROS clock. The switch and
+its counters live from activate to deactivate, which commands a last hold.
 """
 
+import threading
 import time
 from collections.abc import Callable
 from typing import TypeVar, Unpack
 
+import numpy as np
+from numpy.typing import NDArray
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.qos import QoSProfile
 from rclpy.task import Future
 from sensor_msgs.msg import JointState
 
 from aura_ros.common.errors import ConfigError
-from aura_ros.control import Chunk, ClockWatch, Command, Policy, PolicySwitch, Refusal
+from aura_ros.control import Chunk, ClockWatch, ControlWatchdog, Policy, PolicySwitch, Refusal
 from aura_ros.control.peers import TOPICS, Peers
-from aura_ros.control.selections import PendingSelections
+from aura_ros.control.selections import MAX_WAITING, PendingSelections
 from aura_ros.msg import ActionChunk, PolicyStatus, VlaStep
 from aura_ros.nodes.policy_switch.config import RobotParameters, SwitchNodeConfig
 from aura_ros.nodes.policy_switch.joint_monitor import JointMonitor
@@ -32,6 +36,9 @@ from aura_ros.ros.parameters import ParameterSet
 from aura_ros.srv import SelectPolicy
 
 _HOUSEKEEPING_S = 0.05
+# Largest serialized messages [B]. A full VlaStep has 50 kB; 1024 joints with names of 64 characters have 100 kB.
+_MAX_CHUNK_BYTES = 65_536
+_MAX_JOINTS_BYTES = 131_072
 M = TypeVar('M', VlaStep, ActionChunk)
 
 
@@ -51,6 +58,10 @@ class PolicySwitchNode(LifecycleNode):
         self._entities = EntityOwner(self)
         self._faults = Faults('all chunks and joint states are good')
         self._peers = Peers(TOPICS)
+        self._watchdog: ControlWatchdog | None = None
+        # Held while a command is computed and published.
+        self._commanding = threading.Lock()
+        self._watchdog_holds, self._late = 0, False
 
     # --- lifecycle ---
     def configure(self) -> None:
@@ -81,7 +92,14 @@ class PolicySwitchNode(LifecycleNode):
             topic = f'{policy.name.lower()}/action_chunk'
             self._watch(policy, ActionChunk, topic, from_chunk, qos.chunk(lease_s))
         joints_qos = qos.sensor(config.joint_reliability, 5)
-        make.subscription(JointState, 'joint_states', self._on_joints, joints_qos)
+        make.limited_subscription(
+            JointState,
+            'joint_states',
+            lambda message, _: self._on_joints(message),
+            joints_qos,
+            _MAX_JOINTS_BYTES,
+            lambda text: self._fault('joint_states', text),
+        )
         # It awaits the switch. In a group of its own, other callbacks run meanwhile.
         make.service(SelectPolicy, 'select_policy', self._on_select, ReentrantCallbackGroup())
         make.timer(_HOUSEKEEPING_S, self._on_housekeeping)
@@ -91,11 +109,13 @@ class PolicySwitchNode(LifecycleNode):
     def _watch(
         self, policy: Policy, message: type[M], topic: str, convert: Callable[[M], Chunk], profile: QoSProfile
     ) -> None:
-        self._entities.subscription(
+        self._entities.limited_subscription(
             message,
             topic,
-            lambda found: self._on_chunk(convert(found), policy),
+            lambda found, _: self._on_chunk(convert(found), policy),
             profile,
+            _MAX_CHUNK_BYTES,
+            lambda text: self._refuse(policy, text),
             liveliness=lambda event: self._on_liveliness(topic, event.alive_count),
         )
 
@@ -112,11 +132,17 @@ class PolicySwitchNode(LifecycleNode):
         self._control = self._wants_control()
         for policy, reason in self._peers.lost.items():
             self._switch.peer_lost({policy}, reason)
+        self._watchdog_holds, self._late = 0, False
+        if not self._lockstep:  # there the simulation waits for each command
+            self._watchdog = ControlWatchdog(self._robot.period_ns, self._on_late)
         dry = '' if self._control else ' (dry run: enable_control is false)'
         self.get_logger().info(f'{self.config.policy} drives{dry}')
 
     def deactivate(self) -> None:
-        """Command one last hold."""
+        """Stop the watchdog and command one last hold."""
+        if self._watchdog is not None:
+            self._watchdog.stop()
+            self._watchdog = None
         self._selections.cancel('policy_switch_node was deactivated')
         self._hold_all('policy_switch_node was deactivated')
 
@@ -147,6 +173,11 @@ class PolicySwitchNode(LifecycleNode):
         if verdict.accepted:
             self._tick_if_due()
             self._show_status(always=True)
+
+    def _refuse(self, policy: Policy, text: str) -> None:
+        if self.active:
+            self._switch.refuse(policy, Refusal.SHAPE, text)
+            self._fault(f'policy {policy:d}: {Refusal.SHAPE}', text)
 
     def _on_joints(self, message: JointState) -> None:
         if not self.active:
@@ -210,20 +241,39 @@ class PolicySwitchNode(LifecycleNode):
     def _tick(self, now_ns: int) -> None:
         if self._control != self._wants_control():
             self._change_control()
-        self._publish(self._switch.tick(now_ns, self._joints.fresh(now_ns)), now_ns)
+        self._command(now_ns)
         self._settle()
 
-    def _publish(self, command: Command, stamp_ns: int) -> None:
-        if command.target is None or not self._control:
+    def _command(self, now_ns: int) -> None:
+        joints = self._joints.fresh(now_ns)
+        with self._commanding:
+            # In lock-step the time of the simulation limits the motion.
+            steady_ns = now_ns if self._lockstep else time.monotonic_ns()
+            self._publish(self._switch.tick(now_ns, joints, steady_ns).target, now_ns)
+            late, self._late = self._late, False
+        if self._watchdog is not None:
+            self._watchdog.beat()
+        if late:
+            self._fault('control late', 'no control period for two periods: the watchdog held the robot')
+
+    def _on_late(self) -> None:
+        """Hold the robot in place of the busy executor; runs in the watchdog's thread."""
+        with self._commanding:
+            target = self._switch.hold_between_ticks(time.monotonic_ns())
+            self._publish(target, self.get_clock().now().nanoseconds)
+            self._watchdog_holds += 1
+            self._late = True
+
+    def _publish(self, target: NDArray[np.float64] | None, stamp_ns: int) -> None:
+        if target is None or not self._control:
             return
-        self._last_command = self._make_command(command.target, stamp_ns)
+        self._last_command = self._make_command(target, stamp_ns)
         self._commands.publish(self._last_command)
 
     def _hold_all(self, reason: str) -> None:
         """Command a hold now, whatever chunks there are."""
         self._switch.peer_lost(set(Policy), reason)
-        now_ns = self._now_ns()
-        self._publish(self._switch.tick(now_ns, self._joints.fresh(now_ns)), now_ns)
+        self._command(self._now_ns())
         self._switch.peer_found(set(Policy) - set(self._peers.lost))
         self._show_status(always=True)
 
@@ -233,8 +283,9 @@ class PolicySwitchNode(LifecycleNode):
     def _change_control(self) -> None:
         if self._control:
             self._hold_all('enable_control was set to false')
-        self._control, self._last_command = not self._control, None
-        self._switch.control_changed()
+        with self._commanding:
+            self._control, self._last_command = not self._control, None
+            self._switch.control_changed()
         self.get_logger().warning(f'commands are {"published" if self._control else "not published"} from now on')
 
     def _on_housekeeping(self) -> None:
@@ -249,6 +300,10 @@ class PolicySwitchNode(LifecycleNode):
     async def _on_select(self, request: SelectPolicy.Request, response: SelectPolicy.Response) -> SelectPolicy.Response:
         if not self.active:
             response.reason = 'policy_switch_node is not active'
+            return response
+        if self._selections.full:
+            response.old_policy = response.new_policy = int(self._switch.status.policy)
+            response.reason = f'{MAX_WAITING} requests wait already: wait for their answers'
             return response
         switch = self._switch
         response.old_policy = int(switch.status.policy)
@@ -277,7 +332,7 @@ class PolicySwitchNode(LifecycleNode):
     def _switch_status(self) -> Status:
         if not self.active:
             return Status(OK, 'inactive: no command is published')
-        return diagnose(self._switch.status, self._control)
+        return diagnose(self._switch.status, self._control, self._watchdog_holds)
 
 
 def main(args: list[str] | None = None) -> int:

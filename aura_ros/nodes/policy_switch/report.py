@@ -48,7 +48,7 @@ def _visible(status: SwitchStatus, control: bool) -> tuple[object, ...]:
     )
 
 
-def diagnose(status: SwitchStatus, control: bool) -> Status:
+def diagnose(status: SwitchStatus, control: bool, watchdog_holds: int) -> Status:
     """Return all counters with ERROR if a policy is lost, WARN while the robot is held, else OK."""
     values: dict[str, object] = {
         'policy': status.policy.name.lower(),
@@ -59,6 +59,7 @@ def diagnose(status: SwitchStatus, control: bool) -> Status:
         'rejected chunks': status.rejected,
         'missed steps': sum(status.missed.values()),
         'holds': status.holds,
+        'holds by the watchdog': watchdog_holds,
     }
     for policy, missed in status.missed.items():
         values |= {f'{policy.name.lower()} gap': missed} if missed else {}

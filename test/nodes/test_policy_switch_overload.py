@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Oversized and malformed messages and a busy executor: commands continue, or the robot holds."""
+
+import threading
+import time
+
+import numpy as np
+import pytest
+from cpu_wait import CpuWait
+from diagnostic_msgs.msg import DiagnosticStatus
+from rclpy.serialization import serialize_message
+from switch_rig import AURA, SwitchRig
+
+from aura_ros.ros.sensor_messages import joints_to_msg
+
+PERIOD_S = 0.05
+
+
+@pytest.fixture
+def rig(graph):
+    return SwitchRig(graph)
+
+
+def joints(names, now_ns):
+    return joints_to_msg(names, np.zeros(len(names)), np.zeros(len(names)), now_ns)
+
+
+@pytest.mark.fault('F21')
+@pytest.mark.parametrize(
+    ('names', 'text'),
+    [
+        ([f'x{k}' for k in range(20_000)] + ['x19999'], 'bytes: must have 131072 at most'),
+        ([f'x{k}' for k in range(2_000)] + ['x1999'], '2001 names: must have 1024 at most'),
+        ([f'x{k}' for k in range(1_000)] + ['x999'], 'x999 twice'),
+        (['x' * 100_000, 'b'], ': a missing'),
+    ],
+    ids=['20,000 names', '2,000 names', 'twice', 'long name'],
+)
+def test_oversized_joint_states_are_refused_at_once(graph, rig, measured, names, text):
+    rig.drive()
+    took_s = []
+    callback = next(each for each in rig.node.subscriptions if each.topic_name == '/joint_states').callback
+
+    def timed(raw, info):
+        since = time.thread_time()
+        callback(raw, info)
+        took_s.append(time.thread_time() - since)
+
+    next(each for each in rig.node.subscriptions if each.topic_name == '/joint_states').callback = timed
+    rig.joints.publish(joints(names, rig.now()))
+    rig.wait_for_diagnostic('inputs', text, DiagnosticStatus.WARN)
+    assert max(took_s) < PERIOD_S
+    rig.drive()
+    measured(f'{len(names)} names: refused in {max(took_s) * 1e3:.1f} ms of processor time')
+
+
+@pytest.mark.fault('F21')
+def test_messages_that_cannot_be_converted_are_refused(graph, rig, measured):
+    rig.drive()
+    rig.joints.publish(serialize_message(joints(['a', 'b'], rig.now()))[:40])
+    rig.wait_for_diagnostic('inputs', 'joint_states: message cannot be converted', DiagnosticStatus.WARN)
+    rig.chunks[AURA].publish(serialize_message(rig.message(AURA, 0.1))[:40])
+    rig.wait_for_diagnostic('inputs', 'policy 1: shape: message cannot be converted', DiagnosticStatus.WARN)
+    rig.drive()
+    measured('cut messages: refused and counted')
+
+
+@pytest.mark.fault('F21')
+def test_a_busy_executor_does_not_prevent_the_hold(graph, rig, measured):
+    """The test and the node share an executor, so a loop of the test keeps it busy."""
+    rig.drive()
+    sent, times = graph.sent(rig.node, 'joint_command'), []
+    publish = rig.node._commands.publish
+    rig.node._commands.publish = lambda message: (publish(message), times.append(time.monotonic()))
+    graph.until(lambda: times, 'a command')
+    wait = CpuWait(threads=(threading.get_native_id(), rig.node._watchdog.thread_id))
+    count, since = len(sent), times[-1]
+    gaps, waits = [], []
+    while time.monotonic() - since < 1.0:
+        sum(range(1000))
+        if len(times) > count + len(gaps):
+            waits.append(wait.seconds - sum(waits))
+            gaps.append(times[count + len(gaps)] - [since, *times[count:]][len(gaps)])
+    assert max(gap - waited for gap, waited in zip(gaps, waits, strict=True)) <= 2 * PERIOD_S
+    positions = [list(message.points[0].positions) for message in sent[count:]]
+    assert len(positions) >= 5 and positions[-1] == [0.0, 0.0], 'held where it was measured'
+    rig.wait_for_diagnostic('inputs', 'control late', DiagnosticStatus.WARN)
+    assert int(rig.values('switch')['holds by the watchdog']) >= 5
+    rig.drive()
+    longest, waited = max(zip(gaps, waits, strict=True))
+    measured(
+        f'executor busy for 1 s: {len(gaps)} holds, the longest gap {longest / PERIOD_S:.2f} periods, in which both '
+        f'threads waited {waited / PERIOD_S:.2f} periods for a processor'
+    )
