@@ -23,6 +23,7 @@ class Refusal(Enum):
     SHAPE = 'shape'  # not chunk_size x action_dim values, or another number of joints than the robot has
     NON_FINITE = 'non_finite'  # NaN or infinity among the actions or their timing
     POLICY = 'policy'  # unknown policy, or a policy that does not belong to the topic
+    FOREIGN = 'foreign'  # from another publisher than the one that the episode belongs to
     EPISODE = 'episode'  # no episode, or one that is over
     DUPLICATE = 'duplicate'  # this step was accepted before
     OUT_OF_ORDER = 'out_of_order'  # a later step was accepted before, or a later step has an older stamp

@@ -15,6 +15,7 @@ from aura_ros.control.chunk import Chunk, Refusal
 from aura_ros.control.config import SwitchConfig
 from aura_ros.control.guard import CommandGuard
 from aura_ros.control.limits import ActionLimiter
+from aura_ros.control.owners import EpisodeOwners
 from aura_ros.control.robot import RobotConfig
 from aura_ros.control.status import ChunkVerdict, Command, Selection, SwitchStatus
 from aura_ros.control.steps import StepLedger
@@ -28,6 +29,9 @@ class PolicySwitch:
         self._config = config if config is not None else SwitchConfig()
         self._guard = CommandGuard(robot)
         self._ledger = StepLedger(robot.size, self._config.max_age_ns, self._config.future_tolerance_ns)
+        self.owners = EpisodeOwners()
+        # The newest chunk of a policy whose episode has not begun; its step may still arrive.
+        self._early: dict[Policy, tuple[Chunk, bytes]] = {}
         self._newest: dict[Policy, Chunk | None] = dict.fromkeys(Policy)
         self._lost: dict[Policy, str] = {}
         self._policy = self._pending = self._config.policy
@@ -56,13 +60,33 @@ class PolicySwitch:
         self._newest = dict.fromkeys(Policy)
         self._drop(f'episode {episode_id} started')
 
-    def accept(self, chunk: Chunk, now_ns: int) -> ChunkVerdict:
-        """Accept a chunk of any policy, or refuse and count it."""
-        found = self._ledger.problem(chunk, now_ns)
+    def accept(self, chunk: Chunk, now_ns: int, publisher: bytes = b'') -> ChunkVerdict:
+        """Accept a chunk of any policy, or refuse and count it; `publisher` is the global id of its sender."""
+        begins = chunk.episode_id != self._ledger.episode_id
+        found = self._foreign(chunk, publisher, begins) or self._ledger.problem(chunk, now_ns)
         if found is not None:
             return self.refuse(chunk.policy, *found)
-        if chunk.episode_id != self._ledger.episode_id:
-            self.begin(chunk.episode_id)
+        self.owners.accept(Policy(chunk.policy), publisher, begins)
+        if not begins:
+            return self._take(chunk, now_ns)
+        self.begin(chunk.episode_id)
+        verdict = self._take(chunk, now_ns)
+        early, self._early = self._early, {}
+        for other, sender in early.values():
+            if other.episode_id == chunk.episode_id:
+                self.accept(other, now_ns, sender)
+        return verdict
+
+    def _foreign(self, chunk: Chunk, publisher: bytes, begins: bool) -> tuple[Refusal, str] | None:
+        if chunk.policy not in tuple(Policy):
+            return None
+        policy = Policy(chunk.policy)
+        text = self.owners.problem(policy, publisher, begins)
+        if text and not self.owners.foreign(policy, publisher):
+            self._early[policy] = chunk, publisher
+        return (Refusal.FOREIGN, text) if text else None
+
+    def _take(self, chunk: Chunk, now_ns: int) -> ChunkVerdict:
         missed = self._ledger.accept(chunk)
         policy = Policy(chunk.policy)
         gap = f'{missed} steps missing before step {chunk.seq}' if missed else ''

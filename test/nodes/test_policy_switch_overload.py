@@ -6,11 +6,13 @@ import time
 
 import numpy as np
 import pytest
+from aura_ros.msg import ActionChunk, VlaStep
 from cpu_wait import CpuWait
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.serialization import serialize_message
-from switch_rig import AURA, SwitchRig
+from switch_rig import AURA, BASE, EPISODE, LEASE_S, SwitchRig
 
+from aura_ros.ros import qos
 from aura_ros.ros.sensor_messages import joints_to_msg
 
 PERIOD_S = 0.05
@@ -92,3 +94,32 @@ def test_a_busy_executor_does_not_prevent_the_hold(graph, rig, measured):
         f'executor busy for 1 s: {len(gaps)} holds, the longest gap {longest / PERIOD_S:.2f} periods, in which both '
         f'threads waited {waited / PERIOD_S:.2f} periods for a processor'
     )
+
+
+@pytest.mark.fault('F26')
+def test_a_second_publisher_does_not_disturb_the_episode(graph, rig, measured):
+    rig.drive(policy=AURA)
+    rig.chunk(BASE, 0.2)
+    graph.until(lambda: rig.status.newest_stamp[BASE].sec, 'a step')
+    make = graph.node.create_publisher
+    steps, chunks = (
+        make(VlaStep, 'vla_step', qos.step(LEASE_S)),
+        make(ActionChunk, 'aura/action_chunk', qos.chunk(LEASE_S)),
+    )
+    graph.matched(steps)
+    graph.matched(chunks)
+    for count in (1, 2, 3):
+        seq = dict(rig.seq)
+        steps.publish(rig.message(BASE, -0.5, episode='intruder', seq=0))
+        chunks.publish(rig.message(AURA, -0.5, episode='intruder', seq=0))
+        rig.seq = seq
+        graph.until(lambda count=count: rig.values('switch').get('base foreign') == str(count), 'foreign step')
+        graph.until(lambda count=count: rig.values('switch').get('aura foreign') == str(count), 'foreign chunk')
+        rig.drive()
+        rig.chunk(BASE, 0.2)
+    assert rig.status.episode_id == EPISODE
+    rig.wait_for_diagnostic('inputs', 'foreign', DiagnosticStatus.WARN)
+    graph.node.destroy_publisher(rig.chunks[AURA])
+    rig.chunks[AURA] = chunks
+    rig.drive()
+    measured('3 foreign steps and chunks: each counted, driven on; the second publisher takes over when the first left')

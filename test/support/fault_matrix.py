@@ -114,6 +114,10 @@ FAULTS = {
         'control periods at any time: bursts 1 ms apart, pauses, jumps of the ROS clock',
         'no command, a hold included, exceeds a position, step or velocity limit over the elapsed steady time',
     ),
+    'F26': Fault(
+        'chunks and steps of a second publisher, with the running or another episode',
+        'the running episode continues; foreign chunks are refused, counted and reported; a restarted node takes over',
+    ),
     'F29': Fault(
         'the last commit before the end fails',
         'the last line of the log states that the newest state is not on the storage; "durable again" follows only '

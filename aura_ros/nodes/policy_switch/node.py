@@ -27,6 +27,7 @@ from aura_ros.msg import ActionChunk, PolicyStatus, VlaStep
 from aura_ros.nodes.policy_switch.config import RobotParameters, SwitchNodeConfig
 from aura_ros.nodes.policy_switch.joint_monitor import JointMonitor
 from aura_ros.nodes.policy_switch.lockstep import LockstepPacer
+from aura_ros.nodes.policy_switch.publishers import PublisherWatch
 from aura_ros.nodes.policy_switch.report import StatusReporter, diagnose
 from aura_ros.ros import commands, conversions, qos
 from aura_ros.ros.diagnostics import OK, Faults, Status
@@ -112,11 +113,11 @@ class PolicySwitchNode(LifecycleNode):
         self._entities.limited_subscription(
             message,
             topic,
-            lambda found, _: self._on_chunk(convert(found), policy),
+            lambda found, publisher: self._on_chunk(convert(found), policy, publisher, topic),
             profile,
             _MAX_CHUNK_BYTES,
             lambda text: self._refuse(policy, text),
-            liveliness=lambda event: self._on_liveliness(topic, event.alive_count),
+            liveliness=lambda event: self._on_liveliness(policy, topic, event.alive_count),
         )
 
     def activate(self) -> None:
@@ -129,6 +130,7 @@ class PolicySwitchNode(LifecycleNode):
         self._last_command: commands.CommandMessage | None = None
         self._reporter = StatusReporter(self._statuses, self.diagnostics.refresh)
         self._selections = PendingSelections()
+        self._senders = PublisherWatch(self, self.config.liveliness_lease_s == 0.0)
         self._control = self._wants_control()
         for policy, reason in self._peers.lost.items():
             self._switch.peer_lost({policy}, reason)
@@ -152,7 +154,7 @@ class PolicySwitchNode(LifecycleNode):
         self._entities.destroy()
 
     # --- inputs ---
-    def _on_chunk(self, chunk: Chunk, policy: Policy) -> None:
+    def _on_chunk(self, chunk: Chunk, policy: Policy, publisher: bytes, topic: str) -> None:
         if not self.active:
             return
         if policy in self._peers.lost and not self._lockstep:
@@ -167,10 +169,13 @@ class PolicySwitchNode(LifecycleNode):
             text = f'a chunk of policy {chunk.policy} arrived on the topic of policy {policy:d}'
             verdict = self._switch.refuse(policy, Refusal.POLICY, text)
         else:
-            verdict = self._switch.accept(chunk, now_ns)
+            if self._switch.owners.foreign(policy, publisher):
+                self._senders.release_gone(self._switch, policy, topic, chunk.episode_id)
+            verdict = self._switch.accept(chunk, now_ns, publisher)
         if verdict.text:
             self._fault(f'policy {policy:d}: {verdict.refusal or "gap"}', verdict.text)
         if verdict.accepted:
+            self._senders.accepted(policy)
             self._tick_if_due()
             self._show_status(always=True)
 
@@ -194,10 +199,12 @@ class PolicySwitchNode(LifecycleNode):
             self._pacer.arrive(stamp_ns)
             self._tick_if_due()
 
-    def _on_liveliness(self, topic: str, alive: int) -> None:
+    def _on_liveliness(self, policy: Policy, topic: str, alive: int) -> None:
         lost, found = self._peers.update(topic, alive)
         if not self.active:
             return
+        if not alive:
+            self._switch.owners.keep(policy, ())
         if found:
             self._switch.peer_found(found)
             names = ', '.join(policy.name.lower() for policy in sorted(found))
