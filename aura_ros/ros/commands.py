@@ -15,15 +15,21 @@ from aura_ros.control import RobotConfig
 from aura_ros.ros.conversions import float64s, to_stamp
 
 Target = NDArray[np.float64]
+STAMPS = ('zero', 'now')
 CommandMessage = JointTrajectory | TwistStamped | Float64MultiArray
 
 
-def maker(robot: RobotConfig) -> tuple[type[CommandMessage], Callable[[Target, int], CommandMessage]]:
+def maker(robot: RobotConfig, stamp: str) -> tuple[type[CommandMessage], Callable[[Target, int], CommandMessage]]:
     """Return the message type of the robot's controller and a function that makes such a message.
 
-    The function takes a target, float64 [J] [rad, m; for a twist m/s, rad/s], and a stamp [ns, ROS clock].
+    The function takes a target, float64 [J] [rad, m; for a twist m/s, rad/s], and a stamp [ns, ROS clock]. With `stamp`
+    'zero' a trajectory has the stamp zero, which a JointTrajectoryController takes as "start now". It refuses a
+    trajectory that ends in its past, so a stamped command must not arrive later than one control period. A twist always
+    has its stamp, because MoveIt Servo refuses old ones.
     """
     if robot.command_type == 'joint_trajectory':
+        if stamp == 'zero':
+            return JointTrajectory, lambda target, _: _trajectory(robot, target, 0)
         return JointTrajectory, lambda target, ns: _trajectory(robot, target, ns)
     if robot.command_type == 'twist_stamped':
         return TwistStamped, lambda target, ns: _twist(robot, target, ns)

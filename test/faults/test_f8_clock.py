@@ -80,7 +80,9 @@ class Rig:
         common = {'use_sim_time': True, 'autostart': True}
         graph.start('vla_node', *TIMING, backbone='fakes:MarkedVla', step_subscribers=3, **common)
         graph.start('memory_node', *TIMING, memory='fakes:aura', chunk_subscribers=1, **common)
-        self.switch = graph.start('policy_switch_node', *TIMING, *ROBOT, enable_control=True, **common)
+        self.switch = graph.start(
+            'policy_switch_node', *TIMING, *ROBOT, enable_control=True, command_stamp='now', **common
+        )
         self.bag = Bag(graph)
         self.steps = graph.listen(VlaStep, 'vla_step', qos.step())
         self.gates = graph.listen(GateSample, 'aura/gate', qos.GATE)

@@ -48,6 +48,14 @@ def test_chunks_of_the_driving_policy_become_limited_commands(graph, rig):
     graph.until(lambda: rig.status.clipped > 0, 'clipped commands are counted')
 
 
+@pytest.mark.fault('F27')
+@pytest.mark.parametrize(('parameters', 'stamped'), [({}, False), ({'command_stamp': 'now'}, True)])
+def test_commands_have_the_stamp_zero_unless_asked_for(graph, parameters, stamped):
+    rig = SwitchRig(graph, **parameters)
+    rig.drive()
+    assert {conversions.to_ns(command.header.stamp) > 0 for command in rig.commands} == {stamped}
+
+
 def test_without_chunks_the_robot_is_held_in_place(graph, rig):
     rig.drive()
 

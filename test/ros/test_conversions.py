@@ -137,7 +137,7 @@ def test_bad_joints_are_refused(message, text):
 
 def test_a_trajectory_is_one_point_for_one_period():
     robot = _robot()
-    kind, make = commands.maker(robot)
+    kind, make = commands.maker(robot, 'now')
     message = wire(make(np.array([0.5, -0.5]), 3_000_000_007))
     assert isinstance(message, kind) and message.header.frame_id == 'base_link'
     assert conversions.to_ns(message.header.stamp) == 3_000_000_007
@@ -146,7 +146,7 @@ def test_a_trajectory_is_one_point_for_one_period():
 
 
 def test_forward_controllers_get_an_array():
-    _, make = commands.maker(_robot(command_type='float64_multi_array'))
+    _, make = commands.maker(_robot(command_type='float64_multi_array'), 'now')
     assert list(wire(make(np.array([0.5, -0.5]), 1)).data) == [0.5, -0.5]
 
 
@@ -162,8 +162,9 @@ def test_servo_gets_a_twist():
         command_type='twist_stamped',
         base_frame='tool0',
     )
-    _, make = commands.maker(robot)
+    _, make = commands.maker(robot, 'zero')
     message = wire(make(np.arange(6) / 10, 1))
+    assert conversions.to_ns(message.header.stamp) == 1
     assert (message.header.frame_id, message.twist.linear.y, message.twist.angular.z) == ('tool0', 0.1, 0.5)
 
 
@@ -178,9 +179,32 @@ def test_servo_gets_a_twist():
     ],
 )
 def test_the_simulation_refuses_other_commands(names, positions, text):
-    _, make = commands.maker(_robot())
+    _, make = commands.maker(_robot(), 'now')
     message = make(np.zeros(2), 1)
     message.joint_names = names
     message.points[0].positions = positions
     with pytest.raises(InputError, match=text):
         commands.target_from_trajectory(message, ('a', 'b'))
+
+
+def _controller_accepts(command, now_ns):
+    """Apply the rule of the JointTrajectoryController: stamp zero starts now, else the end must not be past."""
+    stamp_ns = conversions.to_ns(command.header.stamp)
+    end_ns = stamp_ns + conversions.to_ns(command.points[-1].time_from_start)
+    return stamp_ns == 0 or end_ns > now_ns
+
+
+@pytest.mark.fault('F27')
+def test_no_delay_makes_a_controller_refuse_a_command(measured):
+    robot, sent_ns = _robot(), 10**18
+    _, make_zero = commands.maker(robot, 'zero')
+    _, make_now = commands.maker(robot, 'now')
+    target = np.zeros(robot.size)
+    delays_ns = [delay * robot.period_ns // 4 for delay in range(9)]
+    accepted = [_controller_accepts(make_zero(target, sent_ns), sent_ns + delay) for delay in delays_ns]
+    stamped = [_controller_accepts(make_now(target, sent_ns), sent_ns + delay) for delay in delays_ns]
+    assert all(accepted)
+    assert stamped == [delay < robot.period_ns for delay in delays_ns]
+    measured(
+        f'delays of 0 to 2 periods: {sum(accepted)} of {len(accepted)} commands accepted, {sum(stamped)} with a stamp'
+    )

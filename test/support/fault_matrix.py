@@ -118,6 +118,10 @@ FAULTS = {
         'chunks and steps of a second publisher, with the running or another episode',
         'the running episode continues; foreign chunks are refused, counted and reported; a restarted node takes over',
     ),
+    'F27': Fault(
+        'commands reach a JointTrajectoryController later than one control period, or from another clock',
+        'none is refused: outside lock-step the stamp is zero, "start now"; in lock-step it is that of the tick',
+    ),
     'F29': Fault(
         'the last commit before the end fails',
         'the last line of the log states that the newest state is not on the storage; "durable again" follows only '

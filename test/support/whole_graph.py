@@ -53,7 +53,7 @@ class WholeGraph:
             ),
             'memory_node': (timing, {'memory': 'fakes:aura', **policies}),
             'kv_baseline_node': (timing, {'memory': 'fakes:kv', **policies}),
-            'policy_switch_node': ((*timing, *ROBOT), {'enable_control': True, **common}),
+            'policy_switch_node': ((*timing, *ROBOT), {'enable_control': True, 'command_stamp': 'now', **common}),
             'sim_node': (
                 (),
                 {

@@ -7,7 +7,7 @@ from aura_ros.common.errors import ConfigError
 from aura_ros.common.names import POLICIES, Policy
 from aura_ros.control import RobotConfig, SwitchConfig
 from aura_ros.control.robot import COMMAND_TYPES
-from aura_ros.ros import qos
+from aura_ros.ros import commands, qos
 from aura_ros.ros.parameters import numbers, parameter, strings
 
 
@@ -68,6 +68,12 @@ class SwitchNodeConfig:
     )
     select_timeout_s: float = parameter(
         5.0, 'Longest wait of select_policy until the switch is in effect (steady clock)', unit='s', low=0.1, high=600.0
+    )
+    command_stamp: str = parameter(
+        'zero',
+        "Stamp of a joint_trajectory command outside lock-step: 'zero' = start now, or 'now' = the ROS clock; a "
+        'JointTrajectoryController refuses a stamped command that arrives later than one control period',
+        choices=commands.STAMPS,
     )
     command_topic: str = parameter('joint_command', "The robot's command topic; may be remapped")
 

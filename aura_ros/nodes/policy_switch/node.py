@@ -84,7 +84,7 @@ class PolicySwitchNode(LifecycleNode):
     def _join_graph(self, config: SwitchNodeConfig) -> None:
         make, lease_s = self._entities, config.liveliness_lease_s
         self._peers = Peers(TOPICS)
-        kind, self._make_command = commands.maker(self._robot)
+        kind, self._make_command = commands.maker(self._robot, 'now' if self._lockstep else config.command_stamp)
         self._commands = make.publisher(kind, config.command_topic, qos.COMMAND)
         self._statuses = make.publisher(PolicyStatus, 'policy_status', qos.POLICY_STATUS)
         from_step, from_chunk = conversions.base_chunk_from_msg, conversions.chunk_from_msg
