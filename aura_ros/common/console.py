@@ -1,16 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
 """The console that every program prints to."""
 
+from typing import Any
+
 from rich.console import Console
+
+from aura_ros.common.text import printable_lines
 
 PLAIN_WIDTH = 110
 """Width of the output where stdout is not a terminal [characters]."""
 
 
+class _SafeConsole(Console):
+    """A console that escapes control characters, because names in recordings and messages come from outside."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print as rich does, with each text escaped."""
+        super().print(*(printable_lines(one) if isinstance(one, str) else one for one in objects), **options)
+
+
 def make_console() -> Console:
     """Return a console on stdout; in a pipe or a file it has a fixed width, so that tables stay intact."""
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=PLAIN_WIDTH)
+    console = _SafeConsole(highlight=False)
+    return console if console.is_terminal else _SafeConsole(highlight=False, width=PLAIN_WIDTH)
 
 
 def minutes(seconds: float) -> str:

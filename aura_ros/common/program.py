@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import ParamSpec
 
 from aura_ros.common.errors import AuraError, ConfigError
+from aura_ros.common.text import cut, printable_lines
 
 FAILED = 1
 """Exit code: the program was asked correctly and failed."""
@@ -17,6 +18,8 @@ WRONG_USE = 2
 """Exit code: the command line, a parameter or a configuration file cannot be used; argparse uses the same."""
 INTERRUPTED = 130
 """Exit code after Ctrl-C: 128 + SIGINT."""
+_LONGEST = 4000
+"""Characters of an error that are printed; it may quote text from a file or a message."""
 
 EXTRAS = {
     'av': 'replay',
@@ -101,7 +104,7 @@ def positive_integer(text: str) -> int:
 
 
 def _report(name: str, text: str) -> None:
-    print(f'{name}: {text}', file=sys.stderr)
+    print(f'{name}: {printable_lines(cut(text, _LONGEST))}', file=sys.stderr)
 
 
 def _text(error: Exception) -> str:

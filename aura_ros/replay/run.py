@@ -12,6 +12,7 @@ from rich.console import Console
 from aura_ros.common.errors import BagError
 from aura_ros.common.progress import Bar
 from aura_ros.common.provenance import versions
+from aura_ros.common.text import printable
 from aura_ros.recordings.bags import Bag
 from aura_ros.replay.disk_arrays import DiskArrays
 from aura_ros.replay.drivers import drivers
@@ -68,7 +69,7 @@ def evaluate_bag(path: Path, settings: Settings, backbone: Backbone, console: Co
     Raises:
         AuraError: the recording cannot be read, or a policy cannot run on it.
     """
-    name = path.name or str(path)
+    name = printable(path.name or str(path))
     with Bag(path) as bag:
         mapping, notes = mapping_of(bag, settings.mapping, settings.instruction, backbone.spec)
         digest, span = _digest(bag, console), _span(bag, settings)

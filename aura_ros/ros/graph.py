@@ -16,6 +16,7 @@ from rclpy.exceptions import NoTypeSupportImportedException
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.serialization import deserialize_message
 from rclpy.signals import SignalHandlerOptions
 from rclpy.subscription import Subscription
 from rclpy.topic_endpoint_info import TopicEndpointInfo
@@ -221,6 +222,7 @@ class Watch:
 
     Attributes:
         publishers: number of publishers at the last `match` [1].
+        damaged: messages that could not be deserialised [1].
     """
 
     def __init__(
@@ -248,7 +250,7 @@ class Watch:
         self._subscription: Subscription[Any] | None = None
         self._profile: QoSProfile | None = None
         self._newest_ns = self._known_ns = 0
-        self.publishers = 0
+        self.publishers = self.damaged = 0
         self.match()
 
     def match(self) -> None:
@@ -266,7 +268,7 @@ class Watch:
             self._topic,
             self._on_message,
             profile,
-            raw=self._raw,
+            raw=True,  # so that a damaged message raises here, and not in the executor
             event_callbacks=SubscriptionEventCallbacks(use_default_callbacks=False),
         )
 
@@ -276,14 +278,20 @@ class Watch:
         if subscription is None:
             return
         with subscription.handle:
-            while (taken := subscription.handle.take_message(self._kind, self._raw)) is not None:
+            while (taken := subscription.handle.take_message(self._kind, True)) is not None:
                 self._on_message(*taken)
 
-    def _on_message(self, message: Any, info: Any) -> None:
+    def _on_message(self, data: bytes, info: Any) -> None:
         sent_ns = info['source_timestamp'] or time.time_ns()
-        if sent_ns > self._known_ns:
-            self._newest_ns = max(sent_ns, self._newest_ns)
-            self._receive(message, sent_ns)
+        if sent_ns <= self._known_ns:
+            return
+        try:
+            message = data if self._raw else deserialize_message(data, self._kind)
+        except RuntimeError:  # rclpy has no public name for it
+            self.damaged += 1
+            return
+        self._newest_ns = max(sent_ns, self._newest_ns)
+        self._receive(message, sent_ns)
 
     def close(self) -> None:
         """Unsubscribe."""

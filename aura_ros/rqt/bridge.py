@@ -193,17 +193,20 @@ class OwnBridge(Bridge):
                 self._executor.spin_once(timeout_sec=_PERIOD_S)
             else:
                 self._stop.wait(max(0.0, _PERIOD_S - (time.monotonic() - began)))
-
-    def close(self) -> None:
-        """Leave the ROS graph. A second call does nothing."""
-        if self._stop.is_set():
-            return
-        self._stop.set()
-        self._thread.join(_CLOSE_S)
         self.release()
         self._executor.shutdown(timeout_sec=_CLOSE_S)
         self._node.destroy_node()
         self._context.try_shutdown()
+
+    def close(self) -> bool:
+        """Leave the ROS graph and return whether that is done; the middleware may never return from it.
+
+        The thread of the bridge does the work, so this call returns after `_CLOSE_S` at the latest. An exception to
+        that is a middleware that blocks while it holds Python's lock: no Python code runs then.
+        """
+        self._stop.set()
+        self._thread.join(_CLOSE_S)
+        return not self._thread.is_alive()
 
 
 class SpunBridge(Bridge):
@@ -238,8 +241,13 @@ class SpunBridge(Bridge):
             self._end()
 
     def _end(self) -> None:
-        with self._ending:
+        # The other thread may be inside, and the middleware may never return from there.
+        if not self._ending.acquire(timeout=_CLOSE_S):
+            return
+        try:
             if not self._closed.is_set():
                 self._node.destroy_timer(self._timer)
                 self.release()
                 self._closed.set()
+        finally:
+            self._ending.release()

@@ -19,6 +19,8 @@ from aura_ros.vla.images import decode_compressed, decode_image
 
 ImageType = type[Image] | type[CompressedImage]
 
+# Bytes up to the end of the stamp.
+_HEADER = 12
 _MAX_FRAMES = 64
 _MAX_BYTES = 24_000_000
 _MAX_REQUESTS = 20
@@ -50,6 +52,9 @@ class FrameBuffer:
             kind: type of the message.
             data: the serialised message: four bytes that name the encoding, then the stamp.
         """
+        if len(data) < _HEADER:
+            self.failures += 1
+            return
         order = '<' if data[1] & 1 else '>'
         sec, nanosec = struct.unpack_from(f'{order}iI', data, 4)
         stamp_s = sec + nanosec * 1e-9
@@ -94,7 +99,7 @@ class FrameBuffer:
     def _thumbnail(self, stamp_s: float, kind: ImageType, data: bytes) -> list[Thumbnail]:
         try:
             rgb = _decode(deserialize_message(data, kind))
-        except InputError:  # vla_node reports it; here only a thumbnail is missing
+        except (InputError, RuntimeError):  # vla_node reports it; here only a thumbnail is missing
             self.failures += 1
             return []
         scale = _SIDE_PX / max(rgb.shape[:2])

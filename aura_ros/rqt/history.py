@@ -2,8 +2,7 @@
 """The history of one robot in arrays and lists of a fixed size; a point costs O(1). One thread.
 
 A series accepts only points later than its newest row. Messages that arrive twice therefore change nothing, such as
-latched ones after a new subscription. An unknown point that is earlier by more than `BACK_S` means that the clock went
-back.
+latched ones after a new subscription. `timeline` decides which points are added at all.
 """
 
 import copy
@@ -38,6 +37,8 @@ _THUMBNAILS = 100
 _CHANGES = 500
 # Newest steps that are searched for the stamp of one step.
 _RECENT = 64
+# A float32 holds the norm of a row of such weights.
+_MAX_WEIGHT = np.float32(1e17)
 
 _GATE = np.dtype(
     [
@@ -92,12 +93,13 @@ class History:
 
     @property
     def newest(self) -> float:
-        """Time of the newest observation [s, ROS clock]; -inf before the first."""
+        """Time of the newest step [s, ROS clock], or of the newest write if there is no step; -inf before both."""
         rings = (*self.gates.values(), self.steps, self.cache)
-        return max(self.writes.newest, self.states.newest, *(ring.newest for ring in rings))
+        steps = max(self.states.newest, *(ring.newest for ring in rings))
+        return steps if steps > -math.inf else self.writes.newest
 
     def went_back(self, point: StampedPoint) -> bool:
-        """Return whether a point shows that the clock went back."""
+        """Return whether an unknown point is earlier than its series by more than `BACK_S`."""
         series = self._series(point)
         if series is None or point.stamp_s >= series.newest - BACK_S:
             return False
@@ -108,6 +110,17 @@ class History:
         series = self._series(point)
         if series is None or point.stamp_s > series.newest:
             _ADDERS[type(point)](self, point)
+
+    def drop_from(self, stamp_s: float) -> None:
+        """Drop everything at or after `stamp_s` [s, ROS clock]."""
+        for ring in (*self.gates.values(), self.steps, self.cache, self.rows):
+            ring.drop_from(stamp_s)
+        for track in (self.writes, self.states, self.thumbnails):
+            track.drop_from(stamp_s)
+        for changes in (self.episodes, self.policies):
+            kept = [change for change in changes if change[0] < stamp_s]
+            changes.clear()
+            changes.extend(kept)
 
     def _series(self, point: StampedPoint) -> Ring | Track[Any] | None:
         if isinstance(point, GatePoint):
@@ -149,7 +162,7 @@ class History:
         )
 
     def _begin_episode(self, stamp_s: float, episode_id: str) -> None:
-        if self.episodes and self.episodes[-1][1] == episode_id:
+        if self.episode_names.get(self._episode) == episode_id:
             return
         self._episode += 1
         self.episodes.append((stamp_s, episode_id))
@@ -182,12 +195,12 @@ class History:
             return
         after_s = -math.inf if before is None else before.stamp_s
         changed_at = point.seq - point.row_age.astype(np.int64)
-        amount = np.linalg.norm(point.weights - weights, axis=1)
+        amount = np.linalg.norm(_bounded(point.weights) - _bounded(weights), axis=1)
         for seq in np.unique(changed_at[changed_at > since]):
             stamp_s = self._stamp_of(int(seq), after_s)
             if stamp_s is None:
                 # The sample of that step was not received: interpolate between the states.
-                share = (seq - since) / (point.seq - since)
+                share = (int(seq) - since) / (point.seq - since)
                 stamp_s = point.stamp_s if before is None else after_s + share * (point.stamp_s - after_s)
             if stamp_s > self.rows.newest:
                 self.rows.append((stamp_s, seq, np.where(changed_at == seq, amount, 0.0)))
@@ -213,6 +226,11 @@ class History:
         recent = self.gates[AURA].tail(_RECENT)
         found: NDArray[Any] = recent['t'][(recent['seq'] == seq) & (recent['t'] > after_s)]
         return float(found[-1]) if len(found) else None
+
+
+def _bounded(weights: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return weights whose norms are finite; NaN becomes 0."""
+    return np.clip(np.nan_to_num(weights), -_MAX_WEIGHT, _MAX_WEIGHT)
 
 
 _ADDERS: Mapping[type, Callable[[History, Any], None]] = {

@@ -35,6 +35,7 @@ from aura_ros.rqt.points import (
 )
 from aura_ros.rqt.reports import NodeReports
 from aura_ros.rqt.series import ends, thin
+from aura_ros.rqt.timeline import Timeline
 from aura_ros.rqt.view_data import Cost, GateSeries, Header, Latency, Raster, Spans, Stage
 from aura_ros.state.wear import cache_wear
 
@@ -56,7 +57,7 @@ class MonitorModel:
         self.jumps = 0
         """How often the ROS clock went back."""
         self._live = self._shown = History(history_s, rate_hz)
-        self._reports = NodeReports()
+        self._timeline, self._reports = Timeline(), NodeReports()
 
     # Input. ---------------------------------------------------------------------------------------
     def ingest(self, point: Point, now_s: float) -> None:
@@ -64,16 +65,18 @@ class MonitorModel:
         self._reports.receive(point, now_s)
         if isinstance(point, DiagnosticPoint):
             return
-        if self._live.went_back(point):
-            self.clock_jumped()
-        self._live.add(point)
+        admitted = self._timeline.admit(point, self._live, now_s)
+        if len(admitted) > 1 and any(self._live.went_back(one) for one in admitted):
+            self.clock_jumped(min(one.stamp_s for one in admitted))
+        for one in admitted:
+            self._live.add(one)
 
-    def clock_jumped(self) -> None:
-        """Start a new history, because the ROS clock went back. A paused view stays as it is."""
+    def clock_jumped(self, stamp_s: float = -math.inf) -> None:
+        """Drop the history from `stamp_s` on, because the ROS clock went back to it. A paused view stays as it is."""
         self.jumps += 1
-        paused, self._live = self.paused, History(self.history_s, self.rate_hz)
-        if not paused:
-            self._shown, self.cursor = self._live, None
+        self._live.drop_from(stamp_s)
+        if not self.paused:
+            self.cursor = None
 
     @property
     def paused(self) -> bool:
@@ -188,7 +191,8 @@ class MonitorModel:
         """Return what storing the cache would cost [B/h], and the life of the storage [a]; NaN when unknown."""
         rate = _stored_per_hour(kv, self._reports.cache)
         node_rate = self._reports.number('kv_baseline_node: storage', 'device_bytes_per_hour')
-        return rate, self._reports.number('kv_baseline_node: storage', 'storage_life_years') * node_rate / rate
+        life = self._reports.number('kv_baseline_node: storage', 'storage_life_years')
+        return rate, life * node_rate / rate if rate > 0.0 else math.nan
 
     def latency(self) -> Latency:
         """Return the recent durations of the stages, and counts of what was late."""
@@ -227,6 +231,7 @@ class MonitorModel:
             stale=reports.stale(now_s),
             stale_s=max(0.0, now_s - reports.received_s),
             jumps=self.jumps,
+            strays=self._timeline.strays,
         )
 
 

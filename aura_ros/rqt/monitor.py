@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from aura_ros.common.text import cut
 from aura_ros.rqt import export
 from aura_ros.rqt.model import MonitorModel
 from aura_ros.rqt.points import CachePoint, DiagnosticPoint, GatePoint, StatePoint, StepPoint, Thumbnail, WritePoint
@@ -248,7 +249,7 @@ class Monitor(QtWidgets.QWidget):
 
     def show_status(self, text: str, fault: bool = False) -> None:
         """Show a text at the bottom for a few seconds; the hover text holds all of a long one."""
-        self.status.setText(text if len(text) < _STATUS_LENGTH else text[: _STATUS_LENGTH - 1] + '…')
+        self.status.setText(cut(text, _STATUS_LENGTH))
         self.status.setToolTip(text)
         tint(self.status, self.theme.alarm if fault else self.theme.muted)
         self._status_until_s = time.monotonic() + _STATUS_S

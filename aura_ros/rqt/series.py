@@ -60,6 +60,12 @@ class Ring:
         stop = self._next + self._capacity
         return self._data[stop - min(count, self._size) : stop]
 
+    def drop_from(self, begin: float) -> None:
+        """Drop the rows with t >= begin."""
+        dropped = len(self.rows(begin))
+        self._next = (self._next - dropped) % self._capacity
+        self._size -= dropped
+
     @property
     def newest(self) -> float:
         """Time of the newest row, -inf if there is none."""
@@ -95,6 +101,10 @@ class Track(Generic[Item]):
         if len(self._items) > self._capacity:
             # Moves pointers only: a fraction of a microsecond for a thousand.
             del self._items[0]
+
+    def drop_from(self, begin: float) -> None:
+        """Drop the objects whose stamp is `begin` or later."""
+        del self._items[bisect_left(self._items, begin, key=lambda item: item.stamp_s) :]
 
     def _count_until(self, stamp_s: float) -> int:
         """Return the number of objects that are not later than `stamp_s`."""

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Messages to points: the one module of the monitor that reads the fields of messages."""
+"""Messages to points: the one module of the monitor that reads the fields of messages.
+
+Anyone on the graph can send any value. A larger integer than `LARGEST` becomes `LARGEST`, because the history stores
+int64. Texts and lists without a bound in their message type are cut.
+"""
 
 import math
 from collections.abc import Iterator
@@ -10,6 +14,7 @@ from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray
 from std_msgs.msg import Header
 
+from aura_ros.common.text import cut
 from aura_ros.msg import CacheStatus, GateSample, MemoryState, PolicyStatus, VlaStep, WriteEvent
 from aura_ros.rqt.points import CachePoint, DiagnosticPoint, GatePoint, PolicyPoint, StatePoint, StepPoint, WritePoint
 
@@ -17,6 +22,9 @@ from aura_ros.rqt.points import CachePoint, DiagnosticPoint, GatePoint, PolicyPo
 NODES = frozenset({'vla_node', 'memory_node', 'kv_baseline_node', 'policy_switch_node', 'sim_node'})
 # A longer delay is no delay: the stamp comes from a simulation or a bag, and the send time does not.
 _MAX_DELAY_S = 60.0
+LARGEST = 2**63 - 1
+# Of one status of /diagnostics: values, and characters of a name, a message and a value.
+_MAX_VALUES, _NAME_LENGTH, _TEXT_LENGTH = 64, 100, 1000
 
 
 class _Stamped(Protocol):
@@ -27,6 +35,10 @@ class _Stamped(Protocol):
 def seconds(stamp: Time) -> float:
     """Return a time message in seconds."""
     return stamp.sec + stamp.nanosec * 1e-9
+
+
+def _count(value: int) -> int:
+    return min(value, LARGEST)
 
 
 def _delay_s(message: _Stamped, sent_ns: int) -> float:
@@ -45,13 +57,13 @@ def gate(message: GateSample, sent_ns: int) -> GatePoint:
     return GatePoint(
         stamp_s=seconds(message.header.stamp),
         episode_id=message.episode_id,
-        seq=message.seq,
+        seq=_count(message.seq),
         gate=message.gate,
         threshold=message.threshold,
         written=message.written,
         surprise=message.surprise,
         step_us=message.step_us,
-        state_bytes=message.state_bytes,
+        state_bytes=_count(message.state_bytes),
         policy=message.policy,
         delay_s=_delay_s(message, sent_ns),
     )
@@ -62,16 +74,16 @@ def write(message: WriteEvent) -> WritePoint:
     return WritePoint(
         stamp_s=seconds(message.header.stamp),
         episode_id=message.episode_id,
-        seq=message.seq,
+        seq=_count(message.seq),
         policy=message.policy,
         gate=message.gate,
         threshold=message.threshold,
         surprise=message.surprise,
         action_change=message.action_change,
         delta_norm=message.delta_norm,
-        writes=message.writes,
-        bytes_written=message.bytes_written,
-        device_bytes=message.device_bytes,
+        writes=_count(message.writes),
+        bytes_written=_count(message.bytes_written),
+        device_bytes=_count(message.device_bytes),
         storage_life_years=message.storage_life_years,
         crc=message.state_crc32,
         durability=message.durability,
@@ -83,17 +95,18 @@ def state(message: MemoryState) -> StatePoint:
     return StatePoint(
         stamp_s=seconds(message.header.stamp),
         episode_id=message.episode_id,
-        seq=message.seq,
+        seq=_count(message.seq),
         weights=np.array(message.fast_weights, np.float32).reshape(32, 32),
         vector=np.array(message.vector, np.float32),
-        row_age=np.array(message.row_age, np.uint64),
+        row_age=np.minimum(np.array(message.row_age, np.uint64), np.uint64(LARGEST)),
         crc=message.state_crc32,
     )
 
 
 def cache(message: CacheStatus) -> CachePoint:
     """Return the size of the KV-cache."""
-    return CachePoint(seconds(message.header.stamp), message.seq, message.entries, message.bytes, message.window)
+    counts = map(_count, (message.seq, message.entries, message.bytes, message.window))
+    return CachePoint(seconds(message.header.stamp), *counts)
 
 
 def policy(message: PolicyStatus) -> PolicyPoint:
@@ -102,13 +115,13 @@ def policy(message: PolicyStatus) -> PolicyPoint:
         stamp_s=seconds(message.header.stamp),
         policy=message.policy,
         pending=message.pending_policy,
-        effective_seq=message.effective_seq,
+        effective_seq=_count(message.effective_seq),
         control_enabled=message.control_enabled,
         holding=message.holding,
         reason=message.reason,
-        clipped=message.clipped,
-        rejected=message.rejected,
-        holds=message.holds,
+        clipped=_count(message.clipped),
+        rejected=_count(message.rejected),
+        holds=_count(message.holds),
         episode_id=message.episode_id,
     )
 
@@ -121,7 +134,11 @@ def step(message: VlaStep, sent_ns: int) -> StepPoint:
         sent_ns: when the message was sent [ns, system clock].
     """
     return StepPoint(
-        seconds(message.header.stamp), message.seq, message.inference_ms, message.episode_id, _delay_s(message, sent_ns)
+        seconds(message.header.stamp),
+        _count(message.seq),
+        message.inference_ms,
+        message.episode_id,
+        _delay_s(message, sent_ns),
     )
 
 
@@ -136,6 +153,7 @@ def diagnostics(message: DiagnosticArray, namespace: str) -> Iterator[Diagnostic
     for status in message.status:
         path, _, check = status.name.partition(': ')
         if status.hardware_id in NODES and path.rpartition('/')[0] == prefix:
-            values = {pair.key: pair.value for pair in status.values}
-            name = f'{status.hardware_id}: {check}'
-            yield DiagnosticPoint(name, status.level[0], status.message, values)
+            pairs = status.values[:_MAX_VALUES]
+            values = {cut(pair.key, _NAME_LENGTH): cut(pair.value, _TEXT_LENGTH) for pair in pairs}
+            name = cut(f'{status.hardware_id}: {check}', _NAME_LENGTH)
+            yield DiagnosticPoint(name, status.level[0], cut(status.message, _TEXT_LENGTH), values)

@@ -70,6 +70,8 @@ class Header:
     """Time since the last message of this robot [s, steady clock]; inf before the first."""
     jumps: int
     """How often the ROS clock went back: a bag that loops, or a simulation that restarts."""
+    strays: int
+    """Points that were ignored, because their stamps are far from the present time of the robot."""
 
 
 @dataclass(frozen=True)

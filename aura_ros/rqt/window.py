@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from aura_ros.rqt.monitor import Monitor
 
 _SAVE_AFTER_S = 30.0
+# From the end of the window to that of the process, at most.
+_END_S = 5.0
 
 
 def parse(args: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
@@ -79,6 +81,13 @@ def _draw_without_display() -> None:
         os.environ.setdefault('QT_QPA_PLATFORM', 'offscreen')
 
 
+def _end_by(seconds: float) -> None:
+    """Make the kernel end the process (SIGALRM) after some time, also if a thread blocks with Python's lock held."""
+    if hasattr(signal, 'setitimer'):
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+
+
 def _show(options: argparse.Namespace, ros_args: list[str]) -> int:
     # Imported here so that --help works without Qt.
     from aura_ros.rqt.monitor import Monitor
@@ -101,11 +110,17 @@ def _show(options: argparse.Namespace, ros_args: list[str]) -> int:
             signal.signal(name, lambda *_: app.quit())
         if options.save is not None:
             QtCore.QTimer.singleShot(round(options.after * 1000), lambda: app.exit(_save(monitor, options.save)))
-        status = app.exec()
+        status = int(app.exec())
         monitor.stop()
-        return int(status)
+        monitor.close()
     finally:
-        bridge.close()
+        _end_by(_END_S)
+        closed = bridge.close()
+    if not closed:
+        _print_error('the middleware did not close in time; the process ends without it')
+        sys.stdout.flush()
+        os._exit(status)  # a normal end would wait for the middleware again
+    return status
 
 
 @program('aura monitor')

@@ -139,3 +139,15 @@ def test_a_written_mapping_reads_back_the_same(tmp_path_factory: pytest.TempPath
     file = tmp_path_factory.mktemp('mapping') / 'mapping.yaml'
     file.write_text(as_yaml(mapping, ('a note',)), encoding='utf-8')
     assert load_mapping(file) == mapping
+
+
+@pytest.mark.fault('F34')
+def test_evil_names_stay_data_in_a_proposed_mapping(tmp_path, measured):
+    evil = '\x1b[2J\u202ename\nslop_s: 99'
+    mapping = Mapping({'front': f'/{evil}'}, JointStream('/joints', {'joint_1': evil}))
+    text = as_yaml(mapping, (f'joints: names differ: joint_1 = {evil}', evil * 10_000))
+    assert text.replace('\n', '').isprintable() and len(text) < 5000
+    file = tmp_path / 'mapping.yaml'
+    file.write_text(text, encoding='utf-8')
+    assert load_mapping(file) == mapping
+    measured('aura replay --guess: names with escape sequences and line ends are escaped, and load again unchanged')

@@ -160,6 +160,7 @@ def test_another_robot_starts_with_an_empty_page(stage):
 
 def test_a_bag_that_loops_starts_a_new_page(stage):
     stage.receive_story(60.0)
+    stage.now_s += 2.0
     stage.receive_story(30.0)
     assert stage.monitor.model.jumps == 1
     assert cards(stage.monitor) == [f'step {write.seq:,}' for write in written(30.0)]

@@ -12,14 +12,16 @@ import pytest
 
 pytest.importorskip('pyqtgraph')
 pytest.importorskip('pytestqt')
-from aura_ros.rqt.points import RAM, StatePoint, Thumbnail, WritePoint
+from aura_ros.rqt.model import MonitorModel
+from aura_ros.rqt.points import RAM, DiagnosticPoint, PolicyPoint, StatePoint, Thumbnail, WritePoint
 from aura_ros.rqt.style import DARK, LIGHT, diverging, rgb, sequential
 from aura_ros.rqt.view_data import Cost, GateSeries, Latency, Raster, Spans, Stage
 from aura_ros.rqt.views import units, words
 from aura_ros.rqt.views.cost import CostPanel
 from aura_ros.rqt.views.gate import GateTimeline
+from aura_ros.rqt.views.header import HeaderStrip
 from aura_ros.rqt.views.latency import LatencyTable
-from aura_ros.rqt.views.panel import Window
+from aura_ros.rqt.views.panel import Window, hover, label
 from aura_ros.rqt.views.raster import WriteRaster
 from aura_ros.rqt.views.state import LIMIT, StateMap
 from aura_ros.rqt.views.writes import WriteStrip, describe
@@ -341,3 +343,34 @@ def test_hover_texts_define_terms_as_the_glossary_does(term):
 def test_hover_texts_are_wrapped():
     lines = words.tip('Text. ' * 40, 'gate', 'W').splitlines()
     assert max(map(len, lines)) <= 88 and any(line.startswith('Gate: A small trained network') for line in lines)
+
+
+# Text from the graph. ---------------------------------------------------------------------------------------------
+EVIL = '</span><img src="/tmp/x.png"><h1>ROBOT IS SAFE</h1>\x1b[2J\u202e'
+
+
+@pytest.mark.fault('F34')
+def test_the_header_shows_text_from_the_graph_literally(qtbot, measured):
+    model, header = MonitorModel(), HeaderStrip()
+    qtbot.addWidget(header)
+    header.apply_theme(LIGHT)
+    for name in (f'{EVIL}: x', f'memory_node{"y" * 100_000}: lifecycle', f'memory_node: {EVIL}'):
+        model.ingest(DiagnosticPoint(name, 255, EVIL * 1000, {'state': '<u>u</u>', 'restored': EVIL}), 1.0)
+    model.ingest(PolicyPoint(1.0, 250, 251, 3, True, True, f'<b>{EVIL}</b>', 1, 2, 3, EVIL), 1.0)
+    header.show_header(model.header(9.0))
+    markup = header.nodes.text()
+    assert re.findall(r'<(\w+)', markup) == ['span'] * markup.count('<span') and 'h1&gt;' in markup
+    assert len(markup) < 1000
+    labels = (header.policy, header.control, header.step, header.restored, header.banner)
+    for text in (markup, *(shown.text() for shown in labels)):
+        assert text.isprintable() and len(text) < 1000
+    for tip in (header.nodes.toolTip(), header.control.toolTip(), header.restored.toolTip()):
+        assert tip.replace('\n', '').isprintable() and not re.search(r'<(img|h1|b|u)\b', tip)
+    measured('monitor header: markup and escape sequences in 3 node names, a reason and a state shown literally')
+
+
+def test_hover_texts_without_markup_are_unchanged_and_others_keep_their_lines(qtbot):
+    shown = label('<b>a</b>', tip='first\nsecond')
+    qtbot.addWidget(shown)
+    assert (shown.text(), shown.toolTip()) == ('<b>a</b>', 'first\nsecond')
+    assert hover('a < b\n& c') == '<qt>a &lt; b<br>&amp; c</qt>'

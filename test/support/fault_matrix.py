@@ -137,6 +137,15 @@ FAULTS = {
         'refused with the limit that it exceeds, before memory, disk or time are spent; nothing outside the file or '
         'its folder is read; no temporary file stays',
     ),
+    'F34': Fault(
+        'control characters, markup or a very long text in messages, recordings and file names',
+        'shown cut, escaped and on one line: in the monitor, in `aura topics`, in `aura replay` and in error messages',
+    ),
+    'F36': Fault(
+        'monitor: middleware that never returns, integers up to 2^64 - 1, stamps of another time, damaged messages',
+        'the window closes and the process ends at most 5 s later; no value ends the monitor; a stamp far from the '
+        'present time changes nothing and is counted',
+    ),
 }
 
 

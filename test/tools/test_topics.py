@@ -6,6 +6,7 @@ import re
 import signal
 
 import pytest
+import yaml
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import String
@@ -132,3 +133,30 @@ def test_a_path_leads_to_a_field_or_to_an_error():
     for path in ('name.x', 'header[0]', 'nme', 'name[', ''):
         with pytest.raises(InputError, match=re.escape(f"field '{path}'")):
             select(joints, path)
+
+
+@pytest.mark.fault('F34')
+@pytest.mark.parametrize(
+    'text', ['\x1b]0;OWNED\x07\x1b[2J\x1b[31mall good\r fake', 'a\u202eb', '\x9b31m', '\x7f', 'a\nb: c']
+)
+def test_text_of_a_message_is_printed_on_one_line_without_control_characters(text):
+    for shown in (as_text(String(data=text)), as_text(text, 'string'), as_text([text], 'sequence<string>')):
+        assert shown.isprintable()
+    assert yaml.safe_load(as_text(String(data=text))) == {'data': text}
+
+
+@pytest.mark.fault('F34')
+def test_a_long_text_is_cut_unless_it_is_requested_in_full():
+    message = String(data='x' * 1_000_000)
+    assert len(as_text(message)) < 11_000 and len(as_text(message, whole=True)) > 1_000_000
+
+
+@pytest.mark.graph
+@pytest.mark.fault('F34')
+def test_echo_prints_no_control_characters(graph, view, measured):
+    publisher = graph.node.create_publisher(String, 'talk', LATCHED)
+    publisher.publish(String(data='\x1b]0;OWNED\x07\x1b[2J'))
+    viewer = view('echo', 'talk', '--once', '--field', 'data')
+    assert viewer.ended() == 0, viewer.err
+    assert viewer.out == '"\\u001b]0;OWNED\\u0007\\u001b[2J"\n---\n'
+    measured('aura topics: escape sequences, line ends and direction marks in a message escaped')

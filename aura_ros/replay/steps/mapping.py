@@ -17,11 +17,13 @@ from typing import Any, NoReturn
 import yaml
 
 from aura_ros.common.errors import ConfigError
+from aura_ros.common.text import printable
 from aura_ros.common.yaml_lines import Map, read_yaml
 from aura_ros.replay.steps.message_values import ACTION_TYPES
 
 UNITS = {'rad': 1.0, 'deg': 0.017453292519943295, 'm': 1.0, 'mm': 1e-3}
 """Factor from each unit to the units of the package, rad and m."""
+_NOTE_LENGTH = 2000
 _KINDS = ('auto', *ACTION_TYPES)
 
 
@@ -113,7 +115,9 @@ def as_yaml(mapping: Mapping, notes: tuple[str, ...] = ()) -> str:
     }
     data = {key: part for key, part in parts.items() if part} | {'slop_s': mapping.slop_s}
     text: str = yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=120)
-    return ''.join(f'# {note}\n' for note in notes) + text
+    if not text.replace('\n', '').isprintable():  # a name from the recording; YAML reads the escapes
+        text = yaml.safe_dump(data, sort_keys=False, width=120)
+    return ''.join(f'# {printable(note, _NOTE_LENGTH)}\n' for note in notes) + text
 
 
 def _plain(stream: JointStream | ActionStream | Instruction) -> Any:

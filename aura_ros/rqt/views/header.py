@@ -4,18 +4,21 @@
 import math
 import re
 
+from aura_ros.common.text import cut
 from aura_ros.rqt.points import WritePoint
 from aura_ros.rqt.qt import Qt, QtCore, QtWidgets
 from aura_ros.rqt.style import Theme
 from aura_ros.rqt.view_data import Cost, Header, NodeReport
 from aura_ros.rqt.views import units
-from aura_ros.rqt.views.panel import ElidedLabel, ViewPanel, label, tint
+from aura_ros.rqt.views.panel import ElidedLabel, ViewPanel, hover, label, markup, tint
 from aura_ros.rqt.views.words import explain, tip
 
 _POLICIES = {'aura': 'AURA drives', 'kv': 'KV-cache drives', 'base': 'base drives', '': 'no policy yet'}
 _OF_EPISODE = re.compile(r' of episode \S+(?=,)')
 _LEVELS = ('OK', 'WARN', 'ERROR', 'STALE')
 _STORAGE_LENGTH = 64
+# Characters of the name and of the state of a node.
+_NAME_LENGTH = 24
 
 
 class HeaderStrip(ViewPanel):
@@ -58,9 +61,10 @@ class HeaderStrip(ViewPanel):
         tint(self.policy, theme.policy(header.policy))
         self._show_control(header, theme)
         episode = units.short_id(header.episode_id) or units.NOTHING
-        self.step.setText(f'episode {episode} · step {header.seq:,}' if header.seq >= 0 else 'no step yet')
+        strays = f' · {header.strays:,} stray stamps' if header.strays else ''
+        self.step.setText(f'episode {episode} · step {header.seq:,}{strays}' if header.seq >= 0 else 'no step yet')
         self.nodes.setText('&nbsp;&nbsp;'.join(_node(node, theme) for node in header.nodes))
-        self.nodes.setToolTip('\n'.join(_node_tip(node) for node in header.nodes))
+        self.nodes.setToolTip(hover('\n'.join(_node_tip(node) for node in header.nodes)))
         self._show_storage(header, theme)
         self.banner.setVisible(bool(header.stale))
         self.summary.setVisible(not header.stale)
@@ -90,7 +94,7 @@ class HeaderStrip(ViewPanel):
     def _show_storage(self, header: Header, theme: Theme) -> None:
         # The hover text names the episode.
         text = f'restored: {_OF_EPISODE.sub("", header.restored)}' if header.restored else header.storage
-        self.restored.setText(text if len(text) < _STORAGE_LENGTH else text[: _STORAGE_LENGTH - 1] + '…')
+        self.restored.setText(cut(text, _STORAGE_LENGTH))
         self.restored.setToolTip(
             f'Storage: {header.storage or "not reported"}\nRestored: {header.restored or "nothing"}\n\n'
             f'{explain("state", "storage", "durable")}'
@@ -133,9 +137,9 @@ def _node(node: NodeReport, theme: Theme) -> str:
         colour, mark = theme.alarm, '▲'
     elif node.state not in ('', 'active'):
         colour, mark = theme.muted, '○'
-    name = node.name.removesuffix('_node').rpartition('/')[2].replace('_', ' ')
-    state = '' if node.state in ('', 'active') else f' {node.state}'
-    return f'<span style="color:{colour}">{mark}</span> <span style="color:{theme.text}">{name}{state}</span>'
+    name = cut(node.name.removesuffix('_node').rpartition('/')[2].replace('_', ' '), _NAME_LENGTH)
+    state = '' if node.state in ('', 'active') else f' {cut(node.state, _NAME_LENGTH)}'
+    return f'<span style="color:{colour}">{mark}</span> <span style="color:{theme.text}">{markup(name + state)}</span>'
 
 
 def _node_tip(node: NodeReport) -> str:

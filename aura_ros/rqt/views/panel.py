@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Parts of all views: a frame with a title, labels, and plots of the same look."""
 
+import html
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from aura_ros.common.text import cut, printable, printable_lines
 from aura_ros.rqt.qt import Qt, QtGui, QtWidgets, pyqtgraph
 from aura_ros.rqt.style import AXIS_PX, SMALL_PX, Theme
 
 # Room for the last label of a time axis [px].
 _RIGHT_PX = 16
+_TIP_LENGTH = 4000
 
 
 @dataclass(frozen=True)
@@ -23,16 +26,40 @@ class Window:
     """Past moment that is shown [s, ROS clock]; None for the present."""
 
 
+def markup(text: str) -> str:
+    """Return a text as markup that shows it literally: escaped, and without control characters."""
+    return html.escape(printable(text))
+
+
+def hover(text: str) -> str:
+    """Return a hover text that Qt shows literally; Qt would take a text with tags for markup."""
+    shown = printable_lines(cut(text, _TIP_LENGTH))
+    return f'<qt>{html.escape(shown).replace(chr(10), "<br>")}</qt>' if '<' in shown or '&' in shown else shown
+
+
+class TextLabel(QtWidgets.QLabel):
+    """A label that shows any text literally and never as markup, because names and reasons come from the graph."""
+
+    def setText(self, text: str | None) -> None:
+        """Show a text, cut and without control characters."""
+        super().setText(printable(text or ''))
+
+    def setToolTip(self, text: str | None) -> None:
+        """Set a hover text, see `hover`."""
+        super().setToolTip(hover(text or ''))
+
+
 def label(text: str = '', role: str = 'body', tip: str = '') -> QtWidgets.QLabel:
     """Return a label with plain text; `role` is 'title', 'caption', 'large' or 'body', see style_sheet."""
-    made = QtWidgets.QLabel(text)
+    made = TextLabel()
+    made.setTextFormat(Qt.TextFormat.PlainText)
+    made.setText(text)
     made.setProperty('role', role)
     made.setToolTip(tip)
-    made.setTextFormat(Qt.TextFormat.PlainText)
     return made
 
 
-class ElidedLabel(QtWidgets.QLabel):
+class ElidedLabel(TextLabel):
     """A label that ends in an ellipsis when its text does not fit. It never widens the window."""
 
     def __init__(self, role: str, tip: str = '') -> None:

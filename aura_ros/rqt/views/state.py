@@ -103,7 +103,7 @@ class StateMap(ViewPanel):
     def _draw(self, weights: NDArray[np.float32]) -> None:
         # Indices of the colour table: 0 for -LIMIT, 127 for zero, 254 for LIMIT.
         roots = np.sign(weights) * np.sqrt(np.abs(weights) / LIMIT)
-        shades = np.clip(np.rint(roots * 127.0) + 127.0, 0, 254).astype(np.uint8)
+        shades = (np.rint(np.clip(np.nan_to_num(roots), -1.0, 1.0) * 127.0) + 127.0).astype(np.uint8)
         self._weights.setImage(shades, autoLevels=False, levels=(0, 255), rect=(0, 0, ROWS, ROWS))
         beyond = int((np.abs(weights) > LIMIT).sum())
         empty = int((np.abs(weights).max(axis=1) == 0).sum())

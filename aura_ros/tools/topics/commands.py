@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from aura_ros.common.text import printable
 from aura_ros.ros.graph import DISCOVERY_S, TopicGraph, Watch, message_class
 from aura_ros.tools.topics.calls import call, goal
 from aura_ros.tools.topics.text import NoEntryError, as_text, select
@@ -20,7 +21,7 @@ _DEPTH = 1000
 def list_topics(graph: TopicGraph, options: argparse.Namespace) -> int:
     """Print the names of all topics; with `types` also their types."""
     for topic, types in graph.discover().items():
-        print(f'{topic} [{", ".join(types)}]' if options.types else topic)
+        print(printable(f'{topic} [{", ".join(types)}]' if options.types else topic))
     return 0
 
 

@@ -81,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_full(command: argparse.ArgumentParser) -> None:
-    command.add_argument('--full', action='store_true', help='print long lists in full')
+    command.add_argument('--full', action='store_true', help='print long lists and texts in full')
 
 
 def _add_fields(command: argparse.ArgumentParser) -> None:

@@ -8,10 +8,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from aura_ros.common.errors import InputError
+from aura_ros.common.text import cut, printable_lines
 
 WHOLE_LENGTH = 16
 """Longer lists are cut to FIRST_ENTRIES."""
 FIRST_ENTRIES = 8
+WHOLE_TEXT = 10_000
+"""Longer texts are cut to this number of characters."""
 
 LIST_TYPE = re.compile(r'sequence<(?P<of>.*?)(, (?P<most>\d+))?>|(?P<of_array>.+)\[(?P<length>\d+)\]')
 _STEP = re.compile(r'(?P<name>\w+)(?P<indices>(\[\d+\])*)')
@@ -92,7 +95,7 @@ def as_text(value: Any, kind: str = '', *, whole: bool = False) -> str:
     Args:
         value: message, list or plain value.
         kind: type name of the field; a float32 is shown with fewer digits than a float64.
-        whole: show long lists in full.
+        whole: show long lists and long texts in full.
     """
     return '\n'.join(_block(value, kind, whole))
 
@@ -108,11 +111,11 @@ def _block(value: Any, kind: str, whole: bool) -> list[str]:
                 lines[-1] += f'  # {constant}'
         return lines
     if not _is_list(value):
-        return [_scalar(value, kind)]
+        return [_scalar(value, kind, whole)]
     of = element_type(kind)
     shown = value if whole or len(value) <= WHOLE_LENGTH else value[:FIRST_ENTRIES]
     if not len(shown) or not is_message(shown[0]):
-        texts = [_scalar(entry, of) for entry in shown]
+        texts = [_scalar(entry, of, whole) for entry in shown]
         return [f'[{", ".join(texts + _rest(value, shown))}]']
     lines = []
     for entry in shown:
@@ -139,12 +142,13 @@ def _is_list(value: Any) -> bool:
     return hasattr(value, '__len__') and not isinstance(value, str | bytes)
 
 
-def _scalar(value: Any, kind: str) -> str:
+def _scalar(value: Any, kind: str, whole: bool) -> str:
     if isinstance(value, bytes):
         return f'0x{value.hex()}'
     if isinstance(value, str):
-        # Escape characters that could move the cursor or break the line.
-        return value if value and value.isprintable() else json.dumps(value, ensure_ascii=False)
+        kept = value if whole else cut(value, WHOLE_TEXT)
+        # Quoted and escaped if it could move the cursor or break the line; YAML reads these escapes.
+        return kept if kept and kept.isprintable() else printable_lines(json.dumps(kept, ensure_ascii=False))
     if isinstance(value, bool):
         return 'true' if value else 'false'
     # A float32 has 7 significant digits; more of them come from the conversion to float64.
