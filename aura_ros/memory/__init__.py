@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from aura_ros.common.errors import ConfigError
 from aura_ros.common.loading import load_factory
 from aura_ros.memory.aura import AuraMemory
+from aura_ros.memory.freshness import Freshness
 from aura_ros.memory.kinds import KINDS, build_memory
 from aura_ros.memory.kv_cache import KvCacheMemory
 from aura_ros.memory.none import NoMemory
@@ -22,6 +23,7 @@ __all__ = [
     'Applied',
     'AuraMemory',
     'Decision',
+    'Freshness',
     'KvCacheMemory',
     'Memory',
     'MemorySession',

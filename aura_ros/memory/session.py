@@ -86,7 +86,7 @@ class MemorySession:
         """Empty the memory. The step order goes on."""
         self.memory.reset()
 
-    def restore(self, payload: bytes, writes: int, episode_id: str, seq: int) -> None:
+    def restore(self, payload: bytes, writes: int, episode_id: str, seq: int, stamp_ns: int = 0) -> None:
         """Continue from a saved state.
 
         Args:
@@ -94,13 +94,14 @@ class MemorySession:
             writes: number of writes of that state.
             episode_id: its episode.
             seq: last step applied to it, -1 if none.
+            stamp_ns: observation of that step [ns, ROS clock]; 0 if unknown.
 
         Raises:
             StateError: if the state does not fit the memory; nothing has changed then.
         """
         self.memory.restore(payload)
         self.memory.writes = writes
-        self.order.restore(episode_id, seq)
+        self.order.restore(episode_id, seq, stamp_ns)
 
 
 def step_problem(step: Step, memory: Memory) -> str:

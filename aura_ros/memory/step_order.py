@@ -50,7 +50,8 @@ class StepOrder:
 
     A memory cannot take a later step back, so an overtaken step is lost: it is reported and never applied out of
     order. Stamps rise with the numbers of an episode, so the same observation under another number is not applied
-    twice. Only `commit` and `restore` change anything.
+    twice. Stamps of another episode may be earlier, as after the reset of a simulation or in a replay; on a robot
+    `Freshness` refuses them. Only `commit` and `restore` change anything.
     """
 
     def __init__(self) -> None:
@@ -65,9 +66,9 @@ class StepOrder:
         self._over: deque[str] = deque(maxlen=_EPISODES_KEPT)
         self._gaps: deque[range] = deque(maxlen=_GAPS_KEPT)
 
-    def restore(self, episode_id: str, seq: int) -> None:
-        """Continue after step `seq` of an episode, from a saved state."""
-        self.episode_id, self.seq, self.stamp_ns = episode_id, seq, 0
+    def restore(self, episode_id: str, seq: int, stamp_ns: int = 0) -> None:
+        """Continue after step `seq` of an episode, from a saved state; its stamp is 0 if it is unknown."""
+        self.episode_id, self.seq, self.stamp_ns = episode_id, seq, stamp_ns
         self._gaps.clear()
 
     def look(self, episode_id: str, seq: int, stamp_ns: int) -> StepVerdict:

@@ -2,7 +2,7 @@
 """One slot of a state file: 8 KiB with a CRC over all of them.
 
 Little endian. The magic, the format version and the place of the CRC are the same in every version, so that a program
-distinguishes a state of another version from a damaged one.
+distinguishes a state of another version from a damaged one. The first release wrote zeros at 248: the stamp is unknown.
 
     offset  bytes
          0      8  magic 'AURASLOT'
@@ -16,7 +16,7 @@ distinguishes a state of another version from a damaged one.
        228      8  uint64 generation; the highest is the newest
        236      8  int64 time of the commit [ns since 1970, system clock]
        244      4  uint32 payload length
-       248      8  zeros
+       248      8  int64 stamp of the last step applied [ns, ROS clock]; 0 if unknown
        256         payload, then zeros
      8,188      4  uint32 CRC-32 of all before it
 
@@ -46,7 +46,7 @@ FILE_BYTES = SLOTS * SLOT_BYTES
 MAX_PAYLOAD = 7680
 MAX_EPISODE = 36
 MAX_LAYOUT = 128
-HEADER = struct.Struct('<8sII32s36s128sqQQqI8x')
+HEADER = struct.Struct('<8sII32s36s128sqQQqIq')
 _TRAILER = struct.Struct('<I')
 _EMPTY_BODY = struct.pack('<8sII', MAGIC, VERSION, HEADER.size).ljust(SLOT_BYTES - _TRAILER.size, b'\0')
 EMPTY_SLOT = _EMPTY_BODY + _TRAILER.pack(zlib.crc32(_EMPTY_BODY))
@@ -66,6 +66,8 @@ class Snapshot:
     """Last step applied to the state, -1 before the first."""
     writes: int
     """Writes of the memory since its last reset."""
+    stamp_ns: int = 0
+    """Observation of the last step applied [ns, ROS clock]; 0 if unknown."""
 
 
 @dataclass(frozen=True)
@@ -151,6 +153,7 @@ def pack(identity: Identity, snapshot: Snapshot, generation: int, saved_ns: int)
         generation,
         saved_ns,
         identity.size,
+        snapshot.stamp_ns,
     )
     body = (header + snapshot.payload).ljust(SLOT_BYTES - _TRAILER.size, b'\0')
     return body + _TRAILER.pack(zlib.crc32(body))
@@ -174,14 +177,17 @@ def unpack(slot: int, data: bytes) -> SlotContent:
         return SlotContent(slot, 'has no state header')
     if zlib.crc32(body) != _TRAILER.unpack_from(data, len(body))[0]:
         return SlotContent(slot, 'its CRC-32 does not match')
-    _, version, length, memory_hash, episode, layout, seq, writes, generation, saved_ns, size = HEADER.unpack_from(data)
+    _, version, length, memory_hash, episode, layout, seq, writes, generation, saved_ns, size, stamp_ns = (
+        HEADER.unpack_from(data)
+    )
     if version != VERSION:
         return SlotContent(slot, version=version)
     if length != HEADER.size:
         return SlotContent(slot, f'its header has {length} bytes instead of {HEADER.size}')
     try:
         identity = Identity.of(memory_hash.hex(), layout.rstrip(b'\0').decode('ascii'), size)
-        snapshot = Snapshot(data[HEADER.size : HEADER.size + size], episode.rstrip(b'\0').decode('ascii'), seq, writes)
+        payload, episode_id = data[HEADER.size : HEADER.size + size], episode.rstrip(b'\0').decode('ascii')
+        snapshot = Snapshot(payload, episode_id, seq, writes, stamp_ns)
         _check(identity, snapshot)
     except (StateError, UnicodeDecodeError) as error:
         return SlotContent(slot, f'its CRC-32 matches, but it is not a valid state: {error}')
@@ -199,7 +205,9 @@ def _check(identity: Identity, snapshot: Snapshot) -> None:
     if not -1 <= snapshot.seq < 2**63:
         raise StateError(f'seq must be -1 (before the first step) or 0..2^63 - 1, got {snapshot.seq}')
     if not 0 <= snapshot.writes < 2**64:
-        raise StateError(f'writes must be >= 0, got {snapshot.writes}')
+        raise StateError(f'writes must be 0..2^64 - 1, got {snapshot.writes}')
+    if not 0 <= snapshot.stamp_ns < 2**63:
+        raise StateError(f'stamp_ns must be 0 (unknown) or 1..2^63 - 1, got {snapshot.stamp_ns}')
 
 
 def array_bytes(layout: str) -> list[int]:

@@ -31,7 +31,7 @@ class StepPlayer:
         """Publish `steps` to a new process; return its write events and its last state as exact text."""
         graph = self.graph
         # The node processes no step before it has a subscriber of its chunks, which is the test.
-        process = graph.start('memory_node', autostart=True, chunk_subscribers=1, **parameters)
+        process = graph.start('memory_node', autostart=True, chunk_subscribers=1, max_age_s=0.0, **parameters)
         publisher = graph.node.create_publisher(VlaStep, 'vla_step', qos.step())
         subscribers = int('vla_step' in graph.received)
         graph.matched(publisher, 1 + subscribers)

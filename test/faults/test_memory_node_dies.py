@@ -35,7 +35,12 @@ class MemoryRuns:
         """Start the node; return its process after the first gate sample."""
         self.gates.clear()
         process = self.graph.start(
-            'memory_node', memory='fakes:aura', state_file=self.path, on_new_episode='keep', autostart=True
+            'memory_node',
+            memory='fakes:aura',
+            state_file=self.path,
+            on_new_episode='keep',
+            autostart=True,
+            max_age_s=0.0,
         )
         self.graph.matched(self._steps)
         self.feed_until(lambda: self.gates, 'the first gate sample')

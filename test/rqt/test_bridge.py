@@ -213,7 +213,7 @@ def test_a_node_that_is_killed_and_restarted_is_received_again(graph, publish, s
         steps.publish(vla_step(seq, S + seq * S // 5))
 
     for _ in range(2):
-        process = graph.start('memory_node', memory='fakes:aura', autostart=True)
+        process = graph.start('memory_node', memory='fakes:aura', autostart=True, max_age_s=0.0)
         before = len(receiver.of(GatePoint))
         receiver.until(GatePoint, before + 3, tick=go_on)
         states = len(receiver.of(StatePoint))

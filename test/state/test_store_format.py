@@ -25,6 +25,7 @@ snapshots = st.builds(
     episode_id=st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=36),
     seq=st.integers(-1, 2**63 - 1),
     writes=st.integers(0, 2**64 - 1),
+    stamp_ns=st.integers(0, 2**63 - 1),
 )
 
 

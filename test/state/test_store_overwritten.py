@@ -86,7 +86,7 @@ def old_slot(seq, generation):
 @pytest.mark.parametrize('slots', [(3, 4), (4, 3), (4, None), (None, 4)])
 def test_a_file_of_the_first_release_is_restored(path, slots):
     path.write_bytes(b''.join(bytes(SLOT_BYTES) if seq is None else old_slot(seq, seq + 1) for seq in slots))
-    assert restored(path).snapshot == snapshot(4)
+    assert restored(path).snapshot == snapshot(4)  # its stamp is 0, unknown
     store = open_store(path)
     store.commit(snapshot(5))
     store.close()

@@ -122,6 +122,11 @@ FAULTS = {
         'commands reach a JointTrajectoryController later than one control period, or from another clock',
         'none is refused: outside lock-step the stamp is zero, "start now"; in lock-step it is that of the tick',
     ),
+    'F28': Fault(
+        'steps of an earlier time (a replay, a late publisher) reach a memory in use',
+        'refused and counted by age, by a stamp ahead of the clock, and by a stamp that is not later than the last one '
+        'applied, also after a restart; memory and file unchanged; the live episode goes on',
+    ),
     'F29': Fault(
         'the last commit before the end fails',
         'the last line of the log states that the newest state is not on the storage; "durable again" follows only '

@@ -11,12 +11,12 @@ from aura_ros.ros import conversions, qos
 FIRST, SECOND = '00000000-0000-4000-8000-000000000001', '00000000-0000-4000-8000-000000000002'
 
 
-def step(seq, episode=FIRST, features=0.5):
+def step(seq, episode=FIRST, features=0.5, stamp_ns=None):
     return conversions.step_to_msg(
         Step(
             episode,
             seq,
-            1_000_000_000 + seq * 200_000_000,
+            1_000_000_000 + seq * 200_000_000 if stamp_ns is None else stamp_ns,
             np.full(FEATURES, features, np.float32),
             np.full((CHUNK_LEN, len(JOINTS)), seq, np.float32),
             0.05,
@@ -26,13 +26,13 @@ def step(seq, episode=FIRST, features=0.5):
 
 
 class Policy:
-    """A memory policy in this process, with its input and its output."""
+    """A memory policy in this process, with its input and its output. By default it applies steps of any age."""
 
-    def __init__(self, graph, make, kind, **parameters):
+    def __init__(self, graph, make, kind, max_age_s=0.0, **parameters):
         self.prefix = make.prefix
         self.chunks = graph.listen(ActionChunk, f'{self.prefix}/action_chunk', qos.chunk())
         self.gates = graph.listen(GateSample, f'{self.prefix}/gate', qos.GATE)
-        self.node = graph.inside(make, memory=f'fakes:{kind}', autostart=True, **parameters)
+        self.node = graph.inside(make, memory=f'fakes:{kind}', autostart=True, max_age_s=max_age_s, **parameters)
         assert self.node.autostart()
         self._graph = graph
         self.steps = graph.node.create_publisher(VlaStep, 'vla_step', qos.step())

@@ -2,13 +2,13 @@
 """The node around one memory: it applies each VLA step once and in order, and publishes the outcome.
 
 Everything runs in the executor thread, because a memory step takes only microseconds. Stamps are those of the
-observations. The only clock read is the steady one, to time the step.
+observations. The ROS clock is read to refuse a step that is too old, the steady clock to time the step.
 """
 
 from dataclasses import dataclass
 from typing import Generic, TypeVar, Unpack
 
-from aura_ros.memory import Applied, Memory, MemorySession, Step, StepRefused
+from aura_ros.memory import Applied, Freshness, Memory, MemorySession, Step, StepRefused
 from aura_ros.msg import ActionChunk, GateSample, VlaStep
 from aura_ros.ros import conversions, qos
 from aura_ros.ros.diagnostics import Faults
@@ -29,6 +29,15 @@ class MemoryPolicyConfig:
     on_new_episode: str = parameter(
         'reset', 'Whether the first step of an episode resets the memory', choices=('reset', 'keep')
     )
+    max_age_s: float = parameter(
+        5.0,
+        'Oldest observation whose step is applied, by the ROS clock; also refuses a new episode with an earlier stamp '
+        'than the last step; 0 = no check, for a replay',
+        unit='s',
+        low=0.0,
+        high=3600.0,
+    )
+    stamp_tolerance_s: float = parameter(0.5, 'How far a stamp may be ahead of the clock', unit='s', low=0.0, high=10.0)
     liveliness_lease_s: float = parameter(
         0.08,
         'The middleware reports the death of this process to the policy switch within this time; 0 = never; '
@@ -114,6 +123,7 @@ class MemoryPolicy(LifecycleNode, Generic[Config]):
         """Load the memory and join the graph. Steps are ignored until the node is active."""
         self.config = self._parameter_set.read()
         self._session = MemorySession(self.load(), self.reset_on_new_episode)
+        self._freshness = Freshness(round(self.config.max_age_s * 1e9), round(self.config.stamp_tolerance_s * 1e9))
         make, prefix = self.entities, self.prefix
         self._chunks = make.publisher(ActionChunk, f'{prefix}/action_chunk', qos.chunk(self.config.liveliness_lease_s))
         self._gates = make.publisher(GateSample, f'{prefix}/gate', qos.GATE)
@@ -141,6 +151,7 @@ class MemoryPolicy(LifecycleNode, Generic[Config]):
             return
         try:
             step = conversions.step_from_msg(message)
+            self._freshness.check(step, self.session.order, self.get_clock().now().nanoseconds)
             applied = self.session.apply(step)
         except StepRefused as refusal:
             self.fault(refusal.kind, str(refusal))

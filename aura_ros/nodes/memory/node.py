@@ -94,7 +94,7 @@ class MemoryNode(MemoryPolicy[MemoryNodeConfig]):
         restored = keeper.restored
         if restored is not None:
             kept = restored.snapshot
-            self.session.restore(kept.payload, kept.writes, kept.episode_id, kept.seq)
+            self.session.restore(kept.payload, kept.writes, kept.episode_id, kept.seq, kept.stamp_ns)
             self._kept, self._resumed = (kept.episode_id, kept.seq), True
             if restored.damaged:
                 self.get_logger().warning(f'{path}: {restored.damaged}; the other slot is intact')
@@ -167,7 +167,7 @@ class MemoryNode(MemoryPolicy[MemoryNodeConfig]):
 
     def _snapshot(self) -> Snapshot:
         memory, order = self.memory, self.session.order
-        return Snapshot(memory.export(), order.episode_id, order.seq, memory.writes)
+        return Snapshot(memory.export(), order.episode_id, order.seq, memory.writes, order.stamp_ns)
 
     def _publish_state(self) -> None:
         if self.active and self.last_step is not None and self.last_step is not self._published_step:
