@@ -90,3 +90,5 @@ class SwitchStatus:
     """Steps skipped by gaps, by policy [1]."""
     lost: Mapping[Policy, str]
     """Policies whose nodes are gone, with the reason."""
+    blocked: str = ''
+    """Why no policy may drive, whatever they deliver; '' if they may."""

@@ -42,6 +42,7 @@ class PolicySwitch:
         self._reason = 'no chunk yet'
         # Why the measured joints prevent driving; shown in place of the reason.
         self._fault = ''
+        self._blocked = ''
         self._last_tick_ns = 0
         # The measured joints of the last tick, for a hold between ticks.
         self._joints: NDArray[np.float64] | None = None
@@ -166,6 +167,10 @@ class PolicySwitch:
         self._newest = dict.fromkeys(Policy)
         self._drop(reason)
 
+    def block(self, reason: str) -> None:
+        """Hold the robot from the next tick on, whatever arrives, until this is called with ''."""
+        self._blocked = reason
+
     def control_changed(self) -> None:
         """Forget the last command because control was enabled or disabled: the robot may not have followed it."""
         self._guard.forget()
@@ -202,7 +207,7 @@ class PolicySwitch:
         joints = self._joints = self._checked(measured)
         self._advance(now_ns)
         playing = self._playing
-        self._fault = self._joint_fault(joints, playing is not None, steady_ns)
+        self._fault = self._blocked or self._joint_fault(joints, playing is not None, steady_ns)
         if playing is None or joints is None or self._fault:
             return self._hold(steady_ns, joints, before)
         index = playing.index(now_ns)
@@ -234,6 +239,7 @@ class PolicySwitch:
             unknown_policy=ledger.unknown_policy,
             missed=dict(ledger.missed),
             lost=dict(self._lost),
+            blocked=self._blocked,
         )
 
     def _usable_ns(self, chunk: Chunk) -> int:

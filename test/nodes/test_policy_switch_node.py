@@ -7,6 +7,7 @@ from aura_ros.msg import ActionChunk
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.parameter import Parameter
 from switch_rig import AURA, BASE, KV, LEASE_S, NAMES, ROBOT, SwitchRig
+from trajectory_msgs.msg import JointTrajectory
 
 from aura_ros.nodes.policy_switch.node import PolicySwitchNode
 from aura_ros.ros import conversions, qos
@@ -54,6 +55,36 @@ def test_commands_have_the_stamp_zero_unless_asked_for(graph, parameters, stampe
     rig = SwitchRig(graph, **parameters)
     rig.drive()
     assert {conversions.to_ns(command.header.stamp) > 0 for command in rig.commands} == {stamped}
+
+
+@pytest.mark.fault('F20')
+@pytest.mark.parametrize('kind', ['publisher', 'switch'])
+def test_a_second_publisher_of_commands_holds_the_robot(graph, rig, kind, measured):
+    rig.drive()
+    if kind == 'switch':  # of the same name
+        second = graph.inside(PolicySwitchNode, **ROBOT, autostart=True, enable_control=True, policy='kv')
+        assert second.autostart()
+        name = '/policy_switch_node'
+    else:
+        second = graph.node.create_publisher(JointTrajectory, 'joint_command', qos.COMMAND)
+        name = '/tester'
+    text = f'/joint_command has another publisher: {name}:'
+    rig.wait_for_diagnostic('switch', text, DiagnosticStatus.ERROR)
+    if kind == 'switch':
+        assert text in second._switch.status.blocked
+    graph.until(lambda: rig.status.holding, 'hold')
+    assert text in rig.status.reason
+    for _ in range(5):
+        rig.measure(0.0, 0.0)
+        rig.chunk(AURA, 0.2)
+        graph.spin(0.05)
+        assert rig.status.holding
+    if kind == 'switch':
+        second.teardown()
+    else:
+        graph.node.destroy_publisher(second)
+    rig.drive()
+    measured(f'second {kind}: held with ERROR, driven on when it had left')
 
 
 def test_without_chunks_the_robot_is_held_in_place(graph, rig):

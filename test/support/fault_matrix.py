@@ -106,6 +106,10 @@ FAULTS = {
         'the pending chunk is dropped; on_new_episode keeps or resets the memory',
     ),
     'F18': Fault('SIGINT or SIGTERM during a write', 'exits cleanly within 3 s; the last state is durable'),
+    'F20': Fault(
+        'a second policy switch, or another publisher, on the command topic',
+        'every switch holds the robot and reports ERROR, by name of the other one, until one of them is gone',
+    ),
     'F21': Fault(
         'joint_states of 20,000 names, a cut message, a busy executor',
         'refused before it is converted, and counted; holds within 2 control periods, whatever the executor does',

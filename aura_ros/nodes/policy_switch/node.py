@@ -27,7 +27,7 @@ from aura_ros.msg import ActionChunk, PolicyStatus, VlaStep
 from aura_ros.nodes.policy_switch.config import RobotParameters, SwitchNodeConfig
 from aura_ros.nodes.policy_switch.joint_monitor import JointMonitor
 from aura_ros.nodes.policy_switch.lockstep import LockstepPacer
-from aura_ros.nodes.policy_switch.publishers import PublisherWatch
+from aura_ros.nodes.policy_switch.publishers import PublisherWatch, rivals
 from aura_ros.nodes.policy_switch.report import StatusReporter, diagnose
 from aura_ros.ros import commands, conversions, qos
 from aura_ros.ros.diagnostics import OK, Faults, Status
@@ -134,6 +134,7 @@ class PolicySwitchNode(LifecycleNode):
         self._control = self._wants_control()
         for policy, reason in self._peers.lost.items():
             self._switch.peer_lost({policy}, reason)
+        self._check_rivals()
         self._watchdog_holds, self._late = 0, False
         if not self._lockstep:  # there the simulation waits for each command
             self._watchdog = ControlWatchdog(self._robot.period_ns, self._on_late)
@@ -295,9 +296,21 @@ class PolicySwitchNode(LifecycleNode):
             self._switch.control_changed()
         self.get_logger().warning(f'commands are {"published" if self._control else "not published"} from now on')
 
+    def _check_rivals(self) -> None:
+        found = rivals(self, self._commands.topic_name)
+        if found == self._switch.status.blocked:
+            return
+        self._switch.block(found)
+        if found:
+            self.get_logger().error(found, throttle_duration_sec=5.0)
+        else:
+            self.get_logger().info('no other publisher of commands is left')
+        self.diagnostics.refresh()
+
     def _on_housekeeping(self) -> None:
         if not self.active:
             return
+        self._check_rivals()
         self._tick_if_due()
         if self._pacer is not None and self._selections and self._pacer.stopped:
             self._switch.expire('switched because the simulation has stopped')

@@ -49,7 +49,7 @@ def _visible(status: SwitchStatus, control: bool) -> tuple[object, ...]:
 
 
 def diagnose(status: SwitchStatus, control: bool, watchdog_holds: int) -> Status:
-    """Return all counters with ERROR if a policy is lost, WARN while the robot is held, else OK."""
+    """Return all counters with ERROR if a policy is lost or none may drive, WARN while the robot is held, else OK."""
     values: dict[str, object] = {
         'policy': status.policy.name.lower(),
         'pending policy': status.pending_policy.name.lower(),
@@ -70,6 +70,8 @@ def diagnose(status: SwitchStatus, control: bool, watchdog_holds: int) -> Status
     for kind, joints in status.limited.items():
         if joints:
             values[f'clipped by {kind}'] = ', '.join(f'{name} {n}' for name, n in joints.items())
+    if status.blocked:
+        return Status(ERROR, f'holding: {status.blocked}', values)
     if status.lost:
         names = ', '.join(policy.name.lower() for policy in status.lost)
         reasons = '; '.join(sorted(set(status.lost.values())))
