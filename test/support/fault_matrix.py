@@ -106,6 +106,11 @@ FAULTS = {
         'the pending chunk is dropped; on_new_episode keeps or resets the memory',
     ),
     'F18': Fault('SIGINT or SIGTERM during a write', 'exits cleanly within 3 s; the last state is durable'),
+    'F19': Fault(
+        'replay, panel or simulator started beside a robot',
+        'refuses to start and names the topic and the node; a running player ends and cancels its episode; the robot '
+        'does not move; replay.launch.yaml has a ROS domain and a namespace of its own',
+    ),
     'F20': Fault(
         'a second policy switch, or another publisher, on the command topic',
         'every switch holds the robot and reports ERROR, by name of the other one, until one of them is gone',

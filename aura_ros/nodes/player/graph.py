@@ -13,6 +13,7 @@ from rclpy.action.client import ActionClient
 from rclpy.duration import Duration
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.publisher import Publisher
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CompressedImage, Image, JointState
 from std_msgs.msg import String
@@ -20,12 +21,18 @@ from std_msgs.msg import String
 from aura_ros.action import RunEpisode
 from aura_ros.common.errors import AuraError
 from aura_ros.msg import GateSample, VlaStep, WriteEvent
-from aura_ros.ros import qos, waiting
+from aura_ros.ros import foreign, qos, waiting
 from aura_ros.ros.conversions import to_ns, to_stamp
 
 GATES = {'aura': 'aura/gate', 'kv': 'kv/gate'}
 """Gate topic of each memory policy, with one message per step."""
+BAG_PLAYER = '/rosbag2_player'
+"""Full name of the node of `ros2 bag play`."""
 _CALL_S = 20.0
+# Longest wait for the answer to the cancellation when the player ends early [s].
+_ABANDON_S = 1.0
+# Period at which a running player looks for other sources and robots [s].
+_LOOK_EVERY_S = 1.0
 _RETRY_S = 0.5
 _ACKED_S = 1.0
 # Received messages that are handled between two published ones [1].
@@ -55,11 +62,14 @@ class PlayerGraph:
         self.step_stamp_ns = -1
         self.steps = self.writes = self.write_events = self.last_crc = 0
         self.answered: dict[str, tuple[str, int]] = {}
-        self._clock = node.create_publisher(Clock, '/clock', qos.CLOCK)
+        self._clock: Publisher[Clock] | None = None
         self._publishers: dict[str, Any] = {}
         self._instruction = ''
         self._episodes: ActionClient[Any, Any, Any] | None = None
         self._handle: Any = None
+        self._exclusive: tuple[str, ...] | None = None
+        self._bag_player = False
+        self._looked_at = time.monotonic()
         subscribe = node.create_subscription
         subscribe(VlaStep, 'vla_step', self._on_step, qos.step())
         subscribe(WriteEvent, 'aura/write_event', self._on_write, qos.WRITE_EVENT_LIVE)
@@ -78,8 +88,50 @@ class PlayerGraph:
         self.write_events += 1
         self.last_crc = message.state_crc32
 
+    def require_alone(self, cameras: Sequence[str], source: str) -> None:
+        """Refuse a graph that others feed or drive, now and while the player runs; call it before `open_clock`.
+
+        Args:
+            cameras: cameras of the backbone.
+            source: 'inputs' or 'steps'.
+
+        Raises:
+            SharedGraphError: another program publishes what the player publishes, a policy switch can move a robot, or
+                a node of the replay exists twice.
+        """
+        images = [f'camera/{camera}/image_raw' for camera in cameras]
+        inputs = (*images, *(f'{image}/compressed' for image in images), 'joint_states', 'instruction')
+        self._exclusive = ('/clock', *(inputs if source == 'inputs' else ('vla_step',)))
+        foreign.refuse_foreign(self._node, self._foreign, lambda seconds: self._spin(lambda: False, seconds))
+
+    def _foreign(self) -> list[str]:
+        node = self._node
+        found = foreign.policy_switches(node) + foreign.several_servers(node, actions=['run_episode'])
+        found += foreign.foreign_publishers(node, self._exclusive or (), [BAG_PLAYER] if self._bag_player else [])
+        for gate in (GATES[policy] for policy in self.policies):
+            if len(publishers := foreign.foreign_publishers(node, [gate])) > 1:
+                found += publishers
+        return found
+
+    def _look(self) -> None:
+        if self._exclusive is not None and time.monotonic() - self._looked_at > _LOOK_EVERY_S:
+            self._looked_at = time.monotonic()
+            foreign.raise_foreign(self._node, self._foreign())
+
+    def resolved(self, topic: str) -> str:
+        """Return the full name of a topic."""
+        return self._node.resolve_topic_name(topic)
+
     def spin_until(self, done: Callable[[], bool], timeout_s: float) -> bool:
-        """Spin until `done` or the time-out, and return whether it is done."""
+        """Spin until `done` or the time-out, and return whether it is done.
+
+        Raises:
+            SharedGraphError: another source or a robot has appeared in the graph.
+        """
+        self._look()
+        return self._spin(done, timeout_s)
+
+    def _spin(self, done: Callable[[], bool], timeout_s: float) -> bool:
         return waiting.spin_until(self._executor, done, timeout_s)
 
     def spin_some(self) -> None:
@@ -119,6 +171,14 @@ class PlayerGraph:
         self._publishers['joint_states'] = make(JointState, 'joint_states', qos.JOINT_STATES_OUT)
         self.open_client()
 
+    def open_clock(self) -> None:
+        """Create the publisher of /clock."""
+        self._clock = self._node.create_publisher(Clock, '/clock', qos.CLOCK)
+
+    def expect_bag_player(self) -> None:
+        """Accept that `ros2 bag play` publishes the inputs."""
+        self._bag_player = True
+
     def open_client(self) -> None:
         """Create the client of vla_node and the publisher of the instruction."""
         self._publishers['instruction'] = self._node.create_publisher(String, 'instruction', qos.INSTRUCTION)
@@ -130,6 +190,7 @@ class PlayerGraph:
 
     def tick(self, now_ns: int) -> None:
         """Publish the time [ns]."""
+        assert self._clock is not None
         self._clock.publish(Clock(clock=to_stamp(now_ns)))
 
     def publish(self, messages: Mapping[str, Any]) -> None:
@@ -176,6 +237,12 @@ class PlayerGraph:
         result = handle.get_result_async()
         self._answer(handle.cancel_goal_async())
         return self._answer(result).result
+
+    def abandon_episode(self) -> None:
+        """Cancel the running episode, if any, when the player ends early; wait up to 1 s for the answer."""
+        handle, self._handle = self._handle, None
+        if handle is not None:
+            self._spin(handle.cancel_goal_async().done, _ABANDON_S)
 
     def _answer(self, future: Any) -> Any:
         if not self.spin_until(future.done, _CALL_S):

@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import rclpy
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.impl.rcutils_logger import RcutilsLogger
 from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
 
 from aura_ros.common.errors import BagError, InputError
-from aura_ros.common.program import INTERRUPTED, program
+from aura_ros.common.program import end_on_signals, program
 from aura_ros.nodes.player import bag_play
 from aura_ros.nodes.player.graph import PlayerError, PlayerGraph
 from aura_ros.nodes.player.messages import (
@@ -61,7 +62,20 @@ class Player:
         Raises:
             PlayerError: a node is missing or does not answer.
             BagError: the recording has nothing to play.
+            SharedGraphError: the graph has other sources of inputs, or a robot.
         """
+        graph, config = self._graph, self._config
+        if not config.allow_shared_graph:
+            spec = self._playback.spec
+            graph.require_alone(spec.cameras if spec is not None else (), config.source)
+        graph.open_clock()
+        try:
+            self._play()
+        except BaseException:
+            graph.abandon_episode()
+            raise
+
+    def _play(self) -> None:
         graph, config = self._graph, self._config
         how = 'lock-step' if config.lockstep else f'real time x {config.rate:g}'
         self._log.info(f'playing the {config.source} of {self._playback.bag.path} in {how}')
@@ -160,6 +174,7 @@ class Player:
             self._log.warning(f'stamps differ from log times by {seconds:.0f} s; ros2 bag play publishes log times')
         if ros2:
             graph.open_client()
+            graph.expect_bag_player()
         else:
             graph.open_inputs(spec.cameras, config.camera_transport)
             self._tick(playback.begin_ns + offset_ns)
@@ -169,6 +184,7 @@ class Player:
         graph.begin_episode(instruction, config.start_timeout_s)
         if ros2 and remap is not None:
             span_ns = (playback.begin_ns - playback.bag.begin_ns, playback.end_ns - playback.begin_ns)
+            remap = {name: graph.resolved(ours) for name, ours in remap.items()}
             bag_play.play(playback.bag.path, remap, config.rate, span_ns, graph.spin_until)
         else:
             self._play_samples(streams, offset_ns)
@@ -209,15 +225,15 @@ def _run(node: Node, executor: SingleThreadedExecutor) -> None:
 @program('player')
 def main(args: list[str] | None = None) -> int:
     """Play a recording and return the exit code."""
-    rclpy.init(args=args)
+    # Signals stay with Python, so that the player can still cancel its episode.
+    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    end_on_signals()
     # The node itself does not use /clock, because it publishes it.
     node = rclpy.create_node('player')
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     try:
         _run(node, executor)
-    except ExternalShutdownException:
-        return INTERRUPTED
     finally:
         executor.shutdown()
         node.destroy_node()

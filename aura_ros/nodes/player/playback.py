@@ -15,6 +15,7 @@ from aura_ros.recordings.source import Sample
 from aura_ros.recordings.type_names import VLA_STEP
 from aura_ros.replay.steps.guess import guess
 from aura_ros.replay.steps.mapping import Instruction, JointStream, Mapping, load_mapping
+from aura_ros.ros import foreign
 from aura_ros.ros.parameters import parameter, strings
 from aura_ros.vla import load_backbone
 from aura_ros.vla.protocol import BackboneSpec
@@ -54,6 +55,7 @@ class PlayerConfig:
     backbone_path: str = parameter('', 'Weights of the backbone of vla_node', at_start=True)
     start_timeout_s: float = parameter(60.0, 'Longest wait for the nodes at start', unit='s', low=1.0, high=3600.0)
     stall_timeout_s: float = parameter(30.0, 'Longest wait for an answer', unit='s', low=1.0, high=3600.0)
+    allow_shared_graph: bool = parameter(False, foreign.PARAMETER_TEXT)
 
     def check(self) -> None:
         """Check the parameters together.

@@ -30,7 +30,7 @@ from aura_ros.common.errors import AuraError, ConfigError, InputError
 from aura_ros.common.loading import load_factory
 from aura_ros.common.names import POLICIES
 from aura_ros.msg import PolicyStatus, TaskEvent
-from aura_ros.ros import conversions, qos
+from aura_ros.ros import conversions, foreign, qos
 from aura_ros.ros.commands import target_from_trajectory
 from aura_ros.ros.diagnostics import OK, WARN, Diagnostics, Faults, Status
 from aura_ros.ros.entities import EntityOwner
@@ -44,6 +44,8 @@ if TYPE_CHECKING:  # a simulation of your own needs no MuJoCo
     from aura_ros.sim.tasks import Event
 
 CAMERAS = ('front', 'wrist')
+SENSOR_TOPICS = ('/clock', 'joint_states', *(f'camera/{camera}/image_raw' for camera in CAMERAS))
+"""Topics that only the simulator may publish."""
 _FIRST_STAMP_NS = 1_000_000_000
 _BETWEEN_TASKS_NS = 2_000_000_000
 """Gap in simulated time between two tasks, so that no message of the first is fresh in the second [ns]."""
@@ -69,6 +71,7 @@ class SimNodeConfig:
         'Policies that have to process an image before lock-step continues', ('base', 'aura', 'kv')
     )
     simulation: str = parameter('aura_ros.sim:Simulation', 'Factory of the simulation, module:attribute', at_start=True)
+    allow_shared_graph: bool = parameter(False, foreign.PARAMETER_TEXT)
 
 
 class SimNode(PlainNode):
@@ -79,6 +82,7 @@ class SimNode(PlainNode):
 
         Raises:
             ConfigError: a parameter or the first task cannot be used.
+            SharedGraphError: another program publishes cameras, joint positions or time.
         """
         super().__init__('sim_node', **options)
         self.config = config = ParameterSet(self, SimNodeConfig).read()
@@ -86,6 +90,8 @@ class SimNode(PlainNode):
         if unknown:
             raise ConfigError(f"parameter 'barrier_policies' contains '{unknown[0]}', allowed: {', '.join(POLICIES)}")
         self._barrier = [POLICIES.index(name) for name in config.barrier_policies]
+        if not config.allow_shared_graph:
+            foreign.refuse_foreign(self, lambda: foreign.foreign_publishers(self, SENSOR_TOPICS))
         self._entities = EntityOwner(self)
         self._faults = Faults('all commands are valid')
         self._simulation: RobotSimulation | None = None

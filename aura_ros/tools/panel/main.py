@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 
+from rclpy.node import Node
 from rich.console import Console
 
 from aura_ros.bench.robot.console import print_checks, print_table
@@ -24,6 +25,8 @@ from aura_ros.common.names import PANEL_TASKS, POLICIES
 from aura_ros.common.program import end_on_signals, program
 from aura_ros.common.progress import Bar
 from aura_ros.common.provenance import versions, weight_hashes
+from aura_ros.nodes.sim.node import SENSOR_TOPICS
+from aura_ros.ros import foreign
 from aura_ros.ros.parameters import ParameterSet, parameter, text_of
 from aura_ros.tools.panel.comparison import Comparison, EpisodeSettings, Leg
 
@@ -59,6 +62,7 @@ class PanelConfig:
         60.0, 'Longest time for nodes to appear and to accept requests', unit='s', low=1.0, high=3600.0
     )
     stall_timeout_s: float = parameter(30.0, 'Longest time without progress', unit='s', low=1.0, high=3600.0)
+    allow_shared_graph: bool = parameter(False, foreign.PARAMETER_TEXT)
 
     def legs(self) -> list[Leg]:
         """Return every task with every policy.
@@ -95,12 +99,23 @@ def _report(console: Console, config: PanelConfig, run: RunRecord) -> None:
             console.print(str(path), soft_wrap=True)
 
 
+def _foreign(node: Node) -> list[str]:
+    """Return the publishers of inputs that are not the simulator, and the nodes that exist twice."""
+    simulators = foreign.servers_of(node, 'sim/start_task')
+    return foreign.foreign_publishers(node, SENSOR_TOPICS, simulators) + foreign.several_servers(
+        node, ['sim/start_task', 'select_policy'], ['run_episode']
+    )
+
+
 def _run(client: AuraClient, console: Console) -> None:
     config = ParameterSet(client.node, PanelConfig).read()
     legs = config.legs()
     console.print('waiting for the nodes')
     client.wait_for(timeout_s=config.start_timeout_s)
-    client.spin(_DISCOVERY_S)
+    if config.allow_shared_graph:
+        client.spin(_DISCOVERY_S)
+    else:
+        foreign.refuse_foreign(client.node, lambda: _foreign(client.node), client.spin)
     started, began = datetime.now(UTC).isoformat(timespec='seconds'), time.monotonic()
 
     def make_bar(leg: Leg) -> Bar:
