@@ -16,6 +16,7 @@ from aura_ros.memory.none import NoMemory
 from aura_ros.memory.protocol import MEMBERS, Decision, Memory, state_crc
 from aura_ros.memory.session import Applied, MemorySession
 from aura_ros.memory.step import Step, StepRefused
+from aura_ros.memory.trial import check_weights
 from aura_ros.memory.weights import load_weights
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     'Step',
     'StepRefused',
     'build_memory',
+    'check_weights',
     'load_memory',
     'state_crc',
 ]
@@ -64,4 +66,5 @@ def _load_shipped(kind: str, path: str | None, window: int) -> Memory:
         raise ConfigError(f'window must be 0 for the {kind} memory (only a KV-cache has one), got {window}')
     # 'none' needs weights too: they give the shapes of a step
     weights = load_weights('aura' if kind == 'none' else kind, path)
+    check_weights(kind, weights, path)
     return build_memory(kind, weights, window)

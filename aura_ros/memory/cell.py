@@ -42,6 +42,10 @@ class Cell(ABC):
     def step(self, x: Floats) -> Transition:
         """Apply one code, which is finite."""
 
+    def try_out(self, x: Floats) -> None:
+        """Use every layer, also those of a write, so that arrays that do not fit raise an exception."""
+        self.step(x)
+
     def keep(self) -> tuple[Any, ...]:
         """Return what `undo` needs."""
         return tuple(array.copy() for array in self.carried)

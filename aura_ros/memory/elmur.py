@@ -31,6 +31,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from aura_ros.common.errors import ConfigError
 from aura_ros.memory.cell import Cell, Transition
 from aura_ros.memory.layers import Floats, Linear, Weights, silu
 from aura_ros.memory.recurrent import RecurrentMemory
@@ -38,6 +39,9 @@ from aura_ros.memory.weights import MemoryWeights
 
 EMPTY = -1
 """Anchor of a slot that was never written."""
+
+MAX_SEGMENT = 4096
+"""Most steps of a segment: its tokens are carried."""
 
 NORM_EPSILON = 1e-5
 """Keeps a layer normalisation finite."""
@@ -174,6 +178,9 @@ class ElmurCell(Cell):
         self._initial = weights['initial']
         layers, slots, width = self._initial.shape
         heads, self._segment = int(weights['heads'][0]), int(weights['segment'][0])
+        if not (1 <= self._segment <= MAX_SEGMENT and heads >= 1 and width % heads == 0):
+            sizes = f'segment {self._segment}, heads {heads} and width {width}'
+            raise ConfigError(f'{sizes}: must be 1..{MAX_SEGMENT}, >= 1 and a multiple of heads')
         self._blend = float(weights['blend'][0])
         self._project = Linear.of(weights, 'project')
         self._layers = [_Layer(weights, f'layers.{i}', heads, self._segment) for i in range(layers)]
@@ -189,6 +196,11 @@ class ElmurCell(Cell):
         super().reset()
         self.memories[...] = self._initial
         self.anchors[:] = EMPTY
+
+    def try_out(self, x: Floats) -> None:
+        """Step through one segment, at the end of which the slots are written."""
+        for _ in range(self._segment):
+            self.step(x)
 
     def step(self, x: Floats) -> Transition:
         """Apply one code; at the end of a segment write one slot of every layer."""

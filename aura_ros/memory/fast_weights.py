@@ -72,6 +72,11 @@ class FastWeightCell(Cell):
         super().undo(kept[:-1])
         self.row_age[:] = kept[-1]
 
+    def try_out(self, x: Floats) -> None:
+        """Step and write, whatever the schedule decides."""
+        self.step(x)
+        self.state.write(self._key(x), self._value(x), sigmoid(float(self._rate(x)[0])))
+
     def step(self, x: Floats) -> Transition:
         """Compare with the stored value, write if the schedule opens, and read."""
         key, query = (unit(layer(x)) * self._key_scale for layer in (self._key, self._query))

@@ -8,6 +8,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from aura_ros.common.errors import ConfigError
+
 Floats = NDArray[np.float32]
 Weights = Mapping[str, Floats]
 
@@ -46,8 +48,16 @@ class Linear:
 
     @classmethod
     def of(cls, weights: Weights, name: str) -> Self:
-        """Use the arrays `name.weight` and `name.bias`."""
-        return cls(weights[f'{name}.weight'], weights[f'{name}.bias'])
+        """Use the arrays `name.weight` and `name.bias`.
+
+        Raises:
+            ConfigError: if their shapes are not [out, in] and [out].
+        """
+        weight, bias = weights[f'{name}.weight'], weights[f'{name}.bias']
+        if weight.ndim != 2 or bias.shape != weight.shape[:1]:
+            shapes = f'{name}.weight has shape {weight.shape} and {name}.bias {bias.shape}'
+            raise ConfigError(f'{shapes}: must be (out, in) and (out,)')
+        return cls(weight, bias)
 
     def __call__(self, x: Floats) -> Floats:
         """Return y, float32 [out]."""
@@ -64,8 +74,16 @@ class Encoder:
 
     @classmethod
     def of(cls, weights: Weights) -> Self:
-        """Use the encoder's arrays."""
-        return cls(weights['feature_mean'], weights['feature_scale'], Linear.of(weights, 'encoder'))
+        """Use the encoder's arrays.
+
+        Raises:
+            ConfigError: if their shapes do not fit.
+        """
+        mean, scale, linear = weights['feature_mean'], weights['feature_scale'], Linear.of(weights, 'encoder')
+        if not mean.shape == scale.shape == linear.weight.shape[1:]:
+            shapes = f'{mean.shape}, {scale.shape} and {linear.weight.shape}'
+            raise ConfigError(f'feature_mean, feature_scale and encoder.weight have shapes {shapes}: must fit')
+        return cls(mean, scale, linear)
 
     def __call__(self, z: Floats) -> tuple[Floats, Floats]:
         """Return u and x; u is clipped to +-5, so that no single outlier dominates."""

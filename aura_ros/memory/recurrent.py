@@ -5,6 +5,7 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
+from aura_ros.common.errors import ConfigError
 from aura_ros.memory.cell import Cell
 from aura_ros.memory.layers import ActionHead, Encoder, Floats
 from aura_ros.memory.protocol import Decision
@@ -52,6 +53,19 @@ class RecurrentMemory(Generic[CellType]):
             change = float(np.abs(action - self._head(prepared, done.before, base_action)).max())
         self.writes += done.written
         return Decision(action, done.gate, done.threshold, done.written, done.surprise, change, done.delta_norm)
+
+    def try_out(self) -> None:
+        """Use every layer once; the state is arbitrary afterwards.
+
+        Raises:
+            ConfigError: if an action has a wrong shape or is not finite.
+            Exception: of NumPy, if arrays do not fit.
+        """
+        base = np.zeros(self.chunk_shape, np.float32)
+        action = self.step(np.zeros(self.feature_dim, np.float32), base).action
+        if action.shape != base.shape or not np.isfinite(action).all():
+            raise ConfigError(f'the trial action has shape {action.shape}: must be {base.shape} and finite')
+        self.cell.try_out(self._encode(np.zeros(self.feature_dim, np.float32))[1])
 
     def export(self) -> bytes:
         """Return the cell's state."""

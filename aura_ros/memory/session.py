@@ -16,9 +16,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from aura_ros.common.errors import InputError
+from aura_ros.common.text_files import reason
 from aura_ros.memory.protocol import Decision, Memory
 from aura_ros.memory.step import Step, StepRefused
 from aura_ros.memory.step_order import StepOrder, StepVerdict
+
+MAX_SEQ = 2**63 - 1
+"""Largest number of a step: a state file has a signed number of 8 bytes."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +58,8 @@ class MemorySession:
         """Apply one step.
 
         Raises:
-            StepRefused: if the step is out of order, does not fit the memory, or if the memory raises InputError or
+            StepRefused: if the step is out of order, does not fit the memory, or if the memory raises any exception or
                 returns values that are not finite. Nothing has changed then.
-            Exception: any other error of the memory, after its state has been put back.
         """
         name = f'step {step.seq} of {step.episode_id}'
         verdict = self.order.look(step.episode_id, step.seq, step.stamp_ns)
@@ -65,7 +68,10 @@ class MemorySession:
         if problem := step_problem(step, self.memory):
             raise StepRefused('rejected', f'{name}: {problem}')
         emptied = verdict is StepVerdict.NEW_EPISODE and self.reset_on_new_episode
-        kept = self.memory.keep()
+        try:
+            kept = self.memory.keep()
+        except Exception as error:
+            raise _failed(name, error) from error
         try:
             if emptied:
                 self.memory.reset()
@@ -76,8 +82,8 @@ class MemorySession:
                 raise InputError(problem)
         except BaseException as error:
             self.memory.undo(kept)
-            if isinstance(error, InputError):
-                raise StepRefused('rejected', f'{name}: {error}; the step was undone') from error
+            if isinstance(error, Exception):
+                raise _failed(name, error) from error
             raise
         skipped = self.order.commit(step.episode_id, step.seq, step.stamp_ns)
         return Applied(decision, verdict, skipped, emptied, step_us)
@@ -104,8 +110,15 @@ class MemorySession:
         self.order.restore(episode_id, seq, stamp_ns)
 
 
+def _failed(name: str, error: Exception) -> StepRefused:
+    cause = error if isinstance(error, InputError) else f'the memory raised {reason(error)}'
+    return StepRefused('rejected', f'{name}: {cause}; the step was undone')
+
+
 def step_problem(step: Step, memory: Memory) -> str:
     """Return why a step cannot be applied to a memory, '' if it can."""
+    if not 0 <= step.seq <= MAX_SEQ:
+        return f'seq must be 0..2^63 - 1, got {step.seq}'
     if not step.episode_id.isascii():
         return f'episode_id {step.episode_id!r} must be a UUID in ASCII'
     wanted = memory.backbone_hash

@@ -2,7 +2,6 @@
 """Trained weights of a memory: a safetensors file and its card, a .json of the same name beside it."""
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aura_ros.common.errors import ConfigError
+from aura_ros.common.text_files import read_object
 
 
 @dataclass(frozen=True)
@@ -71,9 +71,10 @@ def load_weights(kind: str, path: str | None = None) -> MemoryWeights:
         if not needed.is_file():
             raise ConfigError(f'weights of the {kind} memory: no file {needed}; train them with `aura train memory`')
     data = file.read_bytes()
+    card = read_object(card_file)
     try:
-        arrays, card = load(data), json.loads(card_file.read_text())
-    except (SafetensorError, json.JSONDecodeError) as error:
+        arrays = load(data)
+    except SafetensorError as error:
         raise ConfigError(f'weights of the {kind} memory: {file} cannot be read: {error}') from error
     if card.get('memory') != kind:
         raise ConfigError(f'weights of the {kind} memory: {file} is for {card.get("memory")!r}')

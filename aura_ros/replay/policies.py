@@ -29,6 +29,7 @@ from aura_ros.memory.layers import Floats
 from aura_ros.memory.none import NoMemory
 from aura_ros.memory.protocol import Memory
 from aura_ros.memory.schedules import Always, WriteSchedule
+from aura_ros.memory.trial import check_weights
 from aura_ros.memory.weights import MemoryWeights, default_path, load_weights
 from aura_ros.state.format import HEADER, MAX_PAYLOAD, SLOT_BYTES, array_bytes
 from aura_ros.state.wear import PAGE_BYTES, cache_wear
@@ -197,6 +198,7 @@ def make_policy(name: str, options: PolicyOptions, budget: Budget | None = None)
             'use a policy name of your own'
         )
     weights = load_weights(kind, str(path) if path else None)
+    check_weights(kind, weights, path)
     _check_fits(name, weights, options)
     if scheduled:
         memory: Memory = FastWeightMemory(name, weights, _schedule(name, options, budget))

@@ -4,6 +4,7 @@
 import errno
 from dataclasses import replace
 
+import fakes
 import numpy as np
 import pytest
 from aura_ros.msg import WriteEvent
@@ -338,3 +339,63 @@ def test_no_write_is_durable_after_another_state_was_copied_over_the_file(graph,
     assert found()[-1].level == DiagnosticStatus.ERROR
     assert path.read_bytes() == foreign
     measured('on the graph: the next write is RAM, and the diagnostics give the reason')
+
+
+@pytest.mark.fault('F31')
+def test_a_step_number_that_no_file_can_keep_does_not_stop_durability(graph, path, measured):
+    found = statuses(graph, 'memory_node: steps')
+    policy = make(graph, path)
+    policy.feed(step(0), answers=1)
+    graph.until(lambda: policy.reported() == [(0, DURABLE)], 'a durable write')
+    for seq in (2**63, 2**64 - 1):
+        message = step(1)
+        message.seq = seq
+        policy.steps.publish(message)
+    graph.until(
+        lambda: any({e.key: e.value for e in each.values}.get('rejected') == '2' for each in found()), 'refused'
+    )
+    policy.feed(*(step(seq) for seq in range(1, 4)), answers=4)
+    graph.until(lambda: policy.reported() == [(0, DURABLE), (3, DURABLE)], 'two durable writes')
+    assert policy.node.session.order.missed == 0
+    measured('seq 2^63 and 2^64 - 1: rejected and counted, later writes are DURABLE')
+
+
+@pytest.mark.fault('F31')
+@pytest.mark.parametrize('call', ['step', 'crc', 'fast_weights'])
+def test_no_exception_of_a_memory_ends_the_node(graph, path, monkeypatch, measured, call):
+    found = statuses(graph, 'memory_node: steps')
+    policy = make(graph, path)
+    policy.feed(step(0), answers=1)
+    memory, kind = policy.node.memory, 'rejected' if call == 'step' else 'failed'
+
+    def fail(*_):
+        raise KeyError('of a user')
+
+    if call == 'step':
+        monkeypatch.setattr(memory, 'step', fail)
+    elif call == 'crc':
+        monkeypatch.setattr('aura_ros.nodes.memory.node.state_crc', fail)
+    else:
+        monkeypatch.setattr('aura_ros.ros.conversions.state_to_msg', fail)
+    for seq in range(1, 4):
+        policy.steps.publish(step(seq))
+    graph.until(lambda: any(f'{kind}: ' in each.message and 'of a user' in each.message for each in found()), kind)
+    monkeypatch.undo()
+    for seq in range(6, 9):
+        policy.steps.publish(step(seq))
+    graph.until(lambda: any(seq >= 6 and kept == DURABLE for seq, kept in policy.reported()), 'a durable write')
+    measured(f'exception in {call}: diagnosed as {kind}, and the node goes on')
+
+
+@pytest.mark.fault('F31')
+def test_a_memory_of_another_size_than_the_messages_is_refused_at_configure(graph, monkeypatch):
+    whole = fakes.ScriptedMemory.reset
+
+    def reset(memory):
+        whole(memory)
+        memory.row_age = np.zeros(7, np.uint64)
+
+    monkeypatch.setattr(fakes.ScriptedMemory, 'reset', reset)
+    node = graph.inside(MemoryNode, memory='fakes:aura', autostart=True)
+    assert not node.autostart()
+    assert 'row_age has shape (7,): must be (32,)' in node._lifecycle_status().message

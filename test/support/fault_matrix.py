@@ -146,6 +146,11 @@ FAULTS = {
         'a loss is refused with the reason and is never a silent fresh start; a state of another program is never '
         'overwritten, and no write is DURABLE meanwhile; damage while in use is repaired; older files are restored',
     ),
+    'F31': Fault(
+        'weights whose arrays do not fit, a card that is no card, a memory that raises, a step number of 2^63',
+        'weights are refused when they are loaded, with the array and its shape; any exception of a step is rejected, '
+        'counted and diagnosed; the node and its durability go on',
+    ),
     'F33': Fault(
         'file or image from elsewhere that unpacks, repeats or refers without limit',
         'refused with the limit that it exceeds, before memory, disk or time are spent; nothing outside the file or '

@@ -5,9 +5,12 @@ Everything runs in the executor thread, because a memory step takes only microse
 observations. The ROS clock is read to refuse a step that is too old, the steady clock to time the step.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Generic, TypeVar, Unpack
 
+from aura_ros.common.text_files import reason
 from aura_ros.memory import Applied, Freshness, Memory, MemorySession, Step, StepRefused
 from aura_ros.msg import ActionChunk, GateSample, VlaStep
 from aura_ros.ros import conversions, qos
@@ -156,13 +159,22 @@ class MemoryPolicy(LifecycleNode, Generic[Config]):
         except StepRefused as refusal:
             self.fault(refusal.kind, str(refusal))
             return
-        decision, size = applied.decision, self.memory.state_bytes
-        self._chunks.publish(conversions.chunk_to_msg(step, self.policy, decision.action))
-        self._gates.publish(conversions.gate_to_msg(step, self.policy, decision, applied.step_us, size))
         self.last_step = step
-        if applied.skipped:
-            self.on_gap(step, applied.skipped)
-        self.on_applied(step, applied)
+        with self.guarded(f'step {step.seq} of {step.episode_id} was applied, but its output is incomplete'):
+            decision, size = applied.decision, self.memory.state_bytes
+            self._chunks.publish(conversions.chunk_to_msg(step, self.policy, decision.action))
+            self._gates.publish(conversions.gate_to_msg(step, self.policy, decision, applied.step_us, size))
+            if applied.skipped:
+                self.on_gap(step, applied.skipped)
+            self.on_applied(step, applied)
+
+    @contextmanager
+    def guarded(self, text: str) -> Iterator[None]:
+        """Count any exception of a memory of a user as a fault with this text, so that it does not end the process."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001  # a memory of a user can raise anything
+            self.fault('failed', f'{text}: {reason(error)}')
 
     def _reset(self, _: ResetMemory.Request, response: ResetMemory.Response) -> ResetMemory.Response:
         self.session.reset()

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Unpack, cast
 
+import numpy as np
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.task import Future
 
+from aura_ros.common.errors import ConfigError
 from aura_ros.memory import Applied, Memory, Step, load_memory, state_crc
 from aura_ros.msg import ActionChunk, MemoryState, WriteEvent
 from aura_ros.nodes.memory.base import MemoryPolicy, MemoryPolicyConfig
@@ -25,6 +27,8 @@ from aura_ros.state.format import Snapshot
 
 _STATE_PERIOD_S = 0.5
 """Period of `memory_state` [s]. The full state is published for visualization only."""
+_SHAPES = {'fast_weights': (32, 32), 'vector': (32,), 'row_age': (32,)}
+"""Arrays that the memory must have besides those of `Memory`, as in MemoryState."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +73,11 @@ class MemoryNode(MemoryPolicy[MemoryNodeConfig]):
 
     def load(self) -> Memory:
         """Load the AURA memory."""
-        needed = ('fast_weights', 'vector', 'row_age')
-        return load_memory(self.config.memory, self.config.weights or None, needed=needed)
+        memory = load_memory(self.config.memory, self.config.weights or None, needed=tuple(_SHAPES))
+        for name, shape in _SHAPES.items():
+            if (found := np.shape(getattr(memory, name))) != shape:
+                raise ConfigError(f'memory {self.config.memory!r}: {name} has shape {found}: must be {shape}')
+        return memory
 
     def configure(self) -> None:
         """Load the memory, restore the state file, and join the graph."""
@@ -174,7 +181,8 @@ class MemoryNode(MemoryPolicy[MemoryNodeConfig]):
             self._published_step = self.last_step
             # `load` has checked that the memory has these attributes
             memory = cast(conversions.MatrixMemory, self.memory)
-            self._states.publish(conversions.state_to_msg(self.last_step, memory))
+            with self.guarded('the state was not published'):
+                self._states.publish(conversions.state_to_msg(self.last_step, memory))
 
     async def _save(self, _: SaveState.Request, response: SaveState.Response) -> SaveState.Response:
         response.path = self.config.state_file
