@@ -142,35 +142,34 @@ ensure_venv() {
     mark_done venv "$root"
 }
 
-# requirements GROUP...: prints the requirements from pyproject.toml, one per line. GROUP is build, core or an extra.
-requirements() {
-    "$venv/bin/python" -S - "$root/pyproject.toml" "$@" <<'PYTHON'
-import sys
-import tomllib
-
-with open(sys.argv[1], "rb") as file:
-    data = tomllib.load(file)
-lists = {"build": data["build-system"]["requires"], "core": data["project"]["dependencies"]}
-lists.update(data["project"]["optional-dependencies"])
-print(*(line for group in sys.argv[2:] for line in lists[group]), sep="\n")
-PYTHON
+pip_quiet() {
+    "$venv/bin/python" -m pip --no-input --disable-pip-version-check install --progress-bar off "$@"
 }
 
 pip_install() {
-    "$venv/bin/python" -m pip --no-input --disable-pip-version-check install --progress-bar off \
-        -c "$root/constraints.txt" ${AURA_TORCH_INDEX:+--extra-index-url "$AURA_TORCH_INDEX"} "$@"
+    pip_quiet -c "$root/constraints.txt" ${AURA_TORCH_INDEX:+--extra-index-url "$AURA_TORCH_INDEX"} "$@"
+}
+
+# install_locked FILE: the lock names all dependencies, so pip resolves nothing, and it checks the hash of each file
+install_locked() {
+    if [ "${AURA_LOCK:-yes}" = no ]; then
+        sed 's/ *--hash=.*//; s/ *\\$//' "$1" >"$1.versions" && pip_install -r "$1.versions"
+    else
+        pip_quiet --require-hashes --no-deps -r "$1"
+    fi
 }
 
 # packages STAMP TITLE GROUP...
 packages() {
     name=$1 title=$2 list=$venv/requirements-$1.txt
     shift 2
-    requirements "$@" >"$list" || die "cannot read pyproject.toml."
-    key=$(digest constraints.txt "$list")
+    "$venv/bin/python" -S "$root/tools/lock.py" "$@" >"$list" || die "cannot read requirements.lock."
+    key=$(sha256sum <"$list")
     if is_done "$name" "$key"; then
         return
     fi
-    stage "$title" "cannot install $title; is the package index reachable?" pip_install -r "$list"
+    stage "$title" "cannot install $title. Is the package index reachable? If its files differ from those that were tested \
+(THESE PACKAGES DO NOT MATCH THE HASHES), AURA_LOCK=no checks the versions only." install_locked "$list"
     mark_done "$name" "$key"
 }
 
