@@ -40,6 +40,8 @@ class PolicySwitch:
         self._holding = True
         self._holds = 0
         self._reason = 'no chunk yet'
+        # Why the newest chunk of each policy was refused; empty after an accepted one.
+        self._refusals: dict[Policy, str] = {}
         # Why the measured joints prevent driving; shown in place of the reason.
         self._fault = ''
         self._blocked = ''
@@ -59,6 +61,7 @@ class PolicySwitch:
         """
         self._ledger.begin(episode_id)
         self._newest = dict.fromkeys(Policy)
+        self._refusals = {}
         self._drop(f'episode {episode_id} started')
 
     def accept(self, chunk: Chunk, now_ns: int, publisher: bytes = b'') -> ChunkVerdict:
@@ -98,11 +101,14 @@ class PolicySwitch:
             return self.refuse(policy, Refusal.LATE, f'{late}; {gap}' if gap else late, missed)
         self._newest[policy] = chunk.owned()
         self._lost.pop(policy, None)
+        self._refusals.pop(policy, None)
         return ChunkVerdict(True, None, missed, gap)
 
     def refuse(self, policy: int, reason: Refusal, text: str, missed: int = 0) -> ChunkVerdict:
         """Count a chunk as refused; the caller may use it for faults that only the caller can see."""
         self._ledger.count(policy, reason)
+        if policy in tuple(Policy) and reason is not Refusal.FOREIGN:
+            self._refusals[Policy(policy)] = f'{reason}: {text}'
         return ChunkVerdict(False, reason, missed, text)
 
     def request(self, policy: int, now_ns: int) -> Selection:
@@ -156,10 +162,12 @@ class PolicySwitch:
         if self._pending in policies:
             self._pending = self._policy
 
-    def peer_found(self, policies: Collection[Policy]) -> None:
-        """Make `policies` available again: their nodes are back."""
+    def peer_found(self, policies: Collection[Policy], reason: str = '') -> None:
+        """Make `policies` available again; `reason` replaces that of their loss while no chunk of them plays."""
         for policy in policies:
-            self._lost.pop(policy, None)
+            lost = self._lost.pop(policy, '')
+            if reason and lost == self._reason:
+                self._reason = reason
 
     def end(self, reason: str) -> None:
         """End the episode: drop its chunks, refuse late ones, hold the robot."""
@@ -228,7 +236,7 @@ class PolicySwitch:
             pending_policy=self._pending,
             effective_seq=self._effective_seq,
             holding=self._holding,
-            reason=self._fault or self._reason,
+            reason=self._cause() if self._holding else self._reason,
             newest_seq=tuple(max(0, ledger.steps(policy).newest_seq) for policy in Policy),
             newest_stamp_ns=tuple(ledger.steps(policy).newest_stamp_ns for policy in Policy),
             clipped=self._guard.limiter.clipped,
@@ -288,6 +296,21 @@ class PolicySwitch:
             return self._guard.problem(joints, steady_ns)
         return 'joint positions are missing, stale or not finite' if playing else ''
 
+    def _cause(self) -> str:
+        """Return why the robot is held now, which the last event may not explain."""
+        policy = self._pending
+        found = self._fault or self._lost.get(policy, '')
+        if found:
+            return found
+        if self._playing is None and policy in self._refusals:
+            return f'no usable chunk of {_name(policy)}: {self._refusals[policy]}'
+        behind = self._ledger.steps(Policy.BASE).newest_seq - self._ledger.steps(policy).newest_seq
+        if self._playing is None and behind > 1:
+            newest = self._ledger.steps(policy).newest_seq
+            after = f'after step {newest}' if newest >= 0 else 'in this episode'
+            return f'no chunk of {_name(policy)} {after}: {behind} steps arrived without one'
+        return self._reason
+
     def _start_hold(self) -> None:
         if not self._holding:
             self._holding = True
@@ -296,7 +319,7 @@ class PolicySwitch:
     def _hold(self, steady_ns: int, joints: NDArray[np.float64] | None, before: Policy) -> Command:
         self._start_hold()
         target = self._guard.hold(joints, steady_ns)
-        reason, switched = self._fault or self._reason, before != self._policy
+        reason, switched = self._cause(), before != self._policy
         return Command(target, True, reason, False, self._policy, None, None, switched)
 
     def _selection(self, success: bool, reason: str) -> Selection:

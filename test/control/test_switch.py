@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from aura_ros.common.errors import ConfigError
 from aura_ros.control import Chunk, Command, Policy, PolicySwitch, RobotConfig, SwitchConfig
+from aura_ros.control.spacing import StepSpacing
 
 Make = Callable[..., Chunk]
 Values = Callable[..., dict[str, object]]
@@ -289,3 +290,42 @@ def test_after_the_switch_nothing_of_the_old_policy(robot: RobotConfig, start: i
         if command.switched:
             assert k % 4 == 0  # only at a chunk boundary
     assert switch.status.policy == wanted
+
+
+@pytest.mark.fault('F25')
+def test_the_reason_of_a_hold_is_its_present_cause(
+    robot: RobotConfig, make_chunk: Make, measured: Callable[[str], None]
+) -> None:
+    """An event explains a hold until another cause takes its place."""
+    switch, now_ns = PolicySwitch(robot, SwitchConfig(policy=Policy.AURA)), START
+    reasons = []
+
+    def held(now_ns: int) -> str:
+        command = switch.tick(now_ns, np.zeros(3))
+        assert command.holding and command.reason == switch.status.reason
+        reasons.append(command.reason)
+        return command.reason
+
+    assert held(now_ns) == 'no chunk yet'
+    for seq in range(3):
+        switch.accept(make_chunk(0, seq), START + 4 * seq * TICK)
+    assert 'no chunk of aura in this episode: 3 steps' in held(START + 8 * TICK)
+    switch.accept(make_chunk(1, 2, value=np.nan), START + 8 * TICK)
+    assert 'no usable chunk of aura: non_finite' in held(START + 8 * TICK)
+    switch.peer_lost({Policy.AURA}, 'memory_node is gone')
+    assert held(START + 9 * TICK) == 'memory_node is gone'
+    switch.peer_found({Policy.AURA}, 'its node is back')
+    assert 'gone' not in held(START + 9 * TICK)
+    switch.accept(make_chunk(1, 3), START + 12 * TICK)
+    assert not switch.tick(START + 12 * TICK, np.zeros(3)).holding
+    assert switch.status.reason == 'aura drives'
+    measured(f'{len(reasons)} causes of a hold, each replaced by the next one')
+
+
+@pytest.mark.fault('F25')
+def test_the_spacing_of_the_steps_is_compared_with_n_action_steps(make_chunk: Make) -> None:
+    for expected, differs in ((4, False), (8, True), (3, True)):
+        spacing = StepSpacing(expected)
+        found = [spacing.problem(make_chunk(0, seq)) for seq in range(12)]
+        assert any(found) == differs and not any(found[:10])
+        assert not differs or f'every 4 actions, n_action_steps is {expected}' in found[-1]

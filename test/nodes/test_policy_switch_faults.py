@@ -109,8 +109,11 @@ def test_a_robot_outside_its_limits_is_reported_and_not_commanded(graph, rig):
 
 
 def test_changes_by_limits_are_reported_by_joint(graph, rig):
-    rig.drive(value=3.0)
-    graph.until(lambda: re.match(r'a \d+, b \d+', rig.values('switch').get('clipped by position', '')), 'by joint')
+    def reported():
+        rig.drive(value=3.0)
+        return re.match(r'a \d+, b \d+', rig.values('switch').get('clipped by position', ''))
+
+    graph.until(reported, 'by joint')
 
 
 @pytest.mark.fault('F8')

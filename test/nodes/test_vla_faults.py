@@ -175,11 +175,12 @@ class Guarded(VlaRig):
             PolicySwitchNode, policy='base', enable_control=True, joint_max_age_s=10.0, liveliness_lease_s=10.0, **ROBOT
         )
         assert self.switch.trigger_configure().name == self.switch.trigger_activate().name == 'SUCCESS'
+        self.executes = False  # the switch does
         self.ticks = []
         decide = self.switch._switch.tick
 
-        def tick(now_ns, joints):
-            command = decide(now_ns, joints)
+        def tick(now_ns, joints, steady_ns):
+            command = decide(now_ns, joints, steady_ns)
             self.ticks.append((now_ns, command))
             return command
 

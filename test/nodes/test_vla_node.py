@@ -231,3 +231,36 @@ def test_compressed_cameras(graph):
 
     graph.until(again, 'a step')
     np.testing.assert_allclose(conversions.step_from_msg(rig.steps[0]).features, 0.2, rtol=1e-5)
+
+
+@pytest.mark.fault('F25')
+def test_an_episode_that_no_switch_executes_is_no_success(graph, rig, measured):
+    rig.executes = False
+    handle = rig.goal(max_steps=6)
+    for _ in range(6):
+        rig.step()
+    found = rig.result(handle)
+    assert found.status == GoalStatus.STATUS_ABORTED and not found.result.success
+    assert found.result.reason.startswith('all 6 steps made; no policy switch executes the steps')
+    handle = rig.goal()
+    rig.step()
+    rig.status('another episode', 5)
+    graph.until(lambda: rig.node._episodes.current.execution._reason, 'the status')
+    graph.until(handle.cancel_goal_async().done, 'cancelled')
+    found = rig.result(handle).result
+    assert not found.success and 'executed 0 of 1 steps' in found.reason
+    measured('no switch, and a switch that executes another episode: no success, with the reason')
+
+
+@pytest.mark.fault('F25')
+def test_an_episode_whose_steps_the_memory_refuses_is_no_success(graph, rig, measured):
+    rig.executes = False
+    handle = rig.goal(max_steps=8)
+    for seq in range(8):
+        step = rig.step()
+        rig.status(step.episode_id, seq if seq < 2 else 1, holding=seq >= 2, reason='no chunk of aura')
+    found = rig.result(handle).result
+    assert not found.success and found.reason == (
+        'all 8 steps made; the policy switch executed 2 of 8 steps: no chunk of aura'
+    )
+    measured(f'a memory that refuses from step 2 on: {found.reason}')

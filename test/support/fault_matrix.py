@@ -123,6 +123,10 @@ FAULTS = {
         'control periods at any time: bursts 1 ms apart, pauses, jumps of the ROS clock',
         'no command, a hold included, exceeds a position, step or velocity limit over the elapsed steady time',
     ),
+    'F25': Fault(
+        'policy switch killed, or memories that refuse every step, during run_episode',
+        'the episode is no success, and its reason and that of the status state the present cause',
+    ),
     'F26': Fault(
         'chunks and steps of a second publisher, with the running or another episode',
         'the running episode continues; foreign chunks are refused, counted and reported; a restarted node takes over',

@@ -5,7 +5,7 @@ from collections import Counter
 
 import numpy as np
 from aura_ros.action import RunEpisode
-from aura_ros.msg import GateSample, VlaStep
+from aura_ros.msg import GateSample, PolicyStatus, VlaStep
 from diagnostic_msgs.msg import DiagnosticArray
 from fakes import JOINTS
 from rclpy.action import ActionClient
@@ -28,7 +28,9 @@ class VlaRig:
 
     def __init__(self, graph, **parameters):
         self.graph = graph
-        self.steps = graph.listen(VlaStep, 'vla_step', qos.step())
+        # One subscription only, because vla_node counts them.
+        self.steps = graph.received['vla_step'] = []
+        graph.node.create_subscription(VlaStep, 'vla_step', self._on_step, qos.step())
         self.diagnostics = graph.listen(DiagnosticArray, '/diagnostics', qos.DIAGNOSTICS)
         make = graph.node.create_publisher
         kind, suffix = Image, ''
@@ -47,12 +49,25 @@ class VlaRig:
         self._sent = graph.sent(self.node, 'vla_step')
         names = [publisher.topic_name for publisher in (*self.cameras, self.joints)]
         self._taken = [graph.taken(self.node, name, _stamp_ns) for name in names]
+        # The part of the policy switch: it executes each step at once, unless a test sets `executes` to False.
+        self.executes = True
+        self.policy_status = make(PolicyStatus, 'policy_status', qos.POLICY_STATUS)
         self.client = ActionClient(graph.node, RunEpisode, 'run_episode')
         graph.until(self.client.server_is_ready, 'run_episode')
-        for publisher in (*self.cameras, self.joints, self.instructions, self.gates):
+        for publisher in (*self.cameras, self.joints, self.instructions, self.gates, self.policy_status):
             graph.matched(publisher)
         self.feedback = []
         self._shown = Counter()
+
+    def _on_step(self, step):
+        self.steps.append(step)
+        if self.executes:
+            self.status(step.episode_id, step.seq)
+
+    def status(self, episode_id, seq, holding=False, reason='aura drives'):
+        message = PolicyStatus(episode_id=episode_id, policy=1, holding=holding, reason=reason)
+        message.newest_seq = np.array([seq, seq, seq], np.uint64)
+        self.policy_status.publish(message)
 
     def _count_inferences(self):
         """Count the inferences that begin, and those whose result the node has handled."""

@@ -23,6 +23,7 @@ from aura_ros.common.errors import ConfigError
 from aura_ros.control import Chunk, ClockWatch, ControlWatchdog, Policy, PolicySwitch, Refusal
 from aura_ros.control.peers import TOPICS, Peers
 from aura_ros.control.selections import MAX_WAITING, PendingSelections
+from aura_ros.control.spacing import StepSpacing
 from aura_ros.msg import ActionChunk, PolicyStatus, VlaStep
 from aura_ros.nodes.policy_switch.config import RobotParameters, SwitchNodeConfig
 from aura_ros.nodes.policy_switch.joint_monitor import JointMonitor
@@ -127,6 +128,8 @@ class PolicySwitchNode(LifecycleNode):
         self._joints = JointMonitor(self._robot, config.joint_max_age_s, config.stamp_tolerance_s, self._fault)
         self._clock_watch = ClockWatch(round(config.clock_timeout_s * 1e9))
         self._pacer = LockstepPacer(config.lockstep_timeout_s) if self._lockstep else None
+        self._clock_stopped = False
+        self._spacing = StepSpacing(config.n_action_steps)
         self._last_command: commands.CommandMessage | None = None
         self._reporter = StatusReporter(self._statuses, self.diagnostics.refresh)
         self._selections = PendingSelections()
@@ -177,6 +180,8 @@ class PolicySwitchNode(LifecycleNode):
             self._fault(f'policy {policy:d}: {verdict.refusal or "gap"}', verdict.text)
         if verdict.accepted:
             self._senders.accepted(policy)
+            if policy is Policy.BASE and (text := self._spacing.problem(chunk)):
+                self._fault('n_action_steps', text)
             self._tick_if_due()
             self._show_status(always=True)
 
@@ -207,7 +212,7 @@ class PolicySwitchNode(LifecycleNode):
         if not alive:
             self._switch.owners.keep(policy, ())
         if found:
-            self._switch.peer_found(found)
+            self._switch.peer_found(found, 'no chunk since the node of the policy is back')
             names = ', '.join(policy.name.lower() for policy in sorted(found))
             self.get_logger().info(f'available again: {names}', throttle_duration_sec=5.0)
         if lost:
@@ -236,9 +241,13 @@ class PolicySwitchNode(LifecycleNode):
         if not self.active:
             return
         now_ns = self._now_ns()
-        if self._clock_watch.stopped(now_ns, time.monotonic_ns()):
+        stopped = self._clock_watch.stopped(now_ns, time.monotonic_ns())
+        if stopped:
             # On a stopped clock no chunk ever gets too old.
             self._switch.expire('the ROS clock has stopped')
+        elif self._clock_stopped:
+            self._switch.expire('no chunk since the ROS clock advances again')
+        self._clock_stopped = stopped
         self._tick(now_ns)
 
     def _tick_if_due(self) -> None:

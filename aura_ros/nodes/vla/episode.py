@@ -14,9 +14,10 @@ from rclpy.node import Node
 from rclpy.task import Future
 
 from aura_ros.action import RunEpisode
+from aura_ros.nodes.vla.execution import Execution
 
 _MAX_INSTRUCTION = 256
-# How long the result waits until the memory has applied the last step [s, steady clock].
+# How long the result waits until the memory has applied and the switch executed the last step [s, steady clock].
 _SETTLE_S = 0.5
 
 GoalHandle = ServerGoalHandle[RunEpisode.Goal, RunEpisode.Result, RunEpisode.Feedback]
@@ -31,12 +32,14 @@ class Episode:
         steps: steps made so far, which is also the number of the next one [1].
         last_stamp_ns: observation stamp of the last step [ns, ROS clock], None before the first.
         writes: writes of the AURA memory so far [1].
+        execution: what the policy switch executed of the episode.
     """
 
     def __init__(self, instruction: str, max_steps: int, goal: GoalHandle, ended: Future[tuple[bool, str]]) -> None:
         """Begin; `ended` receives (success, reason) once."""
         self.id = str(uuid.uuid4())
         self.instruction = instruction
+        self.execution = Execution(self.id)
         self.steps = 0
         self.last_stamp_ns: int | None = None
         self.writes = 0
@@ -66,12 +69,24 @@ class Episode:
         self.settle()
 
     def settle(self) -> None:
-        """End a complete episode once the memory has applied its last step, or is overdue."""
+        """End a complete episode once its last step is applied and executed, or overdue.
+
+        It is a success only if a policy switch executed the steps.
+        """
         if not self.complete:
             return
         remembered = self._remembered < 0 or self._remembered >= self.steps - 1
-        if remembered or time.monotonic() - self._completed_at > _SETTLE_S:
-            self.end(True, f'all {self.steps} steps made')
+        done = remembered and self.execution.through(self.steps)
+        if done or time.monotonic() - self._completed_at > _SETTLE_S:
+            self._conclude(f'all {self.steps} steps made')
+
+    def cancel(self) -> None:
+        """End the episode because its client asked for it."""
+        self._conclude(f'cancelled after {self.steps} steps')
+
+    def _conclude(self, text: str) -> None:
+        problem = self.execution.problem(self.steps)
+        self.end(not problem, f'{text}; {problem}' if problem else text)
 
     @property
     def complete(self) -> bool:
@@ -163,7 +178,7 @@ class EpisodeServer:
 
     def _end_cancelled(self) -> None:
         if self.current is not None:
-            self.current.end(True, f'cancelled after {self.current.steps} steps')
+            self.current.cancel()
 
     async def _execute(self, goal: GoalHandle) -> RunEpisode.Result:
         request = goal.request

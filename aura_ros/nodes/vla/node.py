@@ -19,7 +19,7 @@ from std_msgs.msg import String
 
 from aura_ros.common.errors import InputError
 from aura_ros.memory import Step
-from aura_ros.msg import GateSample, VlaStep
+from aura_ros.msg import GateSample, PolicyStatus, VlaStep
 from aura_ros.nodes.vla.config import VlaNodeConfig
 from aura_ros.nodes.vla.episode import Episode, EpisodeServer
 from aura_ros.nodes.vla.inputs import Inputs, Sample, Timing, decode
@@ -115,6 +115,7 @@ class VlaNode(LifecycleNode):
                 make.subscription(CompressedImage, f'{topic}/compressed', on_image, profile)
         make.subscription(JointState, 'joint_states', self._on_joints, qos.sensor(sensors, 5))
         make.subscription(GateSample, 'aura/gate', self._on_gate, qos.GATE)
+        make.subscription(PolicyStatus, 'policy_status', self._on_policy_status, qos.POLICY_STATUS)
         make.timer(0.1, self._on_timer)
         jumps = self.get_clock().create_jump_callback(
             JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=True),
@@ -150,6 +151,12 @@ class VlaNode(LifecycleNode):
         episode = self._episodes.current
         if episode is not None and message.episode_id == episode.id:
             episode.add_gate(message.seq, message.written)
+
+    def _on_policy_status(self, message: PolicyStatus) -> None:
+        episode = self._episodes.current
+        if episode is not None:
+            episode.execution.take(message)
+            episode.settle()
 
     def _on_timer(self) -> None:
         if self._episodes.current is not None:
