@@ -34,6 +34,30 @@ TABLE_VALUES = 100_000_000
 """Largest number of values in one column of a Parquet file [1]."""
 TABLE_BYTES = 2 << 30
 """Largest size of a decompressed Parquet file [B]."""
+CHUNK_BYTES = 256 << 20
+"""Largest decompressed MCAP chunk, and largest record outside chunks [B]."""
+MESSAGE_BYTES = 256 << 20
+"""Largest message [B], decompressed; also the largest value in an SQLite file."""
+FILE_RATIO = 1000
+"""Largest ratio of a decompressed to a compressed file [1], from FILE_SMALL_BYTES on."""
+FILE_SMALL_BYTES = 64 << 20
+"""Size to which any compressed file may unpack [B]."""
+FILE_FREE_BYTES = 1 << 30
+"""Space that unpacking a file leaves in the temporary folder [B]."""
+SQL_STEPS = 20_000_000
+"""Largest number of steps of the SQLite machine for one open file [1], besides SQL_STEPS_PER_BYTE."""
+SQL_STEPS_PER_BYTE = 20
+"""Further steps for each byte of an SQLite file [1]."""
+DEFINITION_BYTES = 1 << 20
+"""Largest definition of a message type [B]."""
+DEFINITION_CALLS = 20_000_000
+"""Largest number of function calls for parsing a definition [1], a minute at most."""
+DEFINITION_NESTING = 50
+"""Largest nesting of message types [1]."""
+MESSAGE_VALUES = 100_000
+"""Largest number of values that a message type always has [1]; an array of numbers counts as one."""
+ARRAY_BYTES = MESSAGE_BYTES
+"""Largest fixed or bounded size in a message definition [1]."""
 RECORDING_NS = (2**31 - 1) * 1_000_000_000
 """Largest time in a recording [ns]: the seconds of a ROS stamp have 32 bits."""
 

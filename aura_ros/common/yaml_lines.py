@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """YAML files of limited size, whose mappings keep the line of each key for error messages."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +54,7 @@ class _Limited(yaml.SafeLoader):
         return root
 
 
-class _Lines(_Limited):
+class _Lines(_Limited, yaml.SafeLoader):
     """A limited loader that returns every mapping as a Map."""
 
 
@@ -80,7 +82,9 @@ def read_yaml(path: Path) -> Any:
     Raises:
         ConfigError: the file is missing, is not YAML, or exceeds a limit.
     """
-    return _load(read_text(path), str(path), _Lines)
+    text = read_text(path)
+    with _one_sentence(str(path)):
+        return yaml.load(text, _Lines)
 
 
 def parse_yaml(text: str, name: str) -> Any:
@@ -91,13 +95,15 @@ def parse_yaml(text: str, name: str) -> Any:
     """
     if len(text) > TEXT_BYTES:
         raise ConfigError(f'{name}: has {len(text):,} characters: must be at most {TEXT_BYTES:,}')
-    return _load(text, name, _Limited)
+    with _one_sentence(name):
+        return yaml.load(text, _Limited)
 
 
-def _load(text: str, name: str, loader: type[_Limited]) -> Any:
+@contextmanager
+def _one_sentence(name: str) -> Iterator[None]:
     with loading(name):
         try:
-            return yaml.load(text, loader)
+            yield
         except yaml.MarkedYAMLError as error:
             line = error.problem_mark.line + 1 if error.problem_mark else 1
             raise ConfigError(f'{name}:{line}: not valid YAML: {error.problem}') from error

@@ -24,6 +24,8 @@ from mcap.stream_reader import CRCValidationError, breakup_chunk
 from rosbags.interfaces import Connection, ConnectionExtRosbag2, MessageDefinition, MessageDefinitionFormat
 
 from aura_ros.common.errors import BagError
+from aura_ros.common.limits import CHUNK_BYTES
+from aura_ros.recordings.unpacking import plain_chunk
 
 _MAGIC = b'\x89MCAP0\r\n'
 _HEAD = struct.Struct('<BQ')
@@ -35,6 +37,7 @@ _FORMATS = {
 }
 # Everything that parsing and decompression raise on damaged bytes.
 _DAMAGE = (
+    BagError,
     McapError,
     CRCValidationError,
     zstandard.ZstdError,
@@ -142,7 +145,9 @@ class SalvagedMcap:
                 break
             if after > size:
                 break
-            if opcode in (Opcode.CHUNK, Opcode.MESSAGE, Opcode.SCHEMA, Opcode.CHANNEL):
+            if length > CHUNK_BYTES:
+                self._damaged += 1
+            elif opcode in (Opcode.CHUNK, Opcode.MESSAGE, Opcode.SCHEMA, Opcode.CHANNEL):
                 self._take(opcode, offset, self._file.read(length))
             offset = after
         if not self._counts:
@@ -158,7 +163,7 @@ class SalvagedMcap:
         try:
             if opcode == Opcode.CHUNK:
                 block = _Block(offset, _HEAD.size + len(body), chunk=True)
-                for record in breakup_chunk(records.Chunk.read(_stream(body)), validate_crc=True):
+                for record in breakup_chunk(plain_chunk(records.Chunk.read(_stream(body))), validate_crc=True):
                     self._note(record, block)
                 self._blocks.append(block)
                 return
@@ -208,7 +213,8 @@ class SalvagedMcap:
         yield block.begin_ns, number, None, b''
         self._file.seek(block.offset)
         body = self._file.read(block.length)
-        found = breakup_chunk(records.Chunk.read(_stream(body[_HEAD.size :]))) if block.chunk else _top_level(body)
+        chunk = records.Chunk.read(_stream(body[_HEAD.size :])) if block.chunk else None
+        found = breakup_chunk(plain_chunk(chunk)) if chunk is not None else _top_level(body)
         for message in sorted(
             (one for one in found if isinstance(one, records.Message) and one.channel_id in wanted),
             key=lambda message: message.log_time,

@@ -15,10 +15,11 @@ from typing import Any
 
 from rosbags.interfaces import Connection, MessageDefinition, MessageDefinitionFormat
 from rosbags.interfaces.typing import FieldDesc, Typesdict
-from rosbags.typesys import Stores, TypesysError, get_types_from_idl, get_types_from_msg, get_typestore
+from rosbags.typesys import Stores, TypesysError, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
 from aura_ros.common.errors import BagError
+from aura_ros.recordings.definitions import parse
 from aura_ros.recordings.old_names import current_field, current_type
 
 Decoder = Callable[[bytes], Any]
@@ -27,7 +28,6 @@ Decoder = Callable[[bytes], Any]
 _WITHOUT = Stores.ROS2_HUMBLE
 # Packages whose messages this package reads by field.
 _USED = ('aura_ros', 'builtin_interfaces', 'geometry_msgs', 'sensor_msgs', 'std_msgs', 'trajectory_msgs')
-_SEPARATOR = '=' * 80 + '\n'
 
 
 @cache
@@ -81,7 +81,7 @@ def decoder(connection: Connection, distribution: str) -> Decoder:
         if embedded is not None and name in embedded.types and _is_whole(embedded, standard):
             known.insert(0, embedded)
     except Exception as error:  # noqa: BLE001  # the parser can raise anything on a damaged definition
-        reason = str(error).partition('\n')[0].rstrip(':')
+        reason = str(error).partition('\n')[0].rstrip(':')[:200]
     if not known and reason:
         raise BagError(
             f'topic {connection.topic}: the definition of {name} in the bag cannot be used ({reason}); '
@@ -118,14 +118,7 @@ def _embedded(definition: MessageDefinition, name: str) -> Typestore | None:
     """The types that a bag defines for one topic, with today's names; None without a definition."""
     if definition.format == MessageDefinitionFormat.NONE or not definition.data:
         return None
-    found: Typesdict = {}
-    if definition.format == MessageDefinitionFormat.MSG:
-        found |= get_types_from_msg(definition.data, name)
-    else:
-        for part in definition.data.split(_SEPARATOR):
-            _, idl = part.split('\n', 1) if part.startswith('IDL: ') else ('', part)
-            if idl.strip():
-                found |= get_types_from_idl(idl)
+    found = parse(definition, name)
     types = get_typestore(Stores.EMPTY)
     types.register(_with_current_names(found))
     # A definition can lack the types of its fields, for example builtin_interfaces.

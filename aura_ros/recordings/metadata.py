@@ -1,21 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Metadata of a rosbag2 recording: metadata.yaml, or the copy in the storage file."""
 
-import sqlite3
-import struct
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mcap.exceptions import McapError
 from mcap.reader import make_reader
 
 from aura_ros.common.errors import ConfigError
 from aura_ros.common.text_files import read_text, reason
 from aura_ros.common.yaml_lines import parse_yaml
 from aura_ros.recordings.old_names import current_notes
+from aura_ros.recordings.sqlite_limits import open_database
 from aura_ros.recordings.writer import NOTES
 
 _KEY = 'rosbag2_bagfile_information'
@@ -76,10 +74,10 @@ def _inside(path: Path) -> str:
                 records = [record.metadata for record in make_reader(file).iter_metadata() if record.name == 'rosbag2']
                 return records[-1].get('serialized_metadata', '') if records else ''
         if path.suffix == '.db3':
-            with closing(sqlite3.connect(f'{path.absolute().as_uri()}?mode=ro&immutable=1', uri=True)) as base:
+            with closing(open_database(path)) as base:
                 row = base.execute('SELECT metadata FROM metadata ORDER BY id DESC LIMIT 1').fetchone()
                 return str(row[0]) if row else ''
-    except (OSError, ValueError, McapError, struct.error, sqlite3.Error):
+    except Exception:  # noqa: BLE001  # the readers can raise anything on damaged bytes
         # The file is cut off, damaged or older than these copies. Reading its messages reports that.
         return ''
     return ''

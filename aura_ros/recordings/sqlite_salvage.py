@@ -15,6 +15,7 @@ from pathlib import Path
 from rosbags.interfaces import Connection, ConnectionExtRosbag2, MessageDefinition, MessageDefinitionFormat
 
 from aura_ros.common.errors import BagError
+from aura_ros.recordings.sqlite_limits import open_database
 
 # Rows that are sorted at a time; only their keys are in memory.
 _WINDOW = 4096
@@ -56,8 +57,7 @@ class SalvagedSqlite:
             BagError: the file is not a rosbag2 database, or no row can be read.
         """
         self.lost = _CUT if is_cut_short(path) else ''
-        # immutable: SQLite then ignores a missing or stale journal and writes nothing
-        self._file = sqlite3.connect(f'{path.absolute().as_uri()}?mode=ro&immutable=1', uri=True)
+        self._file = open_database(path)
         self._file.text_factory = _text
         counts: Counter[int] = Counter()
         self.begin_ns, self.end_ns = 2**63 - 1, 0

@@ -5,8 +5,6 @@ rosbags refuses a file without its end and stops at a damaged part. A salvaging 
 `sqlite_salvage`), which needs neither end nor index, then continues after the last message.
 """
 
-import shutil
-import tempfile
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,8 +14,11 @@ from rosbags.interfaces import Connection
 from rosbags.rosbag2 import Reader
 
 from aura_ros.common.errors import BagError
+from aura_ros.common.limits import MESSAGE_BYTES
 from aura_ros.recordings.mcap_salvage import SalvagedMcap
+from aura_ros.recordings.sqlite_limits import check_tables, limited_reader
 from aura_ros.recordings.sqlite_salvage import SalvagedSqlite, is_cut_short
+from aura_ros.recordings.unpacking import UnpackedFile, unpack_zstd
 
 Message = tuple[Connection, int, bytes]
 
@@ -43,8 +44,8 @@ class StorageFile:
             BagError: nothing in the file can be read.
         """
         self._path = path
-        self._unpacked = _unpack(path) if path.suffix == COMPRESSED else None
-        self._file = Path(self._unpacked.name, path.stem) if self._unpacked else path
+        self._unpacked = UnpackedFile(path) if path.suffix == COMPRESSED else None
+        self._file = self._unpacked.path if self._unpacked else path
         self._reader: Reader | None = None
         self._salvage: SalvagedMcap | SalvagedSqlite | None = None
         self._failure = ''
@@ -60,9 +61,12 @@ class StorageFile:
         with self._file.open('rb') as file:
             if file.read(len(_POINTER_START)) == _POINTER_START:
                 raise BagError(f'{self._path.name} is a Git LFS pointer, not the recording: run git lfs pull')
+        if self._file.suffix == '.db3':
+            check_tables(self._file)
         reader = Reader(self._file)
         try:
-            reader.open()
+            with limited_reader(self._file):
+                reader.open()
             # rosbags reads messages outside chunks correctly only if they are in order of time.
             whole = getattr(reader.storage, 'chunks', None) != [] or not reader.message_count
             whole = whole and not (self._file.suffix == '.db3' and is_cut_short(self._file))
@@ -127,19 +131,7 @@ class StorageFile:
         if self._salvage is not None:
             self._salvage.close()
         if self._unpacked is not None:
-            self._unpacked.cleanup()
-
-
-def _unpack(path: Path) -> tempfile.TemporaryDirectory[str]:
-    """Decompress a whole file to a temporary folder, because SQLite and an index need random access."""
-    folder = tempfile.TemporaryDirectory(prefix='aura-replay-')
-    try:
-        with path.open('rb') as packed, Path(folder.name, path.stem).open('wb') as file:
-            shutil.copyfileobj(zstandard.ZstdDecompressor().stream_reader(packed, read_across_frames=True), file)
-    except zstandard.ZstdError as error:
-        folder.cleanup()
-        raise BagError(f'{path.name} is not a complete zstd file ({error}): copy it again') from None
-    return folder
+            self._unpacked.close()
 
 
 def _decompressed(data: Any) -> bytes:
@@ -147,6 +139,6 @@ def _decompressed(data: Any) -> bytes:
     if data[:4] != _ZSTD_START:
         return bytes(data)
     try:
-        return zstandard.ZstdDecompressor().decompressobj().decompress(data)
-    except (zstandard.ZstdError, MemoryError):
+        return unpack_zstd(data, MESSAGE_BYTES)
+    except (zstandard.ZstdError, BagError, MemoryError):
         return b''

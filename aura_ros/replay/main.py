@@ -11,7 +11,7 @@ from rich.console import Console
 
 from aura_ros.common.console import make_console
 from aura_ros.common.errors import AuraError, ConfigError
-from aura_ros.common.program import FAILED, make_parser, positive_integer, program
+from aura_ros.common.program import FAILED, end_on_signals, make_parser, positive_integer, program
 from aura_ros.common.provenance import versions
 from aura_ros.replay.evaluated import Evaluated
 from aura_ros.replay.policies import TITLES, choose
@@ -46,6 +46,7 @@ Mapping file, figures and intervals: docs/replay.md."""
 @program('aura replay', interrupted='stopped; the same command continues from here')
 def main(arguments: list[str] | None = None) -> int:
     """Run the program and return its exit code."""
+    end_on_signals()
     words = sys.argv[1:] if arguments is None else arguments
     options = _parser().parse_args(words)
     return _guess(options) if options.guess else _replay(options, words, make_console())
