@@ -123,6 +123,11 @@ FAULTS = {
         'control periods at any time: bursts 1 ms apart, pauses, jumps of the ROS clock',
         'no command, a hold included, exceeds a position, step or velocity limit over the elapsed steady time',
     ),
+    'F24': Fault(
+        'the client that started an episode is killed or leaves',
+        'the episode ends with the reason operator_lease_s after the middleware reports it, and the robot holds; '
+        'clients that join later or only watch have no influence',
+    ),
     'F25': Fault(
         'policy switch killed, or memories that refuse every step, during run_episode',
         'the episode is no success, and its reason and that of the status state the present cause',
