@@ -166,8 +166,9 @@ FAULTS = {
         'its folder is read; no temporary file stays',
     ),
     'F34': Fault(
-        'control characters, markup or a very long text in messages, recordings and file names',
-        'shown cut, escaped and on one line: in the monitor, in `aura topics`, in `aura replay` and in error messages',
+        'files that are no cards, YAML, datasets or text; control characters, markup or a very long text',
+        'one sentence with file and field, the traceback in the debug log; text is shown cut, escaped and on one line: '
+        'in the monitor, in `aura topics`, in `aura replay` and in error messages',
     ),
     'F36': Fault(
         'monitor: middleware that never returns, integers up to 2^64 - 1, stamps of another time, damaged messages',
