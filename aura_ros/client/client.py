@@ -51,13 +51,13 @@ class AuraClient(GraphConnection):
         self._reset: dict[str, Client[Any, Any]] = {
             memory: make(ResetMemory, f'{memory}/reset_memory') for memory in MEMORIES
         }
-        self._episodes: ActionClient[Any, Any, Any] = ActionClient(self.node, RunEpisode, 'run_episode')
+        self._action_client: ActionClient[Any, Any, Any] | None = None
         self._statuses = 0
         self._status: PolicyStatus | None = None
         self.node.create_subscription(PolicyStatus, 'policy_status', self._on_status, qos.POLICY_STATUS)
 
         self._ready = {
-            'vla_node': self._episodes.server_is_ready,
+            'vla_node': lambda: self._episodes.server_is_ready(),
             'memory_node': self._reset['aura'].service_is_ready,
             'kv_baseline_node': self._reset['kv'].service_is_ready,
             'policy_switch_node': self._select.service_is_ready,
@@ -66,8 +66,16 @@ class AuraClient(GraphConnection):
 
     def close(self) -> None:
         """Leave the graph."""
-        self._episodes.destroy()
+        if self._action_client is not None:
+            self._action_client.destroy()
         super().close()
+
+    @property
+    def _episodes(self) -> ActionClient[Any, Any, Any]:
+        # Made at its first use, because vla_node ends an episode when a client of run_episode leaves.
+        if self._action_client is None:
+            self._action_client = ActionClient(self.node, RunEpisode, 'run_episode')
+        return self._action_client
 
     def select_policy(self, policy: str, *, retry_s: float = 0.0) -> None:
         """Let `policy` drive the robot; return when the switch is in effect.

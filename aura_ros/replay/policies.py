@@ -14,7 +14,6 @@
 `random` and `periodic` need the number of AURA's writes, so AURA runs before them.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aura_ros.common.errors import ConfigError
+from aura_ros.common.text_files import read_object
 from aura_ros.memory.aura import FastWeightMemory
 from aura_ros.memory.kinds import KINDS, build_memory
 from aura_ros.memory.layers import Floats
@@ -227,10 +227,7 @@ def _kind_of(path: Path) -> str:
     for needed in (path, card):
         if not needed.is_file():
             raise ConfigError(f'--weights: {needed} does not exist')
-    try:
-        kind = json.loads(card.read_text(encoding='utf-8')).get('memory')
-    except (json.JSONDecodeError, AttributeError) as error:
-        raise ConfigError(f'--weights: {card} is not the card of a memory: {error}') from error
+    kind = read_object(card).get('memory')
     if kind not in KINDS:
         raise ConfigError(f'--weights: {card} has memory {kind!r}: must be one of {", ".join(KINDS)}')
     return str(kind)

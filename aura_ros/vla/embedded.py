@@ -2,7 +2,6 @@
 """The embedded frozen VLA: a small model trained in simulation, run by ONNX Runtime on one CPU core."""
 
 import hashlib
-import json
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aura_ros.common.errors import ConfigError, InputError
+from aura_ros.common.text_files import loading, read_object
 from aura_ros.vla.protocol import BackboneSpec, Observation, VlaOutput
 from aura_ros.vla.text import embed
+
+# An entry of the external data of a tensor in ONNX: the key `location`, then its value.
+_EXTERNAL = b'\x08location\x12'
 
 
 class EmbeddedVla:
@@ -31,9 +34,11 @@ class EmbeddedVla:
         for needed in (file, file.with_suffix('.json')):
             if not needed.is_file():
                 raise ConfigError(f'embedded VLA: file {needed} does not exist: train it with `aura train vla`')
-        weights = file.read_bytes()
-        self.spec = _spec(json.loads(file.with_suffix('.json').read_text()), weights)
-        self._session = _session(weights, file)
+        weights, card = file.read_bytes(), file.with_suffix('.json')
+        with loading(str(card)):
+            self.spec = _spec(read_object(card), weights)
+        with loading(str(file)):
+            self._session = _session(weights, file)
 
     def infer(self, observation: Observation) -> VlaOutput:
         """Run the model once, about 2 ms on one core; see `Backbone.infer`."""
@@ -105,6 +110,9 @@ def _spec(card: dict[str, Any], weights: bytes) -> BackboneSpec:
 def _session(weights: bytes, file: Path) -> Any:
     import onnxruntime
 
+    # The hash of the file would not cover weights in other files, which could be anywhere.
+    if _EXTERNAL in weights:
+        raise ConfigError(f'embedded VLA: {file} refers to weights in another file: save it as one file')
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1  # more threads are slower at this size
     try:

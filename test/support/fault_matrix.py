@@ -123,6 +123,11 @@ FAULTS = {
         'control periods at any time: bursts 1 ms apart, pauses, jumps of the ROS clock',
         'no command, a hold included, exceeds a position, step or velocity limit over the elapsed steady time',
     ),
+    'F24': Fault(
+        'the client that started an episode is killed or leaves',
+        'the episode ends with the reason operator_lease_s after the middleware reports it, and the robot holds; '
+        'clients that join later or only watch have no influence',
+    ),
     'F25': Fault(
         'policy switch killed, or memories that refuse every step, during run_episode',
         'the episode is no success, and its reason and that of the status state the present cause',
@@ -161,8 +166,9 @@ FAULTS = {
         'its folder is read; no temporary file stays',
     ),
     'F34': Fault(
-        'control characters, markup or a very long text in messages, recordings and file names',
-        'shown cut, escaped and on one line: in the monitor, in `aura topics`, in `aura replay` and in error messages',
+        'files that are no cards, YAML, datasets or text; control characters, markup or a very long text',
+        'one sentence with file and field, the traceback in the debug log; text is shown cut, escaped and on one line: '
+        'in the monitor, in `aura topics`, in `aura replay` and in error messages',
     ),
     'F36': Fault(
         'monitor: middleware that never returns, integers up to 2^64 - 1, stamps of another time, damaged messages',

@@ -47,3 +47,10 @@ class VlaNodeConfig:
         low=0.0,
         high=60.0,
     )
+    operator_lease_s: float = parameter(
+        1.0,
+        'How long an episode goes on after a client of run_episode has left, 0 = without limit (steady clock)',
+        unit='s',
+        low=0.0,
+        high=3600.0,
+    )

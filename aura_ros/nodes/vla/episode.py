@@ -15,6 +15,7 @@ from rclpy.task import Future
 
 from aura_ros.action import RunEpisode
 from aura_ros.nodes.vla.execution import Execution
+from aura_ros.nodes.vla.operator import OperatorLease
 
 _MAX_INSTRUCTION = 256
 # How long the result waits until the memory has applied and the switch executed the last step [s, steady clock].
@@ -112,17 +113,21 @@ class EpisodeServer:
         refusal: why the last goal was refused, '' if it was accepted.
     """
 
-    def __init__(self, node: Node, problem: Callable[[], str], finished: Callable[[], None]) -> None:
+    def __init__(
+        self, node: Node, problem: Callable[[], str], finished: Callable[[], None], operator: OperatorLease
+    ) -> None:
         """Serve goals.
 
         Args:
             node: owner of the action server.
             problem: returns why no episode can begin now, '' if one can.
             finished: called after an episode has ended, before its result is sent.
+            operator: lease of each episode.
         """
         self._node = node
         self._problem = problem
         self._finished = finished
+        self._operator = operator
         self._accepted = False
         self._latched_instruction = ''
         self.current: Episode | None = None
@@ -156,6 +161,13 @@ class EpisodeServer:
         if self.current is not None:
             self.current.end(False, reason)
 
+    def poll(self) -> None:
+        """End the running episode if it is complete or its operator has left."""
+        if self.current is not None:
+            self.current.settle()
+            if reason := self._operator.expired():
+                self.end(reason)
+
     def _on_goal(self, goal: RunEpisode.Goal) -> GoalResponse:
         self.refusal = self._problem()
         if not self.refusal and (self.current is not None or self._accepted):
@@ -186,11 +198,13 @@ class EpisodeServer:
         ended: Future[tuple[bool, str]] = Future()
         episode = Episode(instruction, request.max_steps, goal, ended)
         self.current, self._accepted = episode, False
+        self._operator.begin()
         self._node.get_logger().info(f"episode {episode.id}: '{instruction}'")
         if goal.is_cancel_requested:
             episode.end(True, 'cancelled before the first step')
         success, reason = await ended or (False, 'cancelled')
         self.current = None
+        self._operator.end()
         self._finished()
         if goal.is_cancel_requested:
             goal.canceled()

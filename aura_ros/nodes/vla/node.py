@@ -23,6 +23,7 @@ from aura_ros.msg import GateSample, PolicyStatus, VlaStep
 from aura_ros.nodes.vla.config import VlaNodeConfig
 from aura_ros.nodes.vla.episode import Episode, EpisodeServer
 from aura_ros.nodes.vla.inputs import Inputs, Sample, Timing, decode
+from aura_ros.nodes.vla.operator import OperatorLease
 from aura_ros.ros import conversions, qos
 from aura_ros.ros.diagnostics import ERROR, OK, Faults, Status
 from aura_ros.ros.entities import EntityOwner
@@ -79,11 +80,13 @@ class VlaNode(LifecycleNode):
             lambda job, error: self._call_soon(lambda: self._on_error(job, error)),
         )
         self._entities.on_destroy(self._stop_worker)
-        self._episodes = EpisodeServer(self, self._why_not, self._worker.clear)
+        operator = OperatorLease(self, config.operator_lease_s)
+        self._episodes = EpisodeServer(self, self._why_not, self._worker.clear, operator)
         self._entities.on_destroy(self._episodes.destroy)
         self._join_graph(config)
         self.diagnostics.add('inputs', self._input_status)
         self.diagnostics.add('backbone', self._backbone_status)
+        self.diagnostics.add('operator', operator.status)
         self.diagnostics.add('qos', self._entities.qos_status)
         self.get_logger().info(f"backbone '{spec.name}' {spec.backbone_hash[:12]} is ready")
 
@@ -93,7 +96,7 @@ class VlaNode(LifecycleNode):
 
     def release(self) -> None:
         """Leave the graph, stop the worker and free the backbone."""
-        self.diagnostics.remove('inputs', 'backbone', 'qos')
+        self.diagnostics.remove('inputs', 'backbone', 'operator', 'qos')
         self._entities.destroy()
 
     def _stop_worker(self) -> None:
@@ -159,8 +162,7 @@ class VlaNode(LifecycleNode):
             episode.settle()
 
     def _on_timer(self) -> None:
-        if self._episodes.current is not None:
-            self._episodes.current.settle()
+        self._episodes.poll()
         self._log_inputs()
 
     # --- steps ---
