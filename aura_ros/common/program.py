@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from types import FrameType
 from typing import ParamSpec
 
 from aura_ros.common.errors import AuraError, ConfigError
@@ -35,6 +36,9 @@ EXTRAS = {
     'torch': 'train',
 }
 """Optional packages and the extra of pyproject.toml that installs each of them."""
+
+LAUNCH_MARK = 'AURA_LAUNCH_ID'
+"""Environment variable that `aura launch` sets for its processes: `PID-ID`, with the process id of the launcher."""
 
 _P = ParamSpec('_P')
 
@@ -87,13 +91,28 @@ def program(
     return decorate
 
 
-def end_on_signals() -> None:
-    """Make SIGTERM raise KeyboardInterrupt as SIGINT does, so that a program can clean up and report.
+def stop_signals() -> tuple[signal.Signals, ...]:
+    """Return the signals that ask a program to stop: SIGINT, SIGTERM, and SIGHUP of a closed terminal.
 
-    SIGINT is set as well: a shell without job control starts background programs with SIGINT ignored.
+    SIGINT counts even if it is ignored, as in a program that a shell without job control starts in the background.
+    SIGHUP does not count if it is ignored, because `nohup` asks for that.
     """
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
+    asked = (signal.SIGINT, signal.SIGTERM)
+    return asked if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN else (*asked, signal.SIGHUP)
+
+
+def end_on_signals() -> None:
+    """Make every stop signal raise KeyboardInterrupt, so that a program can clean up and report.
+
+    A closed terminal sends SIGHUP more than once, from the kernel and from the shell. Only the first one counts.
+    """
+
+    def hang_up(number: int, frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    for number in stop_signals():
+        signal.signal(number, hang_up if number == signal.SIGHUP else signal.default_int_handler)
 
 
 def positive_integer(text: str) -> int:

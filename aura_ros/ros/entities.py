@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
 from rclpy.callback_groups import CallbackGroup
 from rclpy.clock import Clock
@@ -28,6 +28,8 @@ from aura_ros.ros.diagnostics import ERROR, OK, Status
 # Below the period of the diagnostics' checks, so that every check queries the graph. A mismatch is then reported within
 # a second, discovery included. A query of twelve endpoints takes 0.3 ms.
 _QUERY_EVERY_S = 0.15
+# Longest time that the last messages have to reach their subscribers, all topics together [s].
+_LAST_MESSAGES_S = 0.5
 _MAX_TEXT = 256
 
 
@@ -59,6 +61,7 @@ class EntityOwner:
         """Make entities on `node`; publishers of a lifecycle node publish only while it is active."""
         self._node = node
         self._undo: list[Callable[[], object]] = []
+        self._publishers: list[Publisher[Any]] = []
         self._endpoints: list[_Endpoint] = []
         self._queried_at = -math.inf
         self._mismatches: dict[str, str] = {}
@@ -74,6 +77,7 @@ class EntityOwner:
         else:
             publisher = node.create_publisher(message, topic, profile, event_callbacks=events)
             self._undo.append(lambda: node.destroy_publisher(publisher))
+        self._publishers.append(publisher)
         others = node.get_subscriptions_info_by_topic
         self._endpoints.append(_Endpoint(publisher.topic_name, others, partial(_mismatch, profile)))
         return publisher
@@ -161,7 +165,14 @@ class EntityOwner:
         self._undo.append(undo)
 
     def destroy(self) -> None:
-        """Destroy everything in reverse order."""
+        """Destroy everything in reverse order, after the last messages have reached their subscribers.
+
+        A publisher that is destroyed drops what it has not sent yet, such as the last hold of the policy switch.
+        """
+        deadline = time.monotonic() + _LAST_MESSAGES_S
+        for publisher in self._publishers:
+            publisher.wait_for_all_acked(Duration(seconds=max(0.0, deadline - time.monotonic())))
+        self._publishers.clear()
         while self._undo:
             self._undo.pop()()
         self._endpoints.clear()

@@ -5,11 +5,13 @@ Each process has one SingleThreadedExecutor, because the multi-threaded one of r
 in a worker thread of its own.
 """
 
+import ctypes
 import os
 import signal
+import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypedDict, Unpack
 
 import rclpy
@@ -25,12 +27,13 @@ from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
 
 from aura_ros.common.errors import AuraError, ConfigError
-from aura_ros.common.program import FAILED, WRONG_USE
+from aura_ros.common.program import FAILED, LAUNCH_MARK, WRONG_USE, stop_signals
 from aura_ros.ros.diagnostics import ERROR, OK, Diagnostics, Status
 
 # Executor turns after the teardown, in which goals that it ended send their results.
 _FLUSH_TURNS = 20
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# The number of this request in <sys/prctl.h>.
+_PR_SET_PDEATHSIG = 1
 
 
 class NodeOptions(TypedDict, total=False):
@@ -169,10 +172,11 @@ class LifecycleNode(RclpyLifecycleNode):
 
 
 def run(make_node: Callable[[], LifecycleNode | PlainNode], args: list[str] | None = None) -> int:
-    """Run one node until SIGINT or SIGTERM, call its `teardown`, and return the exit code.
+    """Run one node until SIGINT, SIGTERM or SIGHUP, call its `teardown`, and return the exit code.
 
     rclpy's own signal handling shuts the context down at once, with the publishers that a node needs for its last
-    command. Here a signal only ends the spinning, and another one during the teardown has no effect.
+    command. Here a signal only ends the spinning, and another one during the teardown has no effect. The death of
+    `aura launch` is such a signal too.
 
     Returns:
         0 after a signal or an external shutdown, WRONG_USE for a parameter that cannot be used, FAILED if the node
@@ -181,7 +185,9 @@ def run(make_node: Callable[[], LifecycleNode | PlainNode], args: list[str] | No
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     executor = SingleThreadedExecutor()
     stop: Future[None] = Future()
-    _on_signal(lambda: stop.set_result(None))
+    signals = stop_signals()
+    _on_signal(signals, lambda: stop.set_result(None))
+    _end_with_launcher()
     node: LifecycleNode | PlainNode | None = None
     try:
         node = make_node()
@@ -195,12 +201,19 @@ def run(make_node: Callable[[], LifecycleNode | PlainNode], args: list[str] | No
     except ExternalShutdownException:
         pass
     finally:
-        _leave(node, executor)
+        _leave(node, executor, signals)
     return 0
 
 
-def _on_signal(act: Callable[[], None]) -> None:
-    """Call `act` in a thread of its own at the first signal.
+def _end_with_launcher() -> None:
+    """Ask the kernel for a SIGINT when `aura launch` dies, even if SIGKILL ends the launcher and its guard together."""
+    launcher = os.environ.get(LAUNCH_MARK, '').partition('-')[0]
+    if sys.platform == 'linux' and launcher == str(os.getppid()):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
+
+
+def _on_signal(signals: Iterable[signal.Signals], act: Callable[[], None]) -> None:
+    """Call `act` in a thread of its own at the first of the signals.
 
     Python runs signal handlers in the main thread, after it leaves the executor's wait. So this thread waits for the
     byte that Python's low-level handler writes.
@@ -208,8 +221,7 @@ def _on_signal(act: Callable[[], None]) -> None:
     read_end, write_end = os.pipe()
     os.set_blocking(write_end, False)
     signal.set_wakeup_fd(write_end)
-    for number in _SIGNALS:
-        # Set even if SIGINT is ignored, as in a process that a shell starts in the background.
+    for number in signals:
         signal.signal(number, lambda *_: None)
 
     def wait() -> None:
@@ -219,7 +231,9 @@ def _on_signal(act: Callable[[], None]) -> None:
     threading.Thread(target=wait, name='signals', daemon=True).start()
 
 
-def _leave(node: LifecycleNode | PlainNode | None, executor: SingleThreadedExecutor) -> None:
+def _leave(
+    node: LifecycleNode | PlainNode | None, executor: SingleThreadedExecutor, signals: Iterable[signal.Signals]
+) -> None:
     if node is not None:
         node.teardown()
         for _ in range(_FLUSH_TURNS):
@@ -227,6 +241,6 @@ def _leave(node: LifecycleNode | PlainNode | None, executor: SingleThreadedExecu
         executor.shutdown()
         node.destroy_node()
     rclpy.try_shutdown()
-    for number in _SIGNALS:
+    for number in signals:
         # Python restores its handlers at exit. A late signal would then kill the process.
         signal.signal(number, signal.SIG_IGN)
