@@ -47,6 +47,8 @@ print(name, 'is up', flush=True)
 try:
     time.sleep(wish.get('life_s', 1000))
 except KeyboardInterrupt:
+    time.sleep(wish.get('slow_stop_s', 0))
+    out.with_suffix('.stopped').touch()
     print(name, 'was interrupted', flush=True)
     sys.exit(0)
 if wish.get('dies_by'):
@@ -118,6 +120,14 @@ class Launched:
         files = sorted(self.reports.glob('*.json'))
         return [json.loads(file.read_text()) | {'name': file.name.rsplit('-', 1)[0]} for file in files]
 
+    def stopped(self) -> list[str]:
+        """Return the names of the stand-ins that ended by themselves after one SIGINT."""
+        return sorted(file.name.rsplit('-', 1)[0] for file in self.reports.glob('*.stopped'))
+
+    def wait_for_line(self, text: str) -> None:
+        """Read the output up to a line with `text`."""
+        assert any(text in line for line in self.process.stdout), f'no line with {text!r}'
+
     def wait(self) -> int:
         """Wait for the end and return the exit code; `output` then has the output."""
         if self.process.stdout.closed:
@@ -148,6 +158,19 @@ def back_end(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+def surroundings(prefix: Path, reports: Path, wish: dict[str, Any] | None = None) -> dict[str, str]:
+    """Create the folder `reports`, and return the environment of a launch whose stand-ins report there."""
+    reports.mkdir()
+    ament = os.pathsep.join(filter(None, [str(prefix), os.environ.get('AMENT_PREFIX_PATH', sys.prefix)]))
+    return os.environ | {
+        'AMENT_PREFIX_PATH': ament,
+        'ROS_LOG_DIR': str(reports / 'log'),
+        'REPORTS': str(reports),
+        'WISH': json.dumps(wish or {}),
+        HERE: str(reports),
+    }
+
+
 Start = Callable[..., Launched]
 
 
@@ -158,16 +181,7 @@ def start(prefix: Path, tmp_path: Path) -> Iterator[Start]:
 
     def run(back_end: str, file: Path, *words: str, wish: dict[str, Any] | None = None) -> Launched:
         reports = tmp_path / f'reports-{len(running)}'
-        reports.mkdir()
-        marker = str(reports)
-        ament = os.pathsep.join(filter(None, [str(prefix), os.environ.get('AMENT_PREFIX_PATH', sys.prefix)]))
-        environment = os.environ | {
-            'AMENT_PREFIX_PATH': ament,
-            'ROS_LOG_DIR': str(tmp_path / 'log'),
-            'REPORTS': str(reports),
-            'WISH': json.dumps(wish or {}),
-            HERE: marker,
-        }
+        environment = surroundings(prefix, reports, wish)
         options = ['--force-own'] if back_end == 'own' else []
         process = subprocess.Popen(
             [sys.executable, '-m', 'aura_ros.tools.launch', *options, str(file), *words],
@@ -177,7 +191,7 @@ def start(prefix: Path, tmp_path: Path) -> Iterator[Start]:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
-        running.append(Launched(process, reports, marker))
+        running.append(Launched(process, reports, environment[HERE]))
         return running[-1]
 
     yield run
@@ -186,6 +200,17 @@ def start(prefix: Path, tmp_path: Path) -> Iterator[Start]:
             if launched.process.poll() is None:
                 launched.process.send_signal(signal.SIGINT)
                 launched.wait()
+
+
+@pytest.fixture
+def prepare(prefix: Path, tmp_path: Path) -> Callable[[dict[str, Any]], Any]:
+    """Return a function that returns the environment of one launch, and a function that follows its process."""
+
+    def make(wish: dict[str, Any]) -> tuple[dict[str, str], Callable[[subprocess.Popen[str]], Launched]]:
+        reports = tmp_path / 'reports'
+        return surroundings(prefix, reports, wish), lambda process: Launched(process, reports, str(reports))
+
+    return make
 
 
 @pytest.fixture

@@ -113,19 +113,6 @@ def test_sigterm_ends_everything(start: Start, write: Write) -> None:
     launched.wait_for_no_children()
 
 
-def test_a_second_ctrl_c_does_not_wait(start: Start, write: Write) -> None:
-    path = write(TWO.replace("'0.5'", "'500.0'"))
-    launched = start('own', path, wish={'sim_node': {'stubborn': True}})
-    launched.nodes(2)
-    launched.process.send_signal(signal.SIGINT)
-    for line in launched.process.stdout:
-        if 'panel-2 ended' in line:
-            break
-    launched.process.send_signal(signal.SIGINT)
-    assert launched.wait() == 130
-    launched.wait_for_no_children()
-
-
 def test_it_ends_when_its_output_is_closed(start: Start, write: Write) -> None:
     launched = start('own', write(TWO), wish={'sim_node': {'life_s': 0.5}})
     launched.process.stdout.readline()

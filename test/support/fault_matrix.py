@@ -123,6 +123,11 @@ FAULTS = {
         'control periods at any time: bursts 1 ms apart, pauses, jumps of the ROS clock',
         'no command, a hold included, exceeds a position, step or velocity limit over the elapsed steady time',
     ),
+    'F23': Fault(
+        'repeated Ctrl-C, closed terminal or output, killed launcher',
+        'stop requests within 3 s are one stop, and SIGHUP never shortens it: the queued state is committed, '
+        'the last hold leaves, no process remains',
+    ),
     'F24': Fault(
         'the client that started an episode is killed or leaves',
         'the episode ends with the reason operator_lease_s after the middleware reports it, and the robot holds; '
@@ -169,6 +174,10 @@ FAULTS = {
         'files that are no cards, YAML, datasets or text; control characters, markup or a very long text',
         'one sentence with file and field, the traceback in the debug log; text is shown cut, escaped and on one line: '
         'in the monitor, in `aura topics`, in `aura replay` and in error messages',
+    ),
+    'F35': Fault(
+        'launch file that names a path as `exec`, or that has the name of a launch file of the package',
+        'only executables in lib/ of an installed package start; a name that means two files is refused, with both',
     ),
     'F36': Fault(
         'monitor: middleware that never returns, integers up to 2^64 - 1, stamps of another time, damaged messages',

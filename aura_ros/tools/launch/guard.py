@@ -13,8 +13,10 @@ from typing import Self
 
 import psutil
 
-MARK = 'AURA_LAUNCH_ID'
-_STEP_S = 1.0
+from aura_ros.common.program import LAUNCH_MARK
+
+_STEP_S = 3.0
+"""Time in which a node commits its state and exits [s]; test/faults measures it."""
 
 
 def marked(mark: str) -> list[psutil.Process]:
@@ -22,7 +24,7 @@ def marked(mark: str) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
         try:
-            if process.pid != os.getpid() and process.environ().get(MARK) == mark:
+            if process.pid != os.getpid() and process.environ().get(LAUNCH_MARK) == mark:
                 found.append(process)
         except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
             continue  # the process has ended, or belongs to another user
@@ -55,7 +57,7 @@ class Guard:
     """
 
     def __init__(self) -> None:
-        self.mark = uuid.uuid4().hex
+        self.mark = f'{os.getpid()}-{uuid.uuid4().hex}'
 
     def __enter__(self) -> Self:
         read_end, self._write_end = os.pipe()
@@ -64,11 +66,11 @@ class Guard:
             os.close(self._write_end)
             self._wait_and_end(read_end)
         os.close(read_end)
-        os.environ[MARK] = self.mark
+        os.environ[LAUNCH_MARK] = self.mark
         return self
 
     def __exit__(self, *_: object) -> None:
-        del os.environ[MARK]
+        del os.environ[LAUNCH_MARK]
         os.close(self._write_end)  # the helper ends the remaining processes, normally none
         os.waitpid(self._helper, 0)
 
@@ -78,7 +80,9 @@ class Guard:
             signal.signal(number, signal.SIG_IGN)
         parent = os.getppid()
         os.read(read_end, 1)  # returns when the parent closes its end or dies
-        count = end_marked(self.mark)
-        if count and os.getppid() != parent:
-            print(f'aura launch was killed; ended its {count} remaining processes', file=sys.stderr, flush=True)
-        os._exit(0)
+        try:
+            count = end_marked(self.mark)
+            if count and os.getppid() != parent:
+                print(f'aura launch was killed; ended its {count} remaining processes', file=sys.stderr, flush=True)
+        finally:  # a closed terminal makes print fail, and this fork must not return into the launcher's code
+            os._exit(0)

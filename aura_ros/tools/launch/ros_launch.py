@@ -4,11 +4,14 @@
 `ros2 launch` returns 0 even if the node that ended the launch failed; `aura launch` returns the code of that node.
 """
 
+import signal
 from collections.abc import Mapping
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+from aura_ros.common.program import stop_signals
 
 
 def available() -> bool:
@@ -60,6 +63,9 @@ def run(path: Path, given: Mapping[str, str]) -> int:
         actions.RegisterEventHandler(handlers.OnProcessExit(on_exit=code.on_exit)),
         actions.RegisterEventHandler(handlers.OnShutdown(on_shutdown=code.on_shutdown)),
     ]
+    if signal.SIGHUP in stop_signals():
+        # ROS launch handles the first SIGINT as a stop and ignores all others; SIGHUP would kill it.
+        signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGINT))
     service = launch.LaunchService(noninteractive=True)
     service.include_launch_description(launch.LaunchDescription(following))
     service.include_launch_description(description(path, given))

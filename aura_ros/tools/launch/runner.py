@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Run a plan with the semantics of ROS launch: on_exit, respawn, SIGINT then SIGTERM then SIGKILL.
 
+All stop requests within ONE_STOP_S are one stop, and a closed terminal or output never shortens it: a node needs the
+time to commit its state and to command its last hold.
+
 The runner uses honcho's process (own session, one pipe for all output), messages and coloured printer, but not its
 Manager. The Manager ends everything when any process ends, never sends SIGINT, and starts commands through a shell.
 circus and supervisor are daemons with their own configuration.
 """
 
+import errno
 import os
 import queue
 import signal
@@ -23,6 +27,8 @@ from honcho.colour import get_colours
 from honcho.printer import Message, Printer
 from honcho.process import Popen
 
+from aura_ros.common.errors import ConfigError
+from aura_ros.common.program import stop_signals
 from aura_ros.tools.launch.plan import NodeProcess, Plan
 
 _DRAIN_S = 0.5
@@ -30,7 +36,9 @@ _DRAIN_S = 0.5
 _SHORT_LIFE_S = 10.0
 _LONGEST_DELAY_S = 30.0
 """Longest delay before a restart, unless the launch file asks for more [s]."""
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_MOST_DOUBLINGS = 10
+ONE_STOP_S = 3.0
+"""Time after the first stop signal in which repeated signals have no effect [s]."""
 _NAME = 'aura launch'
 
 
@@ -58,6 +66,7 @@ class Runner:
         self._printer.width = max([len(node.label) for node in plan.nodes] + [len(_NAME)])
         self._code: int | None = None
         self._failed = False
+        self._asked_at: float | None = None  # time of the first stop signal (monotonic, s)
         self._steps: list[tuple[float, signal.Signals]] = []  # shutdown: time (monotonic, s) and signal
 
     def run(self) -> int:
@@ -67,22 +76,25 @@ class Runner:
             The exit code of the first node with `on_exit: shutdown` that ended; 128 + number after a signal;
             otherwise 1 if a node failed, else 0.
         """
-        previous = {number: signal.signal(number, self._on_signal) for number in _SIGNALS}
+        signals = stop_signals()
+        for number in signals:
+            signal.signal(number, self._on_signal)
         try:
             for item in self._running:
                 self._start(item)
             while any(item.child is not None or item.respawn_at is not None for item in self._running):
                 self._step()
         finally:
+            # After an unexpected error the guard ends the nodes in steps, as after the death of the launcher.
             for item in self._running:
-                self._signal(item, signal.SIGKILL)
                 self._remove_files(item)
-            for number, handler in previous.items():
-                signal.signal(number, handler)
+            for number in signals:
+                # A late signal must not interrupt the guard.
+                signal.signal(number, signal.SIG_IGN)
         return int(self._failed) if self._code is None else self._code
 
     def _on_signal(self, number: int, frame: object) -> None:
-        self._put('signal', number)
+        self._put('signal', (signal.Signals(number), time.monotonic()))
 
     def _put(self, kind: str, data: Any, item: _Running | None = None) -> None:
         name, colour = (item.node.label, item.colour) if item else (_NAME, None)
@@ -95,21 +107,28 @@ class Runner:
         try:
             self._printer.write(message)
         except BrokenPipeError:  # the reader has gone, as after `| head`
-            self._printer.output = StringIO()
-            # Python flushes stdout at exit; a failure there would change the exit code.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            self._drop_output()
             self._shutdown(128 + signal.SIGPIPE)
+        except OSError as error:
+            # A closed terminal; its SIGHUP ends the launch. Any other fault, such as a full disk, only costs lines.
+            if error.errno == errno.EIO:
+                self._drop_output()
+
+    def _drop_output(self) -> None:
+        self._printer.output = StringIO()
+        # Python flushes stdout at exit; a failure there would change the exit code.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
     def _start(self, item: _Running) -> None:
         item.respawn_at = None
         item.started_at = time.monotonic()
         self._remove_files(item)
-        command, item.files = item.node.command()
         environment = {**os.environ, **item.node.environment}
         try:
+            command, item.files = item.node.command()
             item.child = Popen(command, env=environment, shell=False, stdin=subprocess.DEVNULL)
-        except OSError as error:
-            self._say(f'{item.node.label} cannot be started: {command[0]}: {error.strerror}')
+        except (ConfigError, OSError) as error:
+            self._say(f'{item.node.label} cannot be started: {error}')
             self._ended(item, 127)
             return
         self._say(f'{item.node.label} started, pid {item.child.pid}')
@@ -137,8 +156,7 @@ class Runner:
         if event.type == 'line':
             self._show(event)
         elif event.type == 'signal':
-            self._say(f'{signal.Signals(event.data).name} received, ending all nodes')
-            self._shutdown(128 + event.data)
+            self._stop_asked(*event.data)
         else:
             (item,) = [item for item in self._running if item.node.label == event.name]
             self._ended(item, event.data)
@@ -170,13 +188,25 @@ class Runner:
             now = time.monotonic()
             # Back off: a node that always ends at once has a fault that a restart does not cure.
             item.short_lives = item.short_lives + 1 if now - item.started_at < _SHORT_LIFE_S else 0
-            delay_s = item.node.respawn_delay_s * 2.0 ** max(0, item.short_lives - 1)
+            delay_s = item.node.respawn_delay_s * 2.0 ** min(_MOST_DOUBLINGS, max(0, item.short_lives - 1))
             item.respawn_at = now + min(delay_s, max(_LONGEST_DELAY_S, item.node.respawn_delay_s))
 
-    def _shutdown(self, code: int) -> None:
-        if self._code is not None:  # a second request skips the timeouts
+    def _stop_asked(self, number: signal.Signals, at: float) -> None:
+        """Begin the stop at the first signal; kill at one that a person repeats after ONE_STOP_S."""
+        if self._asked_at is None:
+            self._asked_at = at
+            self._say(f'{number.name} received, ending all nodes')
+            self._shutdown(128 + number)
+        elif number == signal.SIGHUP or at - self._asked_at < ONE_STOP_S:
+            self._say(
+                f'{number.name} received, the nodes are ending; Ctrl-C kills them {ONE_STOP_S:g} s after the first'
+            )
+        else:
             self._steps = []
             self._signal_all(signal.SIGKILL, loud=True)
+
+    def _shutdown(self, code: int) -> None:
+        if self._code is not None:
             return
         self._code = code
         for item in self._running:

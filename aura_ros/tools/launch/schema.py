@@ -11,7 +11,9 @@ from aura_ros.tools.launch.substitution import check_syntax
 
 TEXT = 'a string (put quotes around numbers and booleans)'
 PLAIN = 'a string without substitutions (put quotes around numbers and booleans)'
-NUMBER = 'a number >= 0 with a decimal point, such as 1.0'
+LONGEST_TIME_S = 3600.0
+"""Largest value of a timeout or a delay [s]."""
+NUMBER = f'a number from 0.0 to {LONGEST_TIME_S} with a decimal point'
 VALUE = 'a number, a string, a boolean or a non-empty list of one of these'
 ACTIONS = 'a list of actions'
 
@@ -89,7 +91,7 @@ def _check_value(entity: Entity, key: str, kind: Kind) -> None:
     right = {
         TEXT: isinstance(value, str),
         PLAIN: isinstance(value, str) and '$(' not in value,
-        NUMBER: isinstance(value, float) and value >= 0.0,
+        NUMBER: isinstance(value, float) and 0.0 <= value <= LONGEST_TIME_S,
         VALUE: one_kind and isinstance(items[0], (str, int, float)),
         ACTIONS: isinstance(value, list),
     }
