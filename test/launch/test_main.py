@@ -2,6 +2,7 @@
 """`aura launch`: arguments, output and errors."""
 
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -75,3 +76,41 @@ def test_refuses_in_one_line(capsys: Captured, stand_ins: Path, words: list[str]
     error = capsys.readouterr().err
     assert message in error
     assert error.count('\n') == 1
+
+
+@pytest.mark.fault('F35')
+@pytest.mark.parametrize('name', ['demo.launch.yaml', 'demo', 'sim.launch.yaml'])
+def test_a_file_here_does_not_hide_one_of_the_package(
+    capsys: Captured, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).write_text('launch: []\n')
+    assert main([name, '--show-args']) == 2
+    error = capsys.readouterr().err
+    assert f"'{name}' is a file here and in {ROOT}/launch; write ./{name}" in error
+    assert f'or aura_ros {name} for' in error
+    assert main(['aura_ros', name, '--show-args']) == 0
+    assert 'kv_window' in capsys.readouterr().out
+
+
+@pytest.mark.fault('F35')
+def test_a_file_with_another_name_or_a_path_is_used(
+    capsys: Captured, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for words in ('mine.launch.yaml', './demo.launch.yaml', str(tmp_path / 'demo.launch.yaml')):
+        Path(words).write_text('launch: []\n')
+        assert main([words, '--print-command']) == 0
+        assert capsys.readouterr().out == ''
+    monkeypatch.chdir(ROOT / 'launch')
+    assert main(['demo.launch.yaml', '--show-args']) == 0
+    assert 'kv_window' in capsys.readouterr().out
+
+
+@pytest.mark.fault('F35')
+def test_run_refuses_a_name_that_means_two_files(tmp_path: Path) -> None:
+    (tmp_path / 'demo.launch.yaml').write_text('launch: []\n')
+    command = [str(ROOT / 'run'), 'launch', 'demo.launch.yaml']
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert ended.returncode != 0
+    assert f"'demo.launch.yaml' is a file here and in {ROOT}/launch" in ended.stderr

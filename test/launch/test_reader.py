@@ -299,3 +299,60 @@ def test_unknown_executables_are_named(write: Write, stand_ins: Path) -> None:
     with pytest.raises(ConfigError, match="package 'no_such' not found"):
         nowhere.program()
     assert right.program() == str(stand_ins / 'lib/aura_ros/panel')
+
+
+@pytest.mark.fault('F35')
+@pytest.mark.parametrize(
+    'name', ['/bin/sh', '../../../bin/sh', 'sub/panel', './panel', '..', '.', "''", '$(var x)', '-c', '"a\\x1b[2Jb"']
+)
+def test_an_executable_is_a_file_in_lib_of_its_package(write: Write, name: str) -> None:
+    path = write(f"""\
+        launch:
+        - arg: {{name: x, default: /bin/sh}}
+        - node: {{pkg: aura_ros, exec: {name}}}
+        """)
+    with pytest.raises(ConfigError, match=r"some.launch.yaml:3: 'node', key 'exec': is .* file in lib/aura_ros, not a"):
+        read(path, {})
+
+
+@pytest.mark.fault('F35')
+@pytest.mark.parametrize('name', ['/bin', '../aura_ros', 'a/b', '..'])
+def test_a_package_is_an_installed_one(write: Write, stand_ins: Path, name: str) -> None:
+    path = write(f"""\
+        launch:
+        - node: {{pkg: {name}, exec: panel}}
+        """)
+    with pytest.raises(ConfigError, match=f"package '{name}' not found"):
+        read(path, {}).nodes[0].program()
+
+
+@pytest.mark.fault('F35')
+@pytest.mark.parametrize('name', ['PATH', 'LD_PRELOAD', 'PYTHONPATH', 'PYTHONSTARTUP', 'AMENT_PREFIX_PATH', 'BASH_ENV'])
+def test_a_file_cannot_set_where_code_is_loaded_from(write: Write, name: str) -> None:
+    path = write(f"""\
+        launch:
+        - set_env: {{name: {name}, value: /tmp}}
+        """)
+    with pytest.raises(ConfigError, match=f"'set_env': '{name}' decides what code a program loads"):
+        read(path, {})
+
+
+@pytest.mark.fault('F35')
+def test_an_include_does_not_depend_on_the_working_folder(write: Write) -> None:
+    write('launch: []', name='inner.launch.yaml')
+    path = write("""\
+        launch:
+        - include: {file: inner.launch.yaml}
+        """)
+    with pytest.raises(ConfigError, match=r'relative path; write \$\(dirname\)/inner.launch.yaml'):
+        read(path, {})
+
+
+@pytest.mark.parametrize('value', ['nan', 'inf', '-1.0', '1e300'])
+def test_timeouts_are_times(write: Write, value: str) -> None:
+    path = write(f"""\
+        launch:
+        - let: {{name: sigterm_timeout, value: '{value}'}}
+        """)
+    with pytest.raises(ConfigError, match=f"'sigterm_timeout' is '{value}', allowed: 0.0 to 3600 seconds"):
+        read(path, {})

@@ -18,7 +18,8 @@ from aura_ros.tools.launch.plan import Plan
 
 PACKAGE = 'aura_ros'
 _DESCRIPTION = """\
-Start a graph of nodes from its launch file and show their output; Ctrl-C ends them all. ROS launch
+Start a graph of nodes from its launch file and show their output. Ctrl-C or a closed terminal ends
+them all, with a last hold and the state stored; Ctrl-C again 3 seconds later kills them. ROS launch
 runs the file where it is installed, as in `ros2 launch`. Elsewhere the reader of aura_ros does: it
 starts the same command lines and refuses everything that it does not support.
 """
@@ -32,7 +33,8 @@ examples:
   aura launch ./mine.launch.yaml                a file
 
 exit code: the code of the node that ends the launch (on_exit: shutdown); otherwise 0 all nodes ended
-well, 1 a node failed, 2 the launch file or an argument is wrong, 130 Ctrl-C.
+well, 1 a node failed, 2 the launch file or an argument is wrong, 130 Ctrl-C, 129 terminal closed,
+143 SIGTERM.
 """
 
 
@@ -53,7 +55,7 @@ def launch_folder(package: str) -> Path:
     Raises:
         ConfigError: there is no such package.
     """
-    source = Path(__file__).absolute().parents[2]
+    source = Path(__file__).absolute().parents[3]
     if package == PACKAGE and (source / 'package.xml').is_file():
         return source / 'launch'
     try:
@@ -66,16 +68,26 @@ def launch_folder(package: str) -> Path:
 def find_launch_file(words: Sequence[str]) -> Path:
     """Return the launch file for the words [PACKAGE] FILE: a path, or a file of the package.
 
+    A file in the working folder never hides one of the package.
+
     Raises:
-        ConfigError: the package or the file does not exist; the text lists the existing files.
+        ConfigError: the package or the file does not exist, with the existing files; or a name means two files.
     """
     *package, name = words
-    if not package and Path(name).is_file():
-        return Path(name).absolute()
+    here = Path(name)
+    if not package and here.name != name and here.is_file():
+        return here.absolute()
     folder = launch_folder(package[0] if package else PACKAGE)
-    for candidate in (folder / name, folder / f'{name}.launch.yaml'):
-        if candidate.is_file():
-            return candidate
+    found = next((path for path in (folder / name, folder / f'{name}.launch.yaml') if path.is_file()), None)
+    if not package and here.is_file():
+        if found is not None and not here.samefile(found):
+            raise ConfigError(
+                f"'{name}' is a file here and in {folder}; write ./{name} for the one here, "
+                f'or {PACKAGE} {name} for the one of the package'
+            )
+        return here.absolute()
+    if found is not None:
+        return found
     there = ', '.join(sorted(item.name for item in folder.glob('*.launch.*'))) or 'none'
     raise ConfigError(f"no launch file '{name}' here or in {folder}; available: {there}")
 

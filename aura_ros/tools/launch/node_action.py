@@ -15,7 +15,10 @@ from aura_ros.tools.launch.plan import NodeProcess, Parameters
 from aura_ros.tools.launch.substitution import Substituter
 
 _NAME = re.compile(r'[A-Za-z_][A-Za-z0-9_]*')
+_EXECUTABLE = re.compile(r'[A-Za-z0-9_][A-Za-z0-9_.+-]*')
 _NAMESPACE = re.compile(r'/|(/[A-Za-z_][A-Za-z0-9_]*)+')
+# Variables with which a file could run code of its choice in every node.
+_CODE = re.compile(r'LD_.*|DYLD_.*|PATH|AMENT_PREFIX_PATH|PYTHON(?!UNBUFFERED$).*|BASH_ENV|ENV|GCONV_PATH|OPENSSL_CONF')
 _TYPES: dict[str, type] = {'str': str, 'int': int, 'float': float, 'bool': bool}
 
 
@@ -27,6 +30,11 @@ class NodeScope:
     namespace: str | None
     parameters: tuple[tuple[str, Any], ...]
     environment: Mapping[str, str]
+
+
+def may_set(variable: str) -> bool:
+    """Return whether a launch file may set this environment variable."""
+    return _CODE.fullmatch(variable) is None
 
 
 def join_namespace(entity: Entity, base: str | None, pushed: str | None) -> str | None:
@@ -137,6 +145,8 @@ def node_process(entity: Entity, scope: NodeScope, number: int) -> NodeProcess:
         ConfigError: an attribute or a substitution is wrong or not supported.
     """
     package, executable = _text(entity, scope, 'pkg'), _text(entity, scope, 'exec')
+    if not _EXECUTABLE.fullmatch(executable):
+        entity.fail(f'is {executable!r}, allowed: the name of a file in lib/{package}, not a path', 'exec')
     arguments: list[str | Parameters] = [*_words(entity, scope, 'args')]
     if entity.has('ros_args'):
         arguments += ['--ros-args', *_words(entity, scope, 'ros_args')]

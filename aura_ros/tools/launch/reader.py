@@ -20,7 +20,8 @@ Every action takes `if` or `unless`. Substitutions: $(var NAME), $(find-pkg-shar
 $(dirname), $(not-equals A B) and $(and A B); A and B are words or one of the first four. `let` of `sigterm_timeout`
 and `sigkill_timeout` at the top of a file sets the time [s] before a node is ended by force.
 
-The reader is deliberately stricter than ROS launch: undeclared arguments and missing parameter files are errors.
+The reader is deliberately stricter than ROS launch: undeclared arguments, missing parameter files, relative includes,
+an `exec` outside the package, and variables that decide what code a program loads are errors.
 """
 
 from __future__ import annotations
@@ -33,9 +34,9 @@ from typing import Any
 
 from aura_ros.common.errors import ConfigError
 from aura_ros.tools.launch.entity import Entity, load
-from aura_ros.tools.launch.node_action import NodeScope, evaluate, join_namespace, node_process
+from aura_ros.tools.launch.node_action import NodeScope, evaluate, join_namespace, may_set, node_process
 from aura_ros.tools.launch.plan import Argument, Plan
-from aura_ros.tools.launch.schema import check
+from aura_ros.tools.launch.schema import LONGEST_TIME_S, check
 from aura_ros.tools.launch.substitution import Substituter
 
 _TIMEOUTS = ('sigterm_timeout', 'sigkill_timeout')
@@ -115,10 +116,14 @@ class _Reader:
         scope.values[name] = value
         if name in _TIMEOUTS:
             seconds = evaluate(entity, value, 'float')
+            if not 0.0 <= seconds <= LONGEST_TIME_S:
+                entity.fail(f"'{name}' is {value!r}, allowed: 0.0 to {LONGEST_TIME_S:g} seconds", 'value')
             setattr(self.plan, f'{name}_s', seconds)
 
     def _include(self, entity: Entity, scope: _Scope, fixed: frozenset[str]) -> None:
         path = Path(scope.text(entity, 'file'))
+        if not path.is_absolute():  # it would name a file of the working folder
+            entity.fail(f"'{path}' is a relative path; write $(dirname)/{path}", 'file')
         if not path.name.endswith('.launch.yaml'):
             entity.fail(f"only .launch.yaml files can be included, got '{path.name}'", 'file')
         given = {scope.text(item, 'name'): scope.text(item, 'value') for item in entity.entities('arg')}
@@ -134,7 +139,10 @@ class _Reader:
         elif entity.kind == 'push_ros_namespace':
             scope.namespace = join_namespace(entity, scope.namespace, scope.text(entity, 'namespace'))
         elif entity.kind == 'set_env':
-            scope.environment[scope.text(entity, 'name')] = scope.text(entity, 'value')
+            name = scope.text(entity, 'name')
+            if not may_set(name):
+                entity.fail(f"'{name}' decides what code a program loads; set it in the shell that starts the launch")
+            scope.environment[name] = scope.text(entity, 'value')
         else:
             value = evaluate(entity, scope.text(entity, 'value') or "''", None)
             if isinstance(value, list):
