@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Self
 
 from aura_ros.common.errors import BagError
+from aura_ros.common.text_files import loading
 from aura_ros.recordings.source import FOREVER_NS, Sample, Source, Topic
 
 _NS = 1_000_000_000
@@ -33,7 +34,8 @@ class Bag:
             BagError: there is no recording, or nothing in it can be read.
         """
         self.path = Path(path)
-        self._source = _open(self.path)
+        with loading(str(path), BagError):
+            self._source = _open(self.path)
         self.topics = tuple(sorted(self._source.topics, key=lambda topic: (topic.name, topic.type)))
         self.episodes = self._source.episodes
         self.metadata = self._source.metadata

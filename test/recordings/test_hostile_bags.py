@@ -213,3 +213,16 @@ def test_a_long_record_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(mcap_salvage, 'CHUNK_BYTES', MIB)
     with pytest.raises(BagError, match=r'no whole message|first whole message'):
         Bag(path)
+
+
+@pytest.mark.fault('F34')
+def test_a_path_that_is_no_recording_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    loop, empty, odd = tmp_path / 'loop.mcap', tmp_path / 'empty.db3', tmp_path / 'odd'
+    loop.symlink_to(loop)
+    empty.write_bytes(b'')
+    odd.mkdir()
+    (odd / 'metadata.yaml').write_text('rosbag2_bagfile_information: {relative_file_paths: ["x\\0y.mcap", 7, [1]]}')
+    for path in (loop, empty, odd, Path('x\0y.mcap'), Path('x' * 5000)):
+        with pytest.raises(BagError) as error:
+            Bag(path)
+        assert '\n' not in str(error.value)

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, Self
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -172,7 +171,7 @@ class Steps:
                 return cls(StepsInfo(**info), **{name: file[name] for name in _COLUMNS}, thumbnails=pictures)
         except ConfigError:
             raise
-        except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
+        except Exception as error:  # a zip file, its arrays and their JSON each raise errors of their own
             raise ConfigError(f'{path} holds no steps ({error}); remove it') from error
 
 
