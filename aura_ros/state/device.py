@@ -1,13 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """The system calls behind a state file in one class, so that tests can replace the storage and make it fail."""
 
+import contextlib
 import errno
 import fcntl
 import os
 import stat
+import struct
 from pathlib import Path
 
 from aura_ros.common.errors import StateLocked
+
+_FLOCK = struct.Struct('@hhqqi4x')
+"""struct flock: type, whence, start, length (0 = to the end), pid (0 for such a lock)."""
 
 
 class Device:
@@ -24,19 +29,29 @@ class Device:
         return fd
 
     def lock(self, fd: int, path: Path) -> None:
-        """Lock the file for this process, until it is closed or the process ends.
+        """Lock the file for this descriptor, until it is closed or the process ends.
+
+        An open file description lock for writing needs a descriptor for writing. A program that may only read the file
+        therefore cannot take it, unlike `flock`. A file that is open for reading only gets a lock for reading.
 
         Raises:
             StateLocked: if another process has locked it.
         """
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            kind = fcntl.F_RDLCK if fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY else fcntl.F_WRLCK
+            fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _FLOCK.pack(kind, os.SEEK_SET, 0, 0, 0))
+        except (BlockingIOError, PermissionError):  # EAGAIN or EACCES
             pid = lock_holder(path)
             raise StateLocked(
                 f'{path} is in use by {f"process {pid}" if pid else "another process"}: give each '
                 'memory node a state_file of its own, or end the other process'
             ) from None
+
+    def make_private(self, fd: int) -> None:
+        """Take the permissions of group and others from the file: whoever can read it can also lock it."""
+        mode = stat.S_IMODE(os.fstat(fd).st_mode)
+        if mode & 0o077:
+            os.fchmod(fd, mode & 0o700)
 
     def same(self, fd: int, path: Path) -> bool:
         """Return whether `path` still names the open file; it may have been removed or replaced."""
@@ -113,16 +128,23 @@ class Device:
 
 
 def lock_holder(path: Path) -> int | None:
-    """Return the process that holds the flock of a file, from /proc/locks; None if unknown."""
+    """Return the process that holds the lock of a file, from /proc; None if unknown, for instance of another user."""
     try:
         found = path.stat()
-        lines = Path('/proc/locks').read_text(encoding='ascii').splitlines()
+        processes = [entry for entry in Path('/proc').iterdir() if entry.name.isdigit()]
     except OSError:
         return None
-    name = f'{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}'
-    for line in lines:
-        # '1: FLOCK  ADVISORY  WRITE 1234 fd:01:5678 0 EOF'; a process of another container has the id 0 or -1
-        fields = line.split()
-        if len(fields) >= 6 and fields[1] == 'FLOCK' and fields[5] == name and int(fields[4]) > 0:
-            return int(fields[4])
+    for process in processes:
+        with contextlib.suppress(OSError):  # it has ended, or it is of another user
+            for link in (process / 'fd').iterdir():
+                # '/proc/locks' has no process for such a lock, 'fdinfo' has: 'lock:  1: OFDLCK ADVISORY  WRITE -1 ...'
+                if _is_open_as(link, found) and 'OFDLCK' in (process / 'fdinfo' / link.name).read_text():
+                    return int(process.name)
     return None
+
+
+def _is_open_as(link: Path, found: os.stat_result) -> bool:
+    try:
+        return os.path.samestat(link.stat(), found)
+    except OSError:  # closed meanwhile
+        return False

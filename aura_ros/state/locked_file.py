@@ -156,6 +156,11 @@ class LockedFile:
         """Return once the written data are on the storage."""
         self._device.sync(fd)
 
+    def make_private(self) -> None:
+        """Let only the owner read and write the file; one of an earlier release was readable for all."""
+        with contextlib.suppress(OSError):  # of another owner, or on a read-only file system
+            self._device.make_private(self.fd)
+
     def sync_name(self) -> None:
         """Return once the file's name is on the storage; before, a power cut restores the file that had the name."""
         if not self._named:

@@ -118,6 +118,7 @@ class StateStore:
         if newest is None:
             return None
         assert newest.snapshot is not None
+        self._file.make_private()
         return StoredState(newest.snapshot, newest.generation, newest.saved_ns, newest.slot, self._found.damaged)
 
     def commit(self, snapshot: Snapshot) -> Commit:

@@ -165,6 +165,11 @@ FAULTS = {
         'weights are refused when they are loaded, with the array and its shape; any exception of a step is rejected, '
         'counted and diagnosed; the node and its durability go on',
     ),
+    'F32': Fault(
+        'another local user locks the state file, or plants a link at a name that the node writes',
+        'only the owner can read and write the file (0600); a reader cannot block the node with flock; links are '
+        'neither followed nor kept',
+    ),
     'F33': Fault(
         'file or image from elsewhere that unpacks, repeats or refers without limit',
         'refused with the limit that it exceeds, before memory, disk or time are spent; nothing outside the file or '

@@ -90,6 +90,9 @@ class ModelDevice(Device):
             raise StateLocked(f'{path} is in use')
         self._locked[id(self._open[fd])] = fd
 
+    def make_private(self, fd: int) -> None:
+        """Do nothing: the model has no permissions."""
+
     def same(self, fd: int, path: Path) -> bool:
         return self.names.get(str(path)) is self._open[fd]
 
