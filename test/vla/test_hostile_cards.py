@@ -13,7 +13,7 @@ from aura_ros.memory.weights import load_weights
 from aura_ros.vla.embedded import EmbeddedVla
 
 pytestmark = pytest.mark.fault('F34')
-CARDS = (b'[]', b'null', b'7', b'{', b'{"name": "caf\xe9"}', b'{}', b'{"a": ' * 5000, b'{"image_size": 1e999}')
+CARDS = (b'[]', b'null', b'7', b'{', b'{"name": "Sch\xe9"}', b'{}', b'{"a": ' * 5000, b'{"image_size": 1e999}')
 
 
 def test_a_card_that_is_no_card_is_refused_in_one_sentence(
