@@ -3,6 +3,7 @@
 
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -81,7 +82,7 @@ def test_refuses_in_one_line(capsys: Captured, stand_ins: Path, words: list[str]
 @pytest.mark.fault('F35')
 @pytest.mark.parametrize('name', ['demo.launch.yaml', 'demo', 'sim.launch.yaml'])
 def test_a_file_here_does_not_hide_one_of_the_package(
-    capsys: Captured, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+    capsys: Captured, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, measured: Callable[[str], None]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / name).write_text('launch: []\n')
@@ -91,6 +92,7 @@ def test_a_file_here_does_not_hide_one_of_the_package(
     assert f'or aura_ros {name} for' in error
     assert main(['aura_ros', name, '--show-args']) == 0
     assert 'kv_window' in capsys.readouterr().out
+    measured(f'{name} here and in the package: refused, with both')
 
 
 @pytest.mark.fault('F35')

@@ -305,7 +305,9 @@ def test_unknown_executables_are_named(write: Write, stand_ins: Path) -> None:
 @pytest.mark.parametrize(
     'name', ['/bin/sh', '../../../bin/sh', 'sub/panel', './panel', '..', '.', "''", '$(var x)', '-c', '"a\\x1b[2Jb"']
 )
-def test_an_executable_is_a_file_in_lib_of_its_package(write: Write, name: str) -> None:
+def test_an_executable_is_a_file_in_lib_of_its_package(
+    write: Write, name: str, measured: Callable[[str], None]
+) -> None:
     path = write(f"""\
         launch:
         - arg: {{name: x, default: /bin/sh}}
@@ -313,6 +315,7 @@ def test_an_executable_is_a_file_in_lib_of_its_package(write: Write, name: str) 
         """)
     with pytest.raises(ConfigError, match=r"some.launch.yaml:3: 'node', key 'exec': is .* file in lib/aura_ros, not a"):
         read(path, {})
+    measured(f'exec {name}: refused')
 
 
 @pytest.mark.fault('F35')
@@ -328,13 +331,14 @@ def test_a_package_is_an_installed_one(write: Write, stand_ins: Path, name: str)
 
 @pytest.mark.fault('F35')
 @pytest.mark.parametrize('name', ['PATH', 'LD_PRELOAD', 'PYTHONPATH', 'PYTHONSTARTUP', 'AMENT_PREFIX_PATH', 'BASH_ENV'])
-def test_a_file_cannot_set_where_code_is_loaded_from(write: Write, name: str) -> None:
+def test_a_file_cannot_set_where_code_is_loaded_from(write: Write, name: str, measured: Callable[[str], None]) -> None:
     path = write(f"""\
         launch:
         - set_env: {{name: {name}, value: /tmp}}
         """)
     with pytest.raises(ConfigError, match=f"'set_env': '{name}' decides what code a program loads"):
         read(path, {})
+    measured(f'set_env {name}: refused')
 
 
 @pytest.mark.fault('F35')

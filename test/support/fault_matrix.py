@@ -126,7 +126,7 @@ FAULTS = {
     'F23': Fault(
         'repeated Ctrl-C, closed terminal or output, killed launcher',
         'stop requests within 3 s are one stop, and SIGHUP never shortens it: the queued state is committed, '
-        'the last hold leaves, no process remains',
+        'the last hold is commanded and its status arrives; no process remains',
     ),
     'F24': Fault(
         'the client that started an episode is killed or leaves',
