@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aura_ros.common.names import Policy
+from aura_ros.control.acceptance import StepLedger
 from aura_ros.control.chunk import Chunk, Refusal
 from aura_ros.control.config import SwitchConfig
 from aura_ros.control.guard import CommandGuard
@@ -18,7 +19,6 @@ from aura_ros.control.limits import ActionLimiter
 from aura_ros.control.owners import EpisodeOwners
 from aura_ros.control.robot import RobotConfig
 from aura_ros.control.status import ChunkVerdict, Command, Selection, SwitchStatus
-from aura_ros.control.steps import StepLedger
 
 
 class PolicySwitch:

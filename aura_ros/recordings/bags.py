@@ -7,7 +7,7 @@ from typing import Self
 
 from aura_ros.common.errors import BagError
 from aura_ros.common.text_files import loading
-from aura_ros.recordings.source import FOREVER_NS, Sample, Source, Topic
+from aura_ros.recordings.types import FOREVER_NS, Sample, Source, Topic
 
 _NS = 1_000_000_000
 

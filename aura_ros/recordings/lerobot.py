@@ -22,8 +22,8 @@ from aura_ros.common.errors import BagError
 from aura_ros.common.limits import RECORDING_NS
 from aura_ros.recordings.lerobot_index import Clip, EpisodeFiles, Feature, read_index, read_table
 from aura_ros.recordings.message_types import standard_types
-from aura_ros.recordings.source import Episode, Topic
 from aura_ros.recordings.type_names import COMPRESSED_IMAGE, IMAGE, JOINT_STATE, STRING
+from aura_ros.recordings.types import Episode, Topic
 
 TASK = 'task'
 _NS = 1_000_000_000

@@ -10,8 +10,8 @@ from typing import Any
 from aura_ros.common.errors import BagError
 from aura_ros.recordings.message_types import Decoder, current_name, decoder
 from aura_ros.recordings.metadata import read_metadata
-from aura_ros.recordings.source import FOREVER_NS, Episode, Topic
 from aura_ros.recordings.storage import COMPRESSED, SUFFIXES, Message, StorageFile
+from aura_ros.recordings.types import FOREVER_NS, Episode, Topic
 
 
 class Rosbag:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from aura_ros.train.modules.base import MemoryModule, Rollout
-from aura_ros.train.modules.fast_weights import AuraModule
+from aura_ros.train.modules.gate import AuraModule
 
 
 @dataclass(frozen=True)

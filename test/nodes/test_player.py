@@ -18,7 +18,7 @@ from aura_ros.nodes.player import bag_play
 from aura_ros.nodes.player.messages import Streams, clock_offset_ns, instruction_at_start
 from aura_ros.nodes.player.playback import PlayerConfig
 from aura_ros.recordings.bags import Bag
-from aura_ros.recordings.source import Sample
+from aura_ros.recordings.types import Sample
 from aura_ros.recordings.writer import Recording
 from aura_ros.replay.steps.mapping import Instruction, JointStream, Mapping
 from aura_ros.ros import conversions

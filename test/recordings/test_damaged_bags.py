@@ -17,7 +17,7 @@ from recordings import BEGIN_NS, COMMANDS, FRONT, INSTRUCTION, MS, STATES, WRIST
 
 from aura_ros.common.errors import BagError
 from aura_ros.recordings.bags import Bag
-from aura_ros.recordings.source import Sample
+from aura_ros.recordings.types import Sample
 
 TOPICS = (COMMANDS, FRONT, INSTRUCTION, STATES, WRIST)
 _SUMMARY_MAGIC = b'\x89MCAP0\r\n'

@@ -12,8 +12,8 @@ from sensor_msgs.msg import JointState
 from aura_ros.common.errors import BagError
 from aura_ros.recordings.bags import Bag
 from aura_ros.recordings.message_types import standard_types
-from aura_ros.recordings.source import Sample
 from aura_ros.recordings.type_names import COMPRESSED_IMAGE, IMAGE
+from aura_ros.recordings.types import Sample
 from aura_ros.replay.steps.align import JOINTS, RecordedObservation
 from aura_ros.replay.steps.mapping import UNITS
 from aura_ros.replay.steps.mapping import Mapping as BagMapping

@@ -11,8 +11,8 @@ from aura_ros.common.errors import BagError, ConfigError
 from aura_ros.nodes.player import bag_play
 from aura_ros.nodes.player.graph import GATES, PlayerGraph
 from aura_ros.recordings.bags import Bag
-from aura_ros.recordings.source import Sample
 from aura_ros.recordings.type_names import VLA_STEP
+from aura_ros.recordings.types import Sample
 from aura_ros.replay.steps.guess import guess
 from aura_ros.replay.steps.mapping import Instruction, JointStream, Mapping, load_mapping
 from aura_ros.ros import foreign

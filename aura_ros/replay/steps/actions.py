@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aura_ros.common.errors import BagError, InputError
-from aura_ros.recordings.source import Sample
+from aura_ros.recordings.types import Sample
 from aura_ros.replay.steps.mapping import UNITS, ActionStream
 from aura_ros.replay.steps.message_values import ACTION_TYPES, Target, target
 from aura_ros.vla.protocol import BackboneSpec

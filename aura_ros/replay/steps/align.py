@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 
 from aura_ros.common.errors import InputError
 from aura_ros.recordings.bags import Bag
-from aura_ros.recordings.source import Episode, Sample
 from aura_ros.recordings.type_names import VLA_STEP
+from aura_ros.recordings.types import Episode, Sample
 from aura_ros.replay.steps.actions import JUMP_NS, ActionTrack, PendingActions, action_kind
 from aura_ros.replay.steps.alignment import AlignmentReport
 from aura_ros.replay.steps.by_stamp import ByStamp

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from aura_ros.recordings.bags import Bag
-from aura_ros.recordings.source import Sample
+from aura_ros.recordings.types import Sample
 from aura_ros.replay.steps.actions import ActionTrack
 from aura_ros.replay.steps.mapping import Mapping
 from aura_ros.vla.assembler import Aligned, Gap

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Collection, Iterator
 from heapq import heappop, heappush
 
-from aura_ros.recordings.source import Sample
+from aura_ros.recordings.types import Sample
 
 
 class ByStamp:

@@ -7,8 +7,8 @@ from difflib import SequenceMatcher
 
 from aura_ros.common.errors import BagError
 from aura_ros.recordings.bags import Bag
-from aura_ros.recordings.source import Topic
 from aura_ros.recordings.type_names import CAMERA_TYPES, JOINT_STATE, STRING, VLA_STEP
+from aura_ros.recordings.types import Topic
 from aura_ros.replay.steps.mapping import ActionStream, Instruction, JointStream, Mapping
 from aura_ros.replay.steps.message_values import ACTION_TYPES
 from aura_ros.vla.protocol import BackboneSpec

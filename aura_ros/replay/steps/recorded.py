@@ -13,8 +13,8 @@ import numpy as np
 
 from aura_ros.common.errors import BagError, InputError
 from aura_ros.recordings.bags import Bag
-from aura_ros.recordings.source import Sample
 from aura_ros.recordings.type_names import CAMERA_TYPES, VLA_STEP
+from aura_ros.recordings.types import Sample
 from aura_ros.replay.steps.actions import ActionTrack, PendingActions, action_kind
 from aura_ros.replay.steps.arrays import Floats, Row, StepsInfo
 from aura_ros.replay.steps.checks import topic_types

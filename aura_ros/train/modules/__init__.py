@@ -3,7 +3,8 @@
 
 from aura_ros.train.modules.base import MemoryModule, Rollout, Scan, Sizes
 from aura_ros.train.modules.elmur import ElmurModule, ElmurOptions
-from aura_ros.train.modules.fast_weights import AuraModule, FastWeightModule
+from aura_ros.train.modules.fast_weights import FastWeightModule
+from aura_ros.train.modules.gate import AuraModule
 from aura_ros.train.modules.kv_cache import KvCacheModule
 from aura_ros.train.modules.memoryless import MemorylessModule
 from aura_ros.train.modules.rnn import GruModule, LstmModule

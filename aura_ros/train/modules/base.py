@@ -31,7 +31,7 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Probes:
-    """Steps at which the worth of a write is measured; see `aura_ros.train.modules.fast_weights`."""
+    """Steps at which the worth of a write is measured; see `aura_ros.train.modules.gate`."""
 
     strengths: list[Tensor]
     """Strengths of the writes: a leaf tensor [B, t] per block of t steps, which collects the gradient of the loss."""

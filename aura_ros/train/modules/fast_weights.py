@@ -1,22 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fast weights as torch modules: behind a fixed schedule, or behind AURA-Mem's gate and how that is trained.
-
-The gate answers one question: what would later actions lose without this write? That is measured, not guessed.
-In training the deployed gate decides (0 or 1), except at a few *probed* steps, where the write is made with a
-strength a drawn from 0..1. The gradient of the action loss L with respect to a, which back-propagation has anyway,
-averages over a to
-
-    E_a [ -dL/da ] = L(no write) - L(write)        the fundamental theorem of calculus, over later queries too
-
-so every probed step is an unbiased sample of the counterfactual loss of the write. A write is worth its price when
-that gain is larger. The gate learns this as a classification in which a sample weighs as much as is at stake:
-
-    loss = |gain - price| * BCE(score, gain > price)
-
-whose optimum is above 1/2 exactly where the expected gain exceeds the price. Both reasons for silence follow: a
-distractor gains nothing for any action, a repeat gains nothing over what W already holds. The two parts are those
-the AURA model card names, an action term and a write-sparsity term; their form here is ours.
-"""
+"""Fast weights as a torch module, written at every step or on a schedule. AURA-Mem's gate is in `gate.py`."""
 
 from typing import Any, NamedTuple
 
@@ -24,13 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from aura_ros.train.modules.base import MemoryModule, Probes, Rollout, Scan, Sizes
+from aura_ros.train.modules.base import MemoryModule, Probes, Scan, Sizes
 
 BLOCK = 128
 """Steps that are computed at once. A larger block makes a step more expensive, and needs fewer calls."""
-
-STAKE_LIMIT = 5.0
-"""Largest weight of one sample, because the gains have a long tail."""
 
 
 class Block(NamedTuple):
@@ -107,67 +87,6 @@ class FastWeightModule(MemoryModule):
         return torch.full_like(block.rates[..., 0], torch.inf), torch.ones_like(block.rates[..., 0])
 
 
-class AuraModule(FastWeightModule):
-    """Gated fast weights; see `aura_ros.memory.aura.AuraMemory`."""
-
-    kind = 'aura'
-
-    def __init__(self, sizes: Sizes) -> None:
-        super().__init__(sizes)
-        self.gate = nn.Module()
-        self.gate.hidden = nn.Linear(sizes.code_dim + sizes.value_dim + 1, sizes.gate_width)
-        self.gate.output = nn.Linear(sizes.gate_width, 1)
-        nn.init.constant_(self.gate.output.bias, 1.0)  # starts open, because a memory that never writes learns nothing
-
-    def gate_loss(self, rollout: Rollout, price: float, weight: float) -> Tensor:
-        """Return the loss of the gate. Call it after the backward pass of the action loss.
-
-        Args:
-            rollout: result of a forward pass with `probe` > 0.
-            price: price of one write, in units of the action loss of one step.
-            weight: number of steps in the mean of the action loss; for the gradient of a sum.
-        """
-        probes = rollout.scan.probes
-        assert probes is not None, 'the rollout must have been made with probe > 0'
-        slope = torch.cat([_gradient(strengths) for strengths in probes.strengths], 1)
-        stake = (-slope * weight - price)[probes.probed]
-        logit = self._score(self._code_input(probes.code[probes.probed]), probes.error[probes.probed])
-        wrong = F.binary_cross_entropy_with_logits(logit, (stake > 0).to(logit.dtype), reduction='none')
-        return (stake.abs().clamp(max=STAKE_LIMIT) * wrong).mean()
-
-    @torch.no_grad()
-    def _decide(self, code: Tensor, W: Tensor, block: Block, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        gates = torch.zeros_like(block.rates[..., 0])
-        seen, known, overlap = self._code_input(code), block.values - block.keys @ W.mT, block.keys @ block.keys.mT
-        change, logits = torch.zeros_like(known), self._score(seen, known)
-        opens = ((logits if noise is None else logits + noise) > 0).any(0).nonzero()
-        # the inputs of the gate do not change before the first write, so those steps need no loop
-        for t in range(int(opens[0]) if len(opens) else code.shape[1], code.shape[1]):
-            error = known[:, t] - torch.bmm(overlap[:, t, None, :t], change[:, :t])[:, 0]
-            logits[:, t] = self._score(seen[:, t], error)
-            gates[:, t] = (logits[:, t] if noise is None else logits[:, t] + noise[:, t]) > 0
-            change[:, t] = self.increment(error, block.values[:, t]) * gates[:, t, None] * block.rates[:, t]
-        return logits, gates
-
-    def increment(self, error: Tensor, values: Tensor) -> Tensor:
-        """Return what a write with full rate adds to f(k). The delta rule adds the error."""
-        return error
-
-    def _code_input(self, code: Tensor) -> Tensor:
-        """Return the part of the gate's input layer that depends on the codes only."""
-        return F.linear(code, self.gate.hidden.weight[:, : self.sizes.code_dim], self.gate.hidden.bias)
-
-    def _score(self, seen: Tensor, error: Tensor) -> Tensor:
-        """Return the logits of the writes."""
-        weight = self.gate.hidden.weight[:, self.sizes.code_dim :]
-        hidden = F.silu(seen + F.linear(self._state_input(error), weight))
-        return torch.as_tensor(self.gate.output(hidden)[..., 0])
-
-    def _state_input(self, error: Tensor) -> Tensor:
-        """Return the gate's inputs from the state: e and |e|."""
-        return torch.cat([error, error.square().sum(-1, keepdim=True).clamp(min=1e-12).sqrt()], -1)
-
-
 def delta_rule(W: Tensor, block: Block, strengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Write and read a block of steps at once.
 
@@ -189,7 +108,3 @@ def delta_rule(W: Tensor, block: Block, strengths: Tensor) -> tuple[Tensor, Tens
     change = step * error
     readout = queries @ W.mT + torch.tril(queries @ keys.mT) @ change
     return readout, error, W + change.mT @ keys
-
-
-def _gradient(strengths: Tensor) -> Tensor:
-    return torch.zeros_like(strengths) if strengths.grad is None else strengths.grad

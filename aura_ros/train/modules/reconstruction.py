@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from aura_ros.train.modules import AuraModule, Rollout, Sizes
-from aura_ros.train.modules.fast_weights import STAKE_LIMIT
+from aura_ros.train.modules.gate import STAKE_LIMIT
 
 
 class ReconstructionModule(AuraModule):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Accepts each step of a policy at most once and in order."""
+"""Which chunks of a policy are accepted: each step at most once, in order, and not too old."""
 
 from collections import Counter
 from dataclasses import dataclass, field

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Plain types that every kind of recording shares."""
+"""Types that every kind of recording shares. A reader of a new format implements `Source`; `bags.py` selects it."""
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
