@@ -6,6 +6,7 @@ import functools
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from types import FrameType
 from typing import ParamSpec
@@ -41,6 +42,7 @@ LAUNCH_MARK = 'AURA_LAUNCH_ID'
 """Environment variable that `aura launch` sets for its processes: `PID-ID`, with the process id of the launcher."""
 
 _P = ParamSpec('_P')
+_stopped = threading.Event()
 
 
 def make_parser(name: str, description: str | None, epilog: str | None = None) -> argparse.ArgumentParser:
@@ -107,12 +109,19 @@ def end_on_signals() -> None:
     A closed terminal sends SIGHUP more than once, from the kernel and from the shell. Only the first one counts.
     """
 
-    def hang_up(number: int, frame: FrameType | None) -> None:
-        signal.signal(number, signal.SIG_IGN)
+    def stop(number: int, frame: FrameType | None) -> None:
+        _stopped.set()
+        if number == signal.SIGHUP:
+            signal.signal(number, signal.SIG_IGN)
         raise KeyboardInterrupt
 
     for number in stop_signals():
-        signal.signal(number, hang_up if number == signal.SIGHUP else signal.default_int_handler)
+        signal.signal(number, stop)
+
+
+def stop_requested() -> bool:
+    """Return whether a stop signal has arrived since `end_on_signals`."""
+    return _stopped.is_set()
 
 
 def positive_integer(text: str) -> int:

@@ -36,7 +36,9 @@ with AuraClient(timeout_s=60.0) as client:
 
 def client(graph, script):
     """Start a script in the domain of the graph."""
-    environment = dict(os.environ, ROS_DOMAIN_ID=str(graph.domain), PYTHONPATH=f'{ROOT}:{os.environ["PYTHONPATH"]}')
+    environment = dict(
+        os.environ, ROS_DOMAIN_ID=str(graph.domain), PYTHONPATH=f'{ROOT}:{os.environ.get("PYTHONPATH", "")}'
+    )
     return subprocess.Popen([sys.executable, '-c', script], env=environment)
 
 

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.graph
 
 
 def state(graph, name):
-    return graph.call(GetState, f'{name}/get_state', GetState.Request()).current_state.id
+    return graph.call(GetState, f'{name}/get_state', GetState.Request(), repeats=2).current_state.id
 
 
 def change(graph, name, transition):

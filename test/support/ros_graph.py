@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -128,12 +128,18 @@ class Graph:
             self.until(answered, f'answer of {name}')
             self.node.destroy_client(client)
 
-    def call(self, kind: type, name: str, request: Any) -> Any:
-        """Call a service and return its response."""
+    def call(self, kind: type, name: str, request: Any, repeats: int = 0) -> Any:
+        """Call a service and return its response; repeat a call whose response DDS may have lost."""
         client = self.node.create_client(kind, name)
         self.until(client.service_is_ready, f'service {name}')
-        future = client.call_async(request)
-        self.until(future.done, f'answer of {name}')
+        for _ in range(repeats):
+            future = client.call_async(request)
+            with suppress(AssertionError):
+                self.until(future.done, f'answer of {name}', 10.0)
+                break
+        else:
+            future = client.call_async(request)
+            self.until(future.done, f'answer of {name}')
         self.node.destroy_client(client)
         return future.result()
 
