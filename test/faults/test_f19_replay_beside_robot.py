@@ -98,13 +98,15 @@ def test_a_simulator_refuses_a_graph_with_another_robot(graph, measured, kind, t
     measured(f'sim_node beside a publisher of {topic}: refused')
 
 
+# The first simulator ended once in seven runs, and the reason is not known. Its log is in the message.
+@pytest.mark.slow
 def test_a_second_simulator_ends_and_the_first_continues(graph):
     live = WholeGraph(graph, lockstep=False, rounds=100_000)
     graph.until(lambda: live.commands, 'commands')
     second = graph.start('sim_node', simulation='fakes:FakeSimulation', task='recall')
     graph.until(lambda: second.poll() is not None, 'the end of the second simulator')
     assert second.returncode == 1 and '/sim_node publishes /joint_states' in graph.log('sim_node')
-    assert live.processes['sim_node'].poll() is None
+    assert live.processes['sim_node'].poll() is None, graph.logs()
 
 
 def test_the_panel_refuses_a_graph_with_another_robot(graph, measured):
