@@ -98,8 +98,6 @@ def test_a_simulator_refuses_a_graph_with_another_robot(graph, measured, kind, t
     measured(f'sim_node beside a publisher of {topic}: refused')
 
 
-# The first simulator ended once in seven runs, and the reason is not known. Its log is in the message.
-@pytest.mark.slow
 def test_a_second_simulator_ends_and_the_first_continues(graph):
     live = WholeGraph(graph, lockstep=False, rounds=100_000)
     graph.until(lambda: live.commands, 'commands')

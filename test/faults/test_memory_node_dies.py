@@ -88,7 +88,7 @@ class MemoryRuns:
 
 
 @pytest.mark.fault('F1')
-@pytest.mark.parametrize('kills', [5, pytest.param(100, marks=pytest.mark.slow)])
+@pytest.mark.parametrize('kills', [5, pytest.param(1000, marks=[pytest.mark.slow, pytest.mark.timeout(9000)])])
 def test_state_reported_as_durable_survives_a_kill(graph, tmp_path, measured, kills):
     runs, rng = MemoryRuns(graph, tmp_path / 'aura.state'), random.Random(kills)
     writes, slowest_s, seen_before = 0, 0.0, 0

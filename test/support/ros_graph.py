@@ -50,8 +50,8 @@ class Graph:
         self.received: dict[str, list[Any]] = {}
         """Messages of the topics to which the test subscribes, oldest first."""
         self._inside: list[Any] = []
-        self._processes: dict[str, subprocess.Popen[str]] = {}
-        self._logs: dict[str, Path] = {}
+        self._processes: list[subprocess.Popen[str]] = []
+        self._logs: list[tuple[str, Path]] = []
 
     def listen(self, kind: type, topic: str, profile: Any) -> list[Any]:
         """Subscribe to `topic` unless the test already does; return the list of its messages."""
@@ -164,23 +164,24 @@ class Graph:
         environment['PYTHONPATH'] = os.pathsep.join(filter(None, path))
         with log.open('w') as file:
             process = subprocess.Popen(command, env=environment, stdout=file, stderr=file, text=True)
-        self._processes[name], self._logs[name] = process, log
+        self._processes.append(process)
+        self._logs.append((name, log))
         return process
 
     def log(self, name: str) -> str:
-        """Return the output of a process so far."""
-        return self._logs[name].read_text()
+        """Return the output so far of the process that was started last with this name."""
+        return next(log for started, log in reversed(self._logs) if started == name).read_text()
 
     def logs(self) -> str:
         """Return the output of all processes so far."""
-        return '\n'.join(f'== {name}\n{self.log(name)}' for name in self._logs)
+        return '\n'.join(f'== {name}\n{log.read_text()}' for name, log in self._logs)
 
     def close(self) -> None:
         """Stop all processes and destroy all nodes."""
-        for process in self._processes.values():
+        for process in self._processes:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
-        for process in self._processes.values():
+        for process in self._processes:
             try:
                 process.wait(TIMEOUT_S)
             except subprocess.TimeoutExpired:
@@ -199,8 +200,8 @@ def free_domain() -> Iterator[int]:
     """Yield a ROS_DOMAIN_ID that is unused on this machine; a bound port reserves it against other tests."""
     first = random.randrange(100)
     for number in (1 + (first + offset) % 100 for offset in range(100)):
-        # The port of the first DDS participant of a domain.
-        if not _free(7410 + 250 * number):
+        # The ports of the first DDS participants of a domain. A process that is left alone there need not be the first.
+        if not all(_free(7410 + 250 * number + 2 * participant) for participant in range(20)):
             continue
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as token:
             try:
