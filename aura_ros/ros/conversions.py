@@ -19,10 +19,9 @@ from aura_ros.common.errors import InputError
 from aura_ros.control import Chunk, Policy, SwitchStatus
 from aura_ros.memory import Decision, Memory, Step, StepRefused, state_crc
 from aura_ros.msg import ActionChunk, CacheStatus, GateSample, MemoryState, PolicyStatus, VlaStep, WriteEvent
+from aura_ros.vla.joints import all_joints
 
 _NS = 1_000_000_000
-# Most joints of a joint_states message. A humanoid with two hands has about 100.
-MAX_JOINT_NAMES = 1024
 Floats = NDArray[np.floating]
 
 
@@ -247,24 +246,9 @@ def joints_from_msg(message: JointState, names: Sequence[str]) -> NDArray[np.flo
     """Return the positions of `names` in their order, float64 [J] [rad, m].
 
     Raises:
-        InputError: there are more than MAX_JOINT_NAMES joints, a joint is missing or present twice, or a position is
-            not finite.
+        InputError: a joint is missing, or `vla.joints.joint_values` refuses the message.
     """
-    if len(message.name) > MAX_JOINT_NAMES:
-        raise InputError(f'joint_states has {len(message.name)} names: must have {MAX_JOINT_NAMES} at most')
-    place: dict[str, int] = {}
-    for index, name in enumerate(message.name):
-        if name in place:
-            raise InputError(f'joint_states has {name[:64]} twice: must have every joint once')
-        place[name] = index
-    missing = [name for name in names if name not in place]
-    if missing:
-        has = ', '.join(message.name)[:256] or '(none)'
-        raise InputError(f'joint_states has the joints {has}: {", ".join(missing)} missing')
-    if len(message.position) != len(message.name):
-        count = f'{len(message.position)} positions for {len(message.name)} names'
-        raise InputError(f'joint_states has {count}: must have one for each')
-    positions = np.array([message.position[place[name]] for name in names])
-    if not np.isfinite(positions).all():
-        raise InputError(f'joint_states is not finite: {positions.tolist()}')
-    return positions
+    try:
+        return all_joints(message.name, message.position, names)
+    except InputError as error:
+        raise InputError(f'joint_states {error}') from None

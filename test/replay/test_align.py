@@ -147,7 +147,7 @@ def test_unusable_joint_states_are_counted_with_the_reason(tmp_path: Path) -> No
 
     found, report = aligned(tmp_path / 'bag', write)
     assert not found and report.streams[1].unusable == 4
-    assert report.streams[1].problem == 'has 2 positions for 3 names'
+    assert report.streams[1].problem == 'has 2 positions for 3 names: must have one for each'
     assert any('4 messages could not be used' in note for note in report.notes)
 
 

@@ -124,10 +124,10 @@ def test_joints_are_taken_by_name():
 @pytest.mark.parametrize(
     ('message', 'text'),
     [
-        (JointState(name=['a'], position=[1.0]), 'b missing'),
+        (JointState(name=['a'], position=[1.0]), 'has no joint b; it has a'),
         (JointState(name=['a', 'b'], position=[1.0]), '1 positions for 2 names'),
         (JointState(name=['a', 'b'], position=[1.0, float('nan')]), 'not finite'),
-        (JointState(name=['a', 'b', 'a'], position=[1.0, 2.0, 3.0]), 'a twice'),
+        (JointState(name=['a', 'b', 'a'], position=[1.0, 2.0, 3.0]), 'joint a twice'),
     ],
 )
 def test_bad_joints_are_refused(message, text):

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from aura_ros.common.errors import InputError
 from aura_ros.recordings.type_names import JOINT_STATE
 from aura_ros.vla.images import decode_compressed, decode_image, is_black
+from aura_ros.vla.joints import all_joints
 
 Floats = NDArray[np.float64]
 
@@ -62,12 +63,7 @@ def joint_positions(message: Any, names: Sequence[str], factor: float = 1.0) -> 
     Raises:
         InputError: a joint is missing, or its position is not finite.
     """
-    place = {name: index for index, name in enumerate(message.name)}
-    if missing := [name for name in names if name not in place]:
-        raise InputError(f'has no joint {", ".join(missing)}; it has {", ".join(message.name) or "no joint"}')
-    if len(message.position) != len(message.name):
-        raise InputError(f'has {len(message.position)} positions for {len(message.name)} names')
-    positions = np.array([message.position[place[name]] for name in names], np.float64) * factor
+    positions = all_joints(message.name, message.position, names) * factor
     with np.errstate(over='ignore'):  # float32 overflows where float64 did not
         found = positions.astype(np.float32)
     if not np.isfinite(found).all():
