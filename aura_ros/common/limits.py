@@ -13,6 +13,9 @@ IMAGE_PIXELS = 1 << 25
 JPEG_SCANS = 100
 """Largest number of scans in a JPEG [1]; a decoder works through the whole image for each scan."""
 
+INSTRUCTION_CHARS = 4096
+"""Largest instruction that is used [characters]; the rest of a longer one is cut off."""
+
 TEXT_BYTES = 4 << 20
 """Largest YAML or JSON file, and largest line of a list of JSON values [B]."""
 TEXT_NESTING = 50

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Publishers, subscriptions, services and timers with one owner that destroys them together."""
 
+import copy
 import math
 import time
 from collections.abc import Awaitable, Callable
@@ -24,6 +25,7 @@ from rclpy.topic_endpoint_info import TopicEndpointInfo
 from rclpy.type_support import MsgT, SrvRequestT, SrvResponseT
 
 from aura_ros.ros.diagnostics import ERROR, OK, Status
+from aura_ros.ros.newest_only import NewestOnly, publisher_id
 
 # Below the period of the diagnostics' checks, so that every check queries the graph. A mismatch is then reported within
 # a second, discovery included. A query of twelve endpoints takes 0.3 ms.
@@ -31,11 +33,6 @@ _QUERY_EVERY_S = 0.15
 # Longest time that the last messages have to reach their subscribers, all topics together [s].
 _LAST_MESSAGES_S = 0.5
 _MAX_TEXT = 256
-
-
-def publisher_id(info: MessageInfo) -> bytes:
-    """Return the global id of the publisher that sent a message, empty if the middleware gives none."""
-    return bytes((info['publisher_gid'] or {}).get('data', b''))
 
 
 @dataclass(frozen=True)
@@ -90,19 +87,39 @@ class EntityOwner:
         profile: QoSProfile,
         liveliness: Callable[[QoSLivelinessChangedInfo], None] | None = None,
         raw: bool = False,
+        checked: bool = True,
     ) -> Subscription[MsgT]:
         """Make a subscription; `liveliness` is called when publishers appear, die or leave.
 
-        With `raw` the callback receives the serialized message and its MessageInfo.
+        With `raw` the callback receives the serialized message and its MessageInfo. `qos_status` reports mismatches of
+        the subscription, unless `checked` is False.
         """
         node = self._node
         events = SubscriptionEventCallbacks(liveliness=liveliness, use_default_callbacks=False)
         subscription = node.create_subscription(message, topic, callback, profile, event_callbacks=events, raw=raw)
         self._undo.append(lambda: node.destroy_subscription(subscription))
-        others = node.get_publishers_info_by_topic
-        mismatch = partial(_mismatch, requested=profile)
-        self._endpoints.append(_Endpoint(subscription.topic_name, others, mismatch))
+        if checked:
+            others = node.get_publishers_info_by_topic
+            mismatch = partial(_mismatch, requested=profile)
+            self._endpoints.append(_Endpoint(subscription.topic_name, others, mismatch))
         return subscription
+
+    def any_durability_subscription(
+        self, message: type[MsgT], topic: str, callback: Callable[[MsgT], None], profile: QoSProfile
+    ) -> None:
+        """Subscribe a latched topic also to volatile publishers, which a transient local subscription does not match.
+
+        Args:
+            message: type of the messages.
+            topic: name of the topic.
+            callback: called once with each message.
+            profile: quality of service with transient local durability.
+        """
+        take = cast(Callable[[MsgT], None], NewestOnly(callback))
+        volatile = copy.copy(profile)
+        volatile.durability = DurabilityPolicy.VOLATILE
+        self.subscription(message, topic, take, profile, checked=False)
+        self.subscription(message, topic, take, volatile)
 
     def limited_subscription(
         self,

@@ -11,10 +11,12 @@ from action_msgs.msg import GoalStatus
 from aura_ros.msg import GateSample, VlaStep
 from diagnostic_msgs.msg import DiagnosticStatus
 from fakes import CHUNK_LEN, JOINTS
+from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import String
 from vla_rig import PIXELS, VlaRig
 
+from aura_ros.common.limits import INSTRUCTION_CHARS
 from aura_ros.ros import conversions, qos
 from aura_ros.ros.sensor_messages import image_to_msg, joints_to_msg
 
@@ -70,6 +72,46 @@ def test_a_goal_needs_an_instruction_and_takes_the_latched_one(graph, rig):
     assert rig.node._episodes.current.instruction == 'from the topic'
     rig.instructions.publish(String(data='another'))
     graph.until(lambda: rig.node._episodes.current.instruction == 'another', 'new instruction')
+
+
+@pytest.mark.parametrize('latched', [True, False], ids=['latched', 'volatile'])
+def test_an_instruction_is_taken_once_whatever_its_durability(graph, rig, latched, monkeypatch):
+    given = []
+    instruct = rig.node._episodes.instruct
+    monkeypatch.setattr(rig.node._episodes, 'instruct', lambda text: (given.append(text), instruct(text))[1])
+    profile = qos.INSTRUCTION if latched else QoSProfile(depth=10)
+    publisher = graph.node.create_publisher(String, 'instruction', profile)
+    graph.matched(publisher, 2 if latched else 1)
+    texts = [f'task {number}' for number in range(3)]
+    for text in texts:
+        publisher.publish(String(data=text))
+        graph.until(lambda text=text: rig.node._episodes._latched_instruction == text, text)
+    graph.spin(0.3)
+    assert given == texts
+    assert rig.goal('').accepted
+    assert rig.node._entities.qos_status().level == DiagnosticStatus.OK
+
+
+def test_the_instruction_in_force_is_published(graph, rig):
+    in_force = graph.listen(String, 'instruction_in_force', qos.INSTRUCTION)
+    rig.instructions.publish(String(data='from the topic'))
+    graph.until(lambda: rig.node._episodes._latched_instruction, 'instruction')
+    handle = rig.goal('of the goal')
+    graph.until(lambda: in_force, 'the instruction of the goal')
+    rig.instructions.publish(String(data=' of the topic '))
+    graph.until(lambda: len(in_force) == 2, 'the instruction of the topic')
+    graph.until(handle.cancel_goal_async().done, 'cancelled')
+    rig.result(handle)
+    rig.goal('')
+    graph.until(lambda: len(in_force) == 3, 'the instruction of the second episode')
+    assert [message.data for message in in_force] == ['of the goal', 'of the topic', 'of the topic']
+
+
+def test_a_long_instruction_is_used_whole_up_to_the_limit(graph, rig):
+    rig.goal('go')
+    for long in (('把红色方块放进碗里🟥 ' * 40).strip(), 'x' * (INSTRUCTION_CHARS + 1)):
+        rig.instructions.publish(String(data=long))
+        graph.until(lambda long=long: rig.node._episodes.current.instruction == long[:INSTRUCTION_CHARS], 'its text')
 
 
 def test_the_same_stamp_makes_one_step(graph, rig):

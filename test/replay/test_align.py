@@ -27,6 +27,7 @@ from recordings import (
 )
 
 from aura_ros.common.errors import BagError
+from aura_ros.common.limits import INSTRUCTION_CHARS
 from aura_ros.recordings.bags import Bag
 from aura_ros.replay.steps.align import Observations, RecordedObservation
 from aura_ros.replay.steps.alignment import AlignmentReport
@@ -38,6 +39,7 @@ MAPPING = Mapping(
 )
 BARE = replace(MAPPING, actions=None, instruction=Instruction(text='go'))
 ONE = replace(SPEC, cameras=('front',))
+IN_FORCE = '/instruction_in_force'
 
 
 def aligned(
@@ -179,6 +181,44 @@ def test_black_and_undecodable_pictures_make_no_observation(tmp_path: Path) -> N
     assert offsets(found) == [0, 300]
     assert any('black' in reason for reason in report.refused)
     assert any('bayer_rggb8' in reason for reason in report.refused)
+
+
+def test_an_empty_instruction_changes_nothing(tmp_path: Path) -> None:
+    def write(recorder: Recorder) -> None:
+        recorder.text(INSTRUCTION, '', 0.0)
+        recorder.text(INSTRUCTION, '  lift it ', 500.0)
+        recorder.text(INSTRUCTION, ' ', 1000.0)
+        record_robot(recorder, 2.0, instruction='')
+
+    found, report = aligned(tmp_path / 'bag', write, replace(BARE, instruction=Instruction(topic=INSTRUCTION)))
+    assert {one.observation.instruction for one in found} == {'lift it'}
+    assert found[-1].stamp_ns > BEGIN_NS + 1500 * MS
+    assert report.refused['before the first instruction'] > 0
+
+
+def test_a_long_instruction_is_used_as_in_the_graph(tmp_path: Path) -> None:
+    long = ('把红色方块放进碗里🟥 ' * 40).strip()
+    mapping = replace(BARE, instruction=Instruction(topic=INSTRUCTION))
+    found, _ = aligned(tmp_path / 'bag', lambda recorder: record_robot(recorder, 0.5, long), mapping)
+    assert {one.observation.instruction for one in found} == {long}
+    found, _ = aligned(tmp_path / 'huge', lambda recorder: record_robot(recorder, 0.5, 'x' * 10_000), mapping)
+    assert {one.observation.instruction for one in found} == {'x' * INSTRUCTION_CHARS}
+
+
+def test_the_instruction_in_force_applies_from_the_first_step_under_it(tmp_path: Path) -> None:
+    """A goal arrives 40 ms after the picture of its first step was recorded."""
+
+    def write(recorder: Recorder) -> None:
+        record_robot(recorder, 2.0, instruction='')
+        for stamp, text in ((401.0, 'first'), (1001.0, 'second')):
+            recorder.text(IN_FORCE, text, stamp + 40)
+            recorder.step('/vla_step', stamp, stamp + 60, text)
+
+    found, _ = aligned(tmp_path / 'bag', write, replace(BARE, instruction=Instruction(topic=IN_FORCE)))
+    assert offsets(found)[0] == 401.0
+    texts = {at: one.observation.instruction for at, one in zip(offsets(found), found, strict=True)}
+    assert {text for at, text in texts.items() if at < 1001.0} == {'first'}
+    assert {text for at, text in texts.items() if at >= 1001.0} == {'second'}
 
 
 def test_waits_for_the_first_instruction_and_follows_the_newest(tmp_path: Path) -> None:

@@ -27,31 +27,19 @@ def guessed(folder: Path, write: Callable[[Recorder], Any], spec: Any = SPEC) ->
         return guess(bag, spec)
 
 
-def step(recorder: Recorder) -> None:
-    none = np.zeros(0, np.float32)
-    recorder.write(
-        '/vla_step',
-        recorder.make(
-            'aura_ros/msg/VlaStep',
-            stamp=1,
-            episode_id='e',
-            backbone_hash='h',
-            seq=0,
-            features=none,
-            base_action=none,
-            chunk_size=0,
-            action_dim=0,
-            seconds_per_action=0.05,
-            inference_ms=1.0,
-        ),
-        2,
-    )
+def test_the_instruction_in_force_has_precedence(tmp_path: Path) -> None:
+    def write(recorder: Recorder) -> None:
+        record_robot(recorder, 0.2)
+        recorder.text('/left/instruction_in_force', 'of a goal', 1)
+
+    found = guessed(tmp_path / 'bag', write)
+    assert found.mapping.instruction == Instruction(topic='/left/instruction_in_force')
 
 
 def test_finds_topics_by_names_and_types(tmp_path: Path) -> None:
     def write(recorder: Recorder) -> None:
         record_robot(recorder, 0.2)
-        step(recorder)
+        recorder.step('/vla_step', 1, 2)
         recorder.image('/camera/front/depth', 1)
         recorder.joints('/leader/joint_states', 1, [0, 0, 0])
         recorder.text('/chatter', 'hello', 1)
@@ -114,7 +102,7 @@ def test_cartesian_commands_are_not_actions_for_a_backbone_of_joints(tmp_path: P
 
 
 def test_recorded_steps_alone_are_enough(tmp_path: Path) -> None:
-    found = guessed(tmp_path / 'bag', step)
+    found = guessed(tmp_path / 'bag', lambda recorder: recorder.step('/vla_step', 1, 2))
     assert found.mapping == Mapping({}, JointStream(''), steps='/vla_step')
     assert any('only the recorded steps can be replayed' in note for note in found.notes)
 

@@ -117,6 +117,24 @@ class Recorder:
         message = self.make('trajectory_msgs/msg/JointTrajectory', stamp=stamp, joint_names=list(names), points=points)
         self.write(topic, message, stamp)
 
+    def step(self, topic: str, stamp: float, log: float, episode: str = 'e') -> None:
+        """Write a VlaStep without features."""
+        none = np.zeros(0, np.float32)
+        message = self.make(
+            'aura_ros/msg/VlaStep',
+            stamp=stamp,
+            episode_id=episode,
+            backbone_hash='h',
+            seq=0,
+            features=none,
+            base_action=none,
+            chunk_size=0,
+            action_dim=0,
+            seconds_per_action=0.05,
+            inference_ms=1.0,
+        )
+        self.write(topic, message, log)
+
     def text(self, topic: str, text: str, log: float) -> None:
         """Write a String."""
         self.write(topic, self.make('std_msgs/msg/String', data=text), log)

@@ -23,6 +23,7 @@ from aura_ros.common.errors import AuraError
 from aura_ros.msg import GateSample, VlaStep, WriteEvent
 from aura_ros.ros import foreign, qos, waiting
 from aura_ros.ros.conversions import to_ns, to_stamp
+from aura_ros.vla.instruction import usable_instruction
 
 GATES = {'aura': 'aura/gate', 'kv': 'kv/gate'}
 """Gate topic of each memory policy, with one message per step."""
@@ -35,6 +36,8 @@ _ABANDON_S = 1.0
 _LOOK_EVERY_S = 1.0
 _RETRY_S = 0.5
 _ACKED_S = 1.0
+# Largest instruction of a goal [characters].
+_GOAL_CHARS = 256
 # Received messages that are handled between two published ones [1].
 _TAKEN = 4
 
@@ -200,21 +203,22 @@ class PlayerGraph:
 
     def instruct(self, text: str) -> None:
         """Publish an instruction if it is new, and wait up to 1 s for its subscribers."""
-        if text != self._instruction:
-            self._instruction = text
+        if (given := usable_instruction(text)) not in ('', self._instruction):
+            self._instruction = given
             publisher = self._publishers['instruction']
-            publisher.publish(String(data=text[:256]))
+            publisher.publish(String(data=given))
             publisher.wait_for_all_acked(Duration(seconds=_ACKED_S))
 
     def begin_episode(self, instruction: str, timeout_s: float) -> None:
-        """Start an episode of vla_node.
+        """Start an episode of vla_node. An instruction that is too long for a goal is on the topic only.
 
         Raises:
             PlayerError: vla_node does not answer, or still refuses after `timeout_s`.
         """
         assert self._episodes is not None
         end = time.monotonic() + timeout_s
-        goal = RunEpisode.Goal(instruction=instruction[:256], max_steps=0)
+        self.instruct(instruction)
+        goal = RunEpisode.Goal(instruction=instruction if len(instruction) <= _GOAL_CHARS else '', max_steps=0)
         while True:
             handle = self._answer(self._episodes.send_goal_async(goal))
             if handle.accepted:

@@ -20,6 +20,7 @@ from aura_ros.replay.steps.mapping import Mapping as BagMapping
 from aura_ros.replay.steps.message_values import joint_positions, picture
 from aura_ros.ros.conversions import float64s, to_stamp
 from aura_ros.ros.sensor_messages import image_to_msg, joints_to_msg
+from aura_ros.vla.instruction import usable_instruction
 from aura_ros.vla.protocol import BackboneSpec
 
 Messages = Mapping[str, Any]
@@ -118,8 +119,8 @@ def instruction_at_start(bag: Bag, mapping: BagMapping) -> str:
     """Return the first instruction of a bag, or ''."""
     if not mapping.instruction.topic:
         return mapping.instruction.text
-    first = next(iter(bag.samples([mapping.instruction.topic])), None)
-    return '' if first is None else str(first.message.data)
+    texts = (usable_instruction(sample.message.data) for sample in bag.samples([mapping.instruction.topic]))
+    return next(filter(None, texts), '')
 
 
 def clock_offset_ns(samples: Sequence[Sample]) -> int:

@@ -16,8 +16,8 @@ from rclpy.task import Future
 from aura_ros.action import RunEpisode
 from aura_ros.nodes.vla.execution import Execution
 from aura_ros.nodes.vla.operator import OperatorLease
+from aura_ros.vla.instruction import usable_instruction
 
-_MAX_INSTRUCTION = 256
 # How long the result waits until the memory has applied and the switch executed the last step [s, steady clock].
 _SETTLE_S = 0.5
 
@@ -114,7 +114,12 @@ class EpisodeServer:
     """
 
     def __init__(
-        self, node: Node, problem: Callable[[], str], finished: Callable[[], None], operator: OperatorLease
+        self,
+        node: Node,
+        problem: Callable[[], str],
+        finished: Callable[[], None],
+        operator: OperatorLease,
+        in_force: Callable[[str], None],
     ) -> None:
         """Serve goals.
 
@@ -123,11 +128,13 @@ class EpisodeServer:
             problem: returns why no episode can begin now, '' if one can.
             finished: called after an episode has ended, before its result is sent.
             operator: lease of each episode.
+            in_force: called with the instruction when an episode begins, and when its instruction changes.
         """
         self._node = node
         self._problem = problem
         self._finished = finished
         self._operator = operator
+        self._in_force = in_force
         self._accepted = False
         self._latched_instruction = ''
         self.current: Episode | None = None
@@ -150,10 +157,16 @@ class EpisodeServer:
 
         It also serves later goals without an instruction. An empty text leaves the running episode unchanged.
         """
-        self._latched_instruction = given = text.strip()[:_MAX_INSTRUCTION]
+        given = usable_instruction(text)
+        if len(given) < len(text.strip()) and given != self._latched_instruction:
+            self._node.get_logger().warning(
+                f'the instruction has {len(text.strip())} characters: only the first {len(given)} are used'
+            )
+        self._latched_instruction = given
         if self.current is None or given in ('', self.current.instruction):
             return False
         self.current.instruction = given
+        self._in_force(given)
         return True
 
     def end(self, reason: str) -> None:
@@ -199,6 +212,7 @@ class EpisodeServer:
         episode = Episode(instruction, request.max_steps, goal, ended)
         self.current, self._accepted = episode, False
         self._operator.begin()
+        self._in_force(instruction)
         self._node.get_logger().info(f"episode {episode.id}: '{instruction}'")
         if goal.is_cancel_requested:
             episode.end(True, 'cancelled before the first step')

@@ -32,6 +32,7 @@ from aura_ros.ros.parameters import ParameterSet
 from aura_ros.vla import Backbone, VlaOutput, load_backbone
 from aura_ros.vla.assembler import Aligned
 from aura_ros.vla.inference import Backoff, LatestOnlyWorker
+from aura_ros.vla.instruction import IN_FORCE
 
 _STOP_S = 2.0
 _FIRST_BACKOFF_S, _LONGEST_BACKOFF_S = 0.1, 5.0
@@ -81,7 +82,7 @@ class VlaNode(LifecycleNode):
         )
         self._entities.on_destroy(self._stop_worker)
         operator = OperatorLease(self, config.operator_lease_s)
-        self._episodes = EpisodeServer(self, self._why_not, self._worker.clear, operator)
+        self._episodes = EpisodeServer(self, self._why_not, self._worker.clear, operator, self._publish_in_force)
         self._entities.on_destroy(self._episodes.destroy)
         self._join_graph(config)
         self.diagnostics.add('inputs', self._input_status)
@@ -109,7 +110,8 @@ class VlaNode(LifecycleNode):
         step_qos = qos.step(config.liveliness_lease_s)
         self._steps = make.publisher(VlaStep, 'vla_step', step_qos)
         # First, so that the executor takes the instruction before other waiting messages.
-        make.subscription(String, 'instruction', self._on_instruction, qos.INSTRUCTION)
+        make.any_durability_subscription(String, 'instruction', self._on_instruction, qos.INSTRUCTION)
+        self._in_force = make.publisher(String, IN_FORCE, qos.INSTRUCTION)
         for camera in self._spec.cameras:
             topic, profile, on_image = f'camera/{camera}/image_raw', qos.sensor(sensors, 1), self._on_image(camera)
             if config.camera_transport == 'raw':
@@ -139,6 +141,9 @@ class VlaNode(LifecycleNode):
         now_ns = self.get_clock().now().nanoseconds
         self._inputs.add_joints(message, now_ns)
         self._try_step(now_ns)
+
+    def _publish_in_force(self, instruction: str) -> None:
+        self._in_force.publish(String(data=instruction))
 
     def _on_instruction(self, message: String) -> None:
         episode = self._episodes.current

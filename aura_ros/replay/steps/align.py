@@ -31,6 +31,7 @@ from aura_ros.replay.steps.actions import JUMP_NS, ActionTrack, PendingActions, 
 from aura_ros.replay.steps.alignment import AlignmentReport
 from aura_ros.replay.steps.by_stamp import ByStamp
 from aura_ros.replay.steps.checks import check_streams, check_types, topic_types
+from aura_ros.replay.steps.instructions import Instructions
 from aura_ros.replay.steps.mapping import UNITS, Mapping
 from aura_ros.replay.steps.message_values import joint_positions, picture
 from aura_ros.vla.assembler import Aligned, Assembler, AssemblerConfig, Gap
@@ -80,6 +81,7 @@ class Observations:
         types = topic_types(bag, mapping, self._topics())
         check_types(mapping, spec, types)
         self._starts = episode_starts(bag)
+        self._instructions = Instructions(bag, mapping.instruction)
         self._look_ahead_ns = max(round(mapping.slop_s * 1e9), _LOOK_AHEAD_NS)
         # Stamp of the last observation of the episode that is being read [ns].
         self._last_ns: int | None = None
@@ -109,22 +111,21 @@ class Observations:
         self._last_ns = None
         if track is not None:
             track.clear()
-        instruction = self._instruction_before(episode.begin_ns, begin_ns)
+        self._instructions.begin(episode.begin_ns, begin_ns)
         pending = PendingActions[RecordedObservation](track, self._spec)
         by_topic: dict[str, list[str]] = {}
         for stream, topic in self._streams.items():
             by_topic.setdefault(topic, []).append(stream)
         for sample in self._bag.samples(self._topics(), begin_ns, end_ns):
-            if sample.topic == self._mapping.instruction.topic:
-                instruction = sample.message.data
+            self._instructions.add(sample)
             if track is not None and self._mapping.actions is not None and sample.topic == self._mapping.actions.topic:
                 track.add(sample)
             added = (self._add(by_stamp, assembler, stream, sample) for stream in by_topic.get(sample.topic, ()))
             released = chain(chain.from_iterable(added), by_stamp.ready(sample.log_ns))
-            for found in self._assembled(released, assembler, episode, instruction):
+            for found in self._assembled(released, assembler, episode):
                 pending.add(found, found.stamp_ns, sample.log_ns)
             yield from map(self._with_action, pending.ready(sample.log_ns))
-        for found in self._assembled(by_stamp.rest(), assembler, episode, instruction):
+        for found in self._assembled(by_stamp.rest(), assembler, episode):
             pending.add(found, found.stamp_ns, end_ns)
         yield from map(self._with_action, pending.rest())
 
@@ -143,17 +144,6 @@ class Observations:
         named += [self._mapping.actions.topic] if self._mapping.actions is not None else []
         named += reversed(self._streams.values())
         return list(dict.fromkeys(filter(None, named)))
-
-    def _instruction_before(self, begin_ns: int, until_ns: int) -> str | None:
-        """The instruction in force at `until_ns`, where reading begins; None before the first one."""
-        topic = self._mapping.instruction.topic
-        if not topic:
-            return self._mapping.instruction.text
-        found = None
-        if until_ns > begin_ns:
-            for sample in self._bag.samples([topic], begin_ns, until_ns):
-                found = sample.message.data
-        return found
 
     def _add(self, by_stamp: ByStamp, assembler: Assembler[Sample], stream: str, sample: Sample) -> Released:
         """Hold a sample until its turn; yield the samples that were held before the clock was set back."""
@@ -179,7 +169,7 @@ class Observations:
         by_stamp.add(stream, sample)
 
     def _assembled(
-        self, released: Released, assembler: Assembler[Sample], episode: Episode, instruction: str | None
+        self, released: Released, assembler: Assembler[Sample], episode: Episode
     ) -> Iterator[RecordedObservation]:
         """Yield the observations that samples complete."""
         for stream, sample in released:
@@ -191,17 +181,16 @@ class Observations:
                 # The first step of an episode can follow the last one of the episode before at any distance.
                 assembler.rewind(None)
                 self._last_ns = None
-            found = self._assemble(assembler, episode, sample.stamp_ns, instruction)
+            found = self._assemble(assembler, episode, sample.stamp_ns)
             if found is not None:
                 yield found
 
-    def _assemble(
-        self, assembler: Assembler[Sample], episode: Episode, now_ns: int, instruction: str | None
-    ) -> RecordedObservation | None:
+    def _assemble(self, assembler: Assembler[Sample], episode: Episode, now_ns: int) -> RecordedObservation | None:
         found = assembler.take(now_ns)
         if isinstance(found, Gap):
             self.report.gap(found)
             return None
+        instruction = self._instructions.at(found.stamp_ns)
         if instruction is None:
             self.report.refuse('before the first instruction')
             return None

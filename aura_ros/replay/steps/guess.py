@@ -11,6 +11,7 @@ from aura_ros.recordings.type_names import CAMERA_TYPES, JOINT_STATE, STRING, VL
 from aura_ros.recordings.types import Topic
 from aura_ros.replay.steps.mapping import ActionStream, Instruction, JointStream, Mapping
 from aura_ros.replay.steps.message_values import ACTION_TYPES
+from aura_ros.vla.instruction import IN_FORCE
 from aura_ros.vla.protocol import BackboneSpec
 
 _COMMANDS = ('command', 'cmd', 'target', 'action', 'goal', 'desired', 'leader', 'trajectory', 'servo')
@@ -123,7 +124,9 @@ def _actions(bag: Bag, spec: BackboneSpec, joints: str, notes: list[str]) -> Act
 def _instruction(bag: Bag, notes: list[str]) -> Instruction:
     texts = [topic for topic in bag.of_type(STRING) if any(word in topic.name.lower() for word in _INSTRUCTIONS)]
     if texts:
-        return Instruction(topic=texts[0].name)
+        # vla_node's own report also has the instructions of goals.
+        best = next((topic for topic in texts if topic.name.endswith(IN_FORCE)), texts[0])
+        return Instruction(topic=best.name)
     notes.append('instruction: none was recorded; enter the instruction of the robot in the mapping')
     return Instruction(text='do the task')
 
