@@ -16,6 +16,8 @@ from aura_ros.common.errors import InputError
 MAX_JOINT_NAMES = 1024
 """Most joints of a message [1]. A humanoid with two hands has about 100."""
 _TEXT = 256
+# Backbones read joint positions as float32.
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 def joint_values(names: Sequence[str], positions: Sequence[float], wanted: Sequence[str]) -> dict[str, float]:
@@ -25,7 +27,7 @@ def joint_values(names: Sequence[str], positions: Sequence[float], wanted: Seque
 
     Raises:
         InputError: the numbers of names and positions differ, there are more than MAX_JOINT_NAMES, a joint has two
-            positions, or a position is not finite.
+            positions, or a position is not finite as float32.
     """
     if len(names) > MAX_JOINT_NAMES:
         raise InputError(f'has {len(names)} names: must have {MAX_JOINT_NAMES} at most')
@@ -41,7 +43,7 @@ def joint_values(names: Sequence[str], positions: Sequence[float], wanted: Seque
                     'must have every joint once'
                 )
             found[name] = value
-    if bad := {name: value for name, value in found.items() if not np.isfinite(value)}:
+    if bad := {name: value for name, value in found.items() if not abs(value) <= _LARGEST}:
         raise InputError(f'is not finite: {", ".join(f"{name} = {value}" for name, value in bad.items())[:_TEXT]}')
     return found
 

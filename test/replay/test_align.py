@@ -91,17 +91,22 @@ def test_agrees_with_the_live_assembler_fed_in_the_order_of_the_stamps(tmp_path:
                 recorder.image(topic, stamp, log)
 
     found, report = aligned(tmp_path / 'bag', write, BARE, SPEC)
-    live: Assembler[float] = Assembler(AssemblerConfig(('front', 'wrist', 'joint_states'), min_interval_ns=75 * MS))
-    names, expected, accepted, newest = {FRONT: 'front', WRIST: 'wrist', STATES: 'joint_states'}, [], [], {}
+    config = AssemblerConfig(('front', 'wrist'), joints=JOINTS, min_interval_ns=75 * MS)
+    live: Assembler[float] = Assembler(config)
+    names, expected, accepted, newest = {FRONT: 'front', WRIST: 'wrist'}, [], [], {}
     for _, topic, stamp in arrivals:
         if stamp > newest.get(topic, -1.0):
             accepted.append((stamp, topic == FRONT, topic))
             newest[topic] = stamp
     refused = len(arrivals) - len(accepted)
     for stamp, _, topic in sorted(accepted):
-        live.add(names[topic], at := BEGIN_NS + round(stamp * MS), stamp)
+        at = BEGIN_NS + round(stamp * MS)
+        if topic == STATES:
+            live.add_joints(at, dict.fromkeys(JOINTS, stamp))
+        else:
+            live.add(names[topic], at, stamp)
         if isinstance(step := live.take(at), Aligned):
-            expected.append((step.stamp_ns, step.samples['joint_states'], step.skew_ns))
+            expected.append((step.stamp_ns, step.joints[0], step.skew_ns))
     assert [(one.stamp_ns, one.observation.joint_positions[0], one.skew_ns) for one in found] == expected
     assert len(expected) > 10
     assert sum(one.out_of_order for one in report.streams) == refused > 0
@@ -141,16 +146,52 @@ def test_joints_are_found_by_name_and_brought_to_radians(tmp_path: Path) -> None
 
 def test_unusable_joint_states_are_counted_with_the_reason(tmp_path: Path) -> None:
     def write(recorder: Recorder) -> None:
-        recorder.joints(STATES, 0, [0, 0], JOINTS[:2])
+        recorder.joints(STATES, 0, [0, 0, 0], ('other', 'joint1', 'joint1'))
         recorder.joints(STATES, 1, [0, 0, np.nan])
         recorder.joints(STATES, 2, [0, 0, 1e300])
         recorder.joints(STATES, 3, [0, 0])
         recorder.image(FRONT, 4)
 
     found, report = aligned(tmp_path / 'bag', write)
-    assert not found and report.streams[1].unusable == 4
+    assert not found and report.streams[1].unusable == 3
     assert report.streams[1].problem == 'has 2 positions for 3 names: must have one for each'
-    assert any('4 messages could not be used' in note for note in report.notes)
+    assert any('3 messages could not be used' in note for note in report.notes)
+
+
+def test_joints_of_separate_messages_are_merged_by_name(tmp_path: Path) -> None:
+    """Arm and gripper publish on one topic, with equal and with late stamps. Other joints do not matter."""
+
+    def write(recorder: Recorder) -> None:
+        recorder.joints(STATES, 0, [], ())
+        for at in range(0, 500, 10):
+            recorder.joints(STATES, at, [at, -at], JOINTS[:2])
+            recorder.joints(STATES, at, [7, 7], ('base', 'lift'))
+            if at % 50 == 0:
+                recorder.joints(STATES, at, [2 * at], JOINTS[2:])
+            if at % 100 == 45:
+                recorder.joints(STATES, at - 3, [2 * at], JOINTS[2:])
+        for at in range(100, 500, 100):
+            recorder.image(FRONT, at + 9)
+
+    found, report = aligned(tmp_path / 'bag', write)
+    assert offsets(found) == [109, 209, 309, 409]
+    assert [one.observation.joint_positions.tolist() for one in found] == [
+        [at, -at, 2 * at] for at in (100, 200, 300, 400)
+    ]
+    assert [one.skew_ns for one in found] == [9 * MS] * 4
+    assert not report.streams[1].unusable and not report.streams[1].out_of_order
+
+
+def test_a_joint_that_is_too_far_away_is_named(tmp_path: Path) -> None:
+    def write(recorder: Recorder) -> None:
+        recorder.joints(STATES, 0, [1], JOINTS[2:])
+        for at in range(0, 300, 50):
+            recorder.joints(STATES, at, [0, 0], JOINTS[:2])
+            recorder.image(FRONT, at)
+
+    found, report = aligned(tmp_path / 'bag', write)
+    assert offsets(found) == [0]
+    assert dict(report.refused) == {'between two steps': 1, 'joint_states: unaligned': 4}
 
 
 def test_black_and_undecodable_pictures_make_no_observation(tmp_path: Path) -> None:

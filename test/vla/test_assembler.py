@@ -170,3 +170,74 @@ def test_promises_hold_for_any_traffic(events: list[tuple[str, int]]) -> None:
         else:
             assert result.stream in STREAMS and result.text.startswith(result.stream)
     assert used == sorted(set(used))
+
+
+# Joints, each with its own samples. -----------------------------------------------------------------------------------
+def with_joints(**changes: object) -> Assembler[str]:
+    return Assembler(AssemblerConfig(('front',), joints=('arm', 'gripper'), **changes))  # type: ignore[arg-type]
+
+
+def test_each_joint_contributes_its_newest_position_before_the_reference() -> None:
+    target = with_joints()
+    target.add('front', NOW - 20 * MS, 'picture')
+    assert target.add_joints(NOW - 25 * MS, {'arm': 1.0})
+    assert target.add_joints(NOW - 25 * MS, {'gripper': 0.1})
+    assert target.add_joints(NOW - 22 * MS, {'arm': 2.0, 'gripper': 0.2})
+    assert target.add_joints(NOW - 10 * MS, {'arm': 3.0})
+    # A late message of one joint is in order for that joint.
+    assert target.add_joints(NOW - 21 * MS, {'gripper': 0.3})
+    found = aligned(target)
+    assert found.joints.tolist() == pytest.approx([2.0, 0.3])
+    assert (found.joint_skew_ns, found.skew_ns) == (2 * MS, 2 * MS)
+
+
+def test_a_missing_or_distant_joint_is_named() -> None:
+    target = with_joints()
+    target.add('front', NOW, 'picture')
+    target.add_joints(NOW, {'arm': 1.0})
+    assert (gap(target).stream, gap(target).text) == ('joint_states', 'joint_states: gripper has no sample')
+    target.add_joints(NOW - 70 * MS, {'gripper': 0.1})
+    assert gap(target).wait is Wait.UNALIGNED
+    assert gap(target).text.startswith('joint_states: gripper is 0.070 s from front: allowed 0.06 s')
+
+
+def test_a_slow_joint_may_have_a_slop_of_its_own() -> None:
+    target = with_joints(joint_slop_ns={'gripper': 200 * MS})
+    target.add('front', NOW, 'picture')
+    target.add_joints(NOW, {'arm': 1.0})
+    target.add_joints(NOW - 200 * MS, {'gripper': 0.1})
+    assert aligned(target).joint_skew_ns == 200 * MS
+
+
+def test_messages_of_joints_count_as_duplicate_only_if_no_joint_is_newer() -> None:
+    target = with_joints()
+    assert target.add_joints(NOW, {'arm': 1.0})
+    assert target.add_joints(NOW, {'arm': 9.0, 'gripper': 0.1})
+    assert not target.add_joints(NOW, {'arm': 9.0})
+    assert not target.add_joints(NOW - MS, {'gripper': 9.0})
+    assert (target.duplicates['joint_states'], target.out_of_order['joint_states']) == (1, 1)
+    target.add('front', NOW, 'picture')
+    assert aligned(target).joints.tolist() == pytest.approx([1.0, 0.1])
+
+
+@given(st.lists(st.tuples(st.integers(0, 40), st.sets(st.sampled_from(['arm', 'gripper', 'lift']), min_size=1))))
+def test_merging_in_any_split_and_order_gives_the_newest_of_each_joint(messages: list[tuple[int, set[str]]]) -> None:
+    target: Assembler[str] = Assembler(
+        AssemblerConfig(('front',), joints=('arm', 'gripper', 'lift'), depth=64, slop_ns=40 * MS)
+    )
+    newest: dict[str, int] = {}
+    for at, joints in messages:
+        target.add_joints(NOW + at * MS, dict.fromkeys(joints, float(at)))
+        newest |= {joint: max(at, newest.get(joint, 0)) for joint in joints}
+    target.add('front', NOW + 40 * MS, 'picture')
+    result = target.take(NOW + 40 * MS)
+    if len(newest) < 3:
+        assert isinstance(result, Gap)
+    else:
+        assert isinstance(result, Aligned)
+        assert result.joints.tolist() == [newest['arm'], newest['gripper'], newest['lift']]
+
+
+def test_a_joint_named_twice_is_refused() -> None:
+    with pytest.raises(ConfigError, match='distinct'):
+        AssemblerConfig(('front',), joints=('arm', 'arm'))

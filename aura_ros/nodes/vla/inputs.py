@@ -8,21 +8,21 @@ the ROS clock. `input_timeout_s` is on the steady clock, so that it also detects
 import time
 from collections import Counter
 from dataclasses import dataclass
-from typing import TypeAlias, cast
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from sensor_msgs.msg import CompressedImage, Image, JointState
 
 from aura_ros.common.errors import InputError
-from aura_ros.ros.conversions import finite, joints_from_msg, to_ns
+from aura_ros.ros.conversions import to_ns
 from aura_ros.ros.diagnostics import ERROR, OK, WARN, Status
-from aura_ros.vla.assembler import Aligned, Assembler, AssemblerConfig, Gap, Wait
+from aura_ros.vla.assembler import JOINTS, Aligned, Assembler, AssemblerConfig, Gap, Wait
 from aura_ros.vla.images import decode_compressed, decode_image, is_black
+from aura_ros.vla.joints import MAX_JOINT_NAMES, joint_values
 from aura_ros.vla.protocol import BackboneSpec, Observation
 
-JOINTS = 'joint_states'
-Sample: TypeAlias = Image | CompressedImage | NDArray[np.float32]
+Sample: TypeAlias = Image | CompressedImage
 
 
 @dataclass(frozen=True)
@@ -52,15 +52,16 @@ class Inputs:
         self._timing = timing
         tick_ns = round(spec.seconds_per_action * 1e9)
         config = AssemblerConfig(
-            streams=(*spec.cameras, JOINTS),
+            streams=spec.cameras,
+            joints=spec.joint_names,
             slop_ns=round(timing.sync_slop_s * 1e9),
             max_age_ns=round(timing.max_age_s * 1e9),
             future_tolerance_ns=round(timing.stamp_tolerance_s * 1e9),
             # Half an action of slack, because the stamps of a real camera jitter around the period.
             min_interval_ns=spec.n_action_steps * tick_ns - tick_ns // 2,
         )
-        self._streams = config.streams
         self._assembler: Assembler[Sample] = Assembler(config)
+        # Arrival of the newest message of each stream, and of the newest one that names each joint [s, steady clock].
         self._arrived: dict[str, float] = {}
         self._newest_ns: dict[str, int] = {}
         self._gap: Gap | None = None
@@ -76,31 +77,44 @@ class Inputs:
         self._add(camera, to_ns(message.header.stamp), message, now_ns)
 
     def add_joints(self, message: JointState, now_ns: int) -> None:
-        """Add joint positions, or reject them if one is missing or not finite."""
-        names = self._spec.joint_names
+        """Add the positions of the joints that a message names, or reject it if one is not finite."""
+        self._arrived[JOINTS] = now = time.monotonic()
+        named = set(message.name[:MAX_JOINT_NAMES]).intersection(self._spec.joint_names)
+        self._arrived |= {f'{JOINTS}: {name}': now for name in named}
         try:
-            with np.errstate(over='ignore'):  # float32 overflows where float64 did not
-                positions = finite(JOINTS, joints_from_msg(message, names), (len(names),))
+            positions = joint_values(message.name, message.position, self._spec.joint_names)
         except InputError as error:
-            self._arrived[JOINTS] = time.monotonic()
-            self._reject(JOINTS, 'rejected', str(error))
+            self._reject(JOINTS, 'rejected', f'{JOINTS} {error}')
             return
-        self._add(JOINTS, to_ns(message.header.stamp), positions, now_ns)
+        if not positions:  # a message of other joints, or an empty one at the start of a driver
+            return
+        stamp_ns = to_ns(message.header.stamp)
+        if self._stamped(JOINTS, stamp_ns):
+            if self._assembler.newest_joint_ns(positions) > max(stamp_ns, self._latest_ns(now_ns)):
+                self._assembler.clear()
+            self._assembler.add_joints(stamp_ns, positions)
 
     def _add(self, stream: str, stamp_ns: int, sample: Sample, now_ns: int) -> None:
         self._arrived[stream] = time.monotonic()
+        if self._stamped(stream, stamp_ns):
+            if self._newest_ns.get(stream, 0) > max(stamp_ns, self._latest_ns(now_ns)):
+                self._assembler.clear()
+            if self._assembler.add(stream, stamp_ns, sample):
+                self._newest_ns[stream] = stamp_ns
+
+    def _stamped(self, stream: str, stamp_ns: int) -> bool:
         if stamp_ns <= 0:
             self._reject(stream, 'unstamped', f'stamp of {stream} is zero: its driver must stamp its messages')
-            return
+            return False
         self._rejections.pop(stream, None)
-        if not self._assembler.add(stream, stamp_ns, sample):
-            ahead_s = (self._newest_ns.get(stream, 0) - now_ns) * 1e-9
-            if ahead_s <= self._timing.stamp_tolerance_s:
-                return
-            # The sender's clock was ahead and is correct again. Its samples from the future must not block new ones.
-            self._assembler.clear()
-            self._assembler.add(stream, stamp_ns, sample)
-        self._newest_ns[stream] = stamp_ns
+        return True
+
+    def _latest_ns(self, now_ns: int) -> int:
+        """Return the latest credible stamp [ns].
+
+        A newest sample beyond it shows that the sender's clock was ahead. It must not block new samples.
+        """
+        return now_ns + round(self._timing.stamp_tolerance_s * 1e9)
 
     def _reject(self, stream: str, reason: str, text: str) -> None:
         self._counts[f'{stream} {reason}'] += 1
@@ -118,7 +132,7 @@ class Inputs:
 
     def _count(self, gap: Gap) -> None:
         """Count a gap once, however often it is seen."""
-        about = gap.stream, self._newest_ns.get(self._streams[0])
+        about = gap.stream, self._newest_ns.get(self._spec.cameras[0])
         if gap.faulty and self._counted.get(gap.wait) != about:
             self._counted[gap.wait] = about
             self._counts[f'{gap.stream} {gap.wait.value}'] += 1
@@ -141,15 +155,19 @@ class Inputs:
         self._assembler.clear()
 
     def problem(self) -> str:
-        """Return which streams are missing, silent or unusable, '' if all deliver."""
-        now = time.monotonic()
-        silent = []
-        for stream in (*self._spec.cameras, JOINTS):
-            if stream not in self._arrived:
-                silent.append(f'{stream}: nothing received')
-            elif now - self._arrived[stream] > self._timing.input_timeout_s:
-                silent.append(f'{stream}: nothing for {now - self._arrived[stream]:.1f} s')
+        """Return which streams and joints are missing, silent or unusable, '' if all deliver."""
+        silent = [text for stream in (*self._spec.cameras, JOINTS) if (text := self._silence(stream))]
+        if JOINTS in self._arrived:
+            joints = [f'{JOINTS}: {name}' for name in self._spec.joint_names]
+            silent += [text for joint in joints if (text := self._silence(joint))]
         return '; '.join(silent or self._rejections.values())
+
+    def _silence(self, stream: str) -> str:
+        """Return that a stream or joint is silent, '' if it delivers."""
+        if stream not in self._arrived:
+            return f'{stream}: nothing received'
+        silent_s = time.monotonic() - self._arrived[stream]
+        return f'{stream}: nothing for {silent_s:.1f} s' if silent_s > self._timing.input_timeout_s else ''
 
     def status(self, waiting_s: float) -> Status:
         """Return the status of the streams; `waiting_s` is how long an episode has waited for a step [s]."""
@@ -169,10 +187,8 @@ def decode(aligned: Aligned[Sample], spec: BackboneSpec, instruction: str) -> Ob
     Raises:
         InputError: an image cannot be decoded or is black.
     """
-    images = {
-        camera: _pixels(camera, cast(Image | CompressedImage, aligned.samples[camera])) for camera in spec.cameras
-    }
-    return Observation(images, cast(NDArray[np.float32], aligned.samples[JOINTS]), instruction)
+    images = {camera: _pixels(camera, aligned.samples[camera]) for camera in spec.cameras}
+    return Observation(images, aligned.joints, instruction)
 
 
 def _pixels(camera: str, message: Image | CompressedImage) -> NDArray[np.uint8]:

@@ -34,10 +34,9 @@ from aura_ros.replay.steps.checks import check_streams, check_types, topic_types
 from aura_ros.replay.steps.instructions import Instructions
 from aura_ros.replay.steps.mapping import UNITS, Mapping
 from aura_ros.replay.steps.message_values import joint_positions, picture
-from aura_ros.vla.assembler import Aligned, Assembler, AssemblerConfig, Gap
+from aura_ros.vla.assembler import JOINTS, Aligned, Assembler, AssemblerConfig, Gap
 from aura_ros.vla.protocol import BackboneSpec, Observation
 
-JOINTS = 'joint_states'
 # Least time that a sample waits for samples of other streams that were recorded later [ns, log time].
 _LOOK_AHEAD_NS = 1_000_000_000
 
@@ -76,6 +75,7 @@ class Observations:
         self._begin_ns = bag.begin_ns if begin_ns is None else begin_ns
         self._end_ns = bag.end_ns if end_ns is None else end_ns
         check_streams(mapping, spec)
+        self._recorded_joints = {name: mapping.joints.names.get(name, name) for name in spec.joint_names}
         self._tick_ns = round(spec.seconds_per_action * 1e9)
         self._streams = {camera: mapping.cameras[camera] for camera in spec.cameras} | {JOINTS: mapping.joints.topic}
         types = topic_types(bag, mapping, self._topics())
@@ -106,7 +106,8 @@ class Observations:
     def _episode(self, episode: Episode) -> Iterator[RecordedObservation]:
         begin_ns, end_ns = max(episode.begin_ns, self._begin_ns), min(episode.end_ns, self._end_ns)
         assembler, track = self._assembler(), self._track
-        by_stamp = ByStamp(self._streams, self._look_ahead_ns)
+        joints = [f'{JOINTS}: {name}' for name in self._spec.joint_names]
+        by_stamp = ByStamp((*self._spec.cameras, *joints), self._look_ahead_ns)
         self.report.begin()
         self._last_ns = None
         if track is not None:
@@ -132,7 +133,8 @@ class Observations:
     def _assembler(self) -> Assembler[Sample]:
         return Assembler(
             AssemblerConfig(
-                streams=tuple(self._streams),
+                streams=self._spec.cameras,
+                joints=self._spec.joint_names,
                 slop_ns=round(self._mapping.slop_s * 1e9),
                 min_interval_ns=self._spec.n_action_steps * self._tick_ns - self._tick_ns // 2,
             )
@@ -149,24 +151,31 @@ class Observations:
         """Hold a sample until its turn; yield the samples that were held before the clock was set back."""
         report = self.report.arrived(stream, sample)
         if stream == JOINTS:
-            names = [self._mapping.joints.names.get(name, name) for name in self._spec.joint_names]
             try:
-                positions = joint_positions(sample.message, names, UNITS[self._mapping.joints.unit])
+                positions = joint_positions(sample.message, self._recorded_joints, UNITS[self._mapping.joints.unit])
             except InputError as error:
                 report.unusable += 1
                 report.problem = str(error)
                 return
+            if not positions:  # a message of other joints, or an empty one
+                return
             sample = replace(sample, message=positions)
-        ahead_ns = by_stamp.newest_ns(stream) - sample.stamp_ns
-        if ahead_ns > JUMP_NS:
+        newest_ns = {part: by_stamp.newest_ns(part) for part in self._parts(stream, sample)}
+        if min(newest_ns.values()) - sample.stamp_ns > JUMP_NS:
             yield from by_stamp.rest()
             assembler.clear()
             self._last_ns = None
             self.report.jumps += 1
-        elif ahead_ns >= 0:
+            newest_ns = dict.fromkeys(newest_ns, -1)
+        newer = [part for part, stamp_ns in newest_ns.items() if stamp_ns < sample.stamp_ns]
+        if newer:
+            by_stamp.add(stream, sample, newer)
+        else:
             report.out_of_order += 1
-            return
-        by_stamp.add(stream, sample)
+
+    def _parts(self, stream: str, sample: Sample) -> list[str]:
+        """Return the parts of a stream whose stamps have an order: each joint, because messages may hold some only."""
+        return [f'{JOINTS}: {name}' for name in sample.message] if stream == JOINTS else [stream]
 
     def _assembled(
         self, released: Released, assembler: Assembler[Sample], episode: Episode
@@ -174,7 +183,10 @@ class Observations:
         """Yield the observations that samples complete."""
         for stream, sample in released:
             self.report.offered(stream)
-            assembler.add(stream, sample.stamp_ns, sample)
+            if stream == JOINTS:
+                assembler.add_joints(sample.stamp_ns, sample.message)
+            else:
+                assembler.add(stream, sample.stamp_ns, sample)
             name = self._episode_name(episode, sample.stamp_ns)
             begins = self._last_ns is not None and name != self._episode_name(episode, self._last_ns)
             if begins and stream == self._spec.cameras[0]:
@@ -219,7 +231,7 @@ class Observations:
                 images[camera] = picture(found.samples[camera].message)
             except InputError as error:
                 raise InputError(f'camera {camera}: {error}') from error
-        return Observation(images, found.samples[JOINTS].message, instruction)
+        return Observation(images, found.joints, instruction)
 
     def _with_action(self, found: tuple[RecordedObservation, NDArray[np.float32] | None]) -> RecordedObservation:
         recorded, action = found

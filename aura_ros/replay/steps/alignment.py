@@ -13,7 +13,7 @@ from aura_ros.recordings.bags import Bag
 from aura_ros.recordings.types import Sample
 from aura_ros.replay.steps.actions import ActionTrack
 from aura_ros.replay.steps.mapping import Mapping
-from aura_ros.vla.assembler import Aligned, Gap
+from aura_ros.vla.assembler import JOINTS, Aligned, Gap
 
 _MS = 1e-6
 # Default of vla_node's max_age_s: vla_node refuses pictures that arrive later.
@@ -146,9 +146,10 @@ class AlignmentReport:
         self._why = ''
         self._waits = False
         self.observations += 1
-        for name, sample in found.samples.items():
+        skews_ns = {name: abs(sample.stamp_ns - found.stamp_ns) for name, sample in found.samples.items()}
+        for name, skew_ns in (skews_ns | {JOINTS: found.joint_skew_ns}).items():
             self._by_name[name].used += 1
-            self._by_name[name].skew.add(abs(sample.stamp_ns - found.stamp_ns) * _MS)
+            self._by_name[name].skew.add(skew_ns * _MS)
 
     @property
     def refused(self) -> AnyMapping[str, int]:

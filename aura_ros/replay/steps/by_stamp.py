@@ -23,7 +23,7 @@ class ByStamp:
         """Start empty.
 
         Args:
-            streams: names; the first is the reference.
+            streams: names of streams, or of their parts; the first is the reference.
             look_ahead_ns: longest time that a message waits for the other streams [ns, log time].
         """
         self._reference = next(iter(streams))
@@ -36,12 +36,12 @@ class ByStamp:
         self._count = 0
 
     def newest_ns(self, stream: str) -> int:
-        """Return the newest stamp of a stream [ns], or -1 before its first message and after `rest`."""
+        """Return the newest stamp of a stream or part [ns], or -1 before its first message and after `rest`."""
         return self._newest_ns[stream]
 
-    def add(self, stream: str, sample: Sample) -> None:
-        """Hold a message, which is newer than those before it in its stream."""
-        self._newest_ns[stream] = sample.stamp_ns
+    def add(self, stream: str, sample: Sample, parts: Collection[str] = ()) -> None:
+        """Hold a message, which is newer than those before it in its stream, or in each of its `parts`."""
+        self._newest_ns |= dict.fromkeys(parts or (stream,), sample.stamp_ns)
         heappush(self._heap, (sample.stamp_ns, stream == self._reference, self._count, stream, sample))
         self._arrived.append((self._count, sample.log_ns))
         self._count += 1

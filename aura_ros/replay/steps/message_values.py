@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Values in recorded messages: pictures, joint positions and action targets."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from aura_ros.common.errors import InputError
 from aura_ros.recordings.type_names import JOINT_STATE
 from aura_ros.vla.images import decode_compressed, decode_image, is_black
-from aura_ros.vla.joints import all_joints
+from aura_ros.vla.joints import joint_values
 
 Floats = NDArray[np.float64]
 
@@ -57,18 +57,19 @@ def picture(message: Any) -> NDArray[np.uint8]:
     return pixels
 
 
-def joint_positions(message: Any, names: Sequence[str], factor: float = 1.0) -> NDArray[np.float32]:
-    """Return the positions of `names` in a JointState, times `factor`, float32 [J].
+def joint_positions(message: Any, recorded: Mapping[str, str], factor: float = 1.0) -> dict[str, float]:
+    """Return the positions in a JointState, times `factor`, by joint; possibly of some joints only.
+
+    Args:
+        message: a JointState.
+        recorded: the recorded name of each joint.
+        factor: from the recorded unit to rad or m.
 
     Raises:
-        InputError: a joint is missing, or its position is not finite.
+        InputError: `vla.joints.joint_values` refuses the message.
     """
-    positions = all_joints(message.name, message.position, names) * factor
-    with np.errstate(over='ignore'):  # float32 overflows where float64 did not
-        found = positions.astype(np.float32)
-    if not np.isfinite(found).all():
-        raise InputError(f'is not finite: {positions.tolist()}')
-    return found
+    found = joint_values(message.name, message.position, tuple(recorded.values()))
+    return {joint: found[name] * factor for joint, name in recorded.items() if name in found}
 
 
 def target(kind: str, message: Any) -> Target:
