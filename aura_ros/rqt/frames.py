@@ -9,13 +9,12 @@ from collections import deque
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CompressedImage, Image
 
 from aura_ros.common.errors import InputError
 from aura_ros.rqt.points import Thumbnail
-from aura_ros.vla.images import decode_compressed, decode_image
+from aura_ros.vla.images import decode_message
 
 ImageType = type[Image] | type[CompressedImage]
 
@@ -98,7 +97,7 @@ class FrameBuffer:
 
     def _thumbnail(self, stamp_s: float, kind: ImageType, data: bytes) -> list[Thumbnail]:
         try:
-            rgb = _decode(deserialize_message(data, kind))
+            rgb = decode_message(deserialize_message(data, kind))
         except (InputError, RuntimeError):  # vla_node reports it; here only a thumbnail is missing
             self.failures += 1
             return []
@@ -107,11 +106,3 @@ class FrameBuffer:
             height, width = (max(1, round(side * scale)) for side in rgb.shape[:2])
             rgb = np.ascontiguousarray(cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA))
         return [Thumbnail(stamp_s, rgb)]
-
-
-def _decode(message: Image | CompressedImage) -> NDArray[np.uint8]:
-    if isinstance(message, CompressedImage):
-        return decode_compressed(message.data, message.format)
-    return decode_image(
-        message.data, message.height, message.width, message.encoding, message.step, message.is_bigendian
-    )

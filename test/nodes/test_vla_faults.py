@@ -50,12 +50,12 @@ def padded(message):
 
 
 BAD_IMAGES = {
-    'wrong encoding': {'encoding': '16UC1'},
+    'wrong encoding': {'encoding': '32FC1'},
     'no encoding': {'encoding': ''},
     'no data': {'data': b''},
     'too little data': {'data': bytes(100)},
     'too much data': {'data': bytes(128 * 128 * 3 + 1)},
-    'short rows': {'step': 383},
+    'short rows': {'step': 383, 'data': bytes(128 * 383)},
     'long rows': {'step': 400},
     'no rows': {'height': 0},
     'huge': {'width': 2**32 - 1},

@@ -158,8 +158,7 @@ def test_joints_that_are_not_finite_are_not_used(graph):
 
 
 @pytest.mark.parametrize(
-    ('inputs', 'text'),
-    [({'pixels': np.zeros((128, 128, 3), np.uint8)}, 'black'), ({'encoding': 'bayer_rggb8'}, 'bayer_rggb8')],
+    ('inputs', 'text'), [({'pixels': np.zeros((128, 128, 3), np.uint8)}, 'black'), ({'encoding': '32FC1'}, '32FC1')]
 )
 def test_images_that_cannot_be_used_are_named(graph, rig, inputs, text):
     rig.goal()

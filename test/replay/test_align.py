@@ -208,7 +208,7 @@ def test_black_and_undecodable_pictures_make_no_observation(tmp_path: Path) -> N
                         stamp=at,
                         height=8,
                         width=8,
-                        encoding='bayer_rggb8',
+                        encoding='32FC1',
                         is_bigendian=0,
                         step=8,
                         data=np.zeros(64, np.uint8),
@@ -221,7 +221,22 @@ def test_black_and_undecodable_pictures_make_no_observation(tmp_path: Path) -> N
     found, report = aligned(tmp_path / 'bag', write)
     assert offsets(found) == [0, 300]
     assert any('black' in reason for reason in report.refused)
-    assert any('bayer_rggb8' in reason for reason in report.refused)
+    assert any('32FC1' in reason for reason in report.refused)
+
+
+def test_an_encoding_without_colours_and_rows_without_a_step_are_decoded_and_noted(tmp_path: Path) -> None:
+    bgr = np.full((8, 8, 3), (30, 100, 200), np.uint8)
+
+    def write(recorder: Recorder) -> None:
+        recorder.joints(STATES, 0, [0, 0, 0])
+        fields = {'height': 8, 'width': 8, 'encoding': '8UC3', 'is_bigendian': 0, 'step': 0, 'data': bgr.ravel()}
+        recorder.write(FRONT, recorder.make('sensor_msgs/msg/Image', stamp=0, **fields), 0)
+
+    (one,), report = aligned(tmp_path / 'bag', write)
+    np.testing.assert_array_equal(one.observation.images['front'], bgr[:, :, ::-1])
+    assert [note for note in report.notes if note.startswith(FRONT)] == [
+        f'{FRONT}: encoding 8UC3 does not name its colours and is read as bgr8'
+    ]
 
 
 def test_an_empty_instruction_changes_nothing(tmp_path: Path) -> None:

@@ -17,9 +17,10 @@ from aura_ros.recordings.types import Sample
 from aura_ros.replay.steps.align import JOINTS, RecordedObservation
 from aura_ros.replay.steps.mapping import UNITS
 from aura_ros.replay.steps.mapping import Mapping as BagMapping
-from aura_ros.replay.steps.message_values import joint_positions, picture
+from aura_ros.replay.steps.message_values import joint_positions
 from aura_ros.ros.conversions import float64s, to_stamp
 from aura_ros.ros.sensor_messages import image_to_msg, joints_to_msg
+from aura_ros.vla.images import picture
 from aura_ros.vla.instruction import usable_instruction
 from aura_ros.vla.protocol import BackboneSpec
 

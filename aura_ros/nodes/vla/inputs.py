@@ -18,7 +18,7 @@ from aura_ros.common.errors import InputError
 from aura_ros.ros.conversions import to_ns
 from aura_ros.ros.diagnostics import ERROR, OK, WARN, Status
 from aura_ros.vla.assembler import JOINTS, Aligned, Assembler, AssemblerConfig, Gap, Wait
-from aura_ros.vla.images import decode_compressed, decode_image, is_black
+from aura_ros.vla.images import picture
 from aura_ros.vla.joints import MAX_JOINT_NAMES, joint_values
 from aura_ros.vla.protocol import BackboneSpec, Observation
 
@@ -193,14 +193,6 @@ def decode(aligned: Aligned[Sample], spec: BackboneSpec, instruction: str) -> Ob
 
 def _pixels(camera: str, message: Image | CompressedImage) -> NDArray[np.uint8]:
     try:
-        if isinstance(message, CompressedImage):
-            pixels = decode_compressed(message.data, message.format)
-        else:
-            pixels = decode_image(
-                message.data, message.height, message.width, message.encoding, message.step, message.is_bigendian
-            )
+        return picture(message)
     except InputError as error:
         raise InputError(f'camera {camera}: {error}') from error
-    if is_black(pixels):
-        raise InputError(f'camera {camera}: the image is black: is the lens covered?')
-    return pixels

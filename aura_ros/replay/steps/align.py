@@ -33,8 +33,9 @@ from aura_ros.replay.steps.by_stamp import ByStamp
 from aura_ros.replay.steps.checks import check_streams, check_types, topic_types
 from aura_ros.replay.steps.instructions import Instructions
 from aura_ros.replay.steps.mapping import UNITS, Mapping
-from aura_ros.replay.steps.message_values import joint_positions, picture
+from aura_ros.replay.steps.message_values import joint_positions
 from aura_ros.vla.assembler import JOINTS, Aligned, Assembler, AssemblerConfig, Gap
+from aura_ros.vla.images import assumed, picture
 from aura_ros.vla.protocol import BackboneSpec, Observation
 
 # Least time that a sample waits for samples of other streams that were recorded later [ns, log time].
@@ -228,7 +229,9 @@ class Observations:
         images: dict[str, Any] = {}
         for camera in self._spec.cameras:
             try:
-                images[camera] = picture(found.samples[camera].message)
+                message = found.samples[camera].message
+                images[camera] = picture(message)
+                self.report.assume(camera, assumed(message))
             except InputError as error:
                 raise InputError(f'camera {camera}: {error}') from error
         return Observation(images, found.joints, instruction)

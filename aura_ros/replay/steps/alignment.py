@@ -80,6 +80,8 @@ class StreamReport:
     """Time from stamp to arrival [ms]."""
     problem: str = ''
     """Reason for the last unusable message."""
+    assumed: str = ''
+    """What is assumed about the encoding of the images, '' if it leaves nothing open."""
 
 
 class AlignmentReport:
@@ -141,6 +143,10 @@ class AlignmentReport:
         self._why = ''
         self._refused[reason[:120]] += 1
 
+    def assume(self, stream: str, text: str) -> None:
+        """Note what is assumed about the encoding of a camera, '' for nothing."""
+        self._by_name[stream].assumed = text or self._by_name[stream].assumed
+
     def used(self, found: Aligned[Sample]) -> None:
         """Count an observation and its samples."""
         self._why = ''
@@ -166,6 +172,8 @@ class AlignmentReport:
                     f'{one.topic}: {one.unstamped} messages have no stamp; vla_node refuses them, the replay uses '
                     'their time of arrival'
                 )
+            if one.assumed:
+                notes.append(f'{one.topic}: {one.assumed}')
             if one.unusable:
                 notes.append(f'{one.topic}: {one.unusable} messages could not be used: the last {one.problem}')
             if one.name == self._reference and abs(one.delay.p50) > _LATE_MS:

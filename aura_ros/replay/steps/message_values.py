@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Values in recorded messages: pictures, joint positions and action targets."""
+"""Values in recorded messages: joint positions and action targets."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from aura_ros.common.errors import InputError
 from aura_ros.recordings.type_names import JOINT_STATE
-from aura_ros.vla.images import decode_compressed, decode_image, is_black
 from aura_ros.vla.joints import joint_values
 
 Floats = NDArray[np.float64]
@@ -38,23 +37,6 @@ class Target:
     """Time of each row after the action's stamp, increasing [s]."""
     values: Floats
     """One row for each time, float64 [rows, columns]."""
-
-
-def picture(message: Any) -> NDArray[np.uint8]:
-    """Decode an Image or CompressedImage as the live graph does: RGB, uint8 [H, W, 3].
-
-    Raises:
-        InputError: the image cannot be decoded, or is black.
-    """
-    if hasattr(message, 'format'):
-        pixels = decode_compressed(message.data, message.format)
-    else:
-        pixels = decode_image(
-            message.data, message.height, message.width, message.encoding, message.step, message.is_bigendian
-        )
-    if is_black(pixels):
-        raise InputError('the image is black; is the lens covered?')
-    return pixels
 
 
 def joint_positions(message: Any, recorded: Mapping[str, str], factor: float = 1.0) -> dict[str, float]:

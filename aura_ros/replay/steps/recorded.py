@@ -20,8 +20,8 @@ from aura_ros.replay.steps.arrays import Floats, Row, StepsInfo
 from aura_ros.replay.steps.checks import topic_types
 from aura_ros.replay.steps.features import thumbnail
 from aura_ros.replay.steps.mapping import Mapping
-from aura_ros.replay.steps.message_values import picture
 from aura_ros.replay.steps.stream import StreamFacts
+from aura_ros.vla.images import picture
 from aura_ros.vla.protocol import BackboneSpec
 
 # Pictures that wait for the step that was computed from them; a slow backbone needs many.
