@@ -27,6 +27,8 @@ DATASET_FPS = (0.01, 1e4)
 """Range of the frame rate of a LeRobot dataset [Hz]."""
 DATASET_FEATURES = 1000
 """Largest number of features of a LeRobot dataset [1]."""
+VECTOR_VALUES = 10_000
+"""Largest number of values of a vector in a LeRobot dataset [1]."""
 DATASET_EPISODES = 1_000_000
 """Largest number of episodes of a LeRobot dataset [1]."""
 EPISODE_FRAMES = 10_000_000

@@ -47,6 +47,11 @@ class Bag:
         return self._source.partial
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What else a user of the recording should know, in sentences. Later reads may add to it."""
+        return self._source.notes
+
+    @property
     def begin_ns(self) -> int:
         """Log time of the first message [ns]."""
         return self.episodes[0].begin_ns

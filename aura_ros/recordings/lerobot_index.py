@@ -5,7 +5,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count, islice
 from pathlib import Path
 from string import Formatter
@@ -27,27 +27,12 @@ from aura_ros.common.limits import (
     TEXT_BYTES,
 )
 from aura_ros.common.text_files import loading, read_object
+from aura_ros.recordings.lerobot_features import FRAME_COLUMNS, Feature, read_feature, why_unread
+from aura_ros.recordings.lfs import refuse_pointer
 
 _VERSIONS = ('v2.', 'v3.')
-# Columns that number the frames and measure nothing.
-_NUMBERS = ('timestamp', 'frame_index', 'episode_index', 'index', 'task_index')
-
 # Format of a number in a template: at most two digits of width.
 _FORM = re.compile(r'(0?\d{1,2}d?)?')
-
-
-@dataclass(frozen=True)
-class Feature:
-    """One measured vector or one camera."""
-
-    name: str
-    """Name in meta/info.json."""
-    video: bool
-    """Whether the frames are in an mp4 file."""
-    image: bool
-    """Whether the frames are compressed images in the table."""
-    columns: tuple[str, ...]
-    """Names of the values; '0', '1', ... if the dataset has none."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +41,12 @@ class Clip:
 
     path: Path
     """The video file."""
-    from_s: float
-    """Time of the first frame in the file [s]."""
+    from_s: float | None = None
+    """Time of the first frame in the file as the dataset gives it [s]; None if it gives none."""
+    first: int = 0
+    """Number of frames before it in the file, by the lengths of the episodes before it [1]."""
+    frames: int = 0
+    """Frames of all episodes in the file [1]."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +63,8 @@ class EpisodeFiles:
     """Video of each video feature."""
     tasks: tuple[str, ...]
     """Task texts, if the dataset lists them by episode."""
+    fault: str = ''
+    """Why the index does not say where the episode is; '' if it does."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +77,8 @@ class Index:
     """Frames per second [Hz]."""
     features: tuple[Feature, ...]
     """Measured vectors and cameras."""
+    unread: Mapping[str, str]
+    """Why a feature is not read, by its name."""
     tasks: Mapping[int, str]
     """Task text by task_index."""
     episodes: tuple[EpisodeFiles, ...]
@@ -100,6 +93,7 @@ def read_index(path: Path) -> Index:
     """
     with loading(f'{path}: the meta folder of this LeRobot dataset', BagError):
         info = path / 'meta/info.json'
+        refuse_pointer(info)
         facts = read_object(info)
         version = str(facts.get('codebase_version', ''))
         if not version.startswith(_VERSIONS):
@@ -107,18 +101,21 @@ def read_index(path: Path) -> Index:
                 f'{path}: LeRobot version {version!r} is not supported: must be v2.0, v2.1 or v3; convert '
                 'it with the converter of lerobot'
             )
-        features = tuple(_features(facts['features']))
-        if len(features) > DATASET_FEATURES:
-            raise BagError(f'{info}: has {len(features)} features: must be at most {DATASET_FEATURES}')
+        given = facts['features']
+        if len(given) > DATASET_FEATURES:
+            raise BagError(f'{info}: has {len(given)} features: must be at most {DATASET_FEATURES}')
+        unread = {name: why for name, about in given.items() if (why := why_unread(name, about))}
+        left_out = {*unread, *FRAME_COLUMNS}
+        features = tuple(read_feature(name, about) for name, about in given.items() if name not in left_out)
         fps, (low, high) = float(facts['fps']), DATASET_FPS
         if not low <= fps <= high:
             raise BagError(f'{info}: fps is {fps:g}: must be in {low:g}..{high:g}')
         places = _Places(path, facts)
         found = _version_2(places, features) if version.startswith('v2.') else _version_3(places, features)
-        episodes = tuple(islice(found, DATASET_EPISODES + 1))
+        episodes = list(islice(found, DATASET_EPISODES + 1))
         if len(episodes) > DATASET_EPISODES:
             raise BagError(f'{path}: has more than {DATASET_EPISODES:,} episodes')
-        return Index(facts, fps, features, _tasks(path), episodes)
+        return Index(facts, fps, features, unread, _tasks(path), tuple(_counted(episodes)))
 
 
 class _Places:
@@ -153,36 +150,12 @@ class _Places:
         return file
 
 
-def _features(given: Mapping[str, Any]) -> Iterator[Feature]:
-    for name, about in given.items():
-        kind, shape = about['dtype'], about['shape']
-        if kind in ('video', 'image'):
-            yield Feature(name, kind == 'video', kind == 'image', ())
-        elif name not in _NUMBERS and len(shape) == 1 and kind.startswith(('float', 'int')):
-            names = tuple(_flat(about.get('names')))
-            if len(names) != shape[0]:
-                names = tuple(str(number) for number in range(shape[0]))
-            yield Feature(name, False, False, names)
-
-
-def _flat(names: Any) -> Iterator[str]:
-    """Names from any nesting of the versions: a list, a list of lists, or a list for each kind of motor."""
-    if isinstance(names, str):
-        yield names
-    elif isinstance(names, Mapping):
-        for part in names.values():
-            yield from _flat(part)
-    elif isinstance(names, list):
-        for part in names:
-            yield from _flat(part)
-
-
 def _version_2(places: _Places, features: tuple[Feature, ...]) -> Iterator[EpisodeFiles]:
     for about in _lines(places.path / 'meta/episodes.jsonl'):
         number = int(about['episode_index'])
         place = {'episode_index': number, 'episode_chunk': number // int(places.facts['chunks_size'])}
         clips = {
-            feature.name: Clip(places.file('video_path', video_key=feature.name, **place), 0.0)
+            feature.name: Clip(places.file('video_path', video_key=feature.name, **place))
             for feature in features
             if feature.video
         }
@@ -191,28 +164,58 @@ def _version_2(places: _Places, features: tuple[Feature, ...]) -> Iterator[Episo
 
 def _version_3(places: _Places, features: tuple[Feature, ...]) -> Iterator[EpisodeFiles]:
     videos = [feature.name for feature in features if feature.video]
-    columns = ['episode_index', 'length', 'tasks', 'data/chunk_index', 'data/file_index']
-    columns += [f'videos/{name}/{key}' for name in videos for key in ('chunk_index', 'file_index', 'from_timestamp')]
+    needed = ['episode_index', 'length', 'data/chunk_index', 'data/file_index']
+    needed += [f'videos/{name}/{key}' for name in videos for key in ('chunk_index', 'file_index')]
+    optional = ['tasks', *(f'videos/{name}/from_timestamp' for name in videos)]
     for file in sorted((places.path / 'meta/episodes').rglob('*.parquet')):
-        for about in read_table(file, columns).to_pylist():
-            clips = {}
-            for name in videos:
-                chunk, part, from_s = (
-                    about[f'videos/{name}/{key}'] for key in ('chunk_index', 'file_index', 'from_timestamp')
-                )
-                clip = places.file('video_path', video_key=name, chunk_index=int(chunk), file_index=int(part))
-                clips[name] = Clip(clip, float(from_s))
-            chunk, part = int(about['data/chunk_index']), int(about['data/file_index'])
-            yield _episode(about, places.file('data_path', chunk_index=chunk, file_index=part), clips)
+        refuse_pointer(file)
+        there = set(parquet.read_schema(file).names)
+        if missing := [name for name in needed if name not in there]:
+            raise BagError(f'{file}: has no column {", ".join(missing)}')
+        for about in read_table(file, [name for name in (*needed, *optional) if name in there]).to_pylist():
+            if null := [name for name in needed if about[name] is None]:
+                number = -1 if about['episode_index'] is None else int(about['episode_index'])
+                yield EpisodeFiles(number, 0, Path(), {}, (), f'{null[0]} is null in {file.name}')
+            else:
+                yield _episode(about, *_places_3(places, about, videos))
+
+
+def _places_3(places: _Places, about: Mapping[str, Any], videos: list[str]) -> tuple[Path, dict[str, Clip]]:
+    """Return the table and the videos of an episode of version 3."""
+    clips = {}
+    for name in videos:
+        chunk, part = (int(about[f'videos/{name}/{key}']) for key in ('chunk_index', 'file_index'))
+        from_s = about.get(f'videos/{name}/from_timestamp')
+        file = places.file('video_path', video_key=name, chunk_index=chunk, file_index=part)
+        clips[name] = Clip(file, None if from_s is None else float(from_s))
+    chunk, part = int(about['data/chunk_index']), int(about['data/file_index'])
+    return places.file('data_path', chunk_index=chunk, file_index=part), clips
 
 
 def _episode(about: Mapping[str, Any], data: Path, clips: Mapping[str, Clip]) -> EpisodeFiles:
     number, length = int(about['episode_index']), int(about['length'])
     if not 0 <= length <= EPISODE_FRAMES:
         raise BagError(f'episode {number}: length is {length}: must be in 0..{EPISODE_FRAMES}')
-    if late := [name for name, clip in clips.items() if not 0.0 <= clip.from_s <= RECORDING_NS / 1e9]:
-        raise BagError(f'episode {number}: from_timestamp of {late[0]} is {clips[late[0]].from_s:g} s: must be >= 0')
+    for name, clip in clips.items():
+        if clip.from_s is not None and not 0.0 <= clip.from_s <= RECORDING_NS / 1e9:
+            raise BagError(f'episode {number}: from_timestamp of {name} is {clip.from_s:g} s: must be >= 0')
     return EpisodeFiles(number, length, data, clips, tuple(about.get('tasks') or ()))
+
+
+def _counted(episodes: list[EpisodeFiles]) -> Iterator[EpisodeFiles]:
+    """Add to each clip its place in the file, by the lengths of the episodes whose frames are before it."""
+    shared: dict[tuple[str, Path], list[tuple[float, int]]] = {}
+    for place, episode in enumerate(episodes):
+        for name, clip in episode.clips.items():
+            shared.setdefault((name, clip.path), []).append((clip.from_s or 0.0, place))
+    counted: list[dict[str, Clip]] = [{} for _ in episodes]
+    for (name, _), users in shared.items():
+        frames, first = sum(episodes[place].length for _, place in users), 0
+        for _, place in sorted(users):
+            counted[place][name] = replace(episodes[place].clips[name], first=first, frames=frames)
+            first += episodes[place].length
+    for episode, clips in zip(episodes, counted, strict=True):
+        yield replace(episode, clips=clips)
 
 
 def read_table(path: Path, columns: list[str] | None = None, episode: int | None = None) -> arrow.Table:
@@ -221,6 +224,7 @@ def read_table(path: Path, columns: list[str] | None = None, episode: int | None
     Raises:
         BagError: the file exceeds a limit.
     """
+    refuse_pointer(path)
     facts = parquet.read_metadata(path)
     groups = [facts.row_group(number) for number in range(facts.num_row_groups)]
     values = Counter[int]()
@@ -242,15 +246,18 @@ def _tasks(path: Path) -> dict[int, str]:
     lines, table = path / 'meta/tasks.jsonl', path / 'meta/tasks.parquet'
     if lines.exists():
         return {int(about['task_index']): str(about['task']) for about in _lines(lines)}
-    if not table.exists():
-        return {}
+    found: dict[int, str] = {}
     # pandas stores the text as the index of the table, under a name that varies.
-    columns = read_table(table).to_pydict()
-    texts = next(values for name, values in columns.items() if name != 'task_index')
-    return dict(zip(columns['task_index'], map(str, texts), strict=True))
+    for file in [table] if table.exists() else sorted((path / 'meta/tasks').rglob('*.parquet')):
+        columns = read_table(file).to_pydict()
+        texts = next((values for name, values in columns.items() if name != 'task_index'), ())
+        pairs = zip(columns['task_index'], texts, strict=True)
+        found |= {number: str(text) for number, text in pairs if number is not None and text is not None}
+    return found
 
 
 def _lines(path: Path) -> Iterator[Any]:
+    refuse_pointer(path)
     with path.open(encoding='utf-8') as file:
         for number in count(1):
             with loading(f'{path}:{number}', BagError):

@@ -64,6 +64,11 @@ class Rosbag:
         self.episodes: tuple[Episode, ...] = (Episode(self._path.name.split('.')[0][:36], begin, end),)
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """Nothing: a bag has no notes besides `partial`."""
+        return ()
+
+    @property
     def partial(self) -> str:
         """What is missing of the recording, or ''."""
         undecoded = [f'{count} messages of {topic} could not be decoded' for topic, count in self._undecoded.items()]

@@ -15,6 +15,7 @@ from rosbags.rosbag2 import Reader
 
 from aura_ros.common.errors import BagError
 from aura_ros.common.limits import MESSAGE_BYTES
+from aura_ros.recordings.lfs import pointer_problem
 from aura_ros.recordings.mcap_salvage import SalvagedMcap
 from aura_ros.recordings.sqlite_limits import check_tables, limited_reader
 from aura_ros.recordings.sqlite_salvage import SalvagedSqlite, is_cut_short
@@ -25,7 +26,6 @@ Message = tuple[Connection, int, bytes]
 SUFFIXES = ('.mcap', '.db3')
 COMPRESSED = '.zstd'
 _ZSTD_START = b'\x28\xb5\x2f\xfd'
-_POINTER_START = b'version https://git-lfs'
 
 
 class StorageFile:
@@ -58,9 +58,8 @@ class StorageFile:
     def _open(self) -> None:
         if not self._file.stat().st_size:
             raise BagError(f'{self._path.name} is empty (0 bytes): record it or copy it again')
-        with self._file.open('rb') as file:
-            if file.read(len(_POINTER_START)) == _POINTER_START:
-                raise BagError(f'{self._path.name} is a Git LFS pointer, not the recording: run git lfs pull')
+        if problem := pointer_problem(self._file):
+            raise BagError(f'{self._path.name} {problem}')
         if self._file.suffix == '.db3':
             check_tables(self._file)
         reader = Reader(self._file)

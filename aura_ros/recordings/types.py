@@ -61,6 +61,9 @@ class Source(Protocol):
     @property
     def partial(self) -> str: ...
 
+    @property
+    def notes(self) -> tuple[str, ...]: ...
+
     def messages(self, topics: Collection[str], begin_ns: int, end_ns: int) -> Iterator[tuple[str, int, Any]]:
         """Yield (topic, log_ns, message) with begin_ns <= log_ns < end_ns, in log order."""
 

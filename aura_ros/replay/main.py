@@ -132,7 +132,7 @@ def _guess(options: argparse.Namespace) -> int:
     for path in options.bags:
         with Bag(path) as bag:
             found = guess(bag, backbone.spec)
-            notes = (f'Guessed from {path.name} for the backbone {backbone.spec.name}.', *found.notes)
+            notes = (f'Guessed from {path.name} for the backbone {backbone.spec.name}.', *bag.notes, *found.notes)
             print(as_yaml(found.mapping, notes), end='')
     return 0
 

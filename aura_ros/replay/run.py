@@ -93,6 +93,8 @@ def evaluate_bag(path: Path, settings: Settings, backbone: Backbone, console: Co
         )
         with StepCache(settings.cache, key, settings.fresh) as cache:
             _fill(cache, stream, bag, settings.limit, console)
+            for note in cache.facts.warnings:
+                console.print(f'{name}: {note}', style='yellow', markup=False, soft_wrap=True)
             source = FirstSteps(cache, settings.limit) if settings.limit is not None else cache
             arrays = DiskArrays(settings.cache)
             runs = _run(f'{name}: policies', source, arrays, settings, backbone.spec, console)
@@ -107,7 +109,7 @@ def evaluate_bag(path: Path, settings: Settings, backbone: Backbone, console: Co
             as_yaml(mapping),
             cache.facts.partial,
             cache.facts.inputs,
-            (*notes, *cache.facts.notes),
+            (*notes, *cache.facts.warnings, *cache.facts.notes),
             _compared(bag, runs, steps.stamps_ns),
             drivers(bag, steps.stamps_ns),
         )

@@ -99,7 +99,7 @@ def keep_features(
             'covered': covered,
             'episodes': int(columns['episode'][-1]) + 1,
             'partial': bag.partial,
-            'notes': [*notes, *stream.facts().notes],
+            'notes': [*notes, *bag.notes, *stream.facts().notes],
         }
     if not covered:
         raise BagError(

@@ -86,6 +86,8 @@ class Player:
         else:
             self._play_streams()
         graph.end_episode()
+        for note in self._playback.bag.notes:
+            self._log.warning(note)
         graph.spin_until(lambda: graph.write_events >= graph.writes, _SETTLE_S)
         state = f', state CRC-32 {graph.last_crc:08x} after the last write' if graph.writes else ''
         self._log.info(f'{graph.steps} steps, {graph.writes} writes{state}')

@@ -60,6 +60,8 @@ class ActionTrack:
     def __init__(self, stream: ActionStream, kind: str, joint_names: Sequence[str]) -> None:
         """Prepare for actions of one `kind`; targets have the columns `joint_names`."""
         self._stream, self._kind, self._joints = stream, kind, tuple(joint_names)
+        renamed = stream.columns if isinstance(stream.columns, AnyMapping) else {}
+        self._wanted = [renamed.get(joint, joint) for joint in self._joints]
         self._factor = UNITS[stream.unit]
         self._tolerance_ns = round(stream.tolerance_s * _NS)
         self._actions: deque[tuple[int, NDArray[np.float64], NDArray[np.float64]]] = deque()
@@ -81,6 +83,7 @@ class ActionTrack:
             return
         try:
             found = target(self._kind, sample.message)
+            _refuse_twice(found, self._wanted)
         except InputError as error:
             self.dropped['unusable'] += 1
             self.problem = f'{self._stream.topic} {error}'
@@ -147,15 +150,26 @@ class ActionTrack:
                 f'actions: {self._stream.topic} has {size} values without names: list the {size} names in columns, '
                 f'including {", ".join(self._joints)}'
             )
-        renamed = given if isinstance(given, AnyMapping) else {}
         place = {name: index for index, name in enumerate(names)}
-        wanted = [renamed.get(joint, joint) for joint in self._joints]
-        if missing := [name for name in wanted if name not in place]:
+        if missing := [name for name in self._wanted if name not in place]:
             raise BagError(
                 f'actions: {self._stream.topic} has no {", ".join(missing)}; it has {", ".join(names)}: map the '
                 "backbone's joints to these names in columns, or remove actions from the mapping"
             )
-        return np.array([place[name] for name in wanted], np.intp)
+        return np.array([place[name] for name in self._wanted], np.intp)
+
+
+def _refuse_twice(found: Target, wanted: Sequence[str]) -> None:
+    """Check that each wanted name has one value, as for joints.
+
+    Raises:
+        InputError: a name has two values.
+    """
+    for name, count in Counter(found.names).items():
+        if count > 1 and name in wanted:
+            values = found.values[:, [column for column, one in enumerate(found.names) if one == name]]
+            if (values != values[:, :1]).any():
+                raise InputError(f'has the joint {name[:64]} twice with different values: must have every joint once')
 
 
 class PendingActions(Generic[T]):

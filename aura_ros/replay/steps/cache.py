@@ -158,7 +158,8 @@ class StepCache:
         except (FileNotFoundError, json.JSONDecodeError):
             return False, StreamFacts()
         facts = state['facts']
-        return state['complete'], StreamFacts(facts['partial'], facts['inputs'], tuple(facts['notes']))
+        texts = tuple(facts['notes']), tuple(facts.get('warnings', ()))
+        return state['complete'], StreamFacts(facts['partial'], facts['inputs'], *texts)
 
 
 class FirstSteps:

@@ -29,7 +29,8 @@ def topic_types(bag: Bag, mapping: Mapping, topics: Collection[str] | None = Non
             has = ', '.join(f'{topic.name} ({topic.type})' for topic in bag.topics if topic.count)
             alike = get_close_matches(name, filled, 1)
             meant = f'did you mean {alike[0]}? It' if alike else 'it'
-            raise BagError(f'{bag.path} {what} {name}, which the mapping names; {meant} has {has}')
+            why = ''.join(f'; {note}' for note in bag.notes if name in note.split())
+            raise BagError(f'{bag.path} {what} {name}, which the mapping names{why}; {meant} has {has}')
     return {name: recorded[name].type for name in wanted}
 
 

@@ -100,7 +100,7 @@ class BackboneSteps:
             }
             for stream in self._observations.report.streams
         }
-        return StreamFacts(self._bag.partial, inputs, tuple(self._notes()))
+        return StreamFacts(self._bag.partial, inputs, tuple(self._notes()), self._bag.notes)
 
     def _notes(self) -> Iterator[str]:
         report = self._observations.report

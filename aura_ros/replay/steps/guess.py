@@ -92,7 +92,7 @@ def _joints(bag: Bag, spec: BackboneSpec, notes: list[str]) -> JointStream:
         measured,
         key=lambda topic: (
             len(set(spec.joint_names) & set(recorded[topic.name])),
-            topic.name.endswith('joint_states'),
+            topic.name.endswith(('joint_states', 'observation.state')),
             topic.count,
         ),
     )

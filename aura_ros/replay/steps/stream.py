@@ -18,6 +18,8 @@ class StreamFacts:
     """How each stream was used: figures by name, by name of the stream."""
     notes: tuple[str, ...] = ()
     """Notes for the reader of the report, in sentences."""
+    warnings: tuple[str, ...] = ()
+    """Notes of the recording itself, which the terminal shows as well."""
 
 
 class StepStream(Protocol):
