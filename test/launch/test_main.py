@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from aura_ros.tools.launch import main as program
+from aura_ros.ros import share as share_of
 from aura_ros.tools.launch.main import main
 
 ROOT = Path(__file__).parents[2]
@@ -46,7 +46,7 @@ def test_finds_them_in_share_without_a_source_tree(
     share = stand_ins / 'share/aura_ros'
     for folder in ('launch', 'config'):
         shutil.copytree(ROOT / folder, share / folder, dirs_exist_ok=True)
-    monkeypatch.setattr(program, '__file__', str(tmp_path / 'aura_ros/tools/launch/main.py'))
+    monkeypatch.setattr(share_of, '__file__', str(tmp_path / 'aura_ros/ros/share.py'))
     assert main(['sim.launch.yaml', '--print-command']) == 0
     assert f'{share}/launch/../config/real_time.yaml' in capsys.readouterr().out
 

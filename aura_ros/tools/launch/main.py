@@ -8,15 +8,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
-
 from aura_ros.common.errors import ConfigError
 from aura_ros.common.program import WRONG_USE, program
+from aura_ros.ros.share import PACKAGE, share_folder
 from aura_ros.tools.launch import reader, ros_launch
 from aura_ros.tools.launch.guard import Guard
 from aura_ros.tools.launch.plan import Plan
 
-PACKAGE = 'aura_ros'
 _DESCRIPTION = """\
 Start a graph of nodes from its launch file and show their output. Ctrl-C or a closed terminal ends
 them all, with a last hold and the state stored; Ctrl-C again 3 seconds later kills them. ROS launch
@@ -47,24 +45,6 @@ def prepare_environment() -> None:
         os.environ['PATH'] = scripts + os.pathsep + path
 
 
-def launch_folder(package: str) -> Path:
-    """Return the folder of a package's launch files: share/<package>/launch.
-
-    An editable install of aura_ros uses the launch folder of the source tree, so that edits take effect at once.
-
-    Raises:
-        ConfigError: there is no such package.
-    """
-    source = Path(__file__).absolute().parents[3]
-    if package == PACKAGE and (source / 'package.xml').is_file():
-        return source / 'launch'
-    try:
-        return Path(get_package_share_directory(package)) / 'launch'
-    except (PackageNotFoundError, OSError, ValueError) as error:
-        where = os.environ.get('AMENT_PREFIX_PATH', '')
-        raise ConfigError(f"package '{package}' not found under AMENT_PREFIX_PATH={where}") from error
-
-
 def find_launch_file(words: Sequence[str]) -> Path:
     """Return the launch file for the words [PACKAGE] FILE: a path, or a file of the package.
 
@@ -77,7 +57,7 @@ def find_launch_file(words: Sequence[str]) -> Path:
     here = Path(name)
     if not package and here.name != name and here.is_file():
         return here.absolute()
-    folder = launch_folder(package[0] if package else PACKAGE)
+    folder = share_folder(package[0] if package else PACKAGE, 'launch')
     found = next((path for path in (folder / name, folder / f'{name}.launch.yaml') if path.is_file()), None)
     if not package and here.is_file():
         if found is not None and not here.samefile(found):
