@@ -11,6 +11,7 @@ from aura_ros.common.program import WRONG_USE, program
 VERBS = {
     'launch': ('aura_ros.tools.launch.main', 'start a graph of nodes from its launch file'),
     'monitor': ('aura_ros.rqt.window', 'show live what the memory writes, when and why'),
+    'robot': ('aura_ros.tools.robot.main', 'write and check robot files, from presets or a URDF'),
     'topics': ('aura_ros.tools.topics.main', 'list and echo topics, call services, send goals'),
     'panel': ('aura_ros.tools.panel.main', 'compare all policies on the simulated robot'),
     'soak': ('aura_ros.tools.soak.main', 'run the whole graph for a long time and check for leaks and losses'),
@@ -35,6 +36,7 @@ examples:
   aura launch demo.launch.yaml              simulator, all policies and a table of results
   aura monitor                              open the monitor beside a running graph
   aura topics call select_policy '{{policy: POLICY_AURA}}'
+  aura robot --preset ur5e --output my.yaml describe the robot
   aura replay my_bag                        report on a recording, in aura_replay/report.html
   aura state verify ~/aura.state            check a state file
 

@@ -290,7 +290,7 @@ set_up() {
         flock 9
     fi
     ensure_venv
-    packages core "Python packages" build core sim
+    packages core "Python packages" build core sim robot
     for extra in "$@"; do
         case $extra in
         monitor)

@@ -22,6 +22,8 @@ TEXT_NESTING = 50
 """Largest nesting of lists and mappings in YAML [1]; Python limits JSON to about 1,000."""
 TEXT_VALUES = 200_000
 """Largest number of values in a YAML file [1]; an alias counts as everything that it stands for."""
+XML_TAGS = 200_000
+"""Largest number of XML tags in a URDF [1]."""
 
 DATASET_FPS = (0.01, 1e4)
 """Range of the frame rate of a LeRobot dataset [Hz]."""

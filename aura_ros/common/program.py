@@ -33,6 +33,8 @@ EXTRAS = {
     'mujoco': 'sim',
     'PyQt5': 'monitor',
     'pyqtgraph': 'monitor',
+    'lxml': 'robot',
+    'urdf_parser_py': 'robot',
     'onnx': 'train',
     'torch': 'train',
 }

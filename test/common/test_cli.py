@@ -43,7 +43,9 @@ def test_every_verb_has_a_program(verb):
     assert find_spec(cli.VERBS[verb][0]) is not None
 
 
-@pytest.mark.parametrize('verb', ['state', 'launch', 'replay', 'bench', 'features', 'train', 'topics', 'soak', 'panel'])
+@pytest.mark.parametrize(
+    'verb', ['state', 'launch', 'replay', 'bench', 'features', 'train', 'topics', 'soak', 'panel', 'robot']
+)
 def test_usage_names_the_verb(verb):
     done = subprocess.run(
         [sys.executable, '-m', 'aura_ros.cli', verb, '--help'], capture_output=True, text=True, timeout=60, check=True

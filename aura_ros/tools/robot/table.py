@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A robot file as a table: each joint with its limits, and where the commands go."""
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from aura_ros.common.text import printable
+from aura_ros.tools.robot.files import RobotFile
+
+
+def show(file: RobotFile, console: Console) -> None:
+    """Print the joints, limits and outputs of a robot file."""
+    robot = file.robot
+    table = Table('joint', 'unit')
+    for title in ('lower', 'upper', 'velocity_max', 'step_max', 'fastest'):
+        table.add_column(title, justify='right')
+    fastest = [
+        min(velocity, step * robot.control_hz)
+        for velocity, step in zip(robot.velocity_max, robot.step_max, strict=True)
+    ]
+    limits = (robot.position_lower, robot.position_upper, robot.velocity_max, robot.step_max, fastest)
+    for row in zip(robot.joint_names, robot.units, *limits, strict=True):
+        name, unit, *numbers = row
+        table.add_row(Text(printable(str(name))), str(unit), *(f'{number:.4g}' for number in numbers))
+    console.print(table)
+    for line in (
+        'fastest: the lower of velocity_max and step_max at control_hz [rad/s or m/s]',
+        f'control_hz: {robot.control_hz:g} Hz',
+        f'output: {robot.command_type} on {file.command_topic}',
+    ):
+        console.print(line, markup=False)
