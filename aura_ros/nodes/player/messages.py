@@ -7,6 +7,7 @@ Messages that need no change are serialised again, field by field and without lo
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from sensor_msgs.msg import JointState
 
 from aura_ros.common.errors import BagError
@@ -14,12 +15,13 @@ from aura_ros.recordings.bags import Bag
 from aura_ros.recordings.message_types import standard_types
 from aura_ros.recordings.type_names import COMPRESSED_IMAGE, IMAGE
 from aura_ros.recordings.types import Sample
-from aura_ros.replay.steps.align import JOINTS, RecordedObservation
+from aura_ros.replay.steps.align import RecordedObservation
 from aura_ros.replay.steps.mapping import UNITS
 from aura_ros.replay.steps.mapping import Mapping as BagMapping
 from aura_ros.replay.steps.message_values import joint_positions
 from aura_ros.ros.conversions import float64s, to_stamp
 from aura_ros.ros.sensor_messages import image_to_msg, joints_to_msg
+from aura_ros.vla.assembler import JOINTS
 from aura_ros.vla.images import picture
 from aura_ros.vla.instruction import usable_instruction
 from aura_ros.vla.protocol import BackboneSpec
@@ -68,7 +70,7 @@ class Streams:
             if transport == 'compressed' and self.types[topic] != COMPRESSED_IMAGE:
                 kind = self.types[topic]
                 raise BagError(f'{topic} is of type {kind}: camera_transport compressed needs {COMPRESSED_IMAGE}')
-        self._names = [mapping.joints.names.get(name, name) for name in spec.joint_names]
+        self._recorded = {name: mapping.joints.names.get(name, name) for name in spec.joint_names}
 
     @property
     def topics(self) -> list[str]:
@@ -104,8 +106,9 @@ class Streams:
             if self._mapping.cameras[camera] == sample.topic:
                 yield self._image(camera, sample)
         if sample.topic == self._mapping.joints.topic:
-            positions = joint_positions(sample.message, self._names) * UNITS[self._mapping.joints.unit]
-            yield 'joint_states', joints_to_msg(self._spec.joint_names, positions, positions * 0.0, sample.stamp_ns)
+            found = joint_positions(sample.message, self._recorded, UNITS[self._mapping.joints.unit])
+            positions = np.array(list(found.values()))
+            yield JOINTS, joints_to_msg(list(found), positions, positions * 0.0, sample.stamp_ns)
 
     def _image(self, camera: str, sample: Sample) -> tuple[str, Any]:
         topic = f'camera/{camera}/image_raw'
