@@ -24,6 +24,8 @@ TEXT_VALUES = 200_000
 """Largest number of values in a YAML file [1]; an alias counts as everything that it stands for."""
 XML_TAGS = 200_000
 """Largest number of XML tags in a URDF [1]."""
+URDF_JOINTS = 1000
+"""Largest number of joints in a URDF [1]."""
 
 DATASET_FPS = (0.01, 1e4)
 """Range of the frame rate of a LeRobot dataset [Hz]."""

@@ -11,7 +11,7 @@ pytest.importorskip('urdf_parser_py')
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_msgs.msg import String
 
-from aura_ros.common.limits import TEXT_BYTES, XML_TAGS
+from aura_ros.common.limits import TEXT_BYTES, URDF_JOINTS, XML_TAGS
 from aura_ros.control import RobotConfig
 from aura_ros.tools.robot.main import main
 
@@ -149,6 +149,7 @@ BOMB += ''.join(f'<!ENTITY {b} "{f"&{a};" * 10}">' for a, b in pairwise('abcdefg
         (urdf(), 'has no joints'),
         (urdf(joint('a', 'x', 'y', 'fixed', '')), 'has no movable joint'),
         (urdf(*(joint(f'j{n}', f'l{n}', f'l{n + 1}') for n in range(65))), 'joint_names has 65 entries'),
+        (urdf(*(joint(f'j{n}', 'a', 'b') for n in range(URDF_JOINTS + 1))), f'has more than {URDF_JOINTS:,} joints'),
         ('<sdf version="1.9"/>', 'the root element is <sdf>: must be <robot>'),
         ('<robot>', 'is not valid XML'),
         ('', 'is not valid XML'),

@@ -42,15 +42,15 @@ def summary(path: Path) -> str:
 
 
 @dataclass(frozen=True)
-class RobotFile:
+class CheckedFile:
     """The checked content of a robot file."""
 
     robot: RobotConfig
     command_topic: str
-    """Topic of a robot with one output."""
+    """Topic of a robot file without `outputs`."""
 
 
-def read_robot_file(path: Path) -> RobotFile:
+def read_robot_file(path: Path) -> CheckedFile:
     """Return the checked content of a robot file.
 
     Raises:
@@ -82,17 +82,18 @@ def parameters(data: object, name: str) -> dict[str, object]:
     return found
 
 
-def _checked(data: object, name: str) -> RobotFile:
+def _checked(data: object, name: str) -> CheckedFile:
     given = parameters(data, name)
-    values = {key.removeprefix('robot.'): value for key, value in given.items() if key.startswith('robot.')}
-    if not values:
+    groups = _nested(given)
+    values = groups.get('robot')
+    if not isinstance(values, dict):
         raise ConfigError(f"{name}: has no group 'robot': must list the joints and their limits")
     with loading(name):
         try:
             robot = RobotConfig.from_mapping(values)
         except ConfigError as error:
             raise ConfigError(f'{name}: {error}') from error
-    return RobotFile(robot, str(given.get('command_topic', _COMMAND_TOPIC)))
+    return CheckedFile(robot, str(given.get('command_topic', _COMMAND_TOPIC)))
 
 
 def _flat(values: Mapping[str, object], prefix: str) -> Iterator[tuple[str, object]]:
@@ -101,6 +102,21 @@ def _flat(values: Mapping[str, object], prefix: str) -> Iterator[tuple[str, obje
             yield from _flat(value, f'{prefix}{name}.')
         else:
             yield f'{prefix}{name}', value
+
+
+def _nested(flat: Mapping[str, object]) -> dict[str, object]:
+    """Return parameters as groups in groups, whichever way the file writes them."""
+    root: dict[str, object] = {}
+    for name, value in flat.items():
+        *groups, last = name.split('.')
+        place = root
+        for group in groups:
+            inner = place.setdefault(group, {})
+            if not isinstance(inner, dict):
+                raise ConfigError(f'{name}: {group} is a parameter and a group: must be one of the two')
+            place = inner
+        place[last] = value
+    return root
 
 
 def _check_list(source: str, name: str, value: object) -> None:

@@ -6,10 +6,10 @@ from rich.table import Table
 from rich.text import Text
 
 from aura_ros.common.text import printable
-from aura_ros.tools.robot.files import RobotFile
+from aura_ros.tools.robot.files import CheckedFile
 
 
-def show(file: RobotFile, console: Console) -> None:
+def show(file: CheckedFile, console: Console) -> None:
     """Print the joints, limits and outputs of a robot file."""
     robot = file.robot
     table = Table('joint', 'unit')

@@ -16,7 +16,7 @@ from urdf_parser_py.urdf import Joint
 from urdf_parser_py.xml_reflection.core import ParseError, Path
 
 from aura_ros.common.errors import ConfigError
-from aura_ros.common.limits import TEXT_BYTES, XML_TAGS
+from aura_ros.common.limits import TEXT_BYTES, URDF_JOINTS, XML_TAGS
 from aura_ros.common.text_files import loading
 
 UNITS = {'revolute': 'rad', 'continuous': 'rad', 'prismatic': 'm'}
@@ -118,6 +118,8 @@ def _joints(root: etree._Element, source: str) -> dict[str, Joint]:
             raise ConfigError(f'{source}: joint {len(found) + 1} is named {name!r}: must have a printable name')
         if name in found:
             raise ConfigError(f'{source}: joint {name!r} is defined twice: rename one of the two')
+        if len(found) == URDF_JOINTS:
+            raise ConfigError(f'{source}: has more than {URDF_JOINTS:,} joints')
         found[name] = _joint(element, name, source)
     if not found:
         raise ConfigError(f'{source}: has no joints')
