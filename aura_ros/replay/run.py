@@ -20,9 +20,9 @@ from aura_ros.replay.evaluate import PolicyRun, run_policies
 from aura_ros.replay.evaluated import About, Evaluated, StepTable
 from aura_ros.replay.live import compare, recorded_writes
 from aura_ros.replay.policies import Budget, PolicyOptions, make_policy, needs_budget
-from aura_ros.replay.steps.align import episode_starts
 from aura_ros.replay.steps.arrays import Row, StepSource
 from aura_ros.replay.steps.cache import BLOCK_BYTES, FirstSteps, StepCache, content_digest, fill, key_of
+from aura_ros.replay.steps.episodes import EpisodeNames
 from aura_ros.replay.steps.features import BackboneSteps
 from aura_ros.replay.steps.guess import guess
 from aura_ros.replay.steps.mapping import Instruction, Mapping, as_yaml
@@ -216,7 +216,7 @@ def _run(
 
 
 def _starts_inside_an_episode(bag: Bag, first_ns: int, begin_s: float) -> bool:
-    starts = [stamp_ns for stamp_ns, _ in episode_starts(bag)]
+    starts = [stamp_ns for stamp_ns, _ in EpisodeNames(bag).starts]
     if starts:
         return first_ns > starts[0] and first_ns not in starts
     return begin_s > 0.0 and len(bag.episodes) == 1

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """player: converted messages, timing and errors; parity is in test/replay."""
 
+import json
 import os
 import stat
 
@@ -180,6 +181,32 @@ def test_in_real_time_messages_keep_their_stamps_and_their_pace(rig, tmp_path):
     assert times[-1] - times[0] >= 19 * PERIOD_NS and abs(times[-1] - stamps[-1]) < NS // 10
     assert len(times) > 100, 'the time is also published between the messages'
     assert len(rig.steps) > 5, said
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize('lockstep', [False, True])
+def test_each_episode_of_a_dataset_is_an_episode_of_the_graph(rig, tmp_path, lockstep):
+    pytest.importorskip('av')
+    from lerobot_sets import CAMERA, LENGTHS, NAMES, STATE, version_3
+
+    same = {joint: NAMES[min(column, 2)] for column, joint in enumerate(JOINTS)}
+    rig.mapping.write_text(
+        f'cameras: {{front: {CAMERA}, wrist: {CAMERA}}}\njoints: {{topic: {STATE}, names: {json.dumps(same)}}}\n'
+        'instruction: task\n'
+    )
+    rig.start(sync_slop_s=0.0 if lockstep else 0.05)
+    code, said = rig.play(version_3(tmp_path / 'set'), lockstep=lockstep)
+    assert code == 0, said
+    rig.graph.until(lambda: len(rig.gates) == len(rig.steps), 'all gates')
+    # the first joint is the number of the episode and a fraction, to which the scripted VLA adds 0.01
+    recorded = [int(step.base_action[0]) for step in rig.steps]
+    live = list(dict.fromkeys(step.episode_id for step in rig.steps))
+    assert len(live) == len(LENGTHS), said
+    assert [live.index(step.episode_id) for step in rig.steps] == recorded
+    first = [next(step for step in rig.steps if step.episode_id == name) for name in live]
+    assert [step.seq for step in first] == [0, 0, 0]
+    if lockstep:
+        assert len(rig.steps) == sum(-(-length // 4) for length in LENGTHS)  # a step for four frames
 
 
 @pytest.mark.timeout(120)

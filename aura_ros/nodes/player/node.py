@@ -38,7 +38,9 @@ from aura_ros.nodes.player.messages import (
 from aura_ros.nodes.player.playback import Pace, Playback, PlayerConfig, find_playback
 from aura_ros.recordings.bags import Bag
 from aura_ros.replay.steps.align import Observations
+from aura_ros.replay.steps.episodes import EpisodeNames
 from aura_ros.ros.parameters import ParameterSet
+from aura_ros.vla.instruction import usable_instruction
 
 # Time until an observation without an answer is sent again [s].
 _AGAIN_S = 1.0
@@ -168,8 +170,11 @@ class Player:
         spec = playback.spec
         assert spec is not None
         streams = Streams(playback.bag, playback.mapping, spec, config.camera_transport)
-        remap = streams.unchanged()
-        ros2 = bag_play.chosen(config.player, remap)
+        remap, names = streams.unchanged(), EpisodeNames(playback.bag)
+        # `ros2 bag play` cannot wait between two episodes until vla_node has begun the next one.
+        ros2 = bag_play.chosen('own' if config.player == 'auto' and names.several else config.player, remap)
+        if ros2 and names.several:
+            self._log.warning('ros2 bag play plays all episodes of the recording as one: set player:=own')
         offset_ns = self._offset_ns(streams.topics)
         if ros2 and offset_ns:
             seconds = offset_ns * 1e-9
@@ -189,17 +194,28 @@ class Player:
             remap = {name: graph.resolved(ours) for name, ours in remap.items()}
             bag_play.play(playback.bag.path, remap, config.rate, span_ns, graph.spin_until)
         else:
-            self._play_samples(streams, offset_ns)
+            self._play_samples(streams, names, instruction, offset_ns)
         graph.spin_until(lambda: False, _AGAIN_S)
 
-    def _play_samples(self, streams: Streams, offset_ns: int) -> None:
-        graph, playback = self._graph, self._playback
+    def _play_samples(self, streams: Streams, names: EpisodeNames, instruction: str, offset_ns: int) -> None:
+        """Publish the messages of the recording. A picture of the first camera can begin the next episode."""
+        graph, mapping = self._graph, self._playback.mapping
+        assert self._playback.spec is not None
+        reference = mapping.cameras[self._playback.spec.cameras[0]]
         pace = Pace(graph, self._config.rate, self._tick)
-        unusable = 0
-        for sample in playback.samples(streams.topics):
-            pace.wait(sample.log_ns + offset_ns)
-            if sample.topic == playback.mapping.instruction.topic:
-                graph.instruct(sample.message.data)
+        unusable, episode = 0, None
+        for sample in self._playback.samples(streams.topics):
+            at_ns = sample.log_ns + offset_ns
+            pace.wait(at_ns)
+            if sample.topic == mapping.instruction.topic:
+                instruction = usable_instruction(sample.message.data) or instruction
+                graph.instruct(instruction)
+            if sample.topic == reference and episode != (name := names.at(sample.stamp_ns, sample.log_ns)):
+                if episode is not None:
+                    graph.end_episode()
+                    graph.begin_episode(instruction, self._config.start_timeout_s)
+                    pace.resume(at_ns)
+                episode = name
             try:
                 graph.publish(dict(streams.messages(sample)))
             except InputError as error:

@@ -146,3 +146,7 @@ class Pace:
             self._tick(min(at_ns, first_ns + round((time.monotonic() - began) * self._rate * _NS)))
         self._tick(at_ns)
         self._graph.spin_some()
+
+    def resume(self, at_ns: int) -> None:
+        """Continue from `at_ns` after a pause of the recording's clock."""
+        self._first = (at_ns, time.monotonic())

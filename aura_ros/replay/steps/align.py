@@ -14,7 +14,6 @@ Three things differ from the graph:
 The report mentions the last two.
 """
 
-from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -25,12 +24,12 @@ from numpy.typing import NDArray
 
 from aura_ros.common.errors import InputError
 from aura_ros.recordings.bags import Bag
-from aura_ros.recordings.type_names import VLA_STEP
 from aura_ros.recordings.types import Episode, Sample
 from aura_ros.replay.steps.actions import JUMP_NS, ActionTrack, PendingActions, action_kind
 from aura_ros.replay.steps.alignment import AlignmentReport
 from aura_ros.replay.steps.by_stamp import ByStamp
 from aura_ros.replay.steps.checks import check_streams, check_types, topic_types
+from aura_ros.replay.steps.episodes import EpisodeNames
 from aura_ros.replay.steps.instructions import Instructions
 from aura_ros.replay.steps.mapping import UNITS, Mapping
 from aura_ros.replay.steps.message_values import joint_positions
@@ -81,7 +80,7 @@ class Observations:
         self._streams = {camera: mapping.cameras[camera] for camera in spec.cameras} | {JOINTS: mapping.joints.topic}
         types = topic_types(bag, mapping, self._topics())
         check_types(mapping, spec, types)
-        self._starts = episode_starts(bag)
+        self._names = EpisodeNames(bag)
         self._instructions = Instructions(bag, mapping.instruction)
         self._look_ahead_ns = max(round(mapping.slop_s * 1e9), _LOOK_AHEAD_NS)
         # Stamp of the last observation of the episode that is being read [ns].
@@ -96,7 +95,7 @@ class Observations:
     @property
     def one_episode(self) -> bool:
         """Whether nothing in the recording marks the beginning of an episode."""
-        return not self._starts and len(self._bag.episodes) == 1
+        return self._names.one
 
     def __iter__(self) -> Iterator[RecordedObservation]:
         """Yield the observations. At most those of one chunk's time are in memory."""
@@ -188,8 +187,8 @@ class Observations:
                 assembler.add_joints(sample.stamp_ns, sample.message)
             else:
                 assembler.add(stream, sample.stamp_ns, sample)
-            name = self._episode_name(episode, sample.stamp_ns)
-            begins = self._last_ns is not None and name != self._episode_name(episode, self._last_ns)
+            name = self._names.at(sample.stamp_ns, episode.begin_ns)
+            begins = self._last_ns is not None and name != self._names.at(self._last_ns, episode.begin_ns)
             if begins and stream == self._spec.cameras[0]:
                 # The first step of an episode can follow the last one of the episode before at any distance.
                 assembler.rewind(None)
@@ -217,13 +216,8 @@ class Observations:
             return None
         self.report.used(found)
         self._last_ns = found.stamp_ns
-        name = self._episode_name(episode, found.stamp_ns)
+        name = self._names.at(found.stamp_ns, episode.begin_ns)
         return RecordedObservation(name, found.stamp_ns, observation, None, found.skew_ns)
-
-    def _episode_name(self, episode: Episode, stamp_ns: int) -> str:
-        """The episode at a stamp: the one of the recorded steps, if there are any, else that of the recording."""
-        number = bisect_right(self._starts, stamp_ns, key=lambda start: start[0])
-        return self._starts[number - 1][1] if number else episode.name
 
     def _decoded(self, found: Aligned[Sample], instruction: str) -> Observation:
         images: dict[str, Any] = {}
@@ -240,15 +234,3 @@ class Observations:
         recorded, action = found
         self.report.with_action += action is not None
         return replace(recorded, recorded_action=action)
-
-
-def episode_starts(bag: Bag) -> list[tuple[int, str]]:
-    """Return stamp [ns] and name of each episode's first VlaStep, sorted by stamp.
-
-    The list is empty if there are no VlaSteps, or if the recording names its episodes.
-    """
-    topics = [topic.name for topic in bag.of_type(VLA_STEP)]
-    found: dict[str, int] = {}
-    for sample in bag.samples(topics) if topics and len(bag.episodes) == 1 else ():
-        found.setdefault(str(sample.message.episode_id), sample.stamp_ns)
-    return sorted((stamp_ns, name) for name, stamp_ns in found.items())
