@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The facade that a user scripts against."""
 
+from __future__ import annotations
+
 import time
 from collections.abc import Callable, Sequence
 from typing import Any

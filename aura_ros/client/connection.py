@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The client's place in the graph: its node, and how it waits for other nodes."""
 
+from __future__ import annotations
+
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Self

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A running episode."""
 
+from __future__ import annotations
+
 import time
 from collections.abc import Callable
 from typing import Any

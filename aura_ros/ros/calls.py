@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A service call that never blocks, for callers that spin the node themselves."""
 
+from __future__ import annotations
+
 import time
 from typing import Generic, TypeVar
 

@@ -1,31 +1,37 @@
 # SPDX-License-Identifier: Apache-2.0
 """Publishers, subscriptions, services and timers with one owner that destroys them together."""
 
+from __future__ import annotations
+
 import copy
 import math
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from rclpy.callback_groups import CallbackGroup
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.duration import Duration, Infinite
-from rclpy.event_handler import PublisherEventCallbacks, QoSLivelinessChangedInfo, SubscriptionEventCallbacks
+from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
 from rclpy.lifecycle import LifecycleNode
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, LivelinessPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.serialization import deserialize_message
-from rclpy.subscription import MessageInfo, Subscription
+from rclpy.subscription import Subscription
 from rclpy.timer import Timer
 from rclpy.topic_endpoint_info import TopicEndpointInfo
-from rclpy.type_support import MsgT, SrvRequestT, SrvResponseT
 
 from aura_ros.ros.diagnostics import ERROR, OK, Status
 from aura_ros.ros.newest_only import NewestOnly, publisher_id
+
+if TYPE_CHECKING:  # names that only type checkers need, and that the rclpy of Jazzy does not have
+    from rclpy.event_handler import QoSLivelinessChangedInfo
+    from rclpy.subscription import MessageInfo
+    from rclpy.type_support import MsgT, SrvRequestT, SrvResponseT
 
 # Below the period of the diagnostics' checks, so that every check queries the graph. A mismatch is then reported within
 # a second, discovery included. A query of twelve endpoints takes 0.3 ms.
@@ -115,7 +121,7 @@ class EntityOwner:
             callback: called once with each message.
             profile: quality of service with transient local durability.
         """
-        take = cast(Callable[[MsgT], None], NewestOnly(callback))
+        take = cast('Callable[[MsgT], None]', NewestOnly(callback))
         volatile = copy.copy(profile)
         volatile.durability = DurabilityPolicy.VOLATILE
         self.subscription(message, topic, take, profile, checked=False)
@@ -125,7 +131,7 @@ class EntityOwner:
         self,
         message: type[MsgT],
         topic: str,
-        callback: Callable[[MsgT, bytes], None],
+        callback: Callable[[MsgT, Callable[[], bytes]], None],
         profile: QoSProfile,
         max_bytes: int,
         refuse: Callable[[str], None],
@@ -138,7 +144,8 @@ class EntityOwner:
         Args:
             message: type of the messages.
             topic: name of the topic.
-            callback: called with each message and the global id of its publisher.
+            callback: called with each message and a function that returns the global id of its publisher, empty if it
+                is unknown.
             profile: quality of service.
             max_bytes: largest serialized message that is converted [B].
             refuse: called with the reason for a message that is too large or cannot be converted.
@@ -154,9 +161,19 @@ class EntityOwner:
             except (RuntimeError, ValueError) as error:  # cut, or with sizes that do not match the content
                 refuse(f'message cannot be converted: {error!r}'[:_MAX_TEXT])
                 return
-            callback(found, publisher_id(info))
+            callback(found, lambda: self._publisher_id(info, topic))
 
-        return self.subscription(message, topic, cast(Callable[[MsgT], None], take), profile, liveliness, raw=True)
+        return self.subscription(message, topic, cast('Callable[[MsgT], None]', take), profile, liveliness, raw=True)
+
+    def _publisher_id(self, info: MessageInfo, topic: str) -> bytes:
+        """Return the global id of the publisher that sent a message.
+
+        Where rclpy does not report it, it is known while the topic has one publisher.
+        """
+        if reported := publisher_id(info):
+            return reported
+        found = self._node.get_publishers_info_by_topic(topic)
+        return bytes(found[0].endpoint_gid) if len(found) == 1 else b''
 
     def service(
         self,
@@ -167,7 +184,7 @@ class EntityOwner:
     ) -> None:
         """Make a service; a callback that awaits needs its own `group`, or other callbacks wait too."""
         # rclpy awaits a coroutine, but its types do not allow one.
-        plain = cast(Callable[[SrvRequestT, SrvResponseT], SrvResponseT], callback)
+        plain = cast('Callable[[SrvRequestT, SrvResponseT], SrvResponseT]', callback)
         service = self._node.create_service(kind, name, plain, callback_group=group)
         self._undo.append(lambda: self._node.destroy_service(service))
 

@@ -5,6 +5,8 @@ Each process has one SingleThreadedExecutor, because the multi-threaded one of r
 in a worker thread of its own.
 """
 
+from __future__ import annotations
+
 import ctypes
 import os
 import signal

@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Passes on each message of a publisher once, although two subscriptions receive it. Executor thread only."""
 
+from __future__ import annotations
+
 import math
 import time
 from collections.abc import Callable
-from typing import Generic
+from typing import TYPE_CHECKING, Generic, TypeVar
 
-from rclpy.subscription import MessageInfo
-from rclpy.type_support import MsgT
+if TYPE_CHECKING:  # the rclpy of Jazzy does not have it
+    from rclpy.subscription import MessageInfo
+
+MsgT = TypeVar('MsgT')
 
 # A message that overtook another one is at most this much earlier [s, steady clock]. Later, an older send time means
 # that the publisher's clock was set back.
@@ -17,8 +21,11 @@ _PUBLISHERS = 64
 
 
 def publisher_id(info: MessageInfo) -> bytes:
-    """Return the global id of the publisher that sent a message, empty if the middleware gives none."""
-    return bytes((info['publisher_gid'] or {}).get('data', b''))
+    """Return the global id of the publisher that sent a message.
+
+    It is empty where the middleware gives none, and on Jazzy, whose rclpy does not report it.
+    """
+    return bytes((info.get('publisher_gid') or {}).get('data', b''))
 
 
 class NewestOnly(Generic[MsgT]):

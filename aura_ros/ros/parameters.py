@@ -10,6 +10,8 @@
 is configured.
 """
 
+from __future__ import annotations
+
 import array
 import math
 from collections.abc import Callable, Sequence
@@ -156,7 +158,7 @@ class ParameterSet(Generic[T]):
             self._declare(name, spec)
         node.add_on_set_parameters_callback(self._check_change)
 
-    def _declare(self, name: str, spec: 'Field[Any]') -> None:
+    def _declare(self, name: str, spec: Field[Any]) -> None:
         rule: _Rule = spec.metadata[_KEY]
         default = list(spec.default) if isinstance(spec.default, tuple) else spec.default
         # rclpy raises here for a bad override. Its private map is the only record of the given values.

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Requests to `select_policy` that never block: one thread adds them, another sends them and collects the answers."""
 
+from __future__ import annotations
+
 import time
 from collections import deque
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from rclpy.client import Client
 from rclpy.node import Node
@@ -18,7 +21,7 @@ _ANSWER_TIMEOUT_S = 15.0
 _DISCOVERY_TIMEOUT_S = 2.0
 
 
-_Client = Client[SelectPolicy.Request, SelectPolicy.Response]
+_Client: TypeAlias = 'Client[SelectPolicy.Request, SelectPolicy.Response]'
 
 
 @dataclass

@@ -114,7 +114,7 @@ class PolicySwitchNode(LifecycleNode):
         self._entities.limited_subscription(
             message,
             topic,
-            lambda found, publisher: self._on_chunk(convert(found), policy, publisher, topic),
+            lambda found, publisher: self._on_chunk(convert(found), policy, publisher(), topic),
             profile,
             _MAX_CHUNK_BYTES,
             lambda text: self._refuse(policy, text),
@@ -172,6 +172,9 @@ class PolicySwitchNode(LifecycleNode):
         if chunk.policy != policy:
             text = f'a chunk of policy {chunk.policy} arrived on the topic of policy {policy:d}'
             verdict = self._switch.refuse(policy, Refusal.POLICY, text)
+        elif not publisher:
+            text = f'{topic} has several publishers, and this ROS does not report which one sent a chunk'
+            verdict = self._switch.refuse(policy, Refusal.FOREIGN, text)
         else:
             if self._switch.owners.foreign(policy, publisher):
                 self._senders.release_gone(self._switch, policy, topic, chunk.episode_id)

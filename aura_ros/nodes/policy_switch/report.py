@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The status of the policy switch: PolicyStatus messages and the report on /diagnostics."""
 
+from __future__ import annotations
+
 import time
 from collections.abc import Callable
 

@@ -4,6 +4,8 @@
 Executor thread only. Answers arrive by callback. A node that does not answer is asked again.
 """
 
+from __future__ import annotations
+
 import time
 from collections.abc import Callable
 from functools import partial

@@ -5,9 +5,12 @@ Executor thread only. The coroutine of a goal awaits a future and so does not bl
 the turn after the future is set.
 """
 
+from __future__ import annotations
+
 import time
 import uuid
 from collections.abc import Callable
+from typing import TypeAlias
 
 from rclpy.action.server import ActionServer, CancelResponse, GoalResponse, ServerGoalHandle
 from rclpy.node import Node
@@ -21,7 +24,7 @@ from aura_ros.vla.instruction import usable_instruction
 # How long the result waits until the memory has applied and the switch executed the last step [s, steady clock].
 _SETTLE_S = 0.5
 
-GoalHandle = ServerGoalHandle[RunEpisode.Goal, RunEpisode.Result, RunEpisode.Feedback]
+GoalHandle: TypeAlias = 'ServerGoalHandle[RunEpisode.Goal, RunEpisode.Result, RunEpisode.Feedback]'
 
 
 class Episode:

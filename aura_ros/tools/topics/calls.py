@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """One call of a service, and one goal of an action."""
 
+from __future__ import annotations
+
 import argparse
 import math
 import signal
