@@ -169,8 +169,8 @@ def thin(t: Floats, values: NDArray[Any], keep: NDArray[np.bool_], points: int) 
     chosen, values = np.array(keep, np.bool_), np.ascontiguousarray(values)
     chosen[begins] = chosen[-1] = True
     of = np.repeat(begins, lengths)
-    for extreme in (np.minimum, np.maximum):
+    for extreme in (np.fmin, np.fmax):  # a value that is not a number is no extreme
         hits = np.flatnonzero(values == np.repeat(extreme.reduceat(values, begins), lengths))
         # Only the first extreme of each slice, because a plateau needs no more.
-        chosen[hits[np.r_[True, of[hits[1:]] != of[hits[:-1]]]]] = True
+        chosen[hits[np.diff(of[hits], prepend=-1) != 0]] = True
     return np.flatnonzero(chosen)

@@ -125,6 +125,18 @@ def test_a_thinned_curve_keeps_every_write_and_every_extreme():
     assert np.all(np.diff(thinned.t) > 0)
 
 
+@pytest.mark.fault('F36')
+@pytest.mark.parametrize('numbers', [0, 1, 2500, 4999])
+def test_a_thinned_curve_may_have_values_that_are_not_numbers(numbers):
+    scores = np.full(5000, np.nan)
+    scores[:numbers] = np.linspace(0.1, 0.9, numbers)
+    model = feed(MonitorModel(), *(gate(i, score=scores[i], written=i == 7) for i in range(5000)))
+    whole, thinned = model.gate(), model.gate(points=300)
+    assert 50 < len(thinned.t) < 1.5 * 300
+    if numbers == 4999:
+        assert np.nanmax(thinned.gate) == np.nanmax(whole.gate)
+
+
 def test_a_thinned_curve_does_not_flicker_while_it_moves():
     model, generator = MonitorModel(), np.random.default_rng(6)
     feed(model, *(gate(seq, score=generator.random()) for seq in range(5000)))
