@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Limits on everything that is decompressed, parsed or looped over while a file or an image from outside is read.
+"""Limits on everything that is decompressed, parsed or looped over: messages, and files and images from outside.
 
-docs/security.md lists them. A file beyond a limit is refused with one sentence that names the limit.
+docs/security.md lists them. What is beyond a limit is refused with one sentence that names the limit.
 """
 
 import os
@@ -15,6 +15,15 @@ JPEG_SCANS = 100
 
 INSTRUCTION_CHARS = 4096
 """Largest instruction that is used [characters]; the rest of a longer one is cut off."""
+
+STEP_BYTES = 65_536
+"""Largest serialized VlaStep or ActionChunk [B]; a full VlaStep has 50 kB."""
+JOINTS_BYTES = 131_072
+"""Largest serialized JointState or JointTrajectory [B]; 1024 joints with names of 64 characters have 100 kB."""
+INSTRUCTION_BYTES = 65_536
+"""Largest serialized instruction [B]."""
+IMAGE_BYTES = 4 * IMAGE_PIXELS + 65_536
+"""Largest serialized image [B]: four bytes for each pixel."""
 
 TEXT_BYTES = 4 << 20
 """Largest YAML or JSON file, and largest line of a list of JSON values [B]."""

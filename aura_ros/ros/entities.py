@@ -111,7 +111,13 @@ class EntityOwner:
         return subscription
 
     def any_durability_subscription(
-        self, message: type[MsgT], topic: str, callback: Callable[[MsgT], None], profile: QoSProfile
+        self,
+        message: type[MsgT],
+        topic: str,
+        callback: Callable[[MsgT], None],
+        profile: QoSProfile,
+        max_bytes: int,
+        refuse: Callable[[str], object],
     ) -> None:
         """Subscribe a latched topic also to volatile publishers, which a transient local subscription does not match.
 
@@ -120,12 +126,19 @@ class EntityOwner:
             topic: name of the topic.
             callback: called once with each message.
             profile: quality of service with transient local durability.
+            max_bytes: as for `limited_subscription`.
+            refuse: as for `limited_subscription`.
         """
-        take = cast('Callable[[MsgT], None]', NewestOnly(callback))
+
+        def take(raw: bytes) -> None:
+            if (found := _converted(raw, message, max_bytes, refuse)) is not None:
+                callback(found)
+
+        once = cast('Callable[[MsgT], None]', NewestOnly(take))
         volatile = copy.copy(profile)
         volatile.durability = DurabilityPolicy.VOLATILE
-        self.subscription(message, topic, take, profile, checked=False)
-        self.subscription(message, topic, take, volatile)
+        self.subscription(message, topic, once, profile, raw=True, checked=False)
+        self.subscription(message, topic, once, volatile, raw=True)
 
     def limited_subscription(
         self,
@@ -134,7 +147,7 @@ class EntityOwner:
         callback: Callable[[MsgT, Callable[[], bytes]], None],
         profile: QoSProfile,
         max_bytes: int,
-        refuse: Callable[[str], None],
+        refuse: Callable[[str], object],
         liveliness: Callable[[QoSLivelinessChangedInfo], None] | None = None,
     ) -> Subscription[MsgT]:
         """Make a subscription that checks the size of each message before it is converted.
@@ -153,15 +166,8 @@ class EntityOwner:
         """
 
         def take(raw: bytes, info: MessageInfo) -> None:
-            if len(raw) > max_bytes:
-                refuse(f'message has {len(raw)} bytes: must have {max_bytes} at most')
-                return
-            try:
-                found = deserialize_message(raw, message)
-            except (RuntimeError, ValueError) as error:  # cut, or with sizes that do not match the content
-                refuse(f'message cannot be converted: {error!r}'[:_MAX_TEXT])
-                return
-            callback(found, lambda: self._publisher_id(info, topic))
+            if (found := _converted(raw, message, max_bytes, refuse)) is not None:
+                callback(found, lambda: self._publisher_id(info, topic))
 
         return self.subscription(message, topic, cast('Callable[[MsgT], None]', take), profile, liveliness, raw=True)
 
@@ -235,6 +241,18 @@ class EntityOwner:
             if self._mismatches.get(topic) != reason:
                 self._node.get_logger().error(f'nothing is exchanged on {topic} with {reason}')
         self._mismatches = mismatches
+
+
+def _converted(raw: bytes, message: type[MsgT], max_bytes: int, refuse: Callable[[str], object]) -> MsgT | None:
+    """Return a serialized message as `message`; None after `refuse` was called with the reason."""
+    if len(raw) > max_bytes:
+        refuse(f'message has {len(raw)} bytes: must have {max_bytes} at most')
+        return None
+    try:
+        return deserialize_message(raw, message)
+    except (RuntimeError, ValueError) as error:  # cut, or with sizes that do not match the content
+        refuse(f'message cannot be converted: {error!r}'[:_MAX_TEXT])
+        return None
 
 
 def _mismatch(offered: QoSProfile, requested: QoSProfile) -> str:

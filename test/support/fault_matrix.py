@@ -116,7 +116,7 @@ FAULTS = {
         'every switch holds the robot and reports ERROR, by name of the other one, until one of them is gone',
     ),
     'F21': Fault(
-        'joint_states of 20,000 names, a cut message, a busy executor',
+        'oversized and cut messages to any node (joint_states of 20,000 names), a busy executor',
         'refused before it is converted, and counted; holds within 2 control periods, whatever the executor does',
     ),
     'F22': Fault(
@@ -138,7 +138,7 @@ FAULTS = {
         'the episode is no success, and its reason and that of the status state the present cause',
     ),
     'F26': Fault(
-        'chunks and steps of a second publisher, with the running or another episode',
+        'chunks and steps of a second publisher, to the switch or a memory, with the running or another episode',
         'the running episode continues; foreign chunks are refused, counted and reported; a restarted node takes over',
     ),
     'F27': Fault(

@@ -30,6 +30,7 @@ from rcl_interfaces.srv import GetParameters  # noqa: E402
 from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 from rclpy.node import Node  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
+from rclpy.serialization import deserialize_message  # noqa: E402
 
 TIMEOUT_S = 60.0
 _RESEND_S = 2.0
@@ -84,9 +85,9 @@ class Graph:
             callback(message)
             found.append(keep(message))
 
-        def take_raw(message: Any, info: Any) -> None:
-            callback(message, info)
-            found.append(message)
+        def take_raw(raw: Any, info: Any) -> None:
+            callback(raw, info)
+            found.append(keep(deserialize_message(raw, subscription.msg_type)))
 
         subscription.callback = take_raw if subscription.raw else take
         return found

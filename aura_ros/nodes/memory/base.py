@@ -5,14 +5,16 @@ Everything runs in the executor thread, because a memory step takes only microse
 observations. The ROS clock is read to refuse a step that is too old, the steady clock to time the step.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Generic, TypeVar, Unpack
 
+from aura_ros.common.limits import STEP_BYTES
 from aura_ros.common.text_files import reason
 from aura_ros.memory import Applied, Freshness, Memory, MemorySession, Step, StepRefused
 from aura_ros.msg import ActionChunk, GateSample, VlaStep
+from aura_ros.nodes.memory.source import StepSource
 from aura_ros.ros import conversions, qos
 from aura_ros.ros.diagnostics import Faults
 from aura_ros.ros.entities import EntityOwner
@@ -127,6 +129,7 @@ class MemoryPolicy(LifecycleNode, Generic[Config]):
         self.config = self._parameter_set.read()
         self._session = MemorySession(self.load(), self.reset_on_new_episode)
         self._freshness = Freshness(round(self.config.max_age_s * 1e9), round(self.config.stamp_tolerance_s * 1e9))
+        self._source = StepSource(self, 'vla_step')
         make, prefix = self.entities, self.prefix
         self._chunks = make.publisher(ActionChunk, f'{prefix}/action_chunk', qos.chunk(self.config.liveliness_lease_s))
         self._gates = make.publisher(GateSample, f'{prefix}/gate', qos.GATE)
@@ -141,7 +144,9 @@ class MemoryPolicy(LifecycleNode, Generic[Config]):
     def _join(self) -> None:
         if not self._joined and self._chunks.get_subscription_count() >= self.config.chunk_subscribers:
             self._joined = True
-            self.entities.subscription(VlaStep, 'vla_step', self._on_step, qos.step())
+            self.entities.limited_subscription(
+                VlaStep, 'vla_step', self._on_step, qos.step(), STEP_BYTES, lambda text: self.fault('rejected', text)
+            )
 
     def release(self) -> None:
         """Leave the graph and drop the memory."""
@@ -149,16 +154,18 @@ class MemoryPolicy(LifecycleNode, Generic[Config]):
         self.entities.destroy()
         self._session = self.last_step = None
 
-    def _on_step(self, message: VlaStep) -> None:
+    def _on_step(self, message: VlaStep, sender: Callable[[], bytes]) -> None:
         if not self.active:
             return
         try:
-            step = conversions.step_from_msg(message)
+            step, publisher = conversions.step_from_msg(message), sender()
+            self._source.check(step, publisher)
             self._freshness.check(step, self.session.order, self.get_clock().now().nanoseconds)
             applied = self.session.apply(step)
         except StepRefused as refusal:
             self.fault(refusal.kind, str(refusal))
             return
+        self._source.accept(publisher)
         self.last_step = step
         with self.guarded(f'step {step.seq} of {step.episode_id} was applied, but its output is incomplete'):
             decision, size = applied.decision, self.memory.state_bytes

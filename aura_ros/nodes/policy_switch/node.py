@@ -20,6 +20,7 @@ from rclpy.task import Future
 from sensor_msgs.msg import JointState
 
 from aura_ros.common.errors import ConfigError
+from aura_ros.common.limits import JOINTS_BYTES, STEP_BYTES
 from aura_ros.control import Chunk, ClockWatch, ControlWatchdog, Policy, PolicySwitch, Refusal
 from aura_ros.control.peers import TOPICS, Peers
 from aura_ros.control.selections import MAX_WAITING, PendingSelections
@@ -38,9 +39,6 @@ from aura_ros.ros.parameters import ParameterSet
 from aura_ros.srv import SelectPolicy
 
 _HOUSEKEEPING_S = 0.05
-# Largest serialized messages [B]. A full VlaStep has 50 kB; 1024 joints with names of 64 characters have 100 kB.
-_MAX_CHUNK_BYTES = 65_536
-_MAX_JOINTS_BYTES = 131_072
 M = TypeVar('M', VlaStep, ActionChunk)
 
 
@@ -99,7 +97,7 @@ class PolicySwitchNode(LifecycleNode):
             'joint_states',
             lambda message, _: self._on_joints(message),
             joints_qos,
-            _MAX_JOINTS_BYTES,
+            JOINTS_BYTES,
             lambda text: self._fault('joint_states', text),
         )
         # It awaits the switch. In a group of its own, other callbacks run meanwhile.
@@ -116,7 +114,7 @@ class PolicySwitchNode(LifecycleNode):
             topic,
             lambda found, publisher: self._on_chunk(convert(found), policy, publisher(), topic),
             profile,
-            _MAX_CHUNK_BYTES,
+            STEP_BYTES,
             lambda text: self._refuse(policy, text),
             liveliness=lambda event: self._on_liveliness(policy, topic, event.alive_count),
         )

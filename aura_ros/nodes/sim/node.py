@@ -27,6 +27,7 @@ from std_msgs.msg import String
 from trajectory_msgs.msg import JointTrajectory
 
 from aura_ros.common.errors import AuraError, ConfigError, InputError
+from aura_ros.common.limits import JOINTS_BYTES
 from aura_ros.common.loading import load_factory
 from aura_ros.common.names import POLICIES
 from aura_ros.msg import PolicyStatus, TaskEvent
@@ -116,7 +117,14 @@ class SimNode(PlainNode):
         self._joints = make.publisher(JointState, 'joint_states', qos.JOINT_STATES_OUT)
         self._instructions = make.publisher(String, 'instruction', qos.INSTRUCTION)
         self._events = make.publisher(TaskEvent, 'sim/event', qos.TASK_EVENT)
-        make.subscription(JointTrajectory, 'joint_command', self._on_command, qos.COMMAND)
+        make.limited_subscription(
+            JointTrajectory,
+            'joint_command',
+            lambda message, _: self._on_command(message),
+            qos.COMMAND,
+            JOINTS_BYTES,
+            lambda text: self._faults.add('rejected', text),
+        )
         make.subscription(PolicyStatus, 'policy_status', self._on_policy_status, qos.POLICY_STATUS)
         make.service(StartTask, 'sim/start_task', self._on_start_task)
         make.timer(_WATCH_S, self._on_watch)

@@ -94,6 +94,11 @@ class Inputs:
                 self._assembler.clear()
             self._assembler.add_joints(stamp_ns, positions)
 
+    def refuse(self, stream: str, reason: str) -> None:
+        """Count a message that is too large or cannot be converted."""
+        self._arrived[stream] = time.monotonic()
+        self._reject(stream, 'rejected', f'{stream}: {reason}')
+
     def _add(self, stream: str, stamp_ns: int, sample: Sample, now_ns: int) -> None:
         self._arrived[stream] = time.monotonic()
         if self._stamped(stream, stamp_ns):

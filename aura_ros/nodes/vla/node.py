@@ -10,6 +10,7 @@ live from configure to cleanup.
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Unpack
 
 from rclpy.clock import JumpThreshold
@@ -18,6 +19,7 @@ from sensor_msgs.msg import CompressedImage, Image, JointState
 from std_msgs.msg import String
 
 from aura_ros.common.errors import InputError
+from aura_ros.common.limits import IMAGE_BYTES, INSTRUCTION_BYTES, JOINTS_BYTES
 from aura_ros.memory import Step
 from aura_ros.msg import GateSample, PolicyStatus, VlaStep
 from aura_ros.nodes.vla.config import VlaNodeConfig
@@ -30,7 +32,7 @@ from aura_ros.ros.entities import EntityOwner
 from aura_ros.ros.lifecycle import LifecycleNode, NodeOptions, run
 from aura_ros.ros.parameters import ParameterSet
 from aura_ros.vla import Backbone, VlaOutput, load_backbone
-from aura_ros.vla.assembler import Aligned
+from aura_ros.vla.assembler import JOINTS, Aligned
 from aura_ros.vla.inference import Backoff, LatestOnlyWorker
 from aura_ros.vla.instruction import IN_FORCE
 
@@ -110,15 +112,25 @@ class VlaNode(LifecycleNode):
         step_qos = qos.step(config.liveliness_lease_s)
         self._steps = make.publisher(VlaStep, 'vla_step', step_qos)
         # First, so that the executor takes the instruction before other waiting messages.
-        make.any_durability_subscription(String, 'instruction', self._on_instruction, qos.INSTRUCTION)
+        make.any_durability_subscription(
+            String,
+            'instruction',
+            self._on_instruction,
+            qos.INSTRUCTION,
+            INSTRUCTION_BYTES,
+            lambda text: self._faults.add('instruction', text),
+        )
         self._in_force = make.publisher(String, IN_FORCE, qos.INSTRUCTION)
         for camera in self._spec.cameras:
             topic, profile, on_image = f'camera/{camera}/image_raw', qos.sensor(sensors, 1), self._on_image(camera)
+            refuse = partial(self._inputs.refuse, camera)
             if config.camera_transport == 'raw':
-                make.subscription(Image, topic, on_image, profile)
+                make.limited_subscription(Image, topic, on_image, profile, IMAGE_BYTES, refuse)
             else:
-                make.subscription(CompressedImage, f'{topic}/compressed', on_image, profile)
-        make.subscription(JointState, 'joint_states', self._on_joints, qos.sensor(sensors, 5))
+                compressed = f'{topic}/compressed'
+                make.limited_subscription(CompressedImage, compressed, on_image, profile, IMAGE_BYTES, refuse)
+        joints_qos, refuse = qos.sensor(sensors, 5), partial(self._inputs.refuse, JOINTS)
+        make.limited_subscription(JointState, 'joint_states', self._on_joints, joints_qos, JOINTS_BYTES, refuse)
         make.subscription(GateSample, 'aura/gate', self._on_gate, qos.GATE)
         make.subscription(PolicyStatus, 'policy_status', self._on_policy_status, qos.POLICY_STATUS)
         make.timer(0.1, self._on_timer)
@@ -129,15 +141,15 @@ class VlaNode(LifecycleNode):
         make.on_destroy(jumps.unregister)
 
     # --- inputs ---
-    def _on_image(self, camera: str) -> Callable[[Image | CompressedImage], None]:
-        def on_image(message: Image | CompressedImage) -> None:
+    def _on_image(self, camera: str) -> Callable[[Image | CompressedImage, object], None]:
+        def on_image(message: Image | CompressedImage, _: object) -> None:
             now_ns = self.get_clock().now().nanoseconds
             self._inputs.add_image(camera, message, now_ns)
             self._try_step(now_ns)
 
         return on_image
 
-    def _on_joints(self, message: JointState) -> None:
+    def _on_joints(self, message: JointState, _: object) -> None:
         now_ns = self.get_clock().now().nanoseconds
         self._inputs.add_joints(message, now_ns)
         self._try_step(now_ns)
