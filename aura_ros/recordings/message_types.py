@@ -6,8 +6,6 @@ precedence over the types of the distribution and of this package. A definition 
 that one damaged definition affects no other topic. Old names become today's names (`old_names`).
 """
 
-import os
-import sys
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
@@ -20,6 +18,7 @@ from rosbags.typesys.store import Typestore
 
 from aura_ros.common.errors import BagError
 from aura_ros.recordings.definitions import parse
+from aura_ros.recordings.installed_types import prefixes
 from aura_ros.recordings.old_names import current_field, current_type
 
 Decoder = Callable[[bytes], Any]
@@ -48,8 +47,7 @@ def standard_types(distribution: str = '') -> Typestore:
 
 def _message_folder() -> Path:
     """The folder of the package's .msg files: beside the sources, or share/aura_ros of an installed package."""
-    prefixes = [*filter(None, os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep)), sys.prefix]
-    folders = [Path(__file__).parents[2] / 'msg', *(Path(prefix, 'share/aura_ros/msg') for prefix in prefixes)]
+    folders = [Path(__file__).parents[2] / 'msg', *(prefix / 'share/aura_ros/msg' for prefix in prefixes())]
     return next((folder for folder in folders if (folder / 'VlaStep.msg').exists()), folders[0])
 
 

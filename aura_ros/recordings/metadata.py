@@ -10,12 +10,16 @@ from typing import Any
 from mcap.reader import make_reader
 
 from aura_ros.common.errors import ConfigError
+from aura_ros.common.text import printable
 from aura_ros.common.text_files import read_text, reason
 from aura_ros.common.yaml_lines import parse_yaml
 from aura_ros.recordings.old_names import current_notes
 from aura_ros.recordings.sqlite_limits import open_database
+from aura_ros.recordings.types import WARNINGS
 from aura_ros.recordings.writer import NOTES
 
+MOST_WARNINGS = 20
+"""Warnings of a recorder that are shown [1]."""
 _KEY = 'rosbag2_bagfile_information'
 
 
@@ -29,6 +33,16 @@ class BagMetadata:
     """Name of the ROS 2 distribution, for example 'jazzy'; '' if unknown."""
     files: tuple[Path, ...] = ()
     """Storage files in order; () if unknown."""
+
+
+def recorder_warnings(metadata: Mapping[str, str]) -> tuple[str, ...]:
+    """Return what the recorder reported as missing from a recording, in sentences, at most MOST_WARNINGS."""
+    try:
+        found = parse_yaml(metadata.get(WARNINGS, ''), WARNINGS)
+    except ConfigError:
+        return ()
+    texts = found if isinstance(found, list) else ()
+    return tuple(f'the recorder reported: {printable(text)}' for text in texts[:MOST_WARNINGS] if isinstance(text, str))
 
 
 def read_metadata(path: Path, lost: list[str]) -> BagMetadata:

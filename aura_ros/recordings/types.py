@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+WARNINGS = 'aura_ros/warnings'
+"""Key of the recorder's warnings in the custom data of a bag: YAML, a list of sentences."""
 FOREVER_NS = 2**63 - 1
 """Log time after every message [ns]."""
 
@@ -20,6 +22,28 @@ class Topic:
     """ROS 2 name of the message type, for example sensor_msgs/msg/Image."""
     count: int
     """Number of messages in the recording [1]."""
+
+
+@dataclass(frozen=True)
+class Offer:
+    """Quality of service that a publisher offers. The policies have the names of rosbag2's metadata."""
+
+    reliability: str
+    """'reliable', 'best_effort', or another name of rmw."""
+    durability: str
+    """'volatile', 'transient_local', or another name of rmw."""
+    liveliness: str = 'automatic'
+    """'automatic', 'manual_by_topic', or another name of rmw."""
+    history: str = 'unknown'
+    """'keep_last', 'keep_all', or 'unknown' if the middleware does not report it."""
+    depth: int = 0
+    """Depth of a history 'keep_last' [1], 0 if unknown."""
+    deadline_ns: int = FOREVER_NS
+    """Longest time between two messages [ns]."""
+    lifespan_ns: int = FOREVER_NS
+    """Time after which a message expires [ns]."""
+    lease_ns: int = FOREVER_NS
+    """Liveliness lease [ns]."""
 
 
 @dataclass(frozen=True)

@@ -18,13 +18,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
-from rosbags.interfaces import Connection, Qos
+from rosbags.interfaces import (
+    Connection,
+    ConnectionExtRosbag2,
+    Qos,
+    QosDurability,
+    QosHistory,
+    QosLiveliness,
+    QosReliability,
+    QosTime,
+)
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer, WriterError
 from rosbags.rosbag2.storage_mcap import McapWriter
 
 from aura_ros.common.errors import BagError, ConfigError
 from aura_ros.common.files import replace_text
+from aura_ros.recordings.installed_types import InstalledType, installed_type
 from aura_ros.recordings.message_types import standard_types
+from aura_ros.recordings.types import Offer
 
 NOTES = 'recording.yaml'
 """File with the notes beside the storage file, for a recording that was cut off."""
@@ -32,7 +43,11 @@ NOTES = 'recording.yaml'
 _FLUSH_S = 1.0
 # Share of the queue that is reserved for messages other than images, which are small and cannot be recomputed.
 _RESERVED = 0.125
+# Most different offers of one topic [1].
+_OFFERS = 64
 _DISTRIBUTION = 'kilted'
+# Packages that were built before Iron have no type hash.
+_NO_HASH = f'RIHS01_{"0" * 64}'
 
 
 @dataclass(frozen=True)
@@ -46,7 +61,8 @@ class _Message:
 class _Topic:
     name: str
     type: str
-    qos: tuple[Qos, ...]
+    definition: InstalledType
+    offers: tuple[Offer, ...]
 
 
 def free_path(path: Path) -> Path:
@@ -95,6 +111,7 @@ class Recording:
         self._queue_bytes = queue_bytes
         self._queue: deque[_Message | _Topic | Mapping[str, str]] = deque()
         self._notes: dict[str, str] = {}
+        self._definitions: dict[str, InstalledType] = {}
         self._connections: dict[str, Connection] = {}
         self._changed = threading.Condition()
         self._ending = False
@@ -102,20 +119,23 @@ class Recording:
         self._thread = threading.Thread(target=self._run, name='recording', daemon=True)
         self._thread.start()
 
-    def topic(self, name: str, type_name: str, qos: Sequence[Qos] = ()) -> None:
-        """Add a topic.
+    def topic(self, name: str, type_name: str, offers: Sequence[Offer] = (), type_hash: str = '') -> None:
+        """Add a topic, or add offers to it.
+
+        metadata.yaml has all offers. The MCAP channel has those of the first call, because a channel cannot change.
 
         Args:
             name: full name.
             type_name: message type, for example sensor_msgs/msg/Image.
-            qos: quality of service that the publishers offer.
+            offers: quality of service that the publishers offer.
+            type_hash: type hash of the publishers; '' records that of the installed package.
 
         Raises:
-            BagError: the type is unknown.
+            BagError: no installed package defines the type.
         """
-        if type_name not in standard_types(_DISTRIBUTION).types:
-            raise BagError(f'{name} is of type {type_name}, which is unknown: it is not recorded')
-        self._append(_Topic(name, type_name, tuple(qos)))
+        if name not in self._definitions:
+            self._definitions[name] = _definition(name, type_name, type_hash)
+        self._append(_Topic(name, type_name, self._definitions[name], tuple(offers)))
 
     def put(self, topic: str, log_ns: int, data: bytes, spare: bool = False) -> bool:
         """Queue a message and return whether it fitted.
@@ -188,12 +208,25 @@ class Recording:
                 self.waiting_bytes -= len(item.data)
                 self.written[item.topic] += 1
         elif isinstance(item, _Topic):
-            types = standard_types(_DISTRIBUTION)
-            self._connections[item.name] = self._writer.add_connection(
-                item.name, item.type, typestore=types, offered_qos_profiles=item.qos
-            )
+            self._add_topic(item)
         else:
             replace_text(self.path / NOTES, yaml.safe_dump(item, sort_keys=True))
+
+    def _add_topic(self, topic: _Topic) -> None:
+        profiles = [_qos(offer) for offer in topic.offers]
+        if topic.name in self._connections:
+            ext = self._connections[topic.name].ext
+            assert isinstance(ext, ConnectionExtRosbag2)
+            new = [one for one in dict.fromkeys(profiles) if one not in ext.offered_qos_profiles]
+            ext.offered_qos_profiles.extend(new[: _OFFERS - len(ext.offered_qos_profiles)])
+            return
+        self._connections[topic.name] = self._writer.add_connection(
+            topic.name,
+            topic.type,
+            msgdef=topic.definition.text,
+            rihs01=topic.definition.hash,
+            offered_qos_profiles=list(dict.fromkeys(profiles))[:_OFFERS],
+        )
 
     def _flush(self) -> None:
         """Close the current chunk and pass it to the kernel."""
@@ -211,3 +244,40 @@ class Recording:
             self._queue.clear()
             self.waiting_bytes = 0
         self._writer.abort()
+
+
+def _definition(topic: str, type_name: str, type_hash: str) -> InstalledType:
+    """Definition of the installed package, else of the distribution and of this package.
+
+    Raises:
+        BagError: none of them defines the type.
+    """
+    standard = standard_types(_DISTRIBUTION)
+    found = installed_type(type_name)
+    if found is None and type_name in standard.types:
+        text, _ = standard.generate_msgdef(type_name, ros_version=2)
+        found = InstalledType(text, standard.hash_rihs01(type_name))
+    if found is None:
+        raise BagError(
+            f'{topic} is of type {type_name}, which no installed package defines: it is not recorded; '
+            'source the workspace of the package before the recorder starts'
+        )
+    return InstalledType(found.text, type_hash or found.hash or _NO_HASH)
+
+
+def _qos(offer: Offer) -> Qos:
+    return Qos(
+        QosHistory[offer.history.upper()],
+        offer.depth,
+        QosReliability[offer.reliability.upper()],
+        QosDurability[offer.durability.upper()],
+        _time(offer.deadline_ns),
+        _time(offer.lifespan_ns),
+        QosLiveliness[offer.liveliness.upper()],
+        _time(offer.lease_ns),
+        avoid_ros_namespace_conventions=False,
+    )
+
+
+def _time(ns: int) -> QosTime:
+    return QosTime(*divmod(ns, 1_000_000_000))

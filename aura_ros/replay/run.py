@@ -14,6 +14,7 @@ from aura_ros.common.progress import Bar
 from aura_ros.common.provenance import versions
 from aura_ros.common.text import printable
 from aura_ros.recordings.bags import Bag
+from aura_ros.recordings.metadata import recorder_warnings
 from aura_ros.replay.disk_arrays import DiskArrays
 from aura_ros.replay.drivers import drivers
 from aura_ros.replay.evaluate import PolicyRun, run_policies
@@ -75,7 +76,7 @@ def evaluate_bag(path: Path, settings: Settings, backbone: Backbone, console: Co
         digest, span = _digest(bag, console), _span(bag, settings)
         recorded = None if settings.run_backbone else recorded_backbone(bag, mapping)
         use_recorded = recorded == backbone.spec.backbone_hash
-        notes = (*notes, *_recorded_notes(recorded, use_recorded))
+        notes = (*notes, *_recorded_notes(recorded, use_recorded), *recorder_warnings(bag.metadata))
         for note in notes:
             console.print(f'{name}: {note}', style='dim', markup=False, soft_wrap=True)
         stream: StepStream = (

@@ -45,7 +45,9 @@ class NewestOnly(Generic[MsgT]):
         sent_ns, now = info['source_timestamp'], time.monotonic()
         publisher = publisher_id(info)
         last_ns, last_at = self._newest.pop(publisher, (0, -math.inf))
-        repeated = sent_ns == last_ns or (sent_ns < last_ns and now - last_at < _OVERTAKEN_S)
+        # Without the publisher, an earlier send time can be that of another computer.
+        overtaken = bool(publisher) and sent_ns < last_ns and now - last_at < _OVERTAKEN_S
+        repeated = sent_ns == last_ns or overtaken
         if sent_ns and repeated:
             self._newest[publisher] = last_ns, last_at
             return

@@ -5,19 +5,27 @@ import signal
 from pathlib import Path
 
 import pytest
+import rclpy
 import yaml
 
 pytest.importorskip('rosbags')
 
-from aura_ros.msg import VlaStep, WriteEvent
+from aura_ros.msg import PolicyStatus, VlaStep, WriteEvent
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from memory_policy import step
 from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.qos import qos_profile_sensor_data as SENSOR
+from rosbags.interfaces import QosDurability, QosReliability
+from rosbags.rosbag2 import Reader
 from rosgraph_msgs.msg import Clock
-from std_msgs.msg import String
+from sensor_msgs.msg import Image, JointState
+from std_msgs.msg import Float64MultiArray, Header, String
+from switch_rig import NAMES, ROBOT
 
 from aura_ros.common.errors import BagError
 from aura_ros.nodes.memory.node import MemoryNode
+from aura_ros.nodes.policy_switch.node import PolicySwitchNode
+from aura_ros.nodes.recorder import coverage
 from aura_ros.nodes.recorder.node import Recorder
 from aura_ros.recordings.bags import Bag
 from aura_ros.recordings.writer import NOTES
@@ -43,6 +51,15 @@ class Rig:
     def taken(self, topic, count):
         """Wait until so many messages of a topic are in the file."""
         self.graph.until(lambda: self.node.recording.written[topic] >= count, f'{count} messages of {topic}')
+
+    def offers(self):
+        """End the recorder; returns the profiles of each topic in metadata.yaml and those in the MCAP channels."""
+        self.node.teardown()
+        whole = yaml.safe_load((self.path / 'metadata.yaml').read_text())['rosbag2_bagfile_information']
+        topics = [each['topic_metadata'] for each in whole['topics_with_message_count']]
+        with Reader(self.path) as reader:
+            inside = {each.topic: each.ext.offered_qos_profiles for each in reader.connections}
+        return {each['name']: each['offered_qos_profiles'] for each in topics}, inside
 
     def status(self, text, level):
         """Wait until /diagnostics contains `text`; return the status."""
@@ -91,6 +108,136 @@ def test_everything_published_is_recorded_including_latched_messages(graph, tmp_
     assert [message.features.tolist() for message in recorded] == sent
     log = [log_ns for _, log_ns, _ in found]
     assert log == sorted(set(log)), 'no two messages may have the same time, or their order is lost'
+
+
+class Driver:
+    """A robot's driver and the nodes of its graph, with topics of any name and in any namespace."""
+
+    def __init__(self, graph, namespace='', prefix=''):
+        self.graph = graph
+        self.node = self._node(graph, 'driver', namespace)
+        make = self.node.create_publisher
+        self.publishers = [
+            make(Image, f'{prefix}/cam7/image_raw', SENSOR),
+            make(JointState, f'{prefix}/arm/states', SENSOR),
+            make(JointState, f'{prefix}/gripper/states', 10),
+        ]
+        make(Image, f'{prefix}/cam8/image_raw', SENSOR)  # no node of the graph uses it
+        switch = self._node(graph, 'switch', namespace)
+        for publisher in self.publishers:
+            switch.create_subscription(publisher.msg_type, publisher.topic_name, lambda _: None, SENSOR)
+        self.publishers.append(switch.create_publisher(Float64MultiArray, f'{prefix}/arm/commands', qos.COMMAND))
+        switch.create_publisher(PolicyStatus, 'policy_status', qos.POLICY_STATUS)
+
+    @staticmethod
+    def _node(graph, name, namespace):
+        node = rclpy.create_node(name, namespace=namespace, context=graph.context, start_parameter_services=False)
+        graph.executor.add_node(node)
+        node.teardown = lambda: None
+        graph._inside.append(node)
+        return node
+
+    def matched(self):
+        """Wait until the recorder has subscribed to each topic; the graph's own node is the other subscriber."""
+        for publisher in self.publishers:
+            self.graph.matched(publisher, 1 if publisher.topic_name.endswith('commands') else 2)
+
+    def publish(self):
+        for publisher in self.publishers:
+            publisher.publish(publisher.msg_type())
+
+
+def test_whatever_the_graph_uses_is_recorded_and_no_other_robot(graph, tmp_path):
+    rig = Rig(graph, tmp_path / 'bag')
+    driver, other = Driver(graph), Driver(graph, 'left', '/left')
+    driver.matched()
+    driver.publish()
+    other.publish()
+    topics = ['/cam7/image_raw', '/arm/states', '/gripper/states', '/arm/commands']
+    for topic in topics:
+        rig.taken(topic, 1)
+    assert not {topic for topic in rig.node._topics if topic.startswith(('/left', '/cam8'))}
+    assert {topic for topic, _, _ in rig.read(*topics)} == set(topics)
+    with Bag(rig.path) as bag:
+        assert yaml.safe_load(bag.metadata['aura_ros/warnings']) == []
+
+
+def test_images_can_be_left_out(graph, tmp_path):
+    rig = Rig(graph, tmp_path / 'bag', images=False)
+    driver = Driver(graph)
+    graph.matched(driver.publishers[1], 2)
+    driver.publish()
+    rig.taken('/arm/states', 1)
+    assert '/cam7/image_raw' not in rig.node._topics
+
+
+def test_commands_are_recorded_when_the_robot_file_has_no_units(graph, tmp_path):
+    rig = Rig(graph, tmp_path / 'bag')
+    topic = '/my_arm/joint_trajectory'
+    switch = graph.inside(PolicySwitchNode, command_topic=topic, autostart=True, enable_control=True, **ROBOT)
+    assert switch.autostart()
+    joints = rig.publisher(JointState, 'joint_states', qos.JOINT_STATES_OUT)
+
+    def commanded():
+        now = graph.node.get_clock().now().to_msg()
+        joints.publish(JointState(header=Header(stamp=now), name=NAMES, position=[0.0, 0.0]))
+        return rig.node.recording.written[topic]
+
+    graph.until(commanded, 'a command that holds the robot')
+    graph.until(lambda: '/policy_switch_node' in rig.node._survey.found, 'the parameters of the switch')
+    found = rig.node._survey.found['/policy_switch_node']
+    assert found['robot.joint_names'] == ['a', 'b'] and found['command_topic'] == topic
+    assert 'robot.units' not in found
+
+
+def test_the_quality_of_service_of_each_publisher_is_recorded(graph, tmp_path):
+    rig = Rig(graph, tmp_path / 'bag')
+    latched = rig.publisher(String, 'instruction', qos.INSTRUCTION)
+    steps = rig.publisher(VlaStep, 'vla_step', qos.step(0.5))
+    states = rig.publisher(JointState, 'joint_states', SENSOR)
+    for publisher in (latched, steps, states):
+        publisher.publish(publisher.msg_type())
+    for topic in ('/instruction', '/vla_step', '/joint_states'):
+        rig.taken(topic, 1)
+    volatile = rig.publisher(String, 'instruction', QoSProfile(depth=10))
+    volatile.publish(String(data='of a volatile publisher'))
+    graph.until(lambda: len(rig.node._topics['/instruction'].offers) == 2, 'the second publisher')
+    metadata, inside = rig.offers()
+    assert [each['durability'] for each in metadata['/instruction']] == ['transient_local', 'volatile']
+    assert {each['reliability'] for each in metadata['/instruction']} == {'reliable'}
+    assert metadata['/vla_step'][0]['liveliness_lease_duration'] == {'sec': 0, 'nsec': 500_000_000}
+    assert metadata['/vla_step'][0]['deadline'] == {'sec': 9223372036, 'nsec': 854775807}  # infinite, as in rosbag2
+    assert [each['reliability'] for each in metadata['/joint_states']] == ['best_effort']
+    assert inside['/instruction'][0].durability == QosDurability.TRANSIENT_LOCAL
+    assert inside['/joint_states'][0].reliability == QosReliability.BEST_EFFORT
+
+
+def test_what_is_missing_and_what_vanishes_is_reported_and_noted(graph, tmp_path, monkeypatch):
+    monkeypatch.setattr(coverage, '_START_S', 0.5)
+    monkeypatch.setattr(coverage, '_GONE_S', 0.2)
+    rig = Rig(graph, tmp_path / 'bag')
+    driver = Driver(graph)
+    camera, states, gripper, _ = driver.publishers
+    driver.matched()
+    for publisher in (camera, states, gripper):
+        publisher.publish(publisher.msg_type())
+    rig.status('no command is recorded', 'WARN')
+    rig.taken('/cam7/image_raw', 1)
+    driver.node.destroy_publisher(camera)
+    rig.status('/cam7/image_raw vanished', 'WARN')
+    rig.node.teardown()
+    with Bag(rig.path) as bag:
+        noted = '\n'.join(yaml.safe_load(bag.metadata['aura_ros/warnings']))
+    assert 'no command is recorded' in noted and '/cam7/image_raw vanished' in noted
+
+
+def test_a_type_of_any_installed_package_is_recorded(graph, tmp_path):
+    strings = pytest.importorskip('test_msgs.msg', reason='ros-test-msgs is not installed').Strings
+    rig = Rig(graph, tmp_path / 'bag', more_topics=['/more'])
+    publisher = rig.publisher(strings, '/more', 10)
+    publisher.publish(strings(string_value='of a package of its own'))
+    rig.taken('/more', 1)
+    assert [message.string_value for _, _, message in rig.read('/more')] == ['of a package of its own']
 
 
 def test_simulated_time_is_the_time_of_the_bag(graph, tmp_path):

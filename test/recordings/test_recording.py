@@ -15,9 +15,13 @@ from cpu_wait import CpuWait
 
 pytest.importorskip('rosbags', reason='the replay extra is not installed')
 
+from rosbags.interfaces import QosDurability
+from rosbags.rosbag2 import Reader
+
 from aura_ros.common.errors import BagError, ConfigError
 from aura_ros.recordings.bags import Bag
 from aura_ros.recordings.message_types import standard_types
+from aura_ros.recordings.types import Offer
 from aura_ros.recordings.writer import NOTES, Recording, free_path
 
 STRING = 'std_msgs/msg/String'
@@ -75,6 +79,41 @@ def test_an_unknown_type_is_refused_by_name(tmp_path):
     with pytest.raises(BagError, match='/odd is of type no_such_msgs/msg/Thing'):
         recording.topic('/odd', 'no_such_msgs/msg/Thing')
     recording.close(30.0)
+
+
+def test_offers_are_stored_once_each_also_those_of_later_publishers(tmp_path):
+    recording = Recording(tmp_path / 'bag', MIB)
+    latched, volatile = Offer('reliable', 'transient_local'), Offer('best_effort', 'volatile', lease_ns=80_000_000)
+    recording.topic('/a', STRING, [latched, latched])
+    recording.put('/a', 1, text('x'))
+    for _ in range(3):
+        recording.topic('/a', STRING, [volatile, latched])
+    for number in range(1000):
+        recording.topic('/a', STRING, [Offer('reliable', 'volatile', deadline_ns=number)])
+    assert recording.close(30.0)
+    metadata = yaml.safe_load((tmp_path / 'bag/metadata.yaml').read_text())['rosbag2_bagfile_information']
+    (topic,) = metadata['topics_with_message_count']
+    first, second, *others = topic['topic_metadata']['offered_qos_profiles']
+    forever = {'sec': 9223372036, 'nsec': 854775807}
+    assert first == {
+        'history': 'unknown',
+        'depth': 0,
+        'reliability': 'reliable',
+        'durability': 'transient_local',
+        'deadline': forever,
+        'lifespan': forever,
+        'liveliness': 'automatic',
+        'liveliness_lease_duration': forever,
+        'avoid_ros_namespace_conventions': False,
+    }
+    assert second['reliability'] == 'best_effort' and second['liveliness_lease_duration'] == {
+        'sec': 0,
+        'nsec': 80_000_000,
+    }
+    assert len(others) == 62
+    with Reader(tmp_path / 'bag') as reader:
+        (inside,) = reader.connections
+    assert inside.ext.offered_qos_profiles[0].durability == QosDurability.TRANSIENT_LOCAL
 
 
 def test_messages_that_do_not_fit_are_dropped_and_counted_images_first(tmp_path):

@@ -30,6 +30,10 @@ def test_a_clock_that_was_set_back_loses_nothing(monkeypatch):
     assert taken(*messages, at=(100.0, 103.0), monkeypatch=monkeypatch) == ['a', 'b']
 
 
+def test_without_the_publisher_only_repeated_messages_are_skipped():
+    assert taken((b'', 5, 'a'), (b'', 5, 'a'), (b'', 1, 'b'), (b'', 1, 'b')) == ['a', 'b']
+
+
 def test_without_send_times_every_message_passes():
     assert taken((P, 0, 'a'), (P, 0, 'a')) == ['a', 'a']
 

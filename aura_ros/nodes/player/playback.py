@@ -11,6 +11,7 @@ from aura_ros.common.errors import BagError, ConfigError
 from aura_ros.nodes.player import bag_play
 from aura_ros.nodes.player.graph import GATES, PlayerGraph
 from aura_ros.recordings.bags import Bag
+from aura_ros.recordings.metadata import recorder_warnings
 from aura_ros.recordings.type_names import VLA_STEP
 from aura_ros.recordings.types import Sample
 from aura_ros.replay.steps.guess import guess
@@ -123,6 +124,8 @@ def find_playback(config: PlayerConfig, bag: Bag, log: Any) -> Playback:
     if not begin_ns < min(end_ns, bag.end_ns):
         length_s = (bag.end_ns - bag.begin_ns) / _NS
         raise ConfigError(f'from_s = {config.from_s:g}, to_s = {config.to_s:g}: must be a span within {length_s:.1f} s')
+    for warning in recorder_warnings(bag.metadata):
+        log.warning(warning)
     if bag.partial:
         log.warning(f'the recording is partial: {bag.partial}')
     return Playback(bag, mapping, spec, begin_ns, end_ns)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """recorder: records the graph to a rosbag2 bag (MCAP) for replay and training.
 
-The node subscribes to each topic when its first publisher appears, with the strictest quality of service that all
+The node follows the graph: it records what vla_node, the memory nodes, policy_switch_node and sim_node publish and
+subscribe. It subscribes to each topic when its first publisher appears, with the strictest quality of service that all
 publishers offer. It takes the messages serialised. A thread behind a bounded queue writes the file: if the disk is too
 slow, messages are dropped, images first, and the graph is not delayed.
 
@@ -10,17 +11,23 @@ one time. Each log time is at least 1 ns after the one before, so that messages 
 """
 
 import time
+from collections import Counter
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rclpy.serialization import deserialize_message
+from rclpy.topic_endpoint_info import TopicEndpointInfo
 
 from aura_ros.common.errors import AuraError, ConfigError
 from aura_ros.msg import VlaStep
+from aura_ros.nodes.recorder.coverage import Coverage
+from aura_ros.nodes.recorder.graph_topics import GraphTopics, graph_topics, offer, type_hash, wanted
 from aura_ros.nodes.recorder.notes import BACKBONE_HASHES, DROPPED, PARAMETERS, ParameterSurvey, as_text, provenance
-from aura_ros.ros.diagnostics import ERROR, OK, Diagnostics, Faults, Status
+from aura_ros.recordings.type_names import CAMERA_TYPES
+from aura_ros.recordings.types import WARNINGS, Offer
+from aura_ros.ros.diagnostics import ERROR, OK, WARN, Diagnostics, Faults, Status
 from aura_ros.ros.entities import EntityOwner
 from aura_ros.ros.graph import TopicView, Watch, message_class
 from aura_ros.ros.lifecycle import PlainNode, run
@@ -29,25 +36,6 @@ from aura_ros.ros.parameters import ParameterSet, parameter, strings
 if TYPE_CHECKING:
     from aura_ros.recordings.writer import Recording
 
-# The instruction is first, so that of simultaneous messages it is logged first.
-TOPICS = (
-    'instruction',
-    '/clock',
-    'sim/event',
-    'joint_states',
-    'joint_command',
-    'policy_status',
-    'aura/write_event',
-    'aura/gate',
-    'aura/memory_state',
-    'kv/gate',
-    'kv/cache_status',
-    '/diagnostics',
-    '/parameter_events',
-    '/rosout',
-)
-# Other nodes start when these topics have a subscription, so they are subscribed last.
-SIGNALS = ('aura/action_chunk', 'kv/action_chunk', 'vla_step')
 _LOOK_S, _ASK_S = 0.1, 1.0
 _DEPTH, _IMAGE_DEPTH = 200, 30
 # Most messages that wait for the first /clock [1].
@@ -63,12 +51,18 @@ class RecorderConfig:
 
     path: str = parameter('aura_recording', 'Folder of the bag; if it exists, PATH-2 and so on is used', at_start=True)
     images: bool = parameter(True, 'Record the cameras too')
-    cameras: tuple[str, ...] = strings('Names of the cameras', ('front', 'wrist'))
     compression: str = parameter('none', 'Compression of the file, chunk by chunk', choices=('none', 'zstd'))
-    more_topics: tuple[str, ...] = strings('Further topics of any installed type')
+    more_topics: tuple[str, ...] = strings('Topics of any installed type that no node of the graph uses')
     queue_mib: int = parameter(
         64, 'Size of the write queue; messages that do not fit are dropped and counted', unit='MiB', low=1, high=4096
     )
+
+
+@dataclass(frozen=True)
+class _Topic:
+    type: str
+    watch: Watch
+    offers: set[Offer]
 
 
 class Recorder(PlainNode):
@@ -84,12 +78,13 @@ class Recorder(PlainNode):
         config = ParameterSet(self, RecorderConfig).read()
         self.recording = _create(config)
         self._open = True
-        raw = [f'camera/{name}/image_raw' for name in config.cameras if config.images]
-        images = raw + [f'{topic}/compressed' for topic in raw]
-        self._wanted = [*TOPICS, *config.more_topics, *images, *SIGNALS]
+        self._config = config
         self._graph = TopicView(self)
-        self._watches: dict[str, Watch] = {}
+        self._used = GraphTopics()
+        self._topics: dict[str, _Topic] = {}
+        self._received: Counter[str] = Counter()
         self._refused: dict[str, str] = {}
+        self._coverage = Coverage(config.images, time.monotonic())
         self._backbone_hashes: set[str] = set()
         self._early: list[tuple[str, bytes]] = []
         self._newest_ns = 0
@@ -116,8 +111,9 @@ class Recorder(PlainNode):
             self.executor.spin_once(timeout_sec=0.05)
         self._entities.destroy()
         self._survey.end()
-        for watch in self._watches.values():
-            watch.close()
+        self._check(ended=True)
+        for recorded in self._topics.values():
+            recorded.watch.close()
         self._note()
         recording = self.recording
         if not recording.close(_CLOSE_S):
@@ -132,30 +128,42 @@ class Recorder(PlainNode):
         """Number of publishers of recorded topics, without diagnostics and logs."""
         return sum(
             len(self._graph.publishers(topic))
-            for topic in self._watches
+            for topic in self._topics
             if topic not in ('/diagnostics', '/rosout', '/parameter_events')
         )
 
     def _look(self) -> None:
         """Subscribe to new topics, and follow changes of the publishers' quality of service."""
-        for name in self._wanted:
-            topic = self.resolve_topic_name(name)
-            if topic in self._watches:
-                self._watches[topic].match()
-            elif topic not in self._refused and (publishers := self._graph.publishers(topic)):
-                self._watch(topic, publishers[0].topic_type)
+        # What the graph used stays wanted: a node that is started again uses the same topics.
+        self._used = _merged(self._used, graph_topics(self))
+        for topic, type_name in wanted(self, self._used, self._config.more_topics, self._config.images).items():
+            if topic in self._refused or not (publishers := self._graph.publishers(topic)):
+                continue
+            if topic not in self._topics:
+                self._watch(topic, type_name, publishers)
+            elif not self._topics[topic].offers.issuperset(offers := [offer(one) for one in publishers]):
+                self._topics[topic].offers.update(offers)
+                self.recording.topic(topic, type_name, offers)
+        for recorded in self._topics.values():
+            recorded.watch.match()
+        if self._open:
+            counts = {topic: (recorded.type, recorded.watch.publishers) for topic, recorded in self._topics.items()}
+            for text in self._coverage.look(counts, time.monotonic()):
+                self.get_logger().warning(text)
 
-    def _watch(self, topic: str, type_name: str) -> None:
-        image = type_name.rsplit('/', 1)[-1] in ('Image', 'CompressedImage')
+    def _watch(self, topic: str, type_name: str, publishers: list[TopicEndpointInfo]) -> None:
+        image, offers = type_name in CAMERA_TYPES, [offer(one) for one in publishers]
         try:
             kind = message_class(type_name)
-            self.recording.topic(topic, type_name)
+            self.recording.topic(topic, type_name, offers, type_hash(publishers[0]))
         except AuraError as error:
             self._refused[topic] = str(error)
+            self._coverage.refuse(str(error))
             self.get_logger().error(str(error))
             return
         take, depth = partial(self._on_message, topic, image), _IMAGE_DEPTH if image else _DEPTH
-        self._watches[topic] = Watch(self._graph, topic, kind, take, raw=True, depth=depth)
+        watch = Watch(self._graph, topic, kind, take, raw=True, depth=depth)
+        self._topics[topic] = _Topic(type_name, watch, set(offers))
 
     def _on_message(self, topic: str, image: bool, data: bytes, _: int) -> None:
         now_ns = self.get_clock().now().nanoseconds
@@ -170,16 +178,18 @@ class Recorder(PlainNode):
 
     def _put(self, topic: str, now_ns: int, data: bytes, image: bool) -> None:
         self._newest_ns = max(now_ns, self._newest_ns + 1)
-        self.recording.put(topic, self._newest_ns, data, spare=image)
+        self._received[topic] += self.recording.put(topic, self._newest_ns, data, spare=image)
         if topic == self.resolve_topic_name('vla_step'):
             self._backbone_hashes.add(deserialize_message(data, VlaStep).backbone_hash)
 
     def _ask(self) -> None:
         self._survey.look()
-        # The command topic of policy_switch_node is a parameter.
-        named = [str(values['command_topic']) for values in self._survey.found.values() if 'command_topic' in values]
-        self._wanted += [topic for topic in dict.fromkeys(named) if topic not in self._wanted]
+        self._check(ended=False)
         self._note()
+
+    def _check(self, ended: bool) -> None:
+        for text in self._coverage.check(self._used, self._received, time.monotonic(), ended):
+            self.get_logger().error(text)
 
     def _note(self) -> None:
         own = {name: value.value for name, value in self.get_parameters_by_prefix('').items()}
@@ -189,6 +199,7 @@ class Recorder(PlainNode):
                 PARAMETERS: as_text(nodes),
                 BACKBONE_HASHES: as_text(sorted(filter(None, self._backbone_hashes))),
                 DROPPED: as_text(dict(self.recording.dropped)),
+                WARNINGS: as_text(self._coverage.warnings),
             }
         )
 
@@ -197,7 +208,7 @@ class Recorder(PlainNode):
         dropped = sum(recording.dropped.values())
         values = {
             'path': recording.path,
-            'topics': len(self._watches),
+            'topics': len(self._topics),
             'messages': sum(recording.written.values()),
             'waiting [MiB]': f'{recording.waiting_bytes / _MIB:.1f}',
             **{f'dropped of {topic}': count for topic, count in sorted(recording.dropped.items())},
@@ -210,9 +221,15 @@ class Recorder(PlainNode):
             self.get_logger().warning(f'dropped: {text}', throttle_duration_sec=5.0)
             self._dropped_before = dropped
         found = self._drops.status()
-        if found.level == OK and self._refused:
-            return Status(OK, f'not recorded: {"; ".join(self._refused.values())}', values)
+        lost = [*self._refused.values(), *self._coverage.missing]
+        lost += [f'{topic} vanished' for topic in self._coverage.gone]
+        if found.level == OK and lost:
+            return Status(WARN, f'not recorded: {"; ".join(lost)}', values, news=frozenset(lost))
         return Status(found.level, found.message, values)
+
+
+def _merged(before: GraphTopics, now: GraphTopics) -> GraphTopics:
+    return GraphTopics(before.nodes | now.nodes, before.published | now.published, before.subscribed | now.subscribed)
 
 
 def _create(config: RecorderConfig) -> 'Recording':

@@ -84,7 +84,8 @@ class ParameterQuery:
     def __init__(self, node: Node, name: str, on_values: Callable[[Values], None]) -> None:
         """Create the clients; `on_values` receives the answer of the node `name`."""
         self._node, self._on_values = node, on_values
-        self._names: list[str] = []
+        self._found: Values = {}
+        self._waiting = 0
         self._asked_at: float | None = None
         self._answered = self._ended = False
         self._lists: Client[Any, Any] = node.create_client(ListParameters, f'{name}/list_parameters')
@@ -107,15 +108,27 @@ class ParameterQuery:
     def _take_names(self, answer: Future[Any]) -> None:
         response = answer.result()
         if response is not None and not self._ended:
-            self._names = list(response.result.names)
-            request = GetParameters.Request(names=self._names)
-            self._values.call_async(request).add_done_callback(self._take_values)
+            self._ask(list(response.result.names))
 
-    def _take_values(self, answer: Future[Any]) -> None:
+    def _ask(self, names: list[str]) -> None:
+        request = GetParameters.Request(names=names)
+        self._waiting += 1
+        self._values.call_async(request).add_done_callback(partial(self._take_values, names))
+
+    def _take_values(self, names: list[str], answer: Future[Any]) -> None:
+        self._waiting -= 1
         response = answer.result()
-        if response is not None and not self._ended:
+        if response is None or self._ended:
+            return
+        if len(response.values) == len(names):
             values = map(parameter_value_to_python, response.values)
-            self._on_values({key: _plain(value) for key, value in zip(self._names, values, strict=False)})
+            self._found |= {key: _plain(value) for key, value in zip(names, values, strict=True)}
+        elif len(names) > 1:
+            # rclpy answers with no values at all if one parameter has none. Halves find the others.
+            self._ask(names[: len(names) // 2])
+            self._ask(names[len(names) // 2 :])
+        if not self._waiting:
+            self._on_values(self._found)
             self._answered = True
             self.end()
 
