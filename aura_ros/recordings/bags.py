@@ -40,6 +40,7 @@ class Bag:
         self.episodes = self._source.episodes
         self.metadata = self._source.metadata
         self.files = self._source.files
+        self._opened = _parts(self._source.partial)
 
     @property
     def partial(self) -> str:
@@ -50,6 +51,11 @@ class Bag:
     def notes(self) -> tuple[str, ...]:
         """What else a user of the recording should know, in sentences. Later reads may add to it."""
         return self._source.notes
+
+    @property
+    def damage(self) -> str:
+        """What reading has added to `partial` so far, or ''."""
+        return '; '.join(part for part in _parts(self.partial) if part not in self._opened)
 
     @property
     def begin_ns(self) -> int:
@@ -97,6 +103,10 @@ class Bag:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _parts(partial: str) -> list[str]:
+    return [part for part in partial.split('; ') if part]
 
 
 def _open(path: Path) -> Source:

@@ -23,6 +23,7 @@ from aura_ros.replay.live import compare, recorded_writes
 from aura_ros.replay.policies import Budget, PolicyOptions, make_policy, needs_budget
 from aura_ros.replay.steps.arrays import Row, StepSource
 from aura_ros.replay.steps.cache import BLOCK_BYTES, FirstSteps, StepCache, content_digest, fill, key_of
+from aura_ros.replay.steps.clocks import first_ns
 from aura_ros.replay.steps.episodes import EpisodeNames
 from aura_ros.replay.steps.features import BackboneSteps
 from aura_ros.replay.steps.guess import guess
@@ -73,7 +74,7 @@ def evaluate_bag(path: Path, settings: Settings, backbone: Backbone, console: Co
     name = printable(path.name or str(path))
     with Bag(path) as bag:
         mapping, notes = mapping_of(bag, settings.mapping, settings.instruction, backbone.spec)
-        digest, span = _digest(bag, console), _span(bag, settings)
+        digest, span = _digest(bag, console), _span(bag, mapping, settings)
         recorded = None if settings.run_backbone else recorded_backbone(bag, mapping)
         use_recorded = recorded == backbone.spec.backbone_hash
         notes = (*notes, *_recorded_notes(recorded, use_recorded), *recorder_warnings(bag.metadata))
@@ -103,12 +104,16 @@ def evaluate_bag(path: Path, settings: Settings, backbone: Backbone, console: Co
         if _starts_inside_an_episode(bag, int(steps.stamps_ns[0]), settings.begin_s):
             console.print(f'{name}: {_INSIDE_AN_EPISODE}', style='yellow', markup=False, soft_wrap=True)
             notes = (_INSIDE_AN_EPISODE, *notes)
+        # Damage is looked for each time the recording is opened. The cache adds what reading it found.
+        partial = '; '.join(filter(None, (bag.partial, '' if bag.damage else cache.facts.partial)))
+        if partial:
+            notes = (*notes, f'the recording is partial: {partial}')
         about = About(
             name,
             str(path.resolve()),
             digest,
             as_yaml(mapping),
-            cache.facts.partial,
+            partial,
             cache.facts.inputs,
             (*notes, *cache.facts.warnings, *cache.facts.notes),
             _compared(bag, runs, steps.stamps_ns),
@@ -157,12 +162,15 @@ def mapping_of(
     return mapping, notes
 
 
-def _span(bag: Bag, settings: Settings) -> tuple[int | None, int | None]:
-    length_s = (bag.end_ns - bag.begin_ns) / _NS
+def _span(bag: Bag, mapping: Mapping, settings: Settings) -> tuple[int | None, int | None]:
+    if not settings.begin_s and settings.end_s is None:
+        return None, None
+    first = first_ns(bag, mapping.topics)
+    length_s = (bag.end_ns - first) / _NS
     if settings.begin_s >= length_s:
         raise BagError(f'--from {settings.begin_s:g} s is after the end: {bag.path} is {length_s:.1f} s long')
-    begin = bag.begin_ns + round(settings.begin_s * _NS) if settings.begin_s else None
-    return begin, None if settings.end_s is None else bag.begin_ns + round(settings.end_s * _NS)
+    begin = first + round(settings.begin_s * _NS) if settings.begin_s else None
+    return begin, None if settings.end_s is None else first + round(settings.end_s * _NS)
 
 
 def _recorded_notes(recorded: str | None, used: bool) -> tuple[str, ...]:

@@ -74,7 +74,7 @@ def keep_features(
     spec = backbone.spec
     with Bag(path) as bag:
         mapping, notes = mapping_of(bag, mapping, instruction, spec)
-        if mapping.actions is None:
+        if not mapping.actions:
             raise BagError(
                 f'{path}: the mapping has no actions, so there is nothing to learn from: add `actions` to the mapping'
             )

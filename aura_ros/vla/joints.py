@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Joint positions by name, merged from messages that each name some of the joints. No ROS.
+"""Joint positions by name, for the live graph and the replay. No ROS.
 
-An arm and its gripper can publish on one topic in separate messages, or on topics of their own. A `JointTable` keeps
-the newest position of each joint with its stamp. The live graph and the replay share this code.
+A message can name some of the joints: an arm and its gripper publish on one topic in separate messages, or on topics of
+their own. `vla.assembler` merges them.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,67 +58,3 @@ def all_joints(names: Sequence[str], positions: Sequence[float], wanted: Sequenc
         has = ', '.join(names)[:_TEXT] or 'no joint'
         raise InputError(f'has no joint {", ".join(missing)}; it has {has}')
     return np.array([found[name] for name in wanted], np.float64)
-
-
-@dataclass(frozen=True, eq=False)
-class JointSample:
-    """Positions of all joints; each joint has its own stamp."""
-
-    positions: NDArray[np.float64]
-    """Newest position of each joint, float64 [J] [rad, m]."""
-    stamps_ns: NDArray[np.int64]
-    """Stamp of each position, int64 [J] [ns]."""
-
-    @property
-    def stamp_ns(self) -> int:
-        """Newest stamp [ns]; the stamp of the sample."""
-        return int(self.stamps_ns.max())
-
-    def older_than(self, stamp_ns: int, limit_ns: int) -> list[int]:
-        """Return the columns of the joints that are more than `limit_ns` older than `stamp_ns`."""
-        return [int(column) for column in np.flatnonzero(stamp_ns - self.stamps_ns > limit_ns)]
-
-
-class JointTable:
-    """Newest position of each joint of a robot. Not thread-safe."""
-
-    def __init__(self, names: Sequence[str]) -> None:
-        """Start without positions; `names` gives the order of the columns."""
-        self.names = tuple(names)
-        self._newest: dict[str, tuple[int, float]] = {}
-
-    def add(self, values: Mapping[str, float], stamp_ns: int) -> bool:
-        """Take the positions of some joints [rad, m]; return whether one of them is newer than before.
-
-        A position that is not newer than that of its joint is ignored, so messages may arrive out of order.
-        """
-        newer = {
-            name: (stamp_ns, value)
-            for name, value in values.items()
-            if name in self.names and stamp_ns > self._newest.get(name, (-1, 0.0))[0]
-        }
-        self._newest.update(newer)
-        return bool(newer)
-
-    @property
-    def missing(self) -> list[str]:
-        """Joints without a position."""
-        return [name for name in self.names if name not in self._newest]
-
-    @property
-    def newest_ns(self) -> int:
-        """Newest stamp of a joint [ns]; -1 without positions."""
-        return max((stamp_ns for stamp_ns, _ in self._newest.values()), default=-1)
-
-    def sample(self) -> JointSample | None:
-        """Return the newest positions of all joints, or None if a joint has none."""
-        if self.missing:
-            return None
-        found = [self._newest[name] for name in self.names]
-        return JointSample(
-            np.array([value for _, value in found], np.float64), np.array([stamp_ns for stamp_ns, _ in found], np.int64)
-        )
-
-    def clear(self) -> None:
-        """Remove all positions, as after a clock jump."""
-        self._newest.clear()

@@ -49,7 +49,7 @@ def test_topics_are_renamed_and_messages_are_unchanged(tmp_path):
 def test_joints_are_renamed_and_converted(tmp_path):
     names = tuple(f'axis_{index}' for index in range(len(JOINTS)))
     path = recorded(tmp_path / 'bag', 3, names=names, factor=180.0 / np.pi)
-    joints = JointStream('/robot/joints', dict(zip(JOINTS, names, strict=True)), 'deg')
+    joints = (JointStream('/robot/joints', dict(zip(JOINTS, names, strict=True)), 'deg'),)
     mapping = Mapping(MAPPING.cameras, joints, None, MAPPING.instruction)
     messages = [message for topic, message in played(path, mapping) if topic == 'joint_states']
     assert list(messages[2].name) == list(JOINTS)
@@ -72,7 +72,7 @@ def test_the_first_instruction_is_found(tmp_path):
     recording.put('/say', 6, cdr(String(data='second')))
     assert recording.close(30.0)
     with Bag(tmp_path / 'bag') as bag:
-        assert instruction_at_start(bag, Mapping({}, JointStream(''), instruction=Instruction('/say'))) == 'first'
+        assert instruction_at_start(bag, Mapping({}, instruction=Instruction('/say'))) == 'first'
         assert instruction_at_start(bag, MAPPING) == 'go on'
 
 
@@ -118,7 +118,7 @@ def test_a_failure_of_ros2_bag_play_is_an_error(tmp_path, ros2, monkeypatch):
 def test_a_recording_that_needs_changes_is_played_by_the_node(tmp_path, ros2):
     with Bag(recorded(tmp_path / 'bag', 1, compressed=True)) as bag:
         assert Streams(bag, MAPPING, Spec, 'raw').unchanged() is None
-        degrees = Mapping(MAPPING.cameras, JointStream('/robot/joints', unit='deg'))
+        degrees = Mapping(MAPPING.cameras, (JointStream('/robot/joints', unit='deg'),))
         assert Streams(bag, degrees, Spec, 'raw').unchanged() is None
     assert not bag_play.chosen('auto', None)
     with pytest.raises(ConfigError, match='player:=own'):

@@ -92,7 +92,7 @@ def test_one_topic_may_have_two_publishers_and_two_types(tmp_path: Path) -> None
         ]
         assert len(list(bag.samples(['/x']))) == 2
         with pytest.raises(BagError, match='has messages of several types on /x'):
-            topic_types(bag, Mapping({'front': '/x'}, JointStream('/x')))
+            topic_types(bag, Mapping({'front': '/x'}, (JointStream('/x'),)))
 
 
 @pytest.mark.parametrize('version', range(1, 10))

@@ -16,7 +16,7 @@ from recordings import BEGIN_NS, MS, SPEC, Recorder, recording
 
 from aura_ros.common.errors import BagError
 from aura_ros.recordings.bags import Bag
-from aura_ros.replay.steps.actions import ActionTrack, action_kind
+from aura_ros.replay.steps.actions import ActionSource, ActionTrack, action_kind
 from aura_ros.replay.steps.align import Observations
 from aura_ros.replay.steps.mapping import ActionStream, Instruction, JointStream, Mapping
 
@@ -28,7 +28,8 @@ def track(folder: Path, stream: ActionStream, write: Callable[[Recorder], Any], 
     with recording(folder) as recorder:
         write(recorder)
     with Bag(folder) as bag:
-        found = ActionTrack(stream, action_kind(stream, bag.topics[0].type), names)
+        source = ActionSource(stream, action_kind(stream, bag.topics[0].type), names)
+        found = ActionTrack([source], len(names))
         for sample in bag.samples([TOPIC]):
             found.add(sample)
     return found
@@ -110,8 +111,8 @@ def test_twists_and_poses_have_columns_of_their_own(tmp_path: Path) -> None:
     np.testing.assert_array_equal(_row(track(tmp_path / 'a', stream, twist, ('wz', 'vx'))), [6, 1])
     stream = ActionStream(TOPIC, columns={'z': 'position.z', 'qw': 'orientation.w'})
     np.testing.assert_array_equal(_row(track(tmp_path / 'b', stream, pose, ('z', 'qw'))), [3, 7])
-    with pytest.raises(BagError, match=r'has no joint1, joint2, joint3; it has linear.x'):
-        track(tmp_path / 'c', ActionStream(TOPIC), twist)
+    source = track(tmp_path / 'c', ActionStream(TOPIC), twist).sources[TOPIC]
+    assert source.problem.startswith(f'{TOPIC} commands none of joint1, joint2, joint3; it has linear.x')
 
 
 def test_unusable_actions_are_counted(tmp_path: Path) -> None:
@@ -123,8 +124,9 @@ def test_unusable_actions_are_counted(tmp_path: Path) -> None:
         recorder.joints(TOPIC, 0, [5, 0, 0], log=40)
 
     found = track(tmp_path / 'bag', ActionStream(TOPIC), write)
-    assert (found.used, dict(found.dropped)) == (1, {'unusable': 3, 'out of order': 1})
-    assert found.problem == f'{TOPIC} has no values'
+    source = found.sources[TOPIC]
+    assert (source.used, dict(source.dropped)) == (1, {'unusable': 3, 'out of order': 1})
+    assert source.problem == f'{TOPIC} has no values'
     assert at(found, 15) == [1]
 
 
@@ -135,7 +137,8 @@ def test_invalid_trajectories_are_counted(tmp_path: Path, points: list[list[floa
         ActionStream(TOPIC),
         lambda recorder: recorder.trajectory(TOPIC, 0, points, (0.1, 0.1)[: len(points)]),
     )
-    assert found.dropped['unusable'] == 1 and found.problem
+    source = found.sources[TOPIC]
+    assert source.dropped['unusable'] == 1 and source.problem
 
 
 def test_a_clock_set_back_clears_the_actions(tmp_path: Path) -> None:
@@ -157,7 +160,10 @@ def test_observations_have_the_recorded_actions_of_their_chunk(tmp_path: Path) -
                 recorder.joints(TOPIC, tick, [tick, 0, 0], log=tick + 120)
 
     mapping = Mapping(
-        {'front': '/cam'}, JointStream('/joint_states'), ActionStream(TOPIC, tolerance_s=0.05), Instruction(text='go')
+        {'front': '/cam'},
+        (JointStream('/joint_states'),),
+        (ActionStream(TOPIC, tolerance_s=0.05),),
+        Instruction(text='go'),
     )
     with recording(tmp_path / 'bag') as recorder:
         write(recorder)

@@ -35,9 +35,9 @@ from aura_ros.replay.steps.mapping import ActionStream, Instruction, JointStream
 from aura_ros.vla.assembler import Aligned, Assembler, AssemblerConfig
 
 MAPPING = Mapping(
-    {'front': FRONT, 'wrist': WRIST}, JointStream(STATES), ActionStream(COMMANDS), Instruction(topic=INSTRUCTION)
+    {'front': FRONT, 'wrist': WRIST}, (JointStream(STATES),), (ActionStream(COMMANDS),), Instruction(topic=INSTRUCTION)
 )
-BARE = replace(MAPPING, actions=None, instruction=Instruction(text='go'))
+BARE = replace(MAPPING, actions=(), instruction=Instruction(text='go'))
 ONE = replace(SPEC, cameras=('front',))
 IN_FORCE = '/instruction_in_force'
 
@@ -139,7 +139,7 @@ def test_joints_are_found_by_name_and_brought_to_radians(tmp_path: Path) -> None
         recorder.joints(STATES, 0, [180, 7, 90, -90], ('a', 'gripper', 'joint3', 'joint2'))
         recorder.image(FRONT, 0)
 
-    mapping = replace(BARE, joints=JointStream(STATES, {'joint1': 'a'}, 'deg'))
+    mapping = replace(BARE, joints=(JointStream(STATES, {'joint1': 'a'}, 'deg'),))
     (one,) = aligned(tmp_path / 'bag', write, mapping)[0]
     np.testing.assert_allclose(one.observation.joint_positions, [np.pi, -np.pi / 2, np.pi / 2], rtol=1e-6)
 
@@ -337,7 +337,7 @@ def test_one_topic_may_serve_two_cameras(tmp_path: Path) -> None:
     np.testing.assert_array_equal(one.observation.images['front'], one.observation.images['wrist'])
 
 
-def test_a_partial_recording_is_noted(tmp_path: Path) -> None:
+def test_a_partial_recording_gives_its_observations(tmp_path: Path) -> None:
     folder = robot_bag(tmp_path / 'bag')
     (file,) = folder.glob('*.mcap')
     data = file.read_bytes()
@@ -345,7 +345,7 @@ def test_a_partial_recording_is_noted(tmp_path: Path) -> None:
     with Bag(folder) as bag:
         source = Observations(bag, MAPPING, SPEC)
         assert len(list(source)) == 20
-        assert source.report.notes[0].startswith('the recording is partial: bag.mcap: the index is missing')
+        assert bag.partial.startswith('bag.mcap: the index is missing') and not bag.damage
 
 
 @pytest.mark.parametrize(
@@ -355,11 +355,11 @@ def test_a_partial_recording_is_noted(tmp_path: Path) -> None:
         (replace(BARE, cameras={'front': '/cam', 'wrist': WRIST}), 'has no topic /cam, which the mapping names'),
         (replace(BARE, cameras={'front': FRONT[:-1], 'wrist': WRIST}), f'did you mean {FRONT}? It has'),
         (replace(BARE, cameras={'front': STATES, 'wrist': WRIST}), f'{STATES} is of type sensor_msgs/msg/JointState'),
-        (replace(BARE, joints=JointStream(FRONT)), f'{FRONT} is of type'),
-        (replace(BARE, joints=JointStream('')), 'the mapping has no joints'),
+        (replace(BARE, joints=(JointStream(FRONT),)), f'{FRONT} is of type'),
+        (replace(BARE, joints=()), 'the mapping has no joints'),
         (replace(BARE, instruction=Instruction(topic=STATES)), f'{STATES} is of type'),
-        (replace(BARE, actions=ActionStream(FRONT)), f'actions: {FRONT} is of type sensor_msgs/msg/Image'),
-        (replace(BARE, actions=ActionStream(COMMANDS, 'twist_stamped')), "kind 'twist_stamped' needs geometry_msgs"),
+        (replace(BARE, actions=(ActionStream(FRONT),)), f'actions: {FRONT} is of type sensor_msgs/msg/Image'),
+        (replace(BARE, actions=(ActionStream(COMMANDS, 'twist_stamped'),)), "kind 'twist_stamped' needs geometry_msgs"),
     ],
 )
 def test_a_mapping_that_does_not_fit_is_refused_before_reading(tmp_path: Path, mapping: Mapping, text: str) -> None:

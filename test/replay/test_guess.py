@@ -47,13 +47,17 @@ def test_finds_topics_by_names_and_types(tmp_path: Path) -> None:
     found = guessed(tmp_path / 'bag', write)
     assert found.mapping == Mapping(
         {'front': FRONT, 'wrist': WRIST},
-        JointStream(STATES),
-        ActionStream(COMMANDS),
+        (JointStream(STATES),),
+        (ActionStream(COMMANDS),),
         Instruction(topic=INSTRUCTION),
         '/vla_step',
     )
-    assert 'cameras not used: /camera/front/depth' in found.notes
-    assert any(f'{COMMANDS} was chosen; /leader/joint_states can also be used' in note for note in found.notes)
+    assert found.notes == (
+        'joints: /leader/joint_states is not used: its name is that of commands',
+        'camera: /camera/front/depth is not used: its name is that of depth or labels',
+        f'actions: /leader/joint_states is not used: {COMMANDS} was chosen',
+        'instruction: /chatter is not used: its name is not that of an instruction',
+    )
 
 
 def test_notes_names_that_do_not_fit(tmp_path: Path) -> None:
@@ -64,13 +68,14 @@ def test_notes_names_that_do_not_fit(tmp_path: Path) -> None:
 
     found = guessed(tmp_path / 'bag', write)
     assert found.mapping.cameras == {'front': '/cam0', 'wrist': '/cam0'}
-    assert found.mapping.joints == JointStream('/states', {'joint1': 'gripper', 'joint2': 'pan'})
-    assert found.mapping.actions is None
+    assert found.mapping.joints == (JointStream('/states', {'joint1': 'gripper', 'joint2': 'pan'}),)
+    assert found.mapping.actions == ()
     notes = '\n'.join(found.notes)
     assert 'camera front: no topic has that name; check that /cam0 is the right one' in notes
     assert 'camera wrist: there is no unused camera' in notes
     assert 'joints: names differ and were paired in order: joint1 = gripper, joint2 = pan' in notes
-    assert 'actions: no recorded names for joint1, joint2, joint3; the recording has pan, lift' in notes
+    assert 'actions: no topic commands joint1, joint2, joint3: the report has no action errors' in notes
+    assert 'actions: /goal is not used: it commands pan, lift' in notes
     assert 'instruction: none was recorded' in notes
 
 
@@ -83,7 +88,7 @@ def test_takes_an_array_of_commands_in_the_backbones_order(tmp_path: Path) -> No
         recorder.write('/position_controller/commands', message, 0)
 
     found = guessed(tmp_path / 'bag', write, ONE)
-    assert found.mapping.actions == ActionStream('/position_controller/commands', columns=SPEC.joint_names)
+    assert found.mapping.actions == (ActionStream('/position_controller/commands', columns=SPEC.joint_names),)
     assumed = 'has no joint names; the mapping assumes joint1, joint2, joint3 in this order'
     assert any(assumed in note for note in found.notes)
 
@@ -97,13 +102,13 @@ def test_cartesian_commands_are_not_actions_for_a_backbone_of_joints(tmp_path: P
         recorder.write('/servo/twist', recorder.make('geometry_msgs/msg/TwistStamped', stamp=0, twist=twist), 0)
 
     found = guessed(tmp_path / 'bag', write, ONE)
-    assert found.mapping.actions is None
-    assert any('/servo/twist commands no joints' in note for note in found.notes)
+    assert found.mapping.actions == ()
+    assert any('/servo/twist is not used: it commands no joints but linear.x' in note for note in found.notes)
 
 
 def test_recorded_steps_alone_are_enough(tmp_path: Path) -> None:
     found = guessed(tmp_path / 'bag', lambda recorder: recorder.step('/vla_step', 1, 2))
-    assert found.mapping == Mapping({}, JointStream(''), steps='/vla_step')
+    assert found.mapping == Mapping({}, steps='/vla_step')
     assert any('only the recorded steps can be replayed' in note for note in found.notes)
 
 

@@ -22,7 +22,11 @@ PERIOD_NS = NS // 5
 BEGIN_NS = 100 * NS
 EVERY_ONE = QoSProfile(depth=5000)
 MAPPING = Mapping(
-    {'front': '/left_eye', 'wrist': '/hand'}, JointStream('/robot/joints'), None, Instruction(text='go on'), slop_s=0.03
+    {'front': '/left_eye', 'wrist': '/hand'},
+    (JointStream('/robot/joints'),),
+    (),
+    Instruction(text='go on'),
+    slop_s=0.03,
 )
 MAPPING_FILE = """\
 cameras: {front: /left_eye, wrist: /hand}

@@ -16,7 +16,7 @@ from aura_ros.memory import load_memory  # noqa: E402
 from aura_ros.memory.weights import load_weights  # noqa: E402
 from aura_ros.recordings.message_types import standard_types  # noqa: E402
 from aura_ros.recordings.writer import Recording  # noqa: E402
-from aura_ros.replay.steps.mapping import ActionStream, JointStream, Mapping  # noqa: E402
+from aura_ros.replay.steps.mapping import ActionStream, Mapping  # noqa: E402
 from aura_ros.train.features import main as features_main  # noqa: E402
 from aura_ros.train.main import main  # noqa: E402
 from aura_ros.train.recordings import keep_features, read_about, rounds_within, split  # noqa: E402
@@ -24,7 +24,7 @@ from aura_ros.vla import load_backbone  # noqa: E402
 
 PERIOD_NS = 200_000_000
 TICK_NS = 50_000_000
-MAPPING = Mapping({}, JointStream(''), ActionStream('/joint_command'), steps='/vla_step')
+MAPPING = Mapping({}, (), (ActionStream('/joint_command'),), steps='/vla_step')
 MAPPING_FILE = 'actions: /joint_command\nsteps: /vla_step\n'
 
 
@@ -140,7 +140,7 @@ def test_features_are_computed_once_and_again_when_the_mapping_changes(tmp_path,
     first = keep_features(bag, tmp_path / 'features', backbone, MAPPING)
     written = first.file.stat().st_mtime_ns
     assert keep_features(bag, tmp_path / 'features', backbone, MAPPING).file.stat().st_mtime_ns == written
-    longer = Mapping({}, JointStream(''), ActionStream('/joint_command', tolerance_s=0.5), steps='/vla_step')
+    longer = Mapping({}, (), (ActionStream('/joint_command', tolerance_s=0.5),), steps='/vla_step')
     assert keep_features(bag, tmp_path / 'features', backbone, longer).file != first.file
 
 
@@ -159,7 +159,7 @@ def test_the_end_of_each_episode_is_held_out(tmp_path, backbone):
     ('names', 'mapping', 'reason'),
     [
         (('/vla_step',), MAPPING, '/joint_command'),
-        (('/vla_step', '/joint_command'), Mapping({}, JointStream(''), steps='/vla_step'), 'has no actions'),
+        (('/vla_step', '/joint_command'), Mapping({}, steps='/vla_step'), 'has no actions'),
         (('/joint_command',), MAPPING, '/vla_step'),
     ],
 )

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Joint positions are found by name and merged from messages that name some of the joints."""
+"""Joint positions are found by name, in messages that can name some of them."""
 
 import numpy as np
 import pytest
 
 from aura_ros.common.errors import InputError
-from aura_ros.vla.joints import MAX_JOINT_NAMES, JointTable, all_joints, joint_values
+from aura_ros.vla.joints import MAX_JOINT_NAMES, all_joints, joint_values
 
 NAMES = ('lift', 'turn', 'grip')
 
@@ -34,28 +34,3 @@ def test_a_joint_listed_twice_counts_once_if_both_positions_are_equal() -> None:
 def test_a_message_that_cannot_be_used_names_the_joint(names: list[str], positions: list[float], text: str) -> None:
     with pytest.raises(InputError, match=text):
         all_joints(names, positions, NAMES)
-
-
-def test_the_table_merges_messages_and_keeps_the_stamp_of_each_joint() -> None:
-    table = JointTable(NAMES)
-    assert table.add({'lift': 1.0, 'turn': 2.0}, 100)
-    assert table.sample() is None and table.missing == ['grip'] and table.newest_ns == 100
-    assert table.add({'grip': 3.0}, 90)  # an older message of another driver
-    sample = table.sample()
-    assert sample is not None and sample.stamp_ns == 100
-    assert sample.positions.tolist() == [1.0, 2.0, 3.0] and sample.stamps_ns.tolist() == [100, 100, 90]
-    assert table.add({'lift': 5.0, 'turn': 6.0}, 140)
-    newer = table.sample()
-    assert newer is not None and newer.positions.tolist() == [5.0, 6.0, 3.0]
-    assert newer.older_than(140, 50) == [] and newer.older_than(141, 50) == [2]
-    assert sample.positions.tolist() == [1.0, 2.0, 3.0]
-
-
-def test_a_position_that_is_not_newer_than_that_of_its_joint_is_ignored() -> None:
-    table = JointTable(('lift',))
-    assert table.add({'lift': 1.0, 'wheel': 7.0}, 100)
-    assert not table.add({'lift': 2.0}, 100) and not table.add({'lift': 2.0}, 99) and not table.add({'wheel': 1.0}, 200)
-    assert table.newest_ns == 100
-    table.clear()
-    assert table.sample() is None and table.newest_ns == -1
-    assert table.add({'lift': 3.0}, 5)

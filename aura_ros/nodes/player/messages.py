@@ -16,9 +16,9 @@ from aura_ros.recordings.message_types import standard_types
 from aura_ros.recordings.type_names import COMPRESSED_IMAGE, IMAGE
 from aura_ros.recordings.types import Sample
 from aura_ros.replay.steps.align import RecordedObservation
+from aura_ros.replay.steps.joint_streams import JointReader
 from aura_ros.replay.steps.mapping import UNITS
 from aura_ros.replay.steps.mapping import Mapping as BagMapping
-from aura_ros.replay.steps.message_values import joint_positions
 from aura_ros.ros.conversions import float64s, to_stamp
 from aura_ros.ros.sensor_messages import image_to_msg, joints_to_msg
 from aura_ros.vla.assembler import JOINTS
@@ -70,13 +70,14 @@ class Streams:
             if transport == 'compressed' and self.types[topic] != COMPRESSED_IMAGE:
                 kind = self.types[topic]
                 raise BagError(f'{topic} is of type {kind}: camera_transport compressed needs {COMPRESSED_IMAGE}')
-        self._recorded = {name: mapping.joints.names.get(name, name) for name in spec.joint_names}
+        self._joints = JointReader(mapping.joints, spec.joint_names)
+        self._joint_topics = {stream.topic for stream in mapping.joints}
 
     @property
     def topics(self) -> list[str]:
         """The topics of the bag that are played."""
         cameras = [self._mapping.cameras[camera] for camera in self._spec.cameras]
-        named = [self._mapping.instruction.topic, *cameras, self._mapping.joints.topic]
+        named = [self._mapping.instruction.topic, *cameras, *(stream.topic for stream in self._mapping.joints)]
         return list(dict.fromkeys(filter(None, named)))
 
     def unchanged(self) -> dict[str, str] | None:
@@ -89,9 +90,10 @@ class Streams:
             if topic in found or self.types[topic] != (COMPRESSED_IMAGE if suffix else IMAGE):
                 return None
             found[topic] = f'camera/{camera}/image_raw{suffix}'
-        if mapping.joints.names or UNITS[mapping.joints.unit] != 1.0:
+        (joints, *others) = mapping.joints
+        if others or joints.names or UNITS[joints.unit] != 1.0 or mapping.by_arrival:
             return None
-        found[mapping.joints.topic] = JOINTS
+        found[joints.topic] = JOINTS
         if mapping.instruction.topic:
             found[mapping.instruction.topic] = 'instruction'
         return found
@@ -105,16 +107,18 @@ class Streams:
         for camera in self._spec.cameras:
             if self._mapping.cameras[camera] == sample.topic:
                 yield self._image(camera, sample)
-        if sample.topic == self._mapping.joints.topic:
-            found = joint_positions(sample.message, self._recorded, UNITS[self._mapping.joints.unit])
-            positions = np.array(list(found.values()))
-            yield JOINTS, joints_to_msg(list(found), positions, positions * 0.0, sample.stamp_ns)
+        if sample.topic in self._joint_topics:
+            found = self._joints.read(sample.topic, sample.message)
+            if found:
+                positions = np.array(list(found.values()))
+                yield JOINTS, joints_to_msg(tuple(found), positions, positions * 0.0, sample.stamp_ns)
 
     def _image(self, camera: str, sample: Sample) -> tuple[str, Any]:
         topic = f'camera/{camera}/image_raw'
         if self._transport == 'compressed':
             return f'{topic}/compressed', serialised(sample.message)
-        if sample.stamped and self.types[sample.topic] == IMAGE:
+        as_stamped = sample.stamped and sample.topic not in self._mapping.by_arrival
+        if as_stamped and self.types[sample.topic] == IMAGE:
             return topic, serialised(sample.message)
         return topic, image_to_msg(picture(sample.message), sample.stamp_ns, f'{camera}_camera')
 

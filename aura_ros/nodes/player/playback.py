@@ -15,7 +15,7 @@ from aura_ros.recordings.metadata import recorder_warnings
 from aura_ros.recordings.type_names import VLA_STEP
 from aura_ros.recordings.types import Sample
 from aura_ros.replay.steps.guess import guess
-from aura_ros.replay.steps.mapping import Instruction, JointStream, Mapping, load_mapping
+from aura_ros.replay.steps.mapping import Instruction, Mapping, load_mapping
 from aura_ros.ros import foreign
 from aura_ros.ros.parameters import parameter, strings
 from aura_ros.vla import load_backbone
@@ -107,7 +107,7 @@ def find_playback(config: PlayerConfig, bag: Bag, log: Any) -> Playback:
         mapping = load_mapping(Path(config.mapping).expanduser())
     elif spec is None:
         recorded = bag.of_type(VLA_STEP)
-        mapping = Mapping({}, JointStream(''), steps=recorded[0].name if recorded else '')
+        mapping = Mapping({}, steps=recorded[0].name if recorded else '')
     else:
         found = guess(bag, spec)
         mapping = found.mapping

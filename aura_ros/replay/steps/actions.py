@@ -4,11 +4,15 @@
 An action is in force from its stamp until the stamp of the next action, but no longer than the tolerance. Between the
 points of a trajectory the target is interpolated linearly, as joint_trajectory_controller does by default. Before the
 first point the target is the first point; after the last point it is the last point.
+
+An action can command some of the joints: an arm and its gripper have topics of their own, or separate messages. The
+newest action that commands a joint gives its target.
 """
 
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from collections.abc import Mapping as AnyMapping
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -48,10 +52,57 @@ def action_kind(stream: ActionStream, type_name: str) -> str:
     raise BagError(f'actions: {stream.topic} is of type {type_name}: must be one of {", ".join(ACTION_TYPES.values())}')
 
 
-class ActionTrack:
-    """The newest recorded actions, sorted by stamp. One thread.
+@dataclass(eq=False)
+class _Group:
+    """The newest actions that command the same joints, sorted by stamp."""
+
+    joints: NDArray[np.intp]
+    """Commanded joints, as columns of a chunk."""
+    places: NDArray[np.intp]
+    """Column of each of these joints in a message."""
+    tolerance_s: float
+    """How long an action stays in force when none follows [s]."""
+    actions: deque[tuple[int, NDArray[np.float64], NDArray[np.float64]]] = field(default_factory=deque)
+    """Stamp [ns], times of the points [s], and values of each action."""
+
+    def add(self, stamp_ns: int, found: Target, factor: float) -> bool:
+        """Add the next action; return False if it is out of order."""
+        if self.actions and self.actions[-1][0] - stamp_ns > JUMP_NS:
+            self.actions.clear()
+        if self.actions and stamp_ns <= self.actions[-1][0]:
+            return False
+        self.actions.append((stamp_ns, found.at_s, found.values[:, self.places] * factor))
+        return True
+
+    def at(self, time_ns: int) -> tuple[int, NDArray[np.float64] | None]:
+        """Return the stamp of the newest action [ns], -1 without one, and its targets if it is in force."""
+        for stamp_ns, at_s, values in reversed(self.actions):
+            if stamp_ns > time_ns:
+                continue
+            age_s = (time_ns - stamp_ns) / _NS
+            if age_s > at_s[-1] + self.tolerance_s:
+                return stamp_ns, None
+            if len(at_s) == 1:
+                return stamp_ns, np.asarray(values[0])
+            after = int(np.searchsorted(at_s, age_s))
+            if after in (0, len(at_s)):
+                return stamp_ns, np.asarray(values[min(after, len(at_s) - 1)])
+            share = (age_s - at_s[after - 1]) / (at_s[after] - at_s[after - 1])
+            return stamp_ns, np.asarray(values[after - 1] + share * (values[after] - values[after - 1]))
+        return -1, None
+
+    def forget_before(self, stamp_ns: int) -> None:
+        """Remove the actions that were replaced before `stamp_ns`."""
+        while len(self.actions) > 1 and self.actions[1][0] <= stamp_ns:
+            self.actions.popleft()
+
+
+class ActionSource:
+    """The recorded actions of one topic. One thread.
 
     Attributes:
+        topic: its name.
+        groups: actions by the joints that they command.
         used: number of accepted actions [1].
         dropped: number of rejected actions by reason [1].
         problem: why the last unusable action was rejected.
@@ -60,12 +111,9 @@ class ActionTrack:
     def __init__(self, stream: ActionStream, kind: str, joint_names: Sequence[str]) -> None:
         """Prepare for actions of one `kind`; targets have the columns `joint_names`."""
         self._stream, self._kind, self._joints = stream, kind, tuple(joint_names)
-        renamed = stream.columns if isinstance(stream.columns, AnyMapping) else {}
-        self._wanted = [renamed.get(joint, joint) for joint in self._joints]
-        self._factor = UNITS[stream.unit]
-        self._tolerance_ns = round(stream.tolerance_s * _NS)
-        self._actions: deque[tuple[int, NDArray[np.float64], NDArray[np.float64]]] = deque()
-        self._columns: dict[tuple[str, ...], NDArray[np.intp]] = {}
+        self._wanted = recorded_columns(stream, self._joints)
+        self.topic = stream.topic
+        self.groups: dict[tuple[str, ...], _Group] = {}
         self.used = 0
         self.dropped: Counter[str] = Counter()
         self.problem = ''
@@ -74,89 +122,32 @@ class ActionTrack:
         """Add the next action, or count it as dropped if it cannot be used.
 
         Raises:
-            BagError: the columns do not fit the backbone's joints, so no action of this topic can be used.
+            BagError: the values have no names, so no action of this topic can be used.
         """
-        if self._actions and self._actions[-1][0] - sample.stamp_ns > JUMP_NS:
-            self._actions.clear()
-        if self._actions and sample.stamp_ns <= self._actions[-1][0]:
-            self.dropped['out of order'] += 1
-            return
         try:
             found = target(self._kind, sample.message)
             _refuse_twice(found, self._wanted)
+            group = self._group(found)
         except InputError as error:
             self.dropped['unusable'] += 1
-            self.problem = f'{self._stream.topic} {error}'
+            self.problem = f'{self.topic} {error}'
             return
-        values = found.values[:, self._columns_of(found)] * self._factor
-        self._actions.append((sample.stamp_ns, found.at_s, values))
-        self.used += 1
+        if group.add(sample.stamp_ns, found, UNITS[self._stream.unit]):
+            self.used += 1
+        else:
+            self.dropped['out of order'] += 1
 
-    def clear(self) -> None:
-        """Remove all actions, at the beginning of an episode."""
-        self._actions.clear()
-
-    def covers(self, until_ns: int) -> bool:
-        """Return whether later actions cannot change the targets up to `until_ns`."""
-        return bool(self._actions) and self._actions[-1][0] > until_ns
-
-    def chunk(self, stamp_ns: int, length: int, step_ns: int) -> NDArray[np.float32] | None:
-        """Return the targets at stamp_ns, stamp_ns + step_ns, ...: float32 [length, joints] [rad, m].
-
-        None if one of them is missing.
-        """
-        rows = []
-        for time_ns in range(stamp_ns, stamp_ns + length * step_ns, step_ns):
-            row = self._at(time_ns)
-            if row is None:
-                return None
-            rows.append(row)
-        return np.array(rows, np.float32)
-
-    def forget_before(self, stamp_ns: int) -> None:
-        """Remove the actions that were replaced before `stamp_ns`."""
-        while len(self._actions) > 1 and self._actions[1][0] <= stamp_ns:
-            self._actions.popleft()
-
-    def _at(self, time_ns: int) -> NDArray[np.float64] | None:
-        for stamp_ns, at_s, values in reversed(self._actions):
-            if stamp_ns > time_ns:
-                continue
-            age_s = (time_ns - stamp_ns) / _NS
-            if age_s > at_s[-1] + self._tolerance_ns / _NS:
-                return None
-            if len(at_s) == 1:
-                return np.asarray(values[0])
-            after = int(np.searchsorted(at_s, age_s))
-            if after in (0, len(at_s)):
-                return np.asarray(values[min(after, len(at_s) - 1)])
-            share = (age_s - at_s[after - 1]) / (at_s[after] - at_s[after - 1])
-            return np.asarray(values[after - 1] + share * (values[after] - values[after - 1]))
-        return None
-
-    def _columns_of(self, found: Target) -> NDArray[np.intp]:
-        """Column of each joint in a target."""
+    def _group(self, found: Target) -> _Group:
         key = (*found.names, str(found.values.shape[1]))
-        if key not in self._columns:
-            self._columns[key] = self._find_columns(found)
-        return self._columns[key]
-
-    def _find_columns(self, found: Target) -> NDArray[np.intp]:
-        given, size = self._stream.columns, found.values.shape[1]
-        listed = given if isinstance(given, tuple) else ()
-        names = found.names or listed or (self._joints if size == len(self._joints) else ())
-        if len(names) != size:
-            raise BagError(
-                f'actions: {self._stream.topic} has {size} values without names: list the {size} names in columns, '
-                f'including {", ".join(self._joints)}'
-            )
-        place = {name: index for index, name in enumerate(names)}
-        if missing := [name for name in self._wanted if name not in place]:
-            raise BagError(
-                f'actions: {self._stream.topic} has no {", ".join(missing)}; it has {", ".join(names)}: map the '
-                "backbone's joints to these names in columns, or remove actions from the mapping"
-            )
-        return np.array([place[name] for name in self._wanted], np.intp)
+        if key not in self.groups:
+            names = column_names(self._stream, found.names, found.values.shape[1], self._joints)
+            place = {name: index for index, name in enumerate(names)}
+            joints = [column for column, name in enumerate(self._wanted) if name in place]
+            if not joints:
+                raise InputError(f'commands none of {", ".join(self._wanted)}; it has {", ".join(names)}')
+            places = np.array([place[self._wanted[column]] for column in joints], np.intp)
+            self.groups[key] = _Group(np.array(joints, np.intp), places, round(self._stream.tolerance_s * _NS) / _NS)
+        return self.groups[key]
 
 
 def _refuse_twice(found: Target, wanted: Sequence[str]) -> None:
@@ -170,6 +161,100 @@ def _refuse_twice(found: Target, wanted: Sequence[str]) -> None:
             values = found.values[:, [column for column, one in enumerate(found.names) if one == name]]
             if (values != values[:, :1]).any():
                 raise InputError(f'has the joint {name[:64]} twice with different values: must have every joint once')
+
+
+def column_names(stream: ActionStream, names: Sequence[str], size: int, joints: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of the columns of an action with `size` values.
+
+    Args:
+        stream: its stream.
+        names: names in the message; () without them.
+        size: number of values [1].
+        joints: joints of the backbone's actions.
+
+    Raises:
+        BagError: neither the message nor the mapping names the values.
+    """
+    listed = stream.columns if isinstance(stream.columns, tuple) else ()
+    found = tuple(names) or listed or (tuple(joints) if size == len(joints) else ())
+    if len(found) != size:
+        raise BagError(
+            f'actions: {stream.topic} has {size} values without names: list the {size} names in columns, including '
+            f'{", ".join(joints)}'
+        )
+    return found
+
+
+def recorded_columns(stream: ActionStream, joints: Sequence[str]) -> list[str]:
+    """Return the recorded name of each of the backbone's joints."""
+    renamed = stream.columns if isinstance(stream.columns, AnyMapping) else {}
+    return [renamed.get(joint, joint) for joint in joints]
+
+
+class ActionTrack:
+    """The newest recorded actions of all topics. One thread.
+
+    Attributes:
+        sources: the topics of actions, by name.
+    """
+
+    def __init__(self, sources: Sequence[ActionSource], joints: int) -> None:
+        """Merge `sources`, whose targets have the same number of `joints`."""
+        self.sources = {source.topic: source for source in sources}
+        self._joints = joints
+
+    def add(self, sample: Sample) -> None:
+        """Add a message if its topic has actions; see `ActionSource.add`."""
+        source = self.sources.get(sample.topic)
+        if source is not None:
+            source.add(sample)
+
+    def clear(self) -> None:
+        """Remove all actions, at the beginning of an episode."""
+        for group in self._groups():
+            group.actions.clear()
+
+    def covers(self, until_ns: int) -> bool:
+        """Return whether later actions cannot change the targets up to `until_ns`."""
+        later = np.zeros(self._joints, np.bool_)
+        for group in self._groups():
+            if group.actions and group.actions[-1][0] > until_ns:
+                later[group.joints] = True
+        return bool(later.all())
+
+    def chunk(self, stamp_ns: int, length: int, step_ns: int) -> NDArray[np.float32] | None:
+        """Return the targets at stamp_ns, stamp_ns + step_ns, ...: float32 [length, joints] [rad, m].
+
+        None if one of them is missing.
+        """
+        rows = []
+        for time_ns in range(stamp_ns, stamp_ns + length * step_ns, step_ns):
+            row = self._at(time_ns)
+            if not np.isfinite(row).all():
+                return None
+            rows.append(row)
+        return np.array(rows, np.float32)
+
+    def forget_before(self, stamp_ns: int) -> None:
+        """Remove the actions that were replaced before `stamp_ns`."""
+        for group in self._groups():
+            group.forget_before(stamp_ns)
+
+    def _groups(self) -> Iterator[_Group]:
+        for source in self.sources.values():
+            yield from source.groups.values()
+
+    def _at(self, time_ns: int) -> NDArray[np.float64]:
+        """Targets at a time, float64 [joints]; NaN where no action is in force."""
+        row = np.full(self._joints, np.nan)
+        newest = np.full(self._joints, -1, np.int64)
+        for group in self._groups():
+            stamp_ns, values = group.at(time_ns)
+            replaced = stamp_ns > newest[group.joints]
+            joints = group.joints[replaced]
+            newest[joints] = stamp_ns
+            row[joints] = np.nan if values is None else values[replaced]
+        return row
 
 
 class PendingActions(Generic[T]):

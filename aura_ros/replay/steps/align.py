@@ -6,12 +6,13 @@ of the observation. The other streams contribute the sample in force at that sta
 `n_action_steps` ticks apart, less half a tick of jitter. If a part is missing, there is no observation. If the
 recording has VlaSteps, episodes begin at the same stamps as theirs.
 
-Three things differ from the graph:
+Four things differ from the graph:
     * Samples are taken in the order of their stamps (`by_stamp`), because a recorder can log joints after the picture
       that they belong to.
     * The age of a sample is not checked on arrival, because a recorder can have another clock.
-    * A sample with stamp zero, which vla_node refuses, gets its time of arrival.
-The report mentions the last two.
+    * A sample with stamp zero, which vla_node refuses, gets its time of arrival (`clocks`).
+    * The mapping can date a stream by its arrival.
+The report mentions the last three.
 """
 
 from collections.abc import Iterator
@@ -25,18 +26,21 @@ from numpy.typing import NDArray
 from aura_ros.common.errors import InputError
 from aura_ros.recordings.bags import Bag
 from aura_ros.recordings.types import Episode, Sample
-from aura_ros.replay.steps.actions import JUMP_NS, ActionTrack, PendingActions, action_kind
+from aura_ros.replay.steps.actions import JUMP_NS, PendingActions
 from aura_ros.replay.steps.alignment import AlignmentReport
 from aura_ros.replay.steps.by_stamp import ByStamp
-from aura_ros.replay.steps.checks import check_streams, check_types, topic_types
+from aura_ros.replay.steps.checks import action_track, check_streams, check_types, topic_types
+from aura_ros.replay.steps.clocks import Clock
 from aura_ros.replay.steps.episodes import EpisodeNames
 from aura_ros.replay.steps.instructions import Instructions
-from aura_ros.replay.steps.mapping import UNITS, Mapping
-from aura_ros.replay.steps.message_values import joint_positions
+from aura_ros.replay.steps.joint_streams import JointReader, stream_names
+from aura_ros.replay.steps.mapping import Mapping
 from aura_ros.vla.assembler import JOINTS, Aligned, Assembler, AssemblerConfig, Gap
 from aura_ros.vla.images import assumed, picture
 from aura_ros.vla.protocol import BackboneSpec, Observation
 
+# Length of a list of names in a note [characters].
+_NAMES = 256
 # Least time that a sample waits for samples of other streams that were recorded later [ns, log time].
 _LOOK_AHEAD_NS = 1_000_000_000
 
@@ -75,27 +79,21 @@ class Observations:
         self._begin_ns = bag.begin_ns if begin_ns is None else begin_ns
         self._end_ns = bag.end_ns if end_ns is None else end_ns
         check_streams(mapping, spec)
-        self._recorded_joints = {name: mapping.joints.names.get(name, name) for name in spec.joint_names}
+        self._joints = JointReader(mapping.joints, spec.joint_names)
         self._tick_ns = round(spec.seconds_per_action * 1e9)
-        self._streams = {camera: mapping.cameras[camera] for camera in spec.cameras} | {JOINTS: mapping.joints.topic}
+        joints = stream_names(mapping.joints)
+        self._streams = {camera: mapping.cameras[camera] for camera in spec.cameras} | joints
         types = topic_types(bag, mapping, self._topics())
         check_types(mapping, spec, types)
-        self._names = EpisodeNames(bag)
+        self.episodes = EpisodeNames(bag)
+        self._clock = Clock(bag, mapping, [*joints.values(), *mapping.cameras.values()])
         self._instructions = Instructions(bag, mapping.instruction)
         self._look_ahead_ns = max(round(mapping.slop_s * 1e9), _LOOK_AHEAD_NS)
         # Stamp of the last observation of the episode that is being read [ns].
         self._last_ns: int | None = None
-        self._track = None
-        if mapping.actions is not None:
-            kind = action_kind(mapping.actions, types[mapping.actions.topic])
-            self._track = ActionTrack(mapping.actions, kind, spec.joint_names[: spec.action_dim])
-        self.report = AlignmentReport(bag, mapping, self._streams, self._track)
+        self._track = action_track(bag, mapping, spec, types)
+        self.report = AlignmentReport(mapping, self._streams, self._track)
         """What has been used of each stream so far."""
-
-    @property
-    def one_episode(self) -> bool:
-        """Whether nothing in the recording marks the beginning of an episode."""
-        return self._names.one
 
     def __iter__(self) -> Iterator[RecordedObservation]:
         """Yield the observations. At most those of one chunk's time are in memory."""
@@ -117,9 +115,9 @@ class Observations:
         by_topic: dict[str, list[str]] = {}
         for stream, topic in self._streams.items():
             by_topic.setdefault(topic, []).append(stream)
-        for sample in self._bag.samples(self._topics(), begin_ns, end_ns):
+        for sample in map(self._clock.dated, self._bag.samples(self._topics(), begin_ns, end_ns)):
             self._instructions.add(sample)
-            if track is not None and self._mapping.actions is not None and sample.topic == self._mapping.actions.topic:
+            if track is not None:
                 track.add(sample)
             added = (self._add(by_stamp, assembler, stream, sample) for stream in by_topic.get(sample.topic, ()))
             released = chain(chain.from_iterable(added), by_stamp.ready(sample.log_ns))
@@ -131,33 +129,35 @@ class Observations:
         yield from map(self._with_action, pending.rest())
 
     def _assembler(self) -> Assembler[Sample]:
+        age_ns = round(self._mapping.max_joint_age_s * 1e9)
         return Assembler(
             AssemblerConfig(
                 streams=self._spec.cameras,
                 joints=self._spec.joint_names,
                 slop_ns=round(self._mapping.slop_s * 1e9),
                 min_interval_ns=self._spec.n_action_steps * self._tick_ns - self._tick_ns // 2,
+                joint_slop_ns=dict.fromkeys(self._spec.joint_names, age_ns) if age_ns else {},
             )
         )
 
     def _topics(self) -> list[str]:
         """Topics to read. The reference is last, so that in a dataset the other parts of a frame precede it."""
-        named = [self._mapping.instruction.topic]
-        named += [self._mapping.actions.topic] if self._mapping.actions is not None else []
+        named = [self._mapping.instruction.topic, *(stream.topic for stream in self._mapping.actions)]
         named += reversed(self._streams.values())
         return list(dict.fromkeys(filter(None, named)))
 
     def _add(self, by_stamp: ByStamp, assembler: Assembler[Sample], stream: str, sample: Sample) -> Released:
         """Hold a sample until its turn; yield the samples that were held before the clock was set back."""
         report = self.report.arrived(stream, sample)
-        if stream == JOINTS:
+        if stream not in self._spec.cameras:
             try:
-                positions = joint_positions(sample.message, self._recorded_joints, UNITS[self._mapping.joints.unit])
+                positions = self._joints.read(sample.topic, sample.message)
             except InputError as error:
                 report.unusable += 1
                 report.problem = str(error)
                 return
             if not positions:  # a message of other joints, or an empty one
+                report.others = ', '.join(sample.message.name)[:_NAMES] or report.others
                 return
             sample = replace(sample, message=positions)
         newest_ns = {part: by_stamp.newest_ns(part) for part in self._parts(stream, sample)}
@@ -175,7 +175,7 @@ class Observations:
 
     def _parts(self, stream: str, sample: Sample) -> list[str]:
         """Return the parts of a stream whose stamps have an order: each joint, because messages may hold some only."""
-        return [f'{JOINTS}: {name}' for name in sample.message] if stream == JOINTS else [stream]
+        return [stream] if stream in self._spec.cameras else [f'{JOINTS}: {name}' for name in sample.message]
 
     def _assembled(
         self, released: Released, assembler: Assembler[Sample], episode: Episode
@@ -183,12 +183,12 @@ class Observations:
         """Yield the observations that samples complete."""
         for stream, sample in released:
             self.report.offered(stream)
-            if stream == JOINTS:
-                assembler.add_joints(sample.stamp_ns, sample.message)
-            else:
+            if stream in self._spec.cameras:
                 assembler.add(stream, sample.stamp_ns, sample)
-            name = self._names.at(sample.stamp_ns, episode.begin_ns)
-            begins = self._last_ns is not None and name != self._names.at(self._last_ns, episode.begin_ns)
+            else:
+                assembler.add_joints(sample.stamp_ns, sample.message)
+            name = self.episodes.at(sample.stamp_ns, episode.begin_ns)
+            begins = self._last_ns is not None and name != self.episodes.at(self._last_ns, episode.begin_ns)
             if begins and stream == self._spec.cameras[0]:
                 # The first step of an episode can follow the last one of the episode before at any distance.
                 assembler.rewind(None)
@@ -216,7 +216,7 @@ class Observations:
             return None
         self.report.used(found)
         self._last_ns = found.stamp_ns
-        name = self._names.at(found.stamp_ns, episode.begin_ns)
+        name = self.episodes.at(found.stamp_ns, episode.begin_ns)
         return RecordedObservation(name, found.stamp_ns, observation, None, found.skew_ns)
 
     def _decoded(self, found: Aligned[Sample], instruction: str) -> Observation:

@@ -2,6 +2,7 @@
 """Counts of the alignment: samples of each stream, how many were used, and how far apart they were."""
 
 import math
+import re
 from array import array
 from collections import Counter
 from collections.abc import Mapping as AnyMapping
@@ -9,17 +10,20 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from aura_ros.recordings.bags import Bag
 from aura_ros.recordings.types import Sample
 from aura_ros.replay.steps.actions import ActionTrack
+from aura_ros.replay.steps.clocks import SAME_CLOCK_NS
 from aura_ros.replay.steps.mapping import Mapping
-from aura_ros.vla.assembler import JOINTS, Aligned, Gap
+from aura_ros.vla.assembler import Aligned, Gap
 
 _MS = 1e-6
 # Default of vla_node's max_age_s: vla_node refuses pictures that arrive later.
 _LATE_MS = 300.0
 # Most values of skew and of delay kept per stream. At this number every second value is dropped, and the rate halved.
 _KEPT = 1 << 14
+# Longest reason, and most kinds of reasons that are counted one by one.
+_REASON, _KINDS = 120, 20
+_NUMBER = re.compile(r'\d+(\.\d+)?')
 
 
 class Spread:
@@ -82,6 +86,8 @@ class StreamReport:
     """Reason for the last unusable message."""
     assumed: str = ''
     """What is assumed about the encoding of the images, '' if it leaves nothing open."""
+    others: str = ''
+    """Names in the last message that names none of the backbone's joints."""
 
 
 class AlignmentReport:
@@ -94,16 +100,16 @@ class AlignmentReport:
         streams: one report for each stream, the reference camera first.
     """
 
-    def __init__(
-        self, bag: Bag, mapping: Mapping, topics: AnyMapping[str, str], track: ActionTrack | None = None
-    ) -> None:
+    def __init__(self, mapping: Mapping, topics: AnyMapping[str, str], track: ActionTrack | None = None) -> None:
         """Count for the streams of `topics`, which gives the topic by name; the first is the reference."""
-        self._bag, self._mapping, self._track = bag, mapping, track
+        self._mapping, self._track = mapping, track
         self.streams = tuple(StreamReport(name, topic) for name, topic in topics.items())
         self._by_name = {stream.name: stream for stream in self.streams}
         self.observations = self.with_action = self.jumps = 0
         self._reference = next(iter(topics))
         self._refused: Counter[str] = Counter()
+        # The first reason of each kind; reasons of a kind differ in their numbers.
+        self._kinds: dict[str, str] = {}
         # Why the newest picture of the reference has given no observation so far.
         self._why = ''
         # Whether that picture has given no observation yet.
@@ -126,7 +132,7 @@ class AlignmentReport:
         if stream == self._reference:
             self._waits = True
             if self._why:
-                self._refused[self._why] += 1
+                self._count(self._why)
                 self._why = ''
 
     def gap(self, gap: Gap) -> None:
@@ -139,9 +145,15 @@ class AlignmentReport:
             self._why = 'between two steps'
 
     def refuse(self, reason: str) -> None:
-        """Count an observation that cannot be used."""
+        """Count an observation that cannot be used, by the kind of its reason."""
         self._why = ''
-        self._refused[reason[:120]] += 1
+        self._count(reason[:_REASON])
+
+    def _count(self, reason: str) -> None:
+        kind = _NUMBER.sub('#', reason)
+        if kind not in self._kinds and len(self._kinds) >= _KINDS:
+            kind = reason = 'other reasons'
+        self._refused[self._kinds.setdefault(kind, reason)] += 1
 
     def assume(self, stream: str, text: str) -> None:
         """Note what is assumed about the encoding of a camera, '' for nothing."""
@@ -152,44 +164,71 @@ class AlignmentReport:
         self._why = ''
         self._waits = False
         self.observations += 1
-        skews_ns = {name: abs(sample.stamp_ns - found.stamp_ns) for name, sample in found.samples.items()}
-        for name, skew_ns in (skews_ns | {JOINTS: found.joint_skew_ns}).items():
-            self._by_name[name].used += 1
-            self._by_name[name].skew.add(skew_ns * _MS)
+        for stream in self.streams:
+            sample = found.samples.get(stream.name)
+            skew_ns = found.joint_skew_ns if sample is None else abs(sample.stamp_ns - found.stamp_ns)
+            stream.used += 1
+            stream.skew.add(skew_ns * _MS)
 
     @property
     def refused(self) -> AnyMapping[str, int]:
-        """Pictures of the reference camera that gave no observation, by reason [1]."""
-        return self._refused + Counter([self._why] if self._why else [])
+        """Pictures of the reference camera that gave no observation, by the first reason of each kind [1]."""
+        why = self._kinds.get(_NUMBER.sub('#', self._why), self._why)
+        return self._refused + Counter([why] if why else [])
 
     @property
     def notes(self) -> list[str]:
         """Notes for the reader of the report, in sentences."""
-        notes = [f'the recording is partial: {self._bag.partial}'] if self._bag.partial else []
+        notes = [note for one in self.streams for note in self._stream_notes(one)]
+        return notes + self._clock_notes() + self._action_notes()
+
+    def _stream_notes(self, one: StreamReport) -> list[str]:
+        notes = []
+        if one.topic in self._mapping.by_arrival:
+            notes.append(f'{one.topic}: the mapping dates the messages by their arrival')
+        elif one.unstamped:
+            notes.append(
+                f'{one.topic}: {one.unstamped} messages have no stamp; vla_node refuses them, the replay uses '
+                'their time of arrival'
+            )
+        if one.assumed:
+            notes.append(f'{one.topic}: {one.assumed}')
+        if one.unusable:
+            notes.append(f'{one.topic}: {one.unusable} messages could not be used: the last {one.problem}')
+        if one.others and not one.used:
+            notes.append(f'{one.topic}: messages name other joints ({one.others}): map the names of the joints')
+        if one.name == self._reference and abs(one.delay.p50) > _LATE_MS:
+            notes.append(
+                f'{one.topic}: stamps differ from the times of arrival by {one.delay.p50 * 1e-3:.3g} s; '
+                'if both clocks are the same, vla_node refuses such old pictures'
+            )
+        return notes
+
+    def _clock_notes(self) -> list[str]:
+        """Streams whose clock differs from that of the reference."""
+        first = self._by_name[self._reference]
+        notes = []
         for one in self.streams:
-            if one.unstamped:
+            apart_s = (one.delay.p50 - first.delay.p50) * 1e-3
+            if abs(apart_s) * 1e9 > SAME_CLOCK_NS:
                 notes.append(
-                    f'{one.topic}: {one.unstamped} messages have no stamp; vla_node refuses them, the replay uses '
-                    'their time of arrival'
+                    f'the clocks of {first.topic} and {one.topic} differ by {abs(apart_s):.6g} s: add clock: arrival '
+                    'to the streams of a clock of their own, as aura replay --guess does'
                 )
-            if one.assumed:
-                notes.append(f'{one.topic}: {one.assumed}')
-            if one.unusable:
-                notes.append(f'{one.topic}: {one.unusable} messages could not be used: the last {one.problem}')
-            if one.name == self._reference and abs(one.delay.p50) > _LATE_MS:
-                notes.append(
-                    f'{one.topic}: stamps differ from the times of arrival by {one.delay.p50 * 1e-3:.3g} s; '
-                    'if both clocks are the same, vla_node refuses such old pictures'
-                )
-        track = self._track
-        if track is not None and self._mapping.actions is not None:
-            topic, why = self._mapping.actions.topic, f' ({track.problem})' if track.problem else ''
-            dropped = ', '.join(f'{count} {reason}' for reason, count in track.dropped.items())
+        return notes
+
+    def _action_notes(self) -> list[str]:
+        if self._track is None:
+            return []
+        notes = []
+        for topic, source in self._track.sources.items():
+            why = f' ({source.problem})' if source.problem else ''
+            dropped = ', '.join(f'{count} {reason}' for reason, count in source.dropped.items())
             if dropped:
-                notes.append(f'{topic}: {track.used} actions used, {dropped}{why}')
-            if self.observations and not self.with_action:
-                notes.append(
-                    f'{topic}: no observation has actions for its whole chunk; compare the times of the actions with '
-                    'those of the cameras, or increase tolerance_s in the mapping'
-                )
+                notes.append(f'{topic}: {source.used} actions used, {dropped}{why}')
+        if self.observations and not self.with_action:
+            notes.append(
+                f'{", ".join(self._track.sources)}: no observation has actions for its whole chunk; compare the times '
+                'of the actions with those of the cameras, or increase tolerance_s in the mapping'
+            )
         return notes

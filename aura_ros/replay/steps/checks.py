@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checks that mapping, recording and backbone fit together, before the recording is read."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from collections.abc import Mapping as AnyMapping
 from difflib import get_close_matches
+from typing import Any
 
-from aura_ros.common.errors import BagError
+from aura_ros.common.errors import BagError, InputError
 from aura_ros.recordings.bags import Bag
 from aura_ros.recordings.type_names import CAMERA_TYPES, JOINT_STATE, STRING
-from aura_ros.replay.steps.mapping import Mapping
+from aura_ros.replay.steps.actions import ActionSource, ActionTrack, action_kind, column_names, recorded_columns
+from aura_ros.replay.steps.mapping import ActionStream, Mapping
+from aura_ros.replay.steps.message_values import ACTION_TYPES, target
+from aura_ros.replay.steps.recorded_names import recorded_names
 from aura_ros.vla.protocol import BackboneSpec
 
 
@@ -45,7 +49,7 @@ def check_streams(mapping: Mapping, spec: BackboneSpec) -> None:
             f"the mapping has no camera {', '.join(missing)}, which backbone '{spec.name}' needs; it has "
             f'{", ".join(mapping.cameras)}'
         )
-    if not mapping.joints.topic:
+    if not mapping.joints:
         raise BagError(f"the mapping has no joints, which backbone '{spec.name}' needs")
 
 
@@ -56,9 +60,59 @@ def check_types(mapping: Mapping, spec: BackboneSpec, types: AnyMapping[str, str
         BagError: a topic has another type.
     """
     expected: list[tuple[str, tuple[str, ...]]] = [(mapping.cameras[camera], CAMERA_TYPES) for camera in spec.cameras]
-    expected.append((mapping.joints.topic, (JOINT_STATE,)))
+    expected += [(stream.topic, (JOINT_STATE,)) for stream in mapping.joints]
     if mapping.instruction.topic:
         expected.append((mapping.instruction.topic, (STRING,)))
     for topic, allowed in expected:
         if types[topic] not in allowed:
             raise BagError(f'{topic} is of type {types[topic]}: must be {" or ".join(allowed)}')
+
+
+def action_track(bag: Bag, mapping: Mapping, spec: BackboneSpec, types: AnyMapping[str, str]) -> ActionTrack | None:
+    """Return an empty track for the actions of a mapping, or None without actions.
+
+    Raises:
+        BagError: a topic has another type, or no topic commands one of the backbone's joints.
+    """
+    if not mapping.actions:
+        return None
+    joints = spec.joint_names[: spec.action_dim]
+    kinds = {stream.topic: action_kind(stream, types[stream.topic]) for stream in mapping.actions}
+    missing, has = set(joints), dict[str, str]()
+    for stream in mapping.actions:
+        wanted = recorded_columns(stream, joints)
+        names = _columns(bag, stream, kinds[stream.topic], wanted)
+        missing -= {joint for joint, name in zip(joints, wanted, strict=True) if name in names}
+        has[stream.topic] = ', '.join(names) or 'no names'
+    if missing:
+        lacking = ', '.join(
+            recorded_columns(mapping.actions[0], [joint])[0] if len(has) == 1 else joint
+            for joint in joints
+            if joint in missing
+        )
+        what = '; '.join(f'{topic} has {names}' for topic, names in has.items())
+        if len(has) == 1:
+            what = f'{mapping.actions[0].topic} has no {lacking}; it has {has[mapping.actions[0].topic]}'
+        else:
+            what = f'no topic has {lacking}; {what}'
+        raise BagError(
+            f"actions: {what}: map the backbone's joints to these names in columns, add the topic that commands "
+            'the joints, or remove actions from the mapping'
+        )
+    return ActionTrack([ActionSource(one, kinds[one.topic], joints) for one in mapping.actions], len(joints))
+
+
+def _columns(bag: Bag, stream: ActionStream, kind: str, wanted: Sequence[str]) -> Collection[str]:
+    """The names that the messages of a topic command; `wanted` if none of them has a value."""
+    names = recorded_names(bag, stream.topic, ACTION_TYPES[kind], wanted)
+    if names:
+        return names
+    size = next(filter(None, (_size(kind, sample.message) for sample in bag.samples([stream.topic]))), 0)
+    return column_names(stream, (), size, wanted) if size else wanted
+
+
+def _size(kind: str, message: Any) -> int:
+    try:
+        return int(target(kind, message).values.shape[1])
+    except InputError:
+        return 0

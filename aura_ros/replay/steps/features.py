@@ -100,7 +100,7 @@ class BackboneSteps:
             }
             for stream in self._observations.report.streams
         }
-        return StreamFacts(self._bag.partial, inputs, tuple(self._notes()), self._bag.notes)
+        return StreamFacts(self._bag.damage, inputs, tuple(self._notes()), self._bag.notes)
 
     def _notes(self) -> Iterator[str]:
         report = self._observations.report
@@ -108,7 +108,7 @@ class BackboneSteps:
         yield f'{report.with_action} of {report.observations} steps have recorded actions'
         for why, count in report.refused.items():
             yield f'{count} pictures of the first camera gave no step: {why}'
-        if self._observations.one_episode:
+        if self._observations.episodes.one:
             yield 'the recording names no episodes: it is one episode, and memory is empty only at its beginning'
         if self._furthest > _IMPLAUSIBLE:
             yield (

@@ -2,21 +2,27 @@
 """Proposes a mapping for a recording, by types and names of topics and by joints in the first messages."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
+from itertools import islice
+from statistics import median
 
 from aura_ros.common.errors import BagError
+from aura_ros.common.text import printable
 from aura_ros.recordings.bags import Bag
 from aura_ros.recordings.type_names import CAMERA_TYPES, JOINT_STATE, STRING, VLA_STEP
 from aura_ros.recordings.types import Topic
-from aura_ros.replay.steps.mapping import ActionStream, Instruction, JointStream, Mapping
+from aura_ros.replay.steps.candidates import Notes, is_depth, is_instruction, root
+from aura_ros.replay.steps.clocks import SAME_CLOCK_NS
+from aura_ros.replay.steps.guess_joints import guess_actions, guess_joints, joint_candidates, other_robots
+from aura_ros.replay.steps.mapping import Instruction, JointStream, Mapping
 from aura_ros.replay.steps.message_values import ACTION_TYPES
-from aura_ros.vla.instruction import IN_FORCE
+from aura_ros.vla.instruction import IN_FORCE, usable_instruction
 from aura_ros.vla.protocol import BackboneSpec
 
-_COMMANDS = ('command', 'cmd', 'target', 'action', 'goal', 'desired', 'leader', 'trajectory', 'servo')
-_INSTRUCTIONS = ('instruction', 'task', 'prompt', 'language', 'goal')
-_DEPTH = ('depth', 'disparity', 'mask', 'label')
+# Messages from which the clock of a stream is known [1].
+_PROBE = 50
+_TEXT = 80
 
 
 @dataclass(frozen=True)
@@ -26,7 +32,7 @@ class Guess:
     mapping: Mapping
     """The proposal."""
     notes: tuple[str, ...]
-    """Choices that were made and what the user has to fill in, in sentences."""
+    """Choices that were made, what the user has to fill in, and each candidate that was rejected, in sentences."""
 
 
 def guess(bag: Bag, spec: BackboneSpec) -> Guess:
@@ -35,17 +41,46 @@ def guess(bag: Bag, spec: BackboneSpec) -> Guess:
     Raises:
         BagError: the recording has no camera or no JointState, and no VlaStep.
     """
-    notes: list[str] = []
-    steps = bag.of_type(VLA_STEP)
-    whole = bag.of_type(*CAMERA_TYPES) and bag.of_type(JOINT_STATE)
-    if steps and not whole:
-        notes.append('there are no cameras or no joints: only the recorded steps can be replayed')
-        actions = _actions(bag, spec, '', notes)
-        return Guess(Mapping({}, JointStream(''), actions, steps=steps[0].name), tuple(notes))
-    cameras, joints = _cameras(bag, spec, notes), _joints(bag, spec, notes)
-    actions = _actions(bag, spec, joints.topic, notes)
-    mapping = Mapping(cameras, joints, actions, _instruction(bag, notes), steps[0].name if steps else '')
-    return Guess(mapping, tuple(notes))
+    notes = Notes()
+    wanted = spec.joint_names[: spec.action_dim]
+    steps = sorted(bag.of_type(VLA_STEP), key=lambda topic: -topic.count)
+    commands = bag.of_type(*ACTION_TYPES.values())
+    if steps and not (bag.of_type(*CAMERA_TYPES) and bag.of_type(JOINT_STATE)):
+        notes.add('there are no cameras or no joints: only the recorded steps can be replayed')
+        actions = guess_actions(bag, commands, wanted, (), notes)
+        return _finished(Mapping({}, (), actions, steps=_steps(steps, notes)), notes)
+    _need(bag, CAMERA_TYPES, 'camera')
+    candidates = joint_candidates(bag, _need(bag, (JOINT_STATE,), 'measured joints'), spec.joint_names)
+    joints = guess_joints(candidates, spec.joint_names, notes)
+    others = _Others(other_robots(joints, candidates), joints, notes)
+    mapping = Mapping(
+        _cameras(others.without('camera', bag.of_type(*CAMERA_TYPES)), spec, notes),
+        joints,
+        guess_actions(bag, others.without('actions', commands), wanted, [stream.topic for stream in joints], notes),
+        _instruction(bag, others.without('instruction', bag.of_type(STRING)), notes),
+        _steps(others.without('steps', steps), notes),
+    )
+    return _finished(_with_clocks(bag, mapping, notes), notes)
+
+
+def _finished(mapping: Mapping, notes: Notes) -> Guess:
+    return Guess(mapping, (*notes.chosen, *notes.rejected))
+
+
+class _Others:
+    """The other robots of a recording; the mapping keeps to one."""
+
+    def __init__(self, roots: Sequence[str], joints: Sequence[JointStream], notes: Notes) -> None:
+        self._roots, self._notes = roots, notes
+        if roots:
+            topics = ', '.join(stream.topic for stream in joints)
+            notes.add(f'there are several robots: the mapping keeps to that of {topics}; others are {", ".join(roots)}')
+
+    def without(self, role: str, topics: Sequence[Topic]) -> list[Topic]:
+        """Return the topics that do not belong to another robot."""
+        others = [topic for topic in topics if root(topic.name) in self._roots]
+        self._notes.reject(role, others, 'it belongs to another robot')
+        return [topic for topic in topics if topic not in others]
 
 
 def _need(bag: Bag, types: Sequence[str], what: str) -> list[Topic]:
@@ -56,9 +91,8 @@ def _need(bag: Bag, types: Sequence[str], what: str) -> list[Topic]:
     return found
 
 
-def _cameras(bag: Bag, spec: BackboneSpec, notes: list[str]) -> dict[str, str]:
-    found = _need(bag, CAMERA_TYPES, 'camera')
-    colour = [topic for topic in found if not any(word in topic.name.lower() for word in _DEPTH)] or found
+def _cameras(found: Sequence[Topic], spec: BackboneSpec, notes: Notes) -> dict[str, str]:
+    colour = [topic for topic in found if not is_depth(topic)] or found
     chosen: dict[str, str] = {}
     for camera in spec.cameras:
         # By name first, then unused topics, raw before compressed, and the most messages.
@@ -75,86 +109,67 @@ def _cameras(bag: Bag, spec: BackboneSpec, notes: list[str]) -> dict[str, str]:
             ),
         )
         if best.name in chosen.values():
-            notes.append(f'camera {camera}: there is no unused camera: it gets the same pictures as another camera')
+            notes.add(f'camera {camera}: there is no unused camera: it gets the same pictures as another camera')
         elif camera.lower() not in best.name.lower():
-            notes.append(f'camera {camera}: no topic has that name; check that {best.name} is the right one')
+            notes.add(f'camera {camera}: no topic has that name; check that {best.name} is the right one')
         chosen[camera] = best.name
-    if unused := [topic.name for topic in found if topic.name not in chosen.values()]:
-        notes.append(f'cameras not used: {", ".join(unused)}')
+    unused = [topic for topic in found if topic.name not in chosen.values()]
+    depth = [topic for topic in unused if is_depth(topic)]
+    notes.reject('camera', depth, 'its name is that of depth or labels')
+    rest = [topic for topic in unused if topic not in depth]
+    notes.reject('camera', rest, f'the cameras {", ".join(spec.cameras)} fit other topics better')
     return chosen
 
 
-def _joints(bag: Bag, spec: BackboneSpec, notes: list[str]) -> JointStream:
-    found = _need(bag, (JOINT_STATE,), 'measured joints')
-    measured = [topic for topic in found if not _is_command(topic)] or found
-    recorded = {topic.name: _joint_names(bag, topic) for topic in measured}
-    best = max(
-        measured,
-        key=lambda topic: (
-            len(set(spec.joint_names) & set(recorded[topic.name])),
-            topic.name.endswith(('joint_states', 'observation.state')),
-            topic.count,
-        ),
-    )
-    return JointStream(best.name, _renamed('joints', spec.joint_names, recorded[best.name], notes) or {})
-
-
-def _actions(bag: Bag, spec: BackboneSpec, joints: str, notes: list[str]) -> ActionStream | None:
-    found = [topic for topic in bag.of_type(*ACTION_TYPES.values()) if topic.name != joints]
-    found = [topic for topic in found if topic.type != JOINT_STATE or _is_command(topic)]
-    if not found:
-        notes.append('actions: there is no topic of recorded commands: the report has no action errors')
-        return None
-    order = list(ACTION_TYPES.values())
-    best = max(found, key=lambda topic: (_is_command(topic), -order.index(topic.type), topic.count))
-    if others := [topic.name for topic in found if topic != best]:
-        notes.append(f'actions: {best.name} was chosen; {", ".join(others)} can also be used')
-    wanted = spec.joint_names[: spec.action_dim]
-    names = _joint_names(bag, best)
-    if not names and best.type != ACTION_TYPES['float64_multi_array']:
-        notes.append(f'actions: {best.name} commands no joints: the report has no action errors')
-        return None
-    if not names:
-        notes.append(f'actions: {best.name} has no joint names; the mapping assumes {", ".join(wanted)} in this order')
-        return ActionStream(best.name, columns=wanted)
-    columns = _renamed('actions', wanted, names, notes)
-    return None if columns is None else ActionStream(best.name, columns=columns or ())
-
-
-def _instruction(bag: Bag, notes: list[str]) -> Instruction:
-    texts = [topic for topic in bag.of_type(STRING) if any(word in topic.name.lower() for word in _INSTRUCTIONS)]
-    if texts:
+def _instruction(bag: Bag, topics: Sequence[Topic], notes: Notes) -> Instruction:
+    named = [topic for topic in topics if is_instruction(topic.name)]
+    notes.reject('instruction', [one for one in topics if one not in named], 'its name is not that of an instruction')
+    filled = [
+        topic for topic in named if any(usable_instruction(one.message.data) for one in bag.samples([topic.name]))
+    ]
+    notes.reject('instruction', [topic for topic in named if topic not in filled], 'its texts are empty')
+    prompts = {key: text.strip() for key, text in bag.metadata.items() if is_instruction(key) and text.strip()}
+    if filled:
         # vla_node's own report also has the instructions of goals.
-        best = next((topic for topic in texts if topic.name.endswith(IN_FORCE)), texts[0])
-        return Instruction(topic=best.name)
-    notes.append('instruction: none was recorded; enter the instruction of the robot in the mapping')
+        filled.sort(key=lambda topic: not topic.name.endswith(IN_FORCE))
+        notes.reject('instruction', filled[1:], f'{filled[0].name} was chosen')
+        notes.rejected += [f'instruction: the note {key} is not used: {filled[0].name} was chosen' for key in prompts]
+        return Instruction(topic=filled[0].name)
+    if prompts:
+        key, text = next(iter(prompts.items()))
+        notes.add(f'instruction: {printable(text, _TEXT)!r} is from the note {key} of the recording')
+        notes.rejected += [f'instruction: the note {other} is not used: {key} was chosen' for other in prompts][1:]
+        return Instruction(text=text)
+    notes.add('instruction: none was recorded; enter the instruction of the robot in the mapping')
     return Instruction(text='do the task')
 
 
-def _is_command(topic: Topic) -> bool:
-    return any(word in topic.name.lower() for word in _COMMANDS)
+def _steps(found: Sequence[Topic], notes: Notes) -> str:
+    notes.reject('steps', found[1:], f'{found[0].name} has more messages' if found else '')
+    return found[0].name if found else ''
 
 
-def _joint_names(bag: Bag, topic: Topic) -> tuple[str, ...]:
-    """Joint names in the first message of a topic; () if the message has none."""
-    for sample in bag.samples([topic.name]):
-        names = getattr(sample.message, 'name', None) or getattr(sample.message, 'joint_names', None) or ()
-        return tuple(names)
-    return ()
+def _with_clocks(bag: Bag, mapping: Mapping, notes: Notes) -> Mapping:
+    """The mapping with `clock: arrival` for each stream whose stamps are of another clock than those of the others."""
+    topics = [stream.topic for stream in mapping.joints] + [stream.topic for stream in mapping.actions]
+    offsets = {topic: _offset_ns(bag, topic) for topic in (*topics, *mapping.cameras.values())}
+    known = [offset for offset in offsets.values() if offset is not None]
+    if not known:
+        return mapping
+    # The recorder's clock if a stream has it, else that of the joints.
+    base = min(known, key=abs) if min(map(abs, known)) <= SAME_CLOCK_NS else known[0]
+    odd = {topic: ns - base for topic, ns in offsets.items() if ns is not None and abs(ns - base) > SAME_CLOCK_NS}
+    for topic, apart_ns in odd.items():
+        notes.add(f'{topic}: its stamps differ from the clock of the others by {apart_ns * 1e-9:.6g} s: clock: arrival')
+    return replace(
+        mapping,
+        joints=tuple(replace(one, clock='arrival') if one.topic in odd else one for one in mapping.joints),
+        actions=tuple(replace(one, clock='arrival') if one.topic in odd else one for one in mapping.actions),
+        arrival_cameras=frozenset(camera for camera, topic in mapping.cameras.items() if topic in odd),
+    )
 
 
-def _renamed(what: str, wanted: Sequence[str], recorded: Sequence[str], notes: list[str]) -> dict[str, str] | None:
-    """Recorded name of each joint that is not in the recording, paired in order; None if there are too few."""
-    missing = [name for name in wanted if name not in recorded]
-    free = [name for name in recorded if name not in wanted]
-    if len(free) < len(missing):
-        notes.append(
-            f'{what}: no recorded names for {", ".join(missing)}; the recording has {", ".join(recorded) or "no names"}'
-        )
-        return None
-    renamed = dict(zip(missing, free, strict=False))
-    if renamed:
-        notes.append(
-            f'{what}: names differ and were paired in order: ' + ', '.join(f'{a} = {b}' for a, b in renamed.items())
-        )
-    return renamed
+def _offset_ns(bag: Bag, topic: str) -> int | None:
+    """Median time from log time to stamp of the first messages [ns]; None without stamps."""
+    found = [one.stamp_ns - one.log_ns for one in islice(bag.samples([topic]), _PROBE) if one.stamped]
+    return round(median(found)) if found else None

@@ -9,10 +9,11 @@
 docs/replay.md describes all keys.
 """
 
+from collections.abc import Callable, Sequence
 from collections.abc import Mapping as AnyMapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import yaml
 
@@ -23,13 +24,15 @@ from aura_ros.replay.steps.message_values import ACTION_TYPES
 
 UNITS = {'rad': 1.0, 'deg': 0.017453292519943295, 'm': 1.0, 'mm': 1e-3}
 """Factor from each unit to the units of the package, rad and m."""
+CLOCKS = ('stamp', 'arrival')
+"""What dates a message: the stamp of its header, or its arrival at the recorder."""
 _NOTE_LENGTH = 2000
 _KINDS = ('auto', *ACTION_TYPES)
 
 
 @dataclass(frozen=True)
 class JointStream:
-    """Source of the measured joint positions."""
+    """One source of the measured joint positions."""
 
     topic: str
     """Topic of JointState messages."""
@@ -37,11 +40,13 @@ class JointStream:
     """Recorded name of each of the backbone's joints whose name differs."""
     unit: str = 'rad'
     """Unit of the recorded positions, one of UNITS."""
+    clock: str = 'stamp'
+    """What dates a message, one of CLOCKS."""
 
 
 @dataclass(frozen=True)
 class ActionStream:
-    """Source of the recorded actions."""
+    """One source of the recorded actions."""
 
     topic: str
     """Topic of the robot's commands."""
@@ -56,6 +61,8 @@ class ActionStream:
     """Unit of the recorded values, one of UNITS."""
     tolerance_s: float = 0.2
     """How long an action stays in force when none follows [s]."""
+    clock: str = 'stamp'
+    """What dates a message, one of CLOCKS."""
 
 
 @dataclass(frozen=True)
@@ -74,23 +81,36 @@ class Mapping:
 
     cameras: AnyMapping[str, str]
     """Topic of each of the backbone's cameras; several cameras can share one. Recorded steps need no cameras."""
-    joints: JointStream
-    """Measured joint positions. Recorded steps need no topic here."""
-    actions: ActionStream | None = None
-    """Recorded actions, which the proposed ones are compared with; None without them."""
+    joints: tuple[JointStream, ...] = ()
+    """Measured joint positions; several topics are merged by joint. Recorded steps need none."""
+    actions: tuple[ActionStream, ...] = ()
+    """Recorded actions, which the proposed ones are compared with; several topics are merged by joint."""
     instruction: Instruction = Instruction()
     """Instruction of the robot."""
     steps: str = ''
     """Topic of recorded VlaSteps, which replace the backbone if they fit; '' without them."""
     slop_s: float = 0.06
     """Largest distance between a part's stamp and the first camera's in one observation [s]."""
+    max_joint_age_s: float = 0.0
+    """Largest distance between a joint's stamp and the first camera's, in place of `slop_s`; 0 is `slop_s` [s]."""
+    arrival_cameras: frozenset[str] = frozenset()
+    """Cameras whose pictures are dated by their arrival; the others by their stamps."""
 
     @property
     def topics(self) -> tuple[str, ...]:
         """Every topic of the mapping, each once."""
-        named = [*self.cameras.values(), self.joints.topic, self.instruction.topic, self.steps]
-        named += [self.actions.topic] if self.actions else []
-        return tuple(dict.fromkeys(filter(None, named)))
+        named = [*self.cameras.values(), *(stream.topic for stream in self.joints), self.instruction.topic, self.steps]
+        return tuple(dict.fromkeys(filter(None, [*named, *(stream.topic for stream in self.actions)])))
+
+    @property
+    def by_arrival(self) -> frozenset[str]:
+        """Topics whose messages are dated by their arrival."""
+        cameras = [self.cameras[camera] for camera in self.arrival_cameras]
+        joints = [stream.topic for stream in self.joints if stream.clock == 'arrival']
+        return frozenset([*cameras, *joints, *(one.topic for one in self.actions if one.clock == 'arrival')])
+
+
+T = TypeVar('T', JointStream, ActionStream)
 
 
 def load_mapping(path: str | Path) -> Mapping:
@@ -107,17 +127,27 @@ def load_mapping(path: str | Path) -> Mapping:
 def as_yaml(mapping: Mapping, notes: tuple[str, ...] = ()) -> str:
     """Return the text of a mapping file, with notes as comments; `load_mapping` reads it."""
     parts = {
-        'cameras': dict(mapping.cameras),
-        'joints': _plain(mapping.joints) if mapping.joints.topic else '',
-        'actions': _plain(mapping.actions) if mapping.actions else '',
+        'cameras': {
+            name: {'topic': topic, 'clock': 'arrival'} if name in mapping.arrival_cameras else topic
+            for name, topic in mapping.cameras.items()
+        },
+        'joints': _plain_list(mapping.joints),
+        'actions': _plain_list(mapping.actions),
         'instruction': _plain(mapping.instruction),
         'steps': mapping.steps,
     }
     data = {key: part for key, part in parts.items() if part} | {'slop_s': mapping.slop_s}
+    if mapping.max_joint_age_s != Mapping.max_joint_age_s:
+        data['max_joint_age_s'] = mapping.max_joint_age_s
     text: str = yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=120)
     if not text.replace('\n', '').isprintable():  # a name from the recording; YAML reads the escapes
         text = yaml.safe_dump(data, sort_keys=False, width=120)
     return ''.join(f'# {printable(note, _NOTE_LENGTH)}\n' for note in notes) + text
+
+
+def _plain_list(streams: Sequence[JointStream | ActionStream]) -> Any:
+    """Streams as YAML: one by itself, several as a list."""
+    return _plain(streams[0]) if len(streams) == 1 else [_plain(stream) for stream in streams]
 
 
 def _plain(stream: JointStream | ActionStream | Instruction) -> Any:
@@ -140,26 +170,63 @@ class _Reader:
     def mapping(self, data: Any) -> Mapping:
         if not isinstance(data, Map):
             self._fail(1, 'the file', data, "'key: value' lines with cameras and joints")
-        self._keys(data, 'the file', ('cameras', 'joints', 'actions', 'instruction', 'steps', 'slop_s'))
+        keys = ('cameras', 'joints', 'actions', 'instruction', 'steps', 'slop_s', 'max_joint_age_s')
+        self._keys(data, 'the file', keys)
         for key in ('cameras', 'joints'):
             if key not in data and 'steps' not in data:
                 self._fail(1, key, 'nothing', 'present, unless steps is')
+        cameras = self._cameras(data) if 'cameras' in data else {}
+        age = 'max_joint_age_s'
         return Mapping(
-            self._names(data, 'cameras', 'CAMERA: TOPIC', empty=False) if 'cameras' in data else {},
-            self._joints(data) if 'joints' in data else JointStream(''),
-            self._actions(data) if 'actions' in data else None,
+            {name: camera['topic'] for name, camera in cameras.items()},
+            self._list(data, 'joints', self._joints),
+            self._list(data, 'actions', self._actions),
             self._instruction(data),
             self._text(data, 'steps') if 'steps' in data else '',
             self._number(data, 'slop_s', 0.0, 10.0) if 'slop_s' in data else Mapping.slop_s,
+            self._number(data, age, 0.0, 3600.0) if age in data else Mapping.max_joint_age_s,
+            frozenset(name for name, camera in cameras.items() if camera.get('clock') == 'arrival'),
         )
 
+    def _cameras(self, file: Map) -> dict[str, Map]:
+        value = file['cameras']
+        if not isinstance(value, Map) or not value:
+            self._fail(file.lines['cameras'], 'cameras', value, 'lines of the form CAMERA: TOPIC', 'cameras')
+        found = {}
+        for name, camera in value.items():
+            if not isinstance(camera, Map):
+                self._text(value, name)
+            found[name] = self._stream(value, name, ('topic', 'clock'))
+            self._text(found[name], 'topic')
+            self._choice(found[name], 'clock', CLOCKS, 'stamp')
+        return found
+
+    def _list(self, file: Map, key: str, read: Callable[[Map], T]) -> tuple[T, ...]:
+        """One stream, or a list of streams with different topics."""
+        if key not in file:
+            return ()
+        value = file[key]
+        if isinstance(value, list) and not value:
+            self._fail(file.lines[key], key, value, 'a topic, or a list of topics', key)
+        blocks: list[Map] = []
+        for part in value if isinstance(value, list) else [value]:
+            block = Map({key: part})
+            block.line, block.lines = file.lines[key], {key: file.lines[key]}
+            blocks.append(block)
+        streams = tuple(read(block) for block in blocks)
+        topics = [stream.topic for stream in streams]
+        if len(set(topics)) != len(topics):
+            self._fail(file.lines[key], key, topics, 'different topics', key)
+        return streams
+
     def _joints(self, file: Map) -> JointStream:
-        data = self._stream(file, 'joints', ('topic', 'names', 'unit'))
+        data = self._stream(file, 'joints', ('topic', 'names', 'unit', 'clock'))
         names = self._names(data, 'names', 'BACKBONE_JOINT: RECORDED_JOINT') if 'names' in data else {}
-        return JointStream(self._text(data, 'topic'), names, self._choice(data, 'unit', tuple(UNITS), 'rad'))
+        unit, clock = self._choice(data, 'unit', tuple(UNITS), 'rad'), self._choice(data, 'clock', CLOCKS, 'stamp')
+        return JointStream(self._text(data, 'topic'), names, unit, clock)
 
     def _actions(self, file: Map) -> ActionStream:
-        data = self._stream(file, 'actions', ('topic', 'kind', 'columns', 'unit', 'tolerance_s'))
+        data = self._stream(file, 'actions', ('topic', 'kind', 'columns', 'unit', 'tolerance_s', 'clock'))
         columns: AnyMapping[str, str] | tuple[str, ...] = ()
         if isinstance(data.get('columns'), list):
             columns = tuple(data['columns'])
@@ -172,7 +239,8 @@ class _Reader:
             self._choice(data, 'kind', _KINDS, 'auto'),
             columns,
             self._choice(data, 'unit', tuple(UNITS), 'rad'),
-            self._number(data, 'tolerance_s', 0.0, 10.0) if 'tolerance_s' in data else ActionStream.tolerance_s,
+            self._number(data, 'tolerance_s', 0.0, 3600.0) if 'tolerance_s' in data else ActionStream.tolerance_s,
+            self._choice(data, 'clock', CLOCKS, 'stamp'),
         )
 
     def _instruction(self, data: Map) -> Instruction:
@@ -221,9 +289,9 @@ class _Reader:
             self._fail(data.lines[key], key, value, f'a number in {low:g}..{high:g} [s]', key)
         return float(value)
 
-    def _names(self, data: Map, key: str, form: str, empty: bool = True) -> dict[str, str]:
+    def _names(self, data: Map, key: str, form: str) -> dict[str, str]:
         value = data[key]
-        if not isinstance(value, Map) or not (value or empty):
+        if not isinstance(value, Map):
             self._fail(data.lines[key], key, value, f'lines of the form {form}', key)
         return {name: self._text(value, name) for name in value}
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Values in recorded messages: joint positions and action targets."""
+"""Action targets in recorded messages."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from aura_ros.common.errors import InputError
 from aura_ros.recordings.type_names import JOINT_STATE
-from aura_ros.vla.joints import joint_values
 
 Floats = NDArray[np.float64]
 
@@ -20,6 +19,7 @@ ACTION_TYPES = {
     'float64_multi_array': 'std_msgs/msg/Float64MultiArray',
     'joint_state': JOINT_STATE,
     'twist_stamped': 'geometry_msgs/msg/TwistStamped',
+    'twist': 'geometry_msgs/msg/Twist',
     'pose_stamped': 'geometry_msgs/msg/PoseStamped',
 }
 """Message type of each kind of recorded actions."""
@@ -37,21 +37,6 @@ class Target:
     """Time of each row after the action's stamp, increasing [s]."""
     values: Floats
     """One row for each time, float64 [rows, columns]."""
-
-
-def joint_positions(message: Any, recorded: Mapping[str, str], factor: float = 1.0) -> dict[str, float]:
-    """Return the positions in a JointState, times `factor`, by joint; possibly of some joints only.
-
-    Args:
-        message: a JointState.
-        recorded: the recorded name of each joint.
-        factor: from the recorded unit to rad or m.
-
-    Raises:
-        InputError: `vla.joints.joint_values` refuses the message.
-    """
-    found = joint_values(message.name, message.position, tuple(recorded.values()))
-    return {joint: found[name] * factor for joint, name in recorded.items() if name in found}
 
 
 def target(kind: str, message: Any) -> Target:
@@ -85,7 +70,7 @@ def _trajectory(message: Any) -> _Rows:
 
 
 def _twist(message: Any) -> _Rows:
-    linear, angular = message.twist.linear, message.twist.angular
+    linear, angular = message.linear, message.angular
     return TWIST_COLUMNS, (0.0,), [(linear.x, linear.y, linear.z, angular.x, angular.y, angular.z)]
 
 
@@ -98,6 +83,7 @@ _READERS: dict[str, Callable[[Any], _Rows]] = {
     'joint_trajectory': _trajectory,
     'float64_multi_array': lambda message: ((), (0.0,), [message.data]),
     'joint_state': lambda message: (message.name, (0.0,), [message.position]),
-    'twist_stamped': _twist,
+    'twist_stamped': lambda message: _twist(message.twist),
+    'twist': _twist,
     'pose_stamped': _pose,
 }

@@ -15,9 +15,10 @@ from aura_ros.common.errors import BagError, InputError
 from aura_ros.recordings.bags import Bag
 from aura_ros.recordings.type_names import CAMERA_TYPES, VLA_STEP
 from aura_ros.recordings.types import Sample
-from aura_ros.replay.steps.actions import ActionTrack, PendingActions, action_kind
+from aura_ros.replay.steps.actions import PendingActions
 from aura_ros.replay.steps.arrays import Floats, Row, StepsInfo
-from aura_ros.replay.steps.checks import topic_types
+from aura_ros.replay.steps.checks import action_track, topic_types
+from aura_ros.replay.steps.clocks import Clock, clock_topics
 from aura_ros.replay.steps.features import thumbnail
 from aura_ros.replay.steps.mapping import Mapping
 from aura_ros.replay.steps.stream import StreamFacts
@@ -61,24 +62,24 @@ class RecordedSteps:
         camera = mapping.cameras.get(spec.cameras[0], '')
         self._camera = camera if types.get(camera) in CAMERA_TYPES else ''
         names = spec.joint_names[: spec.action_dim]
-        self._track = (
-            None
-            if mapping.actions is None
-            else ActionTrack(mapping.actions, action_kind(mapping.actions, types[mapping.actions.topic]), names)
-        )
+        self._track = action_track(bag, mapping, spec, types)
+        self._clock = Clock(bag, mapping, clock_topics(mapping))
         self._pictures: deque[tuple[int, Any]] = deque(maxlen=_PICTURES)
         self._counts, self._problem = Counter[str](), ''
         self.info = StepsInfo(names, spec.seconds_per_action, spec.n_action_steps, spec.backbone_hash)
 
     def rows(self, known: Sequence[int]) -> Iterator[Row]:
         """Yield the steps that are not known yet; see `StepStream`."""
-        actions = self._mapping.actions.topic if self._mapping.actions else ''
-        topics = dict.fromkeys(filter(None, (self._mapping.steps, actions, self._camera)))
+        actions = [stream.topic for stream in self._mapping.actions]
+        topics = dict.fromkeys(filter(None, (self._mapping.steps, *actions, self._camera)))
+        with_clock = dict.fromkeys([*topics, self._clock.reference] if actions and self._clock.reference else topics)
         pending = PendingActions[Row](self._track, self._spec)
-        for sample in self._bag.samples(topics, *self._span):
+        for sample in map(self._clock.dated, self._bag.samples(with_clock, *self._span)):
+            if sample.topic not in topics:
+                continue
             if sample.topic == self._camera:
                 self._pictures.append((sample.stamp_ns, sample.message))
-            if sample.topic == actions and self._track is not None:
+            if self._track is not None:
                 self._track.add(sample)
             if sample.topic == self._mapping.steps:
                 row = self._row(sample, len(known))
@@ -128,10 +129,11 @@ class RecordedSteps:
         notes = [f'the steps were recorded ({self._mapping.steps}): the backbone was not run again']
         if self._counts['unusable']:
             notes.append(f'{self._counts["unusable"]} recorded steps cannot be used; the last: {self._problem}')
-        if self._track is not None and self._track.dropped:
-            dropped = ', '.join(f'{count} {reason}' for reason, count in self._track.dropped.items())
-            notes.append(f'{self._track.used} recorded actions used, {dropped}')
-        return StreamFacts(self._bag.partial, inputs, tuple(notes))
+        for topic, source in self._track.sources.items() if self._track is not None else ():
+            if source.dropped:
+                dropped = ', '.join(f'{count} {reason}' for reason, count in source.dropped.items())
+                notes.append(f'{topic}: {source.used} recorded actions used, {dropped}')
+        return StreamFacts(self._bag.damage, inputs, tuple(notes))
 
 
 def _checked(message: Any, spec: BackboneSpec) -> tuple[Floats, Floats]:

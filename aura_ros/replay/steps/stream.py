@@ -13,7 +13,7 @@ class StreamFacts:
     """What is known of a recording after its steps have been read."""
 
     partial: str = ''
-    """What is missing of the recording; '' for a whole one."""
+    """What reading found to be missing of the recording, besides what opening it shows; '' for nothing."""
     inputs: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """How each stream was used: figures by name, by name of the stream."""
     notes: tuple[str, ...] = ()

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The measured joints of a recording: recorded names and units to those of the backbone."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from aura_ros.replay.steps.mapping import UNITS, JointStream
+from aura_ros.vla.assembler import JOINTS
+from aura_ros.vla.joints import joint_values
+
+
+def stream_names(joints: Sequence[JointStream]) -> dict[str, str]:
+    """Return the topic of each source of joints, by the name of its stream."""
+    if len(joints) == 1:
+        return {JOINTS: joints[0].topic}
+    return {f'{JOINTS} {number}': stream.topic for number, stream in enumerate(joints, 1)}
+
+
+class JointReader:
+    """Reads the JointStates of the mapped topics."""
+
+    def __init__(self, streams: Sequence[JointStream], joints: Sequence[str]) -> None:
+        """Read the positions of `joints`, the names of the backbone."""
+        self._names = {stream.topic: {stream.names.get(joint, joint): joint for joint in joints} for stream in streams}
+        self._factors = {stream.topic: UNITS[stream.unit] for stream in streams}
+
+    def read(self, topic: str, message: Any) -> dict[str, float]:
+        """Return the positions of the backbone's joints that a JointState names [rad, m]; {} for other joints.
+
+        Raises:
+            InputError: `joint_values` refuses the message.
+        """
+        names = self._names[topic]
+        found = joint_values(message.name, message.position, tuple(names))
+        return {names[name]: value * self._factors[topic] for name, value in found.items()}
