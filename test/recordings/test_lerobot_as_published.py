@@ -18,7 +18,7 @@ from aura_ros.recordings.bags import Bag
 from aura_ros.replay.steps.checks import topic_types
 from aura_ros.replay.steps.guess import guess
 from aura_ros.replay.steps.mapping import JointStream, Mapping
-from aura_ros.replay.steps.message_values import joint_positions
+from aura_ros.vla.joints import joint_values
 
 EPISODES = 'meta/episodes/chunk-000/file-000.parquet'
 DATA_2 = 'data/chunk-000/episode_000001.parquet'
@@ -175,7 +175,7 @@ def test_a_feature_that_is_not_read_is_named_with_the_reason(tmp_path: Path, dty
         (note,) = bag.notes
         assert note.startswith(f'observation.touch is not read: {why}')
         with pytest.raises(BagError, match=r'no topic observation\.touch, which the mapping names; observation\.touch'):
-            topic_types(bag, Mapping({}, JointStream('observation.touch')))
+            topic_types(bag, Mapping({}, (JointStream('observation.touch'),)))
 
 
 def test_a_feature_that_no_table_has_is_named(tmp_path: Path) -> None:
@@ -185,7 +185,7 @@ def test_a_feature_that_no_table_has_is_named(tmp_path: Path) -> None:
         assert bag.notes == (
             'next.done is not read: episode_000000.parquet has no such column, but meta/info.json lists it',
         )
-        assert guess(bag, SPEC).mapping.joints.topic == STATE
+        assert guess(bag, SPEC).mapping.joints[0].topic == STATE
 
 
 def test_a_flag_is_not_taken_for_the_joints(tmp_path: Path) -> None:
@@ -194,7 +194,7 @@ def test_a_flag_is_not_taken_for_the_joints(tmp_path: Path) -> None:
     for number, length in enumerate(LENGTHS):
         edit(folder / f'data/chunk-000/episode_{number:06d}.parquet', **{'next.done': [False] * length})
     with Bag(folder) as bag:
-        assert guess(bag, SPEC).mapping.joints.topic == STATE
+        assert guess(bag, SPEC).mapping.joints[0].topic == STATE
 
 
 def test_null_values_are_left_out_and_reported(tmp_path: Path) -> None:
@@ -211,7 +211,7 @@ def test_a_name_for_two_values_is_refused_as_on_the_robot(tmp_path: Path) -> Non
     with Bag(version_2(tmp_path / 'set', names=['arm', 'finger', 'finger'])) as bag:
         message = next(bag.samples([STATE])).message
     with pytest.raises(ValueError, match='finger twice with different positions, 1 and 2'):
-        joint_positions(message, {'arm': 'arm', 'finger': 'finger'})
+        joint_values(message.name, message.position, ('arm', 'finger'))
 
 
 @pytest.mark.parametrize('make', [version_2, version_3])

@@ -179,7 +179,7 @@ def test_the_guess_is_a_mapping_file(bag, replay, tmp_path, capsys):
     assert main([str(bag), '--guess', '--backbone', 'replayed:seeing']) == 0
     (tmp_path / 'mapping.yaml').write_text(capsys.readouterr().out)
     mapping = load_mapping(tmp_path / 'mapping.yaml')
-    assert set(mapping.cameras) == set(SPEC.cameras) and mapping.actions is not None
+    assert set(mapping.cameras) == set(SPEC.cameras) and mapping.actions
     guessed, given = replay(bag), replay(bag, '--mapping', tmp_path / 'mapping.yaml')
     assert writes(guessed[1]) == writes(given[1])
     assert given[4] == 0  # the same mapping, the same steps
