@@ -13,8 +13,9 @@ from aura_ros.common.console import make_console
 from aura_ros.common.errors import AuraError, ConfigError
 from aura_ros.common.program import FAILED, end_on_signals, make_parser, positive_integer, program
 from aura_ros.common.provenance import versions
+from aura_ros.replay.choice import choose
 from aura_ros.replay.evaluated import Evaluated
-from aura_ros.replay.policies import TITLES, choose
+from aura_ros.replay.policies import TITLES
 from aura_ros.replay.steps.cache import default_folder
 
 _DESCRIPTION = """\
@@ -141,7 +142,7 @@ def _replay(options: argparse.Namespace, words: list[str], console: Console) -> 
     from aura_ros.replay.report.files import check_output, write_report
     from aura_ros.replay.report.summary import Report
     from aura_ros.replay.report.terminal import print_report
-    from aura_ros.replay.run import Settings, check_policies, evaluate_bag
+    from aura_ros.replay.run import Settings, evaluate_bag, fitting_policies
     from aura_ros.replay.steps.mapping import load_mapping
     from aura_ros.vla import load_backbone
 
@@ -164,7 +165,7 @@ def _replay(options: argparse.Namespace, words: list[str], console: Console) -> 
         run_backbone=options.run_backbone,
     )
     backbone = load_backbone(options.backbone, options.backbone_weights)
-    check_policies(settings, backbone)
+    settings, unfit = fitting_policies(settings, backbone, {*options.policies, *weights})
     found: list[Evaluated] = []
     refused: dict[str, str] = {}
     for path in options.bags:
@@ -180,7 +181,7 @@ def _replay(options: argparse.Namespace, words: list[str], console: Console) -> 
         f'{datetime.now(UTC):%Y-%m-%d %H:%M} UTC',
         shlex.join(['aura', 'replay', *words]),
         versions('rosbags', 'pyarrow'),
-        left_out,
+        {**left_out, **unfit},
         refused,
     )
     paths = write_report(report, options.output)

@@ -9,14 +9,19 @@
     random     AURA's weights, as many writes as AURA, at random steps
     periodic   AURA's weights, as many writes as AURA, evenly spaced
     elmur      ELMUR, if weights are given
+    memoryless the same head without a state, if weights are given
 
 `always`, `random` and `periodic` differ from AURA only in when they write. The difference is the value of the gate.
 `random` and `periodic` need the number of AURA's writes, so AURA runs before them.
+
+A policy with a memory also has an action head, and the head alone can follow a recording better than base. The gain
+over `memoryless` is what the memory adds.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +35,7 @@ from aura_ros.memory.none import NoMemory
 from aura_ros.memory.protocol import Memory
 from aura_ros.memory.schedules import Always, WriteSchedule
 from aura_ros.memory.trial import check_weights
-from aura_ros.memory.weights import MemoryWeights, default_path, load_weights
+from aura_ros.memory.weights import MemoryWeights, load_weights
 from aura_ros.state.format import HEADER, MAX_PAYLOAD, SLOT_BYTES, array_bytes
 from aura_ros.state.wear import PAGE_BYTES, cache_wear
 
@@ -43,14 +48,14 @@ TITLES = {
     'random': "AURA's weights, random writes",
     'periodic': "AURA's weights, periodic writes",
     'elmur': 'ELMUR',
+    'memoryless': 'the action head alone, no memory',
 }
 """Policies known by name, in the order of the report."""
 
-MOST_OWN = 4
-"""Most policies with a name and weights of the user's in one report; it has no more colours for them."""
-
-_KIND = {'base': 'none', 'kv-window': 'kv', 'always': 'aura', 'random': 'aura', 'periodic': 'aura'}
+KIND = {'base': 'none', 'kv-window': 'kv', 'always': 'aura', 'random': 'aura', 'periodic': 'aura'}
 """Kind of memory by policy, where the names differ."""
+CONTROL = 'memoryless'
+"""Policy that the memories are compared with: the same head without a state."""
 _SCHEDULED = ('random', 'periodic')
 _LEARNED_GATES = ('aura', 'reconstruction')
 
@@ -92,6 +97,8 @@ class ReplayedPolicy:
     memory: Memory
     gated: bool
     """Whether a learned gate decides when the memory writes."""
+    trained_on: tuple[str, ...] = ()
+    """SHA-256 of each recording that its weights were trained on, and the weights that they continue; by their card."""
 
     def device_bytes(self, writes: int, steps: int) -> int:
         """Return the bytes that a storage device takes to keep the memory through a power cut.
@@ -142,40 +149,6 @@ def periodic_writes(budget: Budget) -> NDArray[np.bool_]:
     return chosen
 
 
-def choose(names: Sequence[str], weights: Mapping[str, Path]) -> tuple[list[str], dict[str, str]]:
-    """Choose the policies to run, in the order of the report.
-
-    Without `names` these are all known policies and those with the user's weights. `base` always takes part, because
-    the others are compared with it.
-
-    Returns:
-        The names, and for each policy that is left out the reason.
-
-    Raises:
-        ConfigError: a policy is unknown, or one of `names` has no weights.
-    """
-    own = [name for name in weights if name not in TITLES]
-    if len(own) > MOST_OWN:
-        raise ConfigError(f'--weights: {len(own)} policies with names of your own: at most {MOST_OWN} fit in a report')
-    known = [*TITLES, *own]
-    for name in (*names, *weights):
-        if name not in known:
-            raise ConfigError(
-                f'there is no policy {name!r}: must be one of {", ".join(known)}, or a name of your own '
-                f'with its weights: --weights {name}=FILE'
-            )
-    wanted = [name for name in known if name == 'base' or not names or name in names]
-    missing = {
-        name: _no_weights(name)
-        for name in wanted
-        if name not in weights and name != 'base' and not default_path(_KIND.get(name, name)).is_file()
-    }
-    for name in names:
-        if name in missing:
-            raise ConfigError(missing[name])
-    return [name for name in wanted if name not in missing], missing
-
-
 def make_policy(name: str, options: PolicyOptions, budget: Budget | None = None) -> ReplayedPolicy:
     """Make a policy with an empty memory.
 
@@ -190,9 +163,9 @@ def make_policy(name: str, options: PolicyOptions, budget: Budget | None = None)
     if name == 'base':
         return ReplayedPolicy(name, TITLES[name], NoMemory(options.feature_dim, options.chunk), False)
     scheduled = name in ('always', *_SCHEDULED)
-    path = options.weights.get(name) or (options.weights.get('aura') if scheduled else None)
-    kind = _KIND.get(name, name) if path is None else _kind_of(path)
-    if name in TITLES and kind not in (name, _KIND.get(name, name)):
+    path = options.weights.get(name) or options.weights.get(KIND.get(name, name))
+    kind = KIND.get(name, name) if path is None else _kind_of(path)
+    if name in TITLES and kind not in (name, KIND.get(name, name)):
         raise ConfigError(
             f'--weights {name}={path}: weights of the memory {kind!r} cannot be used for the policy {name!r}; '
             'use a policy name of your own'
@@ -205,7 +178,8 @@ def make_policy(name: str, options: PolicyOptions, budget: Budget | None = None)
     else:
         memory = build_memory(kind, weights, options.window if name == 'kv-window' else 0)
     title = f'{TITLES[name]}, {options.window} steps' if name == 'kv-window' else TITLES.get(name, f'your {kind}')
-    return ReplayedPolicy(name, title, memory, kind in _LEARNED_GATES and not scheduled)
+    gated = kind in _LEARNED_GATES and not scheduled
+    return ReplayedPolicy(name, title, memory, gated, _trained_on(weights.card))
 
 
 def needs_budget(name: str) -> bool:
@@ -249,9 +223,9 @@ def _check_fits(name: str, weights: MemoryWeights, options: PolicyOptions) -> No
         )
 
 
-def _no_weights(name: str) -> str:
-    kind = _KIND.get(name, name)
-    return (
-        f'{name} is left out: this package has no weights for it; train them with '
-        f'`aura train memory --memory {kind}`, or give weights with --weights {name}=FILE'
-    )
+def _trained_on(card: Mapping[str, Any]) -> tuple[str, ...]:
+    training = card.get('training')
+    found = training if isinstance(training, Mapping) else {}
+    recordings = found.get('recordings')
+    hashes = [str(one.get('sha256')) for one in recordings or () if isinstance(one, Mapping)]
+    return (*sorted(hashes), *filter(None, [str(found.get('start_from') or '')]))

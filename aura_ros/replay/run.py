@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Replay one recording: map its topics, make its steps, run every policy, compare with the live run."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -15,12 +15,13 @@ from aura_ros.common.provenance import versions
 from aura_ros.common.text import printable
 from aura_ros.recordings.bags import Bag
 from aura_ros.recordings.metadata import recorder_warnings
+from aura_ros.replay.choice import fitting
 from aura_ros.replay.disk_arrays import DiskArrays
 from aura_ros.replay.drivers import drivers
 from aura_ros.replay.evaluate import PolicyRun, run_policies
 from aura_ros.replay.evaluated import About, Evaluated, StepTable
 from aura_ros.replay.live import compare, recorded_writes
-from aura_ros.replay.policies import Budget, PolicyOptions, make_policy, needs_budget
+from aura_ros.replay.policies import PolicyOptions, needs_budget
 from aura_ros.replay.steps.arrays import Row, StepSource
 from aura_ros.replay.steps.cache import BLOCK_BYTES, FirstSteps, StepCache, content_digest, fill, key_of
 from aura_ros.replay.steps.clocks import first_ns
@@ -95,12 +96,13 @@ def evaluate_bag(path: Path, settings: Settings, backbone: Backbone, console: Co
         )
         with StepCache(settings.cache, key, settings.fresh) as cache:
             _fill(cache, stream, bag, settings.limit, console)
-            for note in cache.facts.warnings:
-                console.print(f'{name}: {note}', style='yellow', markup=False, soft_wrap=True)
             source = FirstSteps(cache, settings.limit) if settings.limit is not None else cache
             arrays = DiskArrays(settings.cache)
             runs = _run(f'{name}: policies', source, arrays, settings, backbone.spec, console)
             steps = StepTable.collect(source, runs, arrays)
+        warnings = (*cache.facts.warnings, *_trained_on(runs, digest))
+        for note in warnings:
+            console.print(f'{name}: {note}', style='yellow', markup=False, soft_wrap=True)
         if _starts_inside_an_episode(bag, int(steps.stamps_ns[0]), settings.begin_s):
             console.print(f'{name}: {_INSIDE_AN_EPISODE}', style='yellow', markup=False, soft_wrap=True)
             notes = (_INSIDE_AN_EPISODE, *notes)
@@ -115,7 +117,7 @@ def evaluate_bag(path: Path, settings: Settings, backbone: Backbone, console: Co
             as_yaml(mapping),
             partial,
             cache.facts.inputs,
-            (*notes, *cache.facts.warnings, *cache.facts.notes),
+            (*notes, *warnings, *cache.facts.notes),
             _compared(bag, runs, steps.stamps_ns),
             drivers(bag, steps.stamps_ns),
         )
@@ -128,14 +130,14 @@ _INSIDE_AN_EPISODE = (
 )
 
 
-def check_policies(settings: Settings, backbone: Backbone) -> None:
-    """Make all policies once, before anything takes time.
+def fitting_policies(settings: Settings, backbone: Backbone, named: Collection[str]) -> tuple[Settings, dict[str, str]]:
+    """Return the settings with the policies that fit the backbone, and the reason for each that is left out.
 
     Raises:
-        ConfigError: a policy cannot be made.
+        ConfigError: a policy of `named` cannot be made.
     """
-    for name in settings.policies:
-        make_policy(name, _options(settings, backbone.spec), Budget(0, 1))
+    policies, left_out = fitting(settings.policies, _options(settings, backbone.spec), named)
+    return replace(settings, policies=policies), left_out
 
 
 def _options(settings: Settings, spec: BackboneSpec) -> PolicyOptions:
@@ -171,6 +173,16 @@ def _span(bag: Bag, mapping: Mapping, settings: Settings) -> tuple[int | None, i
         raise BagError(f'--from {settings.begin_s:g} s is after the end: {bag.path} is {length_s:.1f} s long')
     begin = first + round(settings.begin_s * _NS) if settings.begin_s else None
     return begin, None if settings.end_s is None else first + round(settings.end_s * _NS)
+
+
+def _trained_on(runs: dict[str, PolicyRun], digest: str) -> tuple[str, ...]:
+    """Return a note if weights were trained on this recording."""
+    seen = [name for name, run in runs.items() if digest in run.policy.trained_on]
+    return (
+        (f'the weights of {", ".join(seen)} were trained on this recording: use another one as evidence',)
+        if seen
+        else ()
+    )
 
 
 def _recorded_notes(recorded: str | None, used: bool) -> tuple[str, ...]:

@@ -6,7 +6,7 @@
     aura train memory           AURA-Mem (after its teacher) and the KV-cache on the features of the frozen VLA
     aura train check            closed-loop success on the validation seeds, without ROS
     aura train all              all stages in this order
-    aura train memory --from-bags BAG...   AURA-Mem on recordings of your robot with your own frozen VLA
+    aura train memory --from-bags BAG...   both memories on recordings of your robot with your own frozen VLA
 
 Every stage stores its results in --work-dir, and continues where it stopped. No stage reads evaluation seeds.
 """
@@ -15,14 +15,13 @@ import argparse
 import os
 import shlex
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
-from aura_ros.common.errors import ConfigError
 from aura_ros.common.program import make_parser, program
-from aura_ros.train.features import add_arguments, collect
+from aura_ros.train.features import add_arguments
 
 COLLECTIONS = (  # task, split, episodes, rounds, control ticks between frames; a VLA step is 4
     ('visible', 'train', 80, 10, 2),
@@ -88,8 +87,8 @@ def _parser() -> argparse.ArgumentParser:
         nargs='+',
         type=Path,
         metavar='BAG',
-        help='recordings with commands, in place of demonstrations; --output is then my_weights by default, and '
-        '--memory is aura',
+        help='recordings with commands, in place of demonstrations; --output is then my_weights by default. The action '
+        'head alone (memoryless) is trained too, because a report needs it',
     )
     add_arguments(bags)
     bags.add_argument(
@@ -138,7 +137,9 @@ def _vla(options: argparse.Namespace) -> None:
 
 def _memory(options: argparse.Namespace) -> None:
     if options.from_bags:
-        _memory_from_bags(options)
+        from aura_ros.train.own import train_own
+
+        train_own(options)
         return
     from aura_ros.train.memory import train_memory
     from aura_ros.train.memory_settings import SETTINGS, TEACHERS, MemoryTraining
@@ -151,51 +152,8 @@ def _memory(options: argparse.Namespace) -> None:
         teacher = replace(TEACHERS[kind], seed=options.seed) if kind in TEACHERS else None
         report = train_memory(kind, options.work_dir, vla, output, settings, options.command, teacher)
         for task, figures in report.items():
-            print(f'{output}: {task} {figures}')
-
-
-def _memory_from_bags(options: argparse.Namespace) -> None:
-    from aura_ros.common.console import make_console
-    from aura_ros.train.memory import train_on_recordings
-    from aura_ros.train.memory_settings import MemoryTraining
-
-    for name, low, high in (('holdout', 0.01, 0.9), ('round_steps', 1, 10_000), ('steps', 1, 1_000_000)):
-        value = getattr(options, name)
-        if value is not None and not low <= value <= high:
-            raise ConfigError(f'--{name.replace("_", "-")} is {value:g}: must be in {low:g}..{high:g}')
-    kind = 'aura' if options.memory == 'both' else options.memory
-    settings = MemoryTraining(seed=options.seed)
-    if options.steps is not None:
-        settings = replace(settings, optimisation=replace(settings.optimisation, steps=options.steps))
-    folder: Path = options.output or Path('my_weights')
-    output = folder / f'{kind}.safetensors'
-    if output.exists() and not options.overwrite:
-        raise ConfigError(f'{output} exists: choose another folder with --output, or replace it with --overwrite')
-    kept, backbone = collect(options, options.from_bags, make_console())
-    folder.mkdir(parents=True, exist_ok=True)
-    report = train_on_recordings(
-        kind,
-        kept,
-        backbone.spec,
-        output,
-        settings,
-        options.command,
-        holdout=options.holdout,
-        round_steps=options.round_steps,
-        start_from=options.start_from,
-    )
-    for figures in report.values():
-        print(f'{output}: {_held_out(figures)}')
-    print(f'next, compare it: aura replay {shlex.join(map(str, options.from_bags))} --weights mine={output}')
-
-
-def _held_out(figures: Mapping[str, float]) -> str:
-    """Describe the result on the held-out ends of the recordings."""
-    return (
-        f'action error on the held-out parts {figures["action_error"]:.4g}, of the frozen VLA alone '
-        f'{figures["base_action_error"]:.4g} (1 is the usual offset of the recorded commands from the VLA); '
-        f'{figures["writes_per_round"]:.1f} writes per round'
-    )
+            shown = {name: value for name, value in figures.items() if not name.endswith('_errors')}
+            print(f'{output}: {task} {shown}')
 
 
 def _check(options: argparse.Namespace) -> None:

@@ -17,8 +17,9 @@ from torch import Tensor
 
 from aura_ros.common.console import make_console
 from aura_ros.common.errors import ConfigError
-from aura_ros.common.names import PANEL_TASKS, EventKind
+from aura_ros.common.names import PANEL_TASKS
 from aura_ros.common.progress import Bar
+from aura_ros.train.evaluation import action_error, evaluate
 from aura_ros.train.learner import Learner
 from aura_ros.train.matching import build_module
 from aura_ros.train.memory_settings import KINDS, MemoryTraining
@@ -26,27 +27,13 @@ from aura_ros.train.modules import FastWeightModule, MemoryModule, Rollout, Size
 from aura_ros.train.recordings import TASK as RECORDED
 from aura_ros.train.recordings import FeatureFile, rounds_within, split
 from aura_ros.train.saving import load_module, save_memory
-from aura_ros.train.sequences import CUE_STEPS, Batch, Stream, collate, load_streams, segments, thin
+from aura_ros.train.sequences import Batch, Stream, collate, load_streams, segments, thin
 from aura_ros.train.state_pool import StatePool
 from aura_ros.vla.embedded import EmbeddedVla
 from aura_ros.vla.protocol import BackboneSpec
 
 _PRICE_FULL = 0.05
 """Fraction of a training that continues from weights, at which the price of a write is full."""
-
-
-def action_error(actions: Tensor, batch: Batch, scale: Tensor) -> Tensor:
-    """Return the weighted mean absolute error of the chunks, in units of the usual offset of each joint.
-
-    Args:
-        actions: chunks of the N steps with a weight, [N, C, A] [rad, m].
-        batch: the sequences.
-        scale: usual offset of each joint, [A] [rad, m].
-    """
-    asked = batch.weight > 0
-    weight = batch.weight[asked]
-    error = ((actions - batch.expert[asked]).abs() / scale).mean((-1, -2))
-    return (error * weight).sum() / weight.sum()
 
 
 def _loss(rollout: Rollout, batch: Batch, scale: Tensor) -> Tensor:
@@ -120,35 +107,6 @@ def fit(
     model.eval()
 
 
-@torch.no_grad()
-def evaluate(model: MemoryModule, streams: list[Stream]) -> dict[str, Any]:
-    """Evaluate a memory on whole held-out episodes: action error with the go sign, writes per round, gate by event."""
-    report: dict[str, Any] = {}
-    for task in sorted({stream.task for stream in streams}):
-        errors: list[float] = []
-        baseline: list[float] = []
-        writes, rounds = 0.0, 0
-        fired: dict[str, list[float]] = {}
-        for stream in (stream for stream in streams if stream.task == task):
-            batch = collate([(stream, np.arange(len(stream.z)))], 0.0)
-            rollout = model(batch.z, batch.base)
-            for out, actions in ((errors, rollout.actions), (baseline, batch.base)):
-                out.append(float(action_error(actions[batch.weight > 0], batch, model.action_scale)))
-            writes += float(rollout.scan.written.sum())
-            rounds += len(set(stream.round.tolist()))
-            for kind in (EventKind.CUE, EventKind.CUE_REPEAT, EventKind.DISTRACTOR):
-                times = np.flatnonzero(stream.event == kind)
-                gates = rollout.scan.written[0].numpy()
-                fired.setdefault(kind.name.lower(), []).extend(float(gates[t : t + CUE_STEPS].max()) for t in times)
-        report[task] = {
-            'action_error': float(np.mean(errors)),
-            'base_action_error': float(np.mean(baseline)),
-            'writes_per_round': writes / rounds,
-            'fire_rate': {name: float(np.mean(values)) for name, values in fired.items() if values},
-        }
-    return report
-
-
 def train_memory(
     kind: str,
     work_dir: Path,
@@ -173,7 +131,7 @@ def train_memory(
     Raises:
         ConfigError: if the kind is unknown, or demonstrations are missing.
     """
-    _check_kind(kind)
+    check_kind(kind)
     streams = [stream for task in PANEL_TASKS for stream in load_streams(vla, work_dir, 'train', task)]
     held_out = [stream for task in PANEL_TASKS for stream in load_streams(vla, work_dir, 'validation', task)]
     data, first = TrainingSet(streams, held_out, {'tasks': list(PANEL_TASKS)}), None
@@ -232,13 +190,21 @@ def train_on_recordings(
     Raises:
         ConfigError: if the kind is unknown, there is too little data, or `start_from` does not fit.
     """
-    _check_kind(kind)
+    check_kind(kind)
     parts = split(kept, holdout, round_steps)
     train, held_out = ([Stream(RECORDED, **part) for part in some] for some in parts)
     settings = replace(settings, rounds=rounds_within(parts[0], settings.rounds), idle_weight=0.0, keep_idle=1.0)
     if start_from is not None:  # a trained gate decides from the first step
         settings = replace(settings, gate=replace(settings.gate, open_until=0.0, price_full=_PRICE_FULL))
-    source = {
+    source = recorded_source(kept, holdout, round_steps, start_from)
+    return _train(kind, spec, TrainingSet(train, held_out, source), output, settings, command, start_from)
+
+
+def recorded_source(
+    kept: Sequence[FeatureFile], holdout: float, round_steps: int, start_from: Path | None
+) -> dict[str, Any]:
+    """Return the origin of training data from recordings, for the card; see `train_on_recordings`."""
+    return {
         'tasks': [RECORDED],
         'holdout': holdout,
         'round_steps': round_steps,
@@ -247,12 +213,17 @@ def train_on_recordings(
             {name: one.about[name] for name in ('bag', 'sha256', 'steps', 'covered', 'mapping')} for one in kept
         ],
     }
-    return _train(kind, spec, TrainingSet(train, held_out, source), output, settings, command, start_from)
 
 
-def _check_kind(kind: str) -> None:
+def check_kind(kind: str) -> str:
+    """Return the name of a memory.
+
+    Raises:
+        ConfigError: it is not one of KINDS.
+    """
     if kind not in KINDS:
         raise ConfigError(f'--memory must be one of both, {", ".join(KINDS)}; got {kind!r}')
+    return kind
 
 
 def _train(

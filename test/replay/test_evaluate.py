@@ -11,10 +11,11 @@ from replayed import BEGIN_NS, CHUNK, INFO, OPTIONS, PERIOD_NS, WEIGHTS, joined,
 from aura_ros.common.errors import ConfigError
 from aura_ros.memory import load_memory
 from aura_ros.memory.weights import default_path
+from aura_ros.replay.choice import choose
 from aura_ros.replay.disk_arrays import DiskArrays
 from aura_ros.replay.evaluate import run_policies, run_policy
 from aura_ros.replay.live import compare
-from aura_ros.replay.policies import Budget, choose, make_policy, periodic_writes, random_writes
+from aura_ros.replay.policies import Budget, make_policy, periodic_writes, random_writes
 from aura_ros.replay.steps.arrays import Row, Steps
 from aura_ros.state.format import SLOT_BYTES
 
@@ -149,7 +150,8 @@ def test_steps_are_applied_once_and_in_order_and_refused_steps_change_nothing():
 def test_policies_are_chosen_by_name():
     names, missing = choose([], {})
     assert names == ALL or 'elmur' in names  # once its weights ship
-    assert all('aura train memory --memory elmur' in why for why in missing.values())
+    assert all(f'aura train memory --memory {name}' in why for name, why in missing.items())
+    assert 'the part of the memory in a gain is unknown' in missing['memoryless']
     assert choose(['kv', 'aura'], {})[0] == ['base', 'aura', 'kv']
     with pytest.raises(ConfigError, match=r"no policy 'kvv'.*base, aura, kv.*--weights kvv=FILE"):
         choose(['kvv'], {})

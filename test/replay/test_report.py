@@ -17,15 +17,17 @@ import pytest
 from replayed import INFO, OPTIONS, synthetic_steps
 
 from aura_ros.common.errors import ConfigError
+from aura_ros.replay.choice import MOST_OWN
 from aura_ros.replay.disk_arrays import DiskArrays
 from aura_ros.replay.evaluate import run_policies
 from aura_ros.replay.evaluated import About, Evaluated, StepTable
+from aura_ros.replay.policies import TITLES
 from aura_ros.replay.report import svg
 from aura_ros.replay.report.files import write_report
 from aura_ros.replay.report.html import page
 from aura_ros.replay.report.intervals import Interval
-from aura_ros.replay.report.summary import Report, summarise
-from aura_ros.replay.report.verdict import verdict
+from aura_ros.replay.report.summary import Gain, Report, summarise
+from aura_ros.replay.report.verdict import gain_text, gain_texts, verdict
 
 ALL = ['base', 'aura', 'kv', 'kv-window', 'always', 'random', 'periodic']
 INPUTS = {'front (/camera)': {'samples': 300.0, 'used': 120.0}}
@@ -88,7 +90,7 @@ def test_the_page_is_well_formed_and_self_contained(text):
 def test_the_page_has_a_light_and_a_dark_form(text):
     assert 'prefers-color-scheme: dark' in text
     light, dark = (set(re.findall(r'(--a\d+):', part)) for part in text.split('prefers-color-scheme: dark')[:2])
-    assert light == dark and len(light) == 12
+    assert light == dark and len(light) == len(TITLES) + MOST_OWN
 
 
 def test_each_write_has_the_picture_of_its_step(found, text):
@@ -188,6 +190,42 @@ def test_the_verdict_names_only_significant_differences(found):
     unsure = replace(of(sure, 'aura', difference=Interval(-0.005, -0.011, 0.001)), not_apart=('base', 'kv'))
     assert 'the difference to base is not significant' in verdict(unsure)
     assert 'Not significantly different from it: kv.' in verdict(unsure)
+
+
+def test_a_memory_that_never_wrote_is_not_praised(found):
+    summary = replace(summarise([found]), best='aura', not_apart=())
+    better = {'error': Interval(0.005, 0.004, 0.006), 'difference': Interval(-0.005, -0.006, -0.004)}
+    silent = of(summary, 'aura', writes=0, **better)
+    assert verdict(silent).startswith('aura is nearest to the recorded actions, but its memory never wrote: ')
+    assert gain_texts(silent) == ['aura never wrote on these steps: its memory has no part in its error.']
+    assert gain_texts(of(summary, 'aura', **better)) == []
+    head = of(summary, 'aura', writes=0, state_bytes=0, **better)
+    assert 'No memory follows the recorded actions better than aura, an action head without one' in verdict(head)
+    total, part = Interval(0.005, 0.004, 0.006), Interval(0.001, -0.001, 0.003)
+    gain = Gain('aura', 7, total, total, part)
+    assert gain_texts(replace(silent, gains=(gain,))) == [
+        'aura gains +0.0050 rad [0.0040, 0.0060] over base: +0.0050 rad [0.0040, 0.0060] is its action head without a '
+        'memory (memoryless), and +0.0010 rad [-0.0010, 0.0030] is its memory, which is not significant.'
+    ]
+    assert gain_text(replace(gain, writes=0)).endswith('It never wrote, so none of this gain is memory.')
+    assert 'which is not significant' not in gain_text(replace(gain, memory=total))
+    drove = replace(silent, gains=(gain,), drivers={'aura': 1.0})
+    assert gain_texts(drove) == [], 'no error of a policy that drove is compared'
+    text = page(report_of(found))
+    assert 'gains +' not in text
+
+
+def test_the_gain_is_split_with_the_same_resamples_for_all_parts(tmp_path):
+    steps = synthetic_steps(60, episodes=3)
+    runs = run_policies(['base', 'aura', 'kv'], OPTIONS, steps, DiskArrays())
+    runs['memoryless'] = replace(runs['kv'], errors=np.full_like(runs['kv'].errors, 0.004), writes=[])
+    found = Evaluated(About('bag'), StepTable.collect(steps, runs, DiskArrays()), runs)
+    aura, kv = summarise([found]).gains
+    assert (aura.name, kv.name, kv.writes) == ('aura', 'kv', 60)
+    assert aura.head.mean == pytest.approx(0.01 - 0.004, rel=1e-3) and aura.head == kv.head
+    assert kv.total.mean == pytest.approx(kv.head.mean + kv.memory.mean)
+    assert kv.memory.low < kv.memory.mean < kv.memory.high
+    assert all(text in html.unescape(page(report_of(found))) for text in gain_texts(summarise([found])))
 
 
 def test_policies_that_drove_get_no_error_comparison(found):

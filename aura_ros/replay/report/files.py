@@ -25,7 +25,7 @@ from aura_ros.replay.evaluate import PolicyRun
 from aura_ros.replay.evaluated import Evaluated
 from aura_ros.replay.report.html import page
 from aura_ros.replay.report.summary import Report, Summary
-from aura_ros.replay.report.verdict import verdict
+from aura_ros.replay.report.verdict import gain_texts, verdict
 
 FORMAT = 1
 _ROWS = 8192
@@ -72,6 +72,7 @@ def as_json(report: Report) -> dict[str, Any]:
         'left_out': report.left_out,
         'refused': report.refused,
         'verdict': verdict(report.pooled),
+        'gains': gain_texts(report.pooled),
         'summary': asdict(report.pooled),
         'recordings': [
             _recording(found, single) for found, single in zip(report.recordings, report.single, strict=True)

@@ -18,7 +18,7 @@ from aura_ros.replay.report.intervals import RESAMPLES
 from aura_ros.replay.report.summary import ReplayRow, Report, Summary
 from aura_ros.replay.report.svg import clock, size
 from aura_ros.replay.report.traces import data_uri, error_trace, joint_chart, shown_rows, timeline_chart
-from aura_ros.replay.report.verdict import drivers_text, ends_text, error_text, verdict
+from aura_ros.replay.report.verdict import drivers_text, ends_text, error_text, gain_texts, verdict
 
 _CARDS_OPEN = 12
 """Writes that are described one by one without a click."""
@@ -36,6 +36,7 @@ def page(report: Report) -> str:
         summary=summary,
         title=names[0] if len(names) == 1 else f'{len(names)} recordings',
         verdict=verdict(summary),
+        gains=gain_texts(summary),
         classes=colours(list(report.recordings[0].runs)),
         tiles=_tiles(summary),
         charts={'errors': error_chart(summary), 'storage': storage_chart(summary)},

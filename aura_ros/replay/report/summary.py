@@ -2,7 +2,7 @@
 """The figures of a report: one row for each policy over one or more recordings."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
@@ -12,7 +12,11 @@ from numpy.typing import NDArray
 from aura_ros.common.errors import ConfigError
 from aura_ros.replay.evaluate import PolicyRun
 from aura_ros.replay.evaluated import Evaluated
+from aura_ros.replay.policies import CONTROL, TITLES
 from aura_ros.replay.report.intervals import LEAST_BLOCKS, Blocks, Doubles, Interval, block_length
+
+# Known policies with weights of their own; the others run those of aura or kv.
+_WITH_GAIN = ('aura', 'kv', 'elmur')
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,20 @@ class ReplayRow:
 
 
 @dataclass(frozen=True)
+class Gain:
+    """What a policy with a memory gains over base, and how much of it its action head gains without the memory."""
+
+    name: str
+    writes: int
+    total: Interval
+    """Error of base minus that of the policy, paired; positive is better than base."""
+    head: Interval
+    """Error of base minus that of the head without a state."""
+    memory: Interval
+    """Error of the head without a state minus that of the policy."""
+
+
+@dataclass(frozen=True)
 class Summary:
     """All policies over one or more recordings."""
 
@@ -81,6 +99,9 @@ class Summary:
     """Policies whose error does not differ significantly from the lowest, by the paired interval."""
     drivers: Mapping[str, float]
     """Share of the steps that each policy drove during the recording [1]; empty if that was not recorded."""
+
+    gains: tuple[Gain, ...]
+    """Gains of the memories whose head without a state takes part and was trained on the same data [rad, m]."""
 
     def policy(self, name: str) -> ReplayRow:
         """Return the row of a policy."""
@@ -163,7 +184,25 @@ def summarise(recordings: Sequence[Evaluated]) -> Summary:
             if best and name != best and not blocks.interval(means[name] - means[best]).apart_from_zero
         ),
         drivers=_drivers(recordings),
+        gains=tuple(_gains(recordings, means, blocks)) if scored else (),
     )
+
+
+def gain_of(name: str, writes: int, errors: tuple[Doubles, Doubles, Doubles], blocks: Blocks) -> Gain:
+    """Split a gain over base; `errors` are those of base, of the head without a state and of the policy, [N] each."""
+    base, head, policy = errors
+    return Gain(
+        name, writes, blocks.interval(base - policy), blocks.interval(base - head), blocks.interval(head - policy)
+    )
+
+
+def _gains(recordings: Sequence[Evaluated], means: Mapping[str, Doubles], blocks: Blocks) -> Iterator[Gain]:
+    runs = recordings[0].runs
+    for name in runs if CONTROL in runs else ():
+        kept = name in (*_WITH_GAIN, *(own for own in runs if own not in TITLES))
+        if kept and runs[name].policy.trained_on == runs[CONTROL].policy.trained_on:
+            writes = sum(int(found.runs[name].written.sum()) for found in recordings)
+            yield gain_of(name, writes, (means['base'], means[CONTROL], means[name]), blocks)
 
 
 def _drivers(recordings: Sequence[Evaluated]) -> dict[str, float]:

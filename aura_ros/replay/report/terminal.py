@@ -11,7 +11,7 @@ from rich.text import Text
 
 from aura_ros.replay.report.summary import Report, Summary
 from aura_ros.replay.report.svg import size
-from aura_ros.replay.report.verdict import drivers_text, error_text, verdict
+from aura_ros.replay.report.verdict import drivers_text, error_text, gain_texts, verdict
 
 _COLUMNS = ('writes', 'of steps', 'state', 'storage', 'error [rad]', 'minus base [rad]', 'µs/step')
 
@@ -30,7 +30,8 @@ def print_report(console: Console, report: Report, paths: list[Path]) -> None:
     console.print(_table(report.pooled, title))
     for why in report.left_out.values():
         console.print(f'  {why}', style='dim', markup=False, soft_wrap=True)
-    console.print(verdict(report.pooled), markup=False)
+    for sentence in (verdict(report.pooled), *gain_texts(report.pooled)):
+        console.print(sentence, markup=False)
     for path in paths:
         console.print(f'  {path}', markup=False, soft_wrap=True)
 

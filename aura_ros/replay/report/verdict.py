@@ -4,8 +4,9 @@
 import math
 from collections.abc import Sequence
 
+from aura_ros.replay.policies import CONTROL
 from aura_ros.replay.report.intervals import Interval
-from aura_ros.replay.report.summary import ReplayRow, Summary
+from aura_ros.replay.report.summary import Gain, ReplayRow, Summary
 
 _IDENTICAL = 1e-5
 """Error below which actions equal the recorded actions up to rounding [rad, m]."""
@@ -34,13 +35,46 @@ def verdict(summary: Summary) -> str:
             f'with an error of {error_text(best.error)}.{also}'
         )
     percent = 100.0 * (1.0 - best.error.mean / base.error.mean) if base.error.mean else 0.0
-    sentence = (
-        f'{best.name} follows the recorded actions best: its error is {error_text(best.error)}, '
-        f'{percent:.0f} % below base.'
-    )
+    error = f'its error is {error_text(best.error)}, {percent:.0f} % below base'
+    if not best.state_bytes:
+        sentence = (
+            f'No memory follows the recorded actions better than {best.name}, an action head without one: {error}.'
+        )
+    elif not best.writes:
+        sentence = f'{best.name} is nearest to the recorded actions, but its memory never wrote: {error}.'
+    else:
+        sentence = f'{best.name} follows the recorded actions best: {error}.'
     if not best.difference.apart_from_zero:
         sentence += ' On this recording the difference to base is not significant.'
     return sentence + also + _gated_text(summary, best)
+
+
+def gain_texts(summary: Summary) -> list[str]:
+    """Return what part of each gain over base is memory, in sentences; none if a policy that drove is compared."""
+    if drivers_text(summary):
+        return []
+    known = {gain.name for gain in summary.gains}
+    silent = [row for row in summary.policies if row.memory_hash and not row.writes and row.state_bytes]
+    return [
+        *(gain_text(gain) for gain in summary.gains),
+        *(
+            f'{row.name} never wrote on these steps: its memory has no part in its error.'
+            for row in silent
+            if row.name not in known
+        ),
+    ]
+
+
+def gain_text(gain: Gain, unit: str = ' rad') -> str:
+    """Return what part of a gain over base is memory, and what part is the action head without one."""
+    total = f'{gain.name} gains {error_text(gain.total, "+", unit)} over base'
+    if not gain.writes:
+        return f'{total}. It never wrote, so none of this gain is memory.'
+    memory = '' if math.isnan(gain.memory.low) or gain.memory.apart_from_zero else ', which is not significant'
+    return (
+        f'{total}: {error_text(gain.head, "+", unit)} is its action head without a memory ({CONTROL}), and '
+        f'{error_text(gain.memory, "+", unit)} is its memory{memory}.'
+    )
 
 
 def drivers_text(summary: Summary) -> str:
