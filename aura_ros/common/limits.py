@@ -54,6 +54,10 @@ TABLE_BYTES = 2 << 30
 """Largest size of a decompressed Parquet file [B]."""
 CHUNK_BYTES = 256 << 20
 """Largest decompressed MCAP chunk, and largest record outside chunks [B]."""
+CHUNKS_BYTES = 4 << 30
+"""Size to which the chunks of any MCAP file may unpack together [B]; FILE_RATIO times the file, if that is more."""
+OVERLAP_BYTES = 1 << 30
+"""Largest size of the unpacked chunks that have messages of the same time [B]."""
 MESSAGE_BYTES = 256 << 20
 """Largest message [B], decompressed; also the largest value in an SQLite file."""
 FILE_RATIO = 1000

@@ -25,6 +25,7 @@ from rosbags.interfaces import Connection, ConnectionExtRosbag2, MessageDefiniti
 
 from aura_ros.common.errors import BagError
 from aura_ros.common.limits import CHUNK_BYTES
+from aura_ros.recordings.chunk_limits import ChunkSpan, check_total
 from aura_ros.recordings.unpacking import plain_chunk
 
 _MAGIC = b'\x89MCAP0\r\n'
@@ -57,6 +58,7 @@ class _Block:
     offset: int
     length: int = 0
     chunk: bool = False
+    size: int = 0
     begin_ns: int = 0
     end_ns: int = 0
     channels: set[int] = field(default_factory=set)
@@ -81,14 +83,14 @@ class SalvagedMcap:
         """Scan the file.
 
         Raises:
-            BagError: the file is not an MCAP file, or ends before the first message.
+            BagError: the file is not an MCAP file, ends before the first message, or unpacks to too much.
         """
         self._file = path.open('rb')
         self._schemas: dict[int, records.Schema] = {}
         self._channels: dict[int, records.Channel] = {}
         self._blocks: list[_Block] = []
         self._counts: Counter[int] = Counter()
-        self._damaged = 0
+        self._damaged = self._unpacked = 0
         self._ended = self._closed = False
         try:
             self._scan(path.stat().st_size)
@@ -130,6 +132,11 @@ class SalvagedMcap:
             return 'the index is missing; all messages were found without it'
         return ' and '.join(found)
 
+    @property
+    def spans(self) -> list[ChunkSpan]:
+        """The blocks of messages."""
+        return [ChunkSpan(one.begin_ns, one.end_ns, one.size or one.length) for one in self._blocks]
+
     def _scan(self, size: int) -> None:
         if self._file.read(8) != _MAGIC:
             raise BagError('is not an MCAP file: its first bytes are wrong; copy it again, in binary mode')
@@ -149,6 +156,7 @@ class SalvagedMcap:
                 self._damaged += 1
             elif opcode in (Opcode.CHUNK, Opcode.MESSAGE, Opcode.SCHEMA, Opcode.CHANNEL):
                 self._take(opcode, offset, self._file.read(length))
+                check_total(self._unpacked, size)
             offset = after
         if not self._counts:
             raise BagError(
@@ -162,8 +170,10 @@ class SalvagedMcap:
     def _take(self, opcode: int, offset: int, body: bytes) -> None:
         try:
             if opcode == Opcode.CHUNK:
-                block = _Block(offset, _HEAD.size + len(body), chunk=True)
-                for record in breakup_chunk(plain_chunk(records.Chunk.read(_stream(body))), validate_crc=True):
+                chunk = plain_chunk(records.Chunk.read(_stream(body)))
+                block = _Block(offset, _HEAD.size + len(body), chunk=True, size=len(chunk.data))
+                self._unpacked += block.size
+                for record in breakup_chunk(chunk, validate_crc=True):
                     self._note(record, block)
                 self._blocks.append(block)
                 return

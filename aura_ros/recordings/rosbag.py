@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from aura_ros.common.errors import BagError
+from aura_ros.recordings.chunk_limits import check_overlap
 from aura_ros.recordings.message_types import Decoder, current_name, decoder
 from aura_ros.recordings.metadata import read_metadata
 from aura_ros.recordings.storage import COMPRESSED, SUFFIXES, Message, StorageFile
@@ -49,6 +50,7 @@ class Rosbag:
         if not self._storage:
             raise BagError(f'{self._path}: {"; ".join(failures) or "it contains no .mcap or .db3 file"}')
         self._lost += failures
+        check_overlap(span for storage in self._storage for span in storage.spans)
         counts: Counter[tuple[str, str]] = Counter()
         for storage in self._storage:
             for one in storage.connections:

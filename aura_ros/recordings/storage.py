@@ -15,6 +15,7 @@ from rosbags.rosbag2 import Reader
 
 from aura_ros.common.errors import BagError
 from aura_ros.common.limits import MESSAGE_BYTES
+from aura_ros.recordings.chunk_limits import ChunkSpan, check_overlap, check_total
 from aura_ros.recordings.lfs import pointer_problem
 from aura_ros.recordings.mcap_salvage import SalvagedMcap
 from aura_ros.recordings.sqlite_limits import check_tables, limited_reader
@@ -74,6 +75,7 @@ class StorageFile:
         if reader.is_open:
             self._reader = reader
         if whole:
+            self._check_chunks()
             self.begin_ns, self.end_ns = reader.start_time, reader.end_time
             self.connections = list(reader.connections)
         else:
@@ -95,7 +97,24 @@ class StorageFile:
             self._salvage = SalvagedMcap(self._file) if mcap else SalvagedSqlite(self._file)
         except BagError as error:
             raise BagError(f'{self._path.name}: {error}') from None
+        self._check_chunks()
         return self._salvage
+
+    @property
+    def spans(self) -> list[ChunkSpan]:
+        """The chunks of an MCAP file."""
+        if self._salvage is not None:
+            return self._salvage.spans if isinstance(self._salvage, SalvagedMcap) else []
+        chunks = getattr(getattr(self._reader, 'storage', None), 'chunks', [])
+        return [ChunkSpan(one.message_start_time, one.message_end_time, one.uncompressed_size) for one in chunks]
+
+    def _check_chunks(self) -> None:
+        spans = self.spans
+        try:
+            check_total(sum(span.size for span in spans), self._file.stat().st_size)
+            check_overlap(spans)
+        except BagError as error:
+            raise BagError(f'{self._path.name}: {error}') from None
 
     def messages(self, connections: Collection[Connection], begin_ns: int, end_ns: int) -> Iterator[Message]:
         """Yield the messages of `connections` with begin_ns <= log_ns < end_ns, in log order."""
@@ -112,8 +131,11 @@ class StorageFile:
             except Exception as damage:  # noqa: BLE001  # as above; `partial` reports the loss
                 try:
                     self._salvaged()
-                except BagError:
-                    self._failure = f'nothing could be read after {(at_ns - self.begin_ns) / 1e9:.1f} s ({damage})'
+                except BagError as error:
+                    after_s = (at_ns - self.begin_ns) / 1e9
+                    self._failure = (
+                        f'nothing could be read after {after_s:.1f} s ({damage}; without the index: {error})'
+                    )
                     return
         assert self._salvage is not None
         known = [one for one in self._salvage.connections if (one.topic, one.msgtype) in wanted]

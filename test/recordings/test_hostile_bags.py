@@ -21,7 +21,7 @@ from rosbags.interfaces import MessageDefinition, MessageDefinitionFormat
 from rosbags.typesys import TypesysError
 
 from aura_ros.common.errors import BagError
-from aura_ros.recordings import definitions, mcap_salvage, storage, unpacking
+from aura_ros.recordings import chunk_limits, definitions, mcap_salvage, storage, unpacking
 from aura_ros.recordings.bags import Bag
 
 pytestmark = pytest.mark.fault('F33')
@@ -226,3 +226,63 @@ def test_a_path_that_is_no_recording_is_refused_in_one_sentence(tmp_path: Path) 
         with pytest.raises(BagError) as error:
             Bag(path)
         assert '\n' not in str(error.value)
+
+
+def chunked(path: Path, spans: list[tuple[int, int]], size: int, whole: bool = True) -> Path:
+    """Write an MCAP file with a chunk of `size` bytes for each span of time."""
+    with path.open('wb') as file:
+        writer = Writer(file, chunk_size=64 * MIB, compression=CompressionType.ZSTD)
+        writer.start(profile='ros2', library='x')
+        schema = writer.register_schema('std_msgs/msg/String', 'ros2msg', b'string data\n')
+        channel = writer.register_channel('/x', 'cdr', schema)
+        for begin, end in spans:
+            writer.add_message(channel, begin, text(size), begin)
+            writer.add_message(channel, end, text(1), end)
+            writer.flush()
+        writer.finish()
+    if not whole:
+        path.write_bytes(path.read_bytes()[:-40])
+    return path
+
+
+@pytest.mark.parametrize('whole', [True, False])
+def test_chunks_of_the_same_time_are_limited_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, measured: Callable[[str], None], whole: bool
+) -> None:
+    monkeypatch.setattr(chunk_limits, 'OVERLAP_BYTES', 5 * MIB)
+    one_by_one = [(number * 10 + 1, number * 10 + 10) for number in range(8)]
+    assert read(chunked(tmp_path / 'ordered.mcap', one_by_one, MIB, whole)) == 16
+    together = chunked(tmp_path / 'together.mcap', [(1 + number, 1000) for number in range(8)], MIB, whole)
+    with pytest.raises(BagError, match=r'together\.mcap: chunks with messages of the same time'):
+        read(together)
+    measured(f'8 chunks of 1 MiB at the same time ({together.stat().st_size} bytes): refused at the limit of 5 MiB')
+
+
+def test_files_of_the_same_time_are_limited_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chunk_limits, 'OVERLAP_BYTES', 5 * MIB)
+    for number in range(8):
+        chunked(tmp_path / f'{number}.mcap', [(1, 1000)], MIB)
+    with pytest.raises(BagError, match='chunks with messages of the same time'):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize('whole', [True, False])
+def test_all_chunks_are_limited_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: bool) -> None:
+    monkeypatch.setattr(chunk_limits, 'CHUNKS_BYTES', 5 * MIB)
+    path = chunked(tmp_path / 'x.mcap', [(number * 10 + 1, number * 10 + 10) for number in range(50)], MIB, whole)
+    with pytest.raises(BagError, match=r'x\.mcap: its chunks unpack to [\d,]+ bytes or more'):
+        read(path)
+
+
+def test_an_index_with_wrong_times_does_not_hide_an_overlap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chunk_limits, 'OVERLAP_BYTES', 5 * MIB)
+    path = chunked(tmp_path / 'x.mcap', [(1 + number, 1000 + number) for number in range(8)], MIB)
+    data = path.read_bytes()
+    for number in range(8):  # the index states that each chunk has messages of one time only
+        times = struct.pack('<QQ', 1 + number, 1000 + number)
+        place = data.rindex(times)
+        data = data[:place] + struct.pack('<QQ', 1 + number, 1 + number) + data[place + 16 :]
+    path.write_bytes(data)
+    with Bag(path) as bag:
+        assert sum(1 for _ in bag.samples(['/x'])) < 16
+        assert 'chunks with messages of the same time' in bag.partial
