@@ -25,7 +25,6 @@ Output: DIR/ais.csv, .json and .png.
 
 import argparse
 import hashlib
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
@@ -41,6 +40,7 @@ from aura_ros.bench.jobs import Job, run_jobs
 from aura_ros.bench.store import ResultStore
 from aura_ros.bench.streams import StreamSetting, generator
 from aura_ros.common.errors import ConfigError
+from aura_ros.common.text_files import read_object
 from aura_ros.memory import load_memory
 
 SUMMARY = 'the AIS bound: the largest loss of value from acting on the memory instead of the history'
@@ -113,7 +113,7 @@ FORMULA = {
 def estimate_file(path: str, memory: str, sampling: Sampling) -> dict[str, Any]:
     """Return the estimate for one weights file with the stream setting of its card. A job function."""
     file = Path(path)
-    card = json.loads(file.with_suffix('.json').read_text(encoding='utf-8'))
+    card = read_object(file.with_suffix('.json'))
     seed, setting = int(card['figures']['seed']), StreamSetting(**card['setting'])
     rng = generator('evaluation', FRESH_STREAMS + seed)
     return {

@@ -7,8 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import numpy as np
+
+from aura_ros.common.errors import ConfigError
+from aura_ros.common.limits import FILE_RATIO, PARTS_BYTES
+from aura_ros.common.text_files import loading
 
 
 def plain(value: Any) -> Any:
@@ -52,6 +57,23 @@ def replace_text(path: Path, text: str) -> None:
     """Write a UTF-8 file atomically."""
     with replacing(path) as part:
         part.write_text(text, encoding='utf-8')
+
+
+@contextmanager
+def open_arrays(path: Path) -> Iterator[Mapping[str, Any]]:
+    """Open an .npz file of plain arrays; an array is read when it is used.
+
+    Raises:
+        ConfigError: the file cannot be read, or unpacks to too much; also for an exception while it is open.
+    """
+    with loading(str(path)):
+        with ZipFile(path) as packed:
+            unpacked = sum(one.file_size for one in packed.infolist())
+        limit = max(PARTS_BYTES, FILE_RATIO * path.stat().st_size)
+        if unpacked > limit:
+            raise ConfigError(f'{path}: unpacks to {unpacked:,} bytes: must be at most {limit:,} for its size')
+        with np.load(path, allow_pickle=False) as arrays:
+            yield arrays
 
 
 def replace_arrays(path: Path, arrays: Mapping[str, Any]) -> None:

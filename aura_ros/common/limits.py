@@ -29,6 +29,8 @@ TEXT_BYTES = 4 << 20
 """Largest YAML or JSON file, and largest line of a list of JSON values [B]."""
 TEXT_NESTING = 50
 """Largest nesting of lists and mappings in YAML [1]; Python limits JSON to about 1,000."""
+TEXT_INTEGER = 64
+"""Largest number of characters of an integer in YAML [1]."""
 TEXT_VALUES = 200_000
 """Largest number of values in a YAML file [1]; an alias counts as everything that it stands for."""
 XML_TAGS = 200_000
@@ -54,8 +56,11 @@ TABLE_BYTES = 2 << 30
 """Largest size of a decompressed Parquet file [B]."""
 CHUNK_BYTES = 256 << 20
 """Largest decompressed MCAP chunk, and largest record outside chunks [B]."""
-CHUNKS_BYTES = 4 << 30
-"""Size to which the chunks of any MCAP file may unpack together [B]; FILE_RATIO times the file, if that is more."""
+PARTS_BYTES = 4 << 30
+"""Size to which the chunks of any MCAP file, or the arrays of any .npz file, may unpack together [B]; FILE_RATIO times
+the file, if that is more."""
+WEIGHTS_BYTES = 1 << 30
+"""Largest file of weights [B]."""
 OVERLAP_BYTES = 1 << 30
 """Largest size of the unpacked chunks that have messages of the same time [B]."""
 MESSAGE_BYTES = 256 << 20

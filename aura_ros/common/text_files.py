@@ -3,6 +3,7 @@
 
 import json
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 from aura_ros.common.errors import AuraError, ConfigError
 from aura_ros.common.limits import TEXT_BYTES
+from aura_ros.common.text import printable
 
 _QUOTED = 200
 
@@ -40,8 +42,22 @@ def reason(error: Exception) -> str:
     if isinstance(error, MemoryError):
         return 'it needs more memory than there is'
     text = error.strerror if isinstance(error, OSError) and error.strerror else f'{type(error).__name__}: {error}'
-    shown = ''.join(character if character.isprintable() else ' ' for character in text)
-    return shown if len(shown) <= _QUOTED else f'{shown[:_QUOTED]}...'
+    return printable(' '.join(text.split()), _QUOTED)
+
+
+def read_bytes(path: Path, limit: int) -> bytes:
+    """Return the content of a file.
+
+    Raises:
+        ConfigError: the file is missing, no file, or has more than `limit` bytes.
+    """
+    with loading(str(path)):
+        if path.exists() and not path.is_file():
+            raise ConfigError(f'{path}: is not a file')
+        with path.open('rb') as file:
+            if os.fstat(file.fileno()).st_size <= limit and len(data := file.read(limit + 1)) <= limit:
+                return data
+        raise ConfigError(f'{path}: is larger than {limit:,} bytes')
 
 
 def read_text(path: Path) -> str:
@@ -50,17 +66,11 @@ def read_text(path: Path) -> str:
     Raises:
         ConfigError: the file is missing, no file, too large or not UTF-8.
     """
-    with loading(str(path)):
-        if path.exists() and not path.is_file():
-            raise ConfigError(f'{path}: is not a file')
-        with path.open('rb') as file:
-            data = file.read(TEXT_BYTES + 1)
-        if len(data) > TEXT_BYTES:
-            raise ConfigError(f'{path}: is larger than {TEXT_BYTES:,} bytes')
-        try:
-            return data.decode('utf-8')
-        except UnicodeDecodeError as error:
-            raise ConfigError(f'{path}: is not UTF-8 text: {reason(error)}') from error
+    data = read_bytes(path, TEXT_BYTES)
+    try:
+        return data.decode('utf-8')
+    except UnicodeDecodeError as error:
+        raise ConfigError(f'{path}: is not UTF-8 text: {reason(error)}') from error
 
 
 def read_object(path: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from aura_ros.common.errors import ConfigError
-from aura_ros.common.limits import TEXT_BYTES, TEXT_NESTING, TEXT_VALUES
+from aura_ros.common.limits import TEXT_BYTES, TEXT_INTEGER, TEXT_NESTING, TEXT_VALUES
 from aura_ros.common.text_files import loading, read_text
 
 
@@ -52,6 +52,17 @@ class _Limited(yaml.SafeLoader):
             elif isinstance(node, yaml.SequenceNode):
                 waiting.extend(node.value)
         return root
+
+
+def _integer(loader: _Limited, node: yaml.ScalarNode) -> int:
+    """Return an integer. PyYAML needs quadratic time for one to the base 60, such as 1:30:00."""
+    if len(node.value) > TEXT_INTEGER:
+        text = f'an integer is limited to {TEXT_INTEGER} characters'
+        raise yaml.constructor.ConstructorError(None, None, text, node.start_mark)
+    return loader.construct_yaml_int(node)
+
+
+_Limited.add_constructor('tag:yaml.org,2002:int', _integer)
 
 
 class _Lines(_Limited, yaml.SafeLoader):

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aura_ros.common.errors import ConfigError
-from aura_ros.common.text_files import read_object
+from aura_ros.common.limits import WEIGHTS_BYTES
+from aura_ros.common.text_files import read_bytes, read_object
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def load_weights(kind: str, path: str | None = None) -> MemoryWeights:
     for needed in (file, card_file):
         if not needed.is_file():
             raise ConfigError(f'weights of the {kind} memory: no file {needed}; train them with `aura train memory`')
-    data = file.read_bytes()
+    data = read_bytes(file, WEIGHTS_BYTES)
     card = read_object(card_file)
     try:
         arrays = load(data)

@@ -12,7 +12,7 @@ from rosbags.interfaces import Connection
 from rosbags.rosbag2 import storage_mcap
 
 from aura_ros.common.errors import BagError
-from aura_ros.common.limits import CHUNKS_BYTES, FILE_RATIO, OVERLAP_BYTES
+from aura_ros.common.limits import FILE_RATIO, OVERLAP_BYTES, PARTS_BYTES
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class ChunkSpan:
 
 def check_total(unpacked: int, file_bytes: int) -> None:
     """Raise BagError if the chunks of a file of `file_bytes` unpack to too much."""
-    limit = max(CHUNKS_BYTES, FILE_RATIO * file_bytes)
+    limit = max(PARTS_BYTES, FILE_RATIO * file_bytes)
     if unpacked > limit:
         raise BagError(f'its chunks unpack to {unpacked:,} bytes or more: must be at most {limit:,} for its size')
 

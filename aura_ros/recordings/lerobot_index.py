@@ -151,9 +151,12 @@ class _Places:
 
 
 def _version_2(places: _Places, features: tuple[Feature, ...]) -> Iterator[EpisodeFiles]:
+    chunk = int(places.facts['chunks_size'])
+    if chunk < 1:
+        raise BagError(f'{places.path}/meta/info.json: chunks_size is {chunk}: must be at least 1')
     for about in _lines(places.path / 'meta/episodes.jsonl'):
         number = int(about['episode_index'])
-        place = {'episode_index': number, 'episode_chunk': number // int(places.facts['chunks_size'])}
+        place = {'episode_index': number, 'episode_chunk': number // chunk}
         clips = {
             feature.name: Clip(places.file('video_path', video_key=feature.name, **place))
             for feature in features

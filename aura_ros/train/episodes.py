@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from aura_ros.common.errors import ConfigError
+from aura_ros.common.files import open_arrays
 from aura_ros.vla.text import embed
 
 
@@ -60,7 +61,7 @@ def load_frames(files: list[Path]) -> Frames:
     """Read episode files into one set of frames."""
     columns: dict[str, list[Tensor]] = {key: [] for key in ('front', 'wrist', 'joints', 'actions', 'scene', 'text')}
     for file in files:
-        with np.load(file, allow_pickle=False) as arrays:
+        with open_arrays(file) as arrays:
             for key in ('front', 'wrist', 'joints', 'actions', 'scene'):
                 columns[key].append(torch.from_numpy(arrays[key]))
             vectors = np.stack([embed(str(text)) for text in arrays['texts']])
@@ -72,7 +73,7 @@ def data_hash(files: list[Path]) -> str:
     """Return the SHA-256 of joints and actions. The same demonstrations give the same hash."""
     digest = hashlib.sha256()
     for file in files:
-        with np.load(file, allow_pickle=False) as arrays:
+        with open_arrays(file) as arrays:
             digest.update(arrays['joints'].tobytes())
             digest.update(arrays['actions'].tobytes())
     return digest.hexdigest()

@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aura_ros.common.errors import BagError, ConfigError
-from aura_ros.common.files import replace_arrays
+from aura_ros.common.files import open_arrays, replace_arrays
 from aura_ros.recordings.bags import Bag
 from aura_ros.replay.run import mapping_of
 from aura_ros.replay.steps.arrays import Steps
@@ -134,10 +134,10 @@ def read_about(file: Path) -> dict[str, Any]:
         ConfigError: if the file holds no features.
     """
     try:
-        with np.load(file, allow_pickle=False) as arrays:
+        with open_arrays(file) as arrays:
             found: dict[str, Any] = json.loads(str(arrays['about']))
             return found
-    except (OSError, ValueError, KeyError) as error:
+    except ConfigError as error:
         raise ConfigError(f'{file} holds no features ({error}): delete it') from error
 
 
@@ -159,7 +159,7 @@ def split(kept: Sequence[FeatureFile], holdout: float, round_steps: int) -> tupl
     train: list[Part] = []
     held_out: list[Part] = []
     for one in kept:
-        with np.load(one.file, allow_pickle=False) as arrays:
+        with open_arrays(one.file) as arrays:
             columns = {name: arrays[name] for name in _COLUMNS}
         episode = columns.pop('episode')
         bounds = [0, *(np.flatnonzero(np.diff(episode)) + 1).tolist(), len(episode)]

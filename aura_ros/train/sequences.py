@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aura_ros.common.console import make_console
-from aura_ros.common.files import replace_arrays
+from aura_ros.common.files import open_arrays, replace_arrays
 from aura_ros.common.names import EventKind
 from aura_ros.common.progress import Bar
 from aura_ros.train.episodes import episode_files
@@ -67,10 +67,10 @@ def load_streams(vla: EmbeddedVla, work_dir: Path, split: str, task: str) -> lis
         for file in found:
             kept = cache / file.name
             if not kept.exists():
-                with np.load(file, allow_pickle=False) as arrays:
+                with open_arrays(file) as arrays:
                     replace_arrays(kept, _features(vla, arrays, FRAMES_PER_STEP.get(f'{split}-{task}', 1)))
-            with np.load(kept, allow_pickle=False) as arrays:
-                streams.append(Stream(task, **{name: arrays[name] for name in arrays.files}))
+            with open_arrays(kept) as arrays:
+                streams.append(Stream(task, **{name: arrays[name] for name in arrays}))
             bar.advance()
     return streams
 

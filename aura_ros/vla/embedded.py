@@ -11,12 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aura_ros.common.errors import ConfigError, InputError
-from aura_ros.common.text_files import loading, read_object
+from aura_ros.common.limits import WEIGHTS_BYTES
+from aura_ros.common.text_files import loading, read_bytes, read_object
 from aura_ros.vla.protocol import BackboneSpec, Observation, VlaOutput
 from aura_ros.vla.text import embed
 
 # An entry of the external data of a tensor in ONNX: the key `location`, then its value.
-_EXTERNAL = b'\x08location\x12'
+# The key of the name of such a file. Its place in the message is free.
+_EXTERNAL = b'\x08location'
 
 
 class EmbeddedVla:
@@ -34,7 +36,7 @@ class EmbeddedVla:
         for needed in (file, file.with_suffix('.json')):
             if not needed.is_file():
                 raise ConfigError(f'embedded VLA: file {needed} does not exist: train it with `aura train vla`')
-        weights, card = file.read_bytes(), file.with_suffix('.json')
+        weights, card = read_bytes(file, WEIGHTS_BYTES), file.with_suffix('.json')
         with loading(str(card)):
             self.spec = _spec(read_object(card), weights)
         with loading(str(file)):

@@ -268,7 +268,7 @@ def test_files_of_the_same_time_are_limited_together(tmp_path: Path, monkeypatch
 
 @pytest.mark.parametrize('whole', [True, False])
 def test_all_chunks_are_limited_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: bool) -> None:
-    monkeypatch.setattr(chunk_limits, 'CHUNKS_BYTES', 5 * MIB)
+    monkeypatch.setattr(chunk_limits, 'PARTS_BYTES', 5 * MIB)
     path = chunked(tmp_path / 'x.mcap', [(number * 10 + 1, number * 10 + 10) for number in range(50)], MIB, whole)
     with pytest.raises(BagError, match=r'x\.mcap: its chunks unpack to [\d,]+ bytes or more'):
         read(path)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aura_ros.common.errors import ConfigError, InputError
-from aura_ros.common.files import replace_arrays
+from aura_ros.common.files import open_arrays, replace_arrays
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
@@ -162,16 +162,14 @@ class Steps:
             ConfigError: the file holds no steps, or another version wrote it.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with open_arrays(path) as file:
                 info = json.loads(str(file['info']))
                 if info.pop('format') != FORMAT:
-                    raise ConfigError(f'{path} was written by another version; remove it')
+                    raise ConfigError('another version wrote it')
                 info['joint_names'] = tuple(info['joint_names'])
                 pictures = _split(file) if thumbnails else ()
                 return cls(StepsInfo(**info), **{name: file[name] for name in _COLUMNS}, thumbnails=pictures)
-        except ConfigError:
-            raise
-        except Exception as error:  # a zip file, its arrays and their JSON each raise errors of their own
+        except ConfigError as error:
             raise ConfigError(f'{path} holds no steps ({error}); remove it') from error
 
 

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from aura_ros.common.errors import ConfigError
+from aura_ros.common.yaml_lines import parse_yaml
 from aura_ros.tools.launch.entity import Entity
 from aura_ros.tools.launch.plan import NodeProcess, Parameters
 from aura_ros.tools.launch.substitution import Substituter
@@ -63,8 +62,8 @@ def evaluate(entity: Entity, text: str, type_name: str | None) -> Any:
     if type_name == 'bool':
         text = {'1': 'true', '0': 'false'}.get(text, text)
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
+        value = parse_yaml(text, 'value')
+    except ConfigError:
         value = None
     items = value if isinstance(value, list) else [value]
     if not items or not all(type(item) is type(items[0]) and isinstance(item, (str, int, float)) for item in items):

@@ -6,9 +6,9 @@ import re
 from contextlib import suppress
 from typing import Any
 
-import yaml
-
-from aura_ros.common.errors import InputError
+from aura_ros.common.errors import ConfigError, InputError
+from aura_ros.common.text import cut
+from aura_ros.common.yaml_lines import parse_yaml
 from aura_ros.ros.graph import message_class
 from aura_ros.tools.topics.text import LIST_TYPE, constants, is_message
 
@@ -26,10 +26,9 @@ def filled(kind: Any, text: str) -> Any:
         InputError: the text is not YAML, a field does not exist, or a value does not fit its field.
     """
     try:
-        data = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError) as error:
-        reason = ' '.join(str(error).split())
-        raise InputError(f"fields '{text}' are not valid YAML such as '{{policy: 1}}': {reason}") from error
+        data = parse_yaml(text, 'fields')
+    except ConfigError as error:
+        raise InputError(f"fields '{cut(text)}' are not valid YAML such as '{{policy: 1}}': {error}") from error
     message = kind()
     _fill(message, {} if data is None else data, '')
     return message
