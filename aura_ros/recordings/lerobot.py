@@ -88,7 +88,7 @@ class Dataset:
         frames = sum(episode.length for episode in self._episodes)
         self.topics = (
             *(Topic(feature.name, _type(feature), frames) for feature in self._features.values()),
-            Topic(TASK, STRING, len(self._episodes)),
+            Topic(TASK, STRING, len(self._episodes) if self._has_tasks else 0),
         )
         facts = self._index.facts.items()
         self.metadata: Mapping[str, str] = {key: str(value) for key, value in facts if key != 'features'}
@@ -113,6 +113,10 @@ class Dataset:
         for episode, span in zip(self._episodes, self.episodes, strict=True):
             if span.begin_ns < end_ns and span.end_ns > begin_ns:
                 yield from self._frames(episode, span, list(topics), begin_ns, end_ns)
+
+    @property
+    def _has_tasks(self) -> bool:
+        return bool(self._index.tasks) or any(episode.tasks for episode in self._episodes)
 
     def close(self) -> None:
         """Do nothing, because no file stays open."""

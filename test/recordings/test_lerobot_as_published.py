@@ -63,6 +63,23 @@ def test_tasks_may_be_in_a_folder_and_unknown_in_some_frames(tmp_path: Path) -> 
         assert [one.message.data for one in bag.samples(['task'])] == ['pick', 'sort', 'sort']
 
 
+def test_a_dataset_without_any_task_leaves_the_instruction_to_the_user(tmp_path: Path) -> None:
+    folder = version_3(tmp_path / 'set')
+    edit(folder / EPISODES, tasks=None)
+    (folder / 'meta/tasks.parquet').unlink()
+    with Bag(folder) as bag:
+        found = guess(bag, SPEC)
+    assert found.mapping.instruction.topic == '' and any('instruction: none' in note for note in found.notes)
+
+
+def test_version_2_0_is_read_as_version_2_1(tmp_path: Path) -> None:
+    folder = version_2(tmp_path / 'set')
+    facts = json.loads((folder / 'meta/info.json').read_text()) | {'codebase_version': 'v2.0'}
+    (folder / 'meta/info.json').write_text(json.dumps(facts))
+    with Bag(folder) as bag:
+        np.testing.assert_allclose(levels(bag), expected_levels(0, 1, 2), atol=5)
+
+
 @pytest.mark.parametrize(
     ('column', 'value'),
     [(f'videos/{CAMERA}/chunk_index', [0, None, 0]), ('data/file_index', [0, None, 1]), ('length', [30, None, 20])],
