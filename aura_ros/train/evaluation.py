@@ -40,8 +40,8 @@ def evaluate(model: MemoryModule, streams: list[Stream]) -> dict[str, Any]:
             rollout = model(batch.z, batch.base)
             for out, actions in ((errors, rollout.actions), (baseline, batch.base)):
                 out.append(float(action_error(actions[batch.weight > 0], batch, model.action_scale)))
-            writes += float(rollout.scan.written.sum())
-            rounds += len(set(stream.round.tolist()))
+            writes += float(rollout.scan.written[:, stream.context :].sum())
+            rounds += len(set(stream.round[stream.context :].tolist()))
             for kind in (EventKind.CUE, EventKind.CUE_REPEAT, EventKind.DISTRACTOR):
                 times = np.flatnonzero(stream.event == kind)
                 gates = rollout.scan.written[0].numpy()

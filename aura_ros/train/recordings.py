@@ -41,6 +41,9 @@ from aura_ros.vla.protocol import Backbone
 TASK = 'recorded'
 """Task name of recordings."""
 
+CONTEXT = 1000
+"""Most steps before a held-out part that fill the memory. A KV-cache takes memory by the square of the steps."""
+
 _COLUMNS = ('z', 'base', 'expert', 'go', 'episode')
 
 
@@ -141,12 +144,14 @@ def read_about(file: Path) -> dict[str, Any]:
         raise ConfigError(f'{file} holds no features ({error}): delete it') from error
 
 
-Part = AnyMapping[str, NDArray[Any]]
-"""Consecutive steps of one episode, as columns of a `sequences.Stream`."""
+Part = AnyMapping[str, Any]
+"""Consecutive steps of one episode, as fields of a `sequences.Stream`."""
 
 
 def split(kept: Sequence[FeatureFile], holdout: float, round_steps: int) -> tuple[list[Part], list[Part]]:
     """Split recordings into training data and held-out data, the last share of each episode.
+
+    A held-out part has the steps before it as `context`, CONTEXT at most, because a memory holds what it saw there.
 
     Args:
         kept: features of recordings.
@@ -166,19 +171,24 @@ def split(kept: Sequence[FeatureFile], holdout: float, round_steps: int) -> tupl
         for begin, end in pairwise(bounds):
             middle = end - round((end - begin) * holdout)
             train += _part(columns, begin, middle, round_steps)
-            held_out += _part(columns, middle, end, round_steps)
+            before = max(begin, middle - CONTEXT)
+            held_out += _part(columns, before, end, round_steps, middle - before)
     for parts, what in ((train, 'train on'), (held_out, 'evaluate on')):
         if not parts:
             raise ConfigError(f'no recorded action to {what}: record longer, or change --holdout (now {holdout:g})')
     return train, held_out
 
 
-def _part(columns: AnyMapping[str, NDArray[Any]], begin: int, end: int, round_steps: int) -> list[Part]:
+def _part(
+    columns: AnyMapping[str, NDArray[Any]], begin: int, end: int, round_steps: int, context: int = 0
+) -> list[Part]:
     steps = end - begin
-    found = {name: column[begin:end] for name, column in columns.items()}
-    if not steps or not found['go'].any():
+    found: dict[str, Any] = {name: column[begin:end] for name, column in columns.items()}
+    found['go'] = found['go'] & (np.arange(steps) >= context)
+    if not found['go'].any():
         return []
-    return [{**found, 'event': np.full(steps, -1, np.int64), 'round': np.arange(steps) // round_steps}]
+    rounds = np.arange(steps) // round_steps
+    return [{**found, 'event': np.full(steps, -1, np.int64), 'round': rounds, 'context': context}]
 
 
 def rounds_within(parts: Sequence[Part], wanted: int) -> int:

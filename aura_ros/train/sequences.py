@@ -38,6 +38,8 @@ class Stream:
     event: NDArray[np.int64]
     round: NDArray[np.int64]
     go: NDArray[np.bool_]
+    context: int = 0
+    """First steps of the episode that are not evaluated. They give the memory what it holds in use."""
 
 
 @dataclass(frozen=True)

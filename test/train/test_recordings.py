@@ -17,9 +17,14 @@ from aura_ros.memory.weights import load_weights  # noqa: E402
 from aura_ros.recordings.message_types import standard_types  # noqa: E402
 from aura_ros.recordings.writer import Recording  # noqa: E402
 from aura_ros.replay.steps.mapping import ActionStream, Mapping  # noqa: E402
+from aura_ros.train import recordings  # noqa: E402
+from aura_ros.train.evaluation import evaluate  # noqa: E402
 from aura_ros.train.features import main as features_main  # noqa: E402
 from aura_ros.train.main import main  # noqa: E402
+from aura_ros.train.matching import build_module  # noqa: E402
+from aura_ros.train.modules import Sizes  # noqa: E402
 from aura_ros.train.recordings import keep_features, read_about, rounds_within, split  # noqa: E402
+from aura_ros.train.sequences import Stream  # noqa: E402
 from aura_ros.vla import load_backbone  # noqa: E402
 
 PERIOD_NS = 200_000_000
@@ -148,11 +153,25 @@ def test_the_end_of_each_episode_is_held_out(tmp_path, backbone):
     kept = keep_features(recorded(tmp_path / 'bag', 60, episodes=2), tmp_path / 'f', backbone, MAPPING)
     train, held = split([kept], 0.2, 10)
     assert [len(part['z']) for part in train] == [24, 24]
-    assert [len(part['z']) for part in held] == [6, 6]
+    # the memory sees the whole episode, and only its end is evaluated
+    assert [(len(part['z']), part['context'], int(part['go'].sum())) for part in held] == [(30, 24, 6), (30, 24, 6)]
     z = kept_columns(kept)['z']
-    np.testing.assert_array_equal(held[0]['z'], z[24:30])
+    np.testing.assert_array_equal(held[0]['z'], z[:30])
+    assert held[0]['go'][24:].all() and train[0]['context'] == 0
     assert train[0]['round'].tolist() == [0] * 10 + [1] * 10 + [2] * 4
-    assert rounds_within(train, 3) == 3 and rounds_within(train, 9) == 3 and rounds_within(held, 3) == 1
+    assert rounds_within(train, 3) == 3 and rounds_within(train, 9) == 3 and rounds_within(held, 3) == 3
+
+
+def test_only_the_steps_after_the_context_are_evaluated(tmp_path, backbone, monkeypatch):
+    kept = keep_features(recorded(tmp_path / 'bag', 60, episodes=2), tmp_path / 'f', backbone, MAPPING)
+    monkeypatch.setattr(recordings, 'CONTEXT', 9)
+    streams = [Stream('recorded', **part) for part in split([kept], 0.2, 5)[1]]
+    assert [(len(one.z), one.context) for one in streams] == [(15, 9), (15, 9)]
+    figures = evaluate(build_module('kv', Sizes()), streams)['recorded']
+    # a KV-cache writes at every step: 6 of each stream are evaluated, and they touch two rounds
+    assert figures['writes_per_round'] == 12 / 4
+    scaled = [np.abs(one.expert[9:] - one.base[9:]).mean() for one in streams]
+    assert_close(figures['base_action_errors'], scaled)
 
 
 @pytest.mark.parametrize(
