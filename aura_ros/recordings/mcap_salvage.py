@@ -33,6 +33,7 @@ _HEAD = struct.Struct('<BQ')
 _BLOCK_BYTES = 4 << 20
 _FORMATS = {
     'ros2msg': MessageDefinitionFormat.MSG,
+    'ros1msg': MessageDefinitionFormat.MSG,
     'ros2idl': MessageDefinitionFormat.IDL,
     'omgidl': MessageDefinitionFormat.IDL,
 }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Decoders from CDR bytes to messages: each topic by its own definition if the bag carries one.
+"""Decoders from bytes (CDR, or those of ROS 1) to messages: each topic by its own definition if the bag carries one.
 
 Bags of Iron and later carry the definition of every type; bags of Humble carry none. The definition in the bag has
 precedence over the types of the distribution and of this package. A definition is parsed when its topic is read, so
@@ -7,7 +7,7 @@ that one damaged definition affects no other topic. Old names become today's nam
 """
 
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from aura_ros.recordings.definitions import parse
 from aura_ros.recordings.installed_types import prefixes
 from aura_ros.recordings.old_names import current_field, current_type
 
+_TIMES = ('builtin_interfaces/msg/Time', 'builtin_interfaces/msg/Duration')
 Decoder = Callable[[bytes], Any]
 
 # A bag without a distribution and without definitions comes from Humble or an earlier one.
@@ -64,18 +65,20 @@ def decoder(connection: Connection, distribution: str) -> Decoder:
     """Return the function that decodes the bytes of one topic.
 
     Raises:
-        BagError: neither the bag nor the distribution defines the type, or the bytes are not CDR.
+        BagError: neither the bag nor the distribution defines the type, or the encoding is not supported.
     """
     encoding = getattr(connection.ext, 'serialization_format', 'cdr')
-    if encoding != 'cdr':
+    if encoding not in ('cdr', 'ros1'):
         raise BagError(
-            f"topic {connection.topic} is written in '{encoding}': must be cdr; convert the bag with ros2 bag convert"
+            f"topic {connection.topic} is written in '{encoding}', which is not supported: must be cdr or ros1; "
+            'record the topic with ROS 2, or remove it from the mapping'
         )
-    name, standard = current_name(connection.msgtype), standard_types(distribution)
+    ros1 = encoding == 'ros1'
+    name, standard = current_name(connection.msgtype), _ros1_types() if ros1 else standard_types(distribution)
     known = [standard] if name in standard.types else []
     reason = ''
     try:
-        embedded = _embedded(connection.msgdef, _full_name(connection.msgtype))
+        embedded = _embedded(connection.msgdef, _full_name(connection.msgtype), standard if ros1 else None)
         if embedded is not None and name in embedded.types and _is_whole(embedded, standard):
             known.insert(0, embedded)
     except Exception as error:  # noqa: BLE001  # the parser can raise anything on a damaged definition
@@ -90,17 +93,23 @@ def decoder(connection: Connection, distribution: str) -> Decoder:
             f'topic {connection.topic} is of type {name}, which neither the bag nor ROS 2 defines; record it with a '
             'ROS 2 that stores definitions in the bag (Iron or later, MCAP), or remove the topic from the mapping'
         )
-    return lambda data: _decode(known, data, name)
+    decoders = [partial(types.deserialize_ros1 if ros1 else types.deserialize_cdr, typename=name) for types in known]
+    return lambda data: _decode(decoders, data)
 
 
-def _decode(known: Sequence[Typestore], data: bytes, name: str) -> Any:
+@cache
+def _ros1_types() -> Typestore:
+    return get_typestore(Stores.ROS1_NOETIC)
+
+
+def _decode(decoders: Sequence[Decoder], data: bytes) -> Any:
     """Decode by the first definition that fits: rosbags refuses bytes of a different length."""
-    for types in known[:-1]:
+    for decode in decoders[:-1]:
         try:
-            return types.deserialize_cdr(data, name)
+            return decode(data)
         except Exception:  # noqa: BLE001  # generated code can raise anything; the last attempt raises to the caller
             continue
-    return known[-1].deserialize_cdr(data, name)
+    return decoders[-1](data)
 
 
 def _is_whole(types: Typestore, standard: Typestore) -> bool:
@@ -112,11 +121,16 @@ def _is_whole(types: Typestore, standard: Typestore) -> bool:
     return True
 
 
-def _embedded(definition: MessageDefinition, name: str) -> Typestore | None:
-    """The types that a bag defines for one topic, with today's names; None without a definition."""
+def _embedded(definition: MessageDefinition, name: str, builtin: Typestore | None = None) -> Typestore | None:
+    """The types that a bag defines for one topic, with today's names; None without a definition.
+
+    The types of `builtin` complete the definition. In ROS 1, the types of times have no definition.
+    """
     if definition.format == MessageDefinitionFormat.NONE or not definition.data:
         return None
     found = parse(definition, name)
+    if builtin is not None:
+        found = {one: builtin.fielddefs[one] for one in _TIMES} | found
     types = get_typestore(Stores.EMPTY)
     types.register(_with_current_names(found))
     # A definition can lack the types of its fields, for example builtin_interfaces.

@@ -11,6 +11,7 @@ from aura_ros.common.errors import BagError
 from aura_ros.recordings.chunk_limits import check_overlap
 from aura_ros.recordings.message_types import Decoder, current_name, decoder
 from aura_ros.recordings.metadata import read_metadata
+from aura_ros.recordings.sqlite_wal import log_of
 from aura_ros.recordings.storage import COMPRESSED, SUFFIXES, Message, StorageFile
 from aura_ros.recordings.types import FOREVER_NS, Episode, Topic
 
@@ -63,6 +64,8 @@ class Rosbag:
                 f'{self._path} holds no message ({topics}): check that the topics were published during the recording'
             )
         begin, end = min(one.begin_ns for one in filled), max(one.end_ns for one in filled)
+        # The content of a write-ahead log belongs to the recording.
+        self.files += tuple(log for file in self.files if (log := log_of(file)) is not None)
         self.episodes: tuple[Episode, ...] = (Episode(self._path.name.split('.')[0][:36], begin, end),)
 
     @property
@@ -126,8 +129,11 @@ def _storage_files(path: Path) -> list[Path]:
         found = [file for file in path.iterdir() if _is_storage(file)]
         return sorted(found, key=lambda file: (len(file.name), file.name))
     if not _is_storage(path):
+        fix = (
+            f'; convert the ROS 1 bag: rosbags-convert --src {path} --dst {path.stem}' if path.suffix == '.bag' else ''
+        )
         raise BagError(
-            f'{path} is not a recording: must be a rosbag2 folder, an .mcap or .db3 file, or a LeRobot dataset'
+            f'{path} is not a recording: must be a rosbag2 folder, an .mcap or .db3 file, or a LeRobot dataset{fix}'
         )
     return [path]
 

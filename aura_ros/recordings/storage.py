@@ -20,7 +20,8 @@ from aura_ros.recordings.lfs import pointer_problem
 from aura_ros.recordings.mcap_salvage import SalvagedMcap
 from aura_ros.recordings.sqlite_limits import check_tables, limited_reader
 from aura_ros.recordings.sqlite_salvage import SalvagedSqlite, is_cut_short
-from aura_ros.recordings.unpacking import UnpackedFile, unpack_zstd
+from aura_ros.recordings.sqlite_wal import MergedFile, log_of
+from aura_ros.recordings.unpacking import TemporaryFile, UnpackedFile, unpack_zstd
 
 Message = tuple[Connection, int, bytes]
 
@@ -45,16 +46,27 @@ class StorageFile:
             BagError: nothing in the file can be read.
         """
         self._path = path
-        self._unpacked = UnpackedFile(path) if path.suffix == COMPRESSED else None
+        self._failure = ''
+        self._unpacked = self._temporary()
         self._file = self._unpacked.path if self._unpacked else path
         self._reader: Reader | None = None
         self._salvage: SalvagedMcap | SalvagedSqlite | None = None
-        self._failure = ''
         try:
             self._open()
         except BaseException:
             self.close()
             raise
+
+    def _temporary(self) -> TemporaryFile | None:
+        """A copy of the file that the readers can use, or None if they can use the file itself."""
+        if self._path.suffix == COMPRESSED:
+            return UnpackedFile(self._path)
+        if self._path.suffix == '.db3' and (log := log_of(self._path)) is not None:
+            try:
+                return MergedFile(self._path, log)
+            except BagError as error:
+                self._failure = f'{error}; the file was read without it'
+        return None
 
     def _open(self) -> None:
         if not self._file.stat().st_size:

@@ -7,7 +7,7 @@ import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol
 
 import zstandard
 from lz4.frame import LZ4FrameDecompressor  # type: ignore[import-untyped]  # no stubs exist
@@ -21,6 +21,12 @@ _PIECE = 1 << 20
 _PREFIX = 'aura-replay-'
 _LOCK = 'lock'
 _NEW_S = 5.0
+
+
+class Readable(Protocol):
+    """A stream of bytes."""
+
+    def read(self, size: int, /) -> bytes: ...
 
 
 def unpack_zstd(data: bytes, limit: int) -> bytes:
@@ -78,32 +84,20 @@ storage_mcap.DECOMPRESSORS |= {
 }
 
 
-class UnpackedFile:
-    """A whole .zstd file in a temporary folder, because SQLite and an index need random access.
+class TemporaryFile:
+    """A file in a temporary folder of its own.
 
-    The folder is removed by `close`, and at the latest when this process or the next one that unpacks a file finds it
-    without an owner. The owner holds a lock on the folder, which ends with its process, however it ends.
+    The folder is removed by `close`, and at the latest when this process or the next one that makes such a file finds
+    it without an owner. The owner holds a lock on the folder, which ends with its process, however it ends.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Unpack `path`.
-
-        Raises:
-            BagError: the file is damaged, or unpacks to more than the limits allow.
-        """
+    def __init__(self, name: str) -> None:
+        """Make the folder; the owner writes the file."""
         _remove_abandoned()
         self._folder = tempfile.TemporaryDirectory(prefix=_PREFIX)
         self._lock = Path(self._folder.name, _LOCK).open('w')  # noqa: SIM115  # `close` closes it
         fcntl.flock(self._lock, fcntl.LOCK_EX)
-        self.path = Path(self._folder.name, path.stem)
-        try:
-            with path.open('rb') as packed, self.path.open('wb') as file:
-                _copy(packed, file, path)
-        except BaseException as error:
-            self.close()
-            if isinstance(error, zstandard.ZstdError):
-                raise BagError(f'{path.name} is not a complete zstd file ({error}): copy it again') from None
-            raise
+        self.path = Path(self._folder.name, name)
 
     def close(self) -> None:
         """Remove the folder."""
@@ -111,20 +105,45 @@ class UnpackedFile:
         self._lock.close()
 
 
-def _copy(packed: IO[bytes], file: IO[bytes], path: Path) -> None:
-    limit = max(FILE_SMALL_BYTES, FILE_RATIO * path.stat().st_size)
+class UnpackedFile(TemporaryFile):
+    """A whole .zstd file in a temporary folder, because SQLite and an index need random access."""
+
+    def __init__(self, path: Path) -> None:
+        """Unpack `path`.
+
+        Raises:
+            BagError: the file is damaged, or unpacks to more than the limits allow.
+        """
+        super().__init__(path.stem)
+        try:
+            with path.open('rb') as packed, self.path.open('wb') as file:
+                limit = max(FILE_SMALL_BYTES, FILE_RATIO * path.stat().st_size)
+                with zstandard.ZstdDecompressor().stream_reader(packed, read_across_frames=True) as reader:
+                    copy_stream(reader, file, path, limit)
+        except BaseException as error:
+            self.close()
+            if isinstance(error, zstandard.ZstdError):
+                raise BagError(f'{path.name} is not a complete zstd file ({error}): copy it again') from None
+            raise
+
+
+def copy_stream(source: Readable, file: IO[bytes], path: Path, limit: int) -> None:
+    """Copy at most `limit` bytes of `path`, which `source` reads, to a temporary file.
+
+    Raises:
+        BagError: there are more bytes, or the disk has no room.
+    """
     size = 0
-    with zstandard.ZstdDecompressor().stream_reader(packed, read_across_frames=True) as reader:
-        while piece := reader.read(_PIECE):
-            size += len(piece)
-            if size > limit:
-                raise BagError(f'{path.name} unpacks to more than {limit:,} bytes: unpack it yourself with unzstd')
-            if shutil.disk_usage(file.name).free < FILE_FREE_BYTES:
-                raise BagError(
-                    f'{path.name} leaves less than {FILE_FREE_BYTES:,} bytes in {tempfile.gettempdir()}: set TMPDIR '
-                    'to a folder with more room'
-                )
-            file.write(piece)
+    while piece := source.read(_PIECE):
+        size += len(piece)
+        if size > limit:
+            raise BagError(f'{path.name} unpacks to more than {limit:,} bytes: unpack it yourself with unzstd')
+        if shutil.disk_usage(file.name).free < FILE_FREE_BYTES:
+            raise BagError(
+                f'{path.name} leaves less than {FILE_FREE_BYTES:,} bytes in {tempfile.gettempdir()}: set TMPDIR to a '
+                'folder with more room'
+            )
+        file.write(piece)
 
 
 def _remove_abandoned() -> None:

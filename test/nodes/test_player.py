@@ -4,6 +4,9 @@
 import json
 import os
 import stat
+import time
+from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -16,10 +19,9 @@ from std_msgs.msg import String
 
 from aura_ros.common.errors import BagError, ConfigError
 from aura_ros.nodes.player import bag_play
-from aura_ros.nodes.player.messages import Streams, clock_offset_ns, instruction_at_start
-from aura_ros.nodes.player.playback import PlayerConfig
+from aura_ros.nodes.player.messages import Streams, instruction_at_start, stamped
+from aura_ros.nodes.player.playback import Pace, PlayerConfig
 from aura_ros.recordings.bags import Bag
-from aura_ros.recordings.types import Sample
 from aura_ros.recordings.writer import Recording
 from aura_ros.replay.steps.mapping import Instruction, JointStream, Mapping
 from aura_ros.ros import conversions
@@ -50,7 +52,7 @@ def test_joints_are_renamed_and_converted(tmp_path):
     names = tuple(f'axis_{index}' for index in range(len(JOINTS)))
     path = recorded(tmp_path / 'bag', 3, names=names, factor=180.0 / np.pi)
     joints = (JointStream('/robot/joints', dict(zip(JOINTS, names, strict=True)), 'deg'),)
-    mapping = Mapping(MAPPING.cameras, joints, None, MAPPING.instruction)
+    mapping = Mapping(MAPPING.cameras, joints, (), MAPPING.instruction)
     messages = [message for topic, message in played(path, mapping) if topic == 'joint_states']
     assert list(messages[2].name) == list(JOINTS)
     assert np.allclose(messages[2].position, 0.02)
@@ -76,10 +78,51 @@ def test_the_first_instruction_is_found(tmp_path):
         assert instruction_at_start(bag, MAPPING) == 'go on'
 
 
-@pytest.mark.parametrize(('log_ns', 'offset_ns'), [(5 * NS, 95 * NS - 1), (100 * NS, 0), (101 * NS - 10, 0)])
-def test_log_times_are_shifted_only_for_another_clock(log_ns, offset_ns):
-    samples = [Sample('/a', 100 * NS, log_ns + delay, None) for delay in (30, 1, 7)]
-    assert clock_offset_ns([*samples, Sample('/b', 1, 1, None, stamped=False)]) == offset_ns
+def test_the_instruction_in_force_at_the_start_is_found(tmp_path):
+    recording = Recording(tmp_path / 'bag', 1 << 20)
+    recording.topic('/say', 'std_msgs/msg/String')
+    for log_ns, text in ((5, ''), (6, 'first'), (7, 'second'), (8, ' '), (9, 'third')):
+        recording.put('/say', log_ns, cdr(String(data=text)))
+    assert recording.close(30.0)
+    with Bag(tmp_path / 'bag') as bag:
+        mapping = Mapping({}, instruction=Instruction('/say'))
+        assert [instruction_at_start(bag, mapping, at) for at in (0, 6, 8, 20)] == ['first', 'first', 'second', 'third']
+
+
+def test_pictures_dated_by_their_arrival_get_its_time_as_their_stamp(tmp_path):
+    mapping = replace(MAPPING, arrival_cameras=frozenset({'front', 'wrist'}))
+    with Bag(recorded(tmp_path / 'bag', 1, compressed=True)) as bag:
+        streams = Streams(bag, mapping, Spec, 'raw')
+        assert streams.unchanged() is None
+        samples = [replace(sample, stamp_ns=7 * NS + 5) for sample in bag.samples(streams.topics)]
+        found = dict(pair for sample in samples for pair in streams.messages(sample))
+        assert found['camera/front/image_raw'] == cdr(image_to_msg(pixels(50), 7 * NS + 5, 'eye'))
+        assert conversions.to_ns(found['camera/wrist/image_raw'].header.stamp) == 7 * NS + 5
+        # Compressed pictures are passed on with the new stamp.
+        message = stamped(next(sample for sample in samples if sample.topic == '/hand'))
+        assert (message.header.stamp.sec, message.header.stamp.nanosec, message.format) == (7, 5, 'png')
+
+
+def test_a_pace_skips_long_gaps_and_reports_them():
+    class Graph:
+        def spin_until(self, done, seconds):
+            time.sleep(seconds)
+
+        def spin_some(self):
+            pass
+
+    class Log:
+        said: ClassVar[list[str]] = []
+
+        def warning(self, text):
+            self.said.append(text)
+
+    ticks = []
+    pace = Pace(Graph(), 1000.0, ticks.append, Log())
+    for at_ns in (0, 59 * NS, 1_700_000_000 * NS, 1_700_000_001 * NS):
+        pace.wait(at_ns)
+    assert Log.said == ['1699999941 s without messages are skipped']
+    assert ticks[-1] == 1_700_000_001 * NS
 
 
 # ros2 bag play.

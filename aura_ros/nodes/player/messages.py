@@ -4,7 +4,8 @@
 Messages that need no change are serialised again, field by field and without loss.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from aura_ros.vla.images import picture
 from aura_ros.vla.instruction import usable_instruction
 from aura_ros.vla.protocol import BackboneSpec
 
+_NS = 1_000_000_000
 Messages = Mapping[str, Any]
 
 
@@ -116,24 +118,29 @@ class Streams:
     def _image(self, camera: str, sample: Sample) -> tuple[str, Any]:
         topic = f'camera/{camera}/image_raw'
         if self._transport == 'compressed':
-            return f'{topic}/compressed', serialised(sample.message)
-        as_stamped = sample.stamped and sample.topic not in self._mapping.by_arrival
-        if as_stamped and self.types[sample.topic] == IMAGE:
-            return topic, serialised(sample.message)
+            return f'{topic}/compressed', serialised(stamped(sample))
+        if self.types[sample.topic] == IMAGE:
+            return topic, serialised(stamped(sample))
         return topic, image_to_msg(picture(sample.message), sample.stamp_ns, f'{camera}_camera')
 
 
-def instruction_at_start(bag: Bag, mapping: BagMapping) -> str:
-    """Return the first instruction of a bag, or ''."""
+def stamped(sample: Sample) -> Any:
+    """Return the message of a sample with the stamp of the sample in its header."""
+    message = sample.message
+    stamp = message.header.stamp
+    if stamp.sec * _NS + stamp.nanosec == sample.stamp_ns:
+        return message
+    sec, nanosec = divmod(sample.stamp_ns, _NS)
+    return replace(message, header=replace(message.header, stamp=replace(stamp, sec=sec, nanosec=nanosec)))
+
+
+def instruction_at_start(bag: Bag, mapping: BagMapping, begin_ns: int = 0) -> str:
+    """Return the instruction in force at a log time, or else the first one after it; '' without one."""
     if not mapping.instruction.topic:
         return mapping.instruction.text
-    texts = (usable_instruction(sample.message.data) for sample in bag.samples([mapping.instruction.topic]))
-    return next(filter(None, texts), '')
-
-
-def clock_offset_ns(samples: Sequence[Sample]) -> int:
-    """Return the offset from log times to stamps [ns], or 0 if both clocks agree within a second."""
-    offsets = [sample.stamp_ns - sample.log_ns for sample in samples if sample.stamped]
-    # the message with the least delay gives the best estimate
-    offset = max(offsets, default=0)
-    return offset if abs(offset) > 1_000_000_000 else 0
+    found = ''
+    for sample in bag.samples([mapping.instruction.topic]):
+        if found and sample.log_ns > begin_ns:
+            break
+        found = usable_instruction(sample.message.data) or found
+    return found

@@ -13,7 +13,6 @@ The player is a client that ends by itself. Executor thread only. /clock is the 
 import time
 from collections.abc import Callable
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -27,17 +26,11 @@ from aura_ros.common.errors import BagError, InputError
 from aura_ros.common.program import end_on_signals, program
 from aura_ros.nodes.player import bag_play
 from aura_ros.nodes.player.graph import PlayerError, PlayerGraph
-from aura_ros.nodes.player.messages import (
-    Messages,
-    Streams,
-    clock_offset_ns,
-    instruction_at_start,
-    observation_messages,
-    serialised,
-)
+from aura_ros.nodes.player.messages import Messages, Streams, instruction_at_start, observation_messages, serialised
 from aura_ros.nodes.player.playback import Pace, Playback, PlayerConfig, find_playback
 from aura_ros.recordings.bags import Bag
 from aura_ros.replay.steps.align import Observations
+from aura_ros.replay.steps.clocks import Clock, clock_topics
 from aura_ros.replay.steps.episodes import EpisodeNames
 from aura_ros.ros.parameters import ParameterSet
 from aura_ros.vla.instruction import usable_instruction
@@ -46,8 +39,6 @@ from aura_ros.vla.instruction import usable_instruction
 _AGAIN_S = 1.0
 # Longest wait for answers after the last message [s].
 _SETTLE_S = 3.0
-# Samples from which the clock of the recorder is compared with the stamps [1].
-_PROBE = 50
 
 
 class Player:
@@ -130,17 +121,17 @@ class Player:
         topics = [playback.mapping.steps]
         graph.open_steps()
         graph.wait_for(lambda: graph.missing(config.step_subscribers), config.start_timeout_s)
-        offset_ns = self._offset_ns(topics)
-        pace = Pace(graph, config.rate, self._tick)
+        clock = Clock(playback.bag, playback.mapping, topics)
+        pace = Pace(graph, config.rate, self._tick, self._log)
         done: Callable[[], bool] | None = None
-        for sample in playback.samples(topics):
+        for sample in map(clock.dated, playback.samples(topics)):
             message = sample.message
             done = partial(self._answered, (message.episode_id, message.seq))
             if config.lockstep:
                 self._tick(sample.stamp_ns)
                 self._until(done, {'vla_step': serialised(message)}, f'step {message.seq} of {message.episode_id}')
             else:
-                pace.wait(sample.log_ns + offset_ns)
+                pace.wait(sample.log_ns + clock.offset_ns)
                 graph.publish({'vla_step': serialised(message)})
         if done is not None:
             graph.spin_until(done, _SETTLE_S)
@@ -175,18 +166,18 @@ class Player:
         ros2 = bag_play.chosen('own' if config.player == 'auto' and names.several else config.player, remap)
         if ros2 and names.several:
             self._log.warning('ros2 bag play plays all episodes of the recording as one: set player:=own')
-        offset_ns = self._offset_ns(streams.topics)
-        if ros2 and offset_ns:
-            seconds = offset_ns * 1e-9
+        clock = Clock(playback.bag, playback.mapping, clock_topics(playback.mapping))
+        if ros2 and clock.offset_ns:
+            seconds = clock.offset_ns * 1e-9
             self._log.warning(f'stamps differ from log times by {seconds:.0f} s; ros2 bag play publishes log times')
         if ros2:
             graph.open_client()
             graph.expect_bag_player()
         else:
             graph.open_inputs(spec.cameras, config.camera_transport)
-            self._tick(playback.begin_ns + offset_ns)
+            self._tick(playback.begin_ns + clock.offset_ns)
         graph.wait_for(graph.missing, config.start_timeout_s)
-        instruction = instruction_at_start(playback.bag, playback.mapping)
+        instruction = instruction_at_start(playback.bag, playback.mapping, playback.begin_ns)
         graph.instruct(instruction)
         graph.begin_episode(instruction, config.start_timeout_s)
         if ros2 and remap is not None:
@@ -194,18 +185,19 @@ class Player:
             remap = {name: graph.resolved(ours) for name, ours in remap.items()}
             bag_play.play(playback.bag.path, remap, config.rate, span_ns, graph.spin_until)
         else:
-            self._play_samples(streams, names, instruction, offset_ns)
+            self._play_samples(streams, names, instruction, clock)
         graph.spin_until(lambda: False, _AGAIN_S)
 
-    def _play_samples(self, streams: Streams, names: EpisodeNames, instruction: str, offset_ns: int) -> None:
+    def _play_samples(self, streams: Streams, names: EpisodeNames, instruction: str, clock: Clock) -> None:
         """Publish the messages of the recording. A picture of the first camera can begin the next episode."""
         graph, mapping = self._graph, self._playback.mapping
         assert self._playback.spec is not None
         reference = mapping.cameras[self._playback.spec.cameras[0]]
-        pace = Pace(graph, self._config.rate, self._tick)
+        pace = Pace(graph, self._config.rate, self._tick, self._log)
         unusable, episode = 0, None
-        for sample in self._playback.samples(streams.topics):
-            at_ns = sample.log_ns + offset_ns
+        for sample in map(clock.dated, self._playback.samples(streams.topics)):
+            # The offset follows the delays of single messages, but time does not run backwards.
+            at_ns = max(self._now_ns, sample.log_ns + clock.offset_ns)
             pace.wait(at_ns)
             if sample.topic == mapping.instruction.topic:
                 instruction = usable_instruction(sample.message.data) or instruction
@@ -223,9 +215,6 @@ class Player:
                 self._log.warning(f'{sample.topic}: {error}', throttle_duration_sec=5.0)
         if unusable:
             self._log.warning(f'{unusable} messages of the recording could not be used')
-
-    def _offset_ns(self, topics: list[str]) -> int:
-        return clock_offset_ns(list(islice(self._playback.samples(topics), _PROBE)))
 
     def _tick(self, now_ns: int) -> None:
         self._now_ns = now_ns

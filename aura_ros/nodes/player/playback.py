@@ -14,6 +14,7 @@ from aura_ros.recordings.bags import Bag
 from aura_ros.recordings.metadata import recorder_warnings
 from aura_ros.recordings.type_names import VLA_STEP
 from aura_ros.recordings.types import Sample
+from aura_ros.replay.steps.clocks import GAP_NS, first_ns
 from aura_ros.replay.steps.guess import guess
 from aura_ros.replay.steps.mapping import Instruction, Mapping, load_mapping
 from aura_ros.ros import foreign
@@ -119,10 +120,13 @@ def find_playback(config: PlayerConfig, bag: Bag, log: Any) -> Playback:
         if not config.instruction:
             raise BagError(f"{bag.path} has no instruction: add it to the mapping, or set parameter 'instruction'")
         mapping = replace(mapping, instruction=Instruction(text=config.instruction))
-    begin_ns = bag.begin_ns + round(config.from_s * _NS)
-    end_ns = bag.begin_ns + round(config.to_s * _NS) if config.to_s else bag.end_ns
+    first = first_ns(bag, mapping.topics if spec is not None else [mapping.steps])
+    if first - bag.begin_ns > GAP_NS:
+        log.warning(f'{(first - bag.begin_ns) / _NS:.0f} s without messages at the beginning are skipped')
+    begin_ns = first + round(config.from_s * _NS)
+    end_ns = first + round(config.to_s * _NS) if config.to_s else bag.end_ns
     if not begin_ns < min(end_ns, bag.end_ns):
-        length_s = (bag.end_ns - bag.begin_ns) / _NS
+        length_s = (bag.end_ns - first) / _NS
         raise ConfigError(f'from_s = {config.from_s:g}, to_s = {config.to_s:g}: must be a span within {length_s:.1f} s')
     for warning in recorder_warnings(bag.metadata):
         log.warning(warning)
@@ -134,15 +138,21 @@ def find_playback(config: PlayerConfig, bag: Bag, log: Any) -> Playback:
 class Pace:
     """Waits until the next message is due, from the first one on. Steady clock."""
 
-    def __init__(self, graph: PlayerGraph, rate: float, tick: Callable[[int], None]) -> None:
+    def __init__(self, graph: PlayerGraph, rate: float, tick: Callable[[int], None], log: Any) -> None:
         """Wait at `rate` times the recorded speed; meanwhile spin `graph` and call `tick` with the time [ns]."""
-        self._graph, self._rate, self._tick = graph, rate, tick
+        self._graph, self._rate, self._tick, self._log = graph, rate, tick, log
         self._first: tuple[int, float] | None = None
+        self._last_ns = 0
 
     def wait(self, at_ns: int) -> None:
-        """Return when the recording's clock is at `at_ns`."""
+        """Return when the recording's clock is at `at_ns`. A gap of more than GAP_NS is skipped."""
+        gap_ns = at_ns - self._last_ns
         if self._first is None:
             self._first = (at_ns, time.monotonic())
+        elif gap_ns > GAP_NS:
+            self._log.warning(f'{gap_ns / _NS:.0f} s without messages are skipped')
+            self.resume(at_ns)
+        self._last_ns = at_ns
         first_ns, began = self._first
         while (left_s := began + (at_ns - first_ns) / _NS / self._rate - time.monotonic()) > 0.0:
             self._graph.spin_until(lambda: False, min(left_s, _TICK_S))
