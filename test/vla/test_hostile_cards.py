@@ -34,9 +34,10 @@ def test_a_card_that_is_no_card_is_refused_in_one_sentence(
     measured(f'{2 * len(CARDS)} cards of weights and backbones that are no cards: one sentence each')
 
 
-def test_a_backbone_with_weights_in_another_file_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize('entry', [b'\x0a\x08location\x12\x05e.bin', b'\x12\x05e.bin\x0a\x08location'])
+def test_a_backbone_with_weights_in_another_file_is_refused(tmp_path: Path, entry: bytes) -> None:
     shipped = Path(str(files('aura_ros.vla') / 'weights/embedded.onnx'))
     (tmp_path / 'x.json').write_bytes(shipped.with_suffix('.json').read_bytes())
-    (tmp_path / 'x.onnx').write_bytes(shipped.read_bytes() + b'\x0a\x08location\x12\x05e.bin')
+    (tmp_path / 'x.onnx').write_bytes(shipped.read_bytes() + entry)
     with pytest.raises(ConfigError, match='another file'):
         EmbeddedVla(str(tmp_path / 'x.onnx'))
