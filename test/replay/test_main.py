@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from recordings import INSTRUCTION, recording
+from recordings import BEGIN_NS, INSTRUCTION, MS, STATES, recording
 from replayed import SPEC, SeeingVla, bag_of
 
 from aura_ros.replay.main import main
@@ -87,7 +87,7 @@ def test_a_run_after_a_limited_one_continues(bag, replay):
 
 def test_a_part_in_time(bag, replay):
     report = replay(bag, '--from', '1.0', '--to', '0:03')[1]['recordings'][0]
-    assert report['steps'] == 10
+    assert report['steps'] == 5
     assert report['end_ns'] - report['begin_ns'] == 9 * 200_000_000
 
 
@@ -248,3 +248,28 @@ def test_after_ctrl_c_the_next_run_continues(bag, replay, monkeypatch):
     assert code == 130 and 'continues from here' in err
     monkeypatch.setattr(SeeingVla, 'infer', infer)
     assert replay(bag)[4] == 13
+
+
+def test_a_bag_that_is_whole_again_is_no_longer_called_partial(replay, tmp_path):
+    bag = bag_of(tmp_path / 'monday')
+    (bag / 'metadata.yaml').rename(tmp_path / 'kept.yaml')
+    _, first, _, _, calls = replay(bag)
+    assert calls == 20 and 'metadata.yaml is missing' in first['recordings'][0]['partial']
+    assert any('the recording is partial' in note for note in first['recordings'][0]['notes'])
+    (tmp_path / 'kept.yaml').rename(bag / 'metadata.yaml')
+    _, second, _, _, calls = replay(bag)
+    assert calls == 0 and second['recordings'][0]['partial'] == ''
+    assert not any('partial' in note for note in second['recordings'][0]['notes'])
+
+
+def test_times_count_from_the_first_message_after_a_step_of_the_clock(replay, tmp_path):
+    with recording(tmp_path / 'bag') as recorder:
+        recorder.text(INSTRUCTION, 'go on', -BEGIN_NS / MS)
+        for tick in range(300):
+            recorder.joints(STATES, tick * 10.0, [0.0] * len(SPEC.joint_names), SPEC.joint_names)
+            if tick % 5 == 0:
+                for camera in SPEC.cameras:
+                    recorder.image(f'/{camera}', tick * 10.0)
+    _, report, _, err, _ = replay(tmp_path / 'bag', '--from', 1, '--to', 2)
+    assert not err and report['recordings'][0]['steps'] == 5
+    assert replay(tmp_path / 'bag', '--from', 3.5)[3].endswith('is 3.0 s long\n')

@@ -147,6 +147,7 @@ class AlignmentReport:
     def refuse(self, reason: str) -> None:
         """Count an observation that cannot be used, by the kind of its reason."""
         self._why = ''
+        self._waits = False
         self._count(reason[:_REASON])
 
     def _count(self, reason: str) -> None:

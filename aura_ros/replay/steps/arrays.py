@@ -16,7 +16,7 @@ from aura_ros.common.files import open_arrays, replace_arrays
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
 
-FORMAT = 4
+FORMAT = 5
 _COLUMNS = ('stamps_ns', 'episode_ids', 'seqs', 'features', 'base_actions', 'recorded_actions')
 
 

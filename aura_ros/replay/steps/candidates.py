@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the names of topics and joints tell about their roles, for the proposed mapping."""
+"""Roles of topics and joints by their names, for the proposed mapping."""
 
 import re
 from collections.abc import Iterable, Sequence
