@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The ROS graph for viewers: names, types, and subscriptions that match their publishers."""
+"""The ROS graph for viewers: names and types."""
 
 import difflib
 import importlib
@@ -11,14 +11,10 @@ from typing import Any, Literal
 
 import rclpy
 from rclpy.action.graph import get_action_names_and_types
-from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.exceptions import NoTypeSupportImportedException
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from rclpy.serialization import deserialize_message
 from rclpy.signals import SignalHandlerOptions
-from rclpy.subscription import Subscription
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 from rclpy.topic_or_service_is_hidden import topic_or_service_is_hidden
 from rclpy.type_support import check_for_type_support
@@ -198,103 +194,3 @@ def message_class(type_name: str) -> Any:
             f'and source its workspace ({error})'
         ) from error
     return kind
-
-
-def matching_profile(publishers: Sequence[TopicEndpointInfo], depth: int) -> QoSProfile:
-    """Return the strictest profile that all publishers support; without publishers, the loosest.
-
-    Args:
-        publishers: publishers of the topic.
-        depth: messages buffered while the viewer is busy.
-    """
-    profiles = [end.qos_profile for end in publishers]
-    reliable = profiles and all(p.reliability == ReliabilityPolicy.RELIABLE for p in profiles)
-    kept = profiles and all(p.durability == DurabilityPolicy.TRANSIENT_LOCAL for p in profiles)
-    return QoSProfile(
-        depth=depth,
-        reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
-        durability=DurabilityPolicy.TRANSIENT_LOCAL if kept else DurabilityPolicy.VOLATILE,
-    )
-
-
-class Watch:
-    """A subscription whose quality of service follows the publishers.
-
-    Attributes:
-        publishers: number of publishers at the last `match` [1].
-        damaged: messages that could not be deserialised [1].
-    """
-
-    def __init__(
-        self,
-        view: TopicView,
-        topic: str,
-        kind: Any,
-        receive: Callable[[Any, int], None],
-        *,
-        depth: int,
-        raw: bool = False,
-    ) -> None:
-        """Subscribe a topic.
-
-        Args:
-            view: the node that subscribes.
-            topic: full name.
-            kind: message class.
-            receive: called with each message and its send time [ns, system clock], by the node's executor or `take`.
-            depth: see `matching_profile`.
-            raw: pass serialised messages, which costs less.
-        """
-        self._view, self._topic, self._kind, self._receive = view, topic, kind, receive
-        self._depth, self._raw = depth, raw
-        self._subscription: Subscription[Any] | None = None
-        self._profile: QoSProfile | None = None
-        self._newest_ns = self._known_ns = 0
-        self.publishers = self.damaged = 0
-        self.match()
-
-    def match(self) -> None:
-        """Subscribe again if the publishers now need another profile."""
-        ends = self._view.publishers(self._topic)
-        self.publishers = len(ends)
-        profile = matching_profile(ends, self._depth)
-        if profile == self._profile or (self._profile and not ends):
-            return
-        self.close()
-        # A new subscription receives earlier messages again; those received before are skipped.
-        self._profile, self._known_ns = profile, self._newest_ns
-        self._subscription = self._view.node.create_subscription(
-            self._kind,
-            self._topic,
-            self._on_message,
-            profile,
-            raw=True,  # so that a damaged message raises here, and not in the executor
-            event_callbacks=SubscriptionEventCallbacks(use_default_callbacks=False),
-        )
-
-    def take(self) -> None:
-        """Take all waiting messages without an executor, at a tenth of its cost per message."""
-        subscription = self._subscription
-        if subscription is None:
-            return
-        with subscription.handle:
-            while (taken := subscription.handle.take_message(self._kind, True)) is not None:
-                self._on_message(*taken)
-
-    def _on_message(self, data: bytes, info: Any) -> None:
-        sent_ns = info['source_timestamp'] or time.time_ns()
-        if sent_ns <= self._known_ns:
-            return
-        try:
-            message = data if self._raw else deserialize_message(data, self._kind)
-        except RuntimeError:  # rclpy has no public name for it
-            self.damaged += 1
-            return
-        self._newest_ns = max(sent_ns, self._newest_ns)
-        self._receive(message, sent_ns)
-
-    def close(self) -> None:
-        """Unsubscribe."""
-        if self._subscription is not None:
-            self._view.node.destroy_subscription(self._subscription)
-            self._subscription = None

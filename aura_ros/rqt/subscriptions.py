@@ -15,7 +15,8 @@ from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage, Image
 
 from aura_ros.msg import CacheStatus, GateSample, MemoryState, PolicyStatus, VlaStep, WriteEvent
-from aura_ros.ros.graph import TopicView, Watch
+from aura_ros.ros.graph import TopicView
+from aura_ros.ros.watch import Watch
 from aura_ros.rqt import translate
 from aura_ros.rqt.frames import FrameBuffer, ImageType
 from aura_ros.rqt.points import Point

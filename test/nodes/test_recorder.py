@@ -61,8 +61,8 @@ class Rig:
             inside = {each.topic: each.ext.offered_qos_profiles for each in reader.connections}
         return {each['name']: each['offered_qos_profiles'] for each in topics}, inside
 
-    def status(self, text, level):
-        """Wait until /diagnostics contains `text`; return the status."""
+    def status(self, text, level, value=''):
+        """Wait until /diagnostics contains `text`, and a value with this key if one is given."""
 
         def found():
             return next(
@@ -71,6 +71,7 @@ class Rig:
                     for message in self.diagnostics
                     for status in message.status
                     if status.name == 'recorder: recording' and text in status.message and status.level == LEVELS[level]
+                    if not value or value in {entry.key for entry in status.values}
                 ),
                 None,
             )
@@ -290,7 +291,7 @@ def test_dropped_messages_are_counted_and_reported(graph, tmp_path, monkeypatch)
     instruction = rig.publisher(String, 'instruction', qos.INSTRUCTION)
     monkeypatch.setattr(recording, '_queue_bytes', 0)
     instruction.publish(String(data='there is no room'))
-    assert 'dropped of /instruction' in {entry.key for entry in rig.status('dropped: ', 'WARN').values}
+    rig.status('dropped: ', 'WARN', value='dropped of /instruction')
     monkeypatch.undo()
     instruction.publish(String(data='there is room again'))
     rig.taken('/instruction', 1)

@@ -14,7 +14,8 @@ from security_policy import Rights, granted
 from aura_ros.client import AuraClient
 from aura_ros.nodes.memory.node import MemoryNode
 from aura_ros.nodes.recorder.node import Recorder
-from aura_ros.ros.graph import Watch, message_class, open_graph
+from aura_ros.ros.graph import message_class, open_graph
+from aura_ros.ros.watch import Watch
 from aura_ros.tools.launch.reader import read
 from aura_ros.tools.panel.observer import GraphObserver
 

@@ -12,7 +12,7 @@ from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import String
 
 from aura_ros.common.errors import InputError
-from aura_ros.ros.graph import TopicError, matching_profile, message_class
+from aura_ros.ros.graph import TopicError, message_class
 from aura_ros.tools.topics.text import NoEntryError, as_text, select
 
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -76,31 +76,6 @@ def test_a_type_that_is_not_installed_is_an_error_with_the_fix():
         message_class('nav_msgs/msg/Odd')
     with pytest.raises(TopicError, match=r'std_msgs/msg/Odd is not installed'):
         message_class('std_msgs/msg/Odd')
-
-
-@pytest.mark.parametrize(
-    ('reliable', 'kept', 'expected'),
-    [
-        ([True, True], [True, True], (True, True)),
-        ([True, False], [True, False], (False, False)),
-        ([True], [False], (True, False)),
-        ([], [], (False, False)),
-    ],
-)
-def test_the_profile_is_compatible_with_all_publishers(reliable, kept, expected):
-    class End:
-        def __init__(self, is_reliable: bool, is_kept: bool) -> None:
-            self.qos_profile = QoSProfile(
-                depth=1,
-                reliability=ReliabilityPolicy.RELIABLE if is_reliable else ReliabilityPolicy.BEST_EFFORT,
-                durability=DurabilityPolicy.TRANSIENT_LOCAL if is_kept else DurabilityPolicy.VOLATILE,
-            )
-
-    ends = [End(*pair) for pair in zip(reliable, kept, strict=True)]
-    profile = matching_profile(ends, 7)
-    assert profile.depth == 7
-    assert (profile.reliability == ReliabilityPolicy.RELIABLE) is expected[0]
-    assert (profile.durability == DurabilityPolicy.TRANSIENT_LOCAL) is expected[1]
 
 
 def test_text_cuts_long_lists_and_escapes_control_characters():

@@ -2,8 +2,8 @@
 """recorder: records the graph to a rosbag2 bag (MCAP) for replay and training.
 
 The node follows the graph: it records what vla_node, the memory nodes, policy_switch_node and sim_node publish and
-subscribe. It subscribes to each topic when its first publisher appears, with the strictest quality of service that all
-publishers offer. It takes the messages serialised. A thread behind a bounded queue writes the file: if the disk is too
+subscribe. It subscribes to each topic when its first publisher appears, with the quality of service that the publishers
+offer. It takes the messages serialised. A thread behind a bounded queue writes the file: if the disk is too
 slow, messages are dropped, images first, and the graph is not delayed.
 
 Executor thread, except for the file. Log times are on the ROS clock, like the stamps, so that a bag of a simulation has
@@ -29,9 +29,10 @@ from aura_ros.recordings.type_names import CAMERA_TYPES
 from aura_ros.recordings.types import WARNINGS, Offer
 from aura_ros.ros.diagnostics import ERROR, OK, WARN, Diagnostics, Faults, Status
 from aura_ros.ros.entities import EntityOwner
-from aura_ros.ros.graph import TopicView, Watch, message_class
+from aura_ros.ros.graph import TopicView, message_class
 from aura_ros.ros.lifecycle import PlainNode, run
 from aura_ros.ros.parameters import ParameterSet, parameter, strings
+from aura_ros.ros.watch import Watch
 
 if TYPE_CHECKING:
     from aura_ros.recordings.writer import Recording

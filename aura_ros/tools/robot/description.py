@@ -3,7 +3,8 @@
 
 from std_msgs.msg import String
 
-from aura_ros.ros.graph import TopicError, Watch, open_graph
+from aura_ros.ros.graph import TopicError, open_graph
+from aura_ros.ros.watch import Watch
 
 _TYPE = 'std_msgs/msg/String'
 

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from typing import Any
 
 from aura_ros.common.text import printable
-from aura_ros.ros.graph import DISCOVERY_S, TopicGraph, Watch, message_class
+from aura_ros.ros.graph import DISCOVERY_S, TopicGraph, message_class
+from aura_ros.ros.watch import Watch
 from aura_ros.tools.topics.calls import call, goal
 from aura_ros.tools.topics.text import NoEntryError, as_text, select
 
