@@ -67,6 +67,8 @@ def test_a_dataset_without_any_task_leaves_the_instruction_to_the_user(tmp_path:
     folder = version_3(tmp_path / 'set')
     edit(folder / EPISODES, tasks=None)
     (folder / 'meta/tasks.parquet').unlink()
+    facts = json.loads((folder / 'meta/info.json').read_text()) | {'total_tasks': 2}
+    (folder / 'meta/info.json').write_text(json.dumps(facts))
     with Bag(folder) as bag:
         found = guess(bag, SPEC)
     assert found.mapping.instruction.topic == '' and any('instruction: none' in note for note in found.notes)

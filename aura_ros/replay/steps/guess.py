@@ -128,7 +128,10 @@ def _instruction(bag: Bag, topics: Sequence[Topic], notes: Notes) -> Instruction
         topic for topic in named if any(usable_instruction(one.message.data) for one in bag.samples([topic.name]))
     ]
     notes.reject('instruction', [topic for topic in named if topic not in filled], 'its texts are empty')
-    prompts = {key: text.strip() for key, text in bag.metadata.items() if is_instruction(key) and text.strip()}
+    # A number is no instruction: the notes of a dataset have total_tasks.
+    prompts = {
+        key: text.strip() for key, text in bag.metadata.items() if is_instruction(key) and any(map(str.isalpha, text))
+    }
     if filled:
         # vla_node's own report also has the instructions of goals.
         filled.sort(key=lambda topic: not topic.name.endswith(IN_FORCE))
