@@ -167,7 +167,7 @@ def mapping_of(
 def _span(bag: Bag, mapping: Mapping, settings: Settings) -> tuple[int | None, int | None]:
     if not settings.begin_s and settings.end_s is None:
         return None, None
-    first = first_ns(bag, mapping.topics)
+    first = first_ns(bag, mapping)
     length_s = (bag.end_ns - first) / _NS
     if settings.begin_s >= length_s:
         raise BagError(f'--from {settings.begin_s:g} s is after the end: {bag.path} is {length_s:.1f} s long')

@@ -230,11 +230,22 @@ def test_times_count_from_the_first_message_after_a_step_of_the_clock(tmp_path: 
     with recording(tmp_path / 'bag') as recorder:
         write(recorder)
     with Bag(tmp_path / 'bag') as bag:
-        assert bag.begin_ns == 0 and first_ns(bag, [INSTRUCTION, STATES, FRONT]) == BEGIN_NS
         mapping = replace(BARE, instruction=Instruction(topic=INSTRUCTION))
+        assert bag.begin_ns == 0 and first_ns(bag, mapping) == BEGIN_NS
         found = list(Observations(bag, mapping, ONE, BEGIN_NS + 500 * MS, BEGIN_NS + 900 * MS))
     assert [(one.stamp_ns - BEGIN_NS) // MS for one in found] == [501, 601, 701, 801]
     assert {one.observation.instruction for one in found} == {'go on'}
+
+
+def test_a_step_of_the_clock_between_pictures_hides_none_of_them(tmp_path: Path) -> None:
+    with recording(tmp_path / 'bag') as recorder:
+        for begin in (-BEGIN_NS / MS + 20_000.0, 0.0):
+            for at in range(0, 1000, 100):
+                recorder.joints(STATES, begin + at, [0, 0, 0])
+                recorder.image(FRONT, begin + at)
+    with Bag(tmp_path / 'bag') as bag:
+        assert first_ns(bag, BARE) == 20_000 * MS
+        assert len(list(Observations(bag, BARE, ONE))) == 20
 
 
 # Many reasons.
@@ -349,6 +360,29 @@ def test_the_guess_keeps_to_one_robot_and_lists_the_others(tmp_path: Path) -> No
     assert 'there are several robots: the mapping keeps to that of /beta/joint_states; others are /alpha' in found.notes
     rejected = [note for note in found.notes if note.endswith('it belongs to another robot')]
     assert len(rejected) == 4 and 'camera: /alpha/front/image_raw is not used: it belongs to another robot' in rejected
+
+
+@pytest.mark.parametrize(
+    ('measured', 'other', 'prefix'),
+    [
+        ('/fleet/r1/joint_states', '/fleet/r2/joint_states', '/fleet/r2'),
+        ('/joint_states', '/arm/joint_states', ''),
+        ('/arm/left', '/arm/right', ''),
+    ],
+)
+def test_another_robot_has_the_same_topics_in_another_namespace(
+    tmp_path: Path, measured: str, other: str, prefix: str
+) -> None:
+    def write(recorder: Recorder) -> None:
+        for at in range(0, 100, 10):
+            recorder.joints(measured, at, [0, 0, 0])
+            if at % 20 == 0:
+                recorder.joints(other, at, [0, 0, 0])
+        recorder.image('/arm/front', 0)
+
+    found = proposed(tmp_path / 'bag', write)
+    assert found.mapping.joints == (JointStream(measured),) and found.mapping.cameras == {'front': '/arm/front'}
+    assert any(note.endswith(f'others are {prefix}') for note in found.notes) == bool(prefix)
 
 
 def test_a_prompt_in_the_notes_of_the_bag_is_the_instruction_unless_a_topic_has_one(tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def test_a_run_after_a_limited_one_continues(bag, replay):
 
 def test_a_part_in_time(bag, replay):
     report = replay(bag, '--from', '1.0', '--to', '0:03')[1]['recordings'][0]
-    assert report['steps'] == 5
+    assert report['steps'] == 10
     assert report['end_ns'] - report['begin_ns'] == 9 * 200_000_000
 
 

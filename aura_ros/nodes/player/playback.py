@@ -120,7 +120,7 @@ def find_playback(config: PlayerConfig, bag: Bag, log: Any) -> Playback:
         if not config.instruction:
             raise BagError(f"{bag.path} has no instruction: add it to the mapping, or set parameter 'instruction'")
         mapping = replace(mapping, instruction=Instruction(text=config.instruction))
-    first = first_ns(bag, mapping.topics if spec is not None else [mapping.steps])
+    first = first_ns(bag, mapping if spec is not None else Mapping({}, steps=mapping.steps))
     if first - bag.begin_ns > GAP_NS:
         log.warning(f'{(first - bag.begin_ns) / _NS:.0f} s without messages at the beginning are skipped')
     begin_ns = first + round(config.from_s * _NS)

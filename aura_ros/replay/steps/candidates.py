@@ -76,15 +76,19 @@ def _has(name: str, words: Sequence[str]) -> bool:
     return any(word in name.lower() for word in words)
 
 
-def root(topic: str) -> str:
-    """Return the first namespace of a topic; '' if it has none."""
-    parts = topic.strip('/').split('/')
-    return f'/{parts[0]}' if len(parts) > 1 else ''
+def twin_namespace(topic: str, other: str) -> str:
+    """Return the namespace of `other` if it has the same name as `topic` in another namespace, else ''."""
+    parts, others = topic.split('/'), other.split('/')
+    apart = [number for number, pair in enumerate(zip(parts, others, strict=False)) if pair[0] != pair[1]]
+    if len(parts) != len(others) or len(apart) != 1 or apart[0] == len(parts) - 1:
+        return ''
+    return '/'.join(others[: apart[0] + 1])
 
 
 def likeness(one: str, other: str) -> float:
     """Return how alike two names of topics are without their first namespaces [0..1]."""
-    return SequenceMatcher(None, one.removeprefix(root(one)), other.removeprefix(root(other))).ratio()
+    ends = [name.lstrip('/').split('/', 1)[-1] for name in (one, other)]
+    return SequenceMatcher(None, ends[0], ends[1]).ratio()
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ simulation. A message without a header, or a stream of `clock: arrival`, is ther
 of the stamped messages around it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from aura_ros.recordings.bags import Bag
@@ -19,8 +19,6 @@ GAP_NS = 60_000_000_000
 """A longer time without a message is skipped, for example a step of the recorder's clock [ns]."""
 # Samples in which a stamped one is expected [1].
 _PROBE = 50
-# Continuous log time after which the beginning of a recording is certain [ns].
-_CERTAIN_NS = 5_000_000_000
 
 
 class Clock:
@@ -65,17 +63,18 @@ def clock_topics(mapping: Mapping) -> list[str]:
     return list(dict.fromkeys(filter(None, [*joints, *mapping.cameras.values(), mapping.steps])))
 
 
-def first_ns(bag: Bag, topics: Iterable[str]) -> int:
+def first_ns(bag: Bag, mapping: Mapping) -> int:
     """Return the log time from which the times of a recording count [ns].
 
-    It is the first message of `topics` after a gap: a recorder can log the first messages at time zero, before it
-    receives /clock.
+    It is that of the first mapped message. Messages before a gap do not count if no camera and no joints are among
+    them: a recorder can log an instruction at time zero, before it receives /clock.
     """
+    sensors = clock_topics(mapping)
     begin_ns = last_ns = None
-    for sample in bag.samples(list(topics)):
+    for sample in bag.samples(mapping.topics):
         if begin_ns is None or last_ns is None or sample.log_ns - last_ns > GAP_NS:
             begin_ns = sample.log_ns
-        elif sample.log_ns - begin_ns > _CERTAIN_NS:
+        if sample.topic in sensors:
             break
         last_ns = sample.log_ns
     return bag.begin_ns if begin_ns is None else begin_ns

@@ -12,7 +12,7 @@ from aura_ros.common.text import printable
 from aura_ros.recordings.bags import Bag
 from aura_ros.recordings.type_names import CAMERA_TYPES, JOINT_STATE, STRING, VLA_STEP
 from aura_ros.recordings.types import Topic
-from aura_ros.replay.steps.candidates import Notes, is_depth, is_instruction, root
+from aura_ros.replay.steps.candidates import Notes, is_depth, is_instruction
 from aura_ros.replay.steps.clocks import SAME_CLOCK_NS
 from aura_ros.replay.steps.guess_joints import guess_actions, guess_joints, joint_candidates, other_robots
 from aura_ros.replay.steps.mapping import Instruction, JointStream, Mapping
@@ -70,15 +70,17 @@ def _finished(mapping: Mapping, notes: Notes) -> Guess:
 class _Others:
     """The other robots of a recording; the mapping keeps to one."""
 
-    def __init__(self, roots: Sequence[str], joints: Sequence[JointStream], notes: Notes) -> None:
-        self._roots, self._notes = roots, notes
-        if roots:
+    def __init__(self, namespaces: Sequence[str], joints: Sequence[JointStream], notes: Notes) -> None:
+        self._namespaces, self._notes = tuple(f'{one}/' for one in namespaces), notes
+        if namespaces:
             topics = ', '.join(stream.topic for stream in joints)
-            notes.add(f'there are several robots: the mapping keeps to that of {topics}; others are {", ".join(roots)}')
+            notes.add(
+                f'there are several robots: the mapping keeps to that of {topics}; others are {", ".join(namespaces)}'
+            )
 
     def without(self, role: str, topics: Sequence[Topic]) -> list[Topic]:
         """Return the topics that do not belong to another robot."""
-        others = [topic for topic in topics if root(topic.name) in self._roots]
+        others = [topic for topic in topics if topic.name.startswith(self._namespaces)]
         self._notes.reject(role, others, 'it belongs to another robot')
         return [topic for topic in topics if topic not in others]
 

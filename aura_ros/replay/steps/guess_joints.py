@@ -8,7 +8,7 @@ from aura_ros.common.errors import InputError
 from aura_ros.recordings.bags import Bag
 from aura_ros.recordings.type_names import JOINT_STATE
 from aura_ros.recordings.types import Topic
-from aura_ros.replay.steps.candidates import Notes, is_command, is_measured, likeness, paired, root
+from aura_ros.replay.steps.candidates import Notes, is_command, is_measured, likeness, paired, twin_namespace
 from aura_ros.replay.steps.mapping import ActionStream, JointStream
 from aura_ros.replay.steps.message_values import ACTION_TYPES, target
 from aura_ros.replay.steps.recorded_names import recorded_names
@@ -41,11 +41,16 @@ def joint_candidates(bag: Bag, topics: Sequence[Topic], wanted: Sequence[str]) -
 
 
 def other_robots(chosen: Sequence[JointStream], candidates: Sequence[Candidate]) -> list[str]:
-    """Return the namespaces of robots with the joints of the chosen one."""
-    roots = {root(stream.topic) for stream in chosen}
-    names = {name for one in candidates for name in one.names if one.topic.name in {s.topic for s in chosen}}
-    others = {root(one.topic.name) for one in candidates if names & set(one.names) and not is_command(one.topic)}
-    return sorted(others - roots - {''})
+    """Return the namespaces of robots with the joints and topics of the chosen one."""
+    topics = [stream.topic for stream in chosen]
+    names = {name for one in candidates for name in one.names if one.topic.name in topics}
+    found = {
+        twin_namespace(topic, one.topic.name)
+        for one in candidates
+        for topic in topics
+        if names & set(one.names) and one.topic.name not in topics and not is_command(one.topic)
+    }
+    return sorted(found - {''})
 
 
 def guess_joints(candidates: Sequence[Candidate], wanted: Sequence[str], notes: Notes) -> tuple[JointStream, ...]:
