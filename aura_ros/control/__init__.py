@@ -6,7 +6,9 @@ from aura_ros.control.chunk import Chunk, Refusal
 from aura_ros.control.clock import ClockWatch
 from aura_ros.control.config import SwitchConfig
 from aura_ros.control.limits import ActionLimiter
+from aura_ros.control.outputs import OutputConfig
 from aura_ros.control.robot import RobotConfig
+from aura_ros.control.sources import JointMap, JointSources
 from aura_ros.control.status import ChunkVerdict, Command, Selection, SwitchStatus
 from aura_ros.control.switch import PolicySwitch
 from aura_ros.control.watchdog import ControlWatchdog
@@ -18,6 +20,9 @@ __all__ = [
     'ClockWatch',
     'Command',
     'ControlWatchdog',
+    'JointMap',
+    'JointSources',
+    'OutputConfig',
     'Policy',
     'PolicySwitch',
     'Refusal',

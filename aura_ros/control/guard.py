@@ -20,7 +20,7 @@ class CommandGuard:
 
     A hold moves within the limits to the measured position and then stays there. So a robot that lags behind its
     commands stops where it is, and one wrong measurement moves it by one step at most. A robot that sags afterwards is
-    not followed. The hold of a twist is zero at once: braking is not limited.
+    not followed. The hold of a velocity is zero at once: braking is not limited.
     """
 
     def __init__(self, robot: RobotConfig) -> None:
@@ -53,9 +53,9 @@ class CommandGuard:
         Only the first command is checked. A robot that is pushed out of its limits later may move back, because its
         last command was inside.
         """
-        if self._last is not None or self._robot.holds_with_zero:
+        if self._last is not None:
             return ''
-        return self.limiter.out_of_reach(joints, self._elapsed_ns(now_ns))
+        return self.limiter.out_of_reach(self._robot.hold_target(joints), self._elapsed_ns(now_ns))
 
     def drive(self, action: NDArray[np.float64], joints: NDArray[np.float64], now_ns: int) -> NDArray[np.float64]:
         """Return the allowed command nearest to `action`; `joints` is the measured position."""
@@ -72,12 +72,12 @@ class CommandGuard:
             target = self._last if self._last is None else self._robot.hold_target(self._last)
         elif self.problem(joints, now_ns):
             return None
-        elif self._robot.holds_with_zero:
-            target = self._robot.hold_target(joints)
         else:
-            reference = joints if self._last is None else self._last
-            target = self.limiter.approach(joints, reference, self._elapsed_ns(now_ns))
-            self._settled = np.array_equal(target, self.limiter.inside(joints))
+            goal = self._robot.hold_target(joints)
+            reference = goal if self._last is None else self._last
+            near = self.limiter.approach(goal, reference, self._elapsed_ns(now_ns))
+            target = np.where(self._robot.is_velocity, goal, near)
+            self._settled = np.array_equal(target, self.limiter.inside(goal))
         return target if target is None else self._keep(target, now_ns)
 
     def _elapsed_ns(self, now_ns: int) -> int:

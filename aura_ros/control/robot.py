@@ -2,31 +2,37 @@
 """The robot file: joints, units, limits, control rate and command type."""
 
 import math
-from array import array
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from functools import cached_property
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aura_ros.common.errors import ConfigError
+from aura_ros.control.outputs import MAP_PREFIX, ROTATION_AXES, SINGLE_COMMAND_TYPES, OutputConfig
+from aura_ros.control.poses import nearest_rotation
+from aura_ros.control.sources import JointSources
+from aura_ros.control.values import is_finite, numbers, strings
 
-COMMAND_TYPES = ('joint_trajectory', 'float64_multi_array', 'twist_stamped')
-TWIST_AXES = ('linear_x', 'linear_y', 'linear_z', 'angular_x', 'angular_y', 'angular_z')
-JOINT_UNITS = ('rad', 'm')
-TWIST_UNITS = ('m/s', 'm/s', 'm/s', 'rad/s', 'rad/s', 'rad/s')
 CONTROL_HZ_RANGE = (1.0, 1000.0)
 MAX_JOINTS = 64
+_LIMITS = ('position_lower', 'position_upper', 'velocity_max', 'step_max')
+# Keys of a robot file that JointSources and OutputConfig read.
+_SOURCE_KEYS = ('joint_state_topics', 'joint_max_age_s', 'mapped_joints')
+_GROUP_KEYS = ('outputs', *_SOURCE_KEYS)
 
 
 @dataclass(frozen=True)
 class RobotConfig:
-    """Joints and limits of a robot; every limit is checked on construction.
+    """Joints, limits, sources and outputs of a robot; every value is checked on construction.
 
-    Each list has one entry per commanded joint, in the order of the policy's action vector. With `twist_stamped` the
-    six 'joints' are the axes of `TWIST_AXES` and the commanded value is a velocity. `velocity_max` then bounds its rate
-    of change, and the hold command is zero.
+    Each list has one entry per commanded joint, in the order of the policy's action vector. Limits are in the units of
+    the robot and apply to what is sent. With `twist_stamped` six 'joints' are the axes of `TWIST_AXES`, and the
+    commanded value is a velocity. `velocity_max` then bounds its rate of change, and the hold command is zero. With
+    `pose_stamped` six 'joints' are the `POSE_AXES` of the end effector.
 
     Raises:
         ConfigError: a name, length or limit is unusable. The text gives the value, the allowed range and the fix.
@@ -44,19 +50,29 @@ class RobotConfig:
     control_hz: float = 20.0
     """Commands per second [Hz]."""
     command_type: str = 'joint_trajectory'
-    """Message type of the robot's controller; one of COMMAND_TYPES."""
+    """Message type of the controller where there are no `outputs`; one of SINGLE_COMMAND_TYPES."""
     units: tuple[str, ...] = ()
-    """'rad' or 'm' per joint (REP 103); empty: 'rad' for all, or the units of a twist."""
+    """'rad', 'm' or '1' per joint (REP 103); empty: 'rad' for joints, and the units of a twist or pose."""
     base_frame: str = 'base_link'
-    """Frame of a twist, and frame_id of every command."""
+    """Frame of a twist or pose, and frame_id of every command."""
+    outputs: tuple[OutputConfig, ...] = ()
+    """Command outputs; each joint belongs to one. Empty: one output with all joints and `command_type`."""
+    sources: JointSources = field(default_factory=JointSources)
+    """Topics of the measured joints, and the maps between the units of robot and policy."""
 
     def __post_init__(self) -> None:
-        if self.command_type not in COMMAND_TYPES:
-            raise ConfigError(f'command_type = {self.command_type!r}: must be one of {", ".join(COMMAND_TYPES)}')
         self._check_names()
+        if not self.outputs:
+            if self.command_type not in SINGLE_COMMAND_TYPES:
+                raise ConfigError(
+                    f'command_type = {self.command_type!r}: must be one of {", ".join(SINGLE_COMMAND_TYPES)}; '
+                    'describe an output of another type as a group of robot.outputs'
+                )
+            object.__setattr__(self, 'outputs', (OutputConfig('', self.joint_names, self.command_type),))
+        self._check_outputs()
         self._check_units()
         low, high = CONTROL_HZ_RANGE
-        if not _is_finite(self.control_hz) or not low <= self.control_hz <= high:
+        if not is_finite(self.control_hz) or not low <= self.control_hz <= high:
             raise ConfigError(
                 f'control_hz = {self.control_hz!r}: must be {low:g}..{high:g} Hz; '
                 "set the rate of the robot's controller"
@@ -67,26 +83,33 @@ class RobotConfig:
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, object]) -> Self:
-        """Return the robot of a mapping whose keys are the fields; lists become tuples.
+        """Return the robot of the mapping in a robot file; lists become tuples.
+
+        The keys are those of the fields, those of JointSources, and one group for each output and each mapped joint.
 
         Raises:
             ConfigError: an unknown or missing key, a value of the wrong type, or a bad limit.
         """
-        known = {field.name for field in fields(cls)}
+        plain = {entry.name for entry in fields(cls)} - {'outputs', 'sources'}
+        names = strings('outputs', values.get('outputs', ()))
+        sources = JointSources.from_mapping(values)
+        known = plain.union(_GROUP_KEYS, names, (MAP_PREFIX + joint for joint in sources.maps))
         unknown = sorted(set(values) - known)
         if unknown:
             raise ConfigError(f'robot parameter {unknown[0]!r} is unknown: must be one of {", ".join(sorted(known))}')
-        needed = ('joint_names', 'position_lower', 'position_upper', 'velocity_max', 'step_max')
-        for name in needed:
+        for name in ('joint_names', *_LIMITS):
             if name not in values:
                 raise ConfigError(f'robot parameter {name!r} is missing: give one entry per joint')
-        converted: dict[str, object] = dict(values)
+        if clash := plain.union(_GROUP_KEYS).intersection(names):
+            raise ConfigError(f'outputs contains {min(clash)!r}: must not be the name of another robot parameter')
+        converted: dict[str, object] = {name: value for name, value in values.items() if name in plain}
         for name in ('joint_names', 'units'):
             if name in values:
-                converted[name] = _strings(name, values[name])
-        for name in needed[1:]:
-            converted[name] = _numbers(name, values[name])
-        return cls(**converted)  # type: ignore[arg-type]  # __post_init__ checks the rest
+                converted[name] = strings(name, values[name])
+        for name in _LIMITS:
+            converted[name] = numbers(name, values[name])
+        outputs = tuple(OutputConfig.from_mapping(name, values.get(name)) for name in names)
+        return cls(**converted, outputs=outputs, sources=sources)  # type: ignore[arg-type]  # __post_init__ checks
 
     @property
     def size(self) -> int:
@@ -98,16 +121,37 @@ class RobotConfig:
         """Time between two commands [ns]."""
         return round(1e9 / self.control_hz)
 
-    @property
-    def holds_with_zero(self) -> bool:
-        """Whether the hold command is zero (velocities) instead of a position."""
-        return self.command_type == 'twist_stamped'
+    @cached_property
+    def is_velocity(self) -> NDArray[np.bool_]:
+        """Whether the commanded value of each joint is a velocity, whose hold is zero; bool [J]."""
+        axes = {name for output in self.outputs if output.holds_with_zero for name in output.joint_names}
+        return np.array([name in axes for name in self.joint_names])
+
+    def columns(self, output: OutputConfig) -> list[int]:
+        """Return the places of the output's joints among `joint_names`."""
+        return [self.joint_names.index(name) for name in output.joint_names]
 
     def hold_target(self, measured: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the command that stays at `measured`; both float64 [J] [rad or m], the result a copy."""
-        if self.holds_with_zero:
-            return np.zeros(self.size)
-        return measured.astype(np.float64, copy=True)
+        return np.where(self.is_velocity, 0.0, measured)
+
+    def to_robot(self, action: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Return an action of a policy, [J], in the units of the robot, float64 [J]."""
+        return self.within_turn(self.sources.to_robot(action, self.joint_names))
+
+    def within_turn(self, target: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return `target`, [J], with the rotation vector of a pose replaced by the equal one nearest to the limits."""
+        rotation = self._rotation
+        if rotation:
+            middle = (np.array(self.position_lower)[rotation] + np.array(self.position_upper)[rotation]) / 2.0
+            target[rotation] = nearest_rotation(target[rotation], middle)
+        return target
+
+    @cached_property
+    def _rotation(self) -> list[int]:
+        """Places of the rotation vector of a pose; empty without a pose."""
+        names = self.joint_names
+        return [names.index(axis) for axis in ROTATION_AXES if any(o.state_topic for o in self.outputs)]
 
     def _check_names(self) -> None:
         names = self.joint_names
@@ -119,73 +163,60 @@ class RobotConfig:
         if len(set(names)) != len(names):
             twice = next(name for name in names if names.count(name) > 1)
             raise ConfigError(f'joint_names contains {twice!r} twice: name every joint once')
-        if self.command_type == 'twist_stamped' and names != TWIST_AXES:
-            raise ConfigError(
-                f'joint_names = {list(names)}: with command_type twist_stamped they must be {", ".join(TWIST_AXES)}'
-            )
+
+    def _check_outputs(self) -> None:
+        """Check that each joint belongs to one output, and that outputs differ."""
+        for word, values in (
+            ('outputs contains', [output.name for output in self.outputs]),
+            ('the outputs have the command_topic', [output.command_topic for output in self.outputs]),
+        ):
+            if twice := [value for value, count in Counter(values).items() if count > 1]:
+                raise ConfigError(f'{word} {twice[0]!r} twice: must be different for each output')
+        placed = Counter(name for output in self.outputs for name in output.joint_names)
+        for output in self.outputs:
+            for name in output.joint_names:
+                if name not in self.joint_names:
+                    raise ConfigError(f'{output.name}.joint_names contains {name!r}: must be one of robot.joint_names')
+        for name in self.joint_names:
+            if placed[name] != 1:
+                raise ConfigError(f'{name} belongs to {placed[name]} outputs: every joint must belong to one')
 
     def _check_units(self) -> None:
-        twist = self.command_type == 'twist_stamped'
         if not self.units:
-            default = TWIST_UNITS if twist else ('rad',) * len(self.joint_names)
-            object.__setattr__(self, 'units', default)
+            default = {
+                name: unit
+                for output in self.outputs
+                for name, unit in zip(output.joint_names, output.default_units, strict=True)
+            }
+            object.__setattr__(self, 'units', tuple(default[name] for name in self.joint_names))
         if len(self.units) != len(self.joint_names):
             raise ConfigError(f'units has {len(self.units)} entries: must be {len(self.joint_names)}, one per joint')
-        if twist and self.units != TWIST_UNITS:
-            raise ConfigError(
-                f'units = {list(self.units)}: must be {", ".join(TWIST_UNITS)} with command_type twist_stamped'
-            )
-        for name, unit in zip(self.joint_names, self.units, strict=True):
-            if not twist and unit not in JOINT_UNITS:
-                raise ConfigError(
-                    f'units of {name} = {unit!r}: must be rad or m (REP 103); convert other units in the driver'
-                )
+        for output in self.outputs:
+            output.check_units(tuple(self.units[column] for column in self.columns(output)))
 
     def _check_limits(self) -> None:
-        for field in ('position_lower', 'position_upper', 'velocity_max', 'step_max'):
-            values = getattr(self, field)
+        for limit in _LIMITS:
+            values = getattr(self, limit)
             if len(values) != self.size:
-                raise ConfigError(f'{field} has {len(values)} entries: must be {self.size}, one per joint_names entry')
+                raise ConfigError(f'{limit} has {len(values)} entries: must be {self.size}, one per joint_names entry')
             for name, value in zip(self.joint_names, values, strict=True):
-                if not _is_finite(value):
-                    raise ConfigError(f'{field} of {name} = {value!r}: must be a finite number')
-                if field in ('velocity_max', 'step_max') and value <= 0.0:
+                if not is_finite(value):
+                    raise ConfigError(f'{limit} of {name} = {value!r}: must be a finite number')
+                if limit in ('velocity_max', 'step_max') and value <= 0.0:
                     raise ConfigError(
-                        f"{field} of {name} = {value!r}: must be > 0; take it from the robot's data sheet"
+                        f"{limit} of {name} = {value!r}: must be > 0; take it from the robot's data sheet"
                     )
-        for name, low, high in zip(self.joint_names, self.position_lower, self.position_upper, strict=True):
+        velocities = self.is_velocity
+        for name, low, high, is_velocity in zip(
+            self.joint_names, self.position_lower, self.position_upper, velocities, strict=True
+        ):
             if low >= high:
                 raise ConfigError(f'position_lower of {name} = {low!r}: must be below position_upper = {high!r}')
-            if self.holds_with_zero and not low <= 0.0 <= high:
+            if name in ROTATION_AXES and self._rotation and high - low >= 2.0 * math.pi:
+                raise ConfigError(
+                    f'position limits of {name} = {low!r}..{high!r}: must span less than a full turn, 2 pi rad'
+                )
+            if is_velocity and not low <= 0.0 <= high:
                 raise ConfigError(
                     f'position limits of {name} = {low!r}..{high!r}: must include 0, the command that stops a twist'
                 )
-
-
-def _is_finite(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _sequence(name: str, value: object) -> Sequence[object]:
-    # ROS parameters are array.array, which is not a subclass of Sequence.
-    if not isinstance(value, Sequence | array) or isinstance(value, str | bytes):
-        raise ConfigError(f'{name} = {value!r}: must be a list with one entry per joint')
-    return list(value)
-
-
-def _strings(name: str, value: object) -> tuple[str, ...]:
-    entries = _sequence(name, value)
-    for entry in entries:
-        if not isinstance(entry, str):
-            raise ConfigError(f'{name} contains {entry!r}: every entry must be a string')
-    return tuple(str(entry) for entry in entries)
-
-
-def _numbers(name: str, value: object) -> tuple[float, ...]:
-    entries = _sequence(name, value)
-    numbers: list[float] = []
-    for entry in entries:
-        if not isinstance(entry, int | float) or isinstance(entry, bool):
-            raise ConfigError(f'{name} contains {entry!r}: every entry must be a number')
-        numbers.append(float(entry))
-    return tuple(numbers)

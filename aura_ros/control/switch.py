@@ -5,7 +5,7 @@ No clock, no thread, no ROS. Times are integer ns that the caller passes in. `no
 observations' stamps. `steady_ns` is on a clock that never jumps and limits how far a command may move.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -193,7 +193,13 @@ class PolicySwitch:
         self._start_hold()
         return self._guard.hold(self._joints, steady_ns)
 
-    def tick(self, now_ns: int, measured: NDArray[np.float64] | None, steady_ns: int | None = None) -> Command:
+    def tick(
+        self,
+        now_ns: int,
+        measured: NDArray[np.float64] | None,
+        steady_ns: int | None = None,
+        unknown: Sequence[str] = (),
+    ) -> Command:
         """Return the command of this control period.
 
         Its target is None only before the first command, or after a long pause, while the robot's position is unknown
@@ -201,9 +207,10 @@ class PolicySwitch:
 
         Args:
             now_ns: time of this tick [ns, ROS clock].
-            measured: fresh joint positions, float64 [J] [rad or m]. With None or non-finite positions the robot is
-                held.
+            measured: fresh joint positions in the units of the robot, float64 [J]. With None or non-finite positions
+                the robot is held.
             steady_ns: the same time on the steady clock [ns]; by default `now_ns`, as in lock-step.
+            unknown: names of the joints whose position is not known, for the reason.
         """
         steady_ns = now_ns if steady_ns is None else steady_ns
         before = self._policy
@@ -215,11 +222,11 @@ class PolicySwitch:
         joints = self._joints = self._checked(measured)
         self._advance(now_ns)
         playing = self._playing
-        self._fault = self._blocked or self._joint_fault(joints, playing is not None, steady_ns)
+        self._fault = self._blocked or self._joint_fault(joints, playing is not None, steady_ns, unknown)
         if playing is None or joints is None or self._fault:
             return self._hold(steady_ns, joints, before)
         index = playing.index(now_ns)
-        action = np.asarray(playing.actions)[index]
+        action = self._robot.to_robot(np.asarray(playing.actions)[index])
         target = self._guard.drive(action, joints, steady_ns)
         self._holding = False
         self._reason = f'{_name(self._policy)} drives'
@@ -291,10 +298,13 @@ class PolicySwitch:
             return None
         return measured if np.isfinite(measured).all() else None
 
-    def _joint_fault(self, joints: NDArray[np.float64] | None, playing: bool, steady_ns: int) -> str:
+    def _joint_fault(
+        self, joints: NDArray[np.float64] | None, playing: bool, steady_ns: int, unknown: Sequence[str]
+    ) -> str:
         if joints is not None:
             return self._guard.problem(joints, steady_ns)
-        return 'joint positions are missing, stale or not finite' if playing else ''
+        names = f': {", ".join(unknown)}' if unknown else ''
+        return f'joint positions are missing, stale or not finite{names}' if playing else ''
 
     def _cause(self) -> str:
         """Return why the robot is held now, which the last event may not explain."""

@@ -1,43 +1,50 @@
 # SPDX-License-Identifier: Apache-2.0
 """Command messages for robot controllers, made from joint targets."""
 
+import math
 from collections.abc import Callable
 
 import numpy as np
 from builtin_interfaces.msg import Duration
-from geometry_msgs.msg import TwistStamped
+from geometry_msgs.msg import PoseStamped, TwistStamped
 from numpy.typing import NDArray
 from std_msgs.msg import Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from aura_ros.common.errors import InputError
-from aura_ros.control import RobotConfig
+from aura_ros.control import OutputConfig, RobotConfig
 from aura_ros.ros.conversions import float64s, to_stamp
 
 Target = NDArray[np.float64]
 STAMPS = ('zero', 'now')
-CommandMessage = JointTrajectory | TwistStamped | Float64MultiArray
+CommandMessage = JointTrajectory | TwistStamped | PoseStamped | Float64MultiArray
+# Below this angle a rotation has no axis [rad].
+_NO_TURN = 1e-12
 
 
-def maker(robot: RobotConfig, stamp: str) -> tuple[type[CommandMessage], Callable[[Target, int], CommandMessage]]:
-    """Return the message type of the robot's controller and a function that makes such a message.
+def maker(
+    robot: RobotConfig, output: OutputConfig, stamp: str
+) -> tuple[type[CommandMessage], Callable[[Target, int], CommandMessage]]:
+    """Return the message type of an output's controller and a function that makes such a message.
 
-    The function takes a target, float64 [J] [rad, m; for a twist m/s, rad/s], and a stamp [ns, ROS clock]. With `stamp`
-    'zero' a trajectory has the stamp zero, which a JointTrajectoryController takes as "start now". It refuses a
-    trajectory that ends in its past, so a stamped command must not arrive later than one control period. A twist always
-    has its stamp, because MoveIt Servo refuses old ones.
+    The function takes the target of the output's joints, float64 [J] [rad, m; for a twist m/s, rad/s], and a stamp [ns,
+    ROS clock]. With `stamp` 'zero' a trajectory has the stamp zero, which a JointTrajectoryController takes as "start
+    now". It refuses a trajectory that ends in its past, so a stamped command must not arrive later than one control
+    period. A twist or pose always has its stamp, because MoveIt Servo refuses old ones.
     """
-    if robot.command_type == 'joint_trajectory':
+    if output.command_type == 'joint_trajectory':
         if stamp == 'zero':
-            return JointTrajectory, lambda target, _: _trajectory(robot, target, 0)
-        return JointTrajectory, lambda target, ns: _trajectory(robot, target, ns)
-    if robot.command_type == 'twist_stamped':
+            return JointTrajectory, lambda target, _: _trajectory(robot, output, target, 0)
+        return JointTrajectory, lambda target, ns: _trajectory(robot, output, target, ns)
+    if output.command_type == 'twist_stamped':
         return TwistStamped, lambda target, ns: _twist(robot, target, ns)
+    if output.command_type == 'pose_stamped':
+        return PoseStamped, lambda target, ns: _pose(robot, target, ns)
     return Float64MultiArray, lambda target, _: Float64MultiArray(data=float64s(target))
 
 
-def _trajectory(robot: RobotConfig, target: Target, stamp_ns: int) -> JointTrajectory:
-    message = JointTrajectory(joint_names=list(robot.joint_names))
+def _trajectory(robot: RobotConfig, output: OutputConfig, target: Target, stamp_ns: int) -> JointTrajectory:
+    message = JointTrajectory(joint_names=list(output.joint_names))
     message.header.stamp = to_stamp(stamp_ns)
     message.header.frame_id = robot.base_frame
     # The robot has one control period: then the next command arrives.
@@ -53,6 +60,40 @@ def _twist(robot: RobotConfig, target: Target, stamp_ns: int) -> TwistStamped:
     linear, angular = message.twist.linear, message.twist.angular
     linear.x, linear.y, linear.z, angular.x, angular.y, angular.z = (float(v) for v in target)
     return message
+
+
+def _pose(robot: RobotConfig, target: Target, stamp_ns: int) -> PoseStamped:
+    message = PoseStamped()
+    message.header.stamp = to_stamp(stamp_ns)
+    message.header.frame_id = robot.base_frame
+    at, turn = message.pose.position, message.pose.orientation
+    at.x, at.y, at.z = (float(value) for value in target[:3])
+    angle = math.hypot(*target[3:])
+    # sin(a/2)/a tends to 1/2.
+    share = 0.5 if angle < _NO_TURN else math.sin(angle / 2) / angle
+    turn.x, turn.y, turn.z = (float(value * share) for value in target[3:])
+    turn.w = math.cos(angle / 2)
+    return message
+
+
+def pose_from_msg(message: PoseStamped) -> Target:
+    """Return the position [m] and the rotation vector [rad] of a pose, float64 [6].
+
+    The rotation vector is the shorter of the two that a quaternion has, with an angle of at most pi.
+
+    Raises:
+        InputError: a value is not finite, or the quaternion has no direction.
+    """
+    at, turn = message.pose.position, message.pose.orientation
+    values = np.array([at.x, at.y, at.z, turn.x, turn.y, turn.z, turn.w])
+    norm = float(np.linalg.norm(values[3:]))
+    if not np.isfinite(values).all() or not norm > _NO_TURN:
+        raise InputError(f'is no pose: {values.tolist()}: must have finite values and a quaternion that is not zero')
+    axis, w = values[3:6] / norm, values[6] / norm
+    axis, w = (-axis, -w) if w < 0.0 else (axis, w)
+    sine = float(np.linalg.norm(axis))
+    share = 2.0 if sine < _NO_TURN else 2.0 * math.atan2(sine, w) / sine
+    return np.concatenate([values[:3], axis * share])
 
 
 def target_from_trajectory(message: JointTrajectory, names: tuple[str, ...]) -> Target:

@@ -7,19 +7,16 @@ list.
 """
 
 import array
-from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
 from builtin_interfaces.msg import Time
 from numpy.typing import NDArray
-from sensor_msgs.msg import JointState
 
 from aura_ros.common.errors import InputError
 from aura_ros.control import Chunk, Policy, SwitchStatus
 from aura_ros.memory import Decision, Memory, Step, StepRefused, state_crc
 from aura_ros.msg import ActionChunk, CacheStatus, GateSample, MemoryState, PolicyStatus, VlaStep, WriteEvent
-from aura_ros.vla.joints import all_joints
 
 _NS = 1_000_000_000
 Floats = NDArray[np.floating]
@@ -240,15 +237,3 @@ def status_to_msg(status: SwitchStatus, now_ns: int, control_enabled: bool) -> P
     message.rejected = int(status.rejected)
     message.holds = int(status.holds)
     return message
-
-
-def joints_from_msg(message: JointState, names: Sequence[str]) -> NDArray[np.float64]:
-    """Return the positions of `names` in their order, float64 [J] [rad, m].
-
-    Raises:
-        InputError: a joint is missing, or `vla.joints.joint_values` refuses the message.
-    """
-    try:
-        return all_joints(message.name, message.position, names)
-    except InputError as error:
-        raise InputError(f'joint_states {error}') from None

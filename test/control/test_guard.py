@@ -28,6 +28,21 @@ def guarded(robot_values: Values) -> RobotConfig:
     return RobotConfig.from_mapping(robot_values(velocity_max=[2.0, 9.0, 1.0], step_max=[0.2, 0.2, 0.2]))
 
 
+@pytest.fixture(scope='module')
+def mapped(robot_values: Values) -> RobotConfig:
+    """The same joints on two outputs, the second one inverted and the third one open or closed."""
+    values = robot_values(velocity_max=[2.0, 9.0, 1.0], step_max=[0.2, 0.2, 0.2])
+    values |= {
+        'outputs': ['arm', 'gripper'],
+        'arm': {'joint_names': ['joint1', 'joint2'], 'command_topic': 'arm'},
+        'gripper': {'joint_names': ['joint3'], 'command_topic': 'gripper'},
+        'mapped_joints': ['joint2', 'joint3'],
+        'map_joint2': {'policy': [0.0, 1.0], 'robot': [0.5, -0.5]},
+        'map_joint3': {'policy': [-1.0, 1.0], 'robot': [-0.9, 0.9], 'threshold': 0.1},
+    }
+    return RobotConfig.from_mapping(values)
+
+
 # What may happen. -----------------------------------------------------------------------------------------------------
 wild = st.one_of(st.floats(-1.5, 1.5), st.floats(), st.sampled_from([np.nan, np.inf, -np.inf, 1e308, -1e308, 1e9]))
 positions = st.one_of(
@@ -78,7 +93,7 @@ events = st.one_of(
 class Watched:
     """A policy switch, what it was given, and what has left it."""
 
-    switch: PolicySwitch
+    robot: RobotConfig
     now_ns: int = START
     driven: int = 0
     held: int = 0
@@ -87,6 +102,7 @@ class Watched:
     last_ns: int = 0
 
     def __post_init__(self) -> None:
+        self.switch = PolicySwitch(self.robot, CONFIG)
         self.accepted: dict[tuple[int, str, int], Chunk] = {}
 
     def tick(self, elapsed_ns: int, joints: np.ndarray | None) -> None:
@@ -117,7 +133,7 @@ class Watched:
         chunk = self.accepted[command.policy, self.switch.status.episode_id, command.seq]
         age_ns = self.now_ns - chunk.stamp_ns
         assert -CONFIG.future_tolerance_ns <= age_ns <= CONFIG.max_age_ns
-        action = np.reshape(chunk.actions, (chunk.chunk_size, 3))[command.index]
+        action = self.robot.to_robot(np.reshape(chunk.actions, (chunk.chunk_size, 3))[command.index])
         between = np.clip(np.clip(action, -1.0, 1.0), np.minimum(reference, target), np.maximum(reference, target))
         np.testing.assert_allclose(target, between, atol=EPS, err_msg='not on the way to the action of its chunk')
 
@@ -176,13 +192,17 @@ class Watched:
 
 
 @pytest.mark.fault('F5', 'F7', 'F11')
-def test_every_command_that_leaves_is_safe(guarded: RobotConfig, measured: Callable[[str], None]) -> None:
-    total = Watched(PolicySwitch(guarded))
+@pytest.mark.parametrize('robot_name', ['guarded', 'mapped'])
+def test_every_command_that_leaves_is_safe(
+    request: pytest.FixtureRequest, robot_name: str, measured: Callable[[str], None]
+) -> None:
+    robot: RobotConfig = request.getfixturevalue(robot_name)
+    total = Watched(robot)
 
-    @settings(max_examples=300)
+    @settings(max_examples=200)
     @given(script=st.lists(events, min_size=20, max_size=60))
     def anything(script: list[tuple[str, object]]) -> None:
-        watched = Watched(PolicySwitch(guarded, CONFIG))
+        watched = Watched(robot)
         for what, argument in script:
             watched.happen(what, argument)
         total.driven += watched.driven
@@ -192,25 +212,36 @@ def test_every_command_that_leaves_is_safe(guarded: RobotConfig, measured: Calla
     anything()
     assert min(total.driven, total.held, total.refused) > 500
     measured(
-        f'any traffic: {total.driven} driven and {total.held} held commands, none outside a limit; '
+        f'any traffic, {robot_name} robot: {total.driven} driven and {total.held} held commands, none outside a limit; '
         f'none of {total.refused} refused chunks'
     )
 
 
 @given(steps=st.lists(st.tuples(st.integers(0, 3), st.floats(-1, 1), st.floats(-1.2, 1.2)), max_size=60))
-def test_a_twist_is_stopped_at_once(robot_values: Values, steps: list[tuple[int, float, float]]) -> None:
+def test_a_twist_is_stopped_at_once_beside_a_gripper(
+    robot_values: Values, steps: list[tuple[int, float, float]]
+) -> None:
     axes = ['linear_x', 'linear_y', 'linear_z', 'angular_x', 'angular_y', 'angular_z']
-    robot = RobotConfig.from_mapping(robot_values(6, command_type='twist_stamped', joint_names=axes))
-    guard, now_ns, last = CommandGuard(robot), START, np.zeros(6)
+    values = robot_values(7, joint_names=[*axes, 'finger'], outputs=['arm', 'hand'])
+    values['arm'] = {'joint_names': axes, 'command_type': 'twist_stamped', 'command_topic': 'servo'}
+    values['hand'] = {'joint_names': ['finger'], 'command_topic': 'hand'}
+    robot = RobotConfig.from_mapping(values)
+    guard, now_ns, last = CommandGuard(robot), START, None
     for what, speed, position in steps:
         now_ns += TICK
-        joints = np.full(6, position)
+        joints = np.full(7, position)
+        if last is None and guard.problem(joints, now_ns):
+            # As before the first command of any robot: too far outside to be moved.
+            assert abs(position) > 1.1 and guard.hold(joints, now_ns) is None
+            continue
+        target = guard.hold(joints, now_ns) if what == 0 else guard.drive(np.full(7, speed), joints, now_ns)
+        assert target is not None and (np.abs(target) <= 1.0 + EPS).all()
+        reference = robot.hold_target(joints) if last is None else last
         if what == 0:
-            target = guard.hold(joints, now_ns)
-            assert target is not None and not target.any()
+            assert not target[:6].any()
         else:
-            target = guard.drive(np.full(6, speed), joints, now_ns)
-            assert (np.abs(target - last) <= 0.1 + EPS).all()
+            assert (np.abs(target - reference)[:6] <= 0.1 + EPS).all()
+        assert abs(target[6] - reference[6]) <= 0.1 + EPS
         last = target
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from aura_ros.common.errors import ConfigError
 from aura_ros.control import RobotConfig
-from aura_ros.control.robot import TWIST_AXES, TWIST_UNITS
+from aura_ros.control.outputs import TWIST_AXES, TWIST_UNITS
 
 Values = Callable[..., dict[str, object]]
 

@@ -179,8 +179,8 @@ class Guarded(VlaRig):
         self.ticks = []
         decide = self.switch._switch.tick
 
-        def tick(now_ns, joints, steady_ns):
-            command = decide(now_ns, joints, steady_ns)
+        def tick(now_ns, *measured):
+            command = decide(now_ns, *measured)
             self.ticks.append((now_ns, command))
             return command
 

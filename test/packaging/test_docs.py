@@ -15,12 +15,11 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from aura_ros.nodes import kv_baseline as kv_baseline_node
 from aura_ros.nodes.memory import node as memory_node
 from aura_ros.nodes.player import playback
-from aura_ros.nodes.policy_switch import config as switch_config
 from aura_ros.nodes.policy_switch import node as policy_switch_node
 from aura_ros.nodes.recorder import node as recorder
 from aura_ros.nodes.sim import node as sim_node
 from aura_ros.nodes.vla import node as vla_node
-from aura_ros.ros import qos
+from aura_ros.ros import qos, robot_file
 from aura_ros.ros.parameters import _KEY
 from aura_ros.tools.panel import main as panel
 
@@ -29,12 +28,24 @@ PAGES = Path(__file__).parents[2] / 'docs' / 'nodes'
 AUTOSTART = {'autostart': ('bool', 'false', '', '')}
 # The schemas of each page, with the prefixes of their parameters.
 NODES: dict[str, tuple[dict[str, Any], ...]] = {
-    'vla_node': (AUTOSTART, {'': vla_node.VlaNodeConfig}),
+    'vla_node': (
+        AUTOSTART,
+        {
+            '': vla_node.VlaNodeConfig,
+            'robot.': robot_file.SourceParameters,
+            'robot.map_JOINT.': robot_file.MapParameters,
+        },
+    ),
     'memory_node': (AUTOSTART, {'': memory_node.MemoryNodeConfig}),
     'kv_baseline_node': (AUTOSTART, {'': kv_baseline_node.KvBaselineConfig}),
     'policy_switch_node': (
         AUTOSTART,
-        {'': policy_switch_node.SwitchNodeConfig, 'robot.': switch_config.RobotParameters},
+        {
+            '': policy_switch_node.SwitchNodeConfig,
+            'robot.': robot_file.RobotParameters,
+            'robot.OUTPUT.': robot_file.OutputParameters,
+            'robot.map_JOINT.': robot_file.MapParameters,
+        },
     ),
     'sim_node': ({}, {'': sim_node.SimNodeConfig}),
     'panel': ({}, {'': panel.PanelConfig}),

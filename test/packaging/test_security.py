@@ -134,7 +134,7 @@ def test_safe_code_is_accepted(safe: str) -> None:
 
 
 # Text parameters that can change at run time. They only select a value, name a topic or appear in a message.
-HARMLESS = {'policies', 'base_frame', 'command_topic', 'split', 'task', 'tasks'}
+HARMLESS = {'policies', 'base_frame', 'command_topic', 'state_topic', 'split', 'task', 'tasks'}
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,9 @@ HARMLESS = {'policies', 'base_frame', 'command_topic', 'split', 'task', 'tasks'}
         ('nodes.memory.node', 'MemoryNodeConfig'),
         ('nodes.kv_baseline', 'KvBaselineConfig'),
         ('nodes.policy_switch.config', 'SwitchNodeConfig'),
-        ('nodes.policy_switch.config', 'RobotParameters'),
+        ('ros.robot_file', 'RobotParameters'),
+        ('ros.robot_file', 'OutputParameters'),
+        ('ros.robot_file', 'MapParameters'),
         ('nodes.sim.node', 'SimNodeConfig'),
         ('tools.panel.main', 'PanelConfig'),
     ],

@@ -6,11 +6,15 @@ import zlib
 import numpy as np
 import pytest
 from aura_ros.msg import MemoryState, PolicyStatus, WriteEvent
+from geometry_msgs.msg import PoseStamped
+from hypothesis import given
+from hypothesis import strategies as st
 from rclpy.serialization import deserialize_message, serialize_message
-from sensor_msgs.msg import JointState
 
 from aura_ros.common.errors import InputError
-from aura_ros.control import Policy, PolicySwitch, RobotConfig
+from aura_ros.control import OutputConfig, Policy, PolicySwitch, RobotConfig
+from aura_ros.control.outputs import POSE_AXES
+from aura_ros.control.poses import nearest_rotation
 from aura_ros.memory import Decision, Step, StepRefused
 from aura_ros.ros import commands, conversions
 
@@ -116,28 +120,13 @@ def test_the_switch_status_fits_its_message():
     assert status.holding and not status.control_enabled and list(status.newest_seq) == [0, 0, 0]
 
 
-def test_joints_are_taken_by_name():
-    message = JointState(name=['b', 'x', 'a'], position=[2.0, 9.0, 1.0])
-    np.testing.assert_array_equal(conversions.joints_from_msg(message, ('a', 'b')), [1.0, 2.0])
-
-
-@pytest.mark.parametrize(
-    ('message', 'text'),
-    [
-        (JointState(name=['a'], position=[1.0]), 'has no joint b; it has a'),
-        (JointState(name=['a', 'b'], position=[1.0]), '1 positions for 2 names'),
-        (JointState(name=['a', 'b'], position=[1.0, float('nan')]), 'not finite'),
-        (JointState(name=['a', 'b', 'a'], position=[1.0, 2.0, 3.0]), 'joint a twice'),
-    ],
-)
-def test_bad_joints_are_refused(message, text):
-    with pytest.raises(InputError, match=text):
-        conversions.joints_from_msg(message, ('a', 'b'))
+def _maker(robot, stamp):
+    return commands.maker(robot, robot.outputs[0], stamp)
 
 
 def test_a_trajectory_is_one_point_for_one_period():
     robot = _robot()
-    kind, make = commands.maker(robot, 'now')
+    kind, make = _maker(robot, 'now')
     message = wire(make(np.array([0.5, -0.5]), 3_000_000_007))
     assert isinstance(message, kind) and message.header.frame_id == 'base_link'
     assert conversions.to_ns(message.header.stamp) == 3_000_000_007
@@ -146,8 +135,46 @@ def test_a_trajectory_is_one_point_for_one_period():
 
 
 def test_forward_controllers_get_an_array():
-    _, make = commands.maker(_robot(command_type='float64_multi_array'), 'now')
+    _, make = _maker(_robot(command_type='float64_multi_array'), 'now')
     assert list(wire(make(np.array([0.5, -0.5]), 1)).data) == [0.5, -0.5]
+
+
+POSE = OutputConfig('arm', POSE_AXES, 'pose_stamped', 'target', state_topic='pose')
+vectors = st.lists(st.floats(-1.8, 1.8), min_size=3, max_size=3).map(np.array)
+
+
+@given(st.lists(st.floats(-2.0, 2.0), min_size=3, max_size=3), vectors)
+def test_a_pose_has_the_rotation_vector_as_a_quaternion(position, rotation):
+    six = (1.0,) * 6
+    robot = RobotConfig(POSE_AXES, (-3.0,) * 6, (3.0,) * 6, six, six, outputs=(POSE,))
+    kind, make = commands.maker(robot, POSE, 'zero')
+    message = wire(make(np.array([*position, *rotation]), 3_000_000_007))
+    assert isinstance(message, kind) and message.header.frame_id == 'base_link'
+    assert conversions.to_ns(message.header.stamp) == 3_000_000_007
+    turn = message.pose.orientation
+    assert np.hypot.reduce([turn.x, turn.y, turn.z, turn.w]) == pytest.approx(1.0)
+    found = commands.pose_from_msg(message)
+    np.testing.assert_allclose(found[:3], position)
+    np.testing.assert_allclose(nearest_rotation(found[3:], rotation), rotation, atol=1e-7)
+    turn.x, turn.y, turn.z, turn.w = -turn.x, -turn.y, -turn.z, -turn.w  # the same rotation
+    np.testing.assert_allclose(commands.pose_from_msg(message), found, atol=1e-7)
+
+
+def test_half_a_turn_is_known():
+    message = PoseStamped()
+    message.pose.orientation.x, message.pose.orientation.w = 1.0, 0.0
+    np.testing.assert_allclose(commands.pose_from_msg(message), [0, 0, 0, np.pi, 0, 0])
+    down = commands.pose_from_msg(message)[3:]
+    np.testing.assert_allclose(nearest_rotation(-down, np.array([3.0, 0.0, 0.0])), down)
+
+
+@pytest.mark.parametrize('changes', [{'w': 0.0}, {'w': np.nan}, {'x': np.inf}])
+def test_what_is_no_pose_is_refused(changes):
+    message = PoseStamped()
+    for name, value in changes.items():
+        setattr(message.pose.orientation, name, value)
+    with pytest.raises(InputError, match='is no pose'):
+        commands.pose_from_msg(message)
 
 
 def test_servo_gets_a_twist():
@@ -162,7 +189,7 @@ def test_servo_gets_a_twist():
         command_type='twist_stamped',
         base_frame='tool0',
     )
-    _, make = commands.maker(robot, 'zero')
+    _, make = _maker(robot, 'zero')
     message = wire(make(np.arange(6) / 10, 1))
     assert conversions.to_ns(message.header.stamp) == 1
     assert (message.header.frame_id, message.twist.linear.y, message.twist.angular.z) == ('tool0', 0.1, 0.5)
@@ -179,7 +206,7 @@ def test_servo_gets_a_twist():
     ],
 )
 def test_the_simulation_refuses_other_commands(names, positions, text):
-    _, make = commands.maker(_robot(), 'now')
+    _, make = _maker(_robot(), 'now')
     message = make(np.zeros(2), 1)
     message.joint_names = names
     message.points[0].positions = positions
@@ -197,8 +224,8 @@ def _controller_accepts(command, now_ns):
 @pytest.mark.fault('F27')
 def test_no_delay_makes_a_controller_refuse_a_command(measured):
     robot, sent_ns = _robot(), 10**18
-    _, make_zero = commands.maker(robot, 'zero')
-    _, make_now = commands.maker(robot, 'now')
+    _, make_zero = _maker(robot, 'zero')
+    _, make_now = _maker(robot, 'now')
     target = np.zeros(robot.size)
     delays_ns = [delay * robot.period_ns // 4 for delay in range(9)]
     accepted = [_controller_accepts(make_zero(target, sent_ns), sent_ns + delay) for delay in delays_ns]

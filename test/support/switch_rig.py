@@ -52,7 +52,13 @@ class SwitchRig:
         for publisher in (self.steps, *self.chunks.values(), self.joints):
             graph.matched(publisher)
         graph.until(lambda: self.statuses, 'policy_status')
-        graph.until(lambda: graph.node.count_publishers('joint_command'), 'joint_command')
+        commanded = [
+            topic
+            for key, topic in parameters.items()
+            if key.endswith('__command_topic') and parameters.get(key.replace('_topic', '_type')) != 'gripper_command'
+        ]
+        for topic in commanded or ['joint_command']:
+            graph.until(lambda topic=topic: graph.node.count_publishers(topic), topic)
         self.seq = dict.fromkeys((BASE, AURA, KV), 0)
 
     def now(self):
@@ -63,20 +69,26 @@ class SwitchRig:
         found = np.array(positions)
         self.joints.publish(joints_to_msg(NAMES, found, np.zeros(2), stamp_ns))
 
-    def message(self, policy, value, stamp_ns=None, seq=None, episode=EPISODE):
+    def message(self, policy, value, stamp_ns=None, seq=None, episode=EPISODE, joints=2):
         """Return a chunk of eight equal actions of a policy; for the base policy, return a VlaStep."""
         seq = self.seq[policy] if seq is None else seq
         self.seq[policy] = seq + 1
         stamp_ns = self.now() if stamp_ns is None else stamp_ns
         step = Step(
-            episode, seq, stamp_ns, np.ones(3, np.float32), np.zeros((8, 2), np.float32), 0.05, frame_id='base_link'
+            episode,
+            seq,
+            stamp_ns,
+            np.ones(3, np.float32),
+            np.zeros((8, joints), np.float32),
+            0.05,
+            frame_id='base_link',
         )
         if policy == BASE:
             message = conversions.step_to_msg(step)
-            message.base_action = conversions.float32s(np.full(16, value))
+            message.base_action = conversions.float32s(np.full(8 * joints, value))
         else:
-            message = conversions.chunk_to_msg(step, policy, np.zeros((8, 2)))
-            message.actions = conversions.float32s(np.full(16, value))
+            message = conversions.chunk_to_msg(step, policy, np.zeros((8, joints)))
+            message.actions = conversions.float32s(np.full(8 * joints, value))
         return message
 
     def chunk(self, policy, value, **about):

@@ -9,15 +9,19 @@ import rclpy
 import yaml
 from rclpy.node import Node
 
-from aura_ros.nodes.policy_switch.config import RobotParameters, SwitchNodeConfig
+from aura_ros.nodes.policy_switch.config import SwitchNodeConfig
 from aura_ros.ros import share
 from aura_ros.ros.parameters import ParameterSet
+from aura_ros.ros.robot_file import RobotFile, RobotParameters
 from aura_ros.tools.robot.files import NODE, presets, read_robot_file
 from aura_ros.tools.robot.main import main
 
 ROOT = Path(__file__).parents[2]
 PRESETS = presets()
-SHIPPED = [*PRESETS.values(), *(ROOT / 'config' / name for name in ('example_6dof.yaml', 'sim_arm.yaml'))]
+SHIPPED = [
+    *PRESETS.values(),
+    *(ROOT / 'config' / name for name in ('example_6dof.yaml', 'example_gripper.yaml', 'sim_arm.yaml')),
+]
 WANTED = {'ur5e'}
 
 
@@ -46,7 +50,7 @@ def test_a_shipped_file_reaches_the_node_as_it_is_checked(path):
     rclpy.init(args=['--ros-args', '--params-file', str(path)], context=context)
     try:
         node = Node(NODE, context=context, start_parameter_services=False, enable_rosout=False)
-        robot = ParameterSet(node, RobotParameters, prefix='robot.').read().core()
+        robot = RobotFile(node, RobotParameters, lambda: False).robot()
         switch = ParameterSet(node, SwitchNodeConfig).read()
         node.destroy_node()
     finally:

@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Parameters of policy_switch_node, those of its robot included."""
+"""Parameters of policy_switch_node."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
-from aura_ros.common.errors import ConfigError
 from aura_ros.common.names import POLICIES, Policy
-from aura_ros.control import RobotConfig, SwitchConfig
-from aura_ros.control.robot import COMMAND_TYPES
+from aura_ros.control import SwitchConfig
 from aura_ros.ros import commands, qos
-from aura_ros.ros.parameters import numbers, parameter, strings
+from aura_ros.ros.parameters import parameter
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,9 @@ class SwitchNodeConfig:
         low=0.001,
         high=60.0,
     )
-    joint_max_age_s: float = parameter(0.2, 'Oldest usable joint_states', unit='s', low=0.001, high=60.0)
+    joint_max_age_s: float = parameter(
+        0.2, 'Oldest usable position of a joint; robot.joint_max_age_s sets it by joint', unit='s', low=0.001, high=60.0
+    )
     stamp_tolerance_s: float = parameter(0.1, 'How far a stamp may be ahead of the clock', unit='s', low=0.0, high=10.0)
     clock_timeout_s: float = parameter(
         0.5,
@@ -75,7 +75,9 @@ class SwitchNodeConfig:
         'JointTrajectoryController refuses a stamped command that arrives later than one control period',
         choices=commands.STAMPS,
     )
-    command_topic: str = parameter('joint_command', "The robot's command topic; may be remapped")
+    command_topic: str = parameter(
+        'joint_command', "The robot's command topic where robot.outputs is empty; may be remapped"
+    )
 
     def core(self) -> SwitchConfig:
         """Return the settings of the PolicySwitch."""
@@ -86,31 +88,3 @@ class SwitchNodeConfig:
             future_tolerance_ns=round(self.stamp_tolerance_s * 1e9),
             policy=Policy(POLICIES.index(self.policy)),
         )
-
-
-@dataclass(frozen=True)
-class RobotParameters:
-    """The robot file, with the prefix `robot.`; RobotConfig checks it."""
-
-    joint_names: tuple[str, ...] = strings('Commanded joints, in the order of the action vector')
-    units: tuple[str, ...] = strings("'rad' or 'm' for each joint")
-    position_lower: tuple[float, ...] = numbers('Lower limit of each joint', unit='rad or m')
-    position_upper: tuple[float, ...] = numbers('Upper limit of each joint', unit='rad or m')
-    velocity_max: tuple[float, ...] = numbers('Largest speed of each joint', unit='rad/s or m/s')
-    step_max: tuple[float, ...] = numbers('Largest change of each joint from one command to the next', unit='rad or m')
-    control_hz: float = parameter(20.0, 'Commands per second', unit='Hz', low=1.0, high=1000.0)
-    command_type: str = parameter('joint_trajectory', 'Message type of the controller', choices=COMMAND_TYPES)
-    base_frame: str = parameter('base_link', 'frame_id of every command')
-
-    def core(self) -> RobotConfig:
-        """Return the checked robot.
-
-        Raises:
-            ConfigError: a list is missing or a limit is unusable.
-        """
-        if not self.joint_names:
-            raise ConfigError(
-                "parameter 'robot.joint_names' is not set: must list the commanded joints; "
-                'start the node with a robot file such as config/sim_arm.yaml'
-            )
-        return RobotConfig.from_mapping(asdict(self))

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import TypeVar, Unpack
 
 import numpy as np
+from geometry_msgs.msg import PoseStamped
 from numpy.typing import NDArray
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.qos import QoSProfile
@@ -26,20 +27,23 @@ from aura_ros.control.peers import TOPICS, Peers
 from aura_ros.control.selections import MAX_WAITING, PendingSelections
 from aura_ros.control.spacing import StepSpacing
 from aura_ros.msg import ActionChunk, PolicyStatus, VlaStep
-from aura_ros.nodes.policy_switch.config import RobotParameters, SwitchNodeConfig
+from aura_ros.nodes.policy_switch.config import SwitchNodeConfig
 from aura_ros.nodes.policy_switch.joint_monitor import JointMonitor
 from aura_ros.nodes.policy_switch.lockstep import LockstepPacer
-from aura_ros.nodes.policy_switch.publishers import PublisherWatch, rivals
+from aura_ros.nodes.policy_switch.outputs import CommandOutputs
+from aura_ros.nodes.policy_switch.publishers import PublisherWatch
 from aura_ros.nodes.policy_switch.report import StatusReporter, diagnose
-from aura_ros.ros import commands, conversions, qos
+from aura_ros.ros import conversions, qos
 from aura_ros.ros.diagnostics import OK, Faults, Status
 from aura_ros.ros.entities import EntityOwner
 from aura_ros.ros.lifecycle import LifecycleNode, NodeOptions, run
 from aura_ros.ros.parameters import ParameterSet
+from aura_ros.ros.robot_file import RobotFile, RobotParameters
 from aura_ros.srv import SelectPolicy
 
 _HOUSEKEEPING_S = 0.05
 M = TypeVar('M', VlaStep, ActionChunk)
+P = TypeVar('P', JointState, PoseStamped)
 
 
 class PolicySwitchNode(LifecycleNode):
@@ -54,7 +58,7 @@ class PolicySwitchNode(LifecycleNode):
         """Declare the parameters."""
         super().__init__('policy_switch_node', **options)
         self._parameter_set = ParameterSet(self, SwitchNodeConfig, lambda: self.in_use)
-        self._robot_file = ParameterSet(self, RobotParameters, lambda: self.in_use, prefix='robot.')
+        self._robot_file = RobotFile(self, RobotParameters, lambda: self.in_use)
         self._entities = EntityOwner(self)
         self._faults = Faults('all chunks and joint states are good')
         self._peers = Peers(TOPICS)
@@ -67,12 +71,13 @@ class PolicySwitchNode(LifecycleNode):
     def configure(self) -> None:
         """Check the robot file and join the graph; no command is published yet."""
         self.config = config = self._parameter_set.read()
-        self._robot = robot = self._robot_file.read().core()
+        self._robot = robot = self._robot_file.robot()
         self._core_config = config.core()
         self._lockstep = config.tick_source == 'joint_states'
-        if self._lockstep and robot.command_type != 'joint_trajectory':
+        types = [output.command_type for output in robot.outputs]
+        if self._lockstep and types != ['joint_trajectory']:
             raise ConfigError(
-                f"robot.command_type is '{robot.command_type}': must be joint_trajectory with tick_source "
+                f"the robot's outputs are {', '.join(types)}: must be one joint_trajectory with tick_source "
                 "'joint_states', because its stamp shows which tick a command belongs to"
             )
         self._join_graph(config)
@@ -83,23 +88,15 @@ class PolicySwitchNode(LifecycleNode):
     def _join_graph(self, config: SwitchNodeConfig) -> None:
         make, lease_s = self._entities, config.liveliness_lease_s
         self._peers = Peers(TOPICS)
-        kind, self._make_command = commands.maker(self._robot, 'now' if self._lockstep else config.command_stamp)
-        self._commands = make.publisher(kind, config.command_topic, qos.COMMAND)
+        stamp = 'now' if self._lockstep else config.command_stamp
+        self._outputs = CommandOutputs(self, make, self._robot, config.command_topic, stamp, self._fault)
         self._statuses = make.publisher(PolicyStatus, 'policy_status', qos.POLICY_STATUS)
         from_step, from_chunk = conversions.base_chunk_from_msg, conversions.chunk_from_msg
         self._watch(Policy.BASE, VlaStep, 'vla_step', from_step, qos.step(lease_s))
         for policy in (Policy.AURA, Policy.KV):
             topic = f'{policy.name.lower()}/action_chunk'
             self._watch(policy, ActionChunk, topic, from_chunk, qos.chunk(lease_s))
-        joints_qos = qos.sensor(config.joint_reliability, 5)
-        make.limited_subscription(
-            JointState,
-            'joint_states',
-            lambda message, _: self._on_joints(message),
-            joints_qos,
-            JOINTS_BYTES,
-            lambda text: self._fault('joint_states', text),
-        )
+        self._watch_joints(qos.sensor(config.joint_reliability, 5))
         # It awaits the switch. In a group of its own, other callbacks run meanwhile.
         make.service(SelectPolicy, 'select_policy', self._on_select, ReentrantCallbackGroup())
         make.timer(_HOUSEKEEPING_S, self._on_housekeeping)
@@ -119,6 +116,28 @@ class PolicySwitchNode(LifecycleNode):
             liveliness=lambda event: self._on_liveliness(policy, topic, event.alive_count),
         )
 
+    def _watch_joints(self, profile: QoSProfile) -> None:
+        robot = self._robot
+        for topic in robot.sources.topics:
+            self._watch_positions(topic, JointState, JointMonitor.take, profile)
+        for output in robot.outputs:
+            if output.state_topic:
+                self._watch_positions(output.state_topic, PoseStamped, JointMonitor.take_pose, profile)
+
+    def _watch_positions(
+        self, topic: str, message: type[P], take: Callable[[JointMonitor, P, int, str], bool], profile: QoSProfile
+    ) -> None:
+        self._entities.limited_subscription(
+            message,
+            topic,
+            lambda found, _: self._on_positions(
+                conversions.to_ns(found.header.stamp), lambda joints, now_ns: take(joints, found, now_ns, topic)
+            ),
+            profile,
+            JOINTS_BYTES,
+            lambda text: self._fault('joint_states', f'{topic}: {text}'),
+        )
+
     def activate(self) -> None:
         """Start with a new switch: counters at zero, no chunk, hold."""
         self._switch = PolicySwitch(self._robot, self._core_config)
@@ -128,7 +147,7 @@ class PolicySwitchNode(LifecycleNode):
         self._pacer = LockstepPacer(config.lockstep_timeout_s) if self._lockstep else None
         self._clock_stopped = False
         self._spacing = StepSpacing(config.n_action_steps)
-        self._last_command: commands.CommandMessage | None = None
+        self._outputs.forget()
         self._reporter = StatusReporter(self._statuses, self.diagnostics.refresh)
         self._selections = PendingSelections()
         self._senders = PublisherWatch(self, self.config.liveliness_lease_s == 0.0)
@@ -191,16 +210,15 @@ class PolicySwitchNode(LifecycleNode):
             self._switch.refuse(policy, Refusal.SHAPE, text)
             self._fault(f'policy {policy:d}: {Refusal.SHAPE}', text)
 
-    def _on_joints(self, message: JointState) -> None:
+    def _on_positions(self, stamp_ns: int, take: Callable[[JointMonitor, int], bool]) -> None:
+        """Let the joint monitor take a message of measured positions; `take` gets it and the present time."""
         if not self.active:
             return
-        stamp_ns = conversions.to_ns(message.header.stamp)
         if self._pacer is not None and self._pacer.answered(stamp_ns):
             # The simulation repeats a tick whose command was lost during discovery.
-            if self._last_command is not None:
-                self._commands.publish(self._last_command)
+            self._outputs.repeat()
             return
-        if not self._joints.take(message, stamp_ns if self._lockstep else self._now_ns()):
+        if not take(self._joints, stamp_ns if self._lockstep else self._now_ns()):
             return
         if self._pacer is not None:
             self._pacer.arrive(stamp_ns)
@@ -267,7 +285,7 @@ class PolicySwitchNode(LifecycleNode):
         with self._commanding:
             # In lock-step the time of the simulation limits the motion.
             steady_ns = now_ns if self._lockstep else time.monotonic_ns()
-            self._publish(self._switch.tick(now_ns, joints, steady_ns).target, now_ns)
+            self._publish(self._switch.tick(now_ns, joints, steady_ns, self._joints.unknown).target, now_ns)
             late, self._late = self._late, False
         if self._watchdog is not None:
             self._watchdog.beat()
@@ -283,10 +301,8 @@ class PolicySwitchNode(LifecycleNode):
             self._late = True
 
     def _publish(self, target: NDArray[np.float64] | None, stamp_ns: int) -> None:
-        if target is None or not self._control:
-            return
-        self._last_command = self._make_command(target, stamp_ns)
-        self._commands.publish(self._last_command)
+        if target is not None and self._control:
+            self._outputs.send(target, stamp_ns)
 
     def _hold_all(self, reason: str) -> None:
         """Command a hold now, whatever chunks there are."""
@@ -302,12 +318,13 @@ class PolicySwitchNode(LifecycleNode):
         if self._control:
             self._hold_all('enable_control was set to false')
         with self._commanding:
-            self._control, self._last_command = not self._control, None
+            self._control = not self._control
+            self._outputs.forget()
             self._switch.control_changed()
         self.get_logger().warning(f'commands are {"published" if self._control else "not published"} from now on')
 
     def _check_rivals(self) -> None:
-        found = rivals(self, self._commands.topic_name)
+        found = self._outputs.rivals()
         if found == self._switch.status.blocked:
             return
         self._switch.block(found)
@@ -321,6 +338,7 @@ class PolicySwitchNode(LifecycleNode):
         if not self.active:
             return
         self._check_rivals()
+        self._outputs.poll()
         self._tick_if_due()
         if self._pacer is not None and self._selections and self._pacer.stopped:
             self._switch.expire('switched because the simulation has stopped')

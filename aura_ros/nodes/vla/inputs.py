@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import CompressedImage, Image, JointState
 
 from aura_ros.common.errors import InputError
+from aura_ros.control import JointSources
 from aura_ros.ros.conversions import to_ns
 from aura_ros.ros.diagnostics import ERROR, OK, WARN, Status
 from aura_ros.vla.assembler import JOINTS, Aligned, Assembler, AssemblerConfig, Gap, Wait
@@ -42,18 +43,22 @@ class Timing:
 class Inputs:
     """The newest samples of all streams of one backbone."""
 
-    def __init__(self, spec: BackboneSpec, timing: Timing) -> None:
-        """Set the streams from `spec`; its first camera is the reference.
+    def __init__(self, spec: BackboneSpec, timing: Timing, sources: JointSources) -> None:
+        """Set the streams from `spec`; its first camera is the reference. `sources` has the maps of joints.
 
         Raises:
             ConfigError: a time is out of its range.
         """
         self._spec = spec
         self._timing = timing
+        self._sources = sources
+        # In lock-step the stamps are equal, and an older position must not stand in for one that has not arrived yet.
+        ages_s = sources.max_age_s if timing.sync_slop_s > 0.0 else {}
         tick_ns = round(spec.seconds_per_action * 1e9)
         config = AssemblerConfig(
             streams=spec.cameras,
             joints=spec.joint_names,
+            joint_slop_ns={name: round(age_s * 1e9) for name, age_s in ages_s.items()},
             slop_ns=round(timing.sync_slop_s * 1e9),
             max_age_ns=round(timing.max_age_s * 1e9),
             future_tolerance_ns=round(timing.stamp_tolerance_s * 1e9),
@@ -76,7 +81,7 @@ class Inputs:
         """Add an image; it is decoded when it is used."""
         self._add(camera, to_ns(message.header.stamp), message, now_ns)
 
-    def add_joints(self, message: JointState, now_ns: int) -> None:
+    def add_joints(self, message: JointState, now_ns: int, topic: str = JOINTS) -> None:
         """Add the positions of the joints that a message names, or reject it if one is not finite."""
         self._arrived[JOINTS] = now = time.monotonic()
         named = set(message.name[:MAX_JOINT_NAMES]).intersection(self._spec.joint_names)
@@ -84,7 +89,7 @@ class Inputs:
         try:
             positions = joint_values(message.name, message.position, self._spec.joint_names)
         except InputError as error:
-            self._reject(JOINTS, 'rejected', f'{JOINTS} {error}')
+            self._reject(JOINTS, 'rejected', f'{topic} {error}')
             return
         if not positions:  # a message of other joints, or an empty one at the start of a driver
             return
@@ -92,7 +97,7 @@ class Inputs:
         if self._stamped(JOINTS, stamp_ns):
             if self._assembler.newest_joint_ns(positions) > max(stamp_ns, self._latest_ns(now_ns)):
                 self._assembler.clear()
-            self._assembler.add_joints(stamp_ns, positions)
+            self._assembler.add_joints(stamp_ns, self._sources.to_policy(positions))
 
     def refuse(self, stream: str, reason: str) -> None:
         """Count a message that is too large or cannot be converted."""

@@ -31,6 +31,7 @@ from aura_ros.ros.diagnostics import ERROR, OK, Faults, Status
 from aura_ros.ros.entities import EntityOwner
 from aura_ros.ros.lifecycle import LifecycleNode, NodeOptions, run
 from aura_ros.ros.parameters import ParameterSet
+from aura_ros.ros.robot_file import RobotFile, SourceParameters
 from aura_ros.vla import Backbone, VlaOutput, load_backbone
 from aura_ros.vla.assembler import JOINTS, Aligned
 from aura_ros.vla.inference import Backoff, LatestOnlyWorker
@@ -61,6 +62,7 @@ class VlaNode(LifecycleNode):
         """Declare the parameters."""
         super().__init__('vla_node', **options)
         self._parameter_set = ParameterSet(self, VlaNodeConfig, lambda: self.in_use)
+        self._robot_file = RobotFile(self, SourceParameters, lambda: self.in_use)
         self._entities = EntityOwner(self)
         self._faults = Faults('backbone works')
         self._waiting_since = time.monotonic()
@@ -71,7 +73,8 @@ class VlaNode(LifecycleNode):
         self._backbone = load_backbone(config.backbone, config.backbone_path or None)
         self._spec = spec = self._backbone.spec
         timing = Timing(config.sync_slop_s, config.max_age_s, config.stamp_tolerance_s, config.input_timeout_s)
-        self._inputs = Inputs(spec, timing)
+        self._sources = self._robot_file.sources()
+        self._inputs = Inputs(spec, timing, self._sources)
         self._backoff = Backoff(_FIRST_BACKOFF_S, _LONGEST_BACKOFF_S)
         # The last failure, '' after a success.
         self._failure = ''
@@ -130,7 +133,9 @@ class VlaNode(LifecycleNode):
                 compressed = f'{topic}/compressed'
                 make.limited_subscription(CompressedImage, compressed, on_image, profile, IMAGE_BYTES, refuse)
         joints_qos, refuse = qos.sensor(sensors, 5), partial(self._inputs.refuse, JOINTS)
-        make.limited_subscription(JointState, 'joint_states', self._on_joints, joints_qos, JOINTS_BYTES, refuse)
+        for topic in self._sources.topics:
+            on_joints = self._on_joints(topic)
+            make.limited_subscription(JointState, topic, on_joints, joints_qos, JOINTS_BYTES, refuse)
         make.subscription(GateSample, 'aura/gate', self._on_gate, qos.GATE)
         make.subscription(PolicyStatus, 'policy_status', self._on_policy_status, qos.POLICY_STATUS)
         make.timer(0.1, self._on_timer)
@@ -149,10 +154,13 @@ class VlaNode(LifecycleNode):
 
         return on_image
 
-    def _on_joints(self, message: JointState, _: object) -> None:
-        now_ns = self.get_clock().now().nanoseconds
-        self._inputs.add_joints(message, now_ns)
-        self._try_step(now_ns)
+    def _on_joints(self, topic: str) -> Callable[[JointState, object], None]:
+        def on_joints(message: JointState, _: object) -> None:
+            now_ns = self.get_clock().now().nanoseconds
+            self._inputs.add_joints(message, now_ns, topic)
+            self._try_step(now_ns)
+
+        return on_joints
 
     def _publish_in_force(self, instruction: str) -> None:
         self._in_force.publish(String(data=instruction))

@@ -24,9 +24,17 @@ def show(file: CheckedFile, console: Console) -> None:
         name, unit, *numbers = row
         table.add_row(Text(printable(str(name))), str(unit), *(f'{number:.4g}' for number in numbers))
     console.print(table)
+    outputs = [
+        f'output: {output.command_type} on {output.command_topic or file.command_topic}'
+        + (f' for {", ".join(output.joint_names)}' if output.name else '')
+        for output in robot.outputs
+    ]
+    maps = [f'{name}: policy {list(found.policy)} is {list(found.robot)}' for name, found in robot.sources.maps.items()]
     for line in (
         'fastest: the lower of velocity_max and step_max at control_hz [rad/s or m/s]',
         f'control_hz: {robot.control_hz:g} Hz',
-        f'output: {robot.command_type} on {file.command_topic}',
+        f'joint states: {", ".join(robot.sources.topics)}',
+        *outputs,
+        *maps,
     ):
         console.print(line, markup=False)

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command outputs of a robot: which joints a controller takes, and as which message."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Self
+
+from aura_ros.common.errors import ConfigError
+from aura_ros.control.values import is_finite, strings
+
+COMMAND_TYPES = ('joint_trajectory', 'float64_multi_array', 'twist_stamped', 'pose_stamped', 'gripper_command')
+# Types that need no further parameters, for a robot with one output.
+SINGLE_COMMAND_TYPES = COMMAND_TYPES[:3]
+TWIST_AXES = ('linear_x', 'linear_y', 'linear_z', 'angular_x', 'angular_y', 'angular_z')
+POSE_AXES = ('position_x', 'position_y', 'position_z', 'rotation_x', 'rotation_y', 'rotation_z')
+ROTATION_AXES = POSE_AXES[3:]
+TWIST_UNITS = ('m/s', 'm/s', 'm/s', 'rad/s', 'rad/s', 'rad/s')
+POSE_UNITS = ('m', 'm', 'm', 'rad', 'rad', 'rad')
+JOINT_UNITS = ('rad', 'm', '1')
+_AXES = {'twist_stamped': (TWIST_AXES, TWIST_UNITS), 'pose_stamped': (POSE_AXES, POSE_UNITS)}
+# Prefix of the groups that map a joint; see JointMap.
+MAP_PREFIX = 'map_'
+
+
+@dataclass(frozen=True)
+class OutputConfig:
+    """One command topic or action of a robot, checked on construction.
+
+    A pose has the position of the end effector and its rotation vector (axis times angle) in `base_frame`. Each of the
+    six has a unit in which a limit has a meaning, which the components of a quaternion have not.
+
+    Raises:
+        ConfigError: a name, type or effort is unusable.
+    """
+
+    name: str
+    """Name of the group in the robot file; '' for the only output of a robot file without groups."""
+    joint_names: tuple[str, ...]
+    """Joints of this output, in the order of the command. TWIST_AXES for a twist, POSE_AXES for a pose."""
+    command_type: str = 'joint_trajectory'
+    """Message type of the controller; one of COMMAND_TYPES."""
+    command_topic: str = ''
+    """Topic of the commands; with gripper_command the name of the action."""
+    max_effort: float = 0.0
+    """Largest effort of a gripper_command [N]; 0: the driver's default."""
+    state_topic: str = ''
+    """Topic of the measured end-effector pose (geometry_msgs/PoseStamped); only with pose_stamped."""
+
+    def __post_init__(self) -> None:
+        of = f'{self.name}.' if self.name else ''
+        if self.command_type not in COMMAND_TYPES:
+            raise ConfigError(f'{of}command_type = {self.command_type!r}: must be one of {", ".join(COMMAND_TYPES)}')
+        if not self.joint_names:
+            raise ConfigError(f'{of}joint_names is empty: must name the joints of this output')
+        axes, _ = _AXES.get(self.command_type, (self.joint_names, ()))
+        if self.joint_names != axes:
+            raise ConfigError(
+                f'{of}joint_names = {list(self.joint_names)}: with command_type {self.command_type} they must be '
+                f'{", ".join(axes)}'
+            )
+        if self.command_type == 'gripper_command' and len(self.joint_names) != 1:
+            raise ConfigError(f'{of}joint_names has {len(self.joint_names)} entries: gripper_command has one joint')
+        if not is_finite(self.max_effort) or self.max_effort < 0.0:
+            raise ConfigError(f'{of}max_effort = {self.max_effort!r}: must be a number of 0 N or more')
+        if (self.command_type == 'pose_stamped') != bool(self.state_topic):
+            raise ConfigError(
+                f'{of}state_topic = {self.state_topic!r}: must be the topic of the measured pose with command_type '
+                'pose_stamped, and empty with others'
+            )
+
+    @classmethod
+    def from_mapping(cls, name: str, values: object) -> Self:
+        """Return the output of a group of the robot file.
+
+        Raises:
+            ConfigError: the name cannot be a group, or a key or value of the group is unusable.
+        """
+        check_output_name(name)
+        if not isinstance(values, Mapping):
+            raise ConfigError(f'robot parameter {name!r} is missing: must be the group of parameters of this output')
+        known = {field.name for field in fields(cls)} - {'name'}
+        for key in values:
+            if key not in known:
+                raise ConfigError(f'robot parameter {name}.{key} is unknown: must be one of {", ".join(sorted(known))}')
+        joints = strings(f'{name}.joint_names', values.get('joint_names', ()))
+        topic = values.get('command_topic', '')
+        if not isinstance(topic, str) or not topic:
+            raise ConfigError(f'{name}.command_topic = {topic!r}: must be the topic or action of this output')
+        return cls(**{**values, 'name': name, 'joint_names': joints})
+
+    @property
+    def holds_with_zero(self) -> bool:
+        """Whether the command is a velocity, whose hold is zero."""
+        return self.command_type == 'twist_stamped'
+
+    @property
+    def default_units(self) -> tuple[str, ...]:
+        """Units of the joints where the robot file gives none."""
+        _, units = _AXES.get(self.command_type, ((), ()))
+        return units or ('rad',) * len(self.joint_names)
+
+    def check_units(self, units: tuple[str, ...]) -> None:
+        """Raise ConfigError for a unit that the controller does not take."""
+        if self.command_type in _AXES:
+            if units != self.default_units:
+                raise ConfigError(
+                    f'units of {", ".join(self.joint_names)} = {list(units)}: must be {", ".join(self.default_units)} '
+                    f'with command_type {self.command_type}'
+                )
+            return
+        for joint, unit in zip(self.joint_names, units, strict=True):
+            if unit not in JOINT_UNITS:
+                raise ConfigError(
+                    f'units of {joint} = {unit!r}: must be rad or m (REP 103), or 1 for a gripper that takes a '
+                    'fraction; convert other units in the driver'
+                )
+
+
+def check_output_name(name: str) -> None:
+    """Raise ConfigError if `name` cannot be the name of a group in a robot file."""
+    if not (name.isascii() and name.isidentifier()) or name.startswith(MAP_PREFIX):
+        raise ConfigError(
+            f'outputs contains {name!r}: every entry must be a name of letters, digits and _ that does not begin with '
+            f'a digit or {MAP_PREFIX}'
+        )

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A gripper that takes goals of the action control_msgs/GripperCommand.
+
+The client sends goals through the goal service of the action. It needs neither feedback nor results, because the
+position of the gripper is measured. A goal replaces the one before.
+"""
+
+import importlib
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from rclpy.client import Client
+from rclpy.node import Node
+from rclpy.task import Future
+
+from aura_ros.common.errors import ConfigError
+from aura_ros.control import OutputConfig
+
+# Time without a response after which a goal counts as lost, and after which a refused goal is sent again [s].
+_TIMEOUT_S, _RETRY_S = 1.0, 0.5
+
+
+def gripper_command() -> type[Any]:
+    """Return the type of the action.
+
+    Raises:
+        ConfigError: control_msgs is not installed.
+    """
+    try:
+        action: type[Any] = importlib.import_module('control_msgs.action').GripperCommand
+    except ImportError as error:
+        raise ConfigError(
+            f"command_type 'gripper_command' needs the ROS package control_msgs ({error}): install it, for example "
+            'with apt install ros-$ROS_DISTRO-control-msgs'
+        ) from error
+    return action
+
+
+def make_goal(action: type[Any], position: float, max_effort: float) -> Any:
+    """Return a goal of the action: a position [rad or m] and the largest effort [N]."""
+    goal = action.Goal()
+    goal.command.position, goal.command.max_effort = float(position), float(max_effort)
+    return goal
+
+
+class GripperClient:
+    """Sends a goal whenever the target has changed. `send` may be called from any thread and never waits.
+
+    All other methods are for the executor thread. Times are on the steady clock.
+    """
+
+    def __init__(self, node: Node, output: OutputConfig, fault: Callable[[str, str], None]) -> None:
+        """Make the client.
+
+        Args:
+            node: the node of the client.
+            output: name, action and largest effort.
+            fault: called with the kind of a fault and a sentence.
+
+        Raises:
+            ConfigError: control_msgs is not installed.
+        """
+        self._action = gripper_command()
+        self._service = self._action.Impl.SendGoalService
+        self._node, self._output, self._fault = node, output, fault
+        self._client: Client[Any, Any] = node.create_client(self._service, f'{output.command_topic}/_action/send_goal')
+        self._lock = threading.Lock()
+        self._ready = False
+        # The target of the last goal that was sent and not refused; None: the next target is sent.
+        self._sent: float | None = None
+        self._pending: dict[Future[Any], float] = {}
+        self._retry_at = 0.0
+        self._reported_at = 0.0
+
+    def send(self, position: float) -> None:
+        """Send `position` as a goal if it differs from the last one [rad or m]."""
+        with self._lock:
+            now = time.monotonic()
+            if position == self._sent or not self._ready or now < self._retry_at:
+                return
+            request = self._service.Request()
+            request.goal_id.uuid = np.frombuffer(uuid.uuid4().bytes, np.uint8)
+            request.goal = make_goal(self._action, position, self._output.max_effort)
+            future = self._client.call_async(request)
+            self._pending[future] = now
+            self._sent = position
+        future.add_done_callback(self._on_response)
+
+    def forget(self) -> None:
+        """Send the next target in any case: the gripper may have been moved by others."""
+        with self._lock:
+            self._sent = None
+
+    def poll(self) -> None:
+        """Look for the action server and report goals without a response."""
+        ready, now = self._client.service_is_ready(), time.monotonic()
+        with self._lock:
+            lost = [future for future, sent_at in self._pending.items() if now - sent_at > _TIMEOUT_S]
+            for future in lost:
+                del self._pending[future]
+                self._client.remove_pending_request(future)
+            self._ready = ready
+            if lost or not ready:
+                self._sent = None
+        if not ready:
+            self._report('missing', 'has no action server: start the driver of the gripper, or correct command_topic')
+        elif lost:
+            self._report('silent', f'does not respond to a goal within {_TIMEOUT_S:g} s')
+
+    def _on_response(self, future: Future[Any]) -> None:
+        response = future.result() if future.done() and not future.cancelled() else None
+        with self._lock:
+            known = self._pending.pop(future, None) is not None
+            refused = known and response is not None and not response.accepted
+            if refused:
+                self._sent, self._retry_at = None, time.monotonic() + _RETRY_S
+        if refused:
+            self._report('refused', 'refuses a goal: is the gripper active, and the target within its range?')
+
+    def _report(self, kind: str, text: str) -> None:
+        """Report a fault, at most once a second."""
+        if time.monotonic() - self._reported_at >= 1.0:
+            self._reported_at = time.monotonic()
+            self._fault(f'{self._output.name} {kind}', f'{self._output.command_topic} {text}')
+
+    def destroy(self) -> None:
+        """Leave the graph."""
+        self._node.destroy_client(self._client)
