@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-# shellcheck shell=sh disable=SC2154 # ./run defines root, venv, stamps, log and started
+# shellcheck shell=sh disable=SC2154 # ./run defines root and started, and tools/ros.sh ros, ros_*, venv, stamps and log
 #
-# The set-up part of ./run, which sources this file: system packages, .venv, Python packages, torch, messages, OpenGL.
+# The set-up part of ./run, which sources this file: system packages, the virtual environment, Python packages, torch,
+# messages, OpenGL.
 #
-# Set-up runs in stages. Each finished stage leaves a stamp in .venv/stamps with a digest of the files it depends on.
+# Set-up runs in stages. Each finished stage leaves a stamp in $venv/stamps with a digest of the files it depends on.
 # A stage with an unchanged digest is skipped. An interrupted stage has no stamp and runs again.
 
 ticker=''
@@ -72,13 +73,14 @@ need() {
     stage "system packages" "cannot install the system packages $*." apt_install "$@"
 }
 
-# Checks the Python that runs it. Prints nothing if it is suitable, the missing system packages if they are all that it
-# lacks, else "no".
+# Checks the Python that runs it; the argument is the version that a sourced ROS 2 needs, or empty. Prints nothing if it
+# is suitable, the missing system packages if they are all that it lacks, else "no".
 python_check='
 import importlib.util, os, sys, sysconfig
-if sys.implementation.name != "cpython" or not (3, 11) <= sys.version_info[:2] <= (3, 13):
-    raise SystemExit(print("no"))
 name = "python%d.%d" % sys.version_info[:2]
+wanted = sys.argv[1] and "python" + sys.argv[1]
+if sys.implementation.name != "cpython" or not (3, 11) <= sys.version_info[:2] <= (3, 13) or wanted not in ("", name):
+    raise SystemExit(print("no"))
 missing = [] if importlib.util.find_spec("ensurepip") else [name + "-venv"]
 if not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")):
     missing.append(name + "-dev")
@@ -89,7 +91,7 @@ print("no" if missing and sys.base_prefix != "/usr" else " ".join(missing))
 find_python() {
     python='' python_packages=''
     for candidate in ${AURA_PYTHON:-python3 python3.13 python3.12 python3.11}; do
-        missing=$("$candidate" -c "$python_check" 2>/dev/null) || continue
+        missing=$("$candidate" -c "$python_check" "$ros_python" 2>/dev/null) || continue
         [ "$missing" != no ] || continue
         if [ -z "$missing" ]; then
             python=$candidate python_packages=''
@@ -101,6 +103,8 @@ find_python() {
 }
 
 no_python() {
+    [ -z "$ros_python" ] ||
+        die "found no CPython $ros_python with headers and venv, which the sourced ROS 2 needs; set AURA_PYTHON to one (3.11 to 3.13)."
     die "found no CPython 3.11 to 3.13 with headers and venv; set AURA_PYTHON to one."
 }
 
@@ -125,12 +129,14 @@ system_packages() {
 
 # --- the virtual environment ----------------------------------------------------------------------------------------
 
+# With a sourced ROS 2 it also has the packages of the system, such as the PyQt5 and the torch that a robot came with.
 make_venv() {
-    "$python" -m venv "$venv" && "$venv/bin/python" -m pip --version
+    "$python" -m venv ${ros_python:+--system-site-packages} "$venv" && "$venv/bin/python" -m pip --version
 }
 
 ensure_venv() {
-    if is_done venv "$root" && [ -x "$venv/bin/python" ]; then
+    key=$root${ros_python:+ $ros_python}
+    if is_done venv "$key" && [ -x "$venv/bin/python" ]; then
         return
     fi
     [ ! -e "$venv" ] || [ -d "$stamps" ] ||
@@ -139,7 +145,7 @@ ensure_venv() {
     mkdir -p "$stamps" # first, because this folder marks an interrupted set-up as made by ./run
     system_packages
     stage "virtual environment ($("$python" -V 2>&1))" "cannot create a virtual environment." make_venv
-    mark_done venv "$root"
+    mark_done venv "$key"
 }
 
 pip_quiet() {
@@ -163,7 +169,7 @@ install_locked() {
 packages() {
     name=$1 title=$2 list=$venv/requirements-$1.txt
     shift 2
-    "$venv/bin/python" -S "$root/tools/lock.py" "$@" >"$list" || die "cannot read requirements.lock."
+    "$venv/bin/python" -S "$root/tools/lock.py" "$ros" "$@" >"$list" || die "cannot read requirements.lock."
     key=$(sha256sum <"$list")
     if is_done "$name" "$key"; then
         return
@@ -217,6 +223,7 @@ build_messages() {
 
 ensure_messages() {
     key=$(digest CMakeLists.txt action cmake constraints.txt msg package.xml pyproject.toml setup.py srv)
+    key=$key${ros_prefix:+ $ros_prefix}
     if ! is_done messages "$key"; then
         rm -f "$stamps/messages" "$stamps/shared"
         stage "messages" "cannot build the messages." build_messages
@@ -289,12 +296,14 @@ set_up() {
         echo "waiting until another ./run finishes its set-up"
         flock 9
     fi
+    choose_ros
     ensure_venv
     packages core "Python packages" build core sim robot
     for extra in "$@"; do
         case $extra in
         monitor)
             packages monitor "Qt and pyqtgraph" monitor
+            "$venv/bin/python" -c 'import PyQt5.sip' 2>/dev/null || need python3-pyqt5 # no wheel for this machine
             ensure_qt
             ;;
         replay) packages replay "packages for recordings" replay ;;

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""requirements.lock belongs to pyproject.toml and constraints.txt, and a file with another hash is not installed."""
+"""The locks belong to pyproject.toml and constraints.txt, and a file with another hash is not installed."""
 
 import importlib.util
 import re
@@ -31,9 +31,9 @@ def normalised(requirement: str) -> str:
     return re.sub(r'[-_.]+', '-', found.group()).lower()
 
 
-def entries(*groups: str) -> dict[str, str]:
+def entries(*groups: str, ros: str = 'kilted') -> dict[str, str]:
     """Return the entries of some groups by package."""
-    return {normalised(text): text for text in re.split(r'\n(?=\S)', LOCK.select(set(groups)))}
+    return {normalised(text): text for text in re.split(r'\n(?=\S)', LOCK.select(ros, set(groups)).strip())}
 
 
 @pytest.mark.parametrize('group', LOCK.groups())
@@ -50,7 +50,33 @@ def test_each_group_has_its_requirements_in_the_tested_versions(group: str) -> N
 def test_torch_is_not_locked_and_an_unknown_group_is_refused() -> None:
     assert not {'torch', 'triton'} & set(entries(*LOCK.groups()))
     with pytest.raises(ValueError, match=r'requirements\.lock has no package of other'):
-        LOCK.select({'core', 'other'})
+        LOCK.select('kilted', {'core', 'other'})
+
+
+@pytest.mark.parametrize('group', ['build', 'core'])
+def test_jazzy_has_its_own_ros_packages_and_the_others_of_kilted(group: str) -> None:
+    locked = entries(group, ros='jazzy')
+    for requirement in LOCK.jazzy_groups()[group]:
+        name, _, version = requirement.partition('==')
+        text = locked[normalised(name)]
+        assert text.startswith(f'{name.partition("[")[0]}=={version} '), f'{name}: run python tools/lock.py --update'
+        assert re.search(r'--hash=sha256:[0-9a-f]{64}', text)
+    others = {name: text for name, text in locked.items() if not LOCK.is_ros(name)}
+    assert others == entries(group, ros='sourced')
+    assert others.items() <= entries(group).items()
+
+
+def test_a_machine_without_wheels_of_qt_uses_the_qt_of_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LOCK.platform, 'machine', lambda: 'x86_64')
+    with_qt = entries('monitor', ros='sourced')
+    monkeypatch.setattr(LOCK.platform, 'machine', lambda: 'aarch64')
+    assert with_qt.keys() - entries('monitor', ros='sourced').keys() == {'pyqt5', 'pyqt5-qt5', 'pyqt5-sip'}
+
+
+def test_a_sourced_ros_brings_its_own_packages() -> None:
+    assert not [name for name in entries('build', 'core', 'sim', ros='sourced') if LOCK.is_ros(name)]
+    with pytest.raises(ValueError, match="the source of ROS packages is 'humble': must be"):
+        LOCK.select('humble', {'core'})
 
 
 @pytest.fixture

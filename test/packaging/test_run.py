@@ -31,7 +31,8 @@ def copy(tmp_path: Path) -> Path:
     at = tmp_path / 'a copy'
     (at / 'tools').mkdir(parents=True)
     shutil.copy(ROOT / 'run', at)
-    shutil.copy(ROOT / 'tools' / 'setup.sh', at / 'tools')
+    for name in ('ros.sh', 'setup.sh'):
+        shutil.copy(ROOT / 'tools' / name, at / 'tools')
     return at
 
 
