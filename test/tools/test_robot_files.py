@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`aura robot`: presets, and checks of robot files."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -22,7 +23,7 @@ SHIPPED = [
     *PRESETS.values(),
     *(ROOT / 'config' / name for name in ('example_6dof.yaml', 'example_gripper.yaml', 'sim_arm.yaml')),
 ]
-WANTED = {'ur5e'}
+WANTED = {'so101', 'ur5e', 'fr3', 'xarm6', 'xarm7', 'viperx300', 'viperx300s'}
 
 
 def test_the_presets_are_the_files_of_the_package():
@@ -64,9 +65,34 @@ def test_a_shipped_file_reaches_the_node_as_it_is_checked(path):
 def test_a_preset_names_its_sources_and_moves_slowly(path):
     robot = read_robot_file(path).robot
     comments = path.read_text().partition('/**:')[0]
-    assert 'limits' in comments and any(character.isdigit() for character in comments)
-    for step, velocity in zip(robot.step_max, robot.velocity_max, strict=True):
-        assert step * robot.control_hz <= 0.26 * velocity
+    assert 'limits: ' in comments or 'Limits of the arm: ' in comments
+    assert 'Controller' in comments and any(character.isdigit() for character in comments)
+    for output in robot.outputs:
+        for joint in robot.columns(output):
+            if output.command_type == 'gripper_command':  # the driver sets the speed
+                assert robot.step_max[joint] == robot.position_upper[joint] - robot.position_lower[joint]
+            else:
+                assert robot.step_max[joint] * robot.control_hz <= 0.26 * robot.velocity_max[joint]
+
+
+@pytest.mark.parametrize('path', PRESETS.values(), ids=lambda path: path.stem)
+def test_the_gripper_of_a_preset_has_an_output_and_a_map_that_is_ready(path, tmp_path, capsys):
+    """The commented map of the gripper is valid, and uses the whole range of the joint."""
+    text = path.read_text()
+    if path.stem == 'ur5e':  # is sold without a gripper
+        assert 'mapped_joints' not in text
+        return
+    mapped = re.sub(r'^( +)# ((?:mapped_joints|map_\w+|  policy|  robot):.*)$', r'\1\2', text, flags=re.MULTILINE)
+    copy = tmp_path / 'mapped.yaml'
+    copy.write_text(mapped)
+    robot = read_robot_file(copy).robot
+    (gripper,) = robot.sources.maps
+    joint = robot.joint_names.index(gripper)
+    ends = robot.sources.maps[gripper].robot
+    assert sorted(ends) == [robot.position_lower[joint], robot.position_upper[joint]]
+    assert [output.joint_names for output in robot.outputs][-1] == (gripper,)
+    assert main(['--check', str(copy)]) == 0
+    assert f'{gripper}: 0..1' in capsys.readouterr().out
 
 
 def test_list_names_every_preset(capsys):
@@ -98,7 +124,16 @@ def test_check_shows_joints_limits_and_output(capsys):
     text = capsys.readouterr().out
     row = next(line for line in text.splitlines() if 'elbow_joint' in line)
     assert [cell.strip() for cell in row.split('│')[2:6]] == ['rad', '-3.142', '3.142', '3.142']
-    assert 'joint_trajectory on scaled_joint_trajectory_controller/joint_trajectory' in text
+    assert 'output of all joints: joint_trajectory on scaled_joint_trajectory_controller/joint_trajectory' in text
+
+
+def test_check_shows_several_outputs(capsys):
+    assert main(['--check', str(PRESETS['fr3'])]) == 0
+    text = capsys.readouterr().out
+    row = next(line for line in text.splitlines() if 'fr3_finger_joint1' in line)
+    assert row.split('│')[-2].strip() == 'hand'
+    assert 'output hand: gripper_command on franka_gripper/gripper_action, at most 20 N' in text
+    assert 'joint states: joint_states\n' in text
 
 
 def test_check_shows_names_with_markup_as_they_are(tmp_path, capsys):

@@ -78,6 +78,15 @@ def test_an_arm_with_a_gripper_becomes_a_robot_file(convert):
     assert 'wrist_3 has no limit in the URDF; half a turn to each side' in text
 
 
+def test_the_commented_outputs_are_ready_to_use(convert):
+    _, text, _ = convert(ARM)
+    start = text.index('      # outputs:')
+    robot = robot_of(text[:start] + text[start:].replace('      # ', '      '))
+    assert [output.joint_names for output in robot.outputs] == [tuple(CHAIN[:-1]), ('finger',)]
+    _, text, _ = convert(ARM, '--joints', 'elbow')
+    assert 'outputs' not in text
+
+
 def test_joints_selects_and_orders(convert):
     code, text, _ = convert(ARM, '--joints', 'finger,elbow, shoulder', '--velocity-fraction', '0.5')
     assert code == 0
@@ -193,6 +202,12 @@ def test_output_is_written_once(convert, tmp_path, capsys):
     assert path.read_text() == before
     assert main(['--check', str(path)]) == 0
     assert 'finger' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('name', ['robot_description', '/nowhere/arm.urdf'])
+def test_a_missing_file_reminds_of_topics(name, capsys):
+    assert main(['--from-urdf', name]) == 2
+    assert f'--from-urdf {name}: no such file; a topic begins with /' in capsys.readouterr().err
 
 
 def test_the_missing_parser_names_the_extra(convert, monkeypatch):

@@ -90,6 +90,8 @@ def _from_urdf(options: argparse.Namespace) -> str:
         from aura_ros.tools.robot.description import published_description
 
         text, source = published_description(given, options.timeout), given
+    elif not path.exists():
+        raise ConfigError(f'--from-urdf {given}: no such file; a topic begins with /, such as /robot_description')
     else:
         text, source = read_text(path), path.name
     robot = read_urdf(text, given, options.joints)

@@ -1,40 +1,54 @@
 # SPDX-License-Identifier: Apache-2.0
 """A robot file as a table: each joint with its limits, and where the commands go."""
 
+from collections.abc import Iterator
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from aura_ros.common.text import printable
+from aura_ros.control import RobotConfig
 from aura_ros.tools.robot.files import CheckedFile
 
 
 def show(file: CheckedFile, console: Console) -> None:
-    """Print the joints, limits and outputs of a robot file."""
-    robot = file.robot
+    """Print the joints, limits, sources and outputs of a robot file."""
+    console.print(_joints(file.robot))
+    for line in _lines(file):
+        console.print(line, markup=False)
+
+
+def _joints(robot: RobotConfig) -> Table:
     table = Table('joint', 'unit')
     for title in ('lower', 'upper', 'velocity_max', 'step_max', 'fastest'):
         table.add_column(title, justify='right')
+    table.add_column('output')
     fastest = [
         min(velocity, step * robot.control_hz)
         for velocity, step in zip(robot.velocity_max, robot.step_max, strict=True)
     ]
+    output_of = {joint: output.name for output in robot.outputs for joint in output.joint_names}
     limits = (robot.position_lower, robot.position_upper, robot.velocity_max, robot.step_max, fastest)
-    for row in zip(robot.joint_names, robot.units, *limits, strict=True):
-        name, unit, *numbers = row
-        table.add_row(Text(printable(str(name))), str(unit), *(f'{number:.4g}' for number in numbers))
-    console.print(table)
-    outputs = [
-        f'output: {output.command_type} on {output.command_topic or file.command_topic}'
-        + (f' for {", ".join(output.joint_names)}' if output.name else '')
-        for output in robot.outputs
-    ]
-    maps = [f'{name}: policy {list(found.policy)} is {list(found.robot)}' for name, found in robot.sources.maps.items()]
-    for line in (
-        'fastest: the lower of velocity_max and step_max at control_hz [rad/s or m/s]',
-        f'control_hz: {robot.control_hz:g} Hz',
-        f'joint states: {", ".join(robot.sources.topics)}',
-        *outputs,
-        *maps,
-    ):
-        console.print(line, markup=False)
+    for name, unit, *numbers in zip(robot.joint_names, robot.units, *limits, strict=True):
+        cells = (f'{number:.4g}' for number in numbers)
+        table.add_row(Text(printable(str(name))), str(unit), *cells, output_of[name] or 'all')
+    return table
+
+
+def _lines(file: CheckedFile) -> Iterator[str]:
+    robot = file.robot
+    yield 'fastest: the lower of velocity_max and step_max at control_hz [rad/s or m/s]'
+    yield f'control_hz: {robot.control_hz:g} Hz'
+    yield f'joint states: {", ".join(robot.sources.topics)}'
+    for joint, age_s in robot.sources.max_age_s.items():
+        yield f'oldest usable position of {joint}: {age_s:g} s'
+    for joint, ends in robot.sources.maps.items():
+        at = f', {ends.robot[1]:g} from {ends.threshold:g} on' if ends.threshold is not None else ''
+        (policy_0, policy_1), (robot_0, robot_1) = ends.policy, ends.robot
+        yield f'{joint}: {policy_0:g}..{policy_1:g} of the policy is {robot_0:g}..{robot_1:g} of the robot{at}'
+    for output in robot.outputs:
+        effort = f', at most {output.max_effort:g} N' if output.max_effort else ''
+        state = f', measured on {output.state_topic}' if output.state_topic else ''
+        topic = output.command_topic or file.command_topic
+        yield f'output {output.name or "of all joints"}: {output.command_type} on {topic}{effort}{state}'

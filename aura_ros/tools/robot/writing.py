@@ -37,6 +37,20 @@ _TAIL = """\
       base_frame: {base}
 """
 
+_GRIPPER = """\
+      # Joints with a controller of their own, such as a gripper, are an output of their own (docs/robot.md). Then
+      # command_type and command_topic above are not used:
+      # outputs: [arm, gripper]
+      # arm:
+      #   joint_names: [{arm}]
+      #   command_type: joint_trajectory
+      #   command_topic: arm_controller/joint_trajectory
+      # gripper:
+      #   joint_names: [{tip}]
+      #   command_type: joint_trajectory
+      #   command_topic: gripper_controller/joint_trajectory
+"""
+
 
 def robot_file(robot: UrdfRobot, source: str, fraction: float) -> str:
     """Return a robot file with a comment on the origin of each value.
@@ -54,7 +68,9 @@ def robot_file(robot: UrdfRobot, source: str, fraction: float) -> str:
         left_out=f'# Left out: {printable(left_out)}.\n' if left_out else '',
     )
     body = ''.join(f'      {line}\n' for line in _lists(robot.joints, fraction))
-    return head + body + _TAIL.format(control_hz=CONTROL_HZ, base=_scalar(robot.base))
+    tail = _TAIL.format(control_hz=CONTROL_HZ, base=_scalar(robot.base))
+    *arm, tip = (_scalar(joint.name) for joint in robot.joints)
+    return head + body + tail + (_GRIPPER.format(arm=', '.join(arm), tip=tip) if arm else '')
 
 
 def _lists(joints: tuple[UrdfJoint, ...], fraction: float) -> Iterator[str]:
