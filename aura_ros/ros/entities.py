@@ -70,13 +70,13 @@ class EntityOwner:
         self._mismatches: dict[str, str] = {}
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
 
-    def publisher(self, message: type[MsgT], topic: str, profile: QoSProfile) -> Publisher[MsgT]:
-        """Make a publisher; on a lifecycle node a lifecycle publisher."""
+    def publisher(self, message: type[MsgT], topic: str, profile: QoSProfile, managed: bool = True) -> Publisher[MsgT]:
+        """Make a publisher; on a lifecycle node a lifecycle publisher, unless `managed` is False."""
         node, events = self._node, PublisherEventCallbacks(use_default_callbacks=False)
-        if isinstance(node, LifecycleNode):
-            managed = node.create_lifecycle_publisher(message, topic, profile, event_callbacks=events)
-            self._undo.append(lambda: node.destroy_lifecycle_publisher(managed))
-            publisher: Publisher[MsgT] = managed
+        if managed and isinstance(node, LifecycleNode):
+            lifecycle = node.create_lifecycle_publisher(message, topic, profile, event_callbacks=events)
+            self._undo.append(lambda: node.destroy_lifecycle_publisher(lifecycle))
+            publisher: Publisher[MsgT] = lifecycle
         else:
             publisher = node.create_publisher(message, topic, profile, event_callbacks=events)
             self._undo.append(lambda: node.destroy_publisher(publisher))

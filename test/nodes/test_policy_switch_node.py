@@ -87,6 +87,23 @@ def test_a_second_publisher_of_commands_holds_the_robot(graph, rig, kind, measur
     measured(f'second {kind}: held with ERROR, driven on when it had left')
 
 
+@pytest.mark.fault('F20')
+def test_an_inactive_switch_does_not_hold_the_active_one(graph, rig, measured):
+    rig.drive()
+    second = graph.inside(PolicySwitchNode, **ROBOT, autostart=True, enable_control=True, policy='kv')
+    second.trigger_configure()
+    graph.discovered_by('policy_switch_node')
+    for _ in range(5):
+        rig.drive()
+        assert not rig.status.holding
+    assert graph.node.count_publishers('joint_command') == 1
+    second.trigger_activate()
+    graph.until(lambda: 'another publisher' in rig.status.reason, 'hold')
+    second.trigger_deactivate()
+    rig.drive()
+    measured('second switch configured and not active: no influence; active: both hold; inactive again: driven on')
+
+
 def test_without_chunks_the_robot_is_held_in_place(graph, rig):
     rig.drive()
 
@@ -205,7 +222,10 @@ def test_deactivation_holds_once_and_publishes_nothing_after_it(graph, rig):
     taken = [graph.taken(rig.node, topic) for topic in ('joint_states', 'aura/action_chunk')]
     rig.node.trigger_deactivate()
     count = len(sent)
-    assert list(sent[-1].points[-1].positions) == [0.0, 0.0]
+    # The hold moves towards the measured position as far as the time since the last command allows.
+    before = sent[-2].points[-1].positions if count > 1 else rig.target
+    assert np.all(np.abs(sent[-1].points[-1].positions) <= np.abs(before))
+    graph.until(lambda: rig.status.holding, 'status of the last hold')
     rig.measure(0.0, 0.0)
     rig.chunk(AURA, 0.2)
     graph.until(lambda: all(taken), 'both are taken')

@@ -113,7 +113,8 @@ FAULTS = {
     ),
     'F20': Fault(
         'a second policy switch, or another publisher, on the command topic',
-        'every switch holds the robot and reports ERROR, by name of the other one, until one of them is gone',
+        'every active switch holds the robot and reports ERROR, by name of the other one, until one of them is gone '
+        'or inactive',
     ),
     'F21': Fault(
         'oversized and cut messages to any node (joint_states of 20,000 names), a busy executor',

@@ -31,12 +31,12 @@ class StepSource:
 
     def check(self, step: Step, publisher: bytes) -> None:
         """Raise StepRefused if another publisher delivers the steps; `publisher` is a global id, empty if unknown."""
-        if not publisher or self._owner in (b'', publisher) or self._is_gone():
+        if self._owner in (b'', publisher) or self._is_gone():
             return
         raise StepRefused(
             'foreign',
-            f'step {step.seq} of {step.episode_id} was ignored: it is from publisher {publisher.hex()}, and publisher '
-            f'{self._owner.hex()} delivers the steps; end one of the two',
+            f'step {step.seq} of {step.episode_id} was ignored: it is from publisher {publisher.hex() or "unknown"}, '
+            f'and publisher {self._owner.hex()} delivers the steps; end one of the two',
         )
 
     def accept(self, publisher: bytes) -> None:

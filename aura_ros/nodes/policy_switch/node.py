@@ -34,7 +34,7 @@ from aura_ros.nodes.policy_switch.outputs import CommandOutputs
 from aura_ros.nodes.policy_switch.publishers import PublisherWatch
 from aura_ros.nodes.policy_switch.report import StatusReporter, diagnose
 from aura_ros.ros import conversions, qos
-from aura_ros.ros.diagnostics import OK, Faults, Status
+from aura_ros.ros.diagnostics import ERROR, OK, Faults, Status
 from aura_ros.ros.entities import EntityOwner
 from aura_ros.ros.lifecycle import LifecycleNode, NodeOptions, run
 from aura_ros.ros.parameters import ParameterSet
@@ -62,6 +62,8 @@ class PolicySwitchNode(LifecycleNode):
         self._entities = EntityOwner(self)
         self._faults = Faults('all chunks and joint states are good')
         self._peers = Peers(TOPICS)
+        # By topic, the time on the ROS clock at which its publisher was lost [ns].
+        self._lost_ns: dict[str, int] = {}
         self._watchdog: ControlWatchdog | None = None
         # Held while a command is computed and published.
         self._commanding = threading.Lock()
@@ -83,7 +85,7 @@ class PolicySwitchNode(LifecycleNode):
         self._join_graph(config)
         self.diagnostics.add('switch', self._switch_status)
         self.diagnostics.add('inputs', self._faults.status)
-        self.diagnostics.add('qos', self._entities.qos_status)
+        self.diagnostics.add('qos', self._qos_status)
 
     def _join_graph(self, config: SwitchNodeConfig) -> None:
         make, lease_s = self._entities, config.liveliness_lease_s
@@ -142,6 +144,7 @@ class PolicySwitchNode(LifecycleNode):
         """Start with a new switch: counters at zero, no chunk, hold."""
         self._switch = PolicySwitch(self._robot, self._core_config)
         config = self.config
+        self._outputs.advertise()
         self._joints = JointMonitor(self._robot, config.joint_max_age_s, config.stamp_tolerance_s, self._fault)
         self._clock_watch = ClockWatch(round(config.clock_timeout_s * 1e9))
         self._pacer = LockstepPacer(config.lockstep_timeout_s) if self._lockstep else None
@@ -162,12 +165,13 @@ class PolicySwitchNode(LifecycleNode):
         self.get_logger().info(f'{self.config.policy} drives{dry}')
 
     def deactivate(self) -> None:
-        """Stop the watchdog and command one last hold."""
+        """Stop the watchdog, command one last hold, and stop to publish commands."""
         if self._watchdog is not None:
             self._watchdog.stop()
             self._watchdog = None
         self._selections.cancel('policy_switch_node was deactivated')
         self._hold_all('policy_switch_node was deactivated')
+        self._outputs.withdraw()
 
     def release(self) -> None:
         """Leave the graph."""
@@ -178,7 +182,7 @@ class PolicySwitchNode(LifecycleNode):
     def _on_chunk(self, chunk: Chunk, policy: Policy, publisher: bytes, topic: str) -> None:
         if not self.active:
             return
-        if policy in self._peers.lost and not self._lockstep:
+        if policy in self._peers.lost and not self._lockstep and not self._returned(policy, topic, chunk):
             # In lock-step nothing is ever dropped.
             self._fault(f'policy {policy:d}: lost', f'step {chunk.seq} arrived after its node was gone')
             return
@@ -224,8 +228,23 @@ class PolicySwitchNode(LifecycleNode):
             self._pacer.arrive(stamp_ns)
             self._tick_if_due()
 
+    def _returned(self, policy: Policy, topic: str, chunk: Chunk) -> bool:
+        """Return whether a chunk shows that the publisher of a lost policy is alive.
+
+        Under load, Fast DDS can miss the event of its return. An observation after the loss is proof: a chunk that the
+        publisher sent before it died cannot contain one.
+        """
+        lost_ns = self._lost_ns.get(topic)
+        if lost_ns is not None and lost_ns < chunk.stamp_ns <= self.get_clock().now().nanoseconds:
+            self._on_liveliness(policy, topic, 1)
+        return policy not in self._peers.lost
+
     def _on_liveliness(self, policy: Policy, topic: str, alive: int) -> None:
         lost, found = self._peers.update(topic, alive)
+        if alive:
+            self._lost_ns.pop(topic, None)
+        else:
+            self._lost_ns[topic] = self.get_clock().now().nanoseconds
         if not self.active:
             return
         if not alive:
@@ -376,6 +395,10 @@ class PolicySwitchNode(LifecycleNode):
     def _show_status(self, always: bool = False) -> None:
         now_ns = self.get_clock().now().nanoseconds
         self._reporter.show(self._switch.status, now_ns, self._control, always)
+
+    def _qos_status(self) -> Status:
+        outputs = self._outputs.qos_status()
+        return outputs if outputs.level == ERROR else self._entities.qos_status()
 
     def _switch_status(self) -> Status:
         if not self.active:

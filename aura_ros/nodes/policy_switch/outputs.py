@@ -13,7 +13,11 @@ from aura_ros.control import RobotConfig
 from aura_ros.nodes.policy_switch.gripper import GripperClient
 from aura_ros.nodes.policy_switch.publishers import rivals
 from aura_ros.ros import commands, qos
+from aura_ros.ros.diagnostics import Status
 from aura_ros.ros.entities import EntityOwner
+
+
+_Make = Callable[[commands.Target, int], commands.CommandMessage]
 
 
 @dataclass(frozen=True)
@@ -23,7 +27,7 @@ class _Topic:
     columns: list[int]
     """Places of its joints in the target."""
     publisher: Publisher[commands.CommandMessage]
-    make: Callable[[commands.Target, int], commands.CommandMessage]
+    make: _Make
 
 
 class CommandOutputs:
@@ -41,7 +45,7 @@ class CommandOutputs:
         stamp: str,
         fault: Callable[[str, str], None],
     ) -> None:
-        """Make publishers and action clients.
+        """Make the action clients; `advertise` makes the publishers.
 
         Args:
             node: the node that commands.
@@ -55,6 +59,9 @@ class CommandOutputs:
             ConfigError: an output needs a package that is not installed.
         """
         self._node = node
+        self._owner = EntityOwner(node)
+        make.on_destroy(self.withdraw)
+        self._planned: list[tuple[list[int], type[commands.CommandMessage], str, _Make]] = []
         self._topics: list[_Topic] = []
         self._grippers: list[tuple[int, GripperClient]] = []
         self._last: list[tuple[_Topic, commands.CommandMessage]] = []
@@ -66,8 +73,23 @@ class CommandOutputs:
                 self._grippers.append((columns[0], client))
                 continue
             kind, message = commands.maker(robot, output, stamp)
-            publisher = make.publisher(kind, output.command_topic or topic, qos.COMMAND)
-            self._topics.append(_Topic(columns, publisher, message))
+            self._planned.append((columns, kind, output.command_topic or topic, message))
+
+    def advertise(self) -> None:
+        """Make the publishers. They exist while the switch is active, so that an inactive switch holds no other one."""
+        self.withdraw()
+        for columns, kind, topic, make in self._planned:
+            # Not managed by the lifecycle, which would enable it at the next activation.
+            self._topics.append(_Topic(columns, self._owner.publisher(kind, topic, qos.COMMAND, managed=False), make))
+
+    def withdraw(self) -> None:
+        """Destroy the publishers, after the last messages have reached their subscribers."""
+        self._topics, self._last = [], []
+        self._owner.destroy()
+
+    def qos_status(self) -> Status:
+        """Return ERROR with the command topics whose subscribers have incompatible profiles, else OK."""
+        return self._owner.qos_status()
 
     def send(self, target: NDArray[np.float64], stamp_ns: int) -> None:
         """Send a target, float64 [J]; `stamp_ns` is the stamp of the messages [ns, ROS clock]."""
