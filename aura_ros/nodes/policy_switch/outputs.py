@@ -16,7 +16,6 @@ from aura_ros.ros import commands, qos
 from aura_ros.ros.diagnostics import Status
 from aura_ros.ros.entities import EntityOwner
 
-
 _Make = Callable[[commands.Target, int], commands.CommandMessage]
 
 
