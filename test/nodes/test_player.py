@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """player: converted messages, timing and errors; parity is in test/replay."""
 
-import json
 import os
 import stat
 import time
@@ -232,15 +231,11 @@ def test_in_real_time_messages_keep_their_stamps_and_their_pace(rig, tmp_path):
 @pytest.mark.parametrize('lockstep', [False, True])
 def test_each_episode_of_a_dataset_is_an_episode_of_the_graph(rig, tmp_path, lockstep):
     pytest.importorskip('av')
-    from lerobot_sets import CAMERA, LENGTHS, NAMES, STATE, version_3
+    from lerobot_sets import CAMERA, LENGTHS, STATE, version_3
 
-    same = {joint: NAMES[min(column, 2)] for column, joint in enumerate(JOINTS)}
-    rig.mapping.write_text(
-        f'cameras: {{front: {CAMERA}, wrist: {CAMERA}}}\njoints: {{topic: {STATE}, names: {json.dumps(same)}}}\n'
-        'instruction: task\n'
-    )
+    rig.mapping.write_text(f'cameras: {{front: {CAMERA}, wrist: {CAMERA}}}\njoints: {STATE}\ninstruction: task\n')
     rig.start(sync_slop_s=0.0 if lockstep else 0.05)
-    code, said = rig.play(version_3(tmp_path / 'set'), lockstep=lockstep)
+    code, said = rig.play(version_3(tmp_path / 'set', JOINTS), lockstep=lockstep)
     assert code == 0, said
     rig.graph.until(lambda: len(rig.gates) == len(rig.steps), 'all gates')
     # the first joint is the number of the episode and a fraction, to which the scripted VLA adds 0.01

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,11 +39,11 @@ def video(path: Path, frames: list[tuple[int, int]]) -> None:
             container.mux(packet)
 
 
-def rows(episode: int, images: bool = False) -> dict[str, list[Any]]:
-    frames = range(LENGTHS[episode])
+def rows(episode: int, images: bool = False, joints: int = 3) -> dict[str, list[Any]]:
+    frames, others = range(LENGTHS[episode]), np.arange(1.0, joints)
     table: dict[str, list[Any]] = {
-        STATE: [[episode + frame / 100, 1.0, 2.0] for frame in frames],
-        ACTION: [[episode + frame / 100 + 0.5, 1.5, 2.5] for frame in frames],
+        STATE: [[episode + frame / 100, *others] for frame in frames],
+        ACTION: [[episode + frame / 100 + 0.5, *(others + 0.5)] for frame in frames],
         'timestamp': [frame / FPS for frame in frames],
         'frame_index': list(frames),
         'episode_index': [episode] * len(frames),
@@ -59,8 +60,8 @@ def write(path: Path, table: dict[str, list[Any]]) -> None:
     parquet.write_table(arrow.table(table), path)
 
 
-def info(version: str, names: Any, camera: str = 'video', **paths: str) -> dict[str, Any]:
-    vector = {'dtype': 'float32', 'shape': [3], 'names': names}
+def info(version: str, names: Any, camera: str = 'video', joints: int = 3, **paths: str) -> dict[str, Any]:
+    vector = {'dtype': 'float32', 'shape': [joints], 'names': names}
     return {
         'codebase_version': version,
         'robot_type': 'so101',
@@ -99,14 +100,15 @@ def version_2(folder: Path, names: Any = NAMES, images: bool = False) -> Path:
     return folder
 
 
-def version_3(folder: Path) -> Path:
+def version_3(folder: Path, names: Sequence[str] = NAMES) -> Path:
     meta = info(
         'v3.0',
-        {'motors': NAMES},
+        {'motors': list(names)},
+        joints=len(names),
         data_path='data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet',
         video_path='videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4',
     )
-    tables = [rows(number) for number in range(3)]
+    tables = [rows(number, joints=len(names)) for number in range(3)]
     write(folder / 'data/chunk-000/file-000.parquet', {key: tables[0][key] + tables[1][key] for key in tables[0]})
     write(folder / 'data/chunk-000/file-001.parquet', tables[2])
     video(
