@@ -8,7 +8,6 @@ their own. `vla.assembler` merges them.
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from aura_ros.common.errors import InputError
 
@@ -45,16 +44,3 @@ def joint_values(names: Sequence[str], positions: Sequence[float], wanted: Seque
     if bad := {name: value for name, value in found.items() if not abs(value) <= _LARGEST}:
         raise InputError(f'is not finite: {", ".join(f"{name} = {value}" for name, value in bad.items())[:_TEXT]}')
     return found
-
-
-def all_joints(names: Sequence[str], positions: Sequence[float], wanted: Sequence[str]) -> NDArray[np.float64]:
-    """Return the positions of all `wanted` joints in their order, float64 [J].
-
-    Raises:
-        InputError: a joint is missing, or `joint_values` refuses the message.
-    """
-    found = joint_values(names, positions, wanted)
-    if missing := [name for name in wanted if name not in found]:
-        has = ', '.join(names)[:_TEXT] or 'no joint'
-        raise InputError(f'has no joint {", ".join(missing)}; it has {has}')
-    return np.array([found[name] for name in wanted], np.float64)

@@ -21,7 +21,8 @@ class JointReader:
 
     def __init__(self, streams: Sequence[JointStream], joints: Sequence[str]) -> None:
         """Read the positions of `joints`, the names of the backbone."""
-        self._names = {stream.topic: {stream.names.get(joint, joint): joint for joint in joints} for stream in streams}
+        # The recorded name of each joint; several joints may have the same one.
+        self._names = {stream.topic: {joint: stream.names.get(joint, joint) for joint in joints} for stream in streams}
         self._factors = {stream.topic: UNITS[stream.unit] for stream in streams}
 
     def read(self, topic: str, message: Any) -> dict[str, float]:
@@ -30,6 +31,6 @@ class JointReader:
         Raises:
             InputError: `joint_values` refuses the message.
         """
-        names = self._names[topic]
-        found = joint_values(message.name, message.position, tuple(names))
-        return {names[name]: value * self._factors[topic] for name, value in found.items()}
+        names, factor = self._names[topic], self._factors[topic]
+        found = joint_values(message.name, message.position, tuple(names.values()))
+        return {joint: found[name] * factor for joint, name in names.items() if name in found}
