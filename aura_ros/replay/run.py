@@ -27,7 +27,7 @@ from aura_ros.replay.steps.cache import BLOCK_BYTES, FirstSteps, StepCache, cont
 from aura_ros.replay.steps.clocks import first_ns
 from aura_ros.replay.steps.episodes import EpisodeNames
 from aura_ros.replay.steps.features import BackboneSteps
-from aura_ros.replay.steps.guess import guess
+from aura_ros.replay.steps.guess import guess, prompts
 from aura_ros.replay.steps.mapping import Instruction, Mapping, as_yaml
 from aura_ros.replay.steps.recorded import RecordedSteps, recorded_backbone
 from aura_ros.replay.steps.stream import StepStream
@@ -150,7 +150,8 @@ def mapping_of(
 ) -> tuple[Mapping, tuple[str, ...]]:
     """Return the mapping to read a recording with, and notes on it for the report.
 
-    None for the mapping guesses it. An instruction that is not empty replaces that of the mapping.
+    None for the mapping guesses it. An instruction that is not empty replaces that of the mapping. A prompt in the
+    notes of the recording completes a mapping without one.
 
     Raises:
         BagError: no mapping can be guessed.
@@ -159,6 +160,9 @@ def mapping_of(
     if mapping is None:
         found = guess(bag, spec)
         mapping, notes = found.mapping, ('the mapping was guessed from the types and names of the topics', *found.notes)
+    if not instruction and mapping.instruction == Instruction():
+        key, instruction = next(iter(prompts(bag).items()), ('', ''))
+        notes += (f'the mapping has no instruction: that of the note {key} is used',) if key else ()
     if instruction:
         mapping = replace(mapping, instruction=Instruction(text=instruction))
     return mapping, notes

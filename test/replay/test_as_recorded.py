@@ -27,6 +27,7 @@ from recordings import (
 
 from aura_ros.common.errors import BagError
 from aura_ros.recordings.bags import Bag
+from aura_ros.replay.run import mapping_of
 from aura_ros.replay.steps.align import Observations, RecordedObservation
 from aura_ros.replay.steps.alignment import AlignmentReport
 from aura_ros.replay.steps.clocks import Clock, first_ns
@@ -395,6 +396,10 @@ def test_a_prompt_in_the_notes_of_the_bag_is_the_instruction_unless_a_topic_has_
     found = proposed(tmp_path / 'a', write, **notes)
     assert found.mapping.instruction == Instruction(text='fold the towel')
     assert 'instruction: /task_prompt is not used: its texts are empty' in found.notes
+    with Bag(tmp_path / 'a') as bag:
+        without, notes_of_it = mapping_of(bag, replace(BARE, instruction=Instruction()), '', ONE)
+    assert without.instruction == Instruction(text='fold the towel')
+    assert notes_of_it == ('the mapping has no instruction: that of the note lerobot.operator_prompt is used',)
     said = proposed(tmp_path / 'b', lambda recorder: (write(recorder), recorder.text('/task', 'sort', 1)), **notes)
     assert said.mapping.instruction == Instruction(topic='/task')
     assert 'instruction: the note lerobot.operator_prompt is not used: /task was chosen' in said.notes

@@ -15,7 +15,7 @@ from aura_ros.recordings.metadata import recorder_warnings
 from aura_ros.recordings.type_names import VLA_STEP
 from aura_ros.recordings.types import Sample
 from aura_ros.replay.steps.clocks import GAP_NS, first_ns
-from aura_ros.replay.steps.guess import guess
+from aura_ros.replay.steps.guess import guess, prompts
 from aura_ros.replay.steps.mapping import Instruction, Mapping, load_mapping
 from aura_ros.ros import foreign
 from aura_ros.ros.parameters import parameter, strings
@@ -117,9 +117,10 @@ def find_playback(config: PlayerConfig, bag: Bag, log: Any) -> Playback:
     if spec is None and not mapping.steps:
         raise BagError(f'{bag.path} has no VlaStep, or the mapping has no steps: set source:=inputs')
     if spec is not None and mapping.instruction == Instruction():
-        if not config.instruction:
+        text = config.instruction or next(iter(prompts(bag).values()), '')
+        if not text:
             raise BagError(f"{bag.path} has no instruction: add it to the mapping, or set parameter 'instruction'")
-        mapping = replace(mapping, instruction=Instruction(text=config.instruction))
+        mapping = replace(mapping, instruction=Instruction(text=text))
     first = first_ns(bag, mapping if spec is not None else Mapping({}, steps=mapping.steps))
     if first - bag.begin_ns > GAP_NS:
         log.warning(f'{(first - bag.begin_ns) / _NS:.0f} s without messages at the beginning are skipped')

@@ -126,27 +126,33 @@ def _cameras(found: Sequence[Topic], spec: BackboneSpec, notes: Notes) -> dict[s
 def _instruction(bag: Bag, topics: Sequence[Topic], notes: Notes) -> Instruction:
     named = [topic for topic in topics if is_instruction(topic.name)]
     notes.reject('instruction', [one for one in topics if one not in named], 'its name is not that of an instruction')
-    filled = [
-        topic for topic in named if any(usable_instruction(one.message.data) for one in bag.samples([topic.name]))
-    ]
+    filled = [topic for topic in named if _has_text(bag, topic)]
     notes.reject('instruction', [topic for topic in named if topic not in filled], 'its texts are empty')
-    # A number is no instruction: the notes of a dataset have total_tasks.
-    prompts = {
-        key: text.strip() for key, text in bag.metadata.items() if is_instruction(key) and any(map(str.isalpha, text))
-    }
+    found = prompts(bag)
     if filled:
         # vla_node's own report also has the instructions of goals.
         filled.sort(key=lambda topic: not topic.name.endswith(IN_FORCE))
         notes.reject('instruction', filled[1:], f'{filled[0].name} was chosen')
-        notes.rejected += [f'instruction: the note {key} is not used: {filled[0].name} was chosen' for key in prompts]
+        notes.rejected += [f'instruction: the note {key} is not used: {filled[0].name} was chosen' for key in found]
         return Instruction(topic=filled[0].name)
-    if prompts:
-        key, text = next(iter(prompts.items()))
+    if found:
+        key, text = next(iter(found.items()))
         notes.add(f'instruction: {printable(text, _TEXT)!r} is from the note {key} of the recording')
-        notes.rejected += [f'instruction: the note {other} is not used: {key} was chosen' for other in prompts][1:]
+        notes.rejected += [f'instruction: the note {other} is not used: {key} was chosen' for other in found][1:]
         return Instruction(text=text)
     notes.add('instruction: none was recorded; enter the instruction of the robot in the mapping')
     return Instruction(text='do the task')
+
+
+def prompts(bag: Bag) -> dict[str, str]:
+    """Return the instructions in the notes of a recording, by their keys."""
+    texts = {key: usable_instruction(text) for key, text in bag.metadata.items() if is_instruction(key)}
+    # A number is no instruction: the notes of a dataset have total_tasks.
+    return {key: text for key, text in texts.items() if any(map(str.isalpha, text))}
+
+
+def _has_text(bag: Bag, topic: Topic) -> bool:
+    return any(usable_instruction(sample.message.data) for sample in bag.samples([topic.name]))
 
 
 def _steps(found: Sequence[Topic], notes: Notes) -> str:
