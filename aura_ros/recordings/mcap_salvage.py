@@ -92,6 +92,8 @@ class SalvagedMcap:
         self._blocks: list[_Block] = []
         self._counts: Counter[int] = Counter()
         self._damaged = self._unpacked = 0
+        # Parts that are not supported or exceed a limit, by reason [1].
+        self._skipped: Counter[str] = Counter()
         self._ended = self._closed = False
         try:
             self._scan(path.stat().st_size)
@@ -129,6 +131,7 @@ class SalvagedMcap:
             found.append('the file ends in the middle of a record, as after a crash or a broken copy')
         if self._damaged:
             found.append(f'{self._damaged} damaged parts were skipped')
+        found += [f'{count} parts were skipped ({why})' for why, count in self._skipped.items()]
         if not found and not self._closed:
             return 'the index is missing; all messages were found without it'
         return ' and '.join(found)
@@ -154,11 +157,13 @@ class SalvagedMcap:
             if after > size:
                 break
             if length > CHUNK_BYTES:
-                self._damaged += 1
+                self._skipped[f'a record is larger than {CHUNK_BYTES:,} bytes'] += 1
             elif opcode in (Opcode.CHUNK, Opcode.MESSAGE, Opcode.SCHEMA, Opcode.CHANNEL):
                 self._take(opcode, offset, self._file.read(length))
                 check_total(self._unpacked, size)
             offset = after
+        if not self._counts and self._skipped and not self._damaged:
+            raise BagError(f'holds no message that can be read: {"; ".join(self._skipped)}')
         if not self._counts:
             raise BagError(
                 'ends before its first whole message: record or copy it again'
@@ -179,6 +184,8 @@ class SalvagedMcap:
                 self._blocks.append(block)
                 return
             self._note(_parse(opcode, body), self._block(offset, len(body)))
+        except BagError as error:
+            self._skipped[str(error)] += 1
         except _DAMAGE:
             self._damaged += 1
 

@@ -123,7 +123,7 @@ class SalvagedSqlite:
                 else:
                     self.lost = self.lost or _DAMAGED_ROWS
         except _DAMAGE as error:
-            self.lost = self.lost or f'the rows after the first damaged one are missing ({error})'
+            self.lost = self.lost or f'the rows after the first one that cannot be read are missing ({error})'
 
     def _message(
         self, log_ns: int, row: int, topic: int, wanted: dict[int, Connection]
@@ -132,7 +132,7 @@ class SalvagedSqlite:
             with closing(self._file.execute('SELECT data FROM messages WHERE id = ?', (row,))) as cursor:
                 found = cursor.fetchone()
         except _DAMAGE as error:
-            self.lost = self.lost or f'{_DAMAGED_ROWS} ({error})'
+            self.lost = self.lost or f'rows that cannot be read were skipped ({error})'
             return
         # A damaged page can contain a row that its parent page does not lead to.
         if found is not None and isinstance(found[0], bytes):

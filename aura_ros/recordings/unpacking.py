@@ -67,8 +67,10 @@ def plain_chunk(chunk: Chunk) -> Chunk:
     """Return an MCAP chunk without compression.
 
     Raises:
-        BagError: its content is larger than CHUNK_BYTES or than it declares.
+        BagError: its content is larger than CHUNK_BYTES or than it declares, or its compression is not supported.
     """
+    if chunk.compression not in ('', 'zstd', 'lz4'):
+        raise BagError(f'compression {chunk.compression[:20]!r} is not supported: must be zstd or lz4')
     limit = min(chunk.uncompressed_size, CHUNK_BYTES)
     if chunk.compression == 'zstd':
         return replace(chunk, compression='', data=unpack_zstd(chunk.data, limit))

@@ -118,3 +118,14 @@ def test_a_bag_of_ros_1_is_refused_with_the_command_that_converts_it(tmp_path: P
     file.write_bytes(b'#ROSBAG V2.0\n')
     with pytest.raises(BagError, match=r'rosbags-convert --src .*old\.bag --dst old'):
         Bag(file)
+
+
+def test_an_unknown_compression_is_called_unsupported_and_not_damage(tmp_path: Path) -> None:
+    path = ros1_bag(tmp_path / 'whole.mcap')
+    data = path.read_bytes()
+    assert data.count(b'zstd') >= 1
+    path.write_bytes(data.replace(b'zstd', b'lzma'))
+    with pytest.raises(BagError) as caught:
+        Bag(path)
+    assert "compression 'lzma' is not supported: must be zstd or lz4" in str(caught.value)
+    assert 'damaged' not in str(caught.value)

@@ -243,7 +243,9 @@ def test_other_serialisations_are_refused_only_when_they_are_read(tmp_path: Path
         writer.finish()
     with Bag(file) as bag:
         assert [sample.message.data for sample in bag.samples(['/ros'])] == [5]
-        with pytest.raises(BagError, match="topic /web is written in 'json': must be cdr"):
+        with pytest.raises(
+            BagError, match="topic /web is written in 'json', which is not supported: must be cdr or ros1"
+        ):
             list(bag.samples(['/web']))
 
 
