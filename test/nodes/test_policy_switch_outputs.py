@@ -322,8 +322,28 @@ def test_a_goal_without_response_is_diagnosed_and_does_not_delay_the_arm(text_go
     graph.until(lambda: rig.drive(value=0.3) or driver.goals, 'sent again')
 
 
+def test_the_action_of_control_msgs(graph):
+    action = pytest.importorskip('control_msgs.action').GripperCommand
+    goals = []
+
+    def on_goal(goal):
+        goals.append((goal.command.position, goal.command.max_effort))
+        return GoalResponse.ACCEPT
+
+    ActionServer(
+        graph.node,
+        action,
+        'hand/command',
+        lambda _: action.Result(),
+        goal_callback=on_goal,
+        handle_accepted_callback=lambda _: None,
+    )
+    rig = SplitRig(graph, **GRIP)
+    graph.until(lambda: rig.drive(value=0.3) or (goals and goals[-1] == (pytest.approx(0.3), 40.0)), 'the goal')
+
+
 def test_control_msgs_is_named_where_it_is_missing(graph, monkeypatch):
-    monkeypatch.setitem(sys.modules, 'control_msgs', None)
+    monkeypatch.setitem(sys.modules, 'control_msgs.action', None)
     node = graph.inside(
         PolicySwitchNode,
         **(SPLIT | GRIP),
