@@ -47,6 +47,24 @@ class Device:
                 'memory node a state_file of its own, or end the other process'
             ) from None
 
+    def has_foreign_reader(self, fd: int, path: Path) -> bool:
+        """Return whether the lock that blocks this process is one for reading, of another user.
+
+        Whoever may read a file can take such a lock, and so block a node. A file of an earlier release was readable for
+        all users.
+        """
+        lock = fcntl.fcntl(fd, fcntl.F_OFD_GETLK, _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
+        kind, *_, pid = _FLOCK.unpack(lock)
+        if kind != fcntl.F_RDLCK:
+            return False
+        holder = pid if pid > 0 else lock_holder(path)
+        if holder is None:  # the processes of this user would have been found
+            return True
+        try:
+            return Path(f'/proc/{holder}').stat().st_uid != os.geteuid()
+        except OSError:  # it has ended
+            return False
+
     def make_private(self, fd: int) -> None:
         """Take the permissions of group and others from the file: whoever can read it can also lock it."""
         mode = stat.S_IMODE(os.fstat(fd).st_mode)

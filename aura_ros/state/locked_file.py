@@ -7,9 +7,9 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from aura_ros.common.errors import StateError
+from aura_ros.common.errors import StateError, StateLocked
 from aura_ros.state.device import Device
-from aura_ros.state.format import unpack
+from aura_ros.state.format import FILE_BYTES, unpack
 from aura_ros.state.reading import StateFile, read_open_file
 
 
@@ -50,13 +50,39 @@ class LockedFile:
                     continue
                 return created
             try:
-                self._device.lock(fd, self.path)
+                try:
+                    self._device.lock(fd, self.path)
+                except StateLocked:
+                    if (private := self._private_copy(fd)) is None:
+                        raise
+                    self._device.close(fd)
+                    return private
                 if self._device.same(fd, self.path):
                     return fd
             except BaseException:
                 self._device.close(fd)
                 raise
             self._device.close(fd)  # it was replaced between open and lock
+
+    def _private_copy(self, fd: int) -> int | None:
+        """Replace a state file that another user has locked for reading by a copy that only its owner can read.
+
+        Returns:
+            The descriptor of the copy; None if the lock is of another kind, or the file is no state file.
+        """
+        size = self._device.size(fd)
+        if not self._writable or size > FILE_BYTES or not self._device.has_foreign_reader(fd, self.path):
+            return None
+        copy = self._open_beside()
+        try:
+            self.write(copy, self._device.read(fd, size, 0), 0)
+            self._device.sync(copy)
+            self._device.rename(self._beside, self.path)
+        except BaseException:
+            self._device.close(copy)
+            self._remove_beside()
+            raise
+        return copy
 
     def _open_once(self) -> int:
         try:

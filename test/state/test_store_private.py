@@ -4,6 +4,9 @@
 import fcntl
 import os
 import struct
+import subprocess
+import sys
+from contextlib import contextmanager
 
 import pytest
 
@@ -84,6 +87,66 @@ def test_a_reader_that_locks_the_file_does_not_block_the_node(store, path, measu
         again.commit(snapshot(1))
         again.close()
     measured(f'flock {"exclusive" if kind == fcntl.LOCK_EX else "shared"} by a reader: no effect')
+
+
+READER = """
+import fcntl, os, struct, sys
+file = open(sys.argv[1], 'rb')  # first, because the folders of the test are private
+if int(sys.argv[2]) != os.geteuid():
+    os.setuid(int(sys.argv[2]))
+if sys.argv[3] == 'process':
+    fcntl.lockf(file, fcntl.LOCK_SH)
+else:
+    fcntl.fcntl(file, fcntl.F_OFD_SETLK, struct.pack('@hhqqi4x', fcntl.F_RDLCK, 0, 0, 0, 0))
+print('locked', flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def reader(path, user, kind):
+    """A process of `user` that has locked the file for reading."""
+    command = [sys.executable, '-c', READER, str(path), str(user), kind]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == 'locked\n'
+        yield
+        process.stdin.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason='only root can start a process of another user')
+@pytest.mark.parametrize('kind', ['process', 'description'])
+def test_a_lock_for_reading_of_another_user_does_not_block_the_node(store, path, measured, kind):
+    store.commit(snapshot(3))
+    store.close()
+    path.chmod(0o644)  # as an earlier release left it
+    with reader(path, 65534, kind):
+        again = open_store(path)
+        assert again.load().snapshot.seq == 3
+        again.commit(snapshot(4))
+        again.close()
+        assert mode(path) == 0o600
+    third = open_store(path)
+    assert third.load().snapshot.seq == 4
+    third.close()
+    measured(f'fcntl lock for reading ({kind}) by another user: the node works on in a private copy')
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason='only root can start a process of another user')
+def test_a_file_that_is_no_state_is_not_copied(path):
+    path.write_bytes(bytes(1_000_000))
+    path.chmod(0o644)
+    before = path.stat().st_ino
+    with reader(path, 65534, 'process'), pytest.raises(StateLocked):
+        open_store(path)
+    assert path.stat().st_ino == before
+
+
+@pytest.mark.parametrize('kind', ['process', 'description'])
+def test_a_lock_for_reading_of_the_same_user_is_respected(store, path, kind):
+    """A node whose file is read-only holds such a lock."""
+    store.close()
+    with reader(path, os.geteuid(), kind), pytest.raises(StateLocked):
+        open_store(path)
 
 
 def test_a_lock_for_writing_by_a_reader_is_refused_by_the_system(store, path):

@@ -168,7 +168,7 @@ FAULTS = {
     ),
     'F32': Fault(
         'another local user locks the state file, or plants a link at a name that the node writes',
-        'only the owner can read and write the file (0600); a reader cannot block the node with flock; links are '
+        'only the owner can read and write the file (0600); a reader cannot block the node with a lock; links are '
         'neither followed nor kept',
     ),
     'F33': Fault(
