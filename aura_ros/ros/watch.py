@@ -78,9 +78,9 @@ class Watch:
         self.publishers = self.damaged = 0
         self.match()
 
-    def match(self) -> None:
-        """Subscribe again if the publishers now need other subscriptions."""
-        ends = self._view.publishers(self._topic)
+    def match(self, publishers: Sequence[TopicEndpointInfo] | None = None) -> None:
+        """Subscribe again if the publishers now need other subscriptions; None queries the graph for them."""
+        ends = self._view.publishers(self._topic) if publishers is None else publishers
         self.publishers = len(ends)
         if self._subscriptions and not ends:
             return

@@ -54,7 +54,7 @@ class Rig:
 
     def offers(self):
         """End the recorder; returns the profiles of each topic in metadata.yaml and those in the MCAP channels."""
-        self.node.teardown()
+        self.end()
         whole = yaml.safe_load((self.path / 'metadata.yaml').read_text())['rosbag2_bagfile_information']
         topics = [each['topic_metadata'] for each in whole['topics_with_message_count']]
         with Reader(self.path) as reader:
@@ -78,9 +78,14 @@ class Rig:
 
         return self.graph.until(found, text)
 
+    def end(self):
+        """End the recorder, and wait for the file; on a busy machine it takes longer than the recorder waits."""
+        self.node.teardown()
+        self.node.recording._thread.join(30.0)
+
     def read(self, *topics):
         """End the recorder; returns (topic, log_ns, message) of topics."""
-        self.node.teardown()
+        self.end()
         with Bag(self.path) as bag:
             assert not bag.partial
             return [(sample.topic, sample.log_ns, sample.message) for sample in bag.samples(topics)]
@@ -226,7 +231,7 @@ def test_what_is_missing_and_what_vanishes_is_reported_and_noted(graph, tmp_path
     rig.taken('/cam7/image_raw', 1)
     driver.node.destroy_publisher(camera)
     rig.status('/cam7/image_raw vanished', 'WARN')
-    rig.node.teardown()
+    rig.end()
     with Bag(rig.path) as bag:
         noted = '\n'.join(yaml.safe_load(bag.metadata['aura_ros/warnings']))
     assert 'no command is recorded' in noted and '/cam7/image_raw vanished' in noted
@@ -268,7 +273,7 @@ def test_the_notes_have_parameters_versions_and_hashes(graph, tmp_path):
     steps.publish(message)
     rig.taken('/vla_step', 1)
     graph.until(lambda: '/memory_node' in rig.node._survey.found, 'the parameters of memory_node')
-    rig.node.teardown()
+    rig.end()
     with Bag(rig.path) as bag:
         notes = {key: yaml.safe_load(text) for key, text in bag.metadata.items()}
     assert notes['aura_ros/parameters']['/memory_node']['on_new_episode'] == 'keep'

@@ -137,16 +137,16 @@ class Recorder(PlainNode):
         """Subscribe to new topics, and follow changes of the publishers' quality of service."""
         # What the graph used stays wanted: a node that is started again uses the same topics.
         self._used = _merged(self._used, graph_topics(self))
-        for topic, type_name in wanted(self, self._used, self._config.more_topics, self._config.images).items():
-            if topic in self._refused or not (publishers := self._graph.publishers(topic)):
-                continue
-            if topic not in self._topics:
-                self._watch(topic, type_name, publishers)
-            elif not self._topics[topic].offers.issuperset(offers := [offer(one) for one in publishers]):
-                self._topics[topic].offers.update(offers)
-                self.recording.topic(topic, type_name, offers)
-        for recorded in self._topics.values():
-            recorded.watch.match()
+        topics = wanted(self, self._used, self._config.more_topics, self._config.images)
+        found = {topic: self._graph.publishers(topic) for topic in topics.keys() | self._topics.keys()}
+        for topic, type_name in topics.items():
+            if found[topic] and topic not in self._topics and topic not in self._refused:
+                self._watch(topic, type_name, found[topic])
+        for topic, recorded in self._topics.items():
+            recorded.watch.match(found[topic])
+            if not recorded.offers.issuperset(offers := [offer(one) for one in found[topic]]):
+                recorded.offers.update(offers)
+                self.recording.topic(topic, recorded.type, offers)
         if self._open:
             counts = {topic: (recorded.type, recorded.watch.publishers) for topic, recorded in self._topics.items()}
             for text in self._coverage.look(counts, time.monotonic()):
