@@ -5,6 +5,8 @@ The client sends goals through the goal service of the action. It needs neither 
 position of the gripper is measured. A goal replaces the one before.
 """
 
+from __future__ import annotations
+
 import importlib
 import threading
 import time

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command outputs of the robot: one message for each, all in the same control period."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
 
