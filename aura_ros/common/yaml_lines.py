@@ -10,6 +10,7 @@ import yaml
 
 from aura_ros.common.errors import ConfigError
 from aura_ros.common.limits import TEXT_BYTES, TEXT_INTEGER, TEXT_NESTING, TEXT_VALUES
+from aura_ros.common.text import cut
 from aura_ros.common.text_files import loading, read_text
 
 
@@ -104,10 +105,28 @@ def parse_yaml(text: str, name: str) -> Any:
     Raises:
         ConfigError: the text is not YAML, or exceeds a limit.
     """
-    if len(text) > TEXT_BYTES:
-        raise ConfigError(f'{name}: has {len(text):,} characters: must be at most {TEXT_BYTES:,}')
+    _check_length(text, name)
     with _one_sentence(name):
         return yaml.load(text, _Limited)
+
+
+def parse_mapping(text: str, name: str, expected: str) -> Map:
+    """Return the mapping of YAML text; `name` and the `expected` form appear in errors.
+
+    Raises:
+        ConfigError: the text is not a mapping with different keys that are strings, or exceeds a limit.
+    """
+    _check_length(text, name)
+    with _one_sentence(name):
+        found = yaml.load(text, _Lines)
+    if not isinstance(found, Map):
+        raise ConfigError(f'{name} is {cut(text)!r}: must be {expected}')
+    return found
+
+
+def _check_length(text: str, name: str) -> None:
+    if len(text) > TEXT_BYTES:
+        raise ConfigError(f'{name}: has {len(text):,} characters: must be at most {TEXT_BYTES:,}')
 
 
 @contextmanager

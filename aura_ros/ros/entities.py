@@ -66,6 +66,7 @@ class EntityOwner:
         self._undo: list[Callable[[], object]] = []
         self._publishers: list[Publisher[Any]] = []
         self._endpoints: list[_Endpoint] = []
+        self._subscriptions: dict[Subscription[Any], tuple[Callable[[], object], _Endpoint]] = {}
         self._queried_at = -math.inf
         self._mismatches: dict[str, str] = {}
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
@@ -103,12 +104,21 @@ class EntityOwner:
         node = self._node
         events = SubscriptionEventCallbacks(liveliness=liveliness, use_default_callbacks=False)
         subscription = node.create_subscription(message, topic, callback, profile, event_callbacks=events, raw=raw)
-        self._undo.append(lambda: node.destroy_subscription(subscription))
-        if checked:
-            others = node.get_publishers_info_by_topic
-            mismatch = partial(_mismatch, requested=profile)
-            self._endpoints.append(_Endpoint(subscription.topic_name, others, mismatch))
+        undo = partial(node.destroy_subscription, subscription)
+        others, mismatch = node.get_publishers_info_by_topic, partial(_mismatch, requested=profile)
+        endpoint = _Endpoint(subscription.topic_name, others, mismatch)
+        self._undo.append(undo)
+        self._endpoints += [endpoint] if checked else []
+        self._subscriptions[subscription] = undo, endpoint
         return subscription
+
+    def destroy_subscription(self, subscription: Subscription[Any]) -> None:
+        """Destroy one subscription before the others."""
+        undo, endpoint = self._subscriptions.pop(subscription)
+        self._undo.remove(undo)
+        if endpoint in self._endpoints:
+            self._endpoints.remove(endpoint)
+        undo()
 
     def any_durability_subscription(
         self,
@@ -216,6 +226,7 @@ class EntityOwner:
         while self._undo:
             self._undo.pop()()
         self._endpoints.clear()
+        self._subscriptions.clear()
         self._mismatches.clear()
 
     def qos_status(self) -> Status:

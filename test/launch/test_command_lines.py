@@ -10,23 +10,37 @@ import pytest
 import yaml
 
 from aura_ros.tools.launch import ros_launch
-from aura_ros.tools.launch.reader import read
+from aura_ros.tools.launch.reader import describe, read
 
 LAUNCH = Path(__file__).parents[2] / 'launch'
 EVERYTHING = Path(__file__).with_name('everything.launch.yaml')
 EXPECTED = Path(__file__).with_name('command_lines.txt')
 GRAPH = {'vla_node', 'memory_node', 'kv_baseline_node', 'policy_switch_node'}
 REPLAY = {'player', 'memory_node', 'kv_baseline_node'}
+ROBOT = {
+    'cameras': '{front: /cam0/image_raw, top: /cam2/image_raw/compressed}',
+    'joint_states_topic': '/robot/joint_states',
+    'instruction_topic': '/task',
+    'robot_file': str(LAUNCH.parent / 'config/example_6dof.yaml'),
+    'backbone_file': str(LAUNCH.parent / 'config/embedded.yaml'),
+    'aura_weights': '/weights/aura.safetensors',
+    'kv_weights': '/weights/kv.safetensors',
+    'kv_window': '40',
+    'log_level': 'warn',
+}
 FILES = [
+    ('aura', ROBOT),
+    ('sim', ROBOT),
     ('aura', {}),
     ('aura', {'namespace': 'left', 'policy': 'kv', 'enable_control': 'true', 'state_file': '/var/state'}),
-    ('aura', {'use_sim_time': 'true', 'lockstep': 'true', 'front_camera_topic': '/cam/color'}),
+    ('aura', {'use_sim_time': 'true', 'lockstep': 'true', 'cameras': '{front: /cam/color, wrist: cam1}'}),
     ('sim', {}),
     ('demo', {}),
     ('demo', {'rounds': '60', 'tasks': 'recall,visible,put_back', 'lockstep': 'false'}),
     ('demo', {'record': '/data/run'}),
-    ('aura', {'record': '/data/run', 'front_camera_topic': '/cam/color', 'namespace': 'left'}),
+    ('aura', {'record': '/data/run', 'cameras': '{front: /cam/color, wrist: cam1/compressed}', 'namespace': 'left'}),
     ('replay', {'bag': '/data/run'}),
+    ('replay', {'bag': '/data/run', 'lockstep': 'true', **ROBOT}),
     ('replay', {'bag': '/data/run', 'source': 'steps', 'lockstep': 'true', 'record': 'none', 'namespace': 'left'}),
 ]
 CASES = [(LAUNCH / f'{name}.launch.yaml', given) for name, given in FILES]
@@ -61,7 +75,16 @@ def test_nodes_of_each_file(name: str, given: dict[str, str], nodes: set[str]) -
 
 
 def test_every_yaml_file_has_a_python_file() -> None:
-    assert {path.stem for path in LAUNCH.glob('*.yaml')} == {path.stem for path in LAUNCH.glob('*.py')}
+    with_nodes = {path.stem for path in LAUNCH.glob('*.yaml')} - {'arguments.launch'}
+    assert with_nodes == {path.stem for path in LAUNCH.glob('*.py')}
+
+
+@pytest.mark.parametrize('name', ['aura', 'sim', 'demo', 'replay'])
+def test_every_file_takes_the_shared_arguments(name: str) -> None:
+    shared, found = describe(LAUNCH / 'arguments.launch.yaml'), describe(LAUNCH / f'{name}.launch.yaml')
+    assert ROBOT.keys() == shared.keys()
+    assert {key: found.get(key) for key in shared} == shared
+    read(LAUNCH / f'{name}.launch.yaml', {**ROBOT, **({'bag': 'run'} if name == 'replay' else {})})
 
 
 def test_the_demonstration_ends_with_the_panel_and_with_the_simulator() -> None:

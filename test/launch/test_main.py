@@ -37,7 +37,7 @@ def test_finds_launch_files_of_the_package(
     text = capsys.readouterr().out
     assert 'Arguments of demo.launch.yaml' in text
     assert "default '12'" in text and 'allowed: train, validation, evaluation' in text
-    assert 'kv_window [aura.launch.yaml]' in text
+    assert 'kv_window [arguments.launch.yaml]' in text
 
 
 def test_finds_them_in_share_without_a_source_tree(

@@ -6,6 +6,7 @@ import stat
 import time
 from dataclasses import replace
 from typing import ClassVar
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -14,17 +15,20 @@ pytest.importorskip('rosbags')
 
 from fakes import JOINTS
 from player_rig import BEGIN_NS, MAPPING, NS, PERIOD_NS, PlayerRig, cdr, pixels, recorded
+from rclpy.serialization import deserialize_message
+from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import String
 
 from aura_ros.common.errors import BagError, ConfigError
 from aura_ros.nodes.player import bag_play
-from aura_ros.nodes.player.messages import Streams, instruction_at_start, stamped
-from aura_ros.nodes.player.playback import Pace, PlayerConfig
+from aura_ros.nodes.player.messages import Streams, instruction_at_start
+from aura_ros.nodes.player.playback import Pace, PlayerConfig, find_playback
 from aura_ros.recordings.bags import Bag
 from aura_ros.recordings.writer import Recording
 from aura_ros.replay.steps.mapping import Instruction, JointStream, Mapping
 from aura_ros.ros import conversions
 from aura_ros.ros.sensor_messages import image_to_msg
+from aura_ros.vla.images import picture
 
 
 class Spec:
@@ -34,9 +38,9 @@ class Spec:
 
 # Converted messages.
 # --------------------------------------------------------------------------------------------------
-def played(path, mapping=MAPPING, transport='raw'):
+def played(path, mapping=MAPPING):
     with Bag(path) as bag:
-        streams = Streams(bag, mapping, Spec, transport)
+        streams = Streams(bag, mapping, Spec)
         return [pair for sample in bag.samples(streams.topics) for pair in streams.messages(sample)]
 
 
@@ -58,12 +62,33 @@ def test_joints_are_renamed_and_converted(tmp_path):
     assert conversions.to_ns(messages[2].header.stamp) == BEGIN_NS + 2 * PERIOD_NS + 10_000_000
 
 
-def test_compressed_images_are_decoded_or_passed_on(tmp_path):
+def test_compressed_images_stay_compressed(tmp_path):
     path = recorded(tmp_path / 'bag', 1, compressed=True)
-    (_, decoded) = played(path)[1]
-    assert decoded.encoding == 'rgb8' and set(decoded.data) == {100}
-    with pytest.raises(BagError, match='/left_eye is of type sensor_msgs/msg/Image'):
-        played(path, transport='compressed')
+    with Bag(path) as bag:
+        streams = Streams(bag, MAPPING, Spec)
+        (sample,) = bag.samples(['/hand'])
+        ((topic, data),) = streams.messages(replace(sample, stamp_ns=7 * NS))
+        message = deserialize_message(data, CompressedImage)
+    assert streams.images == {'camera/front/image_raw': Image, 'camera/wrist/image_raw/compressed': CompressedImage}
+    assert topic == 'camera/wrist/image_raw/compressed'
+    assert conversions.to_ns(message.header.stamp) == 7 * NS, 'vla_node refuses an unstamped image'
+    assert (picture(message) == 100).all()
+    found = dict(played(path))
+    assert bytes(message.data) in found['camera/wrist/image_raw/compressed']
+
+
+def test_parameters_name_the_recorded_topics(tmp_path):
+    names = {'cameras': '{wrist: left_eye, front: /hand}', 'joint_states_topic': 'robot/joints'}
+    with Bag(recorded(tmp_path / 'bag', 2)) as bag:
+        config = PlayerConfig(bag='b', backbone='fakes:ScriptedVla', instruction='go on', **names)
+        mapping = find_playback(config, bag, MagicMock()).mapping
+        assert mapping.cameras == {'front': '/hand', 'wrist': '/left_eye'}
+        assert mapping.joints == (JointStream('/robot/joints'),)
+        with pytest.raises(ConfigError, match='missing: wrist; unknown: none'):
+            find_playback(replace(config, cameras='{front: /hand}'), bag, MagicMock())
+        missing = find_playback(replace(config, cameras='{front: /hand, wrist: /nothing}'), bag, MagicMock())
+        with pytest.raises(BagError, match='has no topic /nothing'):
+            Streams(bag, missing.mapping, Spec)
 
 
 def test_the_first_instruction_is_found(tmp_path):
@@ -91,14 +116,12 @@ def test_the_instruction_in_force_at_the_start_is_found(tmp_path):
 def test_pictures_dated_by_their_arrival_get_its_time_as_their_stamp(tmp_path):
     mapping = replace(MAPPING, arrival_cameras=frozenset({'front', 'wrist'}))
     with Bag(recorded(tmp_path / 'bag', 1, compressed=True)) as bag:
-        streams = Streams(bag, mapping, Spec, 'raw')
+        streams = Streams(bag, mapping, Spec)
         assert streams.unchanged() is None
         samples = [replace(sample, stamp_ns=7 * NS + 5) for sample in bag.samples(streams.topics)]
         found = dict(pair for sample in samples for pair in streams.messages(sample))
         assert found['camera/front/image_raw'] == cdr(image_to_msg(pixels(50), 7 * NS + 5, 'eye'))
-        assert conversions.to_ns(found['camera/wrist/image_raw'].header.stamp) == 7 * NS + 5
-        # Compressed pictures are passed on with the new stamp.
-        message = stamped(next(sample for sample in samples if sample.topic == '/hand'))
+        message = deserialize_message(found['camera/wrist/image_raw/compressed'], CompressedImage)
         assert (message.header.stamp.sec, message.header.stamp.nanosec, message.format) == (7, 5, 'png')
 
 
@@ -140,7 +163,7 @@ def ros2(tmp_path, monkeypatch):
 
 def test_ros2_bag_play_plays_a_recording_that_needs_no_changes(tmp_path, ros2):
     with Bag(recorded(tmp_path / 'bag', 1)) as bag:
-        remap = Streams(bag, MAPPING, Spec, 'raw').unchanged()
+        remap = Streams(bag, MAPPING, Spec).unchanged()
     assert bag_play.chosen('auto', remap)
     assert not bag_play.chosen('own', remap)
     bag_play.play(tmp_path / 'bag', remap, 2.0, (3 * NS, 4 * NS), lambda done, _: done())
@@ -159,9 +182,11 @@ def test_a_failure_of_ros2_bag_play_is_an_error(tmp_path, ros2, monkeypatch):
 
 def test_a_recording_that_needs_changes_is_played_by_the_node(tmp_path, ros2):
     with Bag(recorded(tmp_path / 'bag', 1, compressed=True)) as bag:
-        assert Streams(bag, MAPPING, Spec, 'raw').unchanged() is None
+        assert Streams(bag, MAPPING, Spec).unchanged()['/hand'] == 'camera/wrist/image_raw/compressed'
+        shared = Mapping({'front': '/hand', 'wrist': '/hand'}, MAPPING.joints)
+        assert Streams(bag, shared, Spec).unchanged() is None
         degrees = Mapping(MAPPING.cameras, (JointStream('/robot/joints', unit='deg'),))
-        assert Streams(bag, degrees, Spec, 'raw').unchanged() is None
+        assert Streams(bag, degrees, Spec).unchanged() is None
     assert not bag_play.chosen('auto', None)
     with pytest.raises(ConfigError, match='player:=own'):
         bag_play.chosen('ros2', None)
@@ -179,7 +204,6 @@ def test_ros2_is_refused_if_it_is_not_installed(monkeypatch):
     [
         ({}, "'bag' is empty"),
         ({'bag': 'b', 'policies': ('aura', 'gru')}, "'policies' has 'gru': must be of aura, kv"),
-        ({'bag': 'b', 'lockstep': True, 'camera_transport': 'compressed'}, "must be 'raw' in lock-step"),
         ({'bag': 'b', 'lockstep': True, 'player': 'ros2'}, "must be 'own' in lock-step"),
     ],
 )

@@ -139,7 +139,10 @@ def test_each_node_uses_exactly_the_rights_of_its_enclave(graph, namespace, tran
     timing = ('-r', f'__ns:={namespace}', '--params-file', str(CONFIG / 'real_time.yaml'))
     robot = ('--params-file', str(CONFIG / 'sim_arm.yaml'))
     common = {'autostart': True, 'use_sim_time': True}
-    graph.start('vla_node', *timing, backbone='fakes:ScriptedVla', camera_transport=transport, **common)
+    suffix = '' if transport == 'raw' else '/compressed'
+    # Quoted twice, because the command line of a node reads YAML.
+    cameras = f"'{{front: camera/front/image_raw{suffix}, wrist: camera/wrist/image_raw{suffix}}}'"
+    graph.start('vla_node', *timing, backbone='fakes:ScriptedVla', cameras=cameras, **common)
     graph.start('memory_node', *timing, memory='fakes:aura', **common)
     graph.start('kv_baseline_node', *timing, memory='fakes:kv', **common)
     graph.start('policy_switch_node', *timing, *robot, **common)

@@ -2,21 +2,26 @@
 """vla_node on the graph: steps only from complete, fresh, finite inputs; episodes that end well."""
 
 import array
+import re
 import time
 
 import cv2
 import numpy as np
 import pytest
+import rclpy
 from action_msgs.msg import GoalStatus
 from aura_ros.msg import GateSample, VlaStep
 from diagnostic_msgs.msg import DiagnosticStatus
 from fakes import CHUNK_LEN, JOINTS
+from rclpy.lifecycle import TransitionCallbackReturn
+from rclpy.node import Node
 from rclpy.qos import QoSProfile
-from sensor_msgs.msg import CompressedImage
+from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import String
 from vla_rig import PIXELS, VlaRig
 
 from aura_ros.common.limits import INSTRUCTION_CHARS
+from aura_ros.nodes.vla.node import VlaNode
 from aura_ros.ros import conversions, qos
 from aura_ros.ros.sensor_messages import image_to_msg, joints_to_msg
 
@@ -254,14 +259,26 @@ def test_the_first_step_waits_for_its_subscribers(graph):
     assert rig.step().seq == 0
 
 
-def test_compressed_cameras(graph):
-    rig = VlaRig(graph, camera_transport='compressed')
+@pytest.mark.parametrize(
+    ('cameras', 'images'),
+    [
+        ('{front: /cam/compressed, wrist: eye}', {'cam/compressed': CompressedImage, 'eye': Image}),
+        ('{front: /cam0, wrist: eye}', {'cam0/compressed': CompressedImage, 'eye': Image}),
+        ('', {'camera/front/image_raw/compressed': CompressedImage, 'camera/wrist/image_raw': Image}),
+    ],
+    ids=['by name', 'by suffix', 'default'],
+)
+def test_each_camera_may_be_compressed(graph, cameras, images):
+    rig = VlaRig(graph, images, cameras=cameras)
     rig.goal()
     data = array.array('B', cv2.imencode('.png', PIXELS)[1].tobytes())
 
     def again():
         stamp_ns = rig.now()
         for camera in rig.cameras:
+            if camera.msg_type is Image:
+                camera.publish(image_to_msg(PIXELS, stamp_ns, 'camera'))
+                continue
             message = CompressedImage(format='png', data=data)
             message.header.stamp = conversions.to_stamp(stamp_ns)
             camera.publish(message)
@@ -272,6 +289,52 @@ def test_compressed_cameras(graph):
 
     graph.until(again, 'a step')
     np.testing.assert_allclose(conversions.step_from_msg(rig.steps[0]).features, 0.2, rtol=1e-5)
+
+
+@pytest.fixture
+def other_process(graph):
+    """A node of a participant of its own, because a participant cannot use a topic with two types."""
+    context = rclpy.Context()
+    rclpy.init(context=context, args=[], domain_id=graph.domain)
+    node = Node('driver', context=context)
+    yield node
+    node.destroy_node()
+    context.try_shutdown()
+
+
+def test_a_camera_is_compressed_if_its_publisher_is(graph, other_process):
+    node = graph.inside(VlaNode, backbone='fakes:ScriptedVla', autostart=True, cameras='{front: cam0, wrist: cam0}')
+    assert node.autostart()
+    images = other_process.create_publisher(CompressedImage, 'cam0', qos.CAMERA_OUT)
+    for _ in range(2):  # the first round switches the type, the second one finds it unchanged
+        graph.until(lambda: images.get_subscription_count() == 2, 'both subscriptions')
+        node._cameras.match()
+    images.publish(CompressedImage(header=image_to_msg(PIXELS, 10**9, 'camera').header, format='png'))
+    graph.until(lambda: {'front', 'wrist'} <= node._inputs._arrived.keys(), 'both images')
+
+
+def test_raw_images_are_preferred_to_their_compressed_form(graph):
+    rig = VlaRig(graph, {'cam0': Image, 'eye': Image}, cameras='{front: cam0, wrist: eye}')
+    graph.node.create_publisher(CompressedImage, 'cam0/compressed', qos.CAMERA_OUT)
+    graph.until(lambda: rig.node.get_publishers_info_by_topic('cam0/compressed'), 'the compressed publisher')
+    rig.node._cameras.match()
+    topics = [subscription.topic_name for subscription in rig.node.subscriptions]
+    assert '/cam0' in topics and '/cam0/compressed' not in topics
+
+
+@pytest.mark.parametrize(
+    ('cameras', 'words'),
+    [
+        ('{front: /a, side: /b}', r'each camera of the backbone \(front, wrist\) .* missing: wrist; unknown: side'),
+        ('{front: /a}', 'missing: wrist; unknown: none'),
+        ('{front: /a b, wrist: /c}', "front: '/a b' is not a topic"),
+        ('front', "'front': must be a mapping"),
+    ],
+)
+def test_cameras_that_do_not_fit_the_backbone_are_refused(graph, capfd, cameras, words):
+    node = graph.inside(VlaNode, backbone='fakes:ScriptedVla', cameras=cameras)
+    assert node.trigger_configure() != TransitionCallbackReturn.SUCCESS
+    assert re.search(words, capfd.readouterr().err)
 
 
 @pytest.mark.fault('F25')

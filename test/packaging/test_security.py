@@ -134,7 +134,7 @@ def test_safe_code_is_accepted(safe: str) -> None:
 
 
 # Text parameters that can change at run time. They only select a value, name a topic or appear in a message.
-HARMLESS = {'policies', 'base_frame', 'command_topic', 'state_topic', 'split', 'task', 'tasks'}
+HARMLESS = {'cameras', 'policies', 'base_frame', 'command_topic', 'state_topic', 'split', 'task', 'tasks'}
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from aura_ros.msg import GateSample, PolicyStatus, VlaStep
 from diagnostic_msgs.msg import DiagnosticArray
 from fakes import JOINTS
 from rclpy.action import ActionClient
-from sensor_msgs.msg import CompressedImage, Image, JointState
+from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import String
 
 from aura_ros.nodes.vla.node import VlaNode
@@ -23,20 +23,21 @@ def _stamp_ns(message):
     return conversions.to_ns(message.header.stamp)
 
 
+CAMERAS = {'camera/front/image_raw': Image, 'camera/wrist/image_raw': Image}
+
+
 class VlaRig:
     """vla_node in this process, with publishers for its inputs and a client."""
 
-    def __init__(self, graph, **parameters):
+    def __init__(self, graph, images=CAMERAS, **parameters):
+        """Start; `images` gives the type of each camera's topic, the reference first."""
         self.graph = graph
         # One subscription only, because vla_node counts them.
         self.steps = graph.received['vla_step'] = []
         graph.node.create_subscription(VlaStep, 'vla_step', self._on_step, qos.step())
         self.diagnostics = graph.listen(DiagnosticArray, '/diagnostics', qos.DIAGNOSTICS)
         make = graph.node.create_publisher
-        kind, suffix = Image, ''
-        if parameters.get('camera_transport') == 'compressed':
-            kind, suffix = CompressedImage, '/compressed'
-        self.cameras = [make(kind, f'camera/{name}/image_raw{suffix}', qos.CAMERA_OUT) for name in ('front', 'wrist')]
+        self.cameras = [make(kind, topic, qos.CAMERA_OUT) for topic, kind in images.items()]
         self.joints = make(JointState, 'joint_states', qos.JOINT_STATES_OUT)
         self.instructions = make(String, 'instruction', qos.INSTRUCTION)
         self.gates = make(GateSample, 'aura/gate', qos.GATE)
@@ -47,6 +48,8 @@ class VlaRig:
         self._count_inferences()
         assert self.node.autostart()
         self._sent = graph.sent(self.node, 'vla_step')
+        for camera in self.cameras:
+            graph.matched(camera)
         names = [publisher.topic_name for publisher in (*self.cameras, self.joints)]
         self._taken = [graph.taken(self.node, name, _stamp_ns) for name in names]
         # The part of the policy switch: it executes each step at once, unless a test sets `executes` to False.
@@ -54,7 +57,7 @@ class VlaRig:
         self.policy_status = make(PolicyStatus, 'policy_status', qos.POLICY_STATUS)
         self.client = ActionClient(graph.node, RunEpisode, 'run_episode')
         graph.until(self.client.server_is_ready, 'run_episode')
-        for publisher in (*self.cameras, self.joints, self.instructions, self.gates, self.policy_status):
+        for publisher in (self.joints, self.instructions, self.gates, self.policy_status):
             graph.matched(publisher)
         self.feedback = []
         self._shown = Counter()

@@ -37,8 +37,8 @@ def chosen(player: str, remap: Mapping[str, str] | None) -> bool:
         return False
     if remap is None:
         raise ConfigError(
-            'ros2 bag play cannot play this recording, because images have to be decoded or joints renamed or '
-            'converted: set player:=own, or camera_transport:=compressed if all cameras are compressed'
+            'ros2 bag play cannot play this recording, because two cameras share a topic, or joints have to be renamed '
+            'or converted: set player:=own'
         )
     if installed():
         return True

@@ -165,11 +165,10 @@ class PlayerGraph:
         nodes = {'aura': 'memory_node', 'kv': 'kv_baseline_node'}
         return found + [nodes[policy] for policy in self.policies if not self._node.count_publishers(GATES[policy])]
 
-    def open_inputs(self, cameras: Sequence[str], transport: str) -> None:
-        """Create the publishers of cameras, joints and instruction, and the client of vla_node."""
+    def open_inputs(self, images: Mapping[str, type[Image] | type[CompressedImage]]) -> None:
+        """Create the publishers of images (topic and type), joints and instruction, and the client of vla_node."""
         make = self._node.create_publisher
-        kind, suffix = (Image, '') if transport == 'raw' else (CompressedImage, '/compressed')
-        for topic in (f'camera/{camera}/image_raw{suffix}' for camera in cameras):
+        for topic, kind in images.items():
             self._publishers[topic] = make(kind, topic, qos.CAMERA_OUT)
         self._publishers['joint_states'] = make(JointState, 'joint_states', qos.JOINT_STATES_OUT)
         self.open_client()

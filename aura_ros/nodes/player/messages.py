@@ -6,29 +6,35 @@ Messages that need no change are serialised again, field by field and without lo
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
-from sensor_msgs.msg import JointState
+from sensor_msgs.msg import CompressedImage, Image, JointState
 
-from aura_ros.common.errors import BagError
 from aura_ros.recordings.bags import Bag
 from aura_ros.recordings.message_types import standard_types
-from aura_ros.recordings.type_names import COMPRESSED_IMAGE, IMAGE
+from aura_ros.recordings.type_names import COMPRESSED_IMAGE
 from aura_ros.recordings.types import Sample
 from aura_ros.replay.steps.align import RecordedObservation
+from aura_ros.replay.steps.checks import check_streams, check_types, topic_types
 from aura_ros.replay.steps.joint_streams import JointReader
 from aura_ros.replay.steps.mapping import UNITS
 from aura_ros.replay.steps.mapping import Mapping as BagMapping
 from aura_ros.ros.conversions import float64s, to_stamp
 from aura_ros.ros.sensor_messages import image_to_msg, joints_to_msg
 from aura_ros.vla.assembler import JOINTS
-from aura_ros.vla.images import picture
+from aura_ros.vla.cameras import COMPRESSED_SUFFIX
 from aura_ros.vla.instruction import usable_instruction
 from aura_ros.vla.protocol import BackboneSpec
 
 _NS = 1_000_000_000
 Messages = Mapping[str, Any]
+ImageType: TypeAlias = type[Image] | type[CompressedImage]
+
+
+def image_topic(camera: str, compressed: bool = False) -> str:
+    """Return the graph's topic of a camera."""
+    return f'camera/{camera}/image_raw{COMPRESSED_SUFFIX if compressed else ""}'
 
 
 def serialised(message: Any) -> bytes:
@@ -43,8 +49,7 @@ def observation_messages(recorded: RecordedObservation, spec: BackboneSpec) -> M
     joints = JointState(name=list(names), position=float64s(seen.joint_positions))
     joints.header.stamp = to_stamp(stamp_ns)
     images = {
-        f'camera/{camera}/image_raw': image_to_msg(seen.images[camera], stamp_ns, f'{camera}_camera')
-        for camera in spec.cameras
+        image_topic(camera): image_to_msg(seen.images[camera], stamp_ns, f'{camera}_camera') for camera in spec.cameras
     }
     return {**images, 'joint_states': joints}
 
@@ -52,28 +57,27 @@ def observation_messages(recorded: RecordedObservation, spec: BackboneSpec) -> M
 class Streams:
     """Converts the mapped topics of a bag, message by message, to those of cameras and joints."""
 
-    def __init__(self, bag: Bag, mapping: BagMapping, spec: BackboneSpec, transport: str) -> None:
-        """Convert by `mapping` for the cameras and joints of `spec`.
-
-        Args:
-            bag: recording to play.
-            mapping: roles of its topics.
-            spec: spec of the backbone.
-            transport: 'raw' publishes Images and decodes compressed ones; 'compressed' needs compressed images.
+    def __init__(self, bag: Bag, mapping: BagMapping, spec: BackboneSpec) -> None:
+        """Convert by `mapping` for the cameras and joints of `spec`; compressed images stay compressed.
 
         Raises:
-            BagError: the transport is 'compressed' and a camera is not.
+            BagError: a camera of the backbone has no topic, or a topic that was not recorded or has no images.
         """
-        self._spec, self._mapping, self._transport = spec, mapping, transport
-        types = {topic.name: topic.type for topic in bag.topics}
-        self.types = {topic: types.get(topic, '') for topic in mapping.topics}
-        for camera in spec.cameras:
-            topic = mapping.cameras[camera]
-            if transport == 'compressed' and self.types[topic] != COMPRESSED_IMAGE:
-                kind = self.types[topic]
-                raise BagError(f'{topic} is of type {kind}: camera_transport compressed needs {COMPRESSED_IMAGE}')
+        self._spec, self._mapping = spec, mapping
+        check_streams(mapping, spec)
+        types = topic_types(bag, mapping, self.topics)
+        check_types(mapping, spec, types)
+        self._compressed = {camera: types[mapping.cameras[camera]] == COMPRESSED_IMAGE for camera in spec.cameras}
         self._joints = JointReader(mapping.joints, spec.joint_names)
         self._joint_topics = {stream.topic for stream in mapping.joints}
+
+    @property
+    def images(self) -> dict[str, ImageType]:
+        """The graph's topic of each camera, and its type."""
+        return {
+            image_topic(camera, packed): CompressedImage if packed else Image
+            for camera, packed in self._compressed.items()
+        }
 
     @property
     def topics(self) -> list[str]:
@@ -88,10 +92,9 @@ class Streams:
         found: dict[str, str] = {}
         for camera in self._spec.cameras:
             topic = mapping.cameras[camera]
-            suffix = '' if self._transport == 'raw' else '/compressed'
-            if topic in found or self.types[topic] != (COMPRESSED_IMAGE if suffix else IMAGE):
+            if topic in found:
                 return None
-            found[topic] = f'camera/{camera}/image_raw{suffix}'
+            found[topic] = image_topic(camera, self._compressed[camera])
         (joints, *others) = mapping.joints
         if others or joints.names or UNITS[joints.unit] != 1.0 or mapping.by_arrival:
             return None
@@ -116,12 +119,7 @@ class Streams:
                 yield JOINTS, joints_to_msg(tuple(found), positions, positions * 0.0, sample.stamp_ns)
 
     def _image(self, camera: str, sample: Sample) -> tuple[str, Any]:
-        topic = f'camera/{camera}/image_raw'
-        if self._transport == 'compressed':
-            return f'{topic}/compressed', serialised(stamped(sample))
-        if self.types[sample.topic] == IMAGE:
-            return topic, serialised(stamped(sample))
-        return topic, image_to_msg(picture(sample.message), sample.stamp_ns, f'{camera}_camera')
+        return image_topic(camera, self._compressed[camera]), serialised(stamped(sample))
 
 
 def stamped(sample: Sample) -> Any:

@@ -21,12 +21,20 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.impl.rcutils_logger import RcutilsLogger
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
+from sensor_msgs.msg import Image
 
 from aura_ros.common.errors import BagError, InputError
 from aura_ros.common.program import end_on_signals, program
 from aura_ros.nodes.player import bag_play
 from aura_ros.nodes.player.graph import PlayerError, PlayerGraph
-from aura_ros.nodes.player.messages import Messages, Streams, instruction_at_start, observation_messages, serialised
+from aura_ros.nodes.player.messages import (
+    Messages,
+    Streams,
+    image_topic,
+    instruction_at_start,
+    observation_messages,
+    serialised,
+)
 from aura_ros.nodes.player.playback import Pace, Playback, PlayerConfig, find_playback
 from aura_ros.recordings.bags import Bag
 from aura_ros.replay.steps.align import Observations
@@ -90,7 +98,7 @@ class Player:
         graph, playback, spec = self._graph, self._playback, self._playback.spec
         assert spec is not None
         found = Observations(playback.bag, playback.mapping, spec, playback.begin_ns, playback.end_ns)
-        graph.open_inputs(spec.cameras, 'raw')
+        graph.open_inputs({image_topic(camera): Image for camera in spec.cameras})
         graph.wait_for(graph.missing, self._config.start_timeout_s)
         episode = None
         for recorded in found:
@@ -160,7 +168,7 @@ class Player:
         graph, playback, config = self._graph, self._playback, self._config
         spec = playback.spec
         assert spec is not None
-        streams = Streams(playback.bag, playback.mapping, spec, config.camera_transport)
+        streams = Streams(playback.bag, playback.mapping, spec)
         remap, names = streams.unchanged(), EpisodeNames(playback.bag)
         # `ros2 bag play` cannot wait between two episodes until vla_node has begun the next one.
         ros2 = bag_play.chosen('own' if config.player == 'auto' and names.several else config.player, remap)
@@ -170,11 +178,11 @@ class Player:
         if ros2 and clock.offset_ns:
             seconds = clock.offset_ns * 1e-9
             self._log.warning(f'stamps differ from log times by {seconds:.0f} s; ros2 bag play publishes log times')
+        # Also with ros2 bag play: vla_node subscribes a compressed topic only when it has a publisher.
+        graph.open_inputs(streams.images)
         if ros2:
-            graph.open_client()
             graph.expect_bag_player()
         else:
-            graph.open_inputs(spec.cameras, config.camera_transport)
             self._tick(playback.begin_ns + clock.offset_ns)
         graph.wait_for(graph.missing, config.start_timeout_s)
         instruction = instruction_at_start(playback.bag, playback.mapping, playback.begin_ns)

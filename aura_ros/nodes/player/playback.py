@@ -16,10 +16,11 @@ from aura_ros.recordings.type_names import VLA_STEP
 from aura_ros.recordings.types import Sample
 from aura_ros.replay.steps.clocks import GAP_NS, first_ns
 from aura_ros.replay.steps.guess import guess, prompts
-from aura_ros.replay.steps.mapping import Instruction, Mapping, load_mapping
+from aura_ros.replay.steps.mapping import Instruction, JointStream, Mapping, load_mapping
 from aura_ros.ros import foreign
 from aura_ros.ros.parameters import parameter, strings
 from aura_ros.vla import load_backbone
+from aura_ros.vla.cameras import camera_topics, recorded_topic
 from aura_ros.vla.protocol import BackboneSpec
 
 _NS = 1_000_000_000
@@ -47,7 +48,11 @@ class PlayerConfig:
     rate: float = parameter(1.0, 'Speed relative to the recording', unit='1', low=0.01, high=100.0)
     from_s: float = parameter(0.0, 'Start, after the first message', unit='s', low=0.0, high=1e9)
     to_s: float = parameter(0.0, 'End, after the first message; 0 plays to the end', unit='s', low=0.0, high=1e9)
-    camera_transport: str = parameter('raw', 'That of vla_node; lock-step needs raw', choices=('raw', 'compressed'))
+    cameras: str = parameter('', 'Recorded topic of each camera, as YAML; empty: that of the mapping', at_start=True)
+    joint_states_topic: str = parameter('', 'Recorded topic of the joints; empty: that of the mapping', at_start=True)
+    instruction_topic: str = parameter(
+        '', 'Recorded topic of the instruction; empty: that of the mapping', at_start=True
+    )
     instruction: str = parameter('', 'Instruction, if the mapping has none')
     policies: tuple[str, ...] = strings('Memories that have to answer in lock-step', ('aura', 'kv'))
     step_subscribers: int = parameter(
@@ -70,8 +75,6 @@ class PlayerConfig:
         unknown = sorted(set(self.policies) - set(GATES))
         if unknown:
             raise ConfigError(f"parameter 'policies' has '{unknown[0]}': must be of {', '.join(GATES)}")
-        if self.lockstep and self.camera_transport != 'raw':
-            raise ConfigError("parameter 'camera_transport' is 'compressed': must be 'raw' in lock-step")
         if self.lockstep and self.player == 'ros2':
             raise ConfigError("parameter 'player' is 'ros2': must be 'own' in lock-step: ros2 bag play does not wait")
 
@@ -113,9 +116,12 @@ def find_playback(config: PlayerConfig, bag: Bag, log: Any) -> Playback:
         found = guess(bag, spec)
         mapping = found.mapping
         for note in found.notes:
-            log.info(f'mapping: {note}')
+            if not (config.cameras and note.startswith('camera')):
+                log.info(f'mapping: {note}')
     if spec is None and not mapping.steps:
         raise BagError(f'{bag.path} has no VlaStep, or the mapping has no steps: set source:=inputs')
+    if spec is not None:
+        mapping = _with_topics(mapping, config, bag, spec)
     if spec is not None and mapping.instruction == Instruction():
         text = config.instruction or next(iter(prompts(bag).values()), '')
         if not text:
@@ -134,6 +140,21 @@ def find_playback(config: PlayerConfig, bag: Bag, log: Any) -> Playback:
     if bag.partial:
         log.warning(f'the recording is partial: {bag.partial}')
     return Playback(bag, mapping, spec, begin_ns, end_ns)
+
+
+def _with_topics(mapping: Mapping, config: PlayerConfig, bag: Bag, spec: BackboneSpec) -> Mapping:
+    """Return the mapping with the topics that the parameters name."""
+    recorded = [topic.name for topic in bag.topics if topic.count]
+    if config.cameras:
+        cameras = camera_topics(config.cameras, spec.cameras)
+        mapping = replace(mapping, cameras={name: recorded_topic(topic, recorded) for name, topic in cameras.items()})
+    if config.joint_states_topic:
+        topic = recorded_topic(config.joint_states_topic, recorded)
+        known = tuple(stream for stream in mapping.joints if stream.topic == topic)
+        mapping = replace(mapping, joints=known or (JointStream(topic),))
+    if config.instruction_topic:
+        mapping = replace(mapping, instruction=Instruction(recorded_topic(config.instruction_topic, recorded)))
+    return mapping
 
 
 class Pace:

@@ -14,8 +14,10 @@ class VlaNodeConfig:
     backbone: str = parameter('embedded', 'Frozen backbone: embedded, or module:attribute', at_start=True)
     backbone_path: str = parameter('', 'Weights of the backbone; empty: those of the package', at_start=True)
     base_frame: str = parameter('base_link', 'frame_id of every step: the frame of the actions')
-    camera_transport: str = parameter(
-        'raw', 'Image on image_raw, or CompressedImage on image_raw/compressed', choices=('raw', 'compressed')
+    cameras: str = parameter(
+        '',
+        "Topic of each camera of the backbone, as YAML, such as '{front: /cam0/image_raw}'; empty: "
+        'camera/NAME/image_raw',
     )
     camera_reliability: str = parameter(
         'best_effort', "Reliability of cameras and joint_states; 'reliable' for lock-step", choices=qos.RELIABILITIES

@@ -15,13 +15,14 @@ from typing import Unpack
 
 from rclpy.clock import JumpThreshold
 from rclpy.duration import Duration
-from sensor_msgs.msg import CompressedImage, Image, JointState
+from sensor_msgs.msg import JointState
 from std_msgs.msg import String
 
 from aura_ros.common.errors import InputError
-from aura_ros.common.limits import IMAGE_BYTES, INSTRUCTION_BYTES, JOINTS_BYTES
+from aura_ros.common.limits import INSTRUCTION_BYTES, JOINTS_BYTES
 from aura_ros.memory import Step
 from aura_ros.msg import GateSample, PolicyStatus, VlaStep
+from aura_ros.nodes.vla.cameras import AnyImage, CameraSubscriptions
 from aura_ros.nodes.vla.config import VlaNodeConfig
 from aura_ros.nodes.vla.episode import Episode, EpisodeServer
 from aura_ros.nodes.vla.inputs import Inputs, Sample, Timing, decode
@@ -34,6 +35,7 @@ from aura_ros.ros.parameters import ParameterSet
 from aura_ros.ros.robot_file import RobotFile, SourceParameters
 from aura_ros.vla import Backbone, VlaOutput, load_backbone
 from aura_ros.vla.assembler import JOINTS, Aligned
+from aura_ros.vla.cameras import camera_topics
 from aura_ros.vla.inference import Backoff, LatestOnlyWorker
 from aura_ros.vla.instruction import IN_FORCE
 
@@ -72,6 +74,7 @@ class VlaNode(LifecycleNode):
         self.config = config = self._parameter_set.read()
         self._backbone = load_backbone(config.backbone, config.backbone_path or None)
         self._spec = spec = self._backbone.spec
+        self._camera_topics = camera_topics(config.cameras, spec.cameras)
         timing = Timing(config.sync_slop_s, config.max_age_s, config.stamp_tolerance_s, config.input_timeout_s)
         self._sources = self._robot_file.sources()
         self._inputs = Inputs(spec, timing, self._sources)
@@ -124,14 +127,9 @@ class VlaNode(LifecycleNode):
             lambda text: self._faults.add('instruction', text),
         )
         self._in_force = make.publisher(String, IN_FORCE, qos.INSTRUCTION)
-        for camera in self._spec.cameras:
-            topic, profile, on_image = f'camera/{camera}/image_raw', qos.sensor(sensors, 1), self._on_image(camera)
-            refuse = partial(self._inputs.refuse, camera)
-            if config.camera_transport == 'raw':
-                make.limited_subscription(Image, topic, on_image, profile, IMAGE_BYTES, refuse)
-            else:
-                compressed = f'{topic}/compressed'
-                make.limited_subscription(CompressedImage, compressed, on_image, profile, IMAGE_BYTES, refuse)
+        self._cameras = CameraSubscriptions(
+            self, make, self._camera_topics, qos.sensor(sensors, 1), self._on_image, self._inputs.refuse
+        )
         joints_qos, refuse = qos.sensor(sensors, 5), partial(self._inputs.refuse, JOINTS)
         for topic in self._sources.topics:
             on_joints = self._on_joints(topic)
@@ -146,13 +144,10 @@ class VlaNode(LifecycleNode):
         make.on_destroy(jumps.unregister)
 
     # --- inputs ---
-    def _on_image(self, camera: str) -> Callable[[Image | CompressedImage, object], None]:
-        def on_image(message: Image | CompressedImage, _: object) -> None:
-            now_ns = self.get_clock().now().nanoseconds
-            self._inputs.add_image(camera, message, now_ns)
-            self._try_step(now_ns)
-
-        return on_image
+    def _on_image(self, camera: str, message: AnyImage) -> None:
+        now_ns = self.get_clock().now().nanoseconds
+        self._inputs.add_image(camera, message, now_ns)
+        self._try_step(now_ns)
 
     def _on_joints(self, topic: str) -> Callable[[JointState, object], None]:
         def on_joints(message: JointState, _: object) -> None:
