@@ -86,9 +86,10 @@ def test_parameters_name_the_recorded_topics(tmp_path):
         assert mapping.joints == (JointStream('/robot/joints'),)
         with pytest.raises(ConfigError, match='missing: wrist; unknown: none'):
             find_playback(replace(config, cameras='{front: /hand}'), bag, MagicMock())
-        missing = find_playback(replace(config, cameras='{front: /hand, wrist: /nothing}'), bag, MagicMock())
         with pytest.raises(BagError, match='has no topic /nothing'):
-            Streams(bag, missing.mapping, Spec)
+            find_playback(replace(config, cameras='{front: /hand, wrist: /nothing}'), bag, MagicMock())
+        with pytest.raises(BagError, match='has no topic /nothing'):
+            Streams(bag, replace(mapping, cameras={'front': '/hand', 'wrist': '/nothing'}), Spec)
 
 
 def test_the_first_instruction_is_found(tmp_path):
