@@ -130,6 +130,10 @@ def test_a_slow_gripper_needs_a_larger_age(tmp_path: Path) -> None:
     assert len(few) < 8 and report.refused['joint_states: unaligned'] > 5
     found, _ = aligned(tmp_path / 'b', write, replace(BARE, max_joint_age_s=0.4))
     assert [one.observation.joint_positions[2] for one in found] == [0, 0, 0, 300, 300, 300, 600, 600, 600, 900]
+    with Bag(tmp_path / 'a') as bag:
+        mapping = guess(bag, ONE)
+    assert mapping.mapping.max_joint_age_s == 0.6
+    assert 'joints: some come more rarely than the others: max_joint_age_s is 0.6' in mapping.notes
 
 
 def test_a_joint_listed_twice_counts_once_if_both_positions_are_equal(tmp_path: Path) -> None:

@@ -14,7 +14,13 @@ from aura_ros.recordings.type_names import CAMERA_TYPES, JOINT_STATE, STRING, VL
 from aura_ros.recordings.types import Topic
 from aura_ros.replay.steps.candidates import Notes, is_depth, is_instruction
 from aura_ros.replay.steps.clocks import SAME_CLOCK_NS
-from aura_ros.replay.steps.guess_joints import guess_actions, guess_joints, joint_candidates, other_robots
+from aura_ros.replay.steps.guess_joints import (
+    guess_actions,
+    guess_joint_age,
+    guess_joints,
+    joint_candidates,
+    other_robots,
+)
 from aura_ros.replay.steps.mapping import Instruction, JointStream, Mapping
 from aura_ros.replay.steps.message_values import ACTION_TYPES
 from aura_ros.vla.instruction import IN_FORCE, usable_instruction
@@ -60,6 +66,9 @@ def guess(bag: Bag, spec: BackboneSpec) -> Guess:
         _instruction(bag, others.without('instruction', bag.of_type(STRING)), notes),
         _steps(others.without('steps', steps), notes),
     )
+    if age_s := guess_joint_age(bag, joints, spec.joint_names, mapping.slop_s):
+        notes.add(f'joints: some come more rarely than the others: max_joint_age_s is {age_s:g}')
+        mapping = replace(mapping, max_joint_age_s=age_s)
     return _finished(_with_clocks(bag, mapping, notes), notes)
 
 

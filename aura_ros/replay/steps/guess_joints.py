@@ -3,6 +3,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
+from statistics import median
+
+import numpy as np
 
 from aura_ros.common.errors import InputError
 from aura_ros.recordings.bags import Bag
@@ -15,6 +19,8 @@ from aura_ros.replay.steps.recorded_names import recorded_names
 
 # Log time in which the messages of a topic are expected to name all their joints [ns].
 _LOOK_NS = 10_000_000_000
+# Messages from which the period of a joint is known [1].
+_PERIODS = 500
 _ORDER = list(ACTION_TYPES.values())
 _KINDS = {name: kind for kind, name in ACTION_TYPES.items()}
 
@@ -92,6 +98,23 @@ def guess_joints(candidates: Sequence[Candidate], wanted: Sequence[str], notes: 
         JointStream(one.topic.name, {name: other for name, other in pairing.names.items() if other in one.names})
         for one in chosen
     )
+
+
+def guess_joint_age(bag: Bag, joints: Sequence[JointStream], wanted: Sequence[str], slop_s: float) -> float:
+    """Propose `max_joint_age_s`: twice the period of the slowest joint, if others are fast enough for `slop_s` [s].
+
+    Return 0 if no joint needs it.
+    """
+    times: dict[str, list[int]] = {}
+    for stream in joints:
+        recorded = {stream.names.get(joint, joint) for joint in wanted}
+        for sample in islice(bag.samples([stream.topic]), _PERIODS):
+            for name in recorded.intersection(sample.message.name):
+                times.setdefault(name, []).append(sample.log_ns)
+    periods = [median(np.diff(found).tolist()) * 1e-9 for found in times.values() if len(found) > 1]
+    if not periods or max(periods) <= slop_s or min(periods) > slop_s:
+        return 0.0
+    return round(2.0 * max(periods), 2)
 
 
 def _why_not(one: Candidate, best: Candidate, wanted: Sequence[str]) -> str:
