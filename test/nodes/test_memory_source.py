@@ -7,6 +7,7 @@ import pytest
 from aura_ros.msg import VlaStep, WriteEvent
 from diagnostic_msgs.msg import DiagnosticArray
 from memory_policy import FIRST, SECOND, Policy, step
+from ros_graph import knows_publishers
 
 from aura_ros.nodes.kv_baseline import KvBaselineNode
 from aura_ros.nodes.memory import source
@@ -39,6 +40,7 @@ def patient(monkeypatch):
     monkeypatch.setattr(source, '_LONGEST_SILENCE_S', 60.0)
 
 
+@knows_publishers
 @pytest.mark.parametrize(
     ('episode', 'seq'), [(SECOND, 0), (FIRST, 4), (FIRST, 2**62)], ids=['new episode', 'same episode', 'far ahead']
 )

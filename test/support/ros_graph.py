@@ -26,11 +26,16 @@ os.environ.setdefault('FASTDDS_DEFAULT_PROFILES_FILE', str(_PROFILE))
 
 import pytest  # noqa: E402
 import rclpy  # noqa: E402
+import rclpy.subscription  # noqa: E402
 from rcl_interfaces.srv import GetParameters  # noqa: E402
 from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 from rclpy.node import Node  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
 from rclpy.serialization import deserialize_message  # noqa: E402
+
+knows_publishers = pytest.mark.skipif(
+    not hasattr(rclpy.subscription, 'MessageInfo'), reason='this rclpy does not report the publisher of a message'
+)
 
 TIMEOUT_S = 60.0
 _RESEND_S = 2.0
