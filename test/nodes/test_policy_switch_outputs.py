@@ -287,6 +287,16 @@ def test_a_gripper_gets_a_goal_only_when_its_target_changes(monkeypatch, text_go
     measured(f'gripper: {len(driver.goals)} goals during {len(sent)} commands of the arm')
 
 
+def test_the_targets_of_a_gripper_are_published_for_a_recorder(monkeypatch, text_goals, graph):
+    monkeypatch.setattr(gripper, '_TIMEOUT_S', 30.0)
+    driver = Gripper(graph)
+    rig = SplitRig(graph, robot__step_max=[0.5, 1.0], robot__velocity_max=[10.0, 100.0], **GRIP)
+    commanded = graph.listen(JointState, 'hand/command/commanded', qos.COMMAND)
+    graph.until(lambda: rig.drive(value=0.3) or driver.goals, 'a goal')
+    graph.until(lambda: rig.drive(value=0.3) or (commanded and commanded[-1].position[0] == pytest.approx(0.3)), 'it')
+    assert list(commanded[-1].name) == ['b'] and to_ns(commanded[-1].header.stamp) > 0
+
+
 def test_without_an_action_server_the_arm_goes_on_and_the_fault_is_diagnosed(text_goals, graph):
     rig = SplitRig(graph, **GRIP)
     rig.drive(value=0.3)

@@ -18,9 +18,11 @@ import numpy as np
 from rclpy.client import Client
 from rclpy.node import Node
 from rclpy.task import Future
+from sensor_msgs.msg import JointState
 
 from aura_ros.common.errors import ConfigError
 from aura_ros.control import OutputConfig
+from aura_ros.ros import qos
 
 # Time without a response after which a goal counts as lost, and after which a refused goal is sent again [s].
 _TIMEOUT_S, _RETRY_S = 1.0, 0.5
@@ -70,6 +72,8 @@ class GripperClient:
         self._service = self._action.Impl.SendGoalService
         self._node, self._output, self._fault = node, output, fault
         self._client: Client[Any, Any] = node.create_client(self._service, f'{output.command_topic}/_action/send_goal')
+        # A goal is a service call, which no recorder receives.
+        self._commands = node.create_publisher(JointState, f'{output.command_topic}/commanded', qos.COMMAND)
         self._lock = threading.Lock()
         self._ready = False
         # The target of the last goal that was sent and not refused; None: the next target is sent.
@@ -79,9 +83,13 @@ class GripperClient:
         self._reported_at = 0.0
 
     def send(self, position: float) -> None:
-        """Send `position` as a goal if it differs from the last one [rad or m]."""
+        """Send `position` as a goal if it differs from the last one, and publish it [rad or m]."""
         with self._lock:
             now = time.monotonic()
+            if self._ready:
+                command = JointState(name=list(self._output.joint_names), position=[float(position)])
+                command.header.stamp = self._node.get_clock().now().to_msg()
+                self._commands.publish(command)
             if position == self._sent or not self._ready or now < self._retry_at:
                 return
             request = self._service.Request()
@@ -132,3 +140,4 @@ class GripperClient:
     def destroy(self) -> None:
         """Leave the graph."""
         self._node.destroy_client(self._client)
+        self._node.destroy_publisher(self._commands)
