@@ -58,6 +58,19 @@ def test_invalid_option_is_refused_before_the_setup(copy: Path, arguments: list[
     assert not (copy / '.venv').exists()
 
 
+@pytest.mark.parametrize(
+    ('arguments', 'text'),
+    [
+        (['--distro'], '--distro needs a distribution: jazzy or kilted.'),
+        (['--distro', 'humble'], "AURA_ROS is 'humble', must be one of: jazzy kilted."),
+    ],
+)
+def test_an_unknown_distribution_is_refused_before_the_setup(copy: Path, arguments: list[str], text: str) -> None:
+    done = run('test', *arguments, at=copy)
+    assert (done.returncode, done.stderr) == (1, f'run: {text}\n')
+    assert not list(copy.glob('.venv*'))
+
+
 def test_a_foreign_venv_is_not_changed(copy: Path) -> None:
     (copy / '.venv').mkdir()
     (copy / '.venv' / 'mine').touch()
