@@ -206,6 +206,13 @@ class Player:
         for sample in map(clock.dated, self._playback.samples(streams.topics)):
             # The offset follows the delays of single messages, but time does not run backwards.
             at_ns = max(self._now_ns, sample.log_ns + clock.offset_ns)
+            # Before the wait, because the first conversion of a type takes long.
+            try:
+                messages = dict(streams.messages(sample))
+            except InputError as error:
+                messages = {}
+                unusable += 1
+                self._log.warning(f'{sample.topic}: {error}', throttle_duration_sec=5.0)
             pace.wait(at_ns)
             if sample.topic == mapping.instruction.topic:
                 instruction = usable_instruction(sample.message.data) or instruction
@@ -216,11 +223,7 @@ class Player:
                     graph.begin_episode(instruction, self._config.start_timeout_s)
                     pace.resume(at_ns)
                 episode = name
-            try:
-                graph.publish(dict(streams.messages(sample)))
-            except InputError as error:
-                unusable += 1
-                self._log.warning(f'{sample.topic}: {error}', throttle_duration_sec=5.0)
+            graph.publish(messages)
         if unusable:
             self._log.warning(f'{unusable} messages of the recording could not be used')
 
