@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where a robot's measured joints come from, and in which unit a policy reads them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -129,6 +129,14 @@ class JointSources:
         return {
             name: self.maps[name].to_policy(value) if name in self.maps else value for name, value in positions.items()
         }
+
+    def columns_to_policy(self, values: NDArray[np.float64], joints: Sequence[str]) -> NDArray[np.float64]:
+        """Return commands, [rows, J] with the columns `joints`, in the units of the policy."""
+        found = values.copy()
+        for column, joint in enumerate(joints):
+            if joint in self.maps:
+                found[:, column] = [self.maps[joint].to_policy(value) for value in values[:, column]]
+        return found
 
     def to_robot(self, action: NDArray[np.floating], joints: tuple[str, ...]) -> NDArray[np.float64]:
         """Return an action of a policy, [J] in the order of `joints`, in the units of the robot, float64 [J]."""

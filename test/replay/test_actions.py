@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from recordings import BEGIN_NS, MS, SPEC, Recorder, recording
 
 from aura_ros.common.errors import BagError
+from aura_ros.control import JointSources
 from aura_ros.recordings.bags import Bag
 from aura_ros.replay.steps.actions import ActionSource, ActionTrack, action_kind
 from aura_ros.replay.steps.align import Observations
@@ -28,7 +29,7 @@ def track(folder: Path, stream: ActionStream, write: Callable[[Recorder], Any], 
     with recording(folder) as recorder:
         write(recorder)
     with Bag(folder) as bag:
-        source = ActionSource(stream, action_kind(stream, bag.topics[0].type), names)
+        source = ActionSource(stream, action_kind(stream, bag.topics[0].type), names, JointSources())
         found = ActionTrack([source], len(names))
         for sample in bag.samples([TOPIC]):
             found.add(sample)

@@ -28,6 +28,7 @@ from recordings import (
 
 from aura_ros.common.errors import BagError
 from aura_ros.common.limits import INSTRUCTION_CHARS
+from aura_ros.control import JointMap, JointSources
 from aura_ros.recordings.bags import Bag
 from aura_ros.replay.steps.align import Observations, RecordedObservation
 from aura_ros.replay.steps.alignment import AlignmentReport
@@ -142,6 +143,21 @@ def test_joints_are_found_by_name_and_brought_to_radians(tmp_path: Path) -> None
     mapping = replace(BARE, joints=(JointStream(STATES, {'joint1': 'a'}, 'deg'),))
     (one,) = aligned(tmp_path / 'bag', write, mapping)[0]
     np.testing.assert_allclose(one.observation.joint_positions, [np.pi, -np.pi / 2, np.pi / 2], rtol=1e-6)
+
+
+def test_the_maps_of_the_robot_file_apply_to_joints_and_actions(tmp_path: Path) -> None:
+    def write(recorder: Recorder) -> None:
+        recorder.joints(STATES, 0, [0.1, 0.2, 0.01])
+        recorder.trajectory(COMMANDS, 0, [[0.3, 0.4, 0.02]])
+        recorder.image(FRONT, 0)
+        recorder.trajectory(COMMANDS, 1000, [[0.3, 0.4, 0.02]])
+
+    maps = {'joint3': JointMap('joint3', (0.0, 1.0), (0.04, 0.0))}
+    actions = (ActionStream(COMMANDS, tolerance_s=5.0),)
+    (one,) = aligned(tmp_path / 'bag', write, replace(BARE, actions=actions, sources=JointSources(maps=maps)))[0]
+    np.testing.assert_allclose(one.observation.joint_positions, [0.1, 0.2, 0.75], rtol=1e-6)
+    assert one.recorded_action is not None
+    np.testing.assert_allclose(one.recorded_action[0], [0.3, 0.4, 0.5], rtol=1e-6)
 
 
 def test_unusable_joint_states_are_counted_with_the_reason(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aura_ros.common.errors import ConfigError
+from aura_ros.control import JointMap, JointSources
 from aura_ros.replay.steps.mapping import (
     CLOCKS,
     UNITS,
@@ -214,3 +215,13 @@ def test_evil_names_stay_data_in_a_proposed_mapping(tmp_path, measured):
     file.write_text(text, encoding='utf-8')
     assert load_mapping(file) == mapping
     measured('aura replay --guess: names with escape sequences and line ends are escaped, and load again unchanged')
+
+
+def test_maps_are_those_of_the_robot_file(tmp_path: Path) -> None:
+    text = 'cameras: {a: /a}\njoints: /j\nmaps: {finger: {policy: [0, 1], robot: [0.04, 0.0]}}\n'
+    found = load(tmp_path, text)
+    assert found.sources == JointSources(maps={'finger': JointMap('finger', (0.0, 1.0), (0.04, 0.0))})
+    assert load(tmp_path, as_yaml(found)) == found
+    for value, word in (('[3]', 'lines of the form'), ('{finger: {policy: [0, 1]}}', 'map_finger.robot')):
+        with pytest.raises(ConfigError, match=rf"mapping.yaml:3: key 'maps': .*{word}"):
+            load(tmp_path, f'cameras: {{a: /a}}\njoints: /j\nmaps: {value}\n')

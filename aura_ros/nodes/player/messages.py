@@ -68,7 +68,7 @@ class Streams:
         types = topic_types(bag, mapping, self.topics)
         check_types(mapping, spec, types)
         self._compressed = {camera: types[mapping.cameras[camera]] == COMPRESSED_IMAGE for camera in spec.cameras}
-        self._joints = JointReader(mapping.joints, spec.joint_names)
+        self._joints = JointReader(mapping, spec.joint_names)
         self._joint_topics = {stream.topic for stream in mapping.joints}
 
     @property
@@ -96,7 +96,7 @@ class Streams:
                 return None
             found[topic] = image_topic(camera, self._compressed[camera])
         (joints, *others) = mapping.joints
-        if others or joints.names or UNITS[joints.unit] != 1.0 or mapping.by_arrival:
+        if others or joints.names or UNITS[joints.unit] != 1.0 or mapping.by_arrival or mapping.sources.maps:
             return None
         found[joints.topic] = JOINTS
         if mapping.instruction.topic:

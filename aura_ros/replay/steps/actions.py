@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aura_ros.common.errors import BagError, InputError
+from aura_ros.control import JointSources
 from aura_ros.recordings.types import Sample
 from aura_ros.replay.steps.mapping import UNITS, ActionStream
 from aura_ros.replay.steps.message_values import ACTION_TYPES, Target, target
@@ -65,13 +66,13 @@ class _Group:
     actions: deque[tuple[int, NDArray[np.float64], NDArray[np.float64]]] = field(default_factory=deque)
     """Stamp [ns], times of the points [s], and values of each action."""
 
-    def add(self, stamp_ns: int, found: Target, factor: float) -> bool:
+    def add(self, stamp_ns: int, at_s: NDArray[np.float64], values: NDArray[np.float64]) -> bool:
         """Add the next action; return False if it is out of order."""
         if self.actions and self.actions[-1][0] - stamp_ns > JUMP_NS:
             self.actions.clear()
         if self.actions and stamp_ns <= self.actions[-1][0]:
             return False
-        self.actions.append((stamp_ns, found.at_s, found.values[:, self.places] * factor))
+        self.actions.append((stamp_ns, at_s, values))
         return True
 
     def at(self, time_ns: int) -> tuple[int, NDArray[np.float64] | None]:
@@ -108,8 +109,9 @@ class ActionSource:
         problem: why the last unusable action was rejected.
     """
 
-    def __init__(self, stream: ActionStream, kind: str, joint_names: Sequence[str]) -> None:
-        """Prepare for actions of one `kind`; targets have the columns `joint_names`."""
+    def __init__(self, stream: ActionStream, kind: str, joint_names: Sequence[str], robot: JointSources) -> None:
+        """Prepare for actions of one `kind`; targets have the columns `joint_names`, in the units of the policy."""
+        self._robot = robot
         self._stream, self._kind, self._joints = stream, kind, tuple(joint_names)
         self._wanted = recorded_columns(stream, self._joints)
         self.topic = stream.topic
@@ -132,7 +134,9 @@ class ActionSource:
             self.dropped['unusable'] += 1
             self.problem = f'{self.topic} {error}'
             return
-        if group.add(sample.stamp_ns, found, UNITS[self._stream.unit]):
+        values = found.values[:, group.places] * UNITS[self._stream.unit]
+        joints = [self._joints[column] for column in group.joints]
+        if group.add(sample.stamp_ns, found.at_s, self._robot.columns_to_policy(values, joints)):
             self.used += 1
         else:
             self.dropped['out of order'] += 1

@@ -99,7 +99,8 @@ def action_track(bag: Bag, mapping: Mapping, spec: BackboneSpec, types: AnyMappi
             f"actions: {what}: map the backbone's joints to these names in columns, add the topic that commands "
             'the joints, or remove actions from the mapping'
         )
-    return ActionTrack([ActionSource(one, kinds[one.topic], joints) for one in mapping.actions], len(joints))
+    sources = [ActionSource(one, kinds[one.topic], joints, mapping.sources) for one in mapping.actions]
+    return ActionTrack(sources, len(joints))
 
 
 def _columns(bag: Bag, stream: ActionStream, kind: str, wanted: Sequence[str]) -> Collection[str]:

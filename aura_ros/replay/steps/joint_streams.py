@@ -4,7 +4,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from aura_ros.replay.steps.mapping import UNITS, JointStream
+from aura_ros.replay.steps.mapping import UNITS, JointStream, Mapping
 from aura_ros.vla.assembler import JOINTS
 from aura_ros.vla.joints import joint_values
 
@@ -19,18 +19,19 @@ def stream_names(joints: Sequence[JointStream]) -> dict[str, str]:
 class JointReader:
     """Reads the JointStates of the mapped topics."""
 
-    def __init__(self, streams: Sequence[JointStream], joints: Sequence[str]) -> None:
+    def __init__(self, mapping: Mapping, joints: Sequence[str]) -> None:
         """Read the positions of `joints`, the names of the backbone."""
+        streams, self._sources = mapping.joints, mapping.sources
         # The recorded name of each joint; several joints may have the same one.
         self._names = {stream.topic: {joint: stream.names.get(joint, joint) for joint in joints} for stream in streams}
         self._factors = {stream.topic: UNITS[stream.unit] for stream in streams}
 
     def read(self, topic: str, message: Any) -> dict[str, float]:
-        """Return the positions of the backbone's joints that a JointState names [rad, m]; {} for other joints.
+        """Return the positions of the backbone's joints that a JointState names, in its units; {} for other joints.
 
         Raises:
             InputError: `joint_values` refuses the message.
         """
         names, factor = self._names[topic], self._factors[topic]
         found = joint_values(message.name, message.position, tuple(names.values()))
-        return {joint: found[name] * factor for joint, name in names.items() if name in found}
+        return self._sources.to_policy({joint: found[name] * factor for joint, name in names.items() if name in found})

@@ -20,6 +20,7 @@ import yaml
 from aura_ros.common.errors import ConfigError
 from aura_ros.common.text import printable
 from aura_ros.common.yaml_lines import Map, read_yaml
+from aura_ros.control import JointMap, JointSources
 from aura_ros.replay.steps.message_values import ACTION_TYPES
 
 UNITS = {'rad': 1.0, 'deg': 0.017453292519943295, 'm': 1.0, 'mm': 1e-3}
@@ -95,6 +96,8 @@ class Mapping:
     """Largest distance between a joint's stamp and the first camera's, in place of `slop_s`; 0 is `slop_s` [s]."""
     arrival_cameras: frozenset[str] = frozenset()
     """Cameras whose pictures are dated by their arrival; the others by their stamps."""
+    sources: JointSources = field(default_factory=JointSources)
+    """The maps of the robot file, from its units to those of the policy, for joints and actions."""
 
     @property
     def topics(self) -> tuple[str, ...]:
@@ -139,6 +142,9 @@ def as_yaml(mapping: Mapping, notes: tuple[str, ...] = ()) -> str:
     data = {key: part for key, part in parts.items() if part} | {'slop_s': mapping.slop_s}
     if mapping.max_joint_age_s != Mapping.max_joint_age_s:
         data['max_joint_age_s'] = mapping.max_joint_age_s
+    if maps := mapping.sources.maps:
+        ends = {joint: {'policy': list(one.policy), 'robot': list(one.robot)} for joint, one in maps.items()}
+        data['maps'] = ends
     text: str = yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=120)
     if not text.replace('\n', '').isprintable():  # a name from the recording; YAML reads the escapes
         text = yaml.safe_dump(data, sort_keys=False, width=120)
@@ -170,7 +176,7 @@ class _Reader:
     def mapping(self, data: Any) -> Mapping:
         if not isinstance(data, Map):
             self._fail(1, 'the file', data, "'key: value' lines with cameras and joints")
-        keys = ('cameras', 'joints', 'actions', 'instruction', 'steps', 'slop_s', 'max_joint_age_s')
+        keys = ('cameras', 'joints', 'actions', 'instruction', 'steps', 'slop_s', 'max_joint_age_s', 'maps')
         self._keys(data, 'the file', keys)
         for key in ('cameras', 'joints'):
             if key not in data and 'steps' not in data:
@@ -186,7 +192,18 @@ class _Reader:
             self._number(data, 'slop_s', 0.0, 10.0) if 'slop_s' in data else Mapping.slop_s,
             self._number(data, age, 0.0, 3600.0) if age in data else Mapping.max_joint_age_s,
             frozenset(name for name, camera in cameras.items() if camera.get('clock') == 'arrival'),
+            JointSources(maps=self._maps(data)),
         )
+
+    def _maps(self, file: Map) -> dict[str, JointMap]:
+        value = file.get('maps', {})
+        if not isinstance(value, dict):
+            form = 'lines of the form JOINT: {policy: [..], robot: [..]}'
+            self._fail(file.lines['maps'], 'maps', value, form, 'maps')
+        try:
+            return {joint: JointMap.from_mapping(joint, ends) for joint, ends in value.items()}
+        except ConfigError as error:
+            raise ConfigError(f"{self._file}:{file.lines['maps']}: key 'maps': {error}") from error
 
     def _cameras(self, file: Map) -> dict[str, Map]:
         value = file['cameras']
