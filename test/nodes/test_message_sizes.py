@@ -34,7 +34,7 @@ def wait_for(graph, name, text, key=''):
 
 
 def test_vla_node_refuses_oversized_messages(graph, monkeypatch, measured):
-    monkeypatch.setattr('aura_ros.nodes.vla.node.IMAGE_BYTES', 100_000)
+    monkeypatch.setattr('aura_ros.nodes.vla.cameras.IMAGE_BYTES', 100_000)
     rig = VlaRig(graph)
     names = [f'joint{number}' for number in range(30_000)]
     rig.joints.publish(joints_to_msg(names, np.zeros(30_000), np.zeros(30_000), rig.now()))
