@@ -235,10 +235,11 @@ def test_in_lockstep_each_observation_makes_its_step(rig, tmp_path):
 
 
 @pytest.mark.timeout(240)
-def test_in_real_time_messages_keep_their_stamps_and_their_pace(rig, tmp_path):
+@pytest.mark.parametrize('compressed', [False, True])
+def test_in_real_time_messages_keep_their_stamps_and_their_pace(rig, tmp_path, compressed):
     rig.start(sync_slop_s=0.05)
     # the recorder's clock had begun at 1 s
-    bag = recorded(tmp_path / 'bag', 20, log_offset_ns=-BEGIN_NS + NS)
+    bag = recorded(tmp_path / 'bag', 20, log_offset_ns=-BEGIN_NS + NS, compressed=compressed)
     code, said = rig.play(bag, player='own')
     assert code == 0, said
     stamps = [conversions.to_ns(message.header.stamp) for message in rig.joints]

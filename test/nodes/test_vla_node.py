@@ -313,6 +313,15 @@ def test_a_camera_is_compressed_if_its_publisher_is(graph, other_process):
     graph.until(lambda: {'front', 'wrist'} <= node._inputs._arrived.keys(), 'both images')
 
 
+def test_an_encoding_that_leaves_something_open_is_logged_once(graph, rig, capfd):
+    for count in (1, 2):
+        for camera, name in zip(rig.cameras, ('front', 'wrist'), strict=True):
+            camera.publish(Image(height=1, width=1, encoding='8UC3', step=3, data=bytes(3)))
+            graph.until(lambda n=name, c=count: rig.node._inputs.counts.get(f'{n} unstamped') == c, 'the image')
+    texts = re.findall(r'camera (\w+): encoding 8UC3 .* is read as bgr8', capfd.readouterr().err)
+    assert sorted(texts) == ['front', 'wrist']
+
+
 def test_raw_images_are_preferred_to_their_compressed_form(graph):
     rig = VlaRig(graph, {'cam0': Image, 'eye': Image}, cameras='{front: cam0, wrist: eye}')
     graph.node.create_publisher(CompressedImage, 'cam0/compressed', qos.CAMERA_OUT)
