@@ -22,6 +22,8 @@ AURA_OFFSET, KV_OFFSET = 0.001, 0.002
 # Position to which MarkedVla sends the first seven joints, and the position that BiasedSimulation then measures [rad].
 POSE = 0.1
 READING = POSE + 0.0004
+# Difference between two actions of RampedVla [rad]; a whole chunk stays below READING.
+RAMP = 0.00005
 SPEC = BackboneSpec(
     name='scripted',
     cameras=('front', 'wrist'),
@@ -78,6 +80,15 @@ class MarkedVla(ScriptedVla):
         actions = np.full((CHUNK_LEN, len(JOINTS)), POSE, np.float32)
         actions[:, -1] = 0.0  # finger
         return VlaOutput(features, actions)
+
+
+class RampedVla(MarkedVla):
+    """Each action of a chunk differs a little from the one before, so an equal command is a hold."""
+
+    def infer(self, observation):
+        found = super().infer(observation)
+        found.actions[:, :-1] += RAMP * np.arange(CHUNK_LEN, dtype=np.float32)[:, None]
+        return found
 
 
 class ScriptedMemory(Memory):
