@@ -10,6 +10,7 @@ import pytest
 pytest.importorskip('rosbags')
 
 import bag_rig
+import lerobot_sets
 from documented import LANGUAGES, PAGES, ROOT, Block, Desk, blocks
 from ros_graph import Graph, free_domain
 
@@ -17,11 +18,12 @@ from aura_ros.memory import load_memory
 from aura_ros.state.format import Snapshot
 from aura_ros.state.store import StateStore
 from aura_ros.tools.launch.reader import describe
+from aura_ros.vla import load_backbone
 
 BLOCKS = [block for page in PAGES for block in blocks(page)]
 RUNNING = {page: [block for block in BLOCKS if block.page == page and block.runs] for page in PAGES}
 LAUNCH = re.compile(r'(\w+\.launch\.yaml)((?:[ \\\n]+\w+:=\S+)*)')
-BAGS = ('my_bag', 'monday', 'tuesday', 'wednesday')
+BAGS = ('my_bag', 'monday', 'tuesday', 'wednesday', 'bag:=run1')
 
 
 def _cases() -> list[object]:
@@ -88,7 +90,9 @@ def test_commands_run_as_typed(page: list[Block], tmp_path: Path, request: pytes
     folder.mkdir()
     for name in BAGS:
         if re.search(rf'\b{name}\b', text):
-            shutil.copytree(request.getfixturevalue('recorded'), folder / name)
+            shutil.copytree(request.getfixturevalue('recorded'), folder / name.removeprefix('bag:='))
+    if 'my_dataset' in text:
+        lerobot_sets.version_3(folder / 'my_dataset', load_backbone('embedded').spec.joint_names)
     if 'runs/mine' in text:
         (folder / 'runs').mkdir()
         for suffix in ('json', 'safetensors'):

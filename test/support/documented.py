@@ -30,6 +30,8 @@ ROOT = Path(__file__).parents[2]
 PAGES = (ROOT / 'README.md', *sorted((ROOT / 'docs').rglob('*.md')))
 LANGUAGES = {'sh', 'python', 'yaml', 'text', 'json', 'cmake', 'xml'}
 _END_S = 60.0
+_ENDED = (0, 1, 130)
+"""Exit codes after Ctrl-C; 1 is a cancelled goal."""
 
 
 @dataclass(frozen=True)
@@ -92,19 +94,19 @@ class Desk:
     def run(self, block: Block) -> None:
         """Run a block; fail with its output unless it ends as its options say."""
         if behind := block.options.get('with'):
-            self._start(behind, ['bash', '-c', f'exec {behind}'])
+            self.start(behind, ['bash', '-c', f'exec {behind}'])
         text = block.text
         if 'node' in block.options:
             node, text = text.split('\n', 1)
-            self._start(f'{block.place}, first line', ['bash', '-c', node])
+            self.start(f'{block.place}, first line', ['bash', '-c', node])
         if block.language == 'python':
             command = [sys.executable, '-c', text]
         else:
             command = ['bash', '-euo', 'pipefail', '-c', text]
-        process, log = self._start(block.place, command)
+        process, log = self.start(block.place, command)
         if 'background' in block.options:
             return
-        self._behind.pop()
+        self.forget(process)
         if awaited := block.options.get('until'):
             self._await(lambda: awaited in log.read_text(errors='replace'), process, log, block.place)
             _interrupt(process)
@@ -112,20 +114,24 @@ class Desk:
             process.wait()
             assert process.returncode == 0, f'{block.place}: exit code {process.returncode}\n{self.output(log)}'
 
+    def forget(self, process: subprocess.Popen[bytes]) -> None:
+        """Leave the end of a command to the caller."""
+        self._behind = [each for each in self._behind if each[1] is not process]
+
     def close(self) -> None:
-        """End what runs in the background with Ctrl-C; fail if it had ended before, or not well."""
-        for _, process, _ in self._behind:
+        """End what runs in the background with Ctrl-C, the newest first; fail if it had not begun well."""
+        for place, process, log in reversed(self._behind):
             if process.poll() is None:
                 _interrupt(process)
-        for place, process, log in self._behind:
-            assert process.returncode in (0, 130), f'{place}: exit code {process.returncode}\n{self.output(log)}'
+            assert process.returncode in _ENDED, f'{place}: exit code {process.returncode}\n{self.output(log)}'
 
     def output(self, log: Path) -> str:
         """Return the last output of a command and of all that runs beside it."""
         logs = [log, *(beside for _, _, beside in self._behind)]
         return '\n'.join(f'== {each.name}\n{each.read_text(errors="replace")[-4000:]}' for each in logs)
 
-    def _start(self, place: str, command: list[str]) -> tuple[subprocess.Popen[bytes], Path]:
+    def start(self, place: str, command: list[str]) -> tuple[subprocess.Popen[bytes], Path]:
+        """Start a command; return its process and the file of its output. `close` ends it."""
         self._count += 1
         log = self.folder.parent / f'{self.folder.name}-{self._count}.log'
         with log.open('wb') as file:
