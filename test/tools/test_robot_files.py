@@ -10,11 +10,12 @@ import rclpy
 import yaml
 from rclpy.node import Node
 
+from aura_ros.control.robot_file import NODE, read_robot_file
 from aura_ros.nodes.policy_switch.config import SwitchNodeConfig
 from aura_ros.ros import share
 from aura_ros.ros.parameters import ParameterSet
 from aura_ros.ros.robot_file import RobotFile, RobotParameters
-from aura_ros.tools.robot.files import NODE, presets, read_robot_file
+from aura_ros.tools.robot.files import presets
 from aura_ros.tools.robot.main import main
 
 ROOT = Path(__file__).parents[2]

@@ -10,6 +10,7 @@ from aura_ros.common.errors import ConfigError
 from aura_ros.common.files import replace_text
 from aura_ros.common.program import end_on_signals, make_parser, program
 from aura_ros.common.text_files import read_text
+from aura_ros.control.robot_file import check_text, read_robot_file
 from aura_ros.tools.robot import files
 
 _DESCRIPTION = """\
@@ -96,7 +97,7 @@ def _from_urdf(options: argparse.Namespace) -> str:
         text, source = read_text(path), path.name
     robot = read_urdf(text, given, options.joints)
     made = robot_file(robot, source, options.velocity_fraction or VELOCITY_FRACTION)
-    files.check_text(made, f'{given}, as a robot file')
+    check_text(made, f'{given}, as a robot file')
     return made
 
 
@@ -123,7 +124,7 @@ def main(args: Sequence[str] | None = None) -> int:
     elif options.check:
         from aura_ros.tools.robot.table import show
 
-        show(files.read_robot_file(options.check), make_console())
+        show(read_robot_file(options.check), make_console())
     elif options.preset:
         _write(read_text(files.preset(options.preset)), options.output)
     else:

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from aura_ros.common.text import printable
 from aura_ros.control import RobotConfig
-from aura_ros.tools.robot.files import CheckedFile
+from aura_ros.control.robot_file import CheckedFile
 
 
 def show(file: CheckedFile, console: Console) -> None:
