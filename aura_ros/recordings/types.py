@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+PARAMETERS = 'aura_ros/parameters'
+"""Key of the recorded parameters in the custom data of a bag: YAML, values by name, by full name of the node."""
 WARNINGS = 'aura_ros/warnings'
 """Key of the recorder's warnings in the custom data of a bag: YAML, a list of sentences."""
 FOREVER_NS = 2**63 - 1

@@ -35,6 +35,7 @@ examples:
   aura replay my_bag --guess > mapping.yaml       write the guessed mapping, to check and correct it
   aura replay my_bag --mapping mapping.yaml
   aura replay monday tuesday --mapping m.yaml     several recordings, each by itself and all together
+  aura replay my_bag --robot robot.yaml           topics and units of the robot from its robot file
   aura replay my_bag --from 0:30 --to 2:00 --limit 500
   aura replay my_bag --policies aura,kv --weights mine=runs/mine.safetensors
                                                   your own weights beside the shipped ones
@@ -59,6 +60,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('bags', metavar='BAG', nargs='+', type=Path, help='recording; several are also pooled')
     source = parser.add_argument_group('input')
     source.add_argument('--mapping', type=Path, metavar='FILE', help='which topic is what (default: a guess)')
+    source.add_argument(
+        '--robot',
+        type=Path,
+        metavar='FILE',
+        help='robot file, which gives the topics of joints and commands and their units (default: the recorded one)',
+    )
     source.add_argument('--guess', action='store_true', help='print the guessed mapping and exit')
     source.add_argument(
         '--instruction', default='', metavar='TEXT', help='instruction of the task; replaces that of the mapping'
@@ -124,26 +131,29 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _guess(options: argparse.Namespace) -> int:
+    from aura_ros.control.robot_file import read_robot_file
     from aura_ros.recordings.bags import Bag
     from aura_ros.replay.steps.guess import guess
-    from aura_ros.replay.steps.mapping import as_yaml
+    from aura_ros.replay.steps.mapping_file import as_yaml
     from aura_ros.vla import load_backbone
 
+    robot = read_robot_file(options.robot) if options.robot else None
     backbone = load_backbone(options.backbone, options.backbone_weights)
     for path in options.bags:
         with Bag(path) as bag:
-            found = guess(bag, backbone.spec)
+            found = guess(bag, backbone.spec, robot)
             notes = (f'Guessed from {path.name} for the backbone {backbone.spec.name}.', *bag.notes, *found.notes)
             print(as_yaml(found.mapping, notes), end='')
     return 0
 
 
 def _replay(options: argparse.Namespace, words: list[str], console: Console) -> int:
+    from aura_ros.control.robot_file import read_robot_file
     from aura_ros.replay.report.files import check_output, write_report
     from aura_ros.replay.report.summary import Report
     from aura_ros.replay.report.terminal import print_report
     from aura_ros.replay.run import Settings, evaluate_bag, fitting_policies
-    from aura_ros.replay.steps.mapping import load_mapping
+    from aura_ros.replay.steps.mapping_file import load_mapping
     from aura_ros.vla import load_backbone
 
     weights = dict(options.weights)
@@ -157,6 +167,7 @@ def _replay(options: argparse.Namespace, words: list[str], console: Console) -> 
         window=options.kv_window,
         mapping=load_mapping(options.mapping) if options.mapping else None,
         instruction=options.instruction,
+        robot=read_robot_file(options.robot) if options.robot else None,
         begin_s=options.begin,
         end_s=options.end,
         limit=options.limit,

@@ -13,6 +13,7 @@ from aura_ros.common.errors import BagError
 from aura_ros.common.progress import Bar
 from aura_ros.common.provenance import versions
 from aura_ros.common.text import printable
+from aura_ros.control.robot_file import CheckedFile
 from aura_ros.recordings.bags import Bag
 from aura_ros.recordings.metadata import recorder_warnings
 from aura_ros.replay.choice import fitting
@@ -24,12 +25,15 @@ from aura_ros.replay.live import compare, recorded_writes
 from aura_ros.replay.policies import PolicyOptions, needs_budget
 from aura_ros.replay.steps.arrays import Row, StepSource
 from aura_ros.replay.steps.cache import BLOCK_BYTES, FirstSteps, StepCache, content_digest, fill, key_of
+from aura_ros.replay.steps.candidates import Notes
 from aura_ros.replay.steps.clocks import first_ns
 from aura_ros.replay.steps.episodes import EpisodeNames
 from aura_ros.replay.steps.features import BackboneSteps
 from aura_ros.replay.steps.guess import guess, prompts
-from aura_ros.replay.steps.mapping import Instruction, Mapping, as_yaml
+from aura_ros.replay.steps.mapping import Instruction, Mapping
+from aura_ros.replay.steps.mapping_file import as_yaml
 from aura_ros.replay.steps.recorded import RecordedSteps, recorded_backbone
+from aura_ros.replay.steps.robot import completed
 from aura_ros.replay.steps.stream import StepStream
 from aura_ros.vla.protocol import Backbone, BackboneSpec
 
@@ -52,6 +56,8 @@ class Settings:
     """Which topic is what; None guesses."""
     instruction: str = ''
     """Replaces the instruction of the mapping, unless empty."""
+    robot: CheckedFile | None = None
+    """Robot file; None takes that of the mapping, or the recorded one."""
     begin_s: float = 0.0
     """Start, from the beginning of the recording [s]."""
     end_s: float | None = None
@@ -74,7 +80,7 @@ def evaluate_bag(path: Path, settings: Settings, backbone: Backbone, console: Co
     """
     name = printable(path.name or str(path))
     with Bag(path) as bag:
-        mapping, notes = mapping_of(bag, settings.mapping, settings.instruction, backbone.spec)
+        mapping, notes = mapping_of(bag, settings.mapping, settings.instruction, backbone.spec, settings.robot)
         digest, span = _digest(bag, console), _span(bag, mapping, settings)
         recorded = None if settings.run_backbone else recorded_backbone(bag, mapping)
         use_recorded = recorded == backbone.spec.backbone_hash
@@ -146,20 +152,26 @@ def _options(settings: Settings, spec: BackboneSpec) -> PolicyOptions:
 
 
 def mapping_of(
-    bag: Bag, mapping: Mapping | None, instruction: str, spec: BackboneSpec
+    bag: Bag, mapping: Mapping | None, instruction: str, spec: BackboneSpec, robot: CheckedFile | None = None
 ) -> tuple[Mapping, tuple[str, ...]]:
     """Return the mapping to read a recording with, and notes on it for the report.
 
     None for the mapping guesses it. An instruction that is not empty replaces that of the mapping. A prompt in the
-    notes of the recording completes a mapping without one.
+    notes of the recording completes a mapping without one. A robot file completes joints, actions and units; None
+    takes that of the mapping or the recorded one.
 
     Raises:
         BagError: no mapping can be guessed.
+        ConfigError: the robot file does not fit the backbone.
     """
     notes: tuple[str, ...] = ()
     if mapping is None:
-        found = guess(bag, spec)
+        found = guess(bag, spec, robot)
         mapping, notes = found.mapping, ('the mapping was guessed from the types and names of the topics', *found.notes)
+    else:
+        added = Notes()
+        mapping = completed(bag, mapping, spec, robot, added)
+        notes = (*added.chosen, *added.rejected)
     if not instruction and mapping.instruction == Instruction():
         key, instruction = next(iter(prompts(bag).items()), ('', ''))
         notes += (f'the mapping has no instruction: that of the note {key} is used',) if key else ()

@@ -13,6 +13,7 @@ from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from aura_ros.common.errors import InputError
 from aura_ros.control import OutputConfig, RobotConfig
+from aura_ros.control.poses import rotation_vector
 from aura_ros.ros.conversions import float64s, to_stamp
 
 Target = NDArray[np.float64]
@@ -85,15 +86,10 @@ def pose_from_msg(message: PoseStamped) -> Target:
         InputError: a value is not finite, or the quaternion has no direction.
     """
     at, turn = message.pose.position, message.pose.orientation
-    values = np.array([at.x, at.y, at.z, turn.x, turn.y, turn.z, turn.w])
-    norm = float(np.linalg.norm(values[3:]))
-    if not np.isfinite(values).all() or not norm > _NO_TURN:
-        raise InputError(f'is no pose: {values.tolist()}: must have finite values and a quaternion that is not zero')
-    axis, w = values[3:6] / norm, values[6] / norm
-    axis, w = (-axis, -w) if w < 0.0 else (axis, w)
-    sine = float(np.linalg.norm(axis))
-    share = 2.0 if sine < _NO_TURN else 2.0 * math.atan2(sine, w) / sine
-    return np.concatenate([values[:3], axis * share])
+    position = np.array([at.x, at.y, at.z])
+    if not np.isfinite(position).all():
+        raise InputError(f'is no pose: the position {position.tolist()} must be finite')
+    return np.concatenate([position, rotation_vector((turn.x, turn.y, turn.z, turn.w))])
 
 
 def target_from_trajectory(message: JointTrajectory, names: tuple[str, ...]) -> Target:

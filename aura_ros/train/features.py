@@ -34,6 +34,12 @@ def add_arguments(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> 
         help='YAML file that assigns topics to inputs, see docs/replay.md (default: guess from types and names)',
     )
     parser.add_argument(
+        '--robot',
+        type=Path,
+        metavar='FILE',
+        help='robot file, which gives the topics of joints and commands and their units (default: the recorded one)',
+    )
+    parser.add_argument(
         '--instruction', default='', metavar='TEXT', help="instruction of the recordings, in place of the mapping's"
     )
     parser.add_argument(
@@ -51,15 +57,17 @@ def collect(options: argparse.Namespace, bags: list[Path], console: Console) -> 
     Raises:
         AuraError: if a recording or the mapping cannot be used.
     """
-    from aura_ros.replay.steps.mapping import load_mapping
+    from aura_ros.control.robot_file import read_robot_file
+    from aura_ros.replay.steps.mapping_file import load_mapping
     from aura_ros.train.recordings import keep_features
     from aura_ros.vla import load_backbone
 
     backbone = load_backbone(options.backbone, options.backbone_weights)
     mapping = load_mapping(options.mapping) if options.mapping else None
+    robot = read_robot_file(options.robot) if options.robot else None
     kept: list[FeatureFile] = []
     for bag in bags:
-        found = keep_features(bag, options.work_dir / 'features', backbone, mapping, options.instruction)
+        found = keep_features(bag, options.work_dir / 'features', backbone, mapping, options.instruction, robot)
         about = found.about
         count = f'{about["steps"]} steps of {about["episodes"]} episodes, {about["covered"]} with recorded actions'
         console.print(f'{about["bag"]}: {count}; {found.file}', markup=False, soft_wrap=True)

@@ -150,6 +150,7 @@ def replay_command(options: argparse.Namespace, outputs: Mapping[str, Path]) -> 
     words = [run or 'aura', 'replay', *map(str, options.from_bags)]
     for flag, value in (
         ('--mapping', options.mapping),
+        ('--robot', options.robot),
         ('--instruction', options.instruction),
         ('--backbone', options.backbone if options.backbone != 'embedded' else ''),
         ('--backbone-weights', options.backbone_weights),

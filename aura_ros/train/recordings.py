@@ -28,12 +28,14 @@ from numpy.typing import NDArray
 
 from aura_ros.common.errors import BagError, ConfigError
 from aura_ros.common.files import open_arrays, replace_arrays
+from aura_ros.control.robot_file import CheckedFile
 from aura_ros.recordings.bags import Bag
 from aura_ros.replay.run import mapping_of
 from aura_ros.replay.steps.arrays import Steps
 from aura_ros.replay.steps.cache import content_digest
 from aura_ros.replay.steps.features import BackboneSteps
-from aura_ros.replay.steps.mapping import Mapping, as_yaml
+from aura_ros.replay.steps.mapping import Mapping
+from aura_ros.replay.steps.mapping_file import as_yaml
 from aura_ros.replay.steps.recorded import RecordedSteps, recorded_backbone
 from aura_ros.replay.steps.stream import StepStream
 from aura_ros.vla.protocol import Backbone
@@ -60,7 +62,12 @@ class FeatureFile:
 
 
 def keep_features(
-    path: Path, folder: Path, backbone: Backbone, mapping: Mapping | None = None, instruction: str = ''
+    path: Path,
+    folder: Path,
+    backbone: Backbone,
+    mapping: Mapping | None = None,
+    instruction: str = '',
+    robot: CheckedFile | None = None,
 ) -> FeatureFile:
     """Compute the features of a recording with the frozen backbone, or take recorded steps, unless the file exists.
 
@@ -70,13 +77,14 @@ def keep_features(
         backbone: frozen backbone.
         mapping: topics of the inputs; None guesses them.
         instruction: in place of that of the mapping, unless empty.
+        robot: robot file; None takes that of the mapping, or the recorded one.
 
     Raises:
         BagError: if the recording cannot be read, or has no recorded actions or not all inputs of the backbone.
     """
     spec = backbone.spec
     with Bag(path) as bag:
-        mapping, notes = mapping_of(bag, mapping, instruction, spec)
+        mapping, notes = mapping_of(bag, mapping, instruction, spec, robot)
         if not mapping.actions:
             raise BagError(
                 f'{path}: the mapping has no actions, so there is nothing to learn from: add `actions` to the mapping'

@@ -10,7 +10,7 @@ from recordings import BEGIN_NS, INSTRUCTION, MS, STATES, recording
 from replayed import SPEC, SeeingVla, bag_of
 
 from aura_ros.replay.main import main
-from aura_ros.replay.steps.mapping import load_mapping
+from aura_ros.replay.steps.mapping_file import load_mapping
 
 
 @pytest.fixture(scope='module')

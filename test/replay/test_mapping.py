@@ -13,16 +13,8 @@ from hypothesis import strategies as st
 
 from aura_ros.common.errors import ConfigError
 from aura_ros.control import JointMap, JointSources
-from aura_ros.replay.steps.mapping import (
-    CLOCKS,
-    UNITS,
-    ActionStream,
-    Instruction,
-    JointStream,
-    Mapping,
-    as_yaml,
-    load_mapping,
-)
+from aura_ros.replay.steps.mapping import CLOCKS, UNITS, ActionStream, Instruction, JointStream, Mapping
+from aura_ros.replay.steps.mapping_file import as_yaml, load_mapping
 from aura_ros.replay.steps.message_values import ACTION_TYPES
 
 FULL = """\

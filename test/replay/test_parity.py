@@ -27,7 +27,7 @@ from aura_ros.replay.evaluate import run_policy
 from aura_ros.replay.policies import PolicyOptions, make_policy
 from aura_ros.replay.steps.arrays import Steps
 from aura_ros.replay.steps.features import BackboneSteps
-from aura_ros.replay.steps.mapping import load_mapping
+from aura_ros.replay.steps.mapping_file import load_mapping
 from aura_ros.replay.steps.recorded import RecordedSteps
 from aura_ros.ros import qos
 from aura_ros.vla import load_backbone

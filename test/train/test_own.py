@@ -98,18 +98,21 @@ def test_the_printed_command_runs_as_it_is_printed(folder, printed):
 def test_the_printed_command_has_the_options_of_the_training(monkeypatch):
     options = Namespace(
         from_bags=[Path('my bag'), Path('b')],
-        mapping=Path('robot.yaml'),
+        mapping=Path('topics.yaml'),
+        robot=Path('robot.yaml'),
         instruction='put it back',
         backbone='own_vla:make',
         backbone_weights='vla.onnx',
     )
     monkeypatch.setenv(PROGRAM_MARK, './run')
     assert replay_command(options, {'kv': Path('w/kv.safetensors')}) == (
-        "./run replay 'my bag' b --mapping robot.yaml --instruction 'put it back' --backbone own_vla:make "
-        '--backbone-weights vla.onnx --weights kv=w/kv.safetensors'
+        "./run replay 'my bag' b --mapping topics.yaml --robot robot.yaml --instruction 'put it back' "
+        '--backbone own_vla:make --backbone-weights vla.onnx --weights kv=w/kv.safetensors'
     )
     monkeypatch.delenv(PROGRAM_MARK)
-    options = Namespace(from_bags=[Path('b')], mapping=None, instruction='', backbone='embedded', backbone_weights=None)
+    options = Namespace(
+        from_bags=[Path('b')], mapping=None, robot=None, instruction='', backbone='embedded', backbone_weights=None
+    )
     assert shlex.split(replay_command(options, {})) == ['aura', 'replay', 'b']
 
 

@@ -16,7 +16,8 @@ from aura_ros.recordings.type_names import VLA_STEP
 from aura_ros.recordings.types import Sample
 from aura_ros.replay.steps.clocks import GAP_NS, first_ns
 from aura_ros.replay.steps.guess import guess, prompts
-from aura_ros.replay.steps.mapping import Instruction, JointStream, Mapping, load_mapping
+from aura_ros.replay.steps.mapping import Instruction, JointStream, Mapping
+from aura_ros.replay.steps.mapping_file import load_mapping
 from aura_ros.ros import foreign
 from aura_ros.ros.parameters import parameter, strings
 from aura_ros.vla import load_backbone

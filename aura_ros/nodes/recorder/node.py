@@ -24,9 +24,9 @@ from aura_ros.common.errors import AuraError, ConfigError
 from aura_ros.msg import VlaStep
 from aura_ros.nodes.recorder.coverage import Coverage
 from aura_ros.nodes.recorder.graph_topics import GraphTopics, graph_topics, offer, type_hash, wanted
-from aura_ros.nodes.recorder.notes import BACKBONE_HASHES, DROPPED, PARAMETERS, ParameterSurvey, as_text, provenance
+from aura_ros.nodes.recorder.notes import BACKBONE_HASHES, DROPPED, ParameterSurvey, as_text, provenance
 from aura_ros.recordings.type_names import CAMERA_TYPES
-from aura_ros.recordings.types import WARNINGS, Offer
+from aura_ros.recordings.types import PARAMETERS, WARNINGS, Offer
 from aura_ros.ros.diagnostics import ERROR, OK, WARN, Diagnostics, Faults, Status
 from aura_ros.ros.entities import EntityOwner
 from aura_ros.ros.graph import TopicView, message_class

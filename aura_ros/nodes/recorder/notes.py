@@ -21,7 +21,7 @@ from rclpy.task import Future
 from aura_ros.common.provenance import versions, weight_hashes
 
 # Keys of the notes in the bag's custom data; each value is YAML.
-PARAMETERS, VERSIONS, WEIGHTS = 'aura_ros/parameters', 'aura_ros/versions', 'aura_ros/weights'
+VERSIONS, WEIGHTS = 'aura_ros/versions', 'aura_ros/weights'
 BACKBONE_HASHES, DROPPED = 'aura_ros/backbone_hashes', 'aura_ros/dropped'
 # Longest wait for an answer before the node is asked again [s, steady clock].
 _PATIENCE_S = 5.0

@@ -146,7 +146,8 @@ class ActionSource:
         if key not in self.groups:
             names = column_names(self._stream, found.names, found.values.shape[1], self._joints)
             place = {name: index for index, name in enumerate(names)}
-            joints = [column for column, name in enumerate(self._wanted) if name in place]
+            used = place.keys() & (self._stream.only or place)
+            joints = [column for column, name in enumerate(self._wanted) if name in used]
             if not joints:
                 raise InputError(f'commands none of {", ".join(self._wanted)}; it has {", ".join(names)}')
             places = np.array([place[self._wanted[column]] for column in joints], np.intp)

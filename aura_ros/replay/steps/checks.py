@@ -76,13 +76,14 @@ def action_track(bag: Bag, mapping: Mapping, spec: BackboneSpec, types: AnyMappi
     """
     if not mapping.actions:
         return None
-    joints = spec.joint_names[: spec.action_dim]
+    joints = mapping.columns(spec)
     kinds = {stream.topic: action_kind(stream, types[stream.topic]) for stream in mapping.actions}
     missing, has = set(joints), dict[str, str]()
     for stream in mapping.actions:
         wanted = recorded_columns(stream, joints)
         names = _columns(bag, stream, kinds[stream.topic], wanted)
-        missing -= {joint for joint, name in zip(joints, wanted, strict=True) if name in names}
+        used = set(names) & set(stream.only or names)
+        missing -= {joint for joint, name in zip(joints, wanted, strict=True) if name in used}
         has[stream.topic] = ', '.join(names) or 'no names'
     if missing:
         lacking = ', '.join(

@@ -9,6 +9,7 @@ from statistics import median
 
 from aura_ros.common.errors import BagError
 from aura_ros.common.text import printable
+from aura_ros.control.robot_file import CheckedFile
 from aura_ros.recordings.bags import Bag
 from aura_ros.recordings.type_names import CAMERA_TYPES, JOINT_STATE, STRING, VLA_STEP
 from aura_ros.recordings.types import Topic
@@ -21,8 +22,9 @@ from aura_ros.replay.steps.guess_joints import (
     joint_candidates,
     other_robots,
 )
-from aura_ros.replay.steps.mapping import Instruction, JointStream, Mapping
+from aura_ros.replay.steps.mapping import ActionStream, Instruction, JointStream, Mapping
 from aura_ros.replay.steps.message_values import ACTION_TYPES
+from aura_ros.replay.steps.robot import Robot, robot_actions, robot_joints, robot_of, with_units
 from aura_ros.vla.instruction import IN_FORCE, usable_instruction
 from aura_ros.vla.protocol import BackboneSpec
 
@@ -41,35 +43,53 @@ class Guess:
     """Choices that were made, what the user has to fill in, and each candidate that was rejected, in sentences."""
 
 
-def guess(bag: Bag, spec: BackboneSpec) -> Guess:
-    """Propose a mapping of a recording for a backbone.
+def guess(bag: Bag, spec: BackboneSpec, robot_file: CheckedFile | None = None) -> Guess:
+    """Propose a mapping of a recording for a backbone; a robot file, given or recorded, precedes names.
 
     Raises:
+        ConfigError: the robot file does not fit the backbone.
         BagError: the recording has no camera or no JointState, and no VlaStep.
     """
     notes = Notes()
-    wanted = spec.joint_names[: spec.action_dim]
+    robot = robot_of(bag, robot_file, spec, notes)
     steps = sorted(bag.of_type(VLA_STEP), key=lambda topic: -topic.count)
     commands = bag.of_type(*ACTION_TYPES.values())
     if steps and not (bag.of_type(*CAMERA_TYPES) and bag.of_type(JOINT_STATE)):
         notes.add('there are no cameras or no joints: only the recorded steps can be replayed')
-        actions = guess_actions(bag, commands, wanted, (), notes)
-        return _finished(Mapping({}, (), actions, steps=_steps(steps, notes)), notes)
+        mapping = Mapping({}, (), _actions(bag, commands, (), spec, robot, notes), steps=_steps(steps, notes))
+        return _finished(mapping if robot is None else with_units(mapping, robot, spec, notes), notes)
     _need(bag, CAMERA_TYPES, 'camera')
     candidates = joint_candidates(bag, _need(bag, (JOINT_STATE,), 'measured joints'), spec.joint_names)
-    joints = guess_joints(candidates, spec.joint_names, notes)
+    joints = robot_joints(bag, robot, candidates, spec, notes) if robot is not None else ()
+    joints = joints or guess_joints(candidates, spec.joint_names, notes)
     others = _Others(other_robots(joints, candidates), joints, notes)
     mapping = Mapping(
         _cameras(others.without('camera', bag.of_type(*CAMERA_TYPES)), spec, notes),
         joints,
-        guess_actions(bag, others.without('actions', commands), wanted, [stream.topic for stream in joints], notes),
+        _actions(bag, others.without('actions', commands), joints, spec, robot, notes),
         _instruction(bag, others.without('instruction', bag.of_type(STRING)), notes),
         _steps(others.without('steps', steps), notes),
     )
+    if robot is not None:
+        mapping = with_units(mapping, robot, spec, notes)
     if age_s := guess_joint_age(bag, joints, spec.joint_names, mapping.slop_s):
         notes.add(f'joints: some come more rarely than the others: max_joint_age_s is {age_s:g}')
         mapping = replace(mapping, max_joint_age_s=age_s)
     return _finished(_with_clocks(bag, mapping, notes), notes)
+
+
+def _actions(
+    bag: Bag,
+    commands: Sequence[Topic],
+    joints: Sequence[JointStream],
+    spec: BackboneSpec,
+    robot: Robot | None,
+    notes: Notes,
+) -> tuple[ActionStream, ...]:
+    topics = [stream.topic for stream in joints]
+    if robot is not None:
+        return robot_actions(bag, robot, commands, topics, notes)
+    return guess_actions(bag, commands, spec.joint_names[: spec.action_dim], topics, notes)
 
 
 def _finished(mapping: Mapping, notes: Notes) -> Guess:

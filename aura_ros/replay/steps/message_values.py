@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aura_ros.common.errors import InputError
+from aura_ros.control.poses import rotation_vector
 from aura_ros.recordings.type_names import JOINT_STATE
 
 Floats = NDArray[np.float64]
@@ -24,7 +25,9 @@ ACTION_TYPES = {
 }
 """Message type of each kind of recorded actions."""
 TWIST_COLUMNS = tuple(f'{part}.{axis}' for part in ('linear', 'angular') for axis in 'xyz')
-POSE_COLUMNS = (*(f'position.{axis}' for axis in 'xyz'), *(f'orientation.{axis}' for axis in 'xyzw'))
+ROTATION_COLUMNS = tuple(f'rotation.{axis}' for axis in 'xyz')
+POSE_COLUMNS = (*(f'position.{axis}' for axis in 'xyz'), *(f'orientation.{axis}' for axis in 'xyzw'), *ROTATION_COLUMNS)
+"""Columns of a pose; `rotation` is the rotation vector, axis times angle [rad]."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,11 @@ def _twist(message: Any) -> _Rows:
 
 def _pose(message: Any) -> _Rows:
     at, turn = message.pose.position, message.pose.orientation
-    return POSE_COLUMNS, (0.0,), [(at.x, at.y, at.z, turn.x, turn.y, turn.z, turn.w)]
+    quaternion = (turn.x, turn.y, turn.z, turn.w)
+    # A command of a position alone can leave the quaternion zero.
+    rotation = rotation_vector(quaternion) if any(quaternion) else ()
+    row = (at.x, at.y, at.z, *quaternion, *rotation)
+    return POSE_COLUMNS[: len(row)], (0.0,), [row]
 
 
 _READERS: dict[str, Callable[[Any], _Rows]] = {

@@ -61,7 +61,7 @@ class RecordedSteps:
         self._span = (begin_ns, end_ns)
         camera = mapping.cameras.get(spec.cameras[0], '')
         self._camera = camera if types.get(camera) in CAMERA_TYPES else ''
-        names = spec.joint_names[: spec.action_dim]
+        names = mapping.columns(spec)
         self._track = action_track(bag, mapping, spec, types)
         self._clock = Clock(bag, mapping, clock_topics(mapping))
         self._pictures: deque[tuple[int, Any]] = deque(maxlen=_PICTURES)

@@ -1,0 +1,267 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a robot file says of a recording: the topics of joints and commands, and the units of the policy.
+
+The file is given by the user, or its parameters were recorded: the recorder stores those of every node.
+"""
+
+import math
+from collections.abc import Mapping as AnyMapping
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from aura_ros.common.errors import ConfigError
+from aura_ros.common.yaml_lines import parse_yaml
+from aura_ros.control.outputs import POSE_AXES, TWIST_AXES, OutputConfig
+from aura_ros.control.robot import RobotConfig
+from aura_ros.control.robot_file import NODE, CheckedFile, from_parameters
+from aura_ros.control.sources import JointMap, JointSources
+from aura_ros.recordings.bags import Bag
+from aura_ros.recordings.type_names import JOINT_STATE
+from aura_ros.recordings.types import PARAMETERS, Topic
+from aura_ros.replay.steps.candidates import Notes, paired
+from aura_ros.replay.steps.guess_joints import Candidate, guess_actions, guess_joint_age, guess_joints, joint_candidates
+from aura_ros.replay.steps.mapping import ActionStream, JointStream, Mapping
+from aura_ros.replay.steps.message_values import ACTION_TYPES, POSE_COLUMNS, ROTATION_COLUMNS, TWIST_COLUMNS
+from aura_ros.vla.protocol import BackboneSpec
+
+# A gripper can be commanded only when it moves. The largest output decides whether the robot is commanded at all.
+_LONG_S = 3600.0
+_COMMANDS = tuple(ACTION_TYPES.values())
+_CARTESIAN = {
+    'twist_stamped': (ACTION_TYPES['twist_stamped'], ACTION_TYPES['twist']),
+    'pose_stamped': (ACTION_TYPES['pose_stamped'],),
+}
+_POSE_NAMES = dict(zip(POSE_AXES, (*POSE_COLUMNS[:3], *ROTATION_COLUMNS), strict=True))
+_AXES = {
+    ACTION_TYPES['twist']: dict(zip(TWIST_AXES, TWIST_COLUMNS, strict=True)),
+    ACTION_TYPES['twist_stamped']: dict(zip(TWIST_AXES, TWIST_COLUMNS, strict=True)),
+    ACTION_TYPES['pose_stamped']: _POSE_NAMES,
+}
+
+
+@dataclass(frozen=True)
+class Robot:
+    """A robot file and its place in a recording."""
+
+    file: CheckedFile
+    """Checked content."""
+    namespace: str = ''
+    """Namespace of relative topics, without a slash at its end."""
+    given: bool = True
+    """Whether the user gave the file; else its parameters were recorded."""
+
+    @property
+    def config(self) -> RobotConfig:
+        """The robot."""
+        return self.file.robot
+
+    def topic(self, bag: Bag, name: str, types: Sequence[str], notes: Notes) -> Topic | None:
+        """Return the recorded topic of a name in the file, or None and a note.
+
+        A launch file can rename a relative topic, so a single recorded topic with that end is taken as well.
+        """
+        found = [topic for topic in bag.of_type(*types) if topic.count]
+        full = name if name.startswith('/') else f'{self.namespace}/{name}'
+        exact = [topic for topic in found if topic.name == full]
+        ends = [] if name.startswith('/') else [topic for topic in found if topic.name.endswith(f'/{name}')]
+        if exact or len(ends) == 1:
+            return (exact or ends)[0]
+        # A launch file can have renamed the relative topics of a recorded node.
+        if self.given or name.startswith('/'):
+            several = f'; the ends of {", ".join(topic.name for topic in ends)} are equal' if ends else ''
+            notes.add(f'robot file: {name} has no recorded message{several}')
+        return None
+
+
+def robot_of(bag: Bag, given: CheckedFile | None, spec: BackboneSpec, notes: Notes) -> Robot | None:
+    """Return the robot of a recording: the given one, or else the recorded one if it fits the backbone.
+
+    Raises:
+        ConfigError: the given robot has another number of joints than the backbone has actions.
+    """
+    if given is not None:
+        if given.robot.size != spec.action_dim:
+            raise ConfigError(
+                f'the robot file has {given.robot.size} joint_names: must be {spec.action_dim}, one for each action of '
+                f"backbone '{spec.name}'"
+            )
+        return Robot(given)
+    found = _recorded(bag.metadata.get(PARAMETERS, ''), notes)
+    if found is not None and found.config.size != spec.action_dim:
+        notes.add(f'the recorded robot file has {found.config.size} joints, the backbone {spec.action_dim} actions')
+        return None
+    return found
+
+
+def _recorded(text: str, notes: Notes) -> Robot | None:
+    """Return the robot in the recorded parameters of nodes, if there is one only."""
+    try:
+        nodes = parse_yaml(text, PARAMETERS)
+    except ConfigError:
+        return None
+    found = {
+        str(name): values
+        for name, values in (nodes.items() if isinstance(nodes, AnyMapping) else ())
+        if str(name).endswith(f'/{NODE}') and isinstance(values, AnyMapping)
+    }
+    if len(found) > 1:
+        notes.add(f'several robots were recorded ({", ".join(found)}): select one with --robot FILE')
+    if len(found) != 1:
+        return None
+    ((name, values),) = found.items()
+    # A node declares what a file leaves out: NaN is no threshold.
+    given = {
+        str(key): value
+        for key, value in values.items()
+        if value is not None and not (isinstance(value, float) and math.isnan(value))
+    }
+    try:
+        return Robot(from_parameters(given, name), name.rpartition('/')[0], given=False)
+    except ConfigError as error:
+        notes.add(f'the recorded robot file is not used: {error}')
+        return None
+
+
+def completed(bag: Bag, mapping: Mapping, spec: BackboneSpec, given: CheckedFile | None, notes: Notes) -> Mapping:
+    """Return the mapping with what a robot file adds to it.
+
+    Args:
+        bag: open recording.
+        mapping: mapping of the user; what it has stays.
+        spec: spec of the backbone.
+        given: robot file in place of that of the mapping.
+        notes: gets what was added.
+
+    Raises:
+        ConfigError: the robot file does not fit the backbone.
+        BagError: the recording has no joints.
+    """
+    robot = robot_of(bag, given or mapping.robot, spec, notes)
+    mapping = replace(mapping, robot=None)
+    if robot is None:
+        return mapping
+    if robot.given and not mapping.joints and bag.of_type(JOINT_STATE):
+        candidates = joint_candidates(bag, bag.of_type(JOINT_STATE), spec.joint_names)
+        joints = robot_joints(bag, robot, candidates, spec, notes) or guess_joints(candidates, spec.joint_names, notes)
+        age_s = mapping.max_joint_age_s or guess_joint_age(bag, joints, spec.joint_names, mapping.slop_s)
+        mapping = replace(mapping, joints=joints, max_joint_age_s=age_s)
+    if robot.given and not mapping.actions:
+        topics = [stream.topic for stream in mapping.joints]
+        mapping = replace(mapping, actions=robot_actions(bag, robot, bag.of_type(*_COMMANDS), topics, notes))
+    return with_units(mapping, robot, spec, notes)
+
+
+def with_units(mapping: Mapping, robot: Robot, spec: BackboneSpec, notes: Notes) -> Mapping:
+    """Return the mapping with the names of the action's columns and with the unit maps, unless it has its own."""
+    source = 'the robot file' if robot.given else 'the recorded parameters of the robot'
+    names, maps = robot.config.joint_names, robot.config.sources.maps
+    if not mapping.action_names and names != spec.joint_names[: spec.action_dim]:
+        mapping = replace(mapping, action_names=names)
+        notes.add(f'actions: {", ".join(names)} are the columns of the action, as in {source}')
+    if maps and not mapping.sources.maps:
+        mapping = replace(mapping, sources=JointSources(maps=_by_joint(mapping, maps)))
+        texts = (f'{name} {list(one.robot)} = {list(one.policy)}' for name, one in maps.items())
+        notes.add(f'joints and actions are in the unit of the policy, as in {source}: {", ".join(texts)}')
+    return mapping
+
+
+def _by_joint(mapping: Mapping, maps: AnyMapping[str, JointMap]) -> dict[str, JointMap]:
+    """Return the maps by the names of the robot, and by those of the backbone where they differ."""
+    renamed = {other: name for stream in mapping.joints for name, other in stream.names.items()}
+    # A recorded command is at an end of the map already, so there is nothing to round.
+    linear = {name: replace(one, threshold=None) for name, one in maps.items()}
+    return linear | {
+        renamed[name]: replace(one, joint=renamed[name]) for name, one in linear.items() if name in renamed
+    }
+
+
+def robot_joints(
+    bag: Bag, robot: Robot, candidates: Sequence[Candidate], spec: BackboneSpec, notes: Notes
+) -> tuple[JointStream, ...]:
+    """Return the topics of the robot's measured joints, () if they do not have all joints of the backbone."""
+    topics = [robot.topic(bag, name, (JOINT_STATE,), notes) for name in robot.config.sources.topics]
+    recorded = {topic.name for topic in topics if topic is not None}
+    chosen = [one for one in candidates if one.topic.name in recorded]
+    pairing = paired(spec.joint_names, list(dict.fromkeys(name for one in chosen for name in one.names)))
+    if pairing.missing:
+        notes.add(f'joints: the topics of the robot file have no {", ".join(pairing.missing)}: they are guessed')
+        return ()
+    if pairing.note:
+        notes.add(f'joints: {pairing.note}')
+    wanted = {pairing.names.get(name, name) for name in spec.joint_names}
+    return tuple(
+        JointStream(one.topic.name, {name: other for name, other in pairing.names.items() if other in one.names})
+        for one in chosen
+        if wanted & set(one.names)
+    )
+
+
+def robot_actions(
+    bag: Bag, robot: Robot, topics: Sequence[Topic], joints: Sequence[str], notes: Notes
+) -> tuple[ActionStream, ...]:
+    """Return the topics of the robot's commands; joints whose commands were not recorded are guessed or measured.
+
+    Args:
+        bag: open recording.
+        robot: the robot.
+        topics: recorded topics of the types of commands.
+        joints: topics of the measured joints.
+        notes: gets the choices.
+    """
+    found: list[ActionStream] = []
+    missing: list[str] = []
+    grippers: list[str] = []
+    largest = max(len(output.joint_names) for output in robot.config.outputs)
+    for output in robot.config.outputs:
+        is_action = output.command_type == 'gripper_command'
+        name = output.command_topic or robot.file.command_topic
+        # policy_switch_node publishes the goals of an action, because a recording has none.
+        topic = robot.topic(bag, f'{name}/commanded' if is_action else name, _COMMANDS, notes)
+        topic = topic or _only_one(output, topics, notes)
+        if topic is None:
+            (grippers if is_action else missing).extend(output.joint_names)
+            continue
+        rare = len(output.joint_names) < largest and not output.holds_with_zero
+        found.append(_stream(topic, output, _LONG_S if rare else ActionStream.tolerance_s))
+    if missing:
+        taken = {stream.topic for stream in found}
+        guessed = guess_actions(bag, [one for one in topics if one.name not in taken], missing, joints, notes)
+        if not guessed:
+            return ()
+        found += guessed
+    return (*found, *_measured(bag, grippers, joints, notes))
+
+
+def _only_one(output: OutputConfig, topics: Sequence[Topic], notes: Notes) -> Topic | None:
+    """Return the only topic of twists or poses for an output of these; other commands are found by their joints."""
+    wanted = _CARTESIAN.get(output.command_type, ())
+    found = [topic for topic in topics if topic.type in wanted]
+    if len(found) != 1:
+        return None
+    notes.add(f'actions: {found[0].name} is taken as the commands, because no other topic has such messages')
+    return found[0]
+
+
+def _stream(topic: Topic, output: OutputConfig, tolerance_s: float) -> ActionStream:
+    columns: AnyMapping[str, str] | tuple[str, ...] = ()
+    if topic.type == ACTION_TYPES['float64_multi_array']:
+        columns = output.joint_names
+    elif topic.type in _AXES:
+        columns = {name: _AXES[topic.type][name] for name in output.joint_names if name in _AXES[topic.type]}
+    return ActionStream(topic.name, columns=columns, tolerance_s=tolerance_s)
+
+
+def _measured(bag: Bag, grippers: Sequence[str], joints: Sequence[str], notes: Notes) -> list[ActionStream]:
+    """Return the measured positions as the actions of grippers behind an action server, whose goals no bag has."""
+    found = []
+    left = list(grippers)
+    for one in joint_candidates(bag, [topic for topic in bag.of_type(JOINT_STATE) if topic.name in joints], left):
+        if only := tuple(name for name in left if name in one.names):
+            found.append(ActionStream(one.topic.name, tolerance_s=_LONG_S, only=only))
+            left = [name for name in left if name not in only]
+    if grippers:
+        notes.add(
+            f'actions: {", ".join(grippers)} has no recorded commands, because the goals of an action are not '
+            'recorded: its measured position is the recorded action'
+        )
+    return found
