@@ -10,6 +10,7 @@ from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
+import yaml
 
 pytest.importorskip('rosbags')
 
@@ -90,6 +91,32 @@ def test_parameters_name_the_recorded_topics(tmp_path):
             find_playback(replace(config, cameras='{front: /hand, wrist: /nothing}'), bag, MagicMock())
         with pytest.raises(BagError, match='has no topic /nothing'):
             Streams(bag, replace(mapping, cameras={'front': '/hand', 'wrist': '/nothing'}), Spec)
+
+
+def test_vla_node_converts_the_joints_if_its_robot_file_has_maps(tmp_path):
+    size = len(JOINTS)
+    limits = {'position_lower': [-4.0] * size, 'position_upper': [4.0] * size}
+    robot = {'joint_names': list(JOINTS), 'velocity_max': [1.0] * size, 'step_max': [0.1] * size, **limits}
+    maps = {'mapped_joints': ['finger_joint'], 'map_finger_joint': {'policy': [0.0, 1.0], 'robot': [0.0, 0.04]}}
+    plain, mapped = (tmp_path / name for name in ('plain.yaml', 'mapped.yaml'))
+    for file, values in ((plain, robot), (mapped, {**robot, **maps, 'joint_state_topics': ['/robot/joints']})):
+        file.write_text(yaml.safe_dump({'/**': {'ros__parameters': {'robot': values}}}))
+    mapping = tmp_path / 'mapping.yaml'
+    mapping.write_text('cameras: {front: /left_eye, wrist: /hand}\nrobot: mapped.yaml\n')
+    with Bag(recorded(tmp_path / 'bag', 2)) as bag:
+
+        def played_as(robot_file, mapping=''):
+            config = PlayerConfig(
+                bag='b', backbone='fakes:ScriptedVla', instruction='go on', robot_file=robot_file, mapping=mapping
+            )
+            return find_playback(config, bag, MagicMock()).mapping
+
+        for mapped_by in ('', str(mapping)):
+            found = played_as(str(mapped), mapped_by)
+            assert found.joints == (JointStream('/robot/joints'),)
+            assert not found.sources.maps
+        assert set(played_as(str(plain), str(mapping)).sources.maps) == {'finger_joint'}
+        assert set(played_as('', str(mapping)).sources.maps) == {'finger_joint'}
 
 
 def test_the_first_instruction_is_found(tmp_path):

@@ -8,16 +8,20 @@ from pathlib import Path
 from typing import Any
 
 from aura_ros.common.errors import BagError, ConfigError
+from aura_ros.control import JointSources
+from aura_ros.control.robot_file import read_robot_file
 from aura_ros.nodes.player import bag_play
 from aura_ros.nodes.player.graph import GATES, PlayerGraph
 from aura_ros.recordings.bags import Bag
 from aura_ros.recordings.metadata import recorder_warnings
 from aura_ros.recordings.type_names import VLA_STEP
 from aura_ros.recordings.types import Sample
+from aura_ros.replay.steps.candidates import Notes
 from aura_ros.replay.steps.clocks import GAP_NS, first_ns
 from aura_ros.replay.steps.guess import guess, prompts
 from aura_ros.replay.steps.mapping import Instruction, JointStream, Mapping
 from aura_ros.replay.steps.mapping_file import load_mapping
+from aura_ros.replay.steps.robot import completed
 from aura_ros.ros import foreign
 from aura_ros.ros.parameters import parameter, strings
 from aura_ros.vla import load_backbone
@@ -35,6 +39,7 @@ class PlayerConfig:
 
     bag: str = parameter('', 'Recording: a rosbag2 folder, an .mcap or .db3 file, or a LeRobot dataset', at_start=True)
     mapping: str = parameter('', 'Mapping file; empty guesses it from names and types', at_start=True)
+    robot_file: str = parameter('', 'Robot file of vla_node; gives the topics of the joints', at_start=True)
     source: str = parameter(
         'inputs',
         "'inputs' plays cameras, joints and instruction to vla_node; 'steps' plays recorded VlaSteps to the memories",
@@ -108,17 +113,13 @@ def find_playback(config: PlayerConfig, bag: Bag, log: Any) -> Playback:
         ConfigError: the mapping or the span is not allowed.
     """
     spec = None if config.source == 'steps' else load_backbone(config.backbone, config.backbone_path or None).spec
-    if config.mapping:
+    if spec is not None:
+        mapping = _inputs(config, bag, spec, log)
+    elif config.mapping:
         mapping = load_mapping(Path(config.mapping).expanduser())
-    elif spec is None:
+    else:
         recorded = bag.of_type(VLA_STEP)
         mapping = Mapping({}, steps=recorded[0].name if recorded else '')
-    else:
-        found = guess(bag, spec)
-        mapping = found.mapping
-        for note in found.notes:
-            if not (config.cameras and note.startswith('camera')):
-                log.info(f'mapping: {note}')
     if spec is None and not mapping.steps:
         raise BagError(f'{bag.path} has no VlaStep, or the mapping has no steps: set source:=inputs')
     if spec is not None:
@@ -141,6 +142,24 @@ def find_playback(config: PlayerConfig, bag: Bag, log: Any) -> Playback:
     if bag.partial:
         log.warning(f'the recording is partial: {bag.partial}')
     return Playback(bag, mapping, spec, begin_ns, end_ns)
+
+
+def _inputs(config: PlayerConfig, bag: Bag, spec: BackboneSpec, log: Any) -> Mapping:
+    """Return the mapping of the inputs, and log what was guessed."""
+    robot = read_robot_file(Path(config.robot_file).expanduser()) if config.robot_file else None
+    if robot is not None and robot.robot.sources == JointSources():
+        robot = None  # without topics and maps, that of the mapping or of the recording is more specific
+    notes = Notes()
+    if config.mapping:
+        mapping = completed(bag, load_mapping(Path(config.mapping).expanduser()), spec, robot, notes)
+    else:
+        found = guess(bag, spec, robot)
+        mapping, notes.chosen = found.mapping, list(found.notes)
+    for note in notes.chosen:
+        if not (config.cameras and note.startswith('camera')):
+            log.info(f'mapping: {note}')
+    # vla_node has the same file, and converts the joints itself.
+    return replace(mapping, sources=JointSources()) if robot is not None and robot.robot.sources.maps else mapping
 
 
 def _with_topics(mapping: Mapping, config: PlayerConfig, bag: Bag, spec: BackboneSpec) -> Mapping:
