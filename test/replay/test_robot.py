@@ -22,7 +22,7 @@ from aura_ros.replay.main import main as replay
 from aura_ros.replay.run import mapping_of
 from aura_ros.replay.steps.align import Observations
 from aura_ros.replay.steps.features import BackboneSteps
-from aura_ros.replay.steps.mapping import ActionStream, JointStream, Mapping
+from aura_ros.replay.steps.mapping import ActionStream, Instruction, JointStream, Mapping
 from aura_ros.replay.steps.mapping_file import as_yaml, load_mapping
 from aura_ros.train.features import main as features
 from aura_ros.vla.protocol import BackboneSpec, Observation, VlaOutput
@@ -237,6 +237,26 @@ def test_a_mapping_file_can_name_the_robot_file(tmp_path: Path) -> None:
     file.write_text(f'cameras: {{front: {FRONT}}}\nrobot: none.yaml\n')
     with pytest.raises(ConfigError, match='none'):
         load_mapping(file)
+
+
+def test_columns_of_the_user_stay_by_the_names_of_the_backbone(tmp_path: Path) -> None:
+    """The maps of the robot apply to them too."""
+    parameters = yaml.safe_dump({'/policy_switch_node': flat(gripper_file(tmp_path))})
+    bag = write(tmp_path / 'bag', drive, **{PARAMETERS: parameters})
+    spec = replace(GRIPPER, joint_names=('x', 'y', 'g'))
+    mine = Mapping(
+        {'front': FRONT},
+        (JointStream(ARM_STATES, {'x': 'a', 'y': 'b'}), JointStream(HAND_STATES, {'g': 'finger'})),
+        (
+            ActionStream(ARM_COMMANDS, columns={'x': 'a', 'y': 'b'}),
+            ActionStream(HAND_COMMANDS, columns=('g',), tolerance_s=60.0),
+        ),
+        Instruction('/instruction'),
+    )
+    for given in (None, read_robot_file(tmp_path / 'robot.yaml')):
+        mapping, _ = mapped(bag, given, spec, mine)
+        assert mapping.action_names == ()
+        assert errors(bag, mapping, Vla(spec, 0.3, 0.4, 0.75)).max() < 1e-7
 
 
 def test_a_gripper_behind_an_action_is_measured(tmp_path: Path) -> None:

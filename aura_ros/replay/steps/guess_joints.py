@@ -218,7 +218,9 @@ def _why_no_action(one: Candidate, chosen: Sequence[ActionStream], wanted: Seque
     if not one.names:
         return f'its messages have {one.size} values without names, the actions {len(wanted)}'
     if not one.count(wanted) and not _nameable(one):
-        return f'it commands no joints but {", ".join(one.names)}'
+        return (
+            f'it commands no joints but {", ".join(one.names)}; a robot file (--robot) names the columns of the action'
+        )
     if chosen:
         return f'{", ".join(stream.topic for stream in chosen)} was chosen'
     return f'it commands {", ".join(one.names)}'

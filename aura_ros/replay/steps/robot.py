@@ -140,6 +140,8 @@ def completed(bag: Bag, mapping: Mapping, spec: BackboneSpec, given: CheckedFile
     mapping = replace(mapping, robot=None)
     if robot is None:
         return mapping
+    # Columns of the user are by the names of the backbone.
+    named = any(stream.columns for stream in mapping.actions) if robot.given else bool(mapping.actions)
     if robot.given and not mapping.joints and bag.of_type(JOINT_STATE):
         candidates = joint_candidates(bag, bag.of_type(JOINT_STATE), spec.joint_names)
         joints = robot_joints(bag, robot, candidates, spec, notes) or guess_joints(candidates, spec.joint_names, notes)
@@ -148,14 +150,14 @@ def completed(bag: Bag, mapping: Mapping, spec: BackboneSpec, given: CheckedFile
     if robot.given and not mapping.actions:
         topics = [stream.topic for stream in mapping.joints]
         mapping = replace(mapping, actions=robot_actions(bag, robot, bag.of_type(*_COMMANDS), topics, notes))
-    return with_units(mapping, robot, spec, notes)
+    return with_units(mapping, robot, spec, notes, named)
 
 
-def with_units(mapping: Mapping, robot: Robot, spec: BackboneSpec, notes: Notes) -> Mapping:
-    """Return the mapping with the names of the action's columns and with the unit maps, unless it has its own."""
+def with_units(mapping: Mapping, robot: Robot, spec: BackboneSpec, notes: Notes, named: bool = False) -> Mapping:
+    """Return the mapping with the unit maps and, unless it is `named`, with the names of the action's columns."""
     source = 'the robot file' if robot.given else 'the recorded parameters of the robot'
     names, maps = robot.config.joint_names, robot.config.sources.maps
-    if not mapping.action_names and names != spec.joint_names[: spec.action_dim]:
+    if not named and not mapping.action_names and names != spec.joint_names[: spec.action_dim]:
         mapping = replace(mapping, action_names=names)
         notes.add(f'actions: {", ".join(names)} are the columns of the action, as in {source}')
     if maps and not mapping.sources.maps:
@@ -167,7 +169,9 @@ def with_units(mapping: Mapping, robot: Robot, spec: BackboneSpec, notes: Notes)
 
 def _by_joint(mapping: Mapping, maps: AnyMapping[str, JointMap]) -> dict[str, JointMap]:
     """Return the maps by the names of the robot, and by those of the backbone where they differ."""
-    renamed = {other: name for stream in mapping.joints for name, other in stream.names.items()}
+    pairs = [stream.names for stream in mapping.joints]
+    pairs += [stream.columns for stream in mapping.actions if isinstance(stream.columns, AnyMapping)]
+    renamed = {other: name for names in pairs for name, other in names.items()}
     # A recorded command is at an end of the map already, so there is nothing to round.
     linear = {name: replace(one, threshold=None) for name, one in maps.items()}
     return linear | {
