@@ -5,8 +5,8 @@ The first word after the fence is the language. For `sh`, more words say how the
 
     sh                     in every run of the tests; exit code 0
     sh slow                with --all
-    sh background          until the end of the page; then Ctrl-C ends it
     sh until=TEXT          until its output contains TEXT; then Ctrl-C ends it
+    sh background          until the end of the page; then Ctrl-C ends it. With until=TEXT the next block waits for it
     sh skip="a reason"     never
     sh ros2                where the command ros2 is installed
     sh node                the first line in the background until the end of the page, then the others
@@ -104,11 +104,13 @@ class Desk:
         else:
             command = ['bash', '-euo', 'pipefail', '-c', text]
         process, log = self.start(block.place, command)
+        awaited = block.options.get('until', '')
+        if awaited:
+            self._await(lambda: awaited in log.read_text(errors='replace'), process, log, block.place)
         if 'background' in block.options:
             return
         self.forget(process)
-        if awaited := block.options.get('until'):
-            self._await(lambda: awaited in log.read_text(errors='replace'), process, log, block.place)
+        if awaited:
             _interrupt(process)
         else:
             process.wait()
