@@ -207,6 +207,18 @@ def test_the_programs_take_the_robot_file(
         np.testing.assert_allclose(arrays['expert'], arrays['base'], atol=1e-7)
 
 
+@pytest.mark.parametrize(('text', 'used'), [('{front: cam1}', True), ('{front: /none}', False), ('{a: cam1}', False)])
+def test_the_recorded_cameras_of_vla_node_are_used(tmp_path: Path, text: str, used: bool) -> None:
+    def fill(recorder: Recorder) -> None:
+        drive(recorder)
+        recorder.image('/cam1', 1)
+
+    parameters = yaml.safe_dump({'/vla_node': {'cameras': text}, '/left/policy_switch_node': {'a': 1}})
+    mapping, notes = mapped(write(tmp_path / 'bag', fill, **{PARAMETERS: parameters}), None)
+    assert mapping.cameras == {'front': '/cam1' if used else FRONT}
+    assert ('the recorded parameters of vla_node' in notes) is used
+
+
 def test_what_was_recorded_of_another_robot_is_not_used(tmp_path: Path) -> None:
     values = flat(gripper_file(tmp_path))
     two = yaml.safe_dump({'/left/policy_switch_node': values, '/right/policy_switch_node': values})

@@ -24,6 +24,7 @@ from aura_ros.replay.steps.guess_joints import (
 )
 from aura_ros.replay.steps.mapping import ActionStream, Instruction, JointStream, Mapping
 from aura_ros.replay.steps.message_values import ACTION_TYPES
+from aura_ros.replay.steps.recorded_parameters import recorded_cameras
 from aura_ros.replay.steps.robot import Robot, robot_actions, robot_joints, robot_of, with_units
 from aura_ros.vla.instruction import IN_FORCE, usable_instruction
 from aura_ros.vla.protocol import BackboneSpec
@@ -64,7 +65,7 @@ def guess(bag: Bag, spec: BackboneSpec, robot_file: CheckedFile | None = None) -
     joints = joints or guess_joints(candidates, spec.joint_names, notes)
     others = _Others(other_robots(joints, candidates), joints, notes)
     mapping = Mapping(
-        _cameras(others.without('camera', bag.of_type(*CAMERA_TYPES)), spec, notes),
+        _cameras(bag, others.without('camera', bag.of_type(*CAMERA_TYPES)), spec, notes),
         joints,
         _actions(bag, others.without('actions', commands), joints, spec, robot, notes),
         _instruction(bag, others.without('instruction', bag.of_type(STRING)), notes),
@@ -122,7 +123,11 @@ def _need(bag: Bag, types: Sequence[str], what: str) -> list[Topic]:
     return found
 
 
-def _cameras(found: Sequence[Topic], spec: BackboneSpec, notes: Notes) -> dict[str, str]:
+def _cameras(bag: Bag, found: list[Topic], spec: BackboneSpec, notes: Notes) -> dict[str, str]:
+    recorded = recorded_cameras(bag, found, spec)
+    if recorded:
+        notes.add('cameras: their topics are those of the recorded parameters of vla_node')
+        return recorded
     colour = [topic for topic in found if not is_depth(topic)] or found
     chosen: dict[str, str] = {}
     for camera in spec.cameras:

@@ -10,18 +10,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from aura_ros.common.errors import ConfigError
-from aura_ros.common.yaml_lines import parse_yaml
 from aura_ros.control.outputs import POSE_AXES, TWIST_AXES, OutputConfig
 from aura_ros.control.robot import RobotConfig
 from aura_ros.control.robot_file import NODE, CheckedFile, from_parameters
 from aura_ros.control.sources import JointMap, JointSources
 from aura_ros.recordings.bags import Bag
 from aura_ros.recordings.type_names import JOINT_STATE
-from aura_ros.recordings.types import PARAMETERS, Topic
+from aura_ros.recordings.types import Topic
 from aura_ros.replay.steps.candidates import Notes, paired
 from aura_ros.replay.steps.guess_joints import Candidate, guess_actions, guess_joint_age, guess_joints, joint_candidates
 from aura_ros.replay.steps.mapping import ActionStream, JointStream, Mapping
 from aura_ros.replay.steps.message_values import ACTION_TYPES, POSE_COLUMNS, ROTATION_COLUMNS, TWIST_COLUMNS
+from aura_ros.replay.steps.recorded_parameters import recorded_parameters
 from aura_ros.vla.protocol import BackboneSpec
 
 # A gripper can be commanded only when it moves. The largest output decides whether the robot is commanded at all.
@@ -86,24 +86,16 @@ def robot_of(bag: Bag, given: CheckedFile | None, spec: BackboneSpec, notes: Not
                 f"backbone '{spec.name}'"
             )
         return Robot(given)
-    found = _recorded(bag.metadata.get(PARAMETERS, ''), notes)
+    found = _recorded(bag, notes)
     if found is not None and found.config.size != spec.action_dim:
         notes.add(f'the recorded robot file has {found.config.size} joints, the backbone {spec.action_dim} actions')
         return None
     return found
 
 
-def _recorded(text: str, notes: Notes) -> Robot | None:
+def _recorded(bag: Bag, notes: Notes) -> Robot | None:
     """Return the robot in the recorded parameters of nodes, if there is one only."""
-    try:
-        nodes = parse_yaml(text, PARAMETERS)
-    except ConfigError:
-        return None
-    found = {
-        str(name): values
-        for name, values in (nodes.items() if isinstance(nodes, AnyMapping) else ())
-        if str(name).endswith(f'/{NODE}') and isinstance(values, AnyMapping)
-    }
+    found = recorded_parameters(bag, NODE)
     if len(found) > 1:
         notes.add(f'several robots were recorded ({", ".join(found)}): select one with --robot FILE')
     if len(found) != 1:
