@@ -167,7 +167,8 @@ def test_a_joint_that_no_message_names_is_reported(graph):
 
     begin = rig.now()
     graph.until(lambda: send() or rig.now() - begin > 1.2e9, 'more than a second')
-    rig.wait_for_diagnostic('inputs', 'joint_states missing: no message has b', DiagnosticStatus.WARN)
+    # The diagnostic shows the newest fault, and a busy machine can add another.
+    graph.until(lambda: int(rig.values('inputs').get('joint_states missing', 0)) > 0, 'the missing joint')
     assert not rig.arm and not rig.hand
 
 
