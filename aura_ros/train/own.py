@@ -86,7 +86,8 @@ def _train(
     holdout, round_steps = options.holdout, options.round_steps
     if output.exists() and not options.overwrite:
         card = read_object(output.with_suffix('.json'))
-        known = {**card, **card['training'], **card['training']['settings']}
+        training = card.get('training') or {}
+        known = {**card, **training, **(training.get('settings') or {})}
         wanted = {
             'backbone_sha256': spec.backbone_hash,
             **recorded_source(kept, holdout, round_steps, None),

@@ -195,7 +195,8 @@ def _part(
     found['go'] = found['go'] & (np.arange(steps) >= context)
     if not found['go'].any():
         return []
-    rounds = np.arange(steps) // round_steps
+    # The context lies before round 0, so that the held-out steps begin with a round of their own.
+    rounds = (np.arange(steps) - context) // round_steps
     return [{**found, 'event': np.full(steps, -1, np.int64), 'round': rounds, 'context': context}]
 
 
