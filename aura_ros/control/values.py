@@ -9,7 +9,7 @@ from aura_ros.common.errors import ConfigError
 
 
 def is_finite(value: object) -> bool:
-    """Return whether a value is a finite number and no bool."""
+    """Return whether a value is a finite number, and not a bool."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
@@ -17,7 +17,7 @@ def strings(name: str, value: object) -> tuple[str, ...]:
     """Return a list of strings as a tuple; `name` is for the text of the error.
 
     Raises:
-        ConfigError: it is no list, or an entry is no string.
+        ConfigError: it is not a list, or an entry is not a string.
     """
     for entry in (entries := _sequence(name, value)):
         if not isinstance(entry, str):
@@ -29,7 +29,7 @@ def numbers(name: str, value: object) -> tuple[float, ...]:
     """Return a list of numbers as a tuple of floats; `name` is for the text of the error.
 
     Raises:
-        ConfigError: it is no list, or an entry is no number.
+        ConfigError: it is not a list, or an entry is not a number.
     """
     found: list[float] = []
     for entry in _sequence(name, value):
