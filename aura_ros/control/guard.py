@@ -20,7 +20,8 @@ class CommandGuard:
 
     A hold moves within the limits to the measured position and then stays there. So a robot that lags behind its
     commands stops where it is, and one wrong measurement moves it by one step at most. A robot that sags afterwards is
-    not followed. The hold of a velocity is zero at once: braking is not limited.
+    not followed. The hold of a velocity is zero at once: braking is not limited. A gripper that takes goals keeps its
+    last command, because it presses on an object while its target is beyond the measured position.
     """
 
     def __init__(self, robot: RobotConfig) -> None:
@@ -61,6 +62,8 @@ class CommandGuard:
         """Return the allowed command nearest to `action`; `joints` is the measured position."""
         last = self._robot.hold_target(joints) if self._last is None else self._last
         self._settled = False
+        # Near the last command a rotation vector cannot change its sign, which would move the robot the long way round.
+        action = self._robot.within_turn(action, self._last)
         return self._keep(self.limiter.apply(action, last, self._elapsed_ns(now_ns)), now_ns)
 
     def hold(self, joints: NDArray[np.float64] | None, now_ns: int) -> NDArray[np.float64] | None:
@@ -73,7 +76,9 @@ class CommandGuard:
         elif self.problem(joints, now_ns):
             return None
         else:
-            goal = self._robot.hold_target(joints)
+            goal = self._robot.within_turn(self._robot.hold_target(joints), self._last)
+            if self._last is not None:
+                goal = np.where(self._robot.keeps_command, self._last, goal)
             reference = goal if self._last is None else self._last
             near = self.limiter.approach(goal, reference, self._elapsed_ns(now_ns))
             target = np.where(self._robot.is_velocity, goal, near)

@@ -94,6 +94,11 @@ class OutputConfig:
         return self.command_type == 'twist_stamped'
 
     @property
+    def holds_with_command(self) -> bool:
+        """Whether a hold repeats the last command, because the measured position would loosen a grip."""
+        return self.command_type == 'gripper_command'
+
+    @property
     def default_units(self) -> tuple[str, ...]:
         """Units of the joints where the robot file gives none."""
         _, units = _AXES.get(self.command_type, ((), ()))

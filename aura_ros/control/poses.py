@@ -25,7 +25,7 @@ def rotation_vector(quaternion: Sequence[float]) -> NDArray[np.float64]:
     values = np.array(quaternion, np.float64)
     norm = float(np.linalg.norm(values))
     if not np.isfinite(values).all() or not norm > _LEAST:
-        raise InputError(f'is no pose: the quaternion {values.tolist()} must be finite and not zero')
+        raise InputError(f'has an unusable orientation: the quaternion {values.tolist()} must be finite and not zero')
     axis, w = values[:3] / norm, values[3] / norm
     axis, w = (-axis, -w) if w < 0.0 else (axis, w)
     sine = float(np.linalg.norm(axis))
@@ -37,10 +37,12 @@ def nearest_rotation(vector: NDArray[np.float64], middle: NDArray[np.float64]) -
     """Return the rotation vector of the same rotation that is nearest to `middle`, float64 [3] [rad].
 
     A turn by an angle a is also one by a - 2 pi. A tool that points down is turned by about pi. There a small change
-    flips the sign of the shorter vector. The limits of the robot file select one of the two.
+    flips the sign of the shorter vector, so a caller needs a vector to compare with.
     """
     angle = math.hypot(*vector)
-    if angle < _NO_TURN:
+    # The limiter refuses values that are not finite.
+    if not _NO_TURN <= angle < math.inf:
         return vector
-    other = vector * (1.0 - 2.0 * math.pi / angle)
-    return min(vector, other, key=lambda found: math.dist(found, middle))
+    axis = vector / angle
+    turns = round((angle - float(axis @ middle)) / (2.0 * math.pi))
+    return np.asarray(vector - axis * (2.0 * math.pi * turns))

@@ -19,6 +19,8 @@ from aura_ros.control.values import is_finite, numbers, strings
 
 CONTROL_HZ_RANGE = (1.0, 1000.0)
 MAX_JOINTS = 64
+# Between these limits and the rotations where the nearest vector changes its sign, this angle is left [rad].
+_TURN_MARGIN = 0.2
 _LIMITS = ('position_lower', 'position_upper', 'velocity_max', 'step_max')
 # Keys of a robot file that JointSources and OutputConfig read.
 _SOURCE_KEYS = ('joint_state_topics', 'joint_max_age_s', 'mapped_joints')
@@ -127,6 +129,12 @@ class RobotConfig:
         axes = {name for output in self.outputs if output.holds_with_zero for name in output.joint_names}
         return np.array([name in axes for name in self.joint_names])
 
+    @cached_property
+    def keeps_command(self) -> NDArray[np.bool_]:
+        """Whether a hold keeps the last command of each joint, because it presses on an object; bool [J]."""
+        grips = {name for output in self.outputs if output.holds_with_command for name in output.joint_names}
+        return np.array([name in grips for name in self.joint_names])
+
     def columns(self, output: OutputConfig) -> list[int]:
         """Return the places of the output's joints among `joint_names`."""
         return [self.joint_names.index(name) for name in output.joint_names]
@@ -139,13 +147,17 @@ class RobotConfig:
         """Return an action of a policy, [J], in the units of the robot, float64 [J]."""
         return self.within_turn(self.sources.to_robot(action, self.joint_names))
 
-    def within_turn(self, target: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return `target`, [J], with the rotation vector of a pose replaced by the equal one nearest to the limits."""
-        rotation = self._rotation
-        if rotation:
+    def within_turn(self, target: NDArray[np.floating], near: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+        """Return a copy of `target`, float64 [J], with the rotation vector of a pose replaced by an equal one.
+
+        It is the one nearest to that of `near`, [J], or to the middle of the limits without `near`.
+        """
+        found, rotation = np.array(target, np.float64), self._rotation
+        # The limiter refuses an array of another shape.
+        if rotation and found.shape == (self.size,):
             middle = (np.array(self.position_lower)[rotation] + np.array(self.position_upper)[rotation]) / 2.0
-            target[rotation] = nearest_rotation(target[rotation], middle)
-        return target
+            found[rotation] = nearest_rotation(found[rotation], middle if near is None else near[rotation])
+        return found
 
     @cached_property
     def _rotation(self) -> list[int]:
@@ -212,11 +224,19 @@ class RobotConfig:
         ):
             if low >= high:
                 raise ConfigError(f'position_lower of {name} = {low!r}: must be below position_upper = {high!r}')
-            if name in ROTATION_AXES and self._rotation and high - low >= 2.0 * math.pi:
-                raise ConfigError(
-                    f'position limits of {name} = {low!r}..{high!r}: must span less than a full turn, 2 pi rad'
-                )
             if is_velocity and not low <= 0.0 <= high:
                 raise ConfigError(
                     f'position limits of {name} = {low!r}..{high!r}: must include 0, the command that stops a twist'
                 )
+        self._check_turn()
+
+    def _check_turn(self) -> None:
+        """Check that the rotations within the limits are far from those where the nearest vector changes its sign."""
+        spans = [self.position_upper[place] - self.position_lower[place] for place in self._rotation]
+        half, most = math.hypot(*spans) / 2.0, math.pi - _TURN_MARGIN
+        if half > most:
+            raise ConfigError(
+                f'position limits of {", ".join(ROTATION_AXES)} span {[round(span, 3) for span in spans]} rad: half '
+                f'their diagonal is {half:.3f} and must be {most:.3f} rad at most; narrow position_lower and '
+                'position_upper to the rotations of the task'
+            )

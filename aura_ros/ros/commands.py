@@ -88,7 +88,7 @@ def pose_from_msg(message: PoseStamped) -> Target:
     at, turn = message.pose.position, message.pose.orientation
     position = np.array([at.x, at.y, at.z])
     if not np.isfinite(position).all():
-        raise InputError(f'is no pose: the position {position.tolist()} must be finite')
+        raise InputError(f'has an unusable position: {position.tolist()} must be finite')
     return np.concatenate([position, rotation_vector((turn.x, turn.y, turn.z, turn.w))])
 
 

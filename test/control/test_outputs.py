@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from aura_ros.common.errors import ConfigError
 from aura_ros.control import JointMap, JointSources, RobotConfig
+from aura_ros.control.guard import CommandGuard
 from aura_ros.control.outputs import POSE_AXES, TWIST_AXES, TWIST_UNITS
 
 Values = Callable[..., dict[str, object]]
@@ -123,8 +124,72 @@ def test_a_pose_has_its_units_and_the_representation_nearest_to_its_limits(robot
     assert robot.units == ('m', 'm', 'm', 'rad', 'rad', 'rad', 'rad')
     action = np.array([0, 0, 0, -3.1, 0, 0, 0.5])
     assert robot.to_robot(action)[3] == pytest.approx(2 * math.pi - 3.1)
-    with pytest.raises(ConfigError, match='less than a full turn'):
+    with pytest.raises(ConfigError, match=r'rotation_x.*at most; narrow position_lower'):
         pose_and_gripper(robot_values, position_lower=[-4.0] * 7, position_upper=[4.0] * 7)
+
+
+# A tool that points down is turned by about pi.
+TURNED = {
+    'position_lower': [-1.0] * 3 + [-2.9, -0.1, -0.1, 0.0],
+    'position_upper': [1.0] * 3 + [2.9, 0.1, 0.1, 1.0],
+    'velocity_max': [1.0] * 7,
+}
+turns = st.floats(-3.0 * math.pi, 3.0 * math.pi)
+
+
+def pose(turn: float) -> np.ndarray:
+    return np.array([0, 0, 0, turn, 0, 0, 0.5])
+
+
+@given(turn=turns, near=turns)
+def test_a_rotation_is_the_equal_one_nearest_to_another(robot_values: Values, turn: float, near: float) -> None:
+    target = pose(turn)
+    found = pose_and_gripper(robot_values, **TURNED).within_turn(target, pose(near))
+    assert target[3] == turn, 'the argument is not changed'
+    assert math.cos(found[3] - turn) == pytest.approx(1.0)
+    if abs(turn) > 1e-6:
+        assert abs(found[3] - near) <= math.pi + 1e-9
+
+
+@pytest.mark.parametrize('sign', [1.0, -1.0])
+def test_a_rotation_beyond_half_a_turn_does_not_move_the_robot_the_long_way_round(
+    robot_values: Values, sign: float
+) -> None:
+    robot, now_ns = pose_and_gripper(robot_values, **TURNED), 10**18
+    guard = CommandGuard(robot)
+    last = guard.drive(pose(2.89 * sign), pose(2.89 * sign), now_ns)
+    beyond = robot.within_turn(pose(3.25 * sign))
+    assert beyond[3] * sign < 0.0, 'near the middle of the limits it has the other sign'
+    for tick in range(1, 6):
+        command = guard.drive if tick % 2 else guard.hold
+        arguments = (beyond, beyond) if tick % 2 else (beyond,)
+        target = command(*arguments, now_ns + tick * robot.period_ns)
+        assert target is not None and abs(target[3] - last[3]) <= 0.01 + 1e-9
+    assert target[3] == pytest.approx(2.9 * sign)
+
+
+def test_limits_of_a_rotation_stay_away_from_half_a_turn(robot_values: Values) -> None:
+    pose_and_gripper(robot_values, **TURNED)
+    # Each axis alone is narrow enough, but not all three together.
+    wide = {'position_lower': [-2.0] * 7, 'position_upper': [2.0] * 7}
+    with pytest.raises(ConfigError, match=r'half their diagonal is 3\.464 and must be 2\.942 rad at most'):
+        pose_and_gripper(robot_values, **wide)
+
+
+@given(commanded=st.floats(0.0, 1.0), measured=st.floats(0.0, 1.0))
+def test_a_hold_keeps_the_command_of_a_gripper_with_goals_only(
+    robot_values: Values, commanded: float, measured: float
+) -> None:
+    fast = {'velocity_max': [100.0] * 3, 'step_max': [2.0] * 3}
+    robot = RobotConfig.from_mapping(robot_values(**(TWO | fast)))
+    assert robot.keeps_command.tolist() == [False, False, True]
+    guard, joints, now_ns = CommandGuard(robot), np.full(3, measured), 10**18
+    first = guard.hold(joints, now_ns)
+    assert first is not None and first.tolist() == joints.tolist(), 'without a command it stays where it is'
+    guard.drive(np.full(3, commanded), joints, now_ns + robot.period_ns)
+    for tick in range(2, 5):
+        held = guard.hold(joints, now_ns + tick * robot.period_ns)
+        assert held is not None and held.tolist() == [measured, measured, commanded]
 
 
 def test_a_twist_and_a_gripper_hold_each_in_its_way(robot_values: Values) -> None:

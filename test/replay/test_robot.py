@@ -327,7 +327,7 @@ def test_twists_are_compared_column_by_column(tmp_path: Path, topic: str) -> Non
 def test_a_pose_is_compared_as_a_rotation_vector(tmp_path: Path) -> None:
     axes = ('position_x', 'position_y', 'position_z', 'rotation_x', 'rotation_y', 'rotation_z')
     tool = {'joint_names': list(axes), 'command_type': 'pose_stamped', 'command_topic': '/tool', 'state_topic': '/at'}
-    low, high = [-1.0] * 3 + [-3.0] * 3, [1.0] * 3 + [3.0] * 3
+    low, high = [-1.0] * 3 + [-1.6] * 3, [1.0] * 3 + [1.6] * 3
     path = robot_file(tmp_path, axes, outputs=['tool'], tool=tool, position_lower=low, position_upper=high)
 
     def fill(recorder: Recorder) -> None:

@@ -83,6 +83,7 @@ class JointMonitor:
         """Keep the measured pose of the end effector; return as `take`."""
         stamp_ns = conversions.to_ns(message.header.stamp)
         try:
+            self._check_frame(message)
             values = pose_from_msg(message)
         except InputError as error:
             taken = self._keep(dict.fromkeys(POSE_AXES, np.nan), stamp_ns, now_ns, topic)
@@ -90,6 +91,13 @@ class JointMonitor:
                 self._fault('joint_states', f'{topic} {error}')
             return taken
         return self._keep(dict(zip(POSE_AXES, values, strict=True)), stamp_ns, now_ns, topic)
+
+    def _check_frame(self, message: PoseStamped) -> None:
+        """Raise InputError for a pose in another frame, where its numbers mean another place."""
+        if message.header.frame_id != self._robot.base_frame:
+            raise InputError(
+                f'has the frame {message.header.frame_id[:64]!r}: must be robot.base_frame = {self._robot.base_frame!r}'
+            )
 
     def _keep(self, positions: Mapping[str, float], stamp_ns: int, now_ns: int, topic: str) -> bool:
         """Keep the position of each joint for which the stamp is in order; NaN is an unknown position."""
