@@ -10,6 +10,7 @@ from aura_ros.action import RunEpisode
 from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import PoseStamped, TwistStamped
 from rclpy.action import ActionServer, GoalResponse
+from rclpy.impl.implementation_singleton import rclpy_implementation as _rclpy
 from rclpy.task import Future
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray
@@ -224,9 +225,10 @@ def test_a_pose_is_commanded_from_the_measured_one(graph):
     )
     graph.matched(pose)
 
-    def driven():
+    def driven(frame='base_link'):
         message = PoseStamped()
         message.header.stamp = to_stamp(rig.now())
+        message.header.frame_id = frame
         message.pose.position.x, message.pose.orientation.x = 0.4, 0.2
         message.pose.orientation.w = np.sqrt(1.0 - 0.2**2)
         pose.publish(message)
@@ -238,6 +240,9 @@ def test_a_pose_is_commanded_from_the_measured_one(graph):
     # The first command starts at the measured pose: at most 0.05 m in one period.
     assert targets[0].pose.position.x == pytest.approx(0.45)
     assert all(message.header.frame_id == 'base_link' for message in targets)
+    graph.until(lambda: driven('tool0') is not None and rig.status.holding, 'held with a pose in another frame')
+    text = "joint_states: arm/pose has the frame 'tool0': must be robot.base_frame = 'base_link'"
+    rig.wait_for_diagnostic('inputs', text, DiagnosticStatus.WARN)
 
 
 # A gripper with an action. --------------------------------------------------------------------------------------------
@@ -248,14 +253,14 @@ class Gripper:
     """An action server in the place of a gripper driver. Its goals are texts, because control_msgs may be missing."""
 
     def __init__(self, graph):
-        self.goals, self.accepts = [], True
+        self.goals, self.handles, self.accepts = [], [], True
         self._server = ActionServer(
             graph.node,
             RunEpisode,
             'hand/command',
             lambda _: RunEpisode.Result(),
             goal_callback=self._on_goal,
-            handle_accepted_callback=lambda _: None,
+            handle_accepted_callback=self.handles.append,
         )
 
     def _on_goal(self, goal):
@@ -281,9 +286,16 @@ def test_a_gripper_gets_a_goal_only_when_its_target_changes(monkeypatch, text_go
     graph.until(lambda: driver.goals and driver.goals[-1] == (pytest.approx(0.3), 40.0), 'a goal')
     graph.until(lambda: rig.drive(value=0.3) or len(sent) > 20, 'many commands')
     graph.until(lambda: rig.drive(value=0.6) or driver.goals[-1][0] == pytest.approx(0.6), 'the next goal')
-    # Without chunks the hold moves it back to where it is measured.
-    graph.until(lambda: driver.goals[-1][0] == 0.0, 'the hold')
-    assert all(goal != following for goal, following in pairwise(driver.goals))
+    # A hundredth of the range is 0.02.
+    graph.until(lambda: rig.drive(value=0.615) or positions(rig.arm[-1]) == [pytest.approx(0.615)], 'a small change')
+    graph.until(lambda: rig.drive(value=0.999) or driver.goals[-1][0] == pytest.approx(0.999, abs=0.02), 'almost open')
+    graph.until(lambda: rig.drive(value=1.0) or driver.goals[-1][0] == 1.0, 'a limit is always sent')
+    # The measured position is 0, and a hold does not loosen the grip.
+    graph.until(lambda: rig.status.holding and positions(rig.arm[-1]) == [0.0], 'the hold')
+    assert driver.goals[-1][0] == 1.0
+    goals = [position for position, _ in driver.goals]
+    assert all(abs(goal - following) > 0.02 or following == 1.0 for goal, following in pairwise(goals))
+    assert not any(0.6 < goal <= 0.62 for goal in goals if goal != pytest.approx(0.6))
     assert len(driver.goals) < len(sent)
     measured(f'gripper: {len(driver.goals)} goals during {len(sent)} commands of the arm')
 
@@ -319,6 +331,25 @@ def test_a_refused_goal_is_diagnosed_and_sent_again(text_goals, graph):
     rig = SplitRig(graph, **GRIP)
     graph.until(lambda: rig.drive(value=0.3) or len(driver.goals) > 1, 'sent again')
     rig.wait_for_diagnostic('inputs', 'hand refused: hand/command refuses a goal', DiagnosticStatus.WARN)
+
+
+@pytest.mark.parametrize('end', ['aborted', 'cancelled'])
+def test_a_goal_that_the_server_ends_is_diagnosed_and_sent_again(text_goals, graph, end):
+    driver = Gripper(graph)
+    rig = SplitRig(graph, robot__step_max=[0.5, 1.0], robot__velocity_max=[10.0, 100.0], **GRIP)
+    graph.until(lambda: rig.drive(value=0.3) or driver.handles, 'a goal')
+    count = len(driver.goals)
+    goal = driver.handles[-1]
+    if end == 'aborted':
+        # A goal whose execution sets no state is aborted.
+        goal.execute()
+    else:
+        # The request of another client of the action.
+        goal._update_state(_rclpy.GoalEvent.CANCEL_GOAL)
+        goal.canceled()
+    graph.until(lambda: rig.drive(value=0.3) or len(driver.goals) > count, 'sent again')
+    assert driver.goals[-1] == driver.goals[count - 1]
+    rig.wait_for_diagnostic('inputs', f'hand aborted: hand/command has {end} a goal', DiagnosticStatus.WARN)
 
 
 def test_a_goal_without_response_is_diagnosed_and_does_not_delay_the_arm(text_goals, graph):

@@ -18,7 +18,7 @@ from aura_ros.ros import commands, qos
 from aura_ros.ros.diagnostics import Status
 from aura_ros.ros.entities import EntityOwner
 
-_Make = Callable[[commands.Target, int], commands.CommandMessage]
+_MakeMessage = Callable[[commands.Target, int], commands.CommandMessage]
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class _Topic:
     columns: list[int]
     """Places of its joints in the target."""
     publisher: Publisher[commands.CommandMessage]
-    make: _Make
+    make_message: _MakeMessage
 
 
 class CommandOutputs:
@@ -40,7 +40,7 @@ class CommandOutputs:
     def __init__(
         self,
         node: Node,
-        make: EntityOwner,
+        entities: EntityOwner,
         robot: RobotConfig,
         topic: str,
         stamp: str,
@@ -50,7 +50,7 @@ class CommandOutputs:
 
         Args:
             node: the node that commands.
-            make: owner of the entities.
+            entities: owner of the entities.
             robot: joints and outputs.
             topic: command topic of a robot without groups of outputs.
             stamp: one of `commands.STAMPS`.
@@ -61,27 +61,29 @@ class CommandOutputs:
         """
         self._node = node
         self._owner = EntityOwner(node)
-        make.on_destroy(self.withdraw)
-        self._planned: list[tuple[list[int], type[commands.CommandMessage], str, _Make]] = []
+        entities.on_destroy(self.withdraw)
+        self._planned: list[tuple[list[int], type[commands.CommandMessage], str, _MakeMessage]] = []
         self._topics: list[_Topic] = []
         self._grippers: list[tuple[int, GripperClient]] = []
         self._last: list[tuple[_Topic, commands.CommandMessage]] = []
         for output in robot.outputs:
             columns = robot.columns(output)
             if output.command_type == 'gripper_command':
-                client = GripperClient(node, output, fault)
-                make.on_destroy(client.destroy)
+                limits = (robot.position_lower[columns[0]], robot.position_upper[columns[0]])
+                client = GripperClient(node, output, limits, fault)
+                entities.on_destroy(client.destroy)
                 self._grippers.append((columns[0], client))
                 continue
-            kind, message = commands.maker(robot, output, stamp)
-            self._planned.append((columns, kind, output.command_topic or topic, message))
+            kind, make_message = commands.maker(robot, output, stamp)
+            self._planned.append((columns, kind, output.command_topic or topic, make_message))
 
     def advertise(self) -> None:
         """Make the publishers. They exist while the switch is active, so that an inactive switch holds no other one."""
         self.withdraw()
-        for columns, kind, topic, make in self._planned:
+        for columns, kind, topic, make_message in self._planned:
             # Not managed by the lifecycle, which would enable it at the next activation.
-            self._topics.append(_Topic(columns, self._owner.publisher(kind, topic, qos.COMMAND, managed=False), make))
+            publisher = self._owner.publisher(kind, topic, qos.COMMAND, managed=False)
+            self._topics.append(_Topic(columns, publisher, make_message))
 
     def withdraw(self) -> None:
         """Destroy the publishers, after the last messages have reached their subscribers."""
@@ -95,7 +97,7 @@ class CommandOutputs:
     def send(self, target: NDArray[np.float64], stamp_ns: int) -> None:
         """Send a target, float64 [J]; `stamp_ns` is the stamp of the messages [ns, ROS clock]."""
         # All messages are made first, so that they leave together.
-        self._last = [(topic, topic.make(target[topic.columns], stamp_ns)) for topic in self._topics]
+        self._last = [(topic, topic.make_message(target[topic.columns], stamp_ns)) for topic in self._topics]
         self.repeat()
         for column, client in self._grippers:
             client.send(float(target[column]))
