@@ -6,11 +6,13 @@ import pytest
 from aura_ros.msg import ActionChunk
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.parameter import Parameter
+from sensor_msgs.msg import JointState
 from switch_rig import AURA, BASE, KV, LEASE_S, NAMES, ROBOT, SwitchRig
 from trajectory_msgs.msg import JointTrajectory
 
 from aura_ros.nodes.policy_switch.node import PolicySwitchNode
 from aura_ros.ros import conversions, qos
+from aura_ros.ros.sensor_messages import joints_to_msg
 
 
 @pytest.fixture
@@ -297,6 +299,37 @@ def test_lockstep_holds_when_the_next_chunk_is_missing(graph):
     rig.answered(4)
     graph.until(lambda: rig.status.holding, 'hold')
     assert 'lockstep_timeout_s' in rig.status.reason
+
+
+def test_lockstep_drives_with_joints_in_separate_messages(graph):
+    rig = Lockstep(graph, lockstep_timeout_s=30.0, robot__joint_state_topics=['joint_states', 'hand/joint_states'])
+    hand = graph.node.create_publisher(JointState, 'hand/joint_states', qos.JOINT_STATES_OUT)
+    graph.matched(hand)
+
+    def send(publisher, name, tick):
+        publisher.publish(joints_to_msg([name], np.zeros(1), np.zeros(1), rig.at(tick)))
+
+    rig.chunk(AURA, 0.2, stamp_ns=rig.at(0))
+    graph.until(lambda: rig.status.newest_stamp[AURA].sec > 0, 'chunk')
+    for tick in (0, 1, 2):
+        send(rig.joints, 'a', tick)
+        send(rig.joints, 'wheel', tick)
+        graph.until(lambda tick=tick: len(rig.taken) == 2 * tick + 2, 'the arm is taken')
+        graph.spin(0.2)  # several looks of the switch
+        assert len(rig.commands) == tick  # the hand of this tick is missing
+        send(hand, 'b', tick)
+        rig.answered(tick)
+    assert not rig.status.holding and rig.target == pytest.approx([0.2, 0.2])
+
+
+def test_lockstep_holds_when_a_joint_is_missing(graph):
+    rig = Lockstep(graph, lockstep_timeout_s=0.2, robot__joint_max_age_s=[1.0, 0.05])
+    rig.tick(0)
+    rig.answered(0)
+    rig.chunk(AURA, 0.2, stamp_ns=rig.at(0))
+    # The position of `b` at tick 0 is too old at tick 3.
+    rig.joints.publish(joints_to_msg(['a'], np.zeros(1), np.zeros(1), rig.at(3)))
+    graph.until(lambda: rig.status.holding and rig.status.reason.endswith('not finite: b'), 'hold with the name')
 
 
 def test_lockstep_switches_while_the_simulation_is_stopped(graph):

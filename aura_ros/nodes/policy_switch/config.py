@@ -20,12 +20,12 @@ class SwitchNodeConfig:
     tick_source: str = parameter(
         'timer',
         "Source of the control period: 'timer' at robot.control_hz on the steady clock, or "
-        "'joint_states' with one command per new stamp, for lock-step with a simulation",
+        "'joint_states' with one command per new stamp whose messages name all joints, for lock-step with a simulation",
         choices=('timer', 'joint_states'),
     )
     lockstep_timeout_s: float = parameter(
         5.0,
-        'Longest wait for the next chunk in lock-step before the robot is held (steady clock)',
+        'Longest wait for all joints and the next chunk in lock-step before the robot is held (steady clock)',
         unit='s',
         low=0.1,
         high=600.0,

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""When a command is due in lock-step with a simulation: once for each joint_states stamp, when its chunk is there."""
+"""When a command is due in lock-step with a simulation: once for each stamp, when its joints and chunk are there."""
 
 import time
+from collections.abc import Iterable
 
 from aura_ros.control import PolicySwitch
 
@@ -10,10 +11,13 @@ _STOPPED_S = 1.0
 
 
 class LockstepPacer:
-    """Waits for the chunk of each tick of the simulation. Executor thread only. Steady clock."""
+    """Waits for the joints and the chunk of each tick of the simulation. Executor thread only. Steady clock."""
 
-    def __init__(self, timeout_s: float) -> None:
-        """Wait at most `timeout_s` for the chunk of a tick [s]."""
+    def __init__(self, joints: Iterable[str], timeout_s: float) -> None:
+        """Wait at most `timeout_s` for the messages of all `joints` and the chunk of a tick [s]."""
+        self._joints = frozenset(joints)
+        # Joints that no message of the newest stamp has named yet.
+        self._missing = set(self._joints)
         self._timeout_s = timeout_s
         self._arrived_at = time.monotonic()
         self._waiting_since: float | None = None
@@ -23,19 +27,23 @@ class LockstepPacer:
         """Return whether the tick of this stamp has its command already."""
         return stamp_ns == self._ticked_ns
 
-    def arrive(self, stamp_ns: int) -> None:
-        """Start to wait for the chunk of a tick; one that waits already keeps its start."""
+    def arrive(self, stamp_ns: int, names: Iterable[str]) -> None:
+        """Add a message with the joints `names` to its tick; a wait that has begun keeps its start."""
+        if stamp_ns != self._newest_ns:
+            self._missing = set(self._joints)
+        self._missing.difference_update(names)
         self._arrived_at = time.monotonic()
         self._waiting_since = self._waiting_since or self._arrived_at
         self._newest_ns = stamp_ns
 
     def due(self, switch: PolicySwitch) -> int | None:
-        """Return the stamp to command for, None while there is none or its chunk is awaited [ns]."""
+        """Return the stamp to command for, None while there is none or it is not complete [ns]."""
         if self._waiting_since is None:
             return None
-        if switch.due(self._newest_ns):
-            if time.monotonic() - self._waiting_since < self._timeout_s:
-                return None
+        needs_chunk = switch.due(self._newest_ns)
+        if (needs_chunk or self._missing) and time.monotonic() - self._waiting_since < self._timeout_s:
+            return None
+        if needs_chunk:
             switch.expire('no chunk arrived within lockstep_timeout_s')
         self._waiting_since = None
         self._ticked_ns = self._newest_ns

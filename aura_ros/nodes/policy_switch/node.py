@@ -9,7 +9,7 @@ its counters live from activate to deactivate, which commands a last hold.
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar, Unpack
 
 import numpy as np
@@ -133,7 +133,9 @@ class PolicySwitchNode(LifecycleNode):
             message,
             topic,
             lambda found, _: self._on_positions(
-                conversions.to_ns(found.header.stamp), lambda joints, now_ns: take(joints, found, now_ns, topic)
+                conversions.to_ns(found.header.stamp),
+                found.name if isinstance(found, JointState) else (),
+                lambda joints, now_ns: take(joints, found, now_ns, topic),
             ),
             profile,
             JOINTS_BYTES,
@@ -147,7 +149,7 @@ class PolicySwitchNode(LifecycleNode):
         self._outputs.advertise()
         self._joints = JointMonitor(self._robot, config.joint_max_age_s, config.stamp_tolerance_s, self._fault)
         self._clock_watch = ClockWatch(round(config.clock_timeout_s * 1e9))
-        self._pacer = LockstepPacer(config.lockstep_timeout_s) if self._lockstep else None
+        self._pacer = LockstepPacer(self._robot.joint_names, config.lockstep_timeout_s) if self._lockstep else None
         self._clock_stopped = False
         self._spacing = StepSpacing(config.n_action_steps)
         self._outputs.forget()
@@ -214,18 +216,17 @@ class PolicySwitchNode(LifecycleNode):
             self._switch.refuse(policy, Refusal.SHAPE, text)
             self._fault(f'policy {policy:d}: {Refusal.SHAPE}', text)
 
-    def _on_positions(self, stamp_ns: int, take: Callable[[JointMonitor, int], bool]) -> None:
+    def _on_positions(self, stamp_ns: int, names: Sequence[str], take: Callable[[JointMonitor, int], bool]) -> None:
         """Let the joint monitor take a message of measured positions; `take` gets it and the present time."""
-        if not self.active:
+        if not self.active or not take(self._joints, stamp_ns if self._lockstep else self._now_ns()):
             return
-        if self._pacer is not None and self._pacer.answered(stamp_ns):
+        if self._pacer is None:
+            return
+        if self._pacer.answered(stamp_ns):
             # The simulation repeats a tick whose command was lost during discovery.
             self._outputs.repeat()
-            return
-        if not take(self._joints, stamp_ns if self._lockstep else self._now_ns()):
-            return
-        if self._pacer is not None:
-            self._pacer.arrive(stamp_ns)
+        else:
+            self._pacer.arrive(stamp_ns, names)
             self._tick_if_due()
 
     def _returned(self, policy: Policy, topic: str, chunk: Chunk) -> bool:
