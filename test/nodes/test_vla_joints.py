@@ -94,6 +94,23 @@ def test_a_joint_that_never_arrives_is_named(graph):
     assert not rig.steps
 
 
+def test_a_good_message_does_not_hide_the_bad_one_of_another_topic(graph):
+    rig = SplitRig(graph, 'hand/joint_states')
+    rig.goal()
+    rig.send_joints = lambda stamp_ns, _=None: (
+        rig.send(rig.joints, ARM, np.full(7, np.nan), stamp_ns),
+        rig.send(rig.finger_joints, [FINGER], [0.0], stamp_ns),
+    )
+    arrived = rig.node._inputs
+    graph.until(lambda: rig.offer(rig.now()) or 'joint_states rejected' in arrived.counts, 'rejected')
+    for _ in range(3):
+        rig.offer(rig.now())
+        graph.spin(0.1)
+        assert arrived.problem().startswith('joint_states ') and 'hand/' not in arrived.problem()
+    del rig.send_joints
+    graph.until(lambda: rig.offer(rig.now()) or not arrived.problem(), 'a good message of the arm')
+
+
 def test_a_bad_map_is_refused(graph):
     node = graph.inside(VlaNode, backbone='fakes:ScriptedVla', **(ROBOT | {'robot__mapped_joints': [FINGER]}))
     with pytest.raises(ConfigError, match=f'map_{FINGER}.policy'):

@@ -74,7 +74,7 @@ class Inputs:
         self._counted: dict[Wait, tuple[str, int | None]] = {}
         # Unusable samples and observations, by stream and reason [1].
         self._counts: Counter[str] = Counter()
-        # Why the newest sample of a stream was rejected.
+        # Why the newest sample was rejected, by camera or by topic of joints.
         self._rejections: dict[str, str] = {}
 
     def add_image(self, camera: str, message: Image | CompressedImage, now_ns: int) -> None:
@@ -89,34 +89,36 @@ class Inputs:
         try:
             positions = joint_values(message.name, message.position, self._spec.joint_names)
         except InputError as error:
-            self._reject(JOINTS, 'rejected', f'{topic} {error}')
+            self._reject(JOINTS, 'rejected', f'{topic} {error}', topic)
             return
         if not positions:  # a message of other joints, or an empty one at the start of a driver
             return
         stamp_ns = to_ns(message.header.stamp)
-        if self._stamped(JOINTS, stamp_ns):
+        if self._stamped(JOINTS, stamp_ns, topic):
             if self._assembler.newest_joint_ns(positions) > max(stamp_ns, self._latest_ns(now_ns)):
                 self._assembler.clear()
             self._assembler.add_joints(stamp_ns, self._sources.to_policy(positions))
 
-    def refuse(self, stream: str, reason: str) -> None:
-        """Count a message that is too large or cannot be converted."""
+    def refuse(self, stream: str, reason: str, topic: str = '') -> None:
+        """Count a message that is too large or cannot be converted; joints need their `topic`."""
         self._arrived[stream] = time.monotonic()
-        self._reject(stream, 'rejected', f'{stream}: {reason}')
+        source = topic or stream
+        self._reject(stream, 'rejected', f'{source}: {reason}', source)
 
     def _add(self, stream: str, stamp_ns: int, sample: Sample, now_ns: int) -> None:
         self._arrived[stream] = time.monotonic()
-        if self._stamped(stream, stamp_ns):
+        if self._stamped(stream, stamp_ns, stream):
             if self._newest_ns.get(stream, 0) > max(stamp_ns, self._latest_ns(now_ns)):
                 self._assembler.clear()
             if self._assembler.add(stream, stamp_ns, sample):
                 self._newest_ns[stream] = stamp_ns
 
-    def _stamped(self, stream: str, stamp_ns: int) -> bool:
+    def _stamped(self, stream: str, stamp_ns: int, source: str) -> bool:
         if stamp_ns <= 0:
-            self._reject(stream, 'unstamped', f'stamp of {stream} is zero: its driver must stamp its messages')
+            text = f'stamp of {source} is zero: its driver must stamp its messages'
+            self._reject(stream, 'unstamped', text, source)
             return False
-        self._rejections.pop(stream, None)
+        self._rejections.pop(source, None)
         return True
 
     def _latest_ns(self, now_ns: int) -> int:
@@ -126,9 +128,9 @@ class Inputs:
         """
         return now_ns + round(self._timing.stamp_tolerance_s * 1e9)
 
-    def _reject(self, stream: str, reason: str, text: str) -> None:
+    def _reject(self, stream: str, reason: str, text: str, source: str) -> None:
         self._counts[f'{stream} {reason}'] += 1
-        self._rejections[stream] = text
+        self._rejections[source] = text
 
     def take(self, now_ns: int) -> Aligned[Sample] | None:
         """Return the newest complete observation that was not used yet; None keeps the reason for `status`."""

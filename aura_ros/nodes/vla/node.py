@@ -130,9 +130,9 @@ class VlaNode(LifecycleNode):
         self._cameras = CameraSubscriptions(
             self, make, self._camera_topics, qos.sensor(sensors, 1), self._on_image, self._inputs.refuse
         )
-        joints_qos, refuse = qos.sensor(sensors, 5), partial(self._inputs.refuse, JOINTS)
+        joints_qos = qos.sensor(sensors, 5)
         for topic in self._sources.topics:
-            on_joints = self._on_joints(topic)
+            on_joints, refuse = self._on_joints(topic), partial(self._inputs.refuse, JOINTS, topic=topic)
             make.limited_subscription(JointState, topic, on_joints, joints_qos, JOINTS_BYTES, refuse)
         make.subscription(GateSample, 'aura/gate', self._on_gate, qos.GATE)
         make.subscription(PolicyStatus, 'policy_status', self._on_policy_status, qos.POLICY_STATUS)
