@@ -17,6 +17,7 @@ from aura_ros.control import RobotConfig
 from aura_ros.control.outputs import COMMAND_TYPES, MAP_PREFIX, SINGLE_COMMAND_TYPES, check_output_name
 from aura_ros.control.sources import JointSources
 from aura_ros.ros.parameters import ParameterSet, numbers, parameter, strings
+from aura_ros.ros.topics import check_topic
 
 PREFIX = 'robot.'
 
@@ -106,13 +107,20 @@ class RobotFile(Generic[P]):
         Raises:
             ConfigError: a value is unusable.
         """
-        return JointSources.from_mapping(self._mapping())
+        sources = JointSources.from_mapping(self._mapping())
+        self._check_sources(sources)
+        return sources
+
+    @staticmethod
+    def _check_sources(sources: JointSources) -> None:
+        for topic in sources.topics:
+            check_topic(f'{PREFIX}joint_state_topics', topic)
 
     def robot(self) -> RobotConfig:
         """Return the checked robot.
 
         Raises:
-            ConfigError: a list is missing or a value is unusable.
+            ConfigError: a list is missing, a value is unusable, or a parameter is unknown.
         """
         values = self._mapping()
         if not values['joint_names']:
@@ -120,4 +128,28 @@ class RobotFile(Generic[P]):
                 "parameter 'robot.joint_names' is not set: must list the commanded joints; "
                 'start the node with a robot file such as config/sim_arm.yaml'
             )
-        return RobotConfig.from_mapping(values)
+        self._check_names()
+        robot = RobotConfig.from_mapping(values)
+        self._check_sources(robot.sources)
+        for output in robot.outputs:
+            for key in ('command_topic', 'state_topic'):
+                if topic := getattr(output, key):
+                    check_topic(f'{PREFIX}{output.name}.{key}', topic)
+        return robot
+
+    def _check_names(self) -> None:
+        """Refuse parameters of the robot file that no list of it names; ROS ignores them."""
+        # rclpy has no public list of the given values, unless it declares all of them without a check.
+        given = self._node._parameter_overrides
+        unknown = [name for name in given if name.startswith(PREFIX) and not self._node.has_parameter(name)]
+        if not unknown:
+            return
+        name = min(unknown)
+        group, dot, _ = name.removeprefix(PREFIX).partition('.')
+        if not dot or group in self._groups:
+            fix = 'correct its name or remove it'
+        elif group.startswith(MAP_PREFIX):
+            fix = f'add {group.removeprefix(MAP_PREFIX)!r} to robot.mapped_joints, or remove the group'
+        else:
+            fix = f'add {group!r} to robot.outputs, or remove the group'
+        raise ConfigError(f'parameter {name!r} is unknown: {fix}')

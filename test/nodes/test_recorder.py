@@ -22,7 +22,7 @@ from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import Float64MultiArray, Header, String
 from switch_rig import NAMES, ROBOT
 
-from aura_ros.common.errors import BagError
+from aura_ros.common.errors import BagError, ConfigError
 from aura_ros.nodes.memory.node import MemoryNode
 from aura_ros.nodes.policy_switch.node import PolicySwitchNode
 from aura_ros.nodes.recorder import coverage
@@ -281,6 +281,12 @@ def test_the_notes_have_parameters_versions_and_hashes(graph, tmp_path):
     assert notes['aura_ros/backbone_hashes'] == ['ab' * 32]
     assert 'aura.safetensors' in notes['aura_ros/weights'] and 'rosbags' in notes['aura_ros/versions']
     assert notes['aura_ros/dropped'] == {}
+
+
+def test_a_name_that_is_not_a_topic_is_refused_before_a_bag_is_made(graph, tmp_path):
+    with pytest.raises(ConfigError, match="'more_topics': 'my topic' is not a topic"):
+        graph.inside(Recorder, path=str(tmp_path / 'bag'), more_topics=['my topic'])
+    assert not list(tmp_path.iterdir())
 
 
 def test_nothing_is_overwritten(graph, tmp_path):

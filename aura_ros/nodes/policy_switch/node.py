@@ -39,6 +39,7 @@ from aura_ros.ros.entities import EntityOwner
 from aura_ros.ros.lifecycle import LifecycleNode, NodeOptions, run
 from aura_ros.ros.parameters import ParameterSet
 from aura_ros.ros.robot_file import RobotFile, RobotParameters
+from aura_ros.ros.topics import check_remap, check_topic
 from aura_ros.srv import SelectPolicy
 
 _HOUSEKEEPING_S = 0.05
@@ -82,10 +83,19 @@ class PolicySwitchNode(LifecycleNode):
                 f"the robot's outputs are {', '.join(types)}: must be one joint_trajectory with tick_source "
                 "'joint_states', because its stamp shows which tick a command belongs to"
             )
+        self._check_topics()
         self._join_graph(config)
         self.diagnostics.add('switch', self._switch_status)
         self.diagnostics.add('inputs', self._faults.status)
         self.diagnostics.add('qos', self._qos_status)
+
+    def _check_topics(self) -> None:
+        robot, single = self._robot, self.config.command_topic
+        commands = [output.command_topic or single for output in robot.outputs]
+        if not all(output.command_topic for output in robot.outputs):
+            check_topic('command_topic', single)
+        check_remap(self, 'joint_command', commands)
+        check_remap(self, 'joint_states', robot.sources.topics)
 
     def _join_graph(self, config: SwitchNodeConfig) -> None:
         make, lease_s = self._entities, config.liveliness_lease_s

@@ -32,6 +32,7 @@ from aura_ros.ros.entities import EntityOwner
 from aura_ros.ros.graph import TopicView, message_class
 from aura_ros.ros.lifecycle import PlainNode, run
 from aura_ros.ros.parameters import ParameterSet, parameter, strings
+from aura_ros.ros.topics import check_topic
 from aura_ros.ros.watch import Watch
 
 if TYPE_CHECKING:
@@ -77,6 +78,8 @@ class Recorder(PlainNode):
         """
         super().__init__('recorder', **kwargs)
         config = ParameterSet(self, RecorderConfig).read()
+        for topic in config.more_topics:
+            check_topic('more_topics', topic)
         self.recording = _create(config)
         self._open = True
         self._config = config

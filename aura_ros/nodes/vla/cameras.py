@@ -5,16 +5,14 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TypeAlias
 
-from rclpy.exceptions import InvalidTopicNameException
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rclpy.subscription import Subscription
-from rclpy.validate_topic_name import validate_topic_name
 from sensor_msgs.msg import CompressedImage, Image
 
-from aura_ros.common.errors import ConfigError
 from aura_ros.common.limits import IMAGE_BYTES
 from aura_ros.ros.entities import EntityOwner
+from aura_ros.ros.topics import check_topic
 from aura_ros.vla.cameras import COMPRESSED_SUFFIX, candidates
 from aura_ros.vla.images import assumed
 
@@ -60,11 +58,7 @@ class CameraSubscriptions:
         self._current: dict[str, tuple[tuple[str, type[AnyImage]], Subscription[AnyImage]]] = {}
         self._assumed: set[tuple[str, str]] = set()
         for camera, topic in self._topics.items():
-            try:
-                validate_topic_name(topic)
-            except InvalidTopicNameException as error:
-                text = ' '.join(str(error).split())
-                raise ConfigError(f"parameter 'cameras': {camera}: {topic!r} is not a topic: {text}") from error
+            check_topic('cameras', topic, camera)
         self.match()
         entities.timer(_LOOK_S, self.match)
 
