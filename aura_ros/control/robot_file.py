@@ -27,7 +27,7 @@ def read_robot_file(path: Path) -> CheckedFile:
     """Return the checked content of a robot file.
 
     Raises:
-        ConfigError: the file is no robot file, or a value is unusable; the text names it.
+        ConfigError: the file is not a robot file, or a value is unusable; the text names it.
     """
     return _checked(read_yaml(path), str(path))
 
@@ -41,7 +41,7 @@ def parameters(data: object, name: str) -> dict[str, object]:
     """Return the parameters that parsed YAML gives to policy_switch_node, with names such as `robot.joint_names`.
 
     Raises:
-        ConfigError: the data is no ROS parameter file, or ROS would refuse a list in it.
+        ConfigError: the data is not a ROS parameter file, or ROS would refuse a list in it.
     """
     found: dict[str, object] = {}
     for node, section in data.items() if isinstance(data, Mapping) else ():

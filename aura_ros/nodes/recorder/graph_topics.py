@@ -43,8 +43,6 @@ _OURS = 'aura_ros/msg/'
 # Other nodes start when topics of these types have a subscription, so they are subscribed last.
 _SIGNALS = ('aura_ros/msg/ActionChunk', VLA_STEP)
 _CAMERA = re.compile(r'camera/\w+/image_raw(/compressed)?', re.ASCII)
-# The feedback of an action that a node of the graph calls, such as a gripper's.
-_FEEDBACK = '/_action/feedback'
 
 
 @dataclass(frozen=True)
@@ -86,9 +84,7 @@ def graph_topics(node: Node) -> GraphTopics:
 
 
 def _is_input(topic: str, kind: str) -> bool:
-    if kind.startswith(_OURS):
-        return False
-    return topic.endswith(_FEEDBACK) or not topic_or_service_is_hidden(topic)
+    return not kind.startswith(_OURS) and not topic_or_service_is_hidden(topic)
 
 
 def wanted(node: Node, used: GraphTopics, more: Sequence[str], images: bool) -> dict[str, str]:

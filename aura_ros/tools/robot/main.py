@@ -2,7 +2,7 @@
 """`aura robot`: write a robot file from a URDF or a preset, and check one."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from aura_ros.common.console import make_console
@@ -33,24 +33,19 @@ unless --velocity-fraction gives another part. A xacro file needs xacro first: x
 Exit code: 0 success, 1 an error, 2 wrong use or an unusable file, 130 Ctrl-C."""
 
 
-def _fraction(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0.0 < value <= 1.0:
-        raise argparse.ArgumentTypeError(f'{text!r}: must be a number above 0 and at most 1')
-    return value
+def _up_to(highest: float) -> Callable[[str], float]:
+    """Return a converter of a number above 0 and at most `highest`."""
 
+    def convert(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = 0.0
+        if not 0.0 < value <= highest:
+            raise argparse.ArgumentTypeError(f'{text!r}: must be a number above 0 and at most {highest:g}')
+        return value
 
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0.0 < value <= 3600.0:
-        raise argparse.ArgumentTypeError(f'{text!r}: must be a number above 0 and at most 3600')
-    return value
+    return convert
 
 
 def _names(text: str) -> list[str]:
@@ -73,10 +68,12 @@ def _parser() -> argparse.ArgumentParser:
     urdf.add_argument(
         '--velocity-fraction',
         metavar='F',
-        type=_fraction,
+        type=_up_to(1.0),
         help="part of the URDF's velocity limits to allow, above 0 and at most 1 (default: 0.25)",
     )
-    urdf.add_argument('--timeout', metavar='S', type=_seconds, default=5.0, help='wait for the topic (default: 5) [s]')
+    urdf.add_argument(
+        '--timeout', metavar='S', type=_up_to(3600.0), default=5.0, help='wait for the topic (default: 5) [s]'
+    )
     return parser
 
 

@@ -67,7 +67,7 @@ def read_urdf(text: str, source: str, wanted: Sequence[str] = ()) -> UrdfRobot:
         wanted: names of the joints in the order of the policy's action; empty: all movable joints.
 
     Raises:
-        ConfigError: the text is no URDF, exceeds a limit, or lacks a limit of a selected joint; the text names it.
+        ConfigError: the text is not a URDF, exceeds a limit, or lacks a limit of a selected joint; the text names it.
     """
     with loading(source):
         root = _root(text, source)
