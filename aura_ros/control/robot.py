@@ -155,9 +155,14 @@ class RobotConfig:
         found, rotation = np.array(target, np.float64), self._rotation
         # The limiter refuses an array of another shape.
         if rotation and found.shape == (self.size,):
-            middle = (np.array(self.position_lower)[rotation] + np.array(self.position_upper)[rotation]) / 2.0
-            found[rotation] = nearest_rotation(found[rotation], middle if near is None else near[rotation])
+            middle = np.array(self.rotation_middle) if near is None else near[rotation]
+            found[rotation] = nearest_rotation(found[rotation], middle)
         return found
+
+    @cached_property
+    def rotation_middle(self) -> tuple[float, ...]:
+        """Middle of the limits of a pose's rotation vector [rad]; () without a pose."""
+        return tuple((self.position_lower[at] + self.position_upper[at]) / 2.0 for at in self._rotation)
 
     @cached_property
     def _rotation(self) -> list[int]:

@@ -59,7 +59,9 @@ def installed_type(type_name: str) -> InstalledType | None:
         parts[0] = texts[type_name]
     text = '\n'.join(parts)
     if len(text) > DEFINITION_BYTES:
-        raise BagError(f'the definition of {type_name} has {len(text):,} characters: must have {DEFINITION_BYTES:,}')
+        raise BagError(
+            f'the definition of {type_name} has {len(text):,} characters: must have at most {DEFINITION_BYTES:,}'
+        )
     return InstalledType(text, _hash(type_name, **found.groupdict()))
 
 

@@ -38,7 +38,7 @@ _GAP_NS = _NS
 
 @dataclass
 class _Contradictions:
-    """What a dataset says of itself and does not keep."""
+    """Contradictions between the index of a dataset and its files."""
 
     unread: Mapping[str, str]
     """Why a feature is not read, by its name."""

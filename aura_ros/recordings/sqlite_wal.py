@@ -16,6 +16,7 @@ from aura_ros.recordings.unpacking import TemporaryFile, copy_stream
 _SUFFIX = '-wal'
 # Size of the header of a log; a log with frames is larger.
 _HEADER_BYTES = 32
+_GREW = 'grew while it was read: stop the recorder first'
 
 
 def log_of(path: Path) -> Path | None:
@@ -37,7 +38,7 @@ class MergedFile(TemporaryFile):
         try:
             for source, copy in ((path, self.path), (log, self.path.with_name(self.path.name + _SUFFIX))):
                 with source.open('rb') as file, copy.open('wb') as target:
-                    copy_stream(file, target, source, source.stat().st_size)
+                    copy_stream(file, target, source, source.stat().st_size, _GREW)
             with closing(sqlite3.connect(self.path, isolation_level=None)) as database:
                 database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MESSAGE_BYTES)
                 database.execute('PRAGMA wal_checkpoint(TRUNCATE)')

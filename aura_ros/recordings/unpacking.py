@@ -129,8 +129,8 @@ class UnpackedFile(TemporaryFile):
             raise
 
 
-def copy_stream(source: Readable, file: IO[bytes], path: Path, limit: int) -> None:
-    """Copy at most `limit` bytes of `path`, which `source` reads, to a temporary file.
+def copy_stream(source: Readable, file: IO[bytes], path: Path, limit: int, more: str = '') -> None:
+    """Copy at most `limit` bytes of `path`, which `source` reads, to a temporary file; `more` says why there are more.
 
     Raises:
         BagError: there are more bytes, or the disk has no room.
@@ -139,7 +139,8 @@ def copy_stream(source: Readable, file: IO[bytes], path: Path, limit: int) -> No
     while piece := source.read(_PIECE):
         size += len(piece)
         if size > limit:
-            raise BagError(f'{path.name} unpacks to more than {limit:,} bytes: unpack it yourself with unzstd')
+            more = more or f'unpacks to more than {limit:,} bytes: unpack it yourself with unzstd'
+            raise BagError(f'{path.name} {more}')
         if shutil.disk_usage(file.name).free < FILE_FREE_BYTES:
             raise BagError(
                 f'{path.name} leaves less than {FILE_FREE_BYTES:,} bytes in {tempfile.gettempdir()}: set TMPDIR to a '

@@ -81,5 +81,5 @@ def _no_weights(name: str) -> str:
     why = ', and without it the part of the memory in a gain is unknown' if name == CONTROL else ''
     return (
         f'{name} is left out: this package has no weights for it{why}; train them with '
-        f'`aura train memory --memory {kind}`, or give weights with --weights {name}=FILE'
+        f'`aura train memory --from-bags BAG... --memory {kind}`, or give weights with --weights {name}=FILE'
     )

@@ -101,7 +101,7 @@ def evaluate_bag(path: Path, settings: Settings, backbone: Backbone, console: Co
             package=versions().get('aura_ros', ''),
         )
         with StepCache(settings.cache, key, settings.fresh) as cache:
-            _fill(cache, stream, bag, settings.limit, console)
+            _fill(cache, stream, bag, first_ns(bag, mapping), settings.limit, console)
             source = FirstSteps(cache, settings.limit) if settings.limit is not None else cache
             arrays = DiskArrays(settings.cache)
             runs = _run(f'{name}: policies', source, arrays, settings, backbone.spec, console)
@@ -109,7 +109,7 @@ def evaluate_bag(path: Path, settings: Settings, backbone: Backbone, console: Co
         warnings = (*cache.facts.warnings, *_trained_on(runs, digest))
         for note in warnings:
             console.print(f'{name}: {note}', style='yellow', markup=False, soft_wrap=True)
-        if _starts_inside_an_episode(bag, int(steps.stamps_ns[0]), settings.begin_s):
+        if _starts_inside_an_episode(bag, mapping, int(steps.stamps_ns[0]), settings.begin_s):
             console.print(f'{name}: {_INSIDE_AN_EPISODE}', style='yellow', markup=False, soft_wrap=True)
             notes = (_INSIDE_AN_EPISODE, *notes)
         # Damage is looked for each time the recording is opened. The cache adds what reading it found.
@@ -221,20 +221,23 @@ def _digest(bag: Bag, console: Console) -> str:
         return content_digest(bag.files, lambda _: bar.advance())
 
 
-def _fill(cache: StepCache, stream: StepStream, bag: Bag, limit: int | None, console: Console) -> None:
+def _fill(cache: StepCache, stream: StepStream, bag: Bag, begin_ns: int, limit: int | None, console: Console) -> None:
     """Fill the cache. The progress bar counts seconds of the recording, or steps if they are limited."""
     if cache.complete or (limit is not None and len(cache) >= limit):
         console.print(f'{bag.path.name}: {len(cache):,} steps are in the cache', markup=False)
         return
-    seconds = max(1, round((bag.end_ns - bag.begin_ns) / _NS))
+    seconds = max(1, round((bag.end_ns - begin_ns) / _NS))
     title, total, done = f'{bag.path.name}: steps [s]', seconds, 0
     if limit is not None:
         title, total, done = f'{bag.path.name}: steps', limit, len(cache)
+    first_stamp_ns: int | None = None
     with Bar(console, title, total, done) as bar:
 
         def advance(row: Row) -> None:
-            nonlocal done
-            reached = done + 1 if limit is not None else round((row.stamp_ns - bag.begin_ns) / _NS)
+            nonlocal done, first_stamp_ns
+            # The stamps can be of another clock than the log times.
+            first_stamp_ns = row.stamp_ns if first_stamp_ns is None else first_stamp_ns
+            reached = done + 1 if limit is not None else round((row.stamp_ns - first_stamp_ns) / _NS)
             if done < reached <= total:
                 bar.advance(reached - done)
                 done = reached
@@ -252,8 +255,8 @@ def _run(
         return run_policies(settings.policies, options, source, arrays, lambda name, steps: bar.advance(steps, name))
 
 
-def _starts_inside_an_episode(bag: Bag, first_ns: int, begin_s: float) -> bool:
-    starts = [stamp_ns for stamp_ns, _ in EpisodeNames(bag).starts]
+def _starts_inside_an_episode(bag: Bag, mapping: Mapping, first_ns: int, begin_s: float) -> bool:
+    starts = [stamp_ns for stamp_ns, _ in EpisodeNames(bag, mapping).starts]
     if starts:
         return first_ns > starts[0] and first_ns not in starts
     return begin_s > 0.0 and len(bag.episodes) == 1

@@ -16,8 +16,7 @@ from aura_ros.common.text_files import loading, read_bytes, read_object
 from aura_ros.vla.protocol import BackboneSpec, Observation, VlaOutput
 from aura_ros.vla.text import embed
 
-# An entry of the external data of a tensor in ONNX: the key `location`, then its value.
-# The key of the name of such a file. Its place in the message is free.
+# The key that names an external file in an ONNX tensor; its place in the message is free.
 _EXTERNAL = b'\x08location'
 
 

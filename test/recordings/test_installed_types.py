@@ -128,7 +128,7 @@ def test_a_definition_that_needs_an_unknown_type_is_not_found(package):
 
 def test_definitions_are_bounded(package):
     (package / 'msg/Long.msg').write_text('#' * DEFINITION_BYTES + '\nfloat64 a\n')
-    with pytest.raises(BagError, match=f'must have {DEFINITION_BYTES:,}'):
+    with pytest.raises(BagError, match=f'must have at most {DEFINITION_BYTES:,}'):
         installed_type('lab_msgs/msg/Long')
     for depth in range(DEFINITION_NESTING + 1):
         (package / f'msg/D{depth}.msg').write_text(f'D{depth + 1} inner\n')

@@ -116,6 +116,19 @@ def test_twists_and_poses_have_columns_of_their_own(tmp_path: Path) -> None:
     assert source.problem.startswith(f'{TOPIC} commands none of joint1, joint2, joint3; it has linear.x')
 
 
+def test_a_message_of_another_length_is_counted_after_a_good_one(tmp_path: Path) -> None:
+    def write(recorder: Recorder) -> None:
+        layout = recorder.make('std_msgs/msg/MultiArrayLayout', dim=[], data_offset=0)
+        for stamp, data in ((0, [1.0, 0, 0]), (10, [2.0, 0]), (20, [3.0, 0, 0])):
+            message = recorder.make('std_msgs/msg/Float64MultiArray', layout=layout, data=np.array(data))
+            recorder.write(TOPIC, message, stamp)
+
+    found = track(tmp_path / 'bag', ActionStream(TOPIC), write)
+    assert (found.sources[TOPIC].used, found.sources[TOPIC].dropped['unusable']) == (2, 1)
+    assert f'{TOPIC} has 2 values without names' in found.sources[TOPIC].problem
+    assert at(found, 15, 25) == [1, 3]
+
+
 def test_unusable_actions_are_counted(tmp_path: Path) -> None:
     def write(recorder: Recorder) -> None:
         recorder.joints(TOPIC, 0, [1, 0, 0])

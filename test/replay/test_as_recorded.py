@@ -26,6 +26,7 @@ from recordings import (
 )
 
 from aura_ros.common.errors import BagError
+from aura_ros.control import JointSources
 from aura_ros.recordings.bags import Bag
 from aura_ros.replay.run import mapping_of
 from aura_ros.replay.steps.align import Observations, RecordedObservation
@@ -132,8 +133,33 @@ def test_a_slow_gripper_needs_a_larger_age(tmp_path: Path) -> None:
     assert [one.observation.joint_positions[2] for one in found] == [0, 0, 0, 300, 300, 300, 600, 600, 600, 900]
     with Bag(tmp_path / 'a') as bag:
         mapping = guess(bag, ONE)
-    assert mapping.mapping.max_joint_age_s == 0.6
-    assert 'joints: some come more rarely than the others: max_joint_age_s is 0.6' in mapping.notes
+    assert mapping.mapping.sources.max_age_s == {'joint3': 0.6}
+    assert 'joints: some come more rarely than the others: joint_max_age_s is joint3 0.6' in mapping.notes
+
+
+def test_the_period_of_a_slow_joint_is_found_behind_many_messages_of_fast_ones(tmp_path: Path) -> None:
+    def write(recorder: Recorder) -> None:
+        for at in range(0, 3000, 2):
+            recorder.joints(STATES, at, [0, 0], ARM)
+            if at % 1000 == 800:
+                recorder.joints(STATES, at, [at], GRIPPER)
+        recorder.image(FRONT, 0)
+
+    assert proposed(tmp_path / 'bag', write).mapping.sources.max_age_s == {'joint3': 2.0}
+
+
+def test_the_age_of_a_slow_joint_does_not_loosen_the_others(tmp_path: Path) -> None:
+    def write(recorder: Recorder) -> None:
+        for at in range(0, 1000, 50):
+            if at < 500:
+                recorder.joints(STATES, at, [0, 0], ARM)
+            if at % 300 == 0:
+                recorder.joints(STATES, at, [at], GRIPPER)
+            recorder.image(FRONT, at + 1)
+
+    ages = JointSources(max_age_s={'joint3': 0.6})
+    found, _ = aligned(tmp_path / 'bag', write, replace(BARE, sources=ages))
+    assert [round(one.stamp_ns - BEGIN_NS) // MS for one in found] == [1, 101, 201, 301, 401, 501]
 
 
 def test_a_joint_listed_twice_counts_once_if_both_positions_are_equal(tmp_path: Path) -> None:

@@ -150,7 +150,7 @@ def test_steps_are_applied_once_and_in_order_and_refused_steps_change_nothing():
 def test_policies_are_chosen_by_name():
     names, missing = choose([], {})
     assert names == ALL or 'elmur' in names  # once its weights ship
-    assert all(f'aura train memory --memory {name}' in why for name, why in missing.items())
+    assert all(f'aura train memory --from-bags BAG... --memory {name}' in why for name, why in missing.items())
     assert 'the part of the memory in a gain is unknown' in missing['memoryless']
     assert choose(['kv', 'aura'], {})[0] == ['base', 'aura', 'kv']
     with pytest.raises(ConfigError, match=r"no policy 'kvv'.*base, aura, kv.*--weights kvv=FILE"):
@@ -159,7 +159,7 @@ def test_policies_are_chosen_by_name():
 
 @pytest.mark.skipif(default_path('elmur').is_file(), reason='weights of ELMUR ship')
 def test_a_policy_without_weights_is_refused_with_the_fix():
-    with pytest.raises(ConfigError, match='train them with `aura train memory --memory elmur`'):
+    with pytest.raises(ConfigError, match=r'`aura train memory --from-bags BAG\.\.\. --memory elmur`'):
         choose(['elmur'], {})
 
 

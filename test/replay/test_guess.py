@@ -10,10 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from recordings import COMMANDS, FRONT, INSTRUCTION, SPEC, STATES, WRIST, Recorder, record_robot, recording
 
 from aura_ros.common.errors import BagError
 from aura_ros.recordings.bags import Bag
+from aura_ros.recordings.types import PARAMETERS
+from aura_ros.replay.steps.candidates import is_instruction
 from aura_ros.replay.steps.guess import Guess, guess
 from aura_ros.replay.steps.mapping import ActionStream, Instruction, JointStream, Mapping
 
@@ -117,3 +120,31 @@ def test_without_camera_or_joints_there_is_nothing_to_propose(tmp_path: Path) ->
         guessed(tmp_path / 'a', lambda recorder: recorder.joints(STATES, 0, [0, 0, 0]))
     with pytest.raises(BagError, match='has no measured joints'):
         guessed(tmp_path / 'b', lambda recorder: recorder.image(FRONT, 0))
+
+
+def test_recorded_cameras_are_in_the_namespace_of_their_node(tmp_path: Path) -> None:
+    values = {'/left/vla_node': {'cameras': '{front: cam_a, wrist: cam_b/compressed}'}}
+    with recording(tmp_path / 'bag', **{PARAMETERS: yaml.safe_dump(values)}) as recorder:
+        recorder.joints('/left/joint_states', 0, [0, 0, 0])
+        for name in ('/cam_a', '/left/cam_a', '/left/front', '/left/cam_b/compressed'):
+            recorder.image(name, 0)
+    with Bag(tmp_path / 'bag') as bag:
+        found = guess(bag, SPEC).mapping
+    assert found.cameras == {'front': '/left/cam_a', 'wrist': '/left/cam_b/compressed'}
+
+
+@pytest.mark.parametrize(
+    ('name', 'is_one'),
+    [
+        ('/instruction', True),
+        ('/left/instruction_in_force', True),
+        ('/prompt/text', True),
+        ('lerobot.operator_prompt', True),
+        ('/goal_planner/state', False),
+        ('task_server/version', False),
+        ('language_code', False),
+        ('/task_id', False),
+    ],
+)
+def test_the_last_part_of_a_name_is_that_of_an_instruction(name: str, is_one: bool) -> None:
+    assert is_instruction(name) == is_one

@@ -209,6 +209,21 @@ def test_evil_names_stay_data_in_a_proposed_mapping(tmp_path, measured):
     measured('aura replay --guess: names with escape sequences and line ends are escaped, and load again unchanged')
 
 
+def test_ages_and_the_middle_of_the_rotation_are_kept(tmp_path: Path) -> None:
+    text = 'cameras: {a: /a}\njoints: /j\njoint_max_age_s: {finger: 0.5}\nrotation_middle: [3.1, 0, 0]\n'
+    found = load(tmp_path, text)
+    assert found.sources.max_age_s == {'finger': 0.5} and found.rotation_middle == (3.1, 0.0, 0.0)
+    assert load(tmp_path, as_yaml(found)) == found
+    for line, word in (
+        ('joint_max_age_s: {finger: 0}', "key 'finger': 0 .*0.001..60"),
+        ('joint_max_age_s: [1]', 'JOINT: SECONDS'),
+        ('rotation_middle: [1, 2]', 'three finite numbers'),
+        ('rotation_middle: [.nan, 0, 0]', 'three finite numbers'),
+    ):
+        with pytest.raises(ConfigError, match=rf'mapping.yaml:3: .*{word}'):
+            load(tmp_path, f'cameras: {{a: /a}}\njoints: /j\n{line}\n')
+
+
 def test_maps_are_those_of_the_robot_file(tmp_path: Path) -> None:
     text = 'cameras: {a: /a}\njoints: /j\nmaps: {finger: {policy: [0, 1], robot: [0.04, 0.0]}}\n'
     found = load(tmp_path, text)

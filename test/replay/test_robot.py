@@ -12,18 +12,22 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from recordings import FRONT, SPEC, Recorder, recording
+from recordings import BEGIN_NS, FRONT, MS, SPEC, Recorder, recording
 
 from aura_ros.common.errors import BagError, ConfigError
+from aura_ros.control import JointMap, JointSources
+from aura_ros.control.outputs import POSE_AXES
 from aura_ros.control.robot_file import CheckedFile, read_robot_file
 from aura_ros.recordings.bags import Bag
 from aura_ros.recordings.types import PARAMETERS
 from aura_ros.replay.main import main as replay
 from aura_ros.replay.run import mapping_of
 from aura_ros.replay.steps.align import Observations
+from aura_ros.replay.steps.checks import action_track, topic_types
 from aura_ros.replay.steps.features import BackboneSteps
 from aura_ros.replay.steps.mapping import ActionStream, Instruction, JointStream, Mapping
 from aura_ros.replay.steps.mapping_file import as_yaml, load_mapping
+from aura_ros.replay.steps.recorded import RecordedSteps
 from aura_ros.train.features import main as features
 from aura_ros.vla.protocol import BackboneSpec, Observation, VlaOutput
 
@@ -351,3 +355,103 @@ def test_without_its_joints_a_recording_is_refused(tmp_path: Path) -> None:
     robot = read_robot_file(gripper_file(tmp_path))
     with pytest.raises(BagError, match='has no measured joints'):
         mapped(write(tmp_path / 'bag', lambda recorder: recorder.image(FRONT, 0)), robot)
+
+
+def test_maps_and_ages_of_the_user_go_by_the_recorded_name_too(tmp_path: Path) -> None:
+    bag = write(tmp_path / 'bag', drive)
+    spec = replace(GRIPPER, joint_names=('a', 'b', 'grip'))
+    maps = {'finger': JointMap('finger', (0.0, 1.0), (0.0, OPEN_M))}
+    mapping = Mapping(
+        {'front': FRONT},
+        (JointStream(ARM_STATES), JointStream(HAND_STATES, {'grip': 'finger'})),
+        (ActionStream(ARM_COMMANDS), ActionStream(HAND_COMMANDS, columns=('grip',), tolerance_s=3600.0)),
+        sources=JointSources(maps=maps),
+    )
+    found, _ = mapped(bag, None, spec, mapping)
+    assert errors(bag, found, Vla(spec, 0.3, 0.4, 0.75)).max() < 1e-7
+    with Bag(bag) as opened:
+        seen = next(iter(Observations(opened, found, spec)))
+        np.testing.assert_allclose(seen.observation.joint_positions, [0.1, 0.2, 0.25], atol=1e-7)
+        for sources, key in (
+            (JointSources(maps={'fingr': JointMap('fingr', (0.0, 1.0), (0.0, OPEN_M))}), 'maps'),
+            (JointSources(max_age_s={'fingr': 0.5}), 'joint_max_age_s'),
+        ):
+            wrong = replace(found, sources=sources)
+            for stream in (Observations, RecordedSteps):
+                with pytest.raises(BagError, match=f'{key} has fingr: must be one of a, b, finger, grip'):
+                    stream(opened, wrong, spec)
+
+
+def test_the_ages_of_the_robot_file_are_used(tmp_path: Path) -> None:
+    bag = write(tmp_path / 'bag', drive)
+    path = gripper_file(tmp_path)
+    values = yaml.safe_load(path.read_text())
+    values['/**']['ros__parameters']['robot']['joint_max_age_s'] = [0.1, 0.1, 5.0]
+    path.write_text(yaml.safe_dump(values))
+    robot = read_robot_file(path)
+    mapping, notes = mapped(bag, robot)
+    assert mapping.sources.max_age_s == {'a': 0.1, 'b': 0.1, 'finger': 5.0} and 'more rarely' not in notes
+    by_hand = Mapping({'front': FRONT}, (JointStream(ARM_STATES), JointStream(HAND_STATES)), max_joint_age_s=0.2)
+    assert not mapped(bag, robot, mapping=by_hand)[0].sources.max_age_s
+
+
+def poses(recorder: Recorder, topic: str, *angles: float) -> None:
+    """Write a PoseStamped for each angle about x [rad], every 50 ms."""
+    for number, angle in enumerate(angles):
+        turn = recorder.make('geometry_msgs/msg/Quaternion', x=np.sin(angle / 2.0), y=0.0, z=0.0, w=np.cos(angle / 2.0))
+        at = recorder.make('geometry_msgs/msg/Point', x=0.4, y=0.0, z=0.3)
+        value = recorder.make('geometry_msgs/msg/Pose', position=at, orientation=turn)
+        stamp = number * 50.0
+        recorder.write(topic, recorder.make('geometry_msgs/msg/PoseStamped', stamp=stamp, pose=value), stamp)
+
+
+@pytest.mark.parametrize('first', [3.0, 3.3])
+def test_a_recorded_rotation_is_the_one_that_the_limits_or_the_pose_before_select(tmp_path: Path, first: float) -> None:
+    spec = replace(ONE_CAMERA, action_dim=6, chunk_size=1)
+
+    def fill(recorder: Recorder) -> None:
+        poses(recorder, '/target_pose', first, 3.3)
+        recorder.joints('/joint_states', 0, [0, 0, 0])
+        recorder.image(FRONT, 0)
+
+    bag = write(tmp_path / 'bag', fill)
+    path = robot_file(
+        tmp_path,
+        POSE_AXES,
+        outputs=['arm'],
+        arm={
+            'joint_names': list(POSE_AXES),
+            'command_topic': '/target_pose',
+            'command_type': 'pose_stamped',
+            'state_topic': '/pose',
+        },
+        position_lower=[-1.0, -1.0, -1.0, 2.0, -1.0, -1.0],
+        position_upper=[1.0, 1.0, 1.0, 4.2, 1.0, 1.0],
+    )
+    mapping, _ = mapped(bag, read_robot_file(path), spec)
+    assert mapping.rotation_middle == (pytest.approx(3.1), 0.0, 0.0)
+    # Without limits the first pose has the shorter vector, and the next one is nearest to it.
+    shorter = 0.0 if first < np.pi else -2.0 * np.pi
+    for one, offset in ((mapping, 0.0), (replace(mapping, rotation_middle=()), shorter)):
+        with Bag(bag) as opened:
+            track = action_track(opened, one, spec, topic_types(opened, one))
+            for sample in opened.samples(['/target_pose']):
+                track.add(sample)
+        found = [track.chunk(BEGIN_NS + at * MS, 1, MS)[0, 3] for at in (0, 50)]
+        np.testing.assert_allclose(found, [first + offset, 3.3 + offset], atol=1e-6)
+
+
+def test_a_gripper_without_commands_and_positions_leaves_no_action_errors(tmp_path: Path) -> None:
+    def fill(recorder: Recorder) -> None:
+        for at in range(0, 500, 50):
+            recorder.joints(ARM_STATES, at, [0.1, 0.2], ('a', 'b'))
+            recorder.trajectory(ARM_COMMANDS, at, [[0.3, 0.4]], names=('a', 'b'))
+            recorder.image(FRONT, at)
+
+    bag = write(tmp_path / 'bag', fill)
+    spec = replace(GRIPPER, joint_names=('a', 'b'), action_dim=3)
+    mapping, notes = mapped(bag, read_robot_file(gripper_file(tmp_path, 'gripper_command')), spec)
+    assert mapping.actions == () and 'its measured position is' not in notes
+    assert 'finger has neither recorded commands nor a measured position' in notes
+    with Bag(bag) as opened:
+        assert len(list(Observations(opened, mapping, replace(spec, action_dim=2))))

@@ -169,7 +169,7 @@ class Player:
         spec = playback.spec
         assert spec is not None
         streams = Streams(playback.bag, playback.mapping, spec)
-        remap, names = streams.unchanged(), EpisodeNames(playback.bag)
+        remap, names = streams.unchanged(), EpisodeNames(playback.bag, playback.mapping)
         # `ros2 bag play` cannot wait between two episodes until vla_node has begun the next one.
         ros2 = bag_play.chosen('own' if config.player == 'auto' and names.several else config.player, remap)
         if ros2 and names.several:

@@ -22,7 +22,8 @@ from aura_ros.common.errors import BagError, InputError
 from aura_ros.control import JointSources
 from aura_ros.recordings.types import Sample
 from aura_ros.replay.steps.mapping import UNITS, ActionStream
-from aura_ros.replay.steps.message_values import ACTION_TYPES, Target, target
+from aura_ros.replay.steps.message_values import ACTION_TYPES, Target, refuse_twice, target
+from aura_ros.replay.steps.rotations import Rotations
 from aura_ros.vla.protocol import BackboneSpec
 
 _NS = 1e9
@@ -109,9 +110,16 @@ class ActionSource:
         problem: why the last unusable action was rejected.
     """
 
-    def __init__(self, stream: ActionStream, kind: str, joint_names: Sequence[str], robot: JointSources) -> None:
+    def __init__(
+        self,
+        stream: ActionStream,
+        kind: str,
+        joint_names: Sequence[str],
+        robot: JointSources,
+        rotation_middle: Sequence[float] = (),
+    ) -> None:
         """Prepare for actions of one `kind`; targets have the columns `joint_names`, in the units of the policy."""
-        self._robot = robot
+        self._robot, self._rotations = robot, Rotations(rotation_middle)
         self._stream, self._kind, self._joints = stream, kind, tuple(joint_names)
         self._wanted = recorded_columns(stream, self._joints)
         self.topic = stream.topic
@@ -124,17 +132,19 @@ class ActionSource:
         """Add the next action, or count it as dropped if it cannot be used.
 
         Raises:
-            BagError: the values have no names, so no action of this topic can be used.
+            BagError: the values of the first action have no names, so no action of this topic can be used.
         """
         try:
             found = target(self._kind, sample.message)
-            _refuse_twice(found, self._wanted)
+            refuse_twice(found, self._wanted)
             group = self._group(found)
-        except InputError as error:
+        except (InputError, BagError) as error:
+            if isinstance(error, BagError) and not self.groups:
+                raise
             self.dropped['unusable'] += 1
-            self.problem = f'{self.topic} {error}'
+            self.problem = str(error) if isinstance(error, BagError) else f'{self.topic} {error}'
             return
-        values = found.values[:, group.places] * UNITS[self._stream.unit]
+        values = self._rotations.nearest(found.names, found.values)[:, group.places] * UNITS[self._stream.unit]
         joints = [self._joints[column] for column in group.joints]
         if group.add(sample.stamp_ns, found.at_s, self._robot.columns_to_policy(values, joints)):
             self.used += 1
@@ -153,19 +163,6 @@ class ActionSource:
             places = np.array([place[self._wanted[column]] for column in joints], np.intp)
             self.groups[key] = _Group(np.array(joints, np.intp), places, round(self._stream.tolerance_s * _NS) / _NS)
         return self.groups[key]
-
-
-def _refuse_twice(found: Target, wanted: Sequence[str]) -> None:
-    """Check that each wanted name has one value, as for joints.
-
-    Raises:
-        InputError: a name has two values.
-    """
-    for name, count in Counter(found.names).items():
-        if count > 1 and name in wanted:
-            values = found.values[:, [column for column, one in enumerate(found.names) if one == name]]
-            if (values != values[:, :1]).any():
-                raise InputError(f'has the joint {name[:64]} twice with different values: must have every joint once')
 
 
 def column_names(stream: ActionStream, names: Sequence[str], size: int, joints: Sequence[str]) -> tuple[str, ...]:

@@ -85,9 +85,9 @@ class Observations:
         self._streams = {camera: mapping.cameras[camera] for camera in spec.cameras} | joints
         types = topic_types(bag, mapping, self._topics())
         check_types(mapping, spec, types)
-        self.episodes = EpisodeNames(bag)
+        self.episodes = EpisodeNames(bag, mapping)
         self._clock = Clock(bag, mapping, [*joints.values(), *mapping.cameras.values()])
-        self._instructions = Instructions(bag, mapping.instruction)
+        self._instructions = Instructions(bag, mapping)
         self._look_ahead_ns = max(round(mapping.slop_s * 1e9), _LOOK_AHEAD_NS)
         # Stamp of the last observation of the episode that is being read [ns].
         self._last_ns: int | None = None
@@ -129,14 +129,15 @@ class Observations:
         yield from map(self._with_action, pending.rest())
 
     def _assembler(self) -> Assembler[Sample]:
-        age_ns = round(self._mapping.max_joint_age_s * 1e9)
+        age_s, ages_s = self._mapping.max_joint_age_s, self._mapping.sources.max_age_s
+        ages_s = {name: found for name in self._spec.joint_names if (found := ages_s.get(name, age_s))}
         return Assembler(
             AssemblerConfig(
                 streams=self._spec.cameras,
                 joints=self._spec.joint_names,
                 slop_ns=round(self._mapping.slop_s * 1e9),
                 min_interval_ns=self._spec.n_action_steps * self._tick_ns - self._tick_ns // 2,
-                joint_slop_ns=dict.fromkeys(self._spec.joint_names, age_ns) if age_ns else {},
+                joint_slop_ns={name: round(found * 1e9) for name, found in ages_s.items()},
             )
         )
 

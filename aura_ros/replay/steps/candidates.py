@@ -30,7 +30,9 @@ INSTRUCTIONS = ('instruction', 'task', 'prompt', 'language', 'goal')
 """Words in the names of topics and notes with an instruction."""
 DEPTH = ('depth', 'disparity', 'mask', 'label')
 """Words in the names of images that are no pictures."""
-_IDENTIFIERS = ('id', 'index', 'count', 'hash', 'uuid')
+_IDENTIFIERS = ('id', 'index', 'count', 'hash', 'uuid', 'code', 'version', 'state', 'status')
+# Last parts of names that say nothing of the content.
+_PLAIN = ('text', 'data', 'string', 'value', 'current')
 
 
 @dataclass
@@ -67,9 +69,10 @@ def is_depth(topic: Topic) -> bool:
 
 
 def is_instruction(name: str) -> bool:
-    """Return whether the name of a topic, or the last part of a note's key, is that of an instruction."""
-    last = [word for word in re.split(r'[^a-z]+', re.split(r'[/.]', name)[-1].lower()) if word]
-    return _has(name, INSTRUCTIONS) and not (last and last[-1] in _IDENTIFIERS)
+    """Return whether the last part of the name of a topic, or of a note's key, is that of an instruction."""
+    parts = [part for part in re.split(r'[/.]', name.lower()) if part and part not in _PLAIN]
+    words = [word for word in re.split(r'[^a-z]+', parts[-1]) if word] if parts else []
+    return bool(words) and _has(parts[-1], INSTRUCTIONS) and words[-1] not in _IDENTIFIERS
 
 
 def _has(name: str, words: Sequence[str]) -> bool:

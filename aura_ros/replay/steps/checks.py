@@ -51,6 +51,19 @@ def check_streams(mapping: Mapping, spec: BackboneSpec) -> None:
         )
     if not mapping.joints:
         raise BagError(f"the mapping has no joints, which backbone '{spec.name}' needs")
+    check_joint_keys(mapping, spec)
+
+
+def check_joint_keys(mapping: Mapping, spec: BackboneSpec) -> None:
+    """Check that the maps and the ages of joints are those of joints that the mapping or the backbone has.
+
+    Raises:
+        BagError: a name is unknown.
+    """
+    known = mapping.joint_names(spec)
+    for key, names in (('maps', mapping.sources.maps), ('joint_max_age_s', mapping.sources.max_age_s)):
+        if unknown := sorted(set(names) - known):
+            raise BagError(f'{key} has {", ".join(unknown)}: must be one of {", ".join(sorted(known))}')
 
 
 def check_types(mapping: Mapping, spec: BackboneSpec, types: AnyMapping[str, str]) -> None:
@@ -100,7 +113,8 @@ def action_track(bag: Bag, mapping: Mapping, spec: BackboneSpec, types: AnyMappi
             f"actions: {what}: map the backbone's joints to these names in columns, add the topic that commands "
             'the joints, or remove actions from the mapping'
         )
-    sources = [ActionSource(one, kinds[one.topic], joints, mapping.sources) for one in mapping.actions]
+    middle = mapping.rotation_middle
+    sources = [ActionSource(one, kinds[one.topic], joints, mapping.sources, middle) for one in mapping.actions]
     return ActionTrack(sources, len(joints))
 
 

@@ -17,10 +17,10 @@ from aura_ros.replay.steps.candidates import Notes, is_depth, is_instruction
 from aura_ros.replay.steps.clocks import SAME_CLOCK_NS
 from aura_ros.replay.steps.guess_joints import (
     guess_actions,
-    guess_joint_age,
     guess_joints,
     joint_candidates,
     other_robots,
+    with_joint_ages,
 )
 from aura_ros.replay.steps.mapping import ActionStream, Instruction, JointStream, Mapping
 from aura_ros.replay.steps.message_values import ACTION_TYPES
@@ -65,7 +65,7 @@ def guess(bag: Bag, spec: BackboneSpec, robot_file: CheckedFile | None = None) -
     joints = joints or guess_joints(candidates, spec.joint_names, notes)
     others = _Others(other_robots(joints, candidates), joints, notes)
     mapping = Mapping(
-        _cameras(bag, others.without('camera', bag.of_type(*CAMERA_TYPES)), spec, notes),
+        _cameras(bag, others.cameras(bag.of_type(*CAMERA_TYPES)), spec, notes),
         joints,
         _actions(bag, others.without('actions', commands), joints, spec, robot, notes),
         _instruction(bag, others.without('instruction', bag.of_type(STRING)), notes),
@@ -73,9 +73,7 @@ def guess(bag: Bag, spec: BackboneSpec, robot_file: CheckedFile | None = None) -
     )
     if robot is not None:
         mapping = with_units(mapping, robot, spec, notes)
-    if age_s := guess_joint_age(bag, joints, spec.joint_names, mapping.slop_s):
-        notes.add(f'joints: some come more rarely than the others: max_joint_age_s is {age_s:g}')
-        mapping = replace(mapping, max_joint_age_s=age_s)
+    mapping = with_joint_ages(bag, mapping, spec.joint_names, notes)
     return _finished(_with_clocks(bag, mapping, notes), notes)
 
 
@@ -113,6 +111,13 @@ class _Others:
         others = [topic for topic in topics if topic.name.startswith(self._namespaces)]
         self._notes.reject(role, others, 'it belongs to another robot')
         return [topic for topic in topics if topic not in others]
+
+    def cameras(self, topics: list[Topic]) -> list[Topic]:
+        """Return the cameras of this robot; all cameras if each of them is in the namespace of another robot."""
+        if topics and all(topic.name.startswith(self._namespaces) for topic in topics):
+            self._notes.add('cameras: all are in the namespaces of other robots; check that they show this robot')
+            return topics
+        return self.without('camera', topics)
 
 
 def _need(bag: Bag, types: Sequence[str], what: str) -> list[Topic]:

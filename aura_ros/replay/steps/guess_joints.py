@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Proposes the topics of measured joints and of recorded commands, by types, names and joints."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from statistics import median
 
 import numpy as np
@@ -11,16 +10,18 @@ import numpy as np
 from aura_ros.common.errors import InputError
 from aura_ros.recordings.bags import Bag
 from aura_ros.recordings.type_names import JOINT_STATE
-from aura_ros.recordings.types import Topic
+from aura_ros.recordings.types import Sample, Topic
 from aura_ros.replay.steps.candidates import Notes, is_command, is_measured, likeness, paired, twin_namespace
-from aura_ros.replay.steps.mapping import ActionStream, JointStream
+from aura_ros.replay.steps.mapping import ActionStream, JointStream, Mapping
 from aura_ros.replay.steps.message_values import ACTION_TYPES, target
 from aura_ros.replay.steps.recorded_names import recorded_names
 
 # Log time in which the messages of a topic are expected to name all their joints [ns].
 _LOOK_NS = 10_000_000_000
-# Messages from which the period of a joint is known [1].
+# Least number of messages from which the periods of joints are known [1].
 _PERIODS = 500
+# Largest age that a mapping can have [s].
+_OLDEST_S = 60.0
 _ORDER = list(ACTION_TYPES.values())
 _KINDS = {name: kind for kind, name in ACTION_TYPES.items()}
 
@@ -100,21 +101,38 @@ def guess_joints(candidates: Sequence[Candidate], wanted: Sequence[str], notes: 
     )
 
 
-def guess_joint_age(bag: Bag, joints: Sequence[JointStream], wanted: Sequence[str], slop_s: float) -> float:
-    """Propose `max_joint_age_s`: twice the period of the slowest joint, if others are fast enough for `slop_s` [s].
+def with_joint_ages(bag: Bag, mapping: Mapping, wanted: Sequence[str], notes: Notes) -> Mapping:
+    """Return the mapping with an age for each joint that is too slow for `slop_s`, if others are fast enough.
 
-    Return 0 if no joint needs it.
+    The age is twice the period of the joint. A mapping that has ages, or those of a robot file, keeps them.
     """
+    if mapping.max_joint_age_s or mapping.sources.max_age_s:
+        return mapping
     times: dict[str, list[int]] = {}
-    for stream in joints:
-        recorded = {stream.names.get(joint, joint) for joint in wanted}
-        for sample in islice(bag.samples([stream.topic]), _PERIODS):
-            for name in recorded.intersection(sample.message.name):
-                times.setdefault(name, []).append(sample.log_ns)
-    periods = [median(np.diff(found).tolist()) * 1e-9 for found in times.values() if len(found) > 1]
-    if not periods or max(periods) <= slop_s or min(periods) > slop_s:
-        return 0.0
-    return round(2.0 * max(periods), 2)
+    for stream in mapping.joints:
+        for sample in _first(bag, stream.topic):
+            recorded = set(sample.message.name)
+            for joint in wanted:
+                if stream.names.get(joint, joint) in recorded:
+                    times.setdefault(joint, []).append(sample.log_ns)
+    periods = {joint: median(np.diff(found).tolist()) * 1e-9 for joint, found in times.items() if len(found) > 1}
+    slow = {joint: period_s for joint, period_s in periods.items() if period_s > mapping.slop_s}
+    if not slow or len(slow) == len(periods):
+        return mapping
+    ages_s = {joint: min(round(2.0 * period_s, 2), _OLDEST_S) for joint, period_s in slow.items()}
+    text = ', '.join(f'{joint} {age_s:g}' for joint, age_s in ages_s.items())
+    notes.add(f'joints: some come more rarely than the others: joint_max_age_s is {text}')
+    return replace(mapping, sources=replace(mapping.sources, max_age_s=ages_s))
+
+
+def _first(bag: Bag, topic: str) -> Iterator[Sample]:
+    """Yield the first messages of a topic: the joints of one topic can have very different periods."""
+    begin_ns = None
+    for number, sample in enumerate(bag.samples([topic])):
+        begin_ns = sample.log_ns if begin_ns is None else begin_ns
+        if number >= _PERIODS and sample.log_ns - begin_ns > _LOOK_NS:
+            return
+        yield sample
 
 
 def _why_not(one: Candidate, best: Candidate, wanted: Sequence[str]) -> str:

@@ -4,9 +4,9 @@
 from bisect import bisect_right
 
 from aura_ros.recordings.bags import Bag
-from aura_ros.recordings.type_names import VLA_STEP
 from aura_ros.recordings.types import Sample
-from aura_ros.replay.steps.mapping import Instruction
+from aura_ros.replay.steps.episodes import step_topics
+from aura_ros.replay.steps.mapping import Mapping
 from aura_ros.vla.instruction import IN_FORCE, usable_instruction
 
 
@@ -17,12 +17,13 @@ class Instructions:
     applies from the stamp of the next recorded step on, because the picture of that step can be older than the text.
     """
 
-    def __init__(self, bag: Bag, source: Instruction) -> None:
+    def __init__(self, bag: Bag, mapping: Mapping) -> None:
         """Follow the instruction of a mapping."""
+        source = mapping.instruction
         self._bag, self._topic = bag, source.topic
         self._fixed = None if source.topic else usable_instruction(source.text)
         self._text = self._fixed
-        self._at_steps = _at_steps(bag, source.topic)
+        self._at_steps = _at_steps(bag, source.topic, step_topics(bag, mapping))
 
     def begin(self, begin_ns: int, until_ns: int) -> None:
         """Start an episode that begins at `begin_ns` and is read from `until_ns` on [ns, log time]."""
@@ -44,9 +45,8 @@ class Instructions:
         return self._at_steps[number - 1][1] if number else None
 
 
-def _at_steps(bag: Bag, topic: str) -> list[tuple[int, str]]:
+def _at_steps(bag: Bag, topic: str, steps: list[str]) -> list[tuple[int, str]]:
     """Stamp of the first step under each instruction in force [ns], sorted; empty for other topics or without steps."""
-    steps = [step.name for step in bag.of_type(VLA_STEP)]
     found: list[tuple[int, str]] = []
     text = ''
     for sample in bag.samples([topic, *steps]) if steps and topic.endswith(IN_FORCE) else ():

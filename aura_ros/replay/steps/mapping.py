@@ -82,15 +82,27 @@ class Mapping:
     arrival_cameras: frozenset[str] = frozenset()
     """Cameras whose pictures are dated by their arrival; the others by their stamps."""
     sources: JointSources = field(default_factory=JointSources)
-    """The maps of the robot file, from its units to those of the policy, for joints and actions."""
+    """The maps of the robot file, from its units to those of the policy, and the largest age of each joint."""
     action_names: tuple[str, ...] = ()
     """Names of the action's columns, if they are not the first joints of the backbone (a twist)."""
     robot: CheckedFile | None = None
     """Robot file that gives the joints, actions, names and maps that the mapping does not have."""
+    rotation_middle: tuple[float, ...] = ()
+    """Middle of the robot's limits of the rotation vector of a pose [rad]; () without a robot file or pose."""
 
     def columns(self, spec: BackboneSpec) -> tuple[str, ...]:
         """Return the names of the columns of the backbone's actions."""
         return self.action_names or spec.joint_names[: spec.action_dim]
+
+    def joint_names(self, spec: BackboneSpec) -> frozenset[str]:
+        """Return every name that a joint or a column of the action has: in the backbone, the mapping, the recording."""
+        names = {*spec.joint_names, *self.columns(spec)}
+        for stream in self.joints:
+            names.update(stream.names.values())
+        for action in self.actions:
+            names.update(action.columns.values() if isinstance(action.columns, AnyMapping) else action.columns)
+            names.update(action.only)
+        return frozenset(names)
 
     @property
     def topics(self) -> tuple[str, ...]:

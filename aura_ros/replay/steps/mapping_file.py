@@ -21,6 +21,7 @@ from aura_ros.common.text import printable
 from aura_ros.common.yaml_lines import Map, read_yaml
 from aura_ros.control.robot_file import read_robot_file
 from aura_ros.control.sources import JointMap, JointSources
+from aura_ros.control.values import is_finite
 from aura_ros.replay.steps.mapping import CLOCKS, UNITS, ActionStream, Instruction, JointStream, Mapping
 from aura_ros.replay.steps.message_values import ACTION_TYPES
 
@@ -34,8 +35,10 @@ _KEYS = (
     'steps',
     'slop_s',
     'max_joint_age_s',
+    'joint_max_age_s',
     'action_names',
     'maps',
+    'rotation_middle',
     'robot',
 )
 
@@ -73,6 +76,10 @@ def as_yaml(mapping: Mapping, notes: tuple[str, ...] = ()) -> str:
     if maps := mapping.sources.maps:
         ends = {joint: {'policy': list(one.policy), 'robot': list(one.robot)} for joint, one in maps.items()}
         data['maps'] = ends
+    if mapping.sources.max_age_s:
+        data['joint_max_age_s'] = dict(mapping.sources.max_age_s)
+    if mapping.rotation_middle:
+        data['rotation_middle'] = list(mapping.rotation_middle)
     text: str = yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=120)
     if not text.replace('\n', '').isprintable():  # a name from the recording; YAML reads the escapes
         text = yaml.safe_dump(data, sort_keys=False, width=120)
@@ -119,10 +126,25 @@ class _Reader:
             self._number(data, 'slop_s', 0.0, 10.0) if 'slop_s' in data else Mapping.slop_s,
             self._number(data, age, 0.0, 3600.0) if age in data else Mapping.max_joint_age_s,
             frozenset(name for name, camera in cameras.items() if camera.get('clock') == 'arrival'),
-            JointSources(maps=self._maps(data)),
+            JointSources(max_age_s=self._ages(data), maps=self._maps(data)),
             self._different(data, 'action_names') if 'action_names' in data else (),
             read_robot_file(self._file.parent / self._text(data, 'robot')) if 'robot' in data else None,
+            self._middle(data),
         )
+
+    def _ages(self, file: Map) -> dict[str, float]:
+        key = 'joint_max_age_s'
+        value = file.get(key, Map())
+        if not isinstance(value, Map):
+            self._fail(file.lines[key], key, value, 'lines of the form JOINT: SECONDS', key)
+        return {joint: self._number(value, joint, 0.001, 60.0) for joint in value}
+
+    def _middle(self, file: Map) -> tuple[float, ...]:
+        key = 'rotation_middle'
+        value = file.get(key, [])
+        if key in file and not (isinstance(value, list) and len(value) == 3 and all(map(is_finite, value))):
+            self._fail(file.lines[key], key, value, 'three finite numbers [rad]', key)
+        return tuple(float(part) for part in value)
 
     def _maps(self, file: Map) -> dict[str, JointMap]:
         value = file.get('maps', {})

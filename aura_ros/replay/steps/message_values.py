@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Action targets in recorded messages."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -57,6 +58,19 @@ def target(kind: str, message: Any) -> Target:
     if not np.isfinite(values).all():
         raise InputError(f'is not finite: {values.tolist()}')
     return Target(tuple(names), np.array(at_s, np.float64), values)
+
+
+def refuse_twice(found: Target, wanted: Sequence[str]) -> None:
+    """Check that each wanted name has one value, as for joints.
+
+    Raises:
+        InputError: a name has two values.
+    """
+    for name, count in Counter(found.names).items():
+        if count > 1 and name in wanted:
+            values = found.values[:, [column for column, one in enumerate(found.names) if one == name]]
+            if (values != values[:, :1]).any():
+                raise InputError(f'has the joint {name[:64]} twice with different values: must have every joint once')
 
 
 _Rows = tuple[Sequence[str], Sequence[float], Sequence[Any]]

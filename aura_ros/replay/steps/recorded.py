@@ -17,7 +17,7 @@ from aura_ros.recordings.type_names import CAMERA_TYPES, VLA_STEP
 from aura_ros.recordings.types import Sample
 from aura_ros.replay.steps.actions import PendingActions
 from aura_ros.replay.steps.arrays import Floats, Row, StepsInfo
-from aura_ros.replay.steps.checks import action_track, topic_types
+from aura_ros.replay.steps.checks import action_track, check_joint_keys, topic_types
 from aura_ros.replay.steps.clocks import Clock, clock_topics
 from aura_ros.replay.steps.features import thumbnail
 from aura_ros.replay.steps.mapping import Mapping
@@ -54,9 +54,10 @@ class RecordedSteps:
         """Check the topics; the arguments are those of `BackboneSteps`, with the spec of the recorded backbone.
 
         Raises:
-            BagError: a topic is missing or of a wrong type.
+            BagError: a topic is missing or of a wrong type, or a map is that of an unknown joint.
         """
         types = topic_types(bag, mapping)
+        check_joint_keys(mapping, spec)
         self._bag, self._mapping, self._spec = bag, mapping, spec
         self._span = (begin_ns, end_ns)
         camera = mapping.cameras.get(spec.cameras[0], '')

@@ -27,12 +27,14 @@ def recorded_parameters(bag: Bag, node: str) -> dict[str, Mapping[str, object]]:
 def recorded_cameras(bag: Bag, topics: list[Topic], spec: BackboneSpec) -> dict[str, str]:
     """Return the topic of each camera by the recorded parameter `cameras` of vla_node; {} if it names other topics."""
     names = [topic.name for topic in topics]
-    for values in recorded_parameters(bag, 'vla_node').values():
+    for node, values in recorded_parameters(bag, 'vla_node').items():
+        namespace = node.rpartition('/')[0]
         try:
             found = camera_topics(str(values.get('cameras', '')), spec.cameras)
         except ConfigError:
             continue
-        found = {camera: recorded_topic(topic, names) for camera, topic in found.items()}
+        full = {camera: topic if topic.startswith('/') else f'{namespace}/{topic}' for camera, topic in found.items()}
+        found = {camera: recorded_topic(topic, names) for camera, topic in full.items()}
         if values.get('cameras') and set(found.values()) <= set(names):
             return found
     return {}

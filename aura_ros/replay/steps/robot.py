@@ -18,7 +18,7 @@ from aura_ros.recordings.bags import Bag
 from aura_ros.recordings.type_names import JOINT_STATE
 from aura_ros.recordings.types import Topic
 from aura_ros.replay.steps.candidates import Notes, paired
-from aura_ros.replay.steps.guess_joints import Candidate, guess_actions, guess_joint_age, guess_joints, joint_candidates
+from aura_ros.replay.steps.guess_joints import Candidate, guess_actions, guess_joints, joint_candidates, with_joint_ages
 from aura_ros.replay.steps.mapping import ActionStream, JointStream, Mapping
 from aura_ros.replay.steps.message_values import ACTION_TYPES, POSE_COLUMNS, ROTATION_COLUMNS, TWIST_COLUMNS
 from aura_ros.replay.steps.recorded_parameters import recorded_parameters
@@ -66,7 +66,6 @@ class Robot:
         ends = [] if name.startswith('/') else [topic for topic in found if topic.name.endswith(f'/{name}')]
         if exact or len(ends) == 1:
             return (exact or ends)[0]
-        # A launch file can have renamed the relative topics of a recorded node.
         if self.given or name.startswith('/'):
             several = f'; the ends of {", ".join(topic.name for topic in ends)} are equal' if ends else ''
             notes.add(f'robot file: {name} has no recorded message{several}')
@@ -131,44 +130,61 @@ def completed(bag: Bag, mapping: Mapping, spec: BackboneSpec, given: CheckedFile
     robot = robot_of(bag, given or mapping.robot, spec, notes)
     mapping = replace(mapping, robot=None)
     if robot is None:
-        return mapping
+        return replace(mapping, sources=replace(mapping.sources, maps=_by_joint(mapping, mapping.sources.maps)))
     # Columns of the user are by the names of the backbone.
     named = any(stream.columns for stream in mapping.actions) if robot.given else bool(mapping.actions)
-    if robot.given and not mapping.joints and bag.of_type(JOINT_STATE):
+    guesses = robot.given and not mapping.joints and bool(bag.of_type(JOINT_STATE))
+    if guesses:
         candidates = joint_candidates(bag, bag.of_type(JOINT_STATE), spec.joint_names)
         joints = robot_joints(bag, robot, candidates, spec, notes) or guess_joints(candidates, spec.joint_names, notes)
-        age_s = mapping.max_joint_age_s or guess_joint_age(bag, joints, spec.joint_names, mapping.slop_s)
-        mapping = replace(mapping, joints=joints, max_joint_age_s=age_s)
+        mapping = replace(mapping, joints=joints)
     if robot.given and not mapping.actions:
         topics = [stream.topic for stream in mapping.joints]
         mapping = replace(mapping, actions=robot_actions(bag, robot, bag.of_type(*_COMMANDS), topics, notes))
-    return with_units(mapping, robot, spec, notes, named)
+    mapping = with_units(mapping, robot, spec, notes, named)
+    return with_joint_ages(bag, mapping, spec.joint_names, notes) if guesses else mapping
 
 
 def with_units(mapping: Mapping, robot: Robot, spec: BackboneSpec, notes: Notes, named: bool = False) -> Mapping:
-    """Return the mapping with the unit maps and, unless it is `named`, with the names of the action's columns."""
+    """Return the mapping with the unit maps, ages and limits, and, unless it is `named`, the names of the columns."""
     source = 'the robot file' if robot.given else 'the recorded parameters of the robot'
-    names, maps = robot.config.joint_names, robot.config.sources.maps
+    names, found = robot.config.joint_names, robot.config.sources
     if not named and not mapping.action_names and names != spec.joint_names[: spec.action_dim]:
         mapping = replace(mapping, action_names=names)
         notes.add(f'actions: {", ".join(names)} are the columns of the action, as in {source}')
-    if maps and not mapping.sources.maps:
-        mapping = replace(mapping, sources=JointSources(maps=_by_joint(mapping, maps)))
+    maps = mapping.sources.maps
+    if found.maps and not maps:
+        known = mapping.joint_names(spec)
+        if other := [name for name in found.maps if name not in known]:
+            notes.add(f'the maps of {", ".join(other)} in {source} are not used: the mapping has no such joints')
+        maps = {name: one for name, one in found.maps.items() if name in known}
         texts = (f'{name} {list(one.robot)} = {list(one.policy)}' for name, one in maps.items())
-        notes.add(f'joints and actions are in the unit of the policy, as in {source}: {", ".join(texts)}')
-    return mapping
+        if maps:
+            notes.add(f'joints and actions are in the unit of the policy, as in {source}: {", ".join(texts)}')
+    ages_s = mapping.sources.max_age_s
+    if found.max_age_s and not ages_s and not mapping.max_joint_age_s:
+        renamed = _renamed(mapping)
+        ages_s = {renamed.get(name, name): age_s for name, age_s in found.max_age_s.items()}
+        ages_s = {name: age_s for name, age_s in ages_s.items() if name in spec.joint_names}
+    sources = JointSources(max_age_s=ages_s, maps=_by_joint(mapping, maps))
+    middle = mapping.rotation_middle or robot.config.rotation_middle
+    return replace(mapping, sources=sources, rotation_middle=middle)
+
+
+def _renamed(mapping: Mapping) -> dict[str, str]:
+    """Return the name in the backbone of each recorded name that differs."""
+    pairs = [stream.names for stream in mapping.joints]
+    pairs += [stream.columns for stream in mapping.actions if isinstance(stream.columns, AnyMapping)]
+    return {other: name for names in pairs for name, other in names.items()}
 
 
 def _by_joint(mapping: Mapping, maps: AnyMapping[str, JointMap]) -> dict[str, JointMap]:
-    """Return the maps by the names of the robot, and by those of the backbone where they differ."""
-    pairs = [stream.names for stream in mapping.joints]
-    pairs += [stream.columns for stream in mapping.actions if isinstance(stream.columns, AnyMapping)]
-    renamed = {other: name for names in pairs for name, other in names.items()}
+    """Return the maps by the names that they have, and by those of the backbone where they differ."""
+    renamed = _renamed(mapping)
     # A recorded command is at an end of the map already, so there is nothing to round.
     linear = {name: replace(one, threshold=None) for name, one in maps.items()}
-    return linear | {
-        renamed[name]: replace(one, joint=renamed[name]) for name, one in linear.items() if name in renamed
-    }
+    by_name = {renamed[name]: replace(one, joint=renamed[name]) for name, one in linear.items() if name in renamed}
+    return by_name | linear
 
 
 def robot_joints(
@@ -225,7 +241,8 @@ def robot_actions(
         if not guessed:
             return ()
         found += guessed
-    return (*found, *_measured(bag, grippers, joints, notes))
+    measured = _measured(bag, grippers, joints, notes)
+    return () if measured is None else (*found, *measured)
 
 
 def _only_one(output: OutputConfig, topics: Sequence[Topic], notes: Notes) -> Topic | None:
@@ -247,14 +264,23 @@ def _stream(topic: Topic, output: OutputConfig, tolerance_s: float) -> ActionStr
     return ActionStream(topic.name, columns=columns, tolerance_s=tolerance_s)
 
 
-def _measured(bag: Bag, grippers: Sequence[str], joints: Sequence[str], notes: Notes) -> list[ActionStream]:
-    """Return the measured positions as the actions of grippers behind an action server, whose goals no bag has."""
+def _measured(bag: Bag, grippers: Sequence[str], joints: Sequence[str], notes: Notes) -> list[ActionStream] | None:
+    """Return the measured positions as the actions of grippers behind an action server, whose goals no bag has.
+
+    None if a gripper has no measured position.
+    """
     found = []
     left = list(grippers)
     for one in joint_candidates(bag, [topic for topic in bag.of_type(JOINT_STATE) if topic.name in joints], left):
         if only := tuple(name for name in left if name in one.names):
             found.append(ActionStream(one.topic.name, tolerance_s=_LONG_S, only=only))
             left = [name for name in left if name not in only]
+    if left:
+        notes.add(
+            f'actions: {", ".join(left)} has neither recorded commands nor a measured position: the report has '
+            'no action errors'
+        )
+        return None
     if grippers:
         notes.add(
             f'actions: {", ".join(grippers)} has no recorded commands, because the goals of an action are not '
