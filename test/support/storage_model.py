@@ -90,6 +90,9 @@ class ModelDevice(Device):
             raise StateLocked(f'{path} is in use')
         self._locked[id(self._open[fd])] = fd
 
+    def has_foreign_reader(self, fd: int, path: Path) -> bool:
+        return False
+
     def make_private(self, fd: int) -> None:
         """Do nothing: the model has no permissions."""
 
