@@ -35,6 +35,7 @@ from aura_ros.vla.images import picture
 class Spec:
     cameras = ('front', 'wrist')
     joint_names = JOINTS
+    action_dim = len(JOINTS)
 
 
 # Converted messages.
