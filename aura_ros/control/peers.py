@@ -23,14 +23,28 @@ class Peers:
         """Track `topics`; each maps to the policies that depend on it."""
         self._topics = dict(topics)
         self._alive: dict[str, int | None] = dict.fromkeys(topics)
+        self._lost_ns: dict[str, int] = {}
 
-    def update(self, topic: str, alive: int) -> tuple[frozenset[Policy], frozenset[Policy]]:
-        """Set the number of living publishers; return the policies just lost and just found."""
+    def update(self, topic: str, alive: int, now_ns: int) -> tuple[frozenset[Policy], frozenset[Policy]]:
+        """Set the number of living publishers at `now_ns` [ns, ROS clock]; return the policies just lost and found."""
         before = frozenset(self.lost)
         if alive or self._alive[topic] is not None:
             self._alive[topic] = alive
+        if alive:
+            self._lost_ns.pop(topic, None)
+        else:
+            self._lost_ns[topic] = now_ns
         after = frozenset(self.lost)
         return after - before, before - after
+
+    def proves_return(self, topic: str, observed_ns: int, now_ns: int) -> bool:
+        """Return whether an observation on a lost topic was made after its loss; both times are on the ROS clock [ns].
+
+        Under load, Fast DDS can miss the event of a publisher's return. A message that a publisher sent before it died
+        cannot contain a later observation.
+        """
+        lost_ns = self._lost_ns.get(topic)
+        return lost_ns is not None and lost_ns < observed_ns <= now_ns
 
     @property
     def lost(self) -> dict[Policy, str]:

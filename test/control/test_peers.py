@@ -4,28 +4,41 @@
 from aura_ros.control import Policy
 from aura_ros.control.peers import Peers
 
+NOW_NS = 5_000_000_000
 TOPICS = {'vla_step': frozenset(Policy), 'aura/action_chunk': frozenset({Policy.AURA})}
 
 
 def test_a_publisher_that_never_existed_is_not_lost():
     peers = Peers(TOPICS)
-    assert peers.update('vla_step', 0) == (frozenset(), frozenset())
+    assert peers.update('vla_step', 0, NOW_NS) == (frozenset(), frozenset())
     assert not peers.lost
 
 
 def test_a_policy_is_lost_and_found_with_its_node():
     peers = Peers(TOPICS)
-    peers.update('aura/action_chunk', 1)
-    assert peers.update('aura/action_chunk', 0) == ({Policy.AURA}, frozenset())
+    peers.update('aura/action_chunk', 1, NOW_NS)
+    assert peers.update('aura/action_chunk', 0, NOW_NS) == ({Policy.AURA}, frozenset())
     assert 'aura/action_chunk' in peers.lost[Policy.AURA]
-    assert peers.update('aura/action_chunk', 1) == (frozenset(), {Policy.AURA})
+    assert peers.update('aura/action_chunk', 1, NOW_NS) == (frozenset(), {Policy.AURA})
 
 
 def test_a_policy_is_found_only_when_all_its_topics_are_back():
     peers = Peers(TOPICS)
     for topic in TOPICS:
-        peers.update(topic, 1)
-    peers.update('aura/action_chunk', 0)
-    assert peers.update('vla_step', 0) == ({Policy.BASE, Policy.KV}, frozenset())
-    assert peers.update('vla_step', 1) == (frozenset(), {Policy.BASE, Policy.KV})
+        peers.update(topic, 1, NOW_NS)
+    peers.update('aura/action_chunk', 0, NOW_NS)
+    assert peers.update('vla_step', 0, NOW_NS) == ({Policy.BASE, Policy.KV}, frozenset())
+    assert peers.update('vla_step', 1, NOW_NS) == (frozenset(), {Policy.BASE, Policy.KV})
     assert set(peers.lost) == {Policy.AURA}
+
+
+def test_only_an_observation_after_the_loss_proves_the_return():
+    peers = Peers(TOPICS)
+    peers.update('vla_step', 1, NOW_NS)
+    assert not peers.proves_return('vla_step', NOW_NS + 1, NOW_NS + 2)
+    peers.update('vla_step', 0, NOW_NS)
+    assert not peers.proves_return('vla_step', NOW_NS, NOW_NS + 2)
+    assert not peers.proves_return('vla_step', NOW_NS + 3, NOW_NS + 2), 'a stamp from the future'
+    assert peers.proves_return('vla_step', NOW_NS + 1, NOW_NS + 2)
+    peers.update('vla_step', 1, NOW_NS + 2)
+    assert not peers.proves_return('vla_step', NOW_NS + 1, NOW_NS + 2)

@@ -126,24 +126,7 @@ def test_reads_a_bag_of_humble_which_has_no_definitions(tmp_path: Path) -> None:
     folder = tmp_path / 'bag'
     with recording(folder, storage='sqlite3', distribution='humble', version=8) as recorder:
         record_robot(recorder)
-        none = np.zeros(0, np.float32)
-        recorder.write(
-            '/vla_step',
-            recorder.make(
-                'aura_ros/msg/VlaStep',
-                stamp=3,
-                episode_id='e',
-                backbone_hash='h',
-                seq=4,
-                features=none,
-                base_action=none,
-                chunk_size=0,
-                action_dim=0,
-                seconds_per_action=0.05,
-                inference_ms=1.0,
-            ),
-            2500,
-        )
+        recorder.step('/vla_step', 3, 2500, seq=4)
     with closing(sqlite3.connect(storage_file(folder))) as base:
         base.executescript("""
             DROP TABLE message_definitions; DROP TABLE metadata; UPDATE schema SET schema_version = 3;

@@ -117,7 +117,7 @@ class Recorder:
         message = self.make('trajectory_msgs/msg/JointTrajectory', stamp=stamp, joint_names=list(names), points=points)
         self.write(topic, message, stamp)
 
-    def step(self, topic: str, stamp: float, log: float, episode: str = 'e') -> None:
+    def step(self, topic: str, stamp: float, log: float, episode: str = 'e', seq: int = 0) -> None:
         """Write a VlaStep without features."""
         none = np.zeros(0, np.float32)
         message = self.make(
@@ -125,7 +125,7 @@ class Recorder:
             stamp=stamp,
             episode_id=episode,
             backbone_hash='h',
-            seq=0,
+            seq=seq,
             features=none,
             base_action=none,
             chunk_size=0,

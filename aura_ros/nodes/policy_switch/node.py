@@ -63,8 +63,6 @@ class PolicySwitchNode(LifecycleNode):
         self._entities = EntityOwner(self)
         self._faults = Faults('all chunks and joint states are good')
         self._peers = Peers(TOPICS)
-        # By topic, the time on the ROS clock at which its publisher was lost [ns].
-        self._lost_ns: dict[str, int] = {}
         self._watchdog: ControlWatchdog | None = None
         # Held while a command is computed and published.
         self._commanding = threading.Lock()
@@ -240,22 +238,13 @@ class PolicySwitchNode(LifecycleNode):
             self._tick_if_due()
 
     def _returned(self, policy: Policy, topic: str, chunk: Chunk) -> bool:
-        """Return whether a chunk shows that the publisher of a lost policy is alive.
-
-        Under load, Fast DDS can miss the event of its return. An observation after the loss is proof: a chunk that the
-        publisher sent before it died cannot contain one.
-        """
-        lost_ns = self._lost_ns.get(topic)
-        if lost_ns is not None and lost_ns < chunk.stamp_ns <= self.get_clock().now().nanoseconds:
+        """Return whether a chunk shows that the publisher of a lost policy is alive."""
+        if self._peers.proves_return(topic, chunk.stamp_ns, self.get_clock().now().nanoseconds):
             self._on_liveliness(policy, topic, 1)
         return policy not in self._peers.lost
 
     def _on_liveliness(self, policy: Policy, topic: str, alive: int) -> None:
-        lost, found = self._peers.update(topic, alive)
-        if alive:
-            self._lost_ns.pop(topic, None)
-        else:
-            self._lost_ns[topic] = self.get_clock().now().nanoseconds
+        lost, found = self._peers.update(topic, alive, self.get_clock().now().nanoseconds)
         if not self.active:
             return
         if not alive:

@@ -105,6 +105,10 @@ class Pairing:
     note: str = ''
     """How the names were paired; '' if all are equal."""
 
+    def among(self, recorded: Sequence[str]) -> dict[str, str]:
+        """Return the part of `names` whose recorded names are in `recorded`, as for one topic of several."""
+        return {name: other for name, other in self.names.items() if other in recorded}
+
 
 def paired(wanted: Sequence[str], recorded: Sequence[str]) -> Pairing:
     """Return the recorded name of each wanted joint: the same, one that ends with it, or the next one in order."""

@@ -95,10 +95,7 @@ def guess_joints(candidates: Sequence[Candidate], wanted: Sequence[str], notes: 
     for one in ranked:
         if one not in chosen:
             notes.reject('joints', [one.topic], _why_not(one, first, wanted))
-    return tuple(
-        JointStream(one.topic.name, {name: other for name, other in pairing.names.items() if other in one.names})
-        for one in chosen
-    )
+    return tuple(JointStream(one.topic.name, pairing.among(one.names)) for one in chosen)
 
 
 def with_joint_ages(bag: Bag, mapping: Mapping, wanted: Sequence[str], notes: Notes) -> Mapping:

@@ -201,11 +201,7 @@ def robot_joints(
     if pairing.note:
         notes.add(f'joints: {pairing.note}')
     wanted = {pairing.names.get(name, name) for name in spec.joint_names}
-    return tuple(
-        JointStream(one.topic.name, {name: other for name, other in pairing.names.items() if other in one.names})
-        for one in chosen
-        if wanted & set(one.names)
-    )
+    return tuple(JointStream(one.topic.name, pairing.among(one.names)) for one in chosen if wanted & set(one.names))
 
 
 def robot_actions(
