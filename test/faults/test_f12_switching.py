@@ -3,12 +3,13 @@
 
 import random
 import time
+from bisect import bisect_left
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 import pytest
-from aura_ros.msg import CacheStatus, GateSample, MemoryState
+from aura_ros.msg import CacheStatus, MemoryState
 from aura_ros.srv import SelectPolicy
 from fakes import AURA_OFFSET, CHUNK_LEN, KV_OFFSET, POSE, RAMP, READING
 from whole_graph import Flood, WholeGraph
@@ -88,11 +89,11 @@ def switch_at_random(graph, whole, count):
 )
 def test_no_command_of_the_old_policy_is_sent_after_the_acknowledgement(graph, measured, count):
     whole = WholeGraph(graph, lockstep=False, rounds=100_000, backbone='RampedVla', simulation='BiasedSimulation')
-    kv_gates = graph.listen(GateSample, 'kv/gate', qos.GATE)
     states = graph.listen(MemoryState, 'aura/memory_state', qos.MEMORY_STATE)
     caches = graph.listen(CacheStatus, 'kv/cache_status', qos.CACHE_STATUS)
     whole.begin()
     whole.driven()
+    graph.until(lambda: whole.commands, 'the first command')
     flood = Flood(graph)
     first = len(whole.commands)
     switches = switch_at_random(graph, whole, count)
@@ -101,9 +102,10 @@ def test_no_command_of_the_old_policy_is_sent_after_the_acknowledgement(graph, m
     wrong, during, holds, short = [], 0, 0, 0
     for previous, command in pairwise(whole.commands[first - 1 :]):
         at_ns = conversions.to_ns(command.header.stamp)
-        latest = next((each for each in reversed(switches) if each.requested_ns < at_ns), None)
-        if latest is None:
+        before = bisect_left(switches, at_ns, key=lambda each: each.requested_ns)
+        if before == 0:
             continue
+        latest = switches[before - 1]
         policy = owner(command, previous)
         acknowledged = at_ns > latest.acknowledged_ns
         during += not acknowledged
@@ -122,10 +124,8 @@ def test_no_command_of_the_old_policy_is_sent_after_the_acknowledgement(graph, m
     assert holds < commands / 4 and short < max(5, commands / 200)
 
     steps = whole.gates[-1].seq + 1
-    graph.until(lambda: len(kv_gates) >= steps, 'all steps at the baseline')
     graph.until(lambda: states[-1].seq >= steps - 1 and caches[-1].seq >= steps - 1, 'both states')
-    for name, gates in (('aura', whole.gates), ('kv', kv_gates)):
-        assert [gate.seq for gate in gates] == list(range(len(gates))), f'{name} missed a step'
-    # The scripted memories count their steps.
-    assert states[-1].vector[0] == states[-1].seq + 1
-    assert caches[-1].entries == caches[-1].seq + 1
+    # The scripted memories count their steps, so neither missed one. The gate samples could not prove that: a busy test
+    # may lose some of them.
+    assert states[-1].vector[0] == states[-1].seq + 1, 'aura missed a step'
+    assert caches[-1].entries == caches[-1].seq + 1, 'kv missed a step'
