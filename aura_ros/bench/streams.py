@@ -17,6 +17,7 @@ events. A memory that cannot look ahead has to write each event and nothing else
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
@@ -30,7 +31,9 @@ CLASSES = 8
 KEY_CODE, CLASS_CODE, CONTEXT, NOISE = 32, 16, 8, 8
 FEATURE_DIM = KEY_CODE + CLASS_CODE + CONTEXT + NOISE
 MOST_BINDINGS = 64
-SPLITS = ('train', 'validation', 'evaluation')
+SPLITS = ('train', 'validation', 'evaluation', 'endurance')
+PIECE = 8192
+"""Steps that `pieces` draws at once."""
 
 
 class Kind(IntEnum):
@@ -123,9 +126,31 @@ def generator(split: str, seed: int) -> np.random.Generator:
     return np.random.default_rng([SPLITS.index(split), seed])
 
 
-def draw(setting: StreamSetting, count: int, length: int, rng: np.random.Generator) -> Streams:
-    """Return `count` streams of `length` steps."""
-    kind, key, value, target = _bind(setting, count, length, rng)
+def pieces(
+    setting: StreamSetting, count: int, length: int, rng: np.random.Generator, piece: int = PIECE
+) -> Iterator[Streams]:
+    """Yield `count` streams of `length` steps in pieces of at most `piece` steps; the bindings continue."""
+    bindings = np.full((count, setting.bindings), -1)
+    for begin in range(0, length, piece):
+        yield draw(setting, count, min(piece, length - begin), rng, bindings)
+
+
+def draw(
+    setting: StreamSetting, count: int, length: int, rng: np.random.Generator, bindings: NDArray[np.int64] | None = None
+) -> Streams:
+    """Return `count` streams of `length` steps.
+
+    Args:
+        setting: how they are drawn.
+        count: number of streams.
+        length: number of steps.
+        rng: source of all random numbers.
+        bindings: class of each key before the first step, -1 without one, int64 [count, keys]. It is replaced in place
+            by the classes after the last step. None starts without classes.
+    """
+    if bindings is None:
+        bindings = np.full((count, setting.bindings), -1)
+    kind, key, value, target = _bind(setting, length, rng, bindings)
     keys, classes = codebook()
     z = np.zeros((count, length, FEATURE_DIM), np.float32)
     shown, context = KEY_CODE + CLASS_CODE, slice(KEY_CODE + CLASS_CODE, KEY_CODE + CLASS_CODE + CONTEXT)
@@ -140,28 +165,43 @@ def draw(setting: StreamSetting, count: int, length: int, rng: np.random.Generat
     return Streams(z, kind, key, target)
 
 
-def _bind(setting: StreamSetting, count: int, length: int, rng: np.random.Generator) -> tuple[NDArray[Any], ...]:
-    """Return kind, key, class and answer of every step, int64 [count, length]."""
-    current = np.full((count, setting.bindings), -1)
-    rows = np.arange(count)
+def _bind(
+    setting: StreamSetting, length: int, rng: np.random.Generator, bindings: NDArray[np.int64]
+) -> tuple[NDArray[Any], ...]:
+    """Return kind, key, class and answer of every step, int64 [count, length]. `bindings` as in `draw`."""
+    count = len(bindings)
     shares = np.cumsum([setting.event, setting.repeat, setting.query])
     sort = np.searchsorted(shares, rng.random((count, length)), side='right')  # 0 event, 1 repeat, 2 query, 3 rest
     key = rng.integers(setting.bindings, size=(count, length))
     value = rng.integers(CLASSES, size=(count, length))
     other = rng.integers(1, CLASSES, size=(count, length))
-    kind = np.full((count, length), int(Kind.DISTRACTOR))
-    target = np.full((count, length), -1)
-    for t in range(length):
-        bound = current >= 0
-        recalls = ((sort[:, t] == 1) | (sort[:, t] == 2)) & bound.any(1)
-        key[recalls, t] = (bound * rng.random(bound.shape)).argmax(1)[recalls]
-        now = current[rows, key[:, t]]
-        event = sort[:, t] == 0
-        kind[event, t] = np.where(now[event] < 0, Kind.BINDING, Kind.REBINDING)
-        value[:, t] = np.where(event & (now >= 0), (now + other[:, t]) % CLASSES, value[:, t])
-        current[rows[event], key[event, t]] = value[event, t]
-        repeat, query = recalls & (sort[:, t] == 1), recalls & (sort[:, t] == 2)
-        kind[repeat, t], kind[query, t] = Kind.REPEAT, Kind.QUERY
-        value[repeat, t] = now[repeat]
-        target[query, t] = now[query]
-    return kind, key, value, target
+    order = rng.random((length, count, setting.bindings)).transpose(1, 0, 2)
+    before, after = _classes(sort == 0, key, value, other, bindings)
+    bound = before >= 0
+    recalls = ((sort == 1) | (sort == 2)) & bound.any(-1)
+    key = np.where(recalls, (bound * order).argmax(-1), key)
+    known, shown = (np.take_along_axis(part, key[..., None], -1)[..., 0].astype(np.int64) for part in (before, after))
+    chosen = [sort == 0, recalls & (sort == 1), recalls & (sort == 2)]
+    kind = np.select(chosen, [np.where(known < 0, Kind.BINDING, Kind.REBINDING), Kind.REPEAT, Kind.QUERY])
+    bindings[...] = after[:, -1]
+    return kind, key, np.select(chosen[:2], [shown, known], value), np.where(chosen[2], known, -1)
+
+
+def _classes(
+    events: NDArray[np.bool_],
+    key: NDArray[np.int64],
+    value: NDArray[np.int64],
+    other: NDArray[np.int64],
+    bindings: NDArray[np.int64],
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Return the class of each key before and after each step, -1 without one, int32 [count, length, keys].
+
+    An event gives its `value` to a key without a class, and adds `other` to the class of another key, modulo CLASSES.
+    """
+    own = events[..., None] & (key[..., None] == np.arange(bindings.shape[1]))
+    start = bindings[:, None] >= 0
+    bound = np.concatenate([start, start | np.logical_or.accumulate(own, 1)], 1)
+    step = np.where(bound[:, :-1], *(part.astype(np.int32)[..., None] for part in (other, value)))
+    moved = np.concatenate([np.maximum(bindings, 0, dtype=np.int32)[:, None], own * step], 1).cumsum(1, np.int32)
+    classes = np.where(bound, moved % CLASSES, -1).astype(np.int32)
+    return classes[:, :-1], classes[:, 1:]

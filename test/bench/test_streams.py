@@ -4,7 +4,18 @@
 import numpy as np
 import pytest
 
-from aura_ros.bench.streams import CLASSES, FEATURE_DIM, SPLITS, Kind, StreamSetting, codebook, draw, generator
+from aura_ros.bench.streams import (
+    CLASSES,
+    FEATURE_DIM,
+    SPLITS,
+    Kind,
+    StreamSetting,
+    Streams,
+    codebook,
+    draw,
+    generator,
+    pieces,
+)
 from aura_ros.common.errors import ConfigError
 
 SETTING = StreamSetting(8, event=0.1, repeat=0.3, query=0.2, code_noise=0.0)
@@ -58,6 +69,66 @@ def test_seed_reproduces_a_split_and_splits_differ():
         np.testing.assert_array_equal(z, draw(SETTING, 2, 50, generator(split, 3)).z)
         for other in set(SPLITS) - {split}:
             assert not np.isin(z[..., -8:], first[other][..., -8:]).any()
+
+
+def bind_step_by_step(setting, count, length, rng):
+    """Kind, key, class and answer of every step, from the definition, with the random numbers of `draw`."""
+    current, rows = np.full((count, setting.bindings), -1), np.arange(count)
+    sort = np.searchsorted(
+        np.cumsum([setting.event, setting.repeat, setting.query]), rng.random((count, length)), side='right'
+    )
+    key, value = rng.integers(setting.bindings, size=(count, length)), rng.integers(CLASSES, size=(count, length))
+    other = rng.integers(1, CLASSES, size=(count, length))
+    kind, target = np.full((count, length), int(Kind.DISTRACTOR)), np.full((count, length), -1)
+    for t in range(length):
+        bound = current >= 0
+        recalls = ((sort[:, t] == 1) | (sort[:, t] == 2)) & bound.any(1)
+        key[recalls, t] = (bound * rng.random(bound.shape)).argmax(1)[recalls]
+        now, event = current[rows, key[:, t]], sort[:, t] == 0
+        kind[event, t] = np.where(now[event] < 0, Kind.BINDING, Kind.REBINDING)
+        value[:, t] = np.where(event & (now >= 0), (now + other[:, t]) % CLASSES, value[:, t])
+        current[rows[event], key[event, t]] = value[event, t]
+        repeat, query = recalls & (sort[:, t] == 1), recalls & (sort[:, t] == 2)
+        kind[repeat, t], kind[query, t] = Kind.REPEAT, Kind.QUERY
+        value[repeat, t], target[query, t] = now[repeat], now[query]
+    return kind, key, value, target
+
+
+@pytest.mark.parametrize('keys', [1, 8, 40])
+def test_whole_streams_are_those_of_the_definition(keys):
+    setting = StreamSetting(keys, event=0.1, repeat=0.3, query=0.2)
+    streams = draw(setting, 9, 150, generator('train', 2))
+    kind, key, value, target = bind_step_by_step(setting, 9, 150, generator('train', 2))
+    for found, expected in ((streams.kind, kind), (streams.key, key), (streams.target, target)):
+        np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(shown_classes(streams)[kind != Kind.QUERY], value[kind != Kind.QUERY])
+
+
+def joined(parts):
+    return Streams(*(np.concatenate([getattr(part, name) for part in parts], 1) for name in Streams.__annotations__))
+
+
+def test_one_piece_is_the_whole_stream():
+    (piece,) = pieces(SETTING, 3, 100, generator('endurance', 5), piece=100)
+    whole = draw(SETTING, 3, 100, generator('endurance', 5))
+    assert all(np.array_equal(getattr(piece, name), getattr(whole, name)) for name in Streams.__annotations__)
+
+
+def test_pieces_carry_the_bindings():
+    parts = list(pieces(SETTING, 4, 1003, generator('endurance', 5), piece=50))
+    assert [part.kind.shape for part in parts] == 20 * [(4, 50)] + [(4, 3)]
+    whole = joined(parts)
+    shown = shown_classes(whole)
+    for kind, key, value, target in zip(whole.kind, whole.key, shown, whole.target, strict=True):
+        current = {}
+        for t in range(len(kind)):
+            if kind[t] in (Kind.BINDING, Kind.REBINDING):
+                assert (key[t] in current) == (kind[t] == Kind.REBINDING) and current.get(key[t]) != value[t]
+                current[key[t]] = value[t]
+            if kind[t] == Kind.REPEAT:
+                assert current[key[t]] == value[t]
+            assert target[t] == (current[key[t]] if kind[t] == Kind.QUERY else -1)
+    assert (whole.kind == Kind.BINDING).sum() == 4 * SETTING.bindings, 'a piece must not start without bindings'
 
 
 @pytest.mark.parametrize(
