@@ -75,6 +75,10 @@ class ResultStore:
         self._rows[key] = kept
         return kept
 
+    def forget(self, key: str) -> None:
+        """Let a run be made again, if it was stored; its new row replaces the old one."""
+        self._rows.pop(key, None)
+
     def weights(self, key: str) -> Path:
         """Return the path for the weights of a run; its folder exists."""
         path = self.folder / self.name / 'weights' / f'{key}.safetensors'
@@ -95,15 +99,7 @@ class ResultStore:
         Non-finite numbers are empty in the CSV and null in the JSON.
         """
         table = [plain(row) for row in rows]
-        columns = list(dict.fromkeys(name for row in table for name in row))
-        text = io.StringIO(newline='')
-        writer = csv.DictWriter(text, columns, lineterminator='\n')
-        writer.writeheader()
-        for row in table:
-            writer.writerow(
-                {name: json.dumps(value) if isinstance(value, list | dict) else value for name, value in row.items()}
-            )
-        replace_text(self.file('.csv'), text.getvalue())
+        self.write_csv('.csv', table)
         found = {
             'format': FORMAT,
             'benchmark': self.name,
@@ -115,6 +111,19 @@ class ResultStore:
             'rows': table,
         }
         replace_text(self.file('.json'), json.dumps(found, indent=1, allow_nan=False) + '\n')
+
+    def write_csv(self, suffix: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Write rows as CSV; non-finite numbers are empty."""
+        table = [plain(row) for row in rows]
+        columns = list(dict.fromkeys(name for row in table for name in row))
+        text = io.StringIO(newline='')
+        writer = csv.DictWriter(text, columns, lineterminator='\n')
+        writer.writeheader()
+        for row in table:
+            writer.writerow(
+                {name: json.dumps(value) if isinstance(value, list | dict) else value for name, value in row.items()}
+            )
+        replace_text(self.file(suffix), text.getvalue())
 
     def _whole_lines(self) -> list[str]:
         """Return the complete lines; a killed process can leave an incomplete last one."""

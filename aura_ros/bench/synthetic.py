@@ -8,7 +8,7 @@ Evaluation streams have seeds of their own and are used for neither training nor
   hard      16 keys; 1 step in 13 is an event, 4 in 15 repeat a valid binding; matches the published numbers
   easy      8 keys; 1 step in 20 is an event
   sparse    the event-sparse stream: one key, 1 step in 50 is an event
-  hard-N    as hard, with N = 8, 32 or 64 keys
+  hard-N    as hard, with N = 8, 24, 32 or 64 keys
 
 The table shows the accuracy (chance is 0.125), the writes per step, the writes relative to the oracle, and the share
 of events, distractors, repeats and queries that the memory writes. The oracle makes the fewest writes that are
@@ -47,7 +47,7 @@ SETTINGS = {
     'hard': HARD,
     'easy': StreamSetting(8, event=0.05, repeat=0.2, query=0.2),
     'sparse': StreamSetting(1, event=0.02, repeat=0.04, query=0.2),
-    **{f'hard-{keys}': replace(HARD, bindings=keys) for keys in (8, 32, 64)},
+    **{f'hard-{keys}': replace(HARD, bindings=keys) for keys in (8, 24, 32, 64)},
 }
 
 QUICK = StreamSetting(4, event=0.08, repeat=0.2, query=0.3, context_noise=0.1, train_length=64, length=96)
@@ -117,22 +117,30 @@ def run(args: argparse.Namespace, console: Console) -> int:
     return 0
 
 
-def _run_setting(name: str, memories: list[str], budget: Budget, args: argparse.Namespace, console: Console) -> None:
+def training_store(folder: Path, name: str, budget: Budget, fresh: bool = False) -> ResultStore:
+    """Return the store of the trained memories of a setting, a key of `SETTINGS` or 'quick'."""
+    return ResultStore(folder, f'synthetic-{name}', {'setting': setting_of(name), 'budget': budget}, fresh)
+
+
+def setting_of(name: str) -> StreamSetting:
+    """Return a setting, by a key of `SETTINGS` or 'quick'."""
+    return QUICK if name == 'quick' else SETTINGS[name]
+
+
+def training_job(name: str, memory: str, seed: int, budget: Budget, store: ResultStore, rate: float = 0.0) -> Job:
+    """Return the job that trains and evaluates a memory; a memory of `MATCHED` gets `rate` writes per step."""
     from aura_ros.bench.synthetic_training import Task, run_task
 
-    setting = QUICK if name == 'quick' else SETTINGS[name]
-    store = ResultStore(args.output, f'synthetic-{name}', {'setting': setting, 'budget': budget}, args.fresh)
+    task = Task(memory, setting_of(name), budget, LEARNING_RATES[memory], seed, rate)
+    return Job(f'{memory}-{seed}', run_task, (task, store.weights(f'{memory}-{seed}')))
+
+
+def _run_setting(name: str, memories: list[str], budget: Budget, args: argparse.Namespace, console: Console) -> None:
+    store = training_store(args.output, name, budget, args.fresh)
 
     def jobs(wanted: list[str], rates: dict[int, float]) -> list[Job]:
         return [
-            Job(
-                f'{memory}-{seed}',
-                run_task,
-                (
-                    Task(memory, setting, budget, LEARNING_RATES[memory], seed, rates.get(seed, 0.0)),
-                    store.weights(f'{memory}-{seed}'),
-                ),
-            )
+            training_job(name, memory, seed, budget, store, rates.get(seed, 0.0))
             for seed in args.seeds
             for memory in wanted
         ]

@@ -39,6 +39,17 @@ def test_later_run_of_a_key_replaces_the_earlier(tmp_path: Path) -> None:
     assert store(tmp_path).get('aura-0') == {'accuracy': 0.2}
 
 
+def test_forgotten_run_is_made_again(tmp_path: Path) -> None:
+    kept = store(tmp_path)
+    kept.add('a', {'x': 1})
+    kept.add('b', {'x': 2})
+    kept.forget('a')
+    kept.forget('never stored')
+    assert kept.get('a') is None and kept.get('b') == {'x': 2}
+    kept.add('a', {'x': 3})
+    assert store(tmp_path).get('a') == {'x': 3}
+
+
 def test_runs_of_other_settings_are_ignored_and_kept(tmp_path: Path) -> None:
     store(tmp_path).add('aura-0', {'accuracy': 1.0})
     other = store(tmp_path, quick=True)

@@ -102,6 +102,7 @@ def test_a_periodic_schedule_is_the_policy_and_in_training_begins_anywhere(rate)
     zero = np.zeros(1, np.float32)
     expected = [policy(zero, zero, 0.0) for _ in range(300)]
     assert module.draw(2, 300).tolist() == [expected, expected]
+    assert module.draw(1, 77, first=223)[0].tolist() == expected[223:]
     drawn = module.train().draw(400, 300, torch.Generator().manual_seed(0)).numpy()
     for row in drawn:
         assert set(np.diff(np.flatnonzero(row))) <= {int(1 / budget), int(np.ceil(1 / budget))}

@@ -34,8 +34,8 @@ class ScheduledModule(FastWeightModule):
         self.kind = kind
         self.register_buffer('budget', torch.tensor([budget]))
 
-    def draw(self, batch: int, steps: int, generator: torch.Generator | None = None) -> Tensor:
-        """Draw the writes of `batch` sequences from their first step, [B, T] of 0 and 1.
+    def draw(self, batch: int, steps: int, generator: torch.Generator | None = None, first: int = 0) -> Tensor:
+        """Draw the writes of `batch` sequences from step `first` on, [B, T] of 0 and 1.
 
         In training, each periodic schedule starts at a random phase, because a fixed phase could be learned.
         """
@@ -46,7 +46,7 @@ class ScheduledModule(FastWeightModule):
             phase = torch.zeros(batch, 1, dtype=torch.float64)
             if self.training:
                 phase.uniform_(generator=generator)
-            line = torch.arange(steps, dtype=torch.float64)
+            line = torch.arange(first, first + steps, dtype=torch.float64)
             due = torch.ceil((line + 1) * rate + phase) > torch.ceil(line * rate + phase)
         return due.to(self.budget.dtype)
 
