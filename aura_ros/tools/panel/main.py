@@ -110,6 +110,13 @@ def _foreign(node: Node) -> list[str]:
 def _run(client: AuraClient, console: Console) -> None:
     config = ParameterSet(client.node, PanelConfig).read()
     legs = config.legs()
+
+    def make_bar(leg: Leg) -> Bar:
+        following = len(legs) - legs.index(leg) - 1
+        return Bar(console, f'{leg!s:<18} rounds', config.rounds, later=following * config.rounds)
+
+    # It subscribes now, so that the nodes discover the subscriptions while the panel waits.
+    comparison = Comparison(client, config.settings(), make_bar)
     console.print('waiting for the nodes')
     client.wait_for(timeout_s=config.start_timeout_s)
     if config.allow_shared_graph:
@@ -117,12 +124,6 @@ def _run(client: AuraClient, console: Console) -> None:
     else:
         foreign.refuse_foreign(client.node, lambda: _foreign(client.node), client.spin)
     started, began = datetime.now(UTC).isoformat(timespec='seconds'), time.monotonic()
-
-    def make_bar(leg: Leg) -> Bar:
-        following = len(legs) - legs.index(leg) - 1
-        return Bar(console, f'{leg!s:<18} rounds', config.rounds, later=following * config.rounds)
-
-    comparison = Comparison(client, config.settings(), make_bar)
     try:
         comparison.run(legs)
     finally:
