@@ -46,6 +46,13 @@ def spinning(executor):
         thread.join()
 
 
+def until_driven(robot):
+    """Run an episode until a policy drives. All nodes have found each other then."""
+    episode = robot.start_episode('go on', retry_s=10.0)
+    assert robot.spin_until(lambda: not robot.status().holding, 60.0), robot.status()
+    episode.cancel()
+
+
 def test_a_whole_session(whole, robot, tmp_path):
     robot.wait_for()
     assert robot.missing() == []
@@ -53,10 +60,11 @@ def test_a_whole_session(whole, robot, tmp_path):
     robot.select_policy('kv', retry_s=10.0)
     assert robot.status().policy == 'kv'
     robot.select_policy('aura')
+    until_driven(robot)
 
     steps = []
     result = robot.run_episode('go on', max_steps=10, feedback=lambda progress: steps.append(progress.step))
-    assert (result.success, result.steps) == (True, 10)
+    assert (result.success, result.steps, result.reason) == (True, 10, 'all 10 steps made')
     assert result.writes in (3, 4)  # the scripted memory writes in every third step
     assert steps == sorted(steps) and steps[-1] <= 9
 
@@ -71,13 +79,14 @@ def test_a_whole_session(whole, robot, tmp_path):
 
 def test_an_episode_without_limit_is_cancelled(whole, robot):
     robot.start_task('recall', rounds=1000)
+    until_driven(robot)
     episode = robot.start_episode('go on', retry_s=10.0)
     assert robot.spin_until(lambda: episode.progress is not None and episode.progress.step >= 3, 30.0)
     assert not episode.done
     with pytest.raises(GraphError, match=r'still runs after 0\.1 s'):
         episode.wait(0.1)
     result = episode.cancel()
-    assert result.success and result.steps >= 4 and episode.done
+    assert result.success and result.steps >= 4 and episode.done, result.reason
 
     def interrupt(progress):
         if progress.step >= 2:
