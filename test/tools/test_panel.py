@@ -47,12 +47,12 @@ NODES = {
 
 
 @pytest.fixture
-def environment() -> dict[str, str]:
+def environment(domain: int) -> dict[str, str]:
     """A ROS domain of our own, and the fakes importable."""
     path = os.pathsep.join([str(SUPPORT), os.environ.get('PYTHONPATH', '')])
     return os.environ | {
         'PYTHONPATH': path,
-        'ROS_DOMAIN_ID': str(1 + os.getpid() % 100),
+        'ROS_DOMAIN_ID': str(domain),
         'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
         'PYTHONUNBUFFERED': '1',
     }
