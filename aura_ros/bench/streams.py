@@ -98,6 +98,11 @@ class Streams:
         """Return a slice of the streams."""
         return Streams(self.z[which], self.kind[which], self.key[which], self.target[which])
 
+    def steps(self, begin: int, end: int) -> Streams:
+        """Return the steps from `begin` to before `end`, or to the last one if there are fewer."""
+        part = slice(begin, end)
+        return Streams(self.z[:, part], self.kind[:, part], self.key[:, part], self.target[:, part])
+
     @property
     def events(self) -> NDArray[np.bool_]:
         """The steps that the oracle writes, bool [B, T]."""
@@ -129,10 +134,13 @@ def generator(split: str, seed: int) -> np.random.Generator:
 def pieces(
     setting: StreamSetting, count: int, length: int, rng: np.random.Generator, piece: int = PIECE
 ) -> Iterator[Streams]:
-    """Yield `count` streams of `length` steps in pieces of at most `piece` steps; the bindings continue."""
+    """Yield `count` streams of `length` steps in pieces, which carry the bindings.
+
+    A piece has `piece` steps, and the last one has the rest. Shorter streams are the beginning of longer ones.
+    """
     bindings = np.full((count, setting.bindings), -1)
     for begin in range(0, length, piece):
-        yield draw(setting, count, min(piece, length - begin), rng, bindings)
+        yield draw(setting, count, piece, rng, bindings).steps(0, length - begin)
 
 
 def draw(

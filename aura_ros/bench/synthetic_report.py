@@ -47,14 +47,14 @@ def summarise(runs: Sequence[Row]) -> list[Row]:
         for column in ('accuracy', 'writes_per_step', *WRITE_SHARES):
             values = [run[column] for run in own if column in run]
             if values:
-                row[column], row[f'{column}_low'], row[f'{column}_high'] = _share_interval(values)
+                row[column], row[f'{column}_low'], row[f'{column}_high'] = share_interval(values)
         over = [run['writes_per_step'] / run['events_per_step'] for run in own]
         row['over_oracle'], row['over_oracle_low'], row['over_oracle_high'] = mean_interval(over)
         table.append(row)
     return table
 
 
-def _share_interval(values: Sequence[float]) -> tuple[float, float, float]:
+def share_interval(values: Sequence[float]) -> tuple[float, float, float]:
     """As `mean_interval`, clipped to 0..1."""
     mean, low, high = mean_interval(values)
     return (mean, max(low, 0.0), min(high, 1.0)) if len(values) > 1 else (mean, low, high)
@@ -90,8 +90,8 @@ def comparison_lines(comparison: Row) -> list[str]:
     best = comparison['best_always_writer']
     return [
         f'best constant-size memory that writes at every step: {best}',
-        f'accuracy, aura minus {best}: {_interval(comparison, "accuracy_difference", "+.4f")}',
-        f'writes, {best} divided by aura: {_interval(comparison, "write_ratio", ".2f")}',
+        f'accuracy, aura minus {best}: {interval_text(comparison, "accuracy_difference", "+.4f")}',
+        f'writes, {best} divided by aura: {interval_text(comparison, "write_ratio", ".2f")}',
     ]
 
 
@@ -105,7 +105,7 @@ def show(name: str, rows: Sequence[Row], console: Console) -> None:
         table.add_row(
             row['memory'],
             str(row['seeds']),
-            _interval(row, 'accuracy', '.3f', '\\['),
+            interval_text(row, 'accuracy', '.3f', '\\['),
             f'{row["writes_per_step"]:.4f}',
             f'{row["over_oracle"]:.2f}',
             *(f'{row[column]:.3f}' if column in row else '-' for column in WRITE_SHARES),
@@ -114,7 +114,8 @@ def show(name: str, rows: Sequence[Row], console: Console) -> None:
     console.print(table)
 
 
-def _interval(row: Row, column: str, spec: str, bracket: str = '[') -> str:
+def interval_text(row: Row, column: str, spec: str, bracket: str = '[') -> str:
+    """Return a column with its interval, or alone if there is no interval."""
     low, high = row[f'{column}_low'], row[f'{column}_high']
     if not math.isfinite(low):  # One seed has no interval.
         return f'{row[column]:{spec}}'
@@ -133,7 +134,7 @@ def markdown(rows: Sequence[Row]) -> str:
         size = '-' if row['state_bytes'] is None else f'{row["state_bytes"]:,}'
         name = row['memory'].replace('|', '\\|')
         lines.append(
-            f'| {name} | {_interval(row, "accuracy", ".3f")} | {row["writes_per_step"]:.4f} '
+            f'| {name} | {interval_text(row, "accuracy", ".3f")} | {row["writes_per_step"]:.4f} '
             f'| {row["over_oracle"]:.2f} | {" | ".join(fires)} | {size} |'
         )
     return '\n'.join(lines) + '\n'

@@ -114,6 +114,13 @@ def test_one_piece_is_the_whole_stream():
     assert all(np.array_equal(getattr(piece, name), getattr(whole, name)) for name in Streams.__annotations__)
 
 
+def test_short_stream_is_the_beginning_of_a_long_one():
+    short, long = (
+        joined(list(pieces(SETTING, 2, length, generator('endurance', 1), piece=64))) for length in (90, 200)
+    )
+    assert all(np.array_equal(getattr(short, n), getattr(long.steps(0, 90), n)) for n in Streams.__annotations__)
+
+
 def test_pieces_carry_the_bindings():
     parts = list(pieces(SETTING, 4, 1003, generator('endurance', 5), piece=50))
     assert [part.kind.shape for part in parts] == 20 * [(4, 50)] + [(4, 3)]
