@@ -121,7 +121,8 @@ def test_no_command_of_the_old_policy_is_sent_after_the_acknowledgement(graph, m
     )
     assert not wrong, wrong[:3]
     assert during > count // 4, 'too few changes happened inside a chunk'
-    assert holds < commands / 4 and short < max(5, commands / 200)
+    assert commands - holds > count, 'too few commands of a policy'
+    assert short < max(5, commands / 200)
 
     steps = whole.gates[-1].seq + 1
     graph.until(lambda: states[-1].seq >= steps - 1 and caches[-1].seq >= steps - 1, 'both states')

@@ -21,7 +21,7 @@ from aura_ros.tools.launch import ros_launch
 
 ROOT = Path(__file__).parents[2]
 NODES = ('vla_node', 'memory_node', 'kv_baseline_node', 'policy_switch_node', 'sim_node', 'panel', 'player', 'recorder')
-TIMEOUT_S = 30.0
+TIMEOUT_S = 60.0
 HERE = 'AURA_LAUNCH_TEST'
 
 # A stand-in reads its behaviour from its environment, so that its command line is that of the node.
@@ -42,9 +42,9 @@ if wish.get('leaves_child'):
     subprocess.Popen(['sleep', '1000'], start_new_session=True)
 out = Path(os.environ['REPORTS']) / f'{name}-{os.getpid()}'
 out.write_text(json.dumps(report))
-out.rename(out.with_suffix('.json'))
 print(name, 'is up', flush=True)
 try:
+    out.rename(out.with_suffix('.json'))  # from now on the test may interrupt it or end its launcher
     time.sleep(wish.get('life_s', 1000))
 except KeyboardInterrupt:
     time.sleep(wish.get('slow_stop_s', 0))
