@@ -281,6 +281,22 @@ def test_given_weights_walk_and_finished_walks_are_kept(tmp_path: Path, monkeypa
     assert main([*words, '--seeds', '0', '--fresh']) == 0 and walked == [0, 1, 1, 0]
 
 
+def test_changed_weights_walk_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    walked: list[int] = []
+
+    def made(walk: Walk, progress: Any) -> dict[str, Any]:
+        walked.append(walk.seed)
+        return run_walk(walk)
+
+    monkeypatch.setattr(endurance_walk, 'run_walk', made)
+    words = ['endurance', '--weights', str(tmp_path / 'own.safetensors'), '--settings', 'easy', '--steps', '300']
+    for seed in (0, 0, 1):
+        torch.manual_seed(seed)
+        save_memory(make('gru', 0.0), tmp_path / 'own.safetensors', {})
+        assert main([*words, '--seeds', '0', '--jobs', '1', '--output', str(tmp_path)]) == 0
+    assert walked == [0, 0], 'the same weights are not walked twice'
+
+
 @pytest.mark.parametrize(
     ('words', 'message'),
     [
