@@ -18,7 +18,7 @@ from aura_ros.ros import conversions, qos
 
 BASE, AURA, KV, HELD, SHORT = 0, 1, 2, -1, -2
 VALUES = {BASE: POSE, AURA: POSE + AURA_OFFSET, KV: POSE + KV_OFFSET, HELD: READING}
-pytestmark = [pytest.mark.graph, pytest.mark.fault('F12')]
+pytestmark = [pytest.mark.graph, pytest.mark.quiet, pytest.mark.fault('F12')]
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from aura_ros.ros import conversions, qos
 
 CONTROL_HZ = 20.0
 GROWTH_MB = 10.0
-pytestmark = [pytest.mark.graph, pytest.mark.fault('F9')]
+pytestmark = [pytest.mark.graph, pytest.mark.quiet, pytest.mark.fault('F9')]
 
 
 def resident_mb(whole):

@@ -262,6 +262,7 @@ def test_in_lockstep_each_observation_makes_its_step(rig, tmp_path):
     assert '12 steps, 4 writes' in said
 
 
+@pytest.mark.quiet
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize('compressed', [False, True])
 def test_in_real_time_messages_keep_their_stamps_and_their_pace(rig, tmp_path, compressed):

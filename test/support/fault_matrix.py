@@ -9,7 +9,8 @@ A test names its fault with a marker, and reports its figures with a fixture::
         measured('65,536 damaged files: 0 crashes, 0 wrong states')
 
 The promise is what the test asserts. At the end of a run with such tests a table of all faults is printed;
-`--fault-report PATH` writes it too: as Markdown where PATH ends in .md, for docs/reliability.md, else as JSON.
+`--fault-report PATH` writes it too: as Markdown where PATH ends in .md, for docs/reliability.md, else as JSON. The
+properties of the reports carry all of this, so the table is the same with the workers of pytest-xdist.
 """
 
 import json
@@ -207,6 +208,7 @@ class FaultMatrix:
 
     def __init__(self) -> None:
         self.runs: dict[str, dict[str, _Run]] = {number: {} for number in FAULTS}
+        self._places: dict[str, int] = {}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Record one phase of one test under its faults."""
@@ -215,8 +217,13 @@ class FaultMatrix:
             run = self.runs[str(number)].setdefault(report.nodeid, _Run())
             run.seconds += report.duration
             run.measured = [str(value) for key, value in properties if key == 'measured']
+            self._places[report.nodeid] = next(int(str(value)) for key, value in properties if key == 'place')
             if run.outcome == 'passed':
                 run.outcome = report.outcome
+
+    def in_order(self, number: str) -> list[tuple[str, _Run]]:
+        """Return the tests of a row in the order of collection. With workers, reports arrive in another order."""
+        return sorted(self.runs[number].items(), key=lambda item: self._places[item[0]])
 
     def verdict(self, number: str) -> str:
         """Return the verdict of a row. Skipped tests have not run, and all others must have passed."""
@@ -227,7 +234,7 @@ class FaultMatrix:
 
     def findings(self, number: str) -> str:
         """Return what the tests of a row measured, and which failed."""
-        runs = self.runs[number].items()
+        runs = self.in_order(number)
         failed = [f'failed: {test.split("::")[-1]}' for test, run in runs if run.outcome == 'failed']
         return '\n'.join([*failed, *(text for _, run in runs for text in run.measured)])
 
@@ -251,7 +258,7 @@ class FaultMatrix:
                 'fault': fault.what,
                 'promise': fault.promise,
                 'verdict': self.verdict(number),
-                'tests': [{'test': test, **vars(run)} for test, run in self.runs[number].items()],
+                'tests': [{'test': test, **vars(run)} for test, run in self.in_order(number)],
             }
             for number, fault in FAULTS.items()
         ]
@@ -263,7 +270,7 @@ class FaultMatrix:
         lines = ['| | fault | promise | measured | tests |', '|---|---|---|---|---|']
         for number, fault in FAULTS.items():
             measured = '; '.join(self.findings(number).splitlines()) or '-'
-            files = dict.fromkeys(test.split('::')[0].removeprefix('test/') for test in self.runs[number])
+            files = dict.fromkeys(test.split('::')[0].removeprefix('test/') for test, _ in self.in_order(number))
             tests = ', '.join(f'`{file}`' for file in files)
             verdict = self.verdict(number)
             lines.append(f'| {number} | {fault.what} | {fault.promise} | **{verdict}**: {measured} | {tests} |')
@@ -294,11 +301,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Attach the faults of each test to its reports. An unknown fault ends the run."""
-    for item in items:
+    for place, item in enumerate(items):
         for number in _numbers(item):
             if number not in FAULTS:
                 raise pytest.UsageError(f'{item.nodeid}: no fault {number!r}; there are {", ".join(FAULTS)}')
-            item.user_properties.append(('fault', number))
+            item.user_properties += [('fault', number), ('place', place)]
 
 
 def _numbers(item: pytest.Item) -> Iterator[str]:
