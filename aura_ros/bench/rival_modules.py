@@ -36,10 +36,10 @@ def write_schedule(module: MemoryModule, memory: str, oracle_writes: Tensor) -> 
 
     Args:
         module: the module of `memory`.
-        memory: its name; 'oracle' writes where `oracle_writes` says.
+        memory: its name; an oracle writes where `oracle_writes` says.
         oracle_writes: 1 where the oracle writes, float [B, T].
     """
-    if memory == 'oracle':
+    if memory.startswith('oracle'):
         return oracle_writes
     return module.draw(*oracle_writes.shape) if isinstance(module, ScheduledModule) else None
 

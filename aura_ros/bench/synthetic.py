@@ -55,7 +55,9 @@ QUICK = StreamSetting(4, event=0.08, repeat=0.2, query=0.3, context_noise=0.1, t
 
 UNMATCHED = (
     'aura',
+    'aura-content',
     'always',
+    'always-content',
     'gru',
     'lstm',
     'ssm',
@@ -65,6 +67,7 @@ UNMATCHED = (
     'kv-window',
     'memoryless',
     'oracle',
+    'oracle-content',
 )
 MATCHED = ('random', 'periodic', 'reconstruction')
 """Memories with the write rate of AURA on validation streams."""
@@ -72,6 +75,7 @@ MATCHED = ('random', 'periodic', 'reconstruction')
 LEARNING_RATE_GRID = (3e-3, 6e-3, 1.2e-2, 2.4e-2)
 LEARNING_RATES = {
     **dict.fromkeys(('aura', 'reconstruction', 'oracle', 'elmur', 'elmur-gradient'), 6e-3),
+    **dict.fromkeys(('aura-content', 'always-content', 'oracle-content'), 6e-3),
     **dict.fromkeys(('always', 'random', 'periodic', 'memoryless'), 3e-3),
     **dict.fromkeys(('ssm', 'lstm'), 1.2e-2),
     **dict.fromkeys(('gru', 'kv', 'kv-window'), 2.4e-2),

@@ -16,7 +16,7 @@ from aura_ros.bench.rival_modules import build_rival, match_write_rate, write_sc
 from aura_ros.bench.streams import CLASSES, FEATURE_DIM, Kind, Streams, StreamSetting, draw, generator
 from aura_ros.memory import load_memory
 from aura_ros.train.learner import GateTraining, Learner, Optimisation
-from aura_ros.train.modules import FastWeightModule, MemoryModule, Rollout, ScheduledModule, Sizes
+from aura_ros.train.modules import ContentAddressedModule, FastWeightModule, MemoryModule, ScheduledModule, Sizes
 from aura_ros.train.modules.reconstruction import ReconstructionModule
 from aura_ros.train.saving import save_memory
 
@@ -24,6 +24,9 @@ SIZES = Sizes(FEATURE_DIM, 1, CLASSES, code_dim=64, gate_width=32, head_width=64
 """Dimensions of AURA-Mem; all rivals have as many parameters."""
 
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
+    'aura-content': ('aura', {'addressing': 'content'}),
+    'always-content': ('always', {'addressing': 'content'}),
+    'oracle-content': ('always', {'addressing': 'content'}),
     'kv-window': ('kv', {'window': 64}),
     'elmur': ('elmur', {'slots': 8, 'segment': 16}),
     'elmur-gradient': ('elmur', {'slots': 8, 'segment': 16, 'detach_memory': False}),
@@ -45,6 +48,10 @@ class Budget:
     """Evaluation streams."""
     gate: GateTraining = field(default_factory=lambda: GateTraining(price=0.4))
     """How a learned gate learns; a write has to save its price in the loss of later answers [nat]."""
+    content_gate: GateTraining = field(default_factory=lambda: GateTraining(price=0.4, open_share=0.3, learn_from=0.0))
+    """The same with content addressing, which is learned from random writes: a query that is written at every step
+    reads only itself.
+    """
 
 
 @dataclass(frozen=True)
@@ -52,7 +59,7 @@ class Task:
     """One memory to train and evaluate."""
 
     memory: str
-    """A kind, a key of `VARIANTS`, or 'oracle': fast weights that are given the events."""
+    """A kind, a key of `VARIANTS`, or 'oracle'. An oracle is fast weights that are given the events."""
     setting: StreamSetting
     """How the streams are drawn."""
     budget: Budget
@@ -108,7 +115,8 @@ def schedule_of(module: MemoryModule, task: Task, streams: Streams) -> Tensor | 
 def train(module: MemoryModule, task: Task, learner_type: type[Learner] = Learner) -> None:
     """Train a module to answer the queries; every optimiser step uses new streams."""
     budget, rng = task.budget, generator('train', task.seed)
-    learner = learner_type(module, Optimisation(budget.steps, task.learning_rate), budget.gate)
+    gate = budget.content_gate if isinstance(module, ContentAddressedModule) else budget.gate
+    learner = learner_type(module, Optimisation(budget.steps, task.learning_rate), gate)
     module.train()
     for step in range(budget.steps):
         if step % STEPS_PER_DRAW == 0:
@@ -134,8 +142,8 @@ def no_action(streams: Streams) -> Tensor:
     return torch.zeros(*streams.kind.shape, 1, CLASSES)
 
 
-def _wrong(rollout: Rollout, classes: Tensor) -> Tensor:
-    return F.cross_entropy(rollout.actions[:, 0], classes)
+def _wrong(actions: Tensor, classes: Tensor) -> Tensor:
+    return F.cross_entropy(actions[:, 0], classes, reduction='none')
 
 
 @torch.no_grad()  # type: ignore[untyped-decorator]
@@ -176,7 +184,7 @@ def step_by_step(module: MemoryModule, task: Task, weights: Path, streams: Strea
     Returns:
         `state_bytes`, and the share of answers that agree with the module, `numpy_agrees`.
     """
-    if task.memory == 'oracle':
+    if task.memory.startswith('oracle'):
         state = FastWeightModule(SIZES).sizes
         return {'state_bytes': 4 * state.value_dim * (state.key_dim + 1)}
     memory = load_memory(module.kind, str(weights), getattr(module, 'window', 0))

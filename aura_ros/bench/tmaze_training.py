@@ -13,7 +13,7 @@ from torch import Tensor
 from aura_ros.bench.rival_modules import build_rival, match_write_rate, write_schedule
 from aura_ros.bench.tmaze_env import ACTIONS, RIGHT, Maze, PassiveMaze, Seed, SelectiveMaze
 from aura_ros.train.learner import GateTraining, Learner, Optimisation
-from aura_ros.train.modules import ElmurModule, ElmurOptions, MemoryModule, Rollout, Sizes
+from aura_ros.train.modules import ElmurModule, ElmurOptions, MemoryModule, Sizes
 from aura_ros.train.modules.elmur_layer import Dropout
 from aura_ros.train.modules.reconstruction import ReconstructionModule
 
@@ -149,9 +149,9 @@ def train(task: Task) -> MemoryModule:
         seen = episodes(maze, curriculum.batch, length, (TRAIN, task.seed, step))
         weight = torch.full(seen.actions.shape, curriculum.corridor_weight)
         weight[:, -1] = 1.0
-        loss = partial(_loss, actions=seen.actions, weight=weight, smoothing=smoothing)
+        losses = partial(_losses, actions=seen.actions, weight=weight, smoothing=smoothing)
         schedule = write_schedule(module, task.memory, seen.oracle_writes)
-        learner.step(seen.z, no_action(seen.z), loss, float(weight.sum()), schedule)
+        learner.step(seen.z, no_action(seen.z), losses, float(weight.sum()), schedule)
     module.eval()
     if isinstance(module, ReconstructionModule):
         match_write_rate(module, task.write_rate, lambda: evaluate(module, task)['rate'])
@@ -173,11 +173,10 @@ def _standardise(module: MemoryModule, task: Task) -> None:
     module.feature_scale.copy_(seen.std(0).clamp(min=1e-2))
 
 
-def _loss(rollout: Rollout, actions: Tensor, weight: Tensor, smoothing: float) -> Tensor:
-    wrong = F.cross_entropy(
-        rollout.actions[:, :, 0].flatten(0, 1), actions.flatten(), reduction='none', label_smoothing=smoothing
-    )
-    return (wrong * weight.flatten()).sum() / weight.sum()
+def _losses(chunks: Tensor, actions: Tensor, weight: Tensor, smoothing: float) -> Tensor:
+    scores, wanted = chunks[:, :, 0].flatten(0, 1), actions.flatten()
+    wrong = F.cross_entropy(scores, wanted, reduction='none', label_smoothing=smoothing)
+    return wrong.view_as(weight) * weight
 
 
 @torch.no_grad()  # type: ignore[untyped-decorator]

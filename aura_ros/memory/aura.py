@@ -4,6 +4,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from aura_ros.memory.content_addressed import ContentAddressedCell
 from aura_ros.memory.fast_weights import FastWeightCell
 from aura_ros.memory.gate import THRESHOLD, Gate
 from aura_ros.memory.layers import Floats
@@ -12,21 +13,25 @@ from aura_ros.memory.schedules import WriteSchedule
 from aura_ros.memory.weights import MemoryWeights
 
 
-class FastWeightMemory(RecurrentMemory[FastWeightCell]):
-    """Fast weights behind a write schedule: learned in AURA-Mem, fixed in its baselines."""
+class FastWeightMemory(RecurrentMemory[FastWeightCell | ContentAddressedCell]):
+    """Fast weights behind a write schedule: learned in AURA-Mem, fixed in its baselines.
+
+    The arrays of the weights decide which cell it has.
+    """
 
     def __init__(self, name: str, weights: MemoryWeights, schedule: WriteSchedule) -> None:
-        super().__init__(name, weights, FastWeightCell(weights.arrays, schedule))
+        cell = FastWeightCell if 'log_key_scale' in weights.arrays else ContentAddressedCell
+        super().__init__(name, weights, cell(weights.arrays, schedule))
 
     @property
     def fast_weights(self) -> Floats:
-        """W, a read-only view, float32 [32, 32]: rows are values, columns keys."""
-        return _read_only(self.cell.state.W)
+        """W, a read-only view, float32 [32, 32]; see the cell for what a row is."""
+        return _read_only(self.cell.matrix)
 
     @property
     def vector(self) -> Floats:
-        """b, a read-only view, float32 [32]."""
-        return _read_only(self.cell.state.b)
+        """The second array of the state, a read-only view, float32 [32]."""
+        return _read_only(self.cell.vector)
 
     @property
     def row_age(self) -> NDArray[np.uint64]:

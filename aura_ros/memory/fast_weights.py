@@ -53,7 +53,8 @@ class FastWeightCell(Cell):
         self._key_scale = np.float32(np.exp(weights['log_key_scale'][0]))
         self._schedule = schedule
         self.state = FastWeights(len(self._value.bias), len(self._key.bias))
-        self.carried = (self.state.W, self.state.b)
+        self.matrix, self.vector = self.state.W, self.state.b
+        self.carried = (self.matrix, self.vector)
         self.row_age = np.zeros(len(self.state.b), np.uint64)
         """Steps since each row of W last changed; for monitors, not part of the state."""
 

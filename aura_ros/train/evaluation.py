@@ -12,8 +12,8 @@ from aura_ros.train.modules import MemoryModule
 from aura_ros.train.sequences import CUE_STEPS, Batch, Stream, collate
 
 
-def action_error(actions: Tensor, batch: Batch, scale: Tensor) -> Tensor:
-    """Return the weighted mean absolute error of the chunks, in units of the usual offset of each joint.
+def action_errors(actions: Tensor, batch: Batch, scale: Tensor) -> Tensor:
+    """Return the weighted mean absolute error of each chunk, [N], in units of the usual offset of each joint.
 
     Args:
         actions: chunks of the N steps with a weight, [N, C, A] [rad, m].
@@ -21,9 +21,7 @@ def action_error(actions: Tensor, batch: Batch, scale: Tensor) -> Tensor:
         scale: usual offset of each joint, [A] [rad, m].
     """
     asked = batch.weight > 0
-    weight = batch.weight[asked]
-    error = ((actions - batch.expert[asked]).abs() / scale).mean((-1, -2))
-    return (error * weight).sum() / weight.sum()
+    return ((actions - batch.expert[asked]).abs() / scale).mean((-1, -2)) * batch.weight[asked]
 
 
 @torch.no_grad()
@@ -39,7 +37,8 @@ def evaluate(model: MemoryModule, streams: list[Stream]) -> dict[str, Any]:
             batch = collate([(stream, np.arange(len(stream.z)))], 0.0)
             rollout = model(batch.z, batch.base)
             for out, actions in ((errors, rollout.actions), (baseline, batch.base)):
-                out.append(float(action_error(actions[batch.weight > 0], batch, model.action_scale)))
+                wrong = action_errors(actions[batch.weight > 0], batch, model.action_scale)
+                out.append(float(wrong.sum() / batch.weight.sum()))
             writes += float(rollout.scan.written[:, stream.context :].sum())
             rounds += len(set(stream.round[stream.context :].tolist()))
             for kind in (EventKind.CUE, EventKind.CUE_REPEAT, EventKind.DISTRACTOR):

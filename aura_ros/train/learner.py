@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """One optimiser step for any memory: the action loss, and for a gated memory the loss of its gate."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from aura_ros.train.counterfactual import LossesOf, Sequences, draw_steps, gains_of_writes, gate_loss
 from aura_ros.train.modules.base import MemoryModule, Rollout
-from aura_ros.train.modules.gate import AuraModule
+from aura_ros.train.modules.content_addressed import ContentAddressedModule
+from aura_ros.train.modules.gate import AuraModule, Gated
 
 
 @dataclass(frozen=True)
@@ -33,15 +34,19 @@ class GateTraining:
     price: float = 0.2
     """Price of a write: it must save later steps this much in total, in units of the action loss of one step."""
     open_until: float = 0.3
-    """Fraction of the training before which every step is written, or the steps that a teacher names. The gate decides
-    from then on.
+    """Fraction of the training before which steps are written at random, or those that a teacher names. From then on
+    the gate decides.
     """
+    open_share: float = 1.0
+    """Share of the steps that are written at random until then; 1 writes every step."""
     learn_from: float = 1.0
     """Fraction of the training after which the gate learns, `open_until` at the latest."""
     price_full: float = 0.7
     """Fraction of the training at which the price is full. It rises from zero."""
     probe: float = 0.1
-    """Share of the steps at which the worth of a write is measured."""
+    """Share of the steps at which the slope of the loss is measured, for dense fast weights."""
+    flips: int = 4
+    """Steps of each sequence at which the worth of a write is measured, for content-addressed fast weights."""
 
 
 class Learner:
@@ -69,7 +74,7 @@ class Learner:
         self,
         z: Tensor,
         base: Tensor,
-        loss_of: Callable[[Rollout], Tensor],
+        losses_of: LossesOf,
         weight: float,
         schedule: Tensor | None = None,
         asked: Tensor | None = None,
@@ -81,8 +86,8 @@ class Learner:
         Args:
             z: features [B, T, D].
             base: base chunks [B, T, C, A].
-            loss_of: the action loss, a mean over the asked steps.
-            weight: number of steps in that mean, or the sum of their weights.
+            losses_of: the weighted loss of each asked step, [...], for its actions [..., C, A].
+            weight: number of these steps, or the sum of their weights; the action loss is the sum over it.
             schedule: writes of fast weights without a gate, [B, T].
             asked: steps whose action the loss needs, bool [B, T]; None means all.
             state: first state, as the scan of the memory takes it; None means empty.
@@ -92,18 +97,24 @@ class Learner:
             action loss; share of steps written.
         """
         done = self._step / self._settings.steps
-        gated = isinstance(self._model, AuraModule) and schedule is None
+        gated = isinstance(self._model, Gated) and schedule is None
         begin = min(self._gate.learn_from, self._gate.open_until)
         learning = gated and done >= begin
         if gated and done < self._gate.open_until:
-            schedule = z.new_ones(z.shape[:2]) if teacher is None else _decided(teacher, z, base, asked)
-        probe = self._gate.probe if learning else 0.0
-        rollout = self._model(z, base, state, asked=asked, schedule=schedule, probe=probe)
-        loss = loss_of(rollout)
+            schedule = self._explore(z) if teacher is None else _decided(teacher, z, base, asked)
+        sequences = Sequences(z, base, state, asked)
+        probe = {'probe': self._gate.probe} if learning and isinstance(self._model, AuraModule) else {}
+        rollout = self._model(z, base, state, asked=asked, schedule=schedule, **probe)
+        loss = losses_of(rollout.actions).sum() / weight
         self._optimiser.zero_grad()
         if learning:
             ramp = (done - begin) / (self._gate.price_full - begin)
-            self.backward(loss, rollout, self._gate.price * min(ramp, 1.0), weight)
+            price = self._gate.price * min(ramp, 1.0)
+            if isinstance(self._model, AuraModule):
+                self.backward(loss, rollout, price, weight)
+            else:
+                torch.autograd.backward(loss)
+                self._teach_gate(sequences, rollout, losses_of, price)
         else:
             torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(self._model.parameters(), self._settings.clip)
@@ -112,6 +123,18 @@ class Learner:
         self._step += 1
         self.state = rollout.scan.state
         return loss.item(), float(rollout.scan.written.mean())
+
+    def _explore(self, z: Tensor) -> Tensor:
+        """Return which steps are written before the gate decides, [B, T]."""
+        share = self._gate.open_share
+        return z.new_ones(z.shape[:2]) if share == 1.0 else (torch.rand(z.shape[:2]) < share).to(z.dtype)
+
+    def _teach_gate(self, sequences: Sequences, rollout: Rollout, losses_of: LossesOf, price: float) -> None:
+        """Add the gradient of the gate of content-addressed fast weights."""
+        assert isinstance(self._model, ContentAddressedModule)
+        steps = draw_steps(rollout.scan.scores, self._gate.flips)
+        gains = gains_of_writes(self._model, sequences, rollout, losses_of, steps)
+        torch.autograd.backward(gate_loss(self._model, rollout, steps, gains - price))
 
     def backward(self, loss: Tensor, rollout: Rollout, price: float, weight: float) -> None:
         """Compute the gradients of the action loss, and then those of the gate, which depend on them."""

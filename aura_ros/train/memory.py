@@ -13,31 +13,26 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from aura_ros.common.console import make_console
 from aura_ros.common.errors import ConfigError
 from aura_ros.common.names import PANEL_TASKS
 from aura_ros.common.progress import Bar
-from aura_ros.train.evaluation import action_error, evaluate
+from aura_ros.train.evaluation import action_errors, evaluate
 from aura_ros.train.learner import Learner
 from aura_ros.train.matching import build_module
 from aura_ros.train.memory_settings import KINDS, MemoryTraining
-from aura_ros.train.modules import FastWeightModule, MemoryModule, Rollout, Sizes
+from aura_ros.train.modules import FastWeightModule, MemoryModule, Sizes
 from aura_ros.train.recordings import TASK as RECORDED
 from aura_ros.train.recordings import FeatureFile, rounds_within, split
 from aura_ros.train.saving import load_module, save_memory
-from aura_ros.train.sequences import Batch, Stream, collate, load_streams, segments, thin
+from aura_ros.train.sequences import Stream, collate, load_streams, segments, thin
 from aura_ros.train.state_pool import StatePool
 from aura_ros.vla.embedded import EmbeddedVla
 from aura_ros.vla.protocol import BackboneSpec
 
 _PRICE_FULL = 0.05
 """Fraction of a training that continues from weights, at which the price of a write is full."""
-
-
-def _loss(rollout: Rollout, batch: Batch, scale: Tensor) -> Tensor:
-    return action_error(rollout.actions, batch, scale)
 
 
 def set_scales(model: MemoryModule, streams: list[Stream]) -> None:
@@ -89,11 +84,11 @@ def fit(
             parts = [thin(pool[rng.integers(len(pool))], settings.keep_idle, rng) for pool in drawn]
             batch, tasks = collate(parts, settings.idle_weight), [stream.task for stream, _ in parts]
             noise = settings.feature_noise * model.feature_scale * torch.randn_like(batch.z)
-            loss = partial(_loss, batch=batch, scale=model.action_scale)
+            losses = partial(action_errors, batch=batch, scale=model.action_scale)
             error, written = learner.step(
                 batch.z + noise,
                 batch.base,
-                loss,
+                losses,
                 float(batch.weight.sum()),
                 asked=batch.weight > 0,
                 state=states and states.draw(tasks, empty),

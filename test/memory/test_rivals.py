@@ -17,6 +17,7 @@ pytestmark = pytest.mark.torch
 SYNTHETIC = Sizes(64, 1, 8, 64, 32, 32, 32, 64)
 STATE_BYTES = {
     'aura': 4224,
+    'aura-content': 4224,
     'reconstruction': 4224,
     'always': 4224,
     'random': 4224,
@@ -34,6 +35,8 @@ def memory(request, deploy):
     """The memory of the kind that the test asks for, with random weights."""
     torch.manual_seed(0)
     options = {'budget': 0.25} if request.param in ('random', 'periodic') else {}
+    if request.param == 'aura-content':
+        return deploy(build_module('aura', SYNTHETIC, addressing='content'))
     return deploy(build_module(request.param, SYNTHETIC, **options))
 
 
@@ -43,12 +46,12 @@ def run(memory, steps):
 
 
 @pytest.mark.parametrize('memory', STATE_BYTES, indirect=True)
-def test_the_state_keeps_its_size(memory, stream):
+def test_the_state_keeps_its_size(memory, stream, request):
     sizes = {memory.state_bytes, len(memory.export())}
     for z, base in zip(*stream(SYNTHETIC, 200), strict=True):
         memory.step(z, base)
         sizes |= {memory.state_bytes, len(memory.export())}
-    assert sizes == {STATE_BYTES[memory.name]}
+    assert sizes == {STATE_BYTES[request.node.callspec.params['memory']]}
 
 
 @pytest.mark.parametrize('memory', [*STATE_BYTES, 'kv'], indirect=True)

@@ -156,7 +156,7 @@ def test_a_teacher_decides_the_writes_until_the_gate_does():
     z, base = torch.randn(3, 5, 6), torch.randn(3, 5, 2, 2)
     learner = Learner(module, Optimisation(steps=4), GateTraining(open_until=0.5))
     shares = [
-        learner.step(z, base, lambda rollout: rollout.actions.square().mean(), 15.0, teacher=teacher)[1]
+        learner.step(z, base, lambda actions: actions.square().mean((-1, -2)), 15.0, teacher=teacher)[1]
         for _ in range(4)
     ]
     assert shares[:2] == [0, 0] and min(shares[2:]) > 0.5, 'the teacher writes nothing, and the gate starts open'

@@ -44,6 +44,16 @@ class Probes:
 
 
 @dataclass(frozen=True)
+class GateInputs:
+    """What the gate saw at each step, without gradient."""
+
+    code: Tensor
+    """Codes x, [B, T, X]."""
+    error: Tensor
+    """Errors e before the write, [B, T, E]."""
+
+
+@dataclass(frozen=True)
 class Scan:
     """The result of a cell on a batch of code sequences."""
 
@@ -58,7 +68,9 @@ class Scan:
     state: Any
     """State after the last step, for the next scan."""
     probes: Probes | None = None
-    """Training data of the gate; None without probed steps."""
+    """Training data of the gate of dense fast weights; None without probed steps."""
+    gate_inputs: GateInputs | None = None
+    """What the gate of content-addressed fast weights saw; None for other memories."""
 
 
 @dataclass(frozen=True)

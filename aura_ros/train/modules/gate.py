@@ -22,24 +22,50 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from aura_ros.train.modules.base import Rollout, Sizes
+from aura_ros.train.modules.base import MemoryModule, Rollout, Sizes
 from aura_ros.train.modules.fast_weights import Block, FastWeightModule
 
 STAKE_LIMIT = 5.0
 """Largest weight of one sample, because the gains have a long tail."""
 
 
-class AuraModule(FastWeightModule):
+class Gated(MemoryModule):
+    """A memory with a learned gate, whatever its cell."""
+
+    def add_gate(self, error_dim: int) -> None:
+        """Make the gate of a cell whose errors have `error_dim` components."""
+        self.gate = nn.Module()
+        self.gate.hidden = nn.Linear(self.sizes.code_dim + error_dim + 1, self.sizes.gate_width)
+        self.gate.output = nn.Linear(self.sizes.gate_width, 1)
+        nn.init.constant_(self.gate.output.bias, 1.0)  # starts open, because a memory that never writes learns nothing
+
+    def gate_logit(self, code: Tensor, error: Tensor) -> Tensor:
+        """Return the logits of writes, [...], for codes [..., X] and errors [..., E]."""
+        return self._score(self._code_input(code), error)
+
+    def _code_input(self, code: Tensor) -> Tensor:
+        """Return the part of the gate's input layer that depends on the codes only."""
+        return F.linear(code, self.gate.hidden.weight[:, : self.sizes.code_dim], self.gate.hidden.bias)
+
+    def _score(self, seen: Tensor, error: Tensor) -> Tensor:
+        """Return the logits of the writes."""
+        weight = self.gate.hidden.weight[:, self.sizes.code_dim :]
+        hidden = F.silu(seen + F.linear(self._state_input(error), weight))
+        return torch.as_tensor(self.gate.output(hidden)[..., 0])
+
+    def _state_input(self, error: Tensor) -> Tensor:
+        """Return the gate's inputs from the state: e and |e|."""
+        return torch.cat([error, error.square().sum(-1, keepdim=True).clamp(min=1e-12).sqrt()], -1)
+
+
+class AuraModule(Gated, FastWeightModule):
     """Gated fast weights; see `aura_ros.memory.aura.AuraMemory`."""
 
     kind = 'aura'
 
     def __init__(self, sizes: Sizes) -> None:
         super().__init__(sizes)
-        self.gate = nn.Module()
-        self.gate.hidden = nn.Linear(sizes.code_dim + sizes.value_dim + 1, sizes.gate_width)
-        self.gate.output = nn.Linear(sizes.gate_width, 1)
-        nn.init.constant_(self.gate.output.bias, 1.0)  # starts open, because a memory that never writes learns nothing
+        self.add_gate(sizes.value_dim)
 
     def gate_loss(self, rollout: Rollout, price: float, weight: float) -> Tensor:
         """Return the loss of the gate. Call it after the backward pass of the action loss.
@@ -74,20 +100,6 @@ class AuraModule(FastWeightModule):
     def increment(self, error: Tensor, values: Tensor) -> Tensor:
         """Return what a write with full rate adds to f(k). The delta rule adds the error."""
         return error
-
-    def _code_input(self, code: Tensor) -> Tensor:
-        """Return the part of the gate's input layer that depends on the codes only."""
-        return F.linear(code, self.gate.hidden.weight[:, : self.sizes.code_dim], self.gate.hidden.bias)
-
-    def _score(self, seen: Tensor, error: Tensor) -> Tensor:
-        """Return the logits of the writes."""
-        weight = self.gate.hidden.weight[:, self.sizes.code_dim :]
-        hidden = F.silu(seen + F.linear(self._state_input(error), weight))
-        return torch.as_tensor(self.gate.output(hidden)[..., 0])
-
-    def _state_input(self, error: Tensor) -> Tensor:
-        """Return the gate's inputs from the state: e and |e|."""
-        return torch.cat([error, error.square().sum(-1, keepdim=True).clamp(min=1e-12).sqrt()], -1)
 
 
 def _gradient(strengths: Tensor) -> Tensor:

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Content-addressed fast weights: a matrix whose rows are found by what they hold.
+
+Each row of W holds one item: a key k [16], which says what the item is, and its value v [16]. W is float32 [32, 32],
+and `order` float32 [32] holds the order of the last writes: 0 for an empty row, and the higher, the later the row was
+written. Together they take (32 * 32 + 32) * 4 = 4,224 bytes.
+
+    a(k) = softmax(beta k_1 . k, ..., beta k_32 . k, beta theta)    address; its last entry says "not stored"
+    r(k) = a(k) W                                                   read-out, without that entry
+    e    = (k, v) - r(k)                                            error before a write; its norm is the surprise
+    W_i <- W_i + rate ((k, v) - W_i)                                write: the delta rule for a one-hot address i
+
+Row i is the one that matches k best. If none matches better than theta, it is the row whose last write is the oldest,
+empty ones first, and the write replaces it. So a write changes one row, and rows do not fade while others are written.
+The value v = tanh(V x + M r_v) sees the value r_v that is stored for k, so an item can count or queue. Reading by
+content follows the Neural Turing Machine (arXiv 1410.5401), and the choice of the row follows arXiv 1605.06065.
+
+All entries of W stay in -1..1, whatever is written.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from aura_ros.memory.cell import Cell, Transition
+from aura_ros.memory.layers import Floats, Linear, Weights, sigmoid, unit
+from aura_ros.memory.schedules import WriteSchedule
+
+ROWS = 32
+ITEM_KEY_DIM = 16
+ITEM_VALUE_DIM = 16
+
+
+class ContentAddressedCell(Cell):
+    """Content-addressed fast weights and the schedule that decides when they are written."""
+
+    def __init__(self, weights: Weights, schedule: WriteSchedule) -> None:
+        self._key, self._query, self._value, self._rate = (
+            Linear.of(weights, name) for name in ('key', 'query', 'value', 'rate')
+        )
+        self._feedback = weights['feedback.weight']
+        self._sharpness = np.float32(np.exp(weights['log_sharpness'][0]))
+        self._threshold = np.float32(weights['threshold'][0])
+        self._schedule = schedule
+        self._key_dim = len(self._key.bias)
+        self.matrix = np.zeros((ROWS, self._key_dim + len(self._value.bias)), np.float32)
+        """W: one item in each row, its key first."""
+        self.vector = np.zeros(ROWS, np.float32)
+        """The order of the last writes: 0 for an empty row, `ROWS` for the row that was written last."""
+        self.carried = (self.matrix, self.vector)
+        self.row_age = np.zeros(ROWS, np.uint64)
+        """Steps since each row of W last changed; for monitors, not part of the state."""
+
+    def reset(self) -> None:
+        """Return to the empty state and restart the schedule."""
+        super().reset()
+        self._schedule.reset()
+        self.row_age[:] = 0
+
+    def keep(self) -> tuple[Any, ...]:
+        """Return the state and the row ages; see `Cell.keep`."""
+        return (*super().keep(), self.row_age.copy())
+
+    def undo(self, kept: tuple[Any, ...]) -> None:
+        """Take back one step and a reset before it."""
+        super().undo(kept[:-1])
+        self.row_age[:] = kept[-1]
+
+    def try_out(self, x: Floats) -> None:
+        """Step and write, whatever the schedule decides."""
+        self.step(x)
+        self._write(0, self._item(x, unit(self._key(x)), self.matrix[0]), sigmoid(float(self._rate(x)[0])))
+
+    def step(self, x: Floats) -> Transition:
+        """Compare with the stored item, write if the schedule opens, and read."""
+        key, query = unit(self._key(x)), unit(self._query(x))
+        matches = self._matches(key)
+        stored = self._read(matches)
+        item = self._item(x, key, stored)
+        error = item - stored
+        surprise = float(np.sqrt(error @ error))
+        score, threshold = self._schedule(x, error, surprise), self._schedule.threshold
+        self.row_age += np.uint64(1)
+        before = self._read(self._matches(query))
+        if score <= threshold:
+            return Transition(before, score, threshold, False, surprise)
+        row, rate = int(matches.argmax()), sigmoid(float(self._rate(x)[0]))
+        if matches[row] <= self._threshold:
+            row, rate = int(self.vector.argmin()), 1.0
+        norm = self._write(row, item, rate)
+        return Transition(self._read(self._matches(query)), score, threshold, True, surprise, norm, before)
+
+    def _matches(self, key: Floats) -> Floats:
+        """Return k_i . k for each row, -inf for an empty one, [rows]."""
+        products = self.matrix[:, : self._key_dim] @ key
+        return np.where(self.vector > 0, products, np.float32(-np.inf))
+
+    def _read(self, matches: Floats) -> Floats:
+        """Return the read-out for the matches of a key, [32]; zero if no row matches."""
+        top = max(float(matches.max()), float(self._threshold))
+        shares = np.exp(self._sharpness * (matches - np.float32(top)))
+        total = shares.sum() + np.exp(self._sharpness * (self._threshold - np.float32(top)))
+        return np.asarray((shares / total) @ self.matrix, dtype=np.float32)
+
+    def _item(self, x: Floats, key: Floats, stored: Floats) -> Floats:
+        """Return what a write stores: the key and the value that sees the stored one, [32]."""
+        value = np.tanh(self._value(x) + self._feedback @ stored[self._key_dim :])
+        return np.concatenate([key, value])
+
+    def _write(self, row: int, item: Floats, rate: float) -> float:
+        """Move a row towards an item and make it the last in the order; return the norm of the change."""
+        change = np.float32(rate) * (item - self.matrix[row])
+        self.matrix[row] += change
+        self.vector[self.vector > self.vector[row]] -= 1
+        self.vector[row] = ROWS
+        self.row_age[row] = 0
+        return float(np.linalg.norm(change))

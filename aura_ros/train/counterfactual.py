@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a write is worth, measured: the same sequences once more, with one decision of the gate turned over.
+
+The gate answers one question: what would later actions lose without this write? For some steps of each sequence, the
+sequence runs again with the other decision at this one step, and with all other decisions as they were. The difference
+of the two action losses is the gain of the write, with all later queries included:
+
+    gain = L(no write) - L(write)
+
+A write pays when its gain exceeds its price. The gate learns that as a classification. A sample weighs as much as is at
+stake:
+
+    loss = |gain - price| * BCE(score, gain > price)
+
+The optimal score is above 1/2 exactly where the expected gain exceeds the price. A distractor gains nothing for any
+action, and a repeat gains nothing over what W holds, so the gate stays closed for both. The AURA model card names the
+two parts, an action term and a write-sparsity term. Their form here is ours.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from aura_ros.train.modules.base import Rollout
+from aura_ros.train.modules.content_addressed import ContentAddressedModule
+
+STAKE_LIMIT = 5.0
+"""Largest weight of one sample, because the gains have a long tail."""
+_CERTAIN = 1e-3
+"""Share in the draw of a step whose score is 0 or 1; one whose score is 1/2 has 1/4."""
+
+LossesOf = Callable[[Tensor], Tensor]
+"""Maps the actions of a rollout, [..., C, A], to the weighted loss of each of them, [...]."""
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """Input of a memory, B sequences of T steps."""
+
+    z: Tensor
+    """Features [B, T, D]."""
+    base: Tensor
+    """Base chunks [B, T, C, A]."""
+    state: Tensor | None = None
+    """First states; None means empty."""
+    asked: Tensor | None = None
+    """Steps whose actions have a loss, bool [B, T]; None means all."""
+
+    def repeat(self, times: int) -> 'Sequences':
+        """Return the sequences `times` times, one copy after the other."""
+        parts = (self.z, self.base, self.state, self.asked)
+        return Sequences(*(part if part is None else part.repeat(times, *[1] * (part.dim() - 1)) for part in parts))
+
+    def sums(self, losses: Tensor) -> Tensor:
+        """Return the sum of the losses of each sequence, [B]."""
+        if self.asked is None:
+            return losses.flatten(1).sum(1)
+        return losses.new_zeros(len(self.z)).index_add(0, self.asked.nonzero()[:, 0], losses)
+
+
+@torch.no_grad()
+def gains_of_writes(
+    model: ContentAddressedModule, sequences: Sequences, rollout: Rollout, losses_of: LossesOf, steps: Tensor
+) -> Tensor:
+    """Return what the write of a step gains, whether it was made or not.
+
+    Args:
+        model: the memory.
+        sequences: its input.
+        rollout: what it did with them.
+        losses_of: the weighted loss of each action.
+        steps: R steps of each sequence, int [R, B].
+
+    Returns:
+        L(no write) - L(write), [R, B], where L is the sum of the losses of the sequence.
+    """
+    copies, where = sequences.repeat(len(steps)), steps[..., None]
+    writes = (rollout.scan.written > 0).to(sequences.z.dtype).repeat(len(steps), 1, 1)
+    made = writes.gather(2, where)
+    writes.scatter_(2, where, 1 - made)
+    other = model(copies.z, copies.base, copies.state, asked=copies.asked, schedule=writes.flatten(0, 1))
+    actions = other.actions.unflatten(0, (len(steps), -1))
+    losses = torch.stack([losses_of(each) for each in actions]).flatten(0, 1)
+    change = copies.sums(losses).view(steps.shape) - sequences.sums(losses_of(rollout.actions))
+    return torch.where(made[..., 0] > 0, change, -change)
+
+
+@torch.no_grad()
+def draw_steps(scores: Tensor, count: int) -> Tensor:
+    """Return `count` steps of each sequence, int [count, B]: half at random, half where the gate is undecided.
+
+    Args:
+        scores: probabilities of a write, [B, T].
+        count: steps of each sequence.
+    """
+    doubt = scores * (1 - scores) + _CERTAIN
+    return torch.multinomial(doubt / doubt.sum(1, keepdim=True) + 1 / scores.shape[1], count, replacement=True).T
+
+
+def gate_loss(model: ContentAddressedModule, rollout: Rollout, steps: Tensor, stakes: Tensor) -> Tensor:
+    """Return the loss of the gate.
+
+    Args:
+        model: the memory.
+        rollout: what it did.
+        steps: R steps of each sequence, int [R, B].
+        stakes: gain minus price of a write at these steps, [R, B].
+    """
+    inputs, sequence = rollout.scan.gate_inputs, torch.arange(steps.shape[1]).expand_as(steps)
+    assert inputs is not None, 'the memory has no gate'
+    logit = model.gate_logit(inputs.code[sequence, steps], inputs.error[sequence, steps])
+    wrong = F.binary_cross_entropy_with_logits(logit, (stakes > 0).to(logit.dtype), reduction='none')
+    return (stakes.abs().clamp(max=STAKE_LIMIT) * wrong).mean()
