@@ -18,6 +18,10 @@ so they are computed at once.
 """
 
 
+_EMPTY = -1e4
+"""Match of an empty row. Its share of a read-out is 0, as with minus infinity, but its gradient is finite."""
+
+
 class _Codes(NamedTuple):
     """What the cell needs of each step. All [B, T, ...]."""
 
@@ -97,9 +101,9 @@ class ContentAddressedModule(Gated):
         return _Codes(x, keys, queries, self.value(x), torch.sigmoid(self.rate(x))[..., 0])
 
     def _matches(self, W: Tensor, order: Tensor, keys: Tensor) -> Tensor:
-        """Return k_i . k for each row, -inf for an empty one, [B, T, rows]."""
+        """Return k_i . k for each row, [B, T, rows]; `_EMPTY` for an empty one."""
         products = keys @ W[..., :ITEM_KEY_DIM].mT
-        return products.masked_fill((order == 0)[:, None], -torch.inf)
+        return products.masked_fill((order == 0)[:, None], _EMPTY)
 
     def _read(self, W: Tensor, matches: Tensor) -> Tensor:
         """Return the read-outs for the matches of keys, [B, T, K + V]."""
