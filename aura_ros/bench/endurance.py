@@ -55,7 +55,21 @@ SUMMARY = 'accuracy, writes and state of every memory over 1,000,000 steps of a 
 
 CHOSEN = ('hard', 'easy', 'sparse', 'hard-24', 'hard-32')
 KNOWN = (*UNMATCHED, *MATCHED)
-MEMORIES = ('aura', 'always', 'random', 'periodic', 'reconstruction', 'gru', 'lstm', 'ssm', 'elmur', 'kv-window', 'kv')
+MEMORIES = (
+    'aura',
+    'aura-content',
+    'always',
+    'always-content',
+    'random',
+    'periodic',
+    'reconstruction',
+    'gru',
+    'lstm',
+    'ssm',
+    'elmur',
+    'kv-window',
+    'kv',
+)
 QUICK = Course(steps=4000, window=500, entries=2000, compared=500)
 QUICK_MEMORIES = ('aura', 'always', 'random', 'kv')
 
@@ -129,7 +143,8 @@ def _given(args: argparse.Namespace) -> tuple[str, list[str]]:
         ConfigError: the card names none that is known.
     """
     card = read_object(args.weights.with_suffix('.json'))
-    memory = args.memory or card.get('memory')
+    kind = f'{card.get("memory")}-content' if card.get('addressing') == 'content' else card.get('memory')
+    memory = args.memory or kind
     if memory not in KNOWN:
         raise ConfigError(f'{args.weights}: its card is for the memory {memory!r}: choose one with --memory')
     if args.settings is not None:

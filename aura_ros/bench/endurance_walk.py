@@ -142,7 +142,7 @@ def _blocks(streams: Streams, done: int, window: int, size: int) -> Iterator[Str
 
 def _due(module: MemoryModule, memory: str, part: Streams, done: int, draws: torch.Generator) -> Tensor | None:
     """Return which of the next steps are written, [1, T], or None if the memory decides itself."""
-    if memory == 'oracle':
+    if memory.startswith('oracle'):
         return torch.from_numpy(part.events).float()
     return module.draw(1, part.kind.shape[1], draws, done) if isinstance(module, ScheduledModule) else None
 
@@ -180,7 +180,7 @@ def step_by_step(module: MemoryModule, walk: Walk, done: int) -> dict[str, Any]:
     base = np.zeros((1, CLASSES), np.float32)
     decisions = [memory.step(z, base) for z in streams.z[0]]
     size = memory.state_bytes // steps * done if walk.memory in GROWING else memory.state_bytes
-    if walk.memory == 'oracle':
+    if walk.memory.startswith('oracle'):
         return {'state_bytes': size, 'numpy_steps': 0, 'numpy_answers': None, 'numpy_writes': None}
     wrote = np.array([decision.written for decision in decisions])
     due = torch.from_numpy(wrote)[None].float() if isinstance(module, ScheduledModule) else None

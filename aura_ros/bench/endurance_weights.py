@@ -92,7 +92,7 @@ def load_trained(memory: str, path: Path) -> MemoryModule:
         ConfigError: the file is missing or damaged, or is not for this memory and these streams.
     """
     sizes = SIZES
-    if memory in ('aura', 'reconstruction'):
+    if memory in ('aura', 'aura-content', 'reconstruction'):
         sizes = _sizes(path)
     module = build_rival(memory, sizes, VARIANTS, 0.0)
     load_module(module, path, '')

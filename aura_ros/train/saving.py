@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 from aura_ros.common.errors import ConfigError
 from aura_ros.memory.weights import load_weights
-from aura_ros.train.modules import MemoryModule
+from aura_ros.train.modules import ContentAddressedModule, MemoryModule
 
 
 def save_memory(module: MemoryModule, path: Path, card: Mapping[str, Any]) -> None:
@@ -28,7 +28,9 @@ def save_memory(module: MemoryModule, path: Path, card: Mapping[str, Any]) -> No
         path,
     )
     path.chmod(0o644)  # safetensors creates files that only their owner can read
-    content = {'memory': module.kind, 'sizes': asdict(module.sizes), 'parameters': module.parameter_count, **card}
+    addressing = {'addressing': 'content'} if isinstance(module, ContentAddressedModule) else {}
+    sizes = {'sizes': asdict(module.sizes), 'parameters': module.parameter_count}
+    content = {'memory': module.kind, **addressing, **sizes, **card}
     path.with_suffix('.json').write_text(json.dumps(content, indent=2) + '\n')
 
 
