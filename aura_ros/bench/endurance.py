@@ -143,7 +143,8 @@ def _given(args: argparse.Namespace) -> tuple[str, list[str]]:
         ConfigError: the card names none that is known.
     """
     card = read_object(args.weights.with_suffix('.json'))
-    kind = f'{card.get("memory")}-content' if card.get('addressing') == 'content' else card.get('memory')
+    suffix = '-content' if card.get('addressing') == 'content' else ''
+    kind = f'{card.get("memory")}{suffix}'
     memory = args.memory or kind
     if memory not in KNOWN:
         raise ConfigError(f'{args.weights}: its card is for the memory {memory!r}: choose one with --memory')

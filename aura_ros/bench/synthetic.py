@@ -115,7 +115,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     if args.tune:
         return _tune(memories, replace(budget, steps=budget.steps // 2), args, console)
     if args.quick:
-        settings, memories = ['quick'], ['aura', 'always', 'random', 'oracle']
+        settings, memories = ['quick'], ['aura', 'aura-content', 'always', 'random', 'oracle']
     for name in settings:
         _run_setting(name, memories, budget, args, console)
     return 0

@@ -4,6 +4,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from aura_ros.common.errors import ConfigError
 from aura_ros.memory.content_addressed import ContentAddressedCell
 from aura_ros.memory.fast_weights import FastWeightCell
 from aura_ros.memory.gate import THRESHOLD, Gate
@@ -12,16 +13,25 @@ from aura_ros.memory.recurrent import RecurrentMemory
 from aura_ros.memory.schedules import WriteSchedule
 from aura_ros.memory.weights import MemoryWeights
 
+_CELLS: dict[str, type[FastWeightCell] | type[ContentAddressedCell]] = {
+    'dense': FastWeightCell,
+    'content': ContentAddressedCell,
+}
+
 
 class FastWeightMemory(RecurrentMemory[FastWeightCell | ContentAddressedCell]):
     """Fast weights behind a write schedule: learned in AURA-Mem, fixed in its baselines.
 
-    The arrays of the weights decide which cell it has.
+    The card of the weights names its cell.
+
+    Raises:
+        ConfigError: the card names another addressing than dense or content.
     """
 
     def __init__(self, name: str, weights: MemoryWeights, schedule: WriteSchedule) -> None:
-        cell = FastWeightCell if 'log_key_scale' in weights.arrays else ContentAddressedCell
-        super().__init__(name, weights, cell(weights.arrays, schedule))
+        if weights.addressing not in _CELLS:
+            raise ConfigError(f"addressing of the {name} memory is '{weights.addressing}': must be dense or content")
+        super().__init__(name, weights, _CELLS[weights.addressing](weights.arrays, schedule))
 
     @property
     def fast_weights(self) -> Floats:

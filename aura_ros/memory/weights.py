@@ -33,6 +33,11 @@ class MemoryWeights:
         return str(self.card.get('backbone_sha256', ''))
 
     @property
+    def addressing(self) -> str:
+        """How fast weights are addressed, 'dense' or 'content'. A card without it is for dense keys."""
+        return str(self.card.get('addressing', 'dense'))
+
+    @property
     def feature_dim(self) -> int:
         """Length of the feature z."""
         return len(self.arrays['feature_mean'])

@@ -30,6 +30,10 @@ def test_quick_run_ranks_the_memories(tmp_path):
     assert row['aura']['writes_per_step'] < 0.7 < row['always']['writes_per_step'] == 1.0
     assert row['aura']['fire_event'] > row['aura']['fire_distractor']
     assert row['aura']['state_bytes'] == 4224
+    content = row['aura-content']
+    assert content['accuracy'] > row['random']['accuracy'] + 0.1
+    assert content['state_bytes'] == 4224
+    assert {run['numpy_agrees'] for run in found['runs'] if run['memory'].startswith('aura')} == {1.0}
     assert (tmp_path / 'synthetic-quick.png').stat().st_size > 10_000
     assert load_memory('aura', str(tmp_path / 'synthetic-quick' / 'weights' / 'aura-0.safetensors')).state_bytes == 4224
 

@@ -14,7 +14,8 @@ def deploy():
 
     def convert(module):
         arrays = {name: tensor.detach().numpy().copy() for name, tensor in module.state_dict().items()}
-        weights = MemoryWeights(arrays, {'memory': module.kind}, '00' * 32)
+        addressing = 'content' if 'feedback.weight' in arrays else 'dense'
+        weights = MemoryWeights(arrays, {'memory': module.kind, 'addressing': addressing}, '00' * 32)
         return build_memory(module.kind, weights, getattr(module, 'window', 0))
 
     return convert

@@ -2,6 +2,7 @@
 """Content-addressed fast weights as a torch module; see `aura_ros.memory.content_addressed.ContentAddressedCell`."""
 
 import math
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
@@ -45,12 +46,12 @@ class ContentAddressedModule(Gated):
     """Content-addressed fast weights behind a gate, or written at every step.
 
     Args:
-        sizes: dimensions; `key_dim` and `value_dim` are not used.
+        sizes: dimensions; `key_dim` and `value_dim` are always 16.
         kind: 'aura' with a gate; another kind writes at every step or on a schedule.
     """
 
     def __init__(self, sizes: Sizes, kind: str = 'aura') -> None:
-        super().__init__(sizes, ITEM_KEY_DIM + ITEM_VALUE_DIM)
+        super().__init__(replace(sizes, key_dim=ITEM_KEY_DIM, value_dim=ITEM_VALUE_DIM), ITEM_KEY_DIM + ITEM_VALUE_DIM)
         self.kind = kind
         self.key = nn.Linear(sizes.code_dim, ITEM_KEY_DIM)
         self.query = nn.Linear(sizes.code_dim, ITEM_KEY_DIM)
