@@ -12,7 +12,9 @@ pytest.importorskip('mujoco')
 from aura_ros.common.errors import ConfigError, InputError
 from aura_ros.sim import TASKS, EventKind, Simulation
 from aura_ros.sim.expert import Expert
-from aura_ros.sim.tasks import DELAY_S, RETREAT_S, Goal, ticks
+from aura_ros.sim.tasks import Goal, ticks
+from aura_ros.sim.tasks.moves import DELAY_S
+from aura_ros.sim.tasks.simulation import RETREAT_S
 from aura_ros.sim.world import COLOURS, FINGER_OPEN, HOME_TIP, World
 
 

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The episode: rounds one after another, the flashes of the lamp beside them, and the random numbers of both.
+
+Each round has two generators of its own, one for what happens in it and one for the flashes of the lamp. They depend
+on the task, the split, the seed and the number of the round, and on nothing that the robot did. So all policies have
+the same rounds. Where one takes longer, it sees more flashes at the end of that round, and nothing else differs.
+No two splits, seeds, tasks or rounds share a random stream.
+"""
+
+from collections.abc import Generator, Iterator, Mapping
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aura_ros.common.errors import ConfigError
+from aura_ros.common.names import TASKS, EventKind
+from aura_ros.sim.tasks import single
+from aura_ros.sim.tasks.stage import GRASP_TASKS, Event, Round, Script, Stage, wait
+from aura_ros.sim.world import BLOCKS, COLOURS, CONTROL_PERIOD, DARK, FINGER_OPEN, JOINT_NAMES, PARCEL, World
+
+Floats = NDArray[np.float64]
+
+SPLITS = ('train', 'validation', 'evaluation')
+ROUNDS: Mapping[str, Round] = MappingProxyType(
+    {'recall': single.recall, 'put_back': single.put_back, 'visible': single.visible, 'place': single.place}
+)
+"""What happens in a round, by task."""
+
+FLASH_S = 0.5
+FLASH_GAP_S = (0.5, 3.0)
+RETREAT_S = 1.2
+_SCRIPT, _LAMP = 0, 1  # the generators of a round
+
+
+class Simulation(Stage):
+    """The world and the episode that runs in it, one control tick at a time.
+
+    Args:
+        task: one of TASKS.
+        split: one of SPLITS.
+        seed: index within the split, >= 0.
+        rounds: rounds in the episode, >= 1.
+        world: existing world to reset and use; None makes a new one.
+        first: number of the first round, >= 0. The rounds before it are left out.
+
+    Raises:
+        ConfigError: an argument is outside its range.
+    """
+
+    dt = CONTROL_PERIOD
+    joint_names = JOINT_NAMES
+
+    def __init__(
+        self, task: str, split: str, seed: int, rounds: int, world: World | None = None, first: int = 0
+    ) -> None:
+        _check('task', task, TASKS)
+        _check('split', split, SPLITS)
+        for name, value, low in (('seed', seed, 0), ('rounds', rounds, 1), ('first', first, 0)):
+            if value < low:
+                raise ConfigError(f'{name} = {value}, allowed: integers >= {low}')
+        super().__init__(world or World())
+        self.task, self.rounds, self.done = task, rounds, False
+        self._split, self._seed = SPLITS.index(split), seed
+        self._first, self._last_round = first, first + rounds - 1
+        self.world.reset(FINGER_OPEN if self.task in GRASP_TASKS else 0.0)
+        self._script = self._run_episode()
+        self._advance()
+        self.initial_events = self._take_events()
+
+    def step(self, target: Floats) -> tuple[Event, ...]:
+        """Advance one control tick (50 ms).
+
+        Args:
+            target: joint targets, float [8] [rad, m].
+
+        Returns:
+            Events of this tick. `done` is True afterwards if the episode has ended.
+        """
+        self.world.step(target)
+        self._tick += 1
+        if not self.done:
+            self._advance()
+        return self._take_events()
+
+    @property
+    def joint_positions(self) -> Floats:
+        """Measured joint positions, float64 [8] [rad, m]."""
+        return self.world.joint_positions
+
+    @property
+    def joint_velocities(self) -> Floats:
+        """Measured joint velocities, float64 [8] [rad/s, m/s]."""
+        return self.world.joint_velocities
+
+    def render(self, camera: str) -> NDArray[np.uint8]:
+        """Return an image of the camera 'front' or 'wrist': uint8 [128, 128, 3], RGB."""
+        return self.world.render(camera)
+
+    def close(self) -> None:
+        """End the episode and free the renderer."""
+        self.done = True
+        # The generators and this object refer to each other. Without a close, the garbage collector frees them late,
+        # possibly after hundreds of simulations.
+        self._script.close()
+        self._lamp.close()
+        self.world.close()
+
+    def _take_events(self) -> tuple[Event, ...]:
+        events, self._events = tuple(self._events), []
+        return events
+
+    def _advance(self) -> None:
+        if next(self._script, None) is None:
+            self.done = True
+        else:
+            next(self._lamp)
+
+    def _generator(self, stream: int) -> np.random.Generator:
+        """Return a generator of the present round."""
+        key = (self._split, TASKS.index(self.task), self.round, stream)
+        return np.random.default_rng(np.random.SeedSequence(self._seed, spawn_key=key))
+
+    def _run_episode(self) -> Generator[bool, None, None]:
+        for number in range(self._first, self._last_round + 1):
+            self.round = number
+            self._clear()
+            self._lamp = self._run_lamp(self._generator(_LAMP))
+            yield from ROUNDS[self.task](self, self._generator(_SCRIPT))
+            self.world.set_light('beacon', DARK)
+            self.world.set_light('go_sign', DARK)
+            self.goal = None
+            if self.round < self._last_round:
+                yield from self._retreat()
+
+    def _clear(self) -> None:
+        """Take everything off the table; the task of the round puts there what it needs."""
+        for index, name in enumerate((*BLOCKS, PARCEL)):
+            self.world.park(name, index)
+        self.world.show_pads(False)
+        self.world.set_light('lamp', DARK)
+
+    def _retreat(self) -> Script:
+        """Give the robot time to go home. If the hand still holds the parcel, open the hand and remove the parcel."""
+        for _ in wait(RETREAT_S):
+            if self.hand_is_full:
+                self.world.park(PARCEL)
+                self.world.open_hand()
+            yield True
+        self.hand_is_full = False
+
+    def _run_lamp(self, rng: np.random.Generator) -> Generator[None, None, None]:
+        """Let the lamp flash, which no action depends on."""
+        while True:
+            yield from _idle(rng.uniform(*FLASH_GAP_S))
+            colour = str(rng.choice(BLOCKS))
+            self.world.set_light('lamp', COLOURS[colour])
+            self.emit(EventKind.DISTRACTOR, colour)
+            yield from _idle(FLASH_S)
+            self.world.set_light('lamp', DARK)
+
+
+def _idle(seconds: float) -> Iterator[None]:
+    for _ in wait(seconds):
+        yield
+
+
+def _check(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise ConfigError(f'{name} = {value!r}, allowed: {", ".join(allowed)}')
