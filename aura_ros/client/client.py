@@ -15,7 +15,7 @@ from aura_ros.client.connection import RETRY_S, GraphConnection
 from aura_ros.client.episode import Episode
 from aura_ros.client.values import EpisodeResult, GraphError, Progress, RobotStatus, SavedState
 from aura_ros.common.errors import ConfigError
-from aura_ros.common.names import POLICIES, TASKS
+from aura_ros.common.names import POLICIES, TASKS, names_in
 from aura_ros.msg import PolicyStatus
 from aura_ros.ros import qos
 from aura_ros.srv import ResetMemory, SaveState, SelectPolicy, StartTask
@@ -100,7 +100,8 @@ class AuraClient(GraphConnection):
         """Put the simulator at the start of a task and return the instruction in words.
 
         Args:
-            task: recall, put_back, visible or place.
+            task: recall, put_back, visible, place, sequence, both or many, or several of them, comma-separated. Of
+                several, the task of each round is drawn.
             split: seeds to choose from: train, validation or evaluation.
             seed: index of the seed within the split.
             rounds: rounds of the task, >= 1.
@@ -110,7 +111,7 @@ class AuraClient(GraphConnection):
             ConfigError: there is no such task.
             GraphError: sim_node is missing, does not respond or refuses.
         """
-        _check('task', task, TASKS)
+        names_in(task, TASKS, f'task = {task!r}')
         request = StartTask.Request(task=task, split=split, seed=seed, rounds=rounds, lockstep=lockstep)
         response = self.request(self._start, request, 'sim_node', f'start {task}')
         return str(response.instruction)

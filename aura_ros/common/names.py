@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The names that the whole package shares: policies, tasks and kinds of task events, each list once."""
 
+from collections.abc import Sequence
 from enum import IntEnum
+
+from aura_ros.common.errors import ConfigError
 
 
 class Policy(IntEnum):
@@ -15,10 +18,13 @@ class Policy(IntEnum):
 POLICIES = tuple(policy.name.lower() for policy in Policy)
 """Names of the policies, by number."""
 
-TASKS = ('recall', 'put_back', 'visible', 'place')
+TASKS = ('recall', 'put_back', 'visible', 'place', 'sequence', 'both', 'many')
 """Tasks of the embedded robot, in the order of their seeds."""
 
-PANEL_TASKS = ('recall', 'visible', 'put_back')
+TRAINED_TASKS = ('recall', 'visible', 'put_back')
+"""Tasks that the memories which ship are trained for."""
+
+PANEL_TASKS = (*TRAINED_TASKS, 'sequence', 'both', 'many')
 """Tasks that the panel compares; `place` is only for training the VLA."""
 
 
@@ -32,7 +38,25 @@ class EventKind(IntEnum):
     GO = 4
     ROUND_SUCCESS = 5
     ROUND_FAILURE = 6
+    PART = 7
 
 
 EVENT_KINDS = tuple(kind.name.lower() for kind in EventKind)
 """Names of the kinds of task events, by number."""
+
+
+def names_in(text: str, allowed: Sequence[str], what: str) -> tuple[str, ...]:
+    """Return the names in a comma-separated list.
+
+    Args:
+        text: one or more names, each once.
+        allowed: names that may occur.
+        what: the beginning of the error message.
+
+    Raises:
+        ConfigError: another name, a name twice, or none.
+    """
+    found = tuple(entry.strip() for entry in text.split(',') if entry.strip())
+    if not found or set(found) - set(allowed) or len(set(found)) != len(found):
+        raise ConfigError(f'{what}, allowed: one or more of {", ".join(allowed)}, each once')
+    return found

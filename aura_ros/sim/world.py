@@ -34,6 +34,8 @@ Floats = NDArray[np.float64]
 JOINT_NAMES = (*(f'joint{i}' for i in range(1, 8)), 'finger_joint')
 BLOCKS = ('red', 'green', 'blue')
 PARCEL = 'parcel'
+SIDES = ('left', 'middle', 'right')
+"""Names of the pads and of the three lamps, as the robot sees them: left is +y."""
 CAMERAS = ('front', 'wrist')
 IMAGE_SIZE = (128, 128)
 CONTROL_PERIOD = 0.05
@@ -82,9 +84,10 @@ class World:
         self.data.ctrl[:] = home
         for index, name in enumerate((*BLOCKS, PARCEL)):
             self.park(name, index)
-        for light in ('beacon', 'lamp', 'go_sign'):
+        for light in ('beacon', 'lamp', 'go_sign', *(f'lamp_{side}' for side in SIDES)):
             self.set_light(light, DARK)
         self.show_pads(False)
+        self.show_lamps(False)
         mujoco.mj_forward(self.model, self.data)
 
     def close(self) -> None:
@@ -181,7 +184,7 @@ class World:
         mujoco.mj_kinematics(self.model, self.data)
 
     def set_light(self, name: str, rgb: tuple[float, float, float]) -> None:
-        """Colour 'beacon', 'lamp' or 'go_sign'; rgb in 0..1."""
+        """Colour 'beacon', 'lamp', 'go_sign' or one of the three lamps, such as 'lamp_left'; rgb in 0..1."""
         self.model.geom(name).rgba[:3] = rgb
 
     def light(self, name: str) -> tuple[float, float, float]:
@@ -191,8 +194,13 @@ class World:
 
     def show_pads(self, visible: bool) -> None:
         """Show or hide the three pads for the parcel."""
-        for name in ('pad_left', 'pad_middle', 'pad_right'):
-            self.model.geom(name).rgba[3] = float(visible)
+        for side in SIDES:
+            self.model.geom(f'pad_{side}').rgba[3] = float(visible)
+
+    def show_lamps(self, visible: bool) -> None:
+        """Show or hide the three lamps with names."""
+        for side in SIDES:
+            self.model.geom(f'lamp_{side}').rgba[3] = float(visible)
 
     def render(self, camera: str) -> NDArray[np.uint8]:
         """Return an image of a camera.

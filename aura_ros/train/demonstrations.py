@@ -16,6 +16,7 @@ An episode file is an .npz file of plain arrays, with N frames, chunks of 8 acti
     event            int64 [N]             EventKind of the latest task event since the last frame, -1 for none
     go               bool [N]              whether the go sign is on
     round            int64 [N]
+    lamps            float32 [N, 3, 4]     colour of the left, middle and right lamp: dark, red, green, blue, one-hot
 """
 
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -35,7 +36,7 @@ from aura_ros.common.names import EventKind
 from aura_ros.common.progress import Bar
 from aura_ros.sim.expert import Expert
 from aura_ros.sim.tasks import Event, Simulation
-from aura_ros.sim.world import BLOCKS, COLOURS, GO, PARCEL, World
+from aura_ros.sim.world import BLOCKS, COLOURS, GO, PARCEL, SIDES, World
 
 CHUNK = 8
 IMAGE = 64
@@ -84,11 +85,20 @@ def scene_labels(world: World) -> NDArray[np.float32]:
         there = x > -1
         labels += [1.0, 10 * x, 10 * y, 10 * z] if there else [0.0] * 4
     for light in LIGHTS:
-        rgb = world.light(light)
-        lit = [np.allclose(rgb, COLOURS[name]) for name in BLOCKS]
-        labels += [float(not any(lit)), *map(float, lit)]
+        labels += _colour(world, light)
     labels.append(float(np.allclose(world.light('go_sign'), GO)))
     return np.asarray(labels, dtype=np.float32)
+
+
+def lamp_labels(world: World) -> NDArray[np.float32]:
+    """Return the colours of the three lamps of the task `many`, one-hot (dark, red, green, blue): float32 [3, 4]."""
+    return np.asarray([_colour(world, f'lamp_{side}') for side in SIDES], dtype=np.float32)
+
+
+def _colour(world: World, light: str) -> list[float]:
+    rgb = world.light(light)
+    lit = [np.allclose(rgb, COLOURS[name]) for name in BLOCKS]
+    return [float(not any(lit)), *map(float, lit)]
 
 
 def shrink(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -137,6 +147,7 @@ def collect_episode(collection: Collection, seed: int, world: World) -> dict[str
                     'event': _main_event(latest),
                     'go': simulation.goal is not None,
                     'round': simulation.round,
+                    'lamps': lamp_labels(world),
                 }
             )
             latest = ()
@@ -152,6 +163,7 @@ def _main_event(events: tuple[Event, ...]) -> int:
         EventKind.CUE,
         EventKind.CUE_REPEAT,
         EventKind.GO,
+        EventKind.PART,
         EventKind.ROUND_SUCCESS,
         EventKind.ROUND_FAILURE,
         EventKind.RESHUFFLE,

@@ -20,6 +20,7 @@ from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
+from aura_ros.common.names import TASKS, names_in
 from aura_ros.common.program import make_parser, program
 from aura_ros.train.features import add_arguments
 
@@ -32,6 +33,12 @@ COLLECTIONS = (  # task, split, episodes, rounds, control ticks between frames; 
     ('put_back', 'train', 60, 10, 4),
     ('recall', 'validation', 10, 10, 4),
     ('put_back', 'validation', 8, 10, 4),
+    ('sequence', 'train', 120, 10, 4),
+    ('both', 'train', 100, 10, 4),
+    ('many', 'train', 120, 10, 4),
+    ('sequence', 'validation', 10, 10, 4),
+    ('both', 'validation', 10, 10, 4),
+    ('many', 'validation', 10, 10, 4),
 )
 
 
@@ -81,6 +88,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument('--seed', type=int, default=0, help='seed of initialisation and sampling (default: 0)')
     parser.add_argument('--rounds', type=int, default=30, help='check: rounds per task and policy (default: 30)')
+    parser.add_argument(
+        '--tasks',
+        default='visible,place,recall,put_back',
+        help='demonstrations: tasks to record, comma-separated; sequence, both and many are not in the training yet '
+        '(default: %(default)s)',
+    )
     bags = parser.add_argument_group('memory, on recordings')
     bags.add_argument(
         '--from-bags',
@@ -123,8 +136,10 @@ def _folder(options: argparse.Namespace, package: str) -> Path:
 def _demonstrations(options: argparse.Namespace) -> None:
     from aura_ros.train.demonstrations import Collection, collect
 
-    for collection in COLLECTIONS:
-        collect(Collection(*collection), options.work_dir, options.workers)
+    tasks = names_in(options.tasks, TASKS, f'--tasks is {options.tasks!r}')
+    for collection in map(Collection, *zip(*COLLECTIONS, strict=True)):
+        if collection.task in tasks:
+            collect(collection, options.work_dir, options.workers)
 
 
 def _vla(options: argparse.Namespace) -> None:

@@ -138,7 +138,7 @@ def test_a_refusal_and_silence_are_errors(graph, robot):
     ('request_', 'text'),
     [
         (lambda robot: robot.select_policy('arm'), "policy = 'arm' is unknown, allowed: base, aura, kv"),
-        (lambda robot: robot.start_task('dance'), "task = 'dance' is unknown, allowed: recall, "),
+        (lambda robot: robot.start_task('dance'), "task = 'dance', allowed: one or more of recall, "),
         (lambda robot: robot.reset_memory('gru'), "memory = 'gru' is unknown, allowed: aura, kv"),
         (lambda _: AuraClient('9 lives'), "namespace = '9 lives' is not a ROS name"),
     ],

@@ -29,7 +29,7 @@ from trajectory_msgs.msg import JointTrajectory
 from aura_ros.common.errors import AuraError, ConfigError, InputError
 from aura_ros.common.limits import JOINTS_BYTES
 from aura_ros.common.loading import load_factory
-from aura_ros.common.names import POLICIES
+from aura_ros.common.names import PANEL_TASKS, POLICIES
 from aura_ros.msg import PolicyStatus, TaskEvent
 from aura_ros.ros import conversions, foreign, qos
 from aura_ros.ros.commands import target_from_trajectory
@@ -58,7 +58,7 @@ _RESEND_AT_REST_S, _RESEND_S = 0.2, 1.0
 class SimNodeConfig:
     """Parameters of sim_node."""
 
-    task: str = parameter('', 'First task: recall, visible, put_back; empty waits for start_task')
+    task: str = parameter('', f'First task: {", ".join(PANEL_TASKS)}; empty waits for start_task')
     split: str = parameter('evaluation', 'Seeds of the first task: train, validation, evaluation')
     seed: int = parameter(0, 'Index of the seed within the split', unit='1', low=0, high=2**31 - 1)
     rounds: int = parameter(12, 'Rounds of the episode', unit='1', low=1, high=1_000_000)

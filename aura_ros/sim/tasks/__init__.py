@@ -7,6 +7,11 @@ recall     The beacon shows a colour for half a second and goes dark for 2-20 s,
 put_back   A parcel stands on one of three pads and is moved away. 2-20 s later the robot has to put it back.
 visible    Needs no memory: the beacon stays lit until the touch, or the instruction names the colour.
 place      Needs no memory: the instruction names the pad. Only for training the VLA.
+sequence   The beacon shows two to four colours one after another. The blocks have to be touched in that order.
+both       The beacon shows a colour, and a parcel stands on a pad and is moved away. The robot is asked for one of
+           them, and after a wait for the other.
+many       Three lamps show colours now and then. What a lamp showed last holds in later rounds too. The instruction
+           says at the go sign which lamp counts, and the robot has to touch the block of its colour.
 
 A round is a generator that runs once per control tick, so a task reads from top to bottom in the order of time.
 Task, split, seed and number decide a round, whatever the robot did before it (`simulation.py`).

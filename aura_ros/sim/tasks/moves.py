@@ -8,7 +8,7 @@ import numpy as np
 
 from aura_ros.common.names import EventKind
 from aura_ros.sim.tasks.stage import Goal, Script, Stage, wait
-from aura_ros.sim.world import BLOCKS, COLOURS, DARK, GO, PARCEL
+from aura_ros.sim.world import BLOCKS, COLOURS, DARK, GO, PARCEL, SIDES
 
 CUE_S = 0.5
 DELAY_S = (2.0, 20.0)
@@ -18,7 +18,7 @@ REPEAT_PROBABILITY = 0.3
 RESHUFFLE_PROBABILITY = 0.5
 
 PADS: Mapping[str, tuple[float, float]] = MappingProxyType(
-    {'left': (0.52, 0.19), 'middle': (0.52, 0.0), 'right': (0.52, -0.19)}
+    dict(zip(SIDES, ((0.52, 0.19), (0.52, 0.0), (0.52, -0.19)), strict=True))
 )
 
 
@@ -70,44 +70,38 @@ def wait_with(count: int, planned: Mapping[int, Callable[[], Script]]) -> Script
         yield True
 
 
-def go(stage: Stage, goal: Goal, asked: str = '') -> None:
-    """Light the go sign and set the goal; `asked` is the colour of the event."""
-    stage.goal = goal
+Answer = Generator[bool, None, tuple[bool, str]]
+"""The script of a question: it returns whether the robot did what was asked, and the block or pad that it used."""
+
+
+def ask_touch(stage: Stage, colour: str, asked: str = '') -> Answer:
+    """Light the go sign and wait for the touch of one block. `asked` is the colour of the event GO."""
+    stage.goal = Goal(touch=colour)
     stage.world.set_light('go_sign', GO)
     stage.emit(EventKind.GO, asked)
+    return (yield from await_touch(stage, colour))
 
 
-def first_touch(stage: Stage) -> Generator[bool, None, tuple[str, ...]]:
-    """Wait until a finger touches a block, and return the blocks that are touched; none at the time limit."""
+def await_touch(stage: Stage, colour: str) -> Answer:
+    """Wait until a finger touches a block; '' is returned at the time limit."""
     for _ in wait(TOUCH_LIMIT_S):
         yield True
         touched = stage.world.touched()
         if touched:
-            return touched
-    return ()
+            return touched == (colour,), touched[0]
+    return False, ''
 
 
-def await_touch(stage: Stage, colour: str) -> Script:
-    """Ask for one block, and end the round with the first touch."""
-    go(stage, Goal(touch=colour))
-    touched = yield from first_touch(stage)
-    stage.finish(touched == (colour,), touched[0] if touched else '')
-
-
-def placing(stage: Stage) -> Generator[bool, None, str]:
-    """Wait until the parcel is released on a pad, and return the name of the pad; '' at the time limit."""
+def ask_place(stage: Stage, pad: str) -> Answer:
+    """Light the go sign and wait until the parcel is released on a pad; '' is returned at the time limit."""
+    stage.goal = Goal(pad=PADS[pad])
+    stage.world.set_light('go_sign', GO)
+    stage.emit(EventKind.GO)
     for _ in wait(PLACE_LIMIT_S):
         yield True
         x, y, z = stage.world.block_position(PARCEL)
         near = [name for name, (px, py) in PADS.items() if np.hypot(x - px, y - py) < 0.035]
         if near and z < 0.03 and PARCEL not in stage.world.touched():
-            return near[0]
+            return near[0] == pad, near[0]
     stage.hand_is_full = True
-    return ''
-
-
-def await_place(stage: Stage, pad: str) -> Script:
-    """Ask for the parcel on a pad, and end the round when it is released on one."""
-    go(stage, Goal(pad=PADS[pad]))
-    found = yield from placing(stage)
-    stage.finish(found == pad, found)
+    return False, ''

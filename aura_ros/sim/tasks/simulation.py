@@ -4,7 +4,8 @@
 Each round has two generators of its own, one for what happens in it and one for the flashes of the lamp. They depend
 on the task, the split, the seed and the number of the round, and on nothing that the robot did. So all policies have
 the same rounds. Where one takes longer, it sees more flashes at the end of that round, and nothing else differs.
-No two splits, seeds, tasks or rounds share a random stream.
+No two splits, seeds, tasks or rounds share a random stream. Where an episode has several tasks, a third generator of
+the round draws its task.
 """
 
 from collections.abc import Generator, Iterator, Mapping
@@ -14,8 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aura_ros.common.errors import ConfigError
-from aura_ros.common.names import TASKS, EventKind
+from aura_ros.common.names import TASKS, EventKind, names_in
 from aura_ros.sim.tasks import single
+from aura_ros.sim.tasks.both import both
+from aura_ros.sim.tasks.many import many, shown_in
+from aura_ros.sim.tasks.sequence import sequence
 from aura_ros.sim.tasks.stage import GRASP_TASKS, Event, Round, Script, Stage, wait
 from aura_ros.sim.world import BLOCKS, COLOURS, CONTROL_PERIOD, DARK, FINGER_OPEN, JOINT_NAMES, PARCEL, World
 
@@ -23,7 +27,15 @@ Floats = NDArray[np.float64]
 
 SPLITS = ('train', 'validation', 'evaluation')
 ROUNDS: Mapping[str, Round] = MappingProxyType(
-    {'recall': single.recall, 'put_back': single.put_back, 'visible': single.visible, 'place': single.place}
+    {
+        'recall': single.recall,
+        'put_back': single.put_back,
+        'visible': single.visible,
+        'place': single.place,
+        'sequence': sequence,
+        'both': both,
+        'many': many,
+    }
 )
 """What happens in a round, by task."""
 
@@ -37,7 +49,7 @@ class Simulation(Stage):
     """The world and the episode that runs in it, one control tick at a time.
 
     Args:
-        task: one of TASKS.
+        task: one of TASKS, or several, comma-separated. Of several, the task of each round is drawn.
         split: one of SPLITS.
         seed: index within the split, >= 0.
         rounds: rounds in the episode, >= 1.
@@ -54,15 +66,17 @@ class Simulation(Stage):
     def __init__(
         self, task: str, split: str, seed: int, rounds: int, world: World | None = None, first: int = 0
     ) -> None:
-        _check('task', task, TASKS)
-        _check('split', split, SPLITS)
+        self._tasks = names_in(task, TASKS, f'task = {task!r}')
+        if split not in SPLITS:
+            raise ConfigError(f'split = {split!r}, allowed: {", ".join(SPLITS)}')
         for name, value, low in (('seed', seed, 0), ('rounds', rounds, 1), ('first', first, 0)):
             if value < low:
                 raise ConfigError(f'{name} = {value}, allowed: integers >= {low}')
         super().__init__(world or World())
-        self.task, self.rounds, self.done = task, rounds, False
+        self.rounds, self.done = rounds, False
         self._split, self._seed = SPLITS.index(split), seed
         self._first, self._last_round = first, first + rounds - 1
+        self.task = self._task_of(first)
         self.world.reset(FINGER_OPEN if self.task in GRASP_TASKS else 0.0)
         self._script = self._run_episode()
         self._advance()
@@ -116,17 +130,27 @@ class Simulation(Stage):
         else:
             next(self._lamp)
 
-    def _generator(self, stream: int) -> np.random.Generator:
-        """Return a generator of the present round."""
-        key = (self._split, TASKS.index(self.task), self.round, stream)
+    def _task_of(self, number: int) -> str:
+        """Return the task of a round; the same generator draws it in every episode of these tasks."""
+        if len(self._tasks) == 1:
+            return self._tasks[0]
+        return str(self._generator(self._split, number).choice(self._tasks))
+
+    def _round_generator(self, number: int, stream: int) -> np.random.Generator:
+        return self._generator(self._split, TASKS.index(self._task_of(number)), number, stream)
+
+    def _generator(self, *key: int) -> np.random.Generator:
         return np.random.default_rng(np.random.SeedSequence(self._seed, spawn_key=key))
 
     def _run_episode(self) -> Generator[bool, None, None]:
+        for number in range(self._first):
+            if self._task_of(number) == 'many':
+                self.shown |= shown_in(self._round_generator(number, _SCRIPT))
         for number in range(self._first, self._last_round + 1):
-            self.round = number
+            self.round, self.task = number, self._task_of(number)
             self._clear()
-            self._lamp = self._run_lamp(self._generator(_LAMP))
-            yield from ROUNDS[self.task](self, self._generator(_SCRIPT))
+            self._lamp = self._run_lamp(self._round_generator(number, _LAMP))
+            yield from ROUNDS[self.task](self, self._round_generator(number, _SCRIPT))
             self.world.set_light('beacon', DARK)
             self.world.set_light('go_sign', DARK)
             self.goal = None
@@ -138,6 +162,7 @@ class Simulation(Stage):
         for index, name in enumerate((*BLOCKS, PARCEL)):
             self.world.park(name, index)
         self.world.show_pads(False)
+        self.world.show_lamps(False)
         self.world.set_light('lamp', DARK)
 
     def _retreat(self) -> Script:
@@ -163,8 +188,3 @@ class Simulation(Stage):
 def _idle(seconds: float) -> Iterator[None]:
     for _ in wait(seconds):
         yield
-
-
-def _check(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise ConfigError(f'{name} = {value!r}, allowed: {", ".join(allowed)}')

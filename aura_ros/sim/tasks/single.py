@@ -10,8 +10,8 @@ from aura_ros.sim.tasks.moves import (
     PADS,
     REPEAT_PROBABILITY,
     RESHUFFLE_PROBABILITY,
-    await_place,
-    await_touch,
+    ask_place,
+    ask_touch,
     draw_delay,
     lay_out_blocks,
     move_parcel_away,
@@ -42,7 +42,7 @@ def recall(stage: Stage, rng: np.random.Generator) -> Script:
     if rng.random() < RESHUFFLE_PROBABILITY:
         planned[ticks(rng.uniform(0.1, 0.9) * delay)] = lambda: reshuffle(stage, rng)
     yield from wait_with(ticks(delay), planned)
-    yield from await_touch(stage, colour)
+    stage.finish(*(yield from ask_touch(stage, colour)))
 
 
 def visible(stage: Stage, rng: np.random.Generator) -> Script:
@@ -56,7 +56,7 @@ def visible(stage: Stage, rng: np.random.Generator) -> Script:
     else:
         stage.instruction = str(rng.choice(TOUCH_TEXTS)).format(colour)
     yield from wait(rng.uniform(1.0, 2.0))
-    yield from await_touch(stage, colour)
+    stage.finish(*(yield from ask_touch(stage, colour)))
 
 
 def put_back(stage: Stage, rng: np.random.Generator) -> Script:
@@ -68,7 +68,7 @@ def put_back(stage: Stage, rng: np.random.Generator) -> Script:
     move_parcel_away(stage, rng)
     stage.emit(EventKind.RESHUFFLE)
     yield from wait(draw_delay(rng))
-    yield from await_place(stage, pad)
+    stage.finish(*(yield from ask_place(stage, pad)))
 
 
 def place(stage: Stage, rng: np.random.Generator) -> Script:
@@ -78,4 +78,4 @@ def place(stage: Stage, rng: np.random.Generator) -> Script:
     stage.world.show_pads(True)
     move_parcel_away(stage, rng)
     yield from wait(rng.uniform(1.0, 2.0))
-    yield from await_place(stage, pad)
+    stage.finish(*(yield from ask_place(stage, pad)))

@@ -9,7 +9,7 @@ import numpy as np
 from aura_ros.common.names import EventKind
 from aura_ros.sim.world import CONTROL_PERIOD, World
 
-GRASP_TASKS = ('put_back', 'place')
+GRASP_TASKS = ('put_back', 'place', 'both')
 """Tasks that begin with an open hand."""
 
 
@@ -25,7 +25,7 @@ class Event:
     round: int
     """Round of the episode, from 0."""
     colour: str = ''
-    """Colour of the cue, the lamp or the touched block; empty if there is none."""
+    """What was shown, touched or used: a colour, the name of a pad, or lamp and colour; empty if there is none."""
     last: bool = False
     """True for the event that ends the episode."""
 
@@ -56,6 +56,8 @@ class Stage:
         """What the robot has to do now, for the expert; None without the go sign."""
         self.hand_is_full = False
         """Whether a round ended while the hand may still hold the parcel."""
+        self.shown: dict[str, str] = {}
+        """Colour that each of the three lamps showed last in this episode, by lamp."""
         self._tick = 0
         self._events: list[Event] = []
         self._last_round = 0
