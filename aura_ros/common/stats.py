@@ -33,6 +33,22 @@ def wilson_interval(successes: int, trials: int, confidence: float = 0.95) -> tu
     return low, high
 
 
+def mcnemar(only_first: int, only_second: int) -> float:
+    """Return the two-sided p-value of McNemar's exact test.
+
+    Of two policies on the same rounds, only the rounds count that one of them solved and the other did not. If neither
+    is better, each of these is a toss of a fair coin. Without such rounds the value is 1.
+
+    Raises:
+        ValueError: a negative count.
+    """
+    low, trials = min(only_first, only_second), only_first + only_second
+    if low < 0:
+        raise ValueError(f'counts = {only_first}, {only_second}, allowed: integers >= 0')
+    tail = sum(math.comb(trials, k) for k in range(low + 1))
+    return min(1.0, 2 * tail / (1 << trials))
+
+
 def percentile(values: Sequence[float], percent: float) -> float | None:
     """Return the interpolated percentile of the values; None without values."""
     return float(np.percentile(np.asarray(values, dtype=np.float64), percent)) if values else None

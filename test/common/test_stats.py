@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aura_ros.common.stats import mean_interval, percentile, wilson_interval
+from aura_ros.common.stats import mcnemar, mean_interval, percentile, wilson_interval
 
 
 @pytest.mark.parametrize(
@@ -75,3 +75,13 @@ def test_one_value_says_nothing_of_its_spread() -> None:
 def test_mean_interval_refuses(values: list[float], confidence: float) -> None:
     with pytest.raises(ValueError):
         mean_interval(values, confidence)
+
+
+@pytest.mark.parametrize(
+    ('first', 'second', 'value'), [(0, 0, 1.0), (1, 0, 1.0), (5, 0, 0.0625), (10, 2, 0.03857421875), (3, 3, 1.0)]
+)
+def test_mcnemar_is_the_sign_test_of_the_rounds_that_differ(first: int, second: int, value: float) -> None:
+    assert mcnemar(first, second) == pytest.approx(value) == mcnemar(second, first)
+    assert mcnemar(2000, 100) < 1e-100
+    with pytest.raises(ValueError, match='counts'):
+        mcnemar(-1, 2)

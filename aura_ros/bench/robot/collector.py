@@ -33,10 +33,10 @@ class EpisodeCollector:
         self._write_events: dict[str, set[int]] = {}
         self._newest = ''
 
-    def add_event(self, stamp_ns: int, kind: int, round_: int, colour: str, last: bool) -> None:
+    def add_event(self, stamp_ns: int, kind: int, round_: int, colour: str, last: bool, task: str = '') -> None:
         """Add a task event; unknown kinds are stored by number."""
         name = EVENT_KINDS[kind] if kind < len(EVENT_KINDS) else f'kind_{kind}'
-        self.events.append((stamp_ns, EventRecord(0.0, name, round_, colour)))
+        self.events.append((stamp_ns, EventRecord(0.0, name, round_, colour, task)))
         self.finished = self.finished or last
         self.progress += 1
 
@@ -62,6 +62,11 @@ class EpisodeCollector:
     def rounds_solved(self) -> int:
         """Number of solved rounds."""
         return sum(event.kind == 'round_success' for _, event in self.events)
+
+    @property
+    def newest_episode(self) -> str:
+        """Id of the episode of the newest step; '' before the first."""
+        return self._newest
 
     def newest_seq(self, memory: str) -> int:
         """Return the newest step of a memory, -1 before the first."""

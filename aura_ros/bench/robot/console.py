@@ -7,12 +7,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from aura_ros.bench.robot.endurance import HUNDRED, Block, PolicyRun
+from aura_ros.bench.robot.paired import PairedRow
 from aura_ros.bench.robot.records import Check, PanelRow
 
 
 def print_table(console: Console, rows: Sequence[PanelRow]) -> None:
     """Print the final table, one line per task and policy."""
-    table = Table(title='Same seed for all policies, one episode without resets each')
+    table = Table(title='Same rounds for all policies, one episode without resets each')
     for name in ('task', 'policy'):
         table.add_column(name)
     for name in ('solved', 'success [95 %]', 'writes', 'writes/round', 'state [B]', 'p50 [µs]', 'p95 [µs]'):
@@ -35,6 +37,52 @@ def print_table(console: Console, rows: Sequence[PanelRow]) -> None:
         )
         task = row.task
     console.print(table)
+
+
+def print_paired(console: Console, rows: Sequence[PairedRow]) -> None:
+    """Print the differences between policies, one line per task and pair; nothing if no two policies ran."""
+    if not rows:
+        return
+    table = Table(title="Pairs of policies on the same rounds, with McNemar's exact test")
+    table.add_column('task', max_width=34)
+    table.add_column('pair')
+    for name in ('both', 'only first', 'only second', 'neither', 'difference', 'p'):
+        table.add_column(name, justify='right', no_wrap=True)
+    for row in rows:
+        counts = (row.both, row.only_policy, row.only_other, row.neither)
+        p_value = '< 0.001' if row.p_value < 0.001 else f'{row.p_value:.3f}'
+        table.add_row(row.task, f'{row.policy} - {row.other}', *map(str, counts), f'{row.difference:+.2f}', p_value)
+    console.print(table)
+
+
+def print_endurance(console: Console, runs: Sequence[PolicyRun]) -> None:
+    """Print solved rounds and writes of each policy: a line for each hundred rounds, for all, and for each task."""
+    table = Table(title='Mixed tasks without a reset, the same rounds for all policies')
+    table.add_column('rounds')
+    for run in runs:
+        for name in (f'{run.policy} solved', 'writes', 'state [B]'):
+            table.add_column(name, justify='right')
+    for index in range(max((len(run.blocks) for run in runs), default=0)):
+        blocks = [run.blocks[index] if index < len(run.blocks) else None for run in runs]
+        first = index * HUNDRED
+        last = first + max(block.rounds for block in blocks if block)
+        table.add_row(f'{first + 1}-{last}', *(cell for block in blocks for cell in _block_cells(block)))
+    table.add_section()
+    for task in ('', *sorted({task for run in runs for task, _ in run.results})):
+        table.add_row(task or 'all', *(cell for run in runs for cell in _total_cells(run, task)))
+    console.print(table)
+
+
+def _block_cells(block: Block | None) -> list[str]:
+    if block is None:
+        return ['-'] * 3
+    return [f'{block.solved}/{block.rounds}', _number(block.writes, ','), _number(block.state_bytes, ',')]
+
+
+def _total_cells(run: PolicyRun, task: str) -> list[str]:
+    solved, rounds = run.solved(task)
+    writes = [block.writes for block in run.blocks if block.writes is not None]
+    return [f'{solved}/{rounds}', '' if task else _number(sum(writes) if writes else None, ','), '']
 
 
 def print_checks(console: Console, checks: Sequence[Check]) -> None:

@@ -19,7 +19,9 @@ class EventRecord:
     round: int
     """Round of the episode, from 0."""
     colour: str = ''
-    """Colour of the cue, the lamp or the touched block; empty if none."""
+    """What was shown, touched or used: a colour, a pad, or lamp and colour; empty if there is none."""
+    task: str = ''
+    """Task of the round."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,11 @@ class EpisodeRecord:
     def outcomes(self) -> tuple[EventRecord, ...]:
         """The events that ended the rounds."""
         return tuple(event for event in self.events if event.kind.startswith('round_'))
+
+    @property
+    def solved(self) -> Mapping[int, bool]:
+        """Whether each ended round was solved, by its number."""
+        return {event.round: event.kind == 'round_success' for event in self.outcomes}
 
     @property
     def successes(self) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from aura_ros.bench.robot.figure import draw, pick_episode
+from aura_ros.bench.robot.paired import paired_rows
 from aura_ros.bench.robot.records import EpisodeRecord, GateRecord, RunRecord, acceptance, summarise
 from aura_ros.common.errors import ConfigError
 from aura_ros.common.files import replace_text
@@ -50,6 +51,7 @@ def to_json(run: RunRecord) -> dict[str, Any]:
         'versions': dict(run.versions),
         'weight_hashes': dict(run.weight_hashes),
         'summary': [asdict(row) | {'rate': row.rate} for row in rows],
+        'paired': [row.as_json() for row in paired_rows(run.episodes)],
         'acceptance': [asdict(check) for check in acceptance(rows)],
         'episodes': [_episode(episode, episode is drawn) for episode in run.episodes],
     }
@@ -59,7 +61,7 @@ def _episode(episode: EpisodeRecord, with_steps: bool) -> dict[str, Any]:
     rounds = []
     for event in episode.outcomes:
         own = [other for other in episode.events if other.round == event.round]
-        cue = next((other.colour for other in own if other.kind == 'cue'), '')
+        cue = ', '.join(other.colour for other in own if other.kind == 'cue')
         rounds.append(
             {
                 'round': event.round,

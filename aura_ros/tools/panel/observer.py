@@ -29,7 +29,7 @@ class GraphObserver:
 
     def _on_event(self, message: TaskEvent) -> None:
         stamp_ns = to_ns(message.header.stamp)
-        self.collector.add_event(stamp_ns, message.kind, message.round, message.colour, message.last)
+        self.collector.add_event(stamp_ns, message.kind, message.round, message.colour, message.last, message.task)
 
     def _gate_callback(self, memory: str) -> Callable[[GateSample], None]:
         def on_gate(message: GateSample) -> None:
