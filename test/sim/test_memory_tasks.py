@@ -126,7 +126,7 @@ def test_both_asks_for_colour_and_place_in_both_orders(world: World) -> None:
     assert all(second - part >= 2.0 for _, part, second in zip(times[::3], times[1::3], times[2::3], strict=True))
 
 
-def test_the_table_of_both_does_not_tell_the_answer(world: World) -> None:
+def test_the_table_of_both_does_not_show_the_answer(world: World) -> None:
     """At the go sign no light is lit, and the parcel is off the pads."""
     simulation = Simulation('both', 'validation', 25, 4, world)
     expert, went = Expert(simulation), 0
