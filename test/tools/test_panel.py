@@ -112,6 +112,33 @@ def test_every_policy_drives_and_the_report_is_written(environment: dict[str, st
     assert str(tmp_path / 'panel.png') in output and 'writes KV / AURA' in output
 
 
+def test_an_endurance_run_mixes_the_tasks_and_continues_with_the_next_policy(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    asked = ['--endurance', '--rounds', '1', '--tasks', 'recall,visible', '--report-dir', str(tmp_path), '--policies']
+    with graph(environment):
+        code, output = finish(start('panel', [*asked, 'aura'], environment))
+        assert code == 0 and '1-1' in output and 'aura solved' in output
+        code, output = finish(start('panel', [*asked, 'aura,kv'], environment))
+    assert code == 0 and 'all rounds are in' in output and 'aura - kv' in output
+    found = json.loads((tmp_path / 'endurance.json').read_text())
+    assert found['settings']['tasks'] == 'recall,visible'
+    for policy in ('aura', 'kv'):
+        run = found['policies'][policy]
+        assert run['finished'] and run['missing_steps'] == 0 and run['results'] == [['recall,visible', True]]
+    assert found['policies']['aura']['blocks'][0]['writes'] == 2
+    assert not (tmp_path / 'panel.json').exists()
+
+
+def test_an_endurance_run_has_a_thousand_rounds_of_the_tasks_of_today() -> None:
+    from aura_ros.tools.panel.main import ros_arguments
+
+    tasks = 'tasks:=recall,visible,put_back'
+    assert ros_arguments(['--endurance']) == ['--ros-args', '-p', 'rounds:=1000', '-p', tasks, '-p', 'endurance:=true']
+    assert 'rounds:=7' in ros_arguments(['--endurance', '--rounds', '7'])
+    assert ros_arguments([]) == ['--ros-args']
+
+
 def test_a_node_that_ends_is_named(environment: dict[str, str], tmp_path: Path) -> None:
     with graph(environment) as running:
         asked = parameters(rounds=500, tasks='recall', policies='aura', report_dir=tmp_path, stall_timeout_s=3.0)

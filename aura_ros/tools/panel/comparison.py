@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The comparison: one episode for each task and policy, on the same seed."""
+"""The comparison: one episode for each task and policy, on the same rounds."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from builtin_interfaces.msg import Time
 
 from aura_ros.bench.robot.collector import EpisodeCollector
+from aura_ros.bench.robot.endurance import HUNDRED
 from aura_ros.bench.robot.records import EpisodeRecord
 from aura_ros.client import AuraClient, Episode, GraphError
 from aura_ros.common.names import POLICIES
@@ -48,8 +49,15 @@ class EpisodeSettings:
 class Comparison:
     """Runs the episodes one after another."""
 
-    def __init__(self, client: AuraClient, settings: EpisodeSettings, make_bar: Callable[[Leg], Bar]) -> None:
-        self._client, self._settings, self._make_bar = client, settings, make_bar
+    def __init__(
+        self,
+        client: AuraClient,
+        settings: EpisodeSettings,
+        make_bar: Callable[[Leg], Bar],
+        keep: Callable[[EpisodeRecord], None] | None = None,
+    ) -> None:
+        """Compare with these settings; `keep` receives each episode after every hundred rounds, and at its end."""
+        self._client, self._settings, self._make_bar, self._keep = client, settings, make_bar, keep
         self._observer = GraphObserver(client.node)
         self.episodes: list[EpisodeRecord] = []
         """Records of the episodes that have ended."""
@@ -63,6 +71,8 @@ class Comparison:
         for leg in legs:
             with self._make_bar(leg) as bar:
                 self.episodes.append(self._run_leg(leg, bar))
+            if self._keep is not None:
+                self._keep(self.episodes[-1])
 
     def _run_leg(self, leg: Leg, bar: Bar) -> EpisodeRecord:
         client, settings = self._client, self._settings
@@ -75,18 +85,22 @@ class Comparison:
             leg.task, split=settings.split, seed=settings.seed, rounds=settings.rounds, lockstep=settings.lockstep
         )
         episode = client.start_episode(instruction, retry_s=settings.start_timeout_s)
-        self._watch(leg, episode, bar)
+        self._watch(leg, episode, bar, began)
         result = episode.cancel()
         client.spin_until(lambda: collector.complete(result.episode_id, result.steps), _SETTLE_S)
-        return collector.record(
+        return self._record(leg, result.episode_id, result.steps, began)
+
+    def _record(self, leg: Leg, episode_id: str, steps: int, began: float) -> EpisodeRecord:
+        settings = self._settings
+        return self._observer.collector.record(
             EpisodeRecord(
                 task=leg.task,
                 policy=leg.policy,
                 split=settings.split,
                 seed=settings.seed,
                 rounds=settings.rounds,
-                episode_id=result.episode_id,
-                steps=result.steps,
+                episode_id=episode_id,
+                steps=steps,
                 sim_s=0.0,
                 wall_s=time.monotonic() - began,
                 events=(),
@@ -94,7 +108,7 @@ class Comparison:
             )
         )
 
-    def _watch(self, leg: Leg, episode: Episode, bar: Bar) -> None:
+    def _watch(self, leg: Leg, episode: Episode, bar: Bar, began: float) -> None:
         """Wait until the last round has ended."""
         collector = self._observer.collector
         moved_at = checked_at = time.monotonic()
@@ -111,8 +125,11 @@ class Comparison:
                 text = f'{collector.rounds_solved} solved'
                 if leg.policy != 'base':
                     text += f', {collector.writes(leg.policy)} writes'
-                bar.advance(collector.rounds_done - done, text)
-                done = collector.rounds_done
+                before, done = done, collector.rounds_done
+                bar.advance(done - before, text)
+                if self._keep is not None and done // HUNDRED > before // HUNDRED:
+                    steps = collector.newest_seq('aura') + 1
+                    self._keep(self._record(leg, collector.newest_episode, steps, began))
 
     def _check_peers(self, leg: Leg, episode: Episode, still_s: float) -> None:
         if missing := self._client.missing():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`aura panel`: compare all policies on the same seed, and report the results as a table, JSON and PNG.
+"""`aura panel`: compare all policies on the same rounds, and report the results as a table, JSON and PNG.
 
 The panel is a client of the running graph; demo.launch.yaml starts both.
 """
@@ -11,23 +11,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from rclpy.node import Node
 from rich.console import Console
 
-from aura_ros.bench.robot.console import print_checks, print_table
+from aura_ros.bench.robot.console import print_checks, print_paired, print_table
+from aura_ros.bench.robot.paired import paired_rows
 from aura_ros.bench.robot.records import RunRecord, acceptance, summarise
 from aura_ros.bench.robot.report import write_report
 from aura_ros.client import AuraClient
 from aura_ros.common.console import make_console
-from aura_ros.common.errors import ConfigError
-from aura_ros.common.names import PANEL_TASKS, POLICIES
+from aura_ros.common.names import PANEL_TASKS, POLICIES, names_in
 from aura_ros.common.program import end_on_signals, program
 from aura_ros.common.progress import Bar
 from aura_ros.common.provenance import versions, weight_hashes
 from aura_ros.nodes.sim.node import SENSOR_TOPICS
 from aura_ros.ros import foreign
 from aura_ros.ros.parameters import ParameterSet, parameter, text_of
+from aura_ros.tools.panel import endurance
 from aura_ros.tools.panel.comparison import Comparison, EpisodeSettings, Leg
 
 _DESCRIPTION = """\
@@ -39,6 +41,7 @@ _EPILOG = """\
 examples, while `aura launch sim.launch.yaml` runs in real time:
   aura panel --lockstep false --rounds 60 --tasks recall
   aura panel --lockstep false --policies base,aura --report-dir /tmp/report
+  aura panel --lockstep false --endurance --policies aura
 
 Every option is also a ROS parameter; ROS arguments follow after --ros-args.
 exit code: 0 the comparison is complete, 1 a node failed, 2 wrong use, 130 Ctrl-C.
@@ -61,16 +64,19 @@ class PanelConfig:
     start_timeout_s: float = parameter(
         60.0, 'Longest time for nodes to appear and to accept requests', unit='s', low=1.0, high=3600.0
     )
+    endurance: bool = parameter(False, 'One long episode of mixed tasks for each policy; figures per hundred rounds')
     stall_timeout_s: float = parameter(30.0, 'Longest time without progress', unit='s', low=1.0, high=3600.0)
     allow_shared_graph: bool = parameter(False, foreign.PARAMETER_TEXT)
 
     def legs(self) -> list[Leg]:
-        """Return every task with every policy.
+        """Return every task with every policy. An endurance run has all tasks together.
 
         Raises:
             ConfigError: an unknown task or policy, or none.
         """
         tasks = _names('tasks', self.tasks, PANEL_TASKS)
+        if self.endurance:
+            tasks = (','.join(tasks),)
         return [Leg(task, policy) for task in tasks for policy in _names('policies', self.policies, POLICIES)]
 
     def settings(self) -> EpisodeSettings:
@@ -78,16 +84,14 @@ class PanelConfig:
         return EpisodeSettings(**{item.name: getattr(self, item.name) for item in fields(EpisodeSettings)})
 
 
-def _names(name: str, value: str, allowed: Sequence[str]) -> list[str]:
-    found = [entry.strip() for entry in value.split(',') if entry.strip()]
-    if not found or set(found) - set(allowed) or len(set(found)) != len(found):
-        raise ConfigError(f"parameter '{name}' is {value!r}, allowed: one or more of {', '.join(allowed)}, each once")
-    return found
+def _names(name: str, value: str, allowed: Sequence[str]) -> tuple[str, ...]:
+    return names_in(value, allowed, f"parameter '{name}' is {value!r}")
 
 
 def _report(console: Console, config: PanelConfig, run: RunRecord) -> None:
     rows = [summarise(episode) for episode in run.episodes]
     print_table(console, rows)
+    print_paired(console, paired_rows(run.episodes))
     print_checks(console, acceptance(rows))
     for episode in run.episodes:
         lost = {policy: episode.missing_steps(policy) for policy in episode.gates}
@@ -110,13 +114,15 @@ def _foreign(node: Node) -> list[str]:
 def _run(client: AuraClient, console: Console) -> None:
     config = ParameterSet(client.node, PanelConfig).read()
     legs = config.legs()
+    folder = Path(config.report_dir).expanduser()
+    file = endurance.open_file(folder, config.settings(), legs) if config.endurance else None
 
     def make_bar(leg: Leg) -> Bar:
         following = len(legs) - legs.index(leg) - 1
         return Bar(console, f'{leg!s:<18} rounds', config.rounds, later=following * config.rounds)
 
     # It subscribes now, so that the nodes discover the subscriptions while the panel waits.
-    comparison = Comparison(client, config.settings(), make_bar)
+    comparison = Comparison(client, config.settings(), make_bar, file.keep if file else None)
     console.print('waiting for the nodes')
     client.wait_for(timeout_s=config.start_timeout_s)
     if config.allow_shared_graph:
@@ -124,6 +130,9 @@ def _run(client: AuraClient, console: Console) -> None:
     else:
         foreign.refuse_foreign(client.node, lambda: _foreign(client.node), client.spin)
     started, began = datetime.now(UTC).isoformat(timespec='seconds'), time.monotonic()
+    if file is not None:
+        endurance.run_endurance(comparison, console, file, legs)
+        return
     try:
         comparison.run(legs)
     finally:
@@ -143,9 +152,13 @@ def ros_arguments(words: Sequence[str]) -> list[str]:
     )
     for item in fields(PanelConfig):
         option = '--' + item.name.replace('_', '-')
-        parser.add_argument(option, metavar='VALUE', help=f'{text_of(item)} (default: {item.default})')
+        flag: dict[str, Any] = {'nargs': '?', 'const': 'true'} if item.default is False else {}
+        parser.add_argument(option, metavar='VALUE', help=f'{text_of(item)} (default: {item.default})', **flag)
     place = words.index('--ros-args') if '--ros-args' in words else len(words)
     given = vars(parser.parse_args(words[:place]))
+    if given['endurance'] == 'true':
+        defaults = {'rounds': endurance.ROUNDS, 'tasks': endurance.TASKS}
+        given |= {name: value for name, value in defaults.items() if given[name] is None}
     options = [word for name, value in given.items() if value is not None for word in ('-p', f'{name}:={value}')]
     return [*(words[place:] or ['--ros-args']), *options]
 

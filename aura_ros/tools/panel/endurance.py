@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`aura panel --endurance`: one long episode of mixed tasks for each policy, with figures per hundred rounds."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+
+from aura_ros.bench.robot.console import print_endurance, print_paired
+from aura_ros.bench.robot.endurance import EnduranceFile, paired_runs
+from aura_ros.common.provenance import weight_hashes
+from aura_ros.tools.panel.comparison import Comparison, EpisodeSettings, Leg
+
+ROUNDS = 1000
+TASKS = 'recall,visible,put_back'
+"""Tasks if the caller names none."""
+_RUN_SETTINGS = ('split', 'seed', 'rounds', 'lockstep')
+
+
+def open_file(folder: Path, settings: EpisodeSettings, legs: Sequence[Leg]) -> EnduranceFile:
+    """Open `endurance.json` in the folder, which has what earlier calls have run.
+
+    Raises:
+        ConfigError: the file has other settings, or cannot be read.
+    """
+    chosen = {name: value for name, value in asdict(settings).items() if name in _RUN_SETTINGS}
+    return EnduranceFile(folder / 'endurance.json', {'tasks': legs[0].task, **chosen, 'weight_hashes': weight_hashes()})
+
+
+def run_endurance(comparison: Comparison, console: Console, file: EnduranceFile, legs: Sequence[Leg]) -> None:
+    """Run the policies that the file does not have, and print the figures of all.
+
+    A policy that did not end all its rounds starts again, because its memory is gone.
+
+    Raises:
+        ConfigError: the file cannot be written.
+        GraphError: see `Comparison.run`. Every finished hundred is in the file.
+    """
+    left = [leg for leg in legs if not file.finished(leg.policy)]
+    for leg in legs:
+        if leg not in left:
+            console.print(f'{leg}: all rounds are in {file.path}', soft_wrap=True)
+    try:
+        comparison.run(left)
+    finally:
+        if file.runs:
+            print_endurance(console, file.runs)
+            print_paired(console, paired_runs(file.runs))
+            console.print(str(file.path.absolute()), soft_wrap=True)
