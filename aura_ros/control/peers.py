@@ -37,6 +37,15 @@ class Peers:
         after = frozenset(self.lost)
         return after - before, before - after
 
+    def seen(self, topic: str) -> None:
+        """Note that a message arrived: it has a publisher, even if the middleware missed the event of its arrival."""
+        if self._alive[topic] is None:
+            self._alive[topic] = 1
+
+    def alive(self, topic: str) -> bool:
+        """Return whether the topic has a living publisher as far as is known."""
+        return bool(self._alive[topic])
+
     def proves_return(self, topic: str, observed_ns: int, now_ns: int) -> bool:
         """Return whether an observation on a lost topic was made after its loss; both times are on the ROS clock [ns].
 

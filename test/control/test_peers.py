@@ -42,3 +42,14 @@ def test_only_an_observation_after_the_loss_proves_the_return():
     assert peers.proves_return('vla_step', NOW_NS + 1, NOW_NS + 2)
     peers.update('vla_step', 1, NOW_NS + 2)
     assert not peers.proves_return('vla_step', NOW_NS + 1, NOW_NS + 2)
+
+
+def test_a_message_shows_a_publisher_whose_arrival_was_missed():
+    peers = Peers(TOPICS)
+    assert not peers.alive('vla_step')
+    peers.seen('vla_step')
+    assert peers.alive('vla_step')
+    peers.update('vla_step', 0, NOW_NS)
+    assert set(peers.lost) == set(Policy)
+    peers.seen('vla_step')  # a message that was sent before the loss proves no return
+    assert set(peers.lost) == set(Policy) and not peers.alive('vla_step')

@@ -76,6 +76,26 @@ def test_a_node_that_delivers_is_not_lost(graph, rig, measured):
     measured('return missed by the middleware: drives again with a chunk whose observation is later than the loss')
 
 
+@pytest.mark.fault('F13')
+def test_a_loss_that_the_middleware_misses_is_found_in_the_graph(graph, rig, monkeypatch, measured):
+    rig.drive()
+    peers, missed = rig.node._peers, []
+    update = peers.update
+
+    def miss_the_first_loss(topic, alive, now_ns):
+        if not alive and not missed:
+            missed.append(topic)
+            return frozenset(), frozenset()
+        return update(topic, alive, now_ns)
+
+    monkeypatch.setattr(peers, 'update', miss_the_first_loss)
+    graph.node.destroy_publisher(rig.chunks[AURA])
+    graph.until(lambda: AURA in rig.node._switch.status.lost, 'the loss')
+    assert missed == ['aura/action_chunk']
+    graph.until(lambda: rig.status.holding and 'aura/action_chunk' in rig.status.reason, 'hold')
+    measured('loss missed by the middleware: found in the graph, held')
+
+
 @pytest.mark.fault('F5', 'F7')
 def test_unusable_joints_are_counted_and_hold_the_robot(graph, capfd, measured):
     rig = SwitchRig(graph, joint_max_age_s=0.5)

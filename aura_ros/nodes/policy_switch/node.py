@@ -63,6 +63,7 @@ class PolicySwitchNode(LifecycleNode):
         self._entities = EntityOwner(self)
         self._faults = Faults('all chunks and joint states are good')
         self._peers = Peers(TOPICS)
+        self._policy_of: dict[str, Policy] = {}
         self._watchdog: ControlWatchdog | None = None
         # Held while a command is computed and published.
         self._commanding = threading.Lock()
@@ -116,6 +117,7 @@ class PolicySwitchNode(LifecycleNode):
     def _watch(
         self, policy: Policy, message: type[M], topic: str, convert: Callable[[M], Chunk], profile: QoSProfile
     ) -> None:
+        self._policy_of[topic] = policy
         self._entities.limited_subscription(
             message,
             topic,
@@ -190,6 +192,7 @@ class PolicySwitchNode(LifecycleNode):
 
     # --- inputs ---
     def _on_chunk(self, chunk: Chunk, policy: Policy, publisher: bytes, topic: str) -> None:
+        self._peers.seen(topic)
         if not self.active:
             return
         if policy in self._peers.lost and not self._lockstep and not self._returned(policy, topic, chunk):
@@ -342,6 +345,12 @@ class PolicySwitchNode(LifecycleNode):
             self._switch.control_changed()
         self.get_logger().warning(f'commands are {"published" if self._control else "not published"} from now on')
 
+    def _check_peers(self) -> None:
+        """Find a publisher that left the graph, in case the middleware missed the event of its loss."""
+        for topic, policy in self._policy_of.items():
+            if self._peers.alive(topic) and not self.count_publishers(self.resolve_topic_name(topic)):
+                self._on_liveliness(policy, topic, 0)
+
     def _check_rivals(self) -> None:
         found = self._outputs.rivals()
         if found == self._switch.status.blocked:
@@ -356,6 +365,7 @@ class PolicySwitchNode(LifecycleNode):
     def _on_housekeeping(self) -> None:
         if not self.active:
             return
+        self._check_peers()
         self._check_rivals()
         self._outputs.poll()
         self._tick_if_due()
