@@ -41,6 +41,10 @@ class _Codes(NamedTuple):
         """Return some of the steps."""
         return _Codes(*(part[:, start:end] for part in self))
 
+    def steps(self) -> 'list[_Codes]':
+        """Return each step. The gradient of one split is a single concatenation, that of T cuts is T large arrays."""
+        return [_Codes(*parts) for parts in zip(*(part.split(1, 1) for part in self), strict=True)]
+
 
 class ContentAddressedModule(Gated):
     """Content-addressed fast weights behind a gate, or written at every step.
@@ -78,9 +82,10 @@ class ContentAddressedModule(Gated):
             state = x.new_zeros(len(x), ROWS, ITEM_KEY_DIM + ITEM_VALUE_DIM + 1)
         W, order, codes = state[..., :-1], state[..., -1].detach(), self._codes(x)
         ahead = 1 if torch.is_grad_enabled() else max(1, _AHEAD // len(x))
+        steps = codes.steps() if ahead == 1 else []
         columns, start = [], 0
         while start < x.shape[1]:
-            block = codes.cut(start, start + ahead)
+            block = steps[start] if ahead == 1 else codes.cut(start, start + ahead)
             item, error, matches = self._compare(W, order, block)
             logit, gate = self._decide(block.x, error, None if schedule is None else schedule[:, start : start + ahead])
             quiet = _quiet(gate) if ahead > 1 else 0
