@@ -10,8 +10,9 @@ written. Together they take (32 * 32 + 32) * 4 = 4,224 bytes.
     e    = (k, v) - r(k)                                            error before a write; its norm is the surprise
     W_i <- W_i + rate ((k, v) - W_i)                                write: the delta rule for a one-hot address i
 
-Row i is the one that matches k best. If none matches better than theta, it is the row whose last write is the oldest,
-empty ones first, and the write replaces it. So a write changes one row, and rows do not fade while others are written.
+Row i is the one that matches k best, and other rows that match better than theta are emptied: they hold older values of
+the same item. If none matches better than theta, i is the row whose last write is the oldest, empty ones first, and the
+write replaces it. So a write does not change other items, and they do not fade.
 The value v = tanh(V x + M r_v) sees the value r_v that is stored for k, so an item can count or queue. Reading by
 content follows the Neural Turing Machine (arXiv 1410.5401), and the choice of the row follows arXiv 1605.06065.
 
@@ -87,6 +88,9 @@ class ContentAddressedCell(Cell):
         row, rate = int(matches.argmax()), sigmoid(float(self._rate(x)[0]))
         if matches[row] <= self._threshold:
             row, rate = int(self.vector.argmin()), 1.0
+        for other in np.flatnonzero(matches > self._threshold):
+            if other != row:
+                self._empty(int(other))
         norm = self._write(row, item, rate)
         return Transition(self._read(self._matches(query)), score, threshold, True, surprise, norm, before)
 
@@ -106,6 +110,13 @@ class ContentAddressedCell(Cell):
         """Return what a write stores: the key and the value that sees the stored one, [32]."""
         value = np.tanh(self._value(x) + self._feedback @ stored[self._key_dim :])
         return np.concatenate([key, value])
+
+    def _empty(self, row: int) -> None:
+        """Empty a row; the others keep their order, without a gap."""
+        self.vector[(self.vector > 0) & (self.vector < self.vector[row])] += 1
+        self.matrix[row] = 0
+        self.vector[row] = 0
+        self.row_age[row] = 0
 
     def _write(self, row: int, item: Floats, rate: float) -> float:
         """Move a row towards an item and make it the last in the order; return the norm of the change."""

@@ -89,6 +89,19 @@ def test_the_item_whose_last_write_is_oldest_makes_room():
     assert changed == 1
 
 
+def test_a_write_empties_other_rows_of_its_item():
+    memory = cell()
+    for item in range(4):
+        memory.step(code(item, 0.5))
+    memory.matrix[2] = memory.matrix[1]  # an older value of item 1, from a key that noise had moved too far
+    memory.step(code(1, -0.5))
+    rows = np.flatnonzero(memory.vector)
+    assert len(rows) == 3
+    assert not memory.matrix[np.setdiff1d(np.arange(ROWS), rows)].any()
+    assert sorted(memory.vector[rows]) == [30, 31, 32]
+    assert_close(value(memory.step(code(1, -0.5)).before), np.tanh(-0.5), 1e-3)
+
+
 @given(st.lists(st.integers(0, 63), max_size=120))
 def test_the_order_ranks_the_rows_by_their_last_write(items):
     memory, last = cell(), {}

@@ -136,17 +136,29 @@ class ContentAddressedModule(Gated):
     def _write(
         self, W: Tensor, order: Tensor, item: Tensor, matches: Tensor, rate: Tensor, gate: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Write one step of each sequence where its gate, [B, 1], is 1; return W and the order after it."""
+        """Write one step of each sequence where its gate, [B, 1], is 1; return W and the order after it.
+
+        Training empties no rows: until keys of different items differ, it would leave a single item.
+        """
         with torch.no_grad():
             best = matches.max(-1)
             known = best.values > self.threshold
             row = F.one_hot(torch.where(known, best.indices, order.argmin(-1)), ROWS).to(W.dtype)
+            if not self.training:
+                older = (matches > self.threshold).to(W.dtype) * (1 - row) * gate
+                W, order = W * (1 - older)[..., None], _without(order, older)
             position = (order * row).sum(-1, keepdim=True)
             later = torch.where(row > 0, float(ROWS), order - (order > position).to(order.dtype))
             order = torch.where(gate > 0, later, order)
         share = torch.where(known, rate, 1.0)[:, None] * gate
         change = share * (item - (row[:, None] @ W)[:, 0])
         return W + row[..., None] * change[:, None], order
+
+
+def _without(order: Tensor, emptied: Tensor) -> Tensor:
+    """Return the order [B, rows] without some rows, and without a gap; `emptied` is 1 for these."""
+    above = ((order[..., None, :] > order[..., None]).to(order.dtype) @ emptied[..., None])[..., 0]
+    return torch.where((emptied > 0) | (order == 0), 0.0, order + above)
 
 
 def _quiet(gate: Tensor) -> int:
