@@ -6,7 +6,7 @@ import signal
 
 from hypothesis import settings
 
-pytest_plugins = ['fault_matrix', 'quiet']  # in test/support, which pyproject.toml puts on the path
+pytest_plugins = ['fault_matrix', 'quiet', 'hang']  # in test/support, which pyproject.toml puts on the path
 
 # A shell that starts the tests in the background ignores Ctrl-C for them, and so would all that they start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
