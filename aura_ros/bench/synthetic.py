@@ -84,9 +84,14 @@ LEARNING_RATES = {
 TUNE_SEED = 1000
 
 
-def shipped_weights() -> Path:
-    """Return the weights of AURA-Mem, seed 0, hard setting; use them with `load_memory('aura', path)`."""
-    return Path(str(files('aura_ros.bench') / 'weights' / 'synthetic_hard_aura.safetensors'))
+def shipped_weights(addressing: str = 'dense') -> Path:
+    """Return the weights of AURA-Mem, seed 0, hard setting; use them with `load_memory('aura', path)`.
+
+    Args:
+        addressing: 'dense', or 'content' for content-addressed fast weights.
+    """
+    name = {'dense': 'synthetic_hard_aura', 'content': 'synthetic_hard_aura_content'}[addressing]
+    return Path(str(files('aura_ros.bench') / 'weights' / f'{name}.safetensors'))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -8,12 +8,17 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from aura_ros.bench.synthetic import shipped_weights
 from aura_ros.common.errors import ConfigError
 from aura_ros.memory import MemorySession, Step, StepRefused, check_weights, load_memory
 from aura_ros.memory.weights import load_weights
 
 pytestmark = pytest.mark.fault('F31')
-KINDS = ('aura', 'kv')
+KINDS = ('aura', 'kv', 'content')
+
+
+def load(kind):
+    return load_weights('aura', str(shipped_weights('content'))) if kind == 'content' else load_weights(kind)
 
 
 def saved(folder, kind, arrays, card):
@@ -37,15 +42,16 @@ def changes(array):
 
 @pytest.mark.parametrize('kind', KINDS)
 def test_any_array_of_a_wrong_shape_is_refused(measured, kind):
-    weights, refused = load_weights(kind), 0
-    single = {'log_key_scale', 'log_sharpness', 'log_slope'}  # only their first value is used
+    weights, refused = load(kind), 0
+    name_of = 'aura' if kind == 'content' else kind
+    single = {'log_key_scale', 'log_sharpness', 'log_slope', 'threshold'}  # only their first value is used
     for name, array in weights.arrays.items():
         for change, wrong in changes(array):
             if name in single and change in ('longer', 'extra axis'):
                 continue
             changed = replace(weights, arrays={**weights.arrays, name: wrong})
-            with pytest.raises(ConfigError, match=f'of the {kind} memory') as refusal:
-                check_weights(kind, changed)
+            with pytest.raises(ConfigError, match=f'of the {name_of} memory') as refusal:
+                check_weights(name_of, changed)
                 pytest.fail(f'{name} {change}')
             assert '\n' not in str(refusal.value), (name, change)
             refused += 1
@@ -54,11 +60,11 @@ def test_any_array_of_a_wrong_shape_is_refused(measured, kind):
 
 @pytest.mark.parametrize('kind', KINDS)
 def test_a_missing_array_is_named(kind):
-    weights = load_weights(kind)
+    weights = load(kind)
     for name in weights.arrays:
         arrays = {other: array for other, array in weights.arrays.items() if other != name}
         with pytest.raises(ConfigError, match=f"no array '{name}'"):
-            check_weights(kind, replace(weights, arrays=arrays))
+            check_weights('aura' if kind == 'content' else kind, replace(weights, arrays=arrays))
 
 
 @pytest.mark.parametrize('size', ['feature_dim', 'chunk_size', 'action_dim', 'code_dim', 'key_dim', 'head_width'])
