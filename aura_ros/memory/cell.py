@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from aura_ros.common.errors import StateError
 from aura_ros.memory.layers import Floats
+from aura_ros.memory.schedules import WriteSchedule
 
 
 @dataclass(frozen=True)
@@ -93,3 +94,28 @@ class Cell(ABC):
             offset += array.nbytes
         for array, part in zip(self.carried, parts, strict=True):
             array[...] = part
+
+
+class MatrixCell(Cell):
+    """A cell of a matrix and a vector, and the schedule that decides when they are written."""
+
+    def __init__(self, matrix: Floats, vector: Floats, schedule: WriteSchedule) -> None:
+        self.matrix, self.vector, self._schedule = matrix, vector, schedule
+        self.carried = (matrix, vector)
+        self.row_age = np.zeros(len(matrix), np.uint64)
+        """Steps since each row of the matrix last changed; for monitors, not part of the state."""
+
+    def reset(self) -> None:
+        """Return to the empty state and restart the schedule."""
+        super().reset()
+        self._schedule.reset()
+        self.row_age[:] = 0
+
+    def keep(self) -> tuple[Any, ...]:
+        """Return the state and the row ages; see `Cell.keep`."""
+        return (*super().keep(), self.row_age.copy())
+
+    def undo(self, kept: tuple[Any, ...]) -> None:
+        """Take back one step and a reset before it."""
+        super().undo(kept[:-1])
+        self.row_age[:] = kept[-1]

@@ -19,11 +19,9 @@ content follows the Neural Turing Machine (arXiv 1410.5401), and the choice of t
 All entries of W stay in -1..1, whatever is written.
 """
 
-from typing import Any
-
 import numpy as np
 
-from aura_ros.memory.cell import Cell, Transition
+from aura_ros.memory.cell import MatrixCell, Transition
 from aura_ros.memory.layers import Floats, Linear, Weights, sigmoid, unit
 from aura_ros.memory.schedules import WriteSchedule
 
@@ -32,8 +30,13 @@ ITEM_KEY_DIM = 16
 ITEM_VALUE_DIM = 16
 
 
-class ContentAddressedCell(Cell):
-    """Content-addressed fast weights and the schedule that decides when they are written."""
+class ContentAddressedCell(MatrixCell):
+    """Content-addressed fast weights and the schedule that decides when they are written.
+
+    Attributes:
+        matrix: W, one item in each row, its key first.
+        vector: the order of the last writes: 0 for an empty row, `ROWS` for the row that was written last.
+    """
 
     def __init__(self, weights: Weights, schedule: WriteSchedule) -> None:
         self._key, self._query, self._value, self._rate = (
@@ -42,30 +45,9 @@ class ContentAddressedCell(Cell):
         self._feedback = weights['feedback.weight']
         self._sharpness = np.float32(np.exp(weights['log_sharpness'][0]))
         self._threshold = np.float32(weights['threshold'][0])
-        self._schedule = schedule
         self._key_dim = len(self._key.bias)
-        self.matrix = np.zeros((ROWS, self._key_dim + len(self._value.bias)), np.float32)
-        """W: one item in each row, its key first."""
-        self.vector = np.zeros(ROWS, np.float32)
-        """The order of the last writes: 0 for an empty row, `ROWS` for the row that was written last."""
-        self.carried = (self.matrix, self.vector)
-        self.row_age = np.zeros(ROWS, np.uint64)
-        """Steps since each row of W last changed; for monitors, not part of the state."""
-
-    def reset(self) -> None:
-        """Return to the empty state and restart the schedule."""
-        super().reset()
-        self._schedule.reset()
-        self.row_age[:] = 0
-
-    def keep(self) -> tuple[Any, ...]:
-        """Return the state and the row ages; see `Cell.keep`."""
-        return (*super().keep(), self.row_age.copy())
-
-    def undo(self, kept: tuple[Any, ...]) -> None:
-        """Take back one step and a reset before it."""
-        super().undo(kept[:-1])
-        self.row_age[:] = kept[-1]
+        width = self._key_dim + len(self._value.bias)
+        super().__init__(np.zeros((ROWS, width), np.float32), np.zeros(ROWS, np.float32), schedule)
 
     def try_out(self, x: Floats) -> None:
         """Step and write, whatever the schedule decides."""
@@ -88,10 +70,9 @@ class ContentAddressedCell(Cell):
         row, rate = int(matches.argmax()), sigmoid(float(self._rate(x)[0]))
         if matches[row] <= self._threshold:
             row, rate = int(self.vector.argmin()), 1.0
-        for other in np.flatnonzero(matches > self._threshold):
-            if other != row:
-                self._empty(int(other))
-        norm = self._write(row, item, rate)
+        older = [int(other) for other in np.flatnonzero(matches > self._threshold) if other != row]
+        changes = [self._empty(other) for other in older]
+        norm = float(np.linalg.norm([*changes, self._write(row, item, rate)]))
         return Transition(self._read(self._matches(query)), score, threshold, True, surprise, norm, before)
 
     def _matches(self, key: Floats) -> Floats:
@@ -111,12 +92,14 @@ class ContentAddressedCell(Cell):
         value = np.tanh(self._value(x) + self._feedback @ stored[self._key_dim :])
         return np.concatenate([key, value])
 
-    def _empty(self, row: int) -> None:
-        """Empty a row; the others keep their order, without a gap."""
+    def _empty(self, row: int) -> float:
+        """Empty a row; the others keep their order, without a gap. Return the norm of the change."""
+        norm = float(np.linalg.norm(self.matrix[row]))
         self.vector[(self.vector > 0) & (self.vector < self.vector[row])] += 1
         self.matrix[row] = 0
         self.vector[row] = 0
         self.row_age[row] = 0
+        return norm
 
     def _write(self, row: int, item: Floats, rate: float) -> float:
         """Move a row towards an item and make it the last in the order; return the norm of the change."""

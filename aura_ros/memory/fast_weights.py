@@ -10,11 +10,9 @@ makes f(k) = v exactly:
     b <- b + rate * e     / (|k|^2 + 1)
 """
 
-from typing import Any
-
 import numpy as np
 
-from aura_ros.memory.cell import Cell, Transition
+from aura_ros.memory.cell import MatrixCell, Transition
 from aura_ros.memory.layers import Floats, Linear, Weights, sigmoid, unit
 from aura_ros.memory.schedules import WriteSchedule
 
@@ -43,7 +41,7 @@ class FastWeights:
         return delta
 
 
-class FastWeightCell(Cell):
+class FastWeightCell(MatrixCell):
     """Fast weights and the schedule that decides when they are written."""
 
     def __init__(self, weights: Weights, schedule: WriteSchedule) -> None:
@@ -51,27 +49,8 @@ class FastWeightCell(Cell):
             Linear.of(weights, name) for name in ('key', 'value', 'query', 'rate')
         )
         self._key_scale = np.float32(np.exp(weights['log_key_scale'][0]))
-        self._schedule = schedule
         self.state = FastWeights(len(self._value.bias), len(self._key.bias))
-        self.matrix, self.vector = self.state.W, self.state.b
-        self.carried = (self.matrix, self.vector)
-        self.row_age = np.zeros(len(self.state.b), np.uint64)
-        """Steps since each row of W last changed; for monitors, not part of the state."""
-
-    def reset(self) -> None:
-        """Return to the empty state and restart the schedule."""
-        super().reset()
-        self._schedule.reset()
-        self.row_age[:] = 0
-
-    def keep(self) -> tuple[Any, ...]:
-        """Return the state and the row ages; see `Cell.keep`."""
-        return (*super().keep(), self.row_age.copy())
-
-    def undo(self, kept: tuple[Any, ...]) -> None:
-        """Take back one step and a reset before it."""
-        super().undo(kept[:-1])
-        self.row_age[:] = kept[-1]
+        super().__init__(self.state.W, self.state.b, schedule)
 
     def try_out(self, x: Floats) -> None:
         """Step and write, whatever the schedule decides."""

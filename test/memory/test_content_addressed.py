@@ -94,7 +94,9 @@ def test_a_write_empties_other_rows_of_its_item():
     for item in range(4):
         memory.step(code(item, 0.5))
     memory.matrix[2] = memory.matrix[1]  # an older value of item 1, from a key that noise had moved too far
-    memory.step(code(1, -0.5))
+    before = memory.matrix.copy()
+    done = memory.step(code(1, -0.5))
+    assert done.delta_norm == pytest.approx(np.linalg.norm(memory.matrix - before), rel=1e-5)
     rows = np.flatnonzero(memory.vector)
     assert len(rows) == 3
     assert not memory.matrix[np.setdiff1d(np.arange(ROWS), rows)].any()
