@@ -7,28 +7,19 @@ of the two action losses is the gain of the write, with all later queries includ
 
     gain = L(no write) - L(write)
 
-A write pays when its gain exceeds its price. The gate learns that as a classification. A sample weighs as much as is at
-stake:
-
-    loss = |gain - price| * BCE(score, gain > price)
-
-The optimal score is above 1/2 exactly where the expected gain exceeds the price. A distractor gains nothing for any
-action, and a repeat gains nothing over what W holds, so the gate stays closed for both. The AURA model card names the
-two parts, an action term and a write-sparsity term. Their form here is ours.
+`modules/gate.py` has the loss by which the gate learns whether the gain exceeds the price.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from aura_ros.train.modules.base import Rollout
 from aura_ros.train.modules.content_addressed import ContentAddressedModule
+from aura_ros.train.modules.gate import stake_loss
 
-STAKE_LIMIT = 5.0
-"""Largest weight of one sample, because the gains have a long tail."""
 _CERTAIN = 1e-3
 """Share in the draw of a step whose score is 0 or 1; one whose score is 1/2 has 1/4."""
 
@@ -112,5 +103,4 @@ def gate_loss(model: ContentAddressedModule, rollout: Rollout, steps: Tensor, st
     inputs, sequence = rollout.scan.gate_inputs, torch.arange(steps.shape[1]).expand_as(steps)
     assert inputs is not None, 'the memory has no gate'
     logit = model.gate_logit(inputs.code[sequence, steps], inputs.error[sequence, steps])
-    wrong = F.binary_cross_entropy_with_logits(logit, (stakes > 0).to(logit.dtype), reduction='none')
-    return (stakes.abs().clamp(max=STAKE_LIMIT) * wrong).mean()
+    return stake_loss(logit, stakes)

@@ -29,6 +29,17 @@ STAKE_LIMIT = 5.0
 """Largest weight of one sample, because the gains have a long tail."""
 
 
+def stake_loss(logit: Tensor, stake: Tensor) -> Tensor:
+    """Return the loss of a gate, as in the text above.
+
+    Args:
+        logit: logits of writes, [N].
+        stake: gain minus price of each, [N].
+    """
+    wrong = F.binary_cross_entropy_with_logits(logit, (stake > 0).to(logit.dtype), reduction='none')
+    return (stake.abs().clamp(max=STAKE_LIMIT) * wrong).mean()
+
+
 class Gated(MemoryModule):
     """A memory with a learned gate, whatever its cell."""
 
@@ -79,9 +90,7 @@ class AuraModule(Gated, FastWeightModule):
         assert probes is not None, 'the rollout must have been made with probe > 0'
         slope = torch.cat([_gradient(strengths) for strengths in probes.strengths], 1)
         stake = (-slope * weight - price)[probes.probed]
-        logit = self._score(self._code_input(probes.code[probes.probed]), probes.error[probes.probed])
-        wrong = F.binary_cross_entropy_with_logits(logit, (stake > 0).to(logit.dtype), reduction='none')
-        return (stake.abs().clamp(max=STAKE_LIMIT) * wrong).mean()
+        return stake_loss(self.gate_logit(probes.code[probes.probed], probes.error[probes.probed]), stake)
 
     @torch.no_grad()
     def _decide(self, code: Tensor, W: Tensor, block: Block, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:

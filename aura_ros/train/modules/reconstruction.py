@@ -7,11 +7,10 @@ Write rule and head are trained on the action loss, as those of AURA.
 """
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from aura_ros.train.modules import AuraModule, Rollout, Sizes
-from aura_ros.train.modules.gate import STAKE_LIMIT
+from aura_ros.train.modules.gate import stake_loss
 
 
 class ReconstructionModule(AuraModule):
@@ -44,6 +43,4 @@ class ReconstructionModule(AuraModule):
             after = known + torch.sigmoid(self.rate(code)) * error
             wrong = [(self.decoder(found) - code).square().mean(-1) for found in (known, after)]
             stake = wrong[0] - wrong[1] - price
-        logit = self._score(self._code_input(code), error)
-        missed = F.binary_cross_entropy_with_logits(logit, (stake > 0).to(logit.dtype), reduction='none')
-        return (stake.abs().clamp(max=STAKE_LIMIT) * missed).mean() + rebuilt.mean()
+        return stake_loss(self.gate_logit(code, error), stake) + rebuilt.mean()
