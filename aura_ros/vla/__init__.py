@@ -1,11 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """Frozen vision-language-action backbones behind one protocol. No ROS."""
 
+from aura_ros.common.action_spec import ActionComponent, ActionSpec
 from aura_ros.common.errors import ConfigError
 from aura_ros.common.loading import load_factory
+from aura_ros.common.state_spec import StatePart, StateSpec
 from aura_ros.vla.protocol import Backbone, BackboneSpec, Observation, VlaOutput
 
-__all__ = ['Backbone', 'BackboneSpec', 'Observation', 'VlaOutput', 'load_backbone']
+__all__ = [
+    'ActionComponent',
+    'ActionSpec',
+    'Backbone',
+    'BackboneSpec',
+    'Observation',
+    'StatePart',
+    'StateSpec',
+    'VlaOutput',
+    'load_backbone',
+]
 
 
 def load_backbone(name: str = 'embedded', path: str | None = None) -> Backbone:

@@ -10,8 +10,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from aura_ros.common.action_spec import spec_of
 from aura_ros.common.errors import ConfigError, InputError
 from aura_ros.common.limits import WEIGHTS_BYTES
+from aura_ros.common.state_spec import StateSpec
 from aura_ros.common.text_files import loading, read_bytes, read_object
 from aura_ros.vla.protocol import BackboneSpec, Observation, VlaOutput
 from aura_ros.vla.text import embed
@@ -94,6 +96,7 @@ class EmbeddedVla:
 
 def _spec(card: dict[str, Any], weights: bytes) -> BackboneSpec:
     height, width = card['image_size']
+    actions = spec_of(card)
     return BackboneSpec(
         name=card['name'],
         cameras=tuple(card['cameras']),
@@ -105,6 +108,8 @@ def _spec(card: dict[str, Any], weights: bytes) -> BackboneSpec:
         n_action_steps=card['n_action_steps'],
         seconds_per_action=card['seconds_per_action'],
         backbone_hash=hashlib.sha256(weights).hexdigest(),
+        components=actions.components if actions is not None else (),
+        state=StateSpec.from_dict(card['state_spec']) if 'state_spec' in card else None,
     )
 
 

@@ -3,13 +3,14 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from aura_ros.common.errors import ConfigError, InputError
-from aura_ros.vla import Observation, load_backbone
+from aura_ros.vla import ActionComponent, ActionSpec, Observation, StateSpec, load_backbone
 
 WEIGHTS = Path(load_backbone.__code__.co_filename).parent / 'weights' / 'embedded.onnx'
 
@@ -36,6 +37,21 @@ def test_output_has_the_shapes_of_the_spec(vla):
     assert output.features.dtype == output.actions.dtype == np.float32
     assert np.isfinite(output.features).all()
     assert np.isfinite(output.actions).all()
+
+
+def test_a_card_without_a_spec_means_absolute_joints(vla):
+    assert 'action_spec' not in json.loads(WEIGHTS.with_suffix('.json').read_text())
+    assert vla.spec.action_spec == ActionSpec.absolute_joints(8, 8, 4, 0.05)
+    assert vla.spec.state_spec == StateSpec.joints(8)
+
+
+def test_the_components_fit_the_action(vla):
+    velocities = (ActionComponent('joints', 8, 'joint', 'velocity', unit='rad/s'),)
+    assert replace(vla.spec, components=velocities).action_spec.components == velocities
+    with pytest.raises(ConfigError, match='action_dim = 7: must be 8, the columns of'):
+        replace(vla.spec, components=velocities, action_dim=7)
+    with pytest.raises(ConfigError, match='must take 8 measured values'):
+        replace(vla.spec, state=StateSpec.joints(6))
 
 
 def test_frozen_means_frozen(vla):
