@@ -13,11 +13,11 @@ from aura_ros.memory.content_addressed import ITEM_KEY_DIM, ITEM_VALUE_DIM, ROWS
 from aura_ros.train.modules.base import GateInputs, Scan, Sizes
 from aura_ros.train.modules.gate import Gated
 
-_AHEAD = 32
-"""Steps of all sequences that are looked at together where no gradient is needed. Between two writes nothing changes,
-so they are computed at once.
-"""
+_BLOCK = 256
+"""Steps of a sequence whose states are kept at once."""
 
+_AHEAD = 16
+"""Steps of a sequence that are searched at once for its next write. Before it nothing changes."""
 
 _EMPTY = -1e4
 """Match of an empty row. Its share of a read-out is 0, as with minus infinity, but its gradient is finite."""
@@ -35,15 +35,26 @@ class _Codes(NamedTuple):
     values: Tensor
     """The part of the values that the code decides."""
     rates: Tensor
-    """Rates of writes to known items, 0..1, [B, T]."""
+    """Rates of writes to known items, 0..1, [B, T, 1]."""
 
     def cut(self, start: int, end: int) -> '_Codes':
         """Return some of the steps."""
         return _Codes(*(part[:, start:end] for part in self))
 
-    def steps(self) -> 'list[_Codes]':
-        """Return each step. The gradient of one split is a single concatenation, that of T cuts is T large arrays."""
-        return [_Codes(*parts) for parts in zip(*(part.split(1, 1) for part in self), strict=True)]
+    def at(self, steps: Tensor) -> '_Codes':
+        """Return the steps [B, t] of each sequence, [B, t, ...]. A number after the last step means the last one."""
+        steps = steps.clamp(max=self.x.shape[1] - 1)
+        sequences = torch.arange(len(steps))[:, None]
+        return _Codes(*(part[sequences, steps] for part in self))
+
+
+class _State(NamedTuple):
+    """States of B sequences, [B, ...], or of their steps, [B, T, ...]."""
+
+    W: Tensor
+    """One item in each row, [B, rows, K + V]."""
+    order: Tensor
+    """The order of the last writes, 0 for an empty row, [B, rows]."""
 
 
 class ContentAddressedModule(Gated):
@@ -80,79 +91,110 @@ class ContentAddressedModule(Gated):
         """
         if state is None:
             state = x.new_zeros(len(x), ROWS, ITEM_KEY_DIM + ITEM_VALUE_DIM + 1)
-        W, order, codes = state[..., :-1], state[..., -1].detach(), self._codes(x)
-        ahead = 1 if torch.is_grad_enabled() else max(1, _AHEAD // len(x))
-        steps = codes.steps() if ahead == 1 else []
-        columns, start = [], 0
-        while start < x.shape[1]:
-            block = steps[start] if ahead == 1 else codes.cut(start, start + ahead)
-            item, error, matches = self._compare(W, order, block)
-            logit, gate = self._decide(block.x, error, None if schedule is None else schedule[:, start : start + ahead])
-            quiet = _quiet(gate) if ahead > 1 else 0
-            if quiet:
-                readout = self._read(W, self._matches(W, order, block.queries[:, :quiet]))
-                columns.append((readout, error[:, :quiet], logit[:, :quiet], gate[:, :quiet]))
-            if quiet < gate.shape[1]:
-                one = slice(quiet, quiet + 1)
-                W, order = self._write(W, order, item[:, quiet], matches[:, quiet], block.rates[:, quiet], gate[:, one])
-                readout = self._read(W, self._matches(W, order, block.queries[:, one]))
-                columns.append((readout, error[:, one], logit[:, one], gate[:, one]))
-            start += min(quiet + 1, gate.shape[1])
-        readout, error, logit, gate = (torch.cat(column, 1) for column in zip(*columns, strict=True))
-        inputs, state = GateInputs(x.detach(), error.detach()), torch.cat([W, order[..., None]], -1)
-        return Scan(readout, gate, torch.sigmoid(logit), inputs.error.norm(dim=-1), state, gate_inputs=inputs)
+        if schedule is None and self.kind != 'aura':
+            schedule = torch.ones_like(x[..., 0])
+        codes, held = self._codes(x), _State(state[..., :-1], state[..., -1].detach())
+        columns = []
+        for start in range(0, x.shape[1], _BLOCK):
+            end = start + _BLOCK
+            held, column = self._scan_block(
+                held, codes.cut(start, end), None if schedule is None else schedule[:, start:end]
+            )
+            columns.append(column)
+        readout, error, logit, written = (torch.cat(column, 1) for column in zip(*columns, strict=True))
+        inputs = GateInputs(x.detach(), error)
+        state = torch.cat([held.W, held.order[..., None]], -1)
+        return Scan(readout, written, torch.sigmoid(logit), error.norm(dim=-1), state, gate_inputs=inputs)
+
+    def _scan_block(
+        self, held: _State, codes: _Codes, schedule: Tensor | None
+    ) -> tuple[_State, tuple[Tensor, Tensor, Tensor, Tensor]]:
+        """Return the state after the steps, and their read-outs, errors, logits and writes.
+
+        Sequences write at different steps. Each goes from one of its writes to its next one, so a block of many steps
+        takes only as many turns as the sequence with most writes has.
+        """
+        batch, length = codes.x.shape[:2]
+        states, turns = [held], torch.zeros(batch, length, dtype=torch.long)
+        here, sequences = torch.zeros(batch, dtype=torch.long), torch.arange(batch)
+        following = None if schedule is None else _following(schedule)
+        while bool((here < length).any()):
+            there, found = self._next_write(states[-1], codes, here) if following is None else _look_up(following, here)
+            if bool(found.any()):
+                states.append(self._write(states[-1], codes.at(there[:, None]), found))
+                turns[sequences[found], there[found]] = len(states) - 1
+            here = there + 1
+        written = (turns > 0).to(codes.x.dtype)
+        after = turns.cummax(1).values
+        before = F.pad(after[:, :-1], (1, 0))
+        every = _State(*(torch.stack(parts) for parts in zip(*states, strict=True)))
+        known = _State(*(part[after, sequences[:, None]] for part in every))
+        readout = self._read(known, self._matches(known, codes.queries))
+        with torch.no_grad():
+            _, error, _ = self._compare(_State(*(part[before, sequences[:, None]] for part in every)), codes)
+        return states[-1], (readout, error, self._logit(codes.x, error), written)
 
     def _codes(self, x: Tensor) -> _Codes:
         keys, queries = (F.normalize(layer(x), dim=-1) for layer in (self.key, self.query))
-        return _Codes(x, keys, queries, self.value(x), torch.sigmoid(self.rate(x))[..., 0])
+        return _Codes(x, keys, queries, self.value(x), torch.sigmoid(self.rate(x)))
 
-    def _matches(self, W: Tensor, order: Tensor, keys: Tensor) -> Tensor:
-        """Return k_i . k for each row, [B, T, rows]; `_EMPTY` for an empty one."""
-        products = keys @ W[..., :ITEM_KEY_DIM].mT
-        return products.masked_fill((order == 0)[:, None], _EMPTY)
+    def _matches(self, held: _State, keys: Tensor) -> Tensor:
+        """Return k_i . k for each row of the states of steps, [B, T, rows]; `_EMPTY` for an empty one."""
+        products = (held.W[..., :ITEM_KEY_DIM] @ keys[..., None])[..., 0]
+        return products.masked_fill(held.order == 0, _EMPTY)
 
-    def _read(self, W: Tensor, matches: Tensor) -> Tensor:
+    def _read(self, held: _State, matches: Tensor) -> Tensor:
         """Return the read-outs for the matches of keys, [B, T, K + V]."""
-        against = torch.cat([matches, self.threshold.expand(*matches.shape[:2], 1)], -1)
-        return torch.softmax(self.log_sharpness.exp() * against, -1)[..., :-1] @ W
+        against = torch.cat([matches, self.threshold.expand(*matches.shape[:-1], 1)], -1)
+        shares = torch.softmax(self.log_sharpness.exp() * against, -1)[..., :-1]
+        return (shares[..., None, :] @ held.W)[..., 0, :]
 
-    def _compare(self, W: Tensor, order: Tensor, block: _Codes) -> tuple[Tensor, Tensor, Tensor]:
+    def _compare(self, held: _State, codes: _Codes) -> tuple[Tensor, Tensor, Tensor]:
         """Return items [B, T, K + V] to write, their errors, and the matches of their keys [B, T, rows]."""
-        matches = self._matches(W, order, block.keys)
-        stored = self._read(W, matches)
-        values = torch.tanh(block.values + self.feedback(stored[..., ITEM_KEY_DIM:]))
-        item = torch.cat([block.keys, values], -1)
+        matches = self._matches(held, codes.keys)
+        stored = self._read(held, matches)
+        values = torch.tanh(codes.values + self.feedback(stored[..., ITEM_KEY_DIM:]))
+        item = torch.cat([codes.keys, values], -1)
         return item, item - stored, matches
 
     @torch.no_grad()
-    def _decide(self, x: Tensor, error: Tensor, schedule: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Return the logits and the gates, 0 or 1, both [B, T]."""
-        if schedule is not None or self.kind != 'aura':
-            always = torch.full_like(x[..., 0], torch.inf)
-            return always, torch.ones_like(always) if schedule is None else schedule
-        logit = self.gate_logit(x, error)
-        return logit, (logit > 0).to(logit.dtype)
+    def _next_write(self, held: _State, codes: _Codes, here: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the step of the next write of each sequence from `here`, and whether it was found, both [B].
 
-    def _write(
-        self, W: Tensor, order: Tensor, item: Tensor, matches: Tensor, rate: Tensor, gate: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Write one step of each sequence where its gate, [B, 1], is 1; return W and the order after it.
+        Where it was not found, the step is the last one of the search.
+        """
+        steps = here[:, None] + torch.arange(_AHEAD)
+        near = codes.at(steps)
+        _, error, _ = self._compare(_State(*(part[:, None] for part in held)), near)
+        opens = (self._logit(near.x, error) > 0) & (steps < codes.x.shape[1])
+        found = opens.any(1)
+        return here + torch.where(found, opens.int().argmax(1), _AHEAD - 1), found
+
+    @torch.no_grad()
+    def _logit(self, x: Tensor, error: Tensor) -> Tensor:
+        """Return the logits of writes, [B, T]; infinite without a gate."""
+        return self.gate_logit(x, error) if self.kind == 'aura' else torch.full_like(x[..., 0], torch.inf)
+
+    def _write(self, held: _State, codes: _Codes, found: Tensor) -> _State:
+        """Write one step, [B, 1, ...], of each sequence that is found, [B], and return the state after it.
 
         Training empties no rows: until keys of different items differ, it would leave a single item.
         """
+        W, order = held
+        item, _, matches = (part[:, 0] for part in self._compare(_State(W[:, None], order[:, None]), codes))
         with torch.no_grad():
             best = matches.max(-1)
             known = best.values > self.threshold
             row = F.one_hot(torch.where(known, best.indices, order.argmin(-1)), ROWS).to(W.dtype)
             if not self.training:
-                older = (matches > self.threshold).to(W.dtype) * (1 - row) * gate
+                older = (matches > self.threshold).to(W.dtype) * (1 - row) * found[:, None]
                 W, order = W * (1 - older)[..., None], _without(order, older)
             position = (order * row).sum(-1, keepdim=True)
             later = torch.where(row > 0, float(ROWS), order - (order > position).to(order.dtype))
-            order = torch.where(gate > 0, later, order)
-        share = torch.where(known, rate, 1.0)[:, None] * gate
+            order = torch.where(found[:, None], later, order)
+        share = torch.where(known[:, None], codes.rates[:, 0], 1.0) * found[:, None]
         change = share * (item - (row[:, None] @ W)[:, 0])
-        return W + row[..., None] * change[:, None], order
+        return _State(W + row[..., None] * change[:, None], order)
 
 
 def _without(order: Tensor, emptied: Tensor) -> Tensor:
@@ -161,7 +203,15 @@ def _without(order: Tensor, emptied: Tensor) -> Tensor:
     return torch.where((emptied > 0) | (order == 0), 0.0, order + above)
 
 
-def _quiet(gate: Tensor) -> int:
-    """Return how many of the first steps write in no sequence."""
-    opens = (gate > 0).any(0).nonzero()
-    return int(opens[0]) if len(opens) else gate.shape[1]
+def _following(schedule: Tensor) -> Tensor:
+    """Return the first scheduled step from each step on, or the number of steps, int [B, T]."""
+    length = schedule.shape[1]
+    own = torch.where(schedule > 0, torch.arange(length), length)
+    return own.flip(1).cummin(1).values.flip(1)
+
+
+def _look_up(following: Tensor, here: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the next scheduled step of each sequence from `here`, and whether there is one, both [B]."""
+    length = following.shape[1]
+    there = following.gather(1, here.clamp(max=length - 1)[:, None])[:, 0].masked_fill(here >= length, length)
+    return there, there < length
