@@ -1,28 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
 """AURA-Mem with one change each, for `ablate`."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from aura_ros.train.learner import Learner
-from aura_ros.train.modules import AuraModule, Rollout, Scan, Sizes
+from aura_ros.train.modules import AuraModule, ContentAddressedModule, Rollout, Scan, Sizes
 from aura_ros.train.modules.fast_weights import Block
+from aura_ros.train.modules.gate import Gated
 
 
-class FewerGateInputs(AuraModule):
-    """A gate with fewer inputs.
+class _FewerGateInputs(Gated):
+    """A gate with fewer inputs: without some of 'code', 'error' and 'surprise', which are zero."""
 
-    Args:
-        sizes: dimensions.
-        inputs: remaining inputs, of 'code', 'error' and 'surprise'; the others are zero.
-    """
-
-    def __init__(self, sizes: Sizes, inputs: tuple[str, ...]) -> None:
-        super().__init__(sizes)
+    def keep(self, inputs: tuple[str, ...]) -> None:
+        """Set the remaining inputs."""
         self._code = float('code' in inputs)
-        kept = torch.full((sizes.value_dim + 1,), float('error' in inputs))
+        width = self.gate.hidden.in_features - self.sizes.code_dim
+        kept = torch.full((width,), float('error' in inputs))
         kept[-1] = float('surprise' in inputs)
         self.register_buffer('kept', kept)
 
@@ -31,6 +29,51 @@ class FewerGateInputs(AuraModule):
 
     def _state_input(self, error: Tensor) -> Tensor:
         return super()._state_input(error) * self.kept
+
+
+class FewerGateInputs(_FewerGateInputs, AuraModule):
+    """Dense fast weights whose gate has fewer inputs.
+
+    Args:
+        sizes: dimensions.
+        inputs: remaining inputs, of 'code', 'error' and 'surprise'.
+    """
+
+    def __init__(self, sizes: Sizes, inputs: tuple[str, ...]) -> None:
+        super().__init__(sizes)
+        self.keep(inputs)
+
+
+class ChangedContent(_FewerGateInputs, ContentAddressedModule):
+    """Content-addressed fast weights with changes.
+
+    Args:
+        sizes: dimensions.
+        inputs: remaining inputs of the gate, of 'code', 'error' and 'surprise'.
+        fixed: parameters that keep a value, by name; each of their entries gets it.
+        empties: whether a write empties older rows of its item.
+        oldest: whether a new item takes the row that was written longest ago, or any row.
+    """
+
+    def __init__(
+        self,
+        sizes: Sizes,
+        inputs: tuple[str, ...],
+        fixed: Mapping[str, float],
+        empties: bool = True,
+        oldest: bool = True,
+    ) -> None:
+        super().__init__(sizes)
+        self.keep(inputs)
+        self._empties, self._oldest = empties, oldest
+        for name, value in fixed.items():
+            torch.nn.init.constant_(self.get_parameter(name), value).requires_grad_(False)
+
+    def _free_row(self, order: Tensor) -> Tensor:
+        return super()._free_row(order if self._oldest else torch.rand_like(order))
+
+    def _older(self, matches: Tensor, row: Tensor) -> Tensor:
+        return super()._older(matches, row) if self._empties else torch.zeros_like(matches)
 
 
 class Endpoint(AuraModule):

@@ -72,7 +72,7 @@ def gains_of_writes(
     writes = (rollout.scan.written > 0).to(sequences.z.dtype).repeat(len(steps), 1, 1)
     made = writes.gather(2, where)
     writes.scatter_(2, where, 1 - made)
-    other = model(copies.z, copies.base, copies.state, asked=copies.asked, schedule=writes.flatten(0, 1))
+    other = model(copies.z, copies.base, copies.state, asked=copies.asked, schedule=writes.flatten(0, 1), compare=False)
     actions = other.actions.unflatten(0, (len(steps), -1))
     losses = torch.stack([losses_of(each) for each in actions]).flatten(0, 1)
     change = copies.sums(losses).view(steps.shape) - sequences.sums(losses_of(rollout.actions))

@@ -40,11 +40,11 @@ def test_quick_run_ranks_the_memories(tmp_path):
 
 @pytest.mark.timeout(300)
 def test_quick_ablation_separates_the_write_rules(tmp_path):
-    assert main(['ablate', '--quick', '--output', str(tmp_path), '--jobs', '2']) == 0
-    rows = {row['memory']: row for row in json.loads((tmp_path / 'ablate.json').read_text())['rows']}
+    assert main(['ablate', '--cell', 'dense', '--quick', '--output', str(tmp_path), '--jobs', '2']) == 0
+    rows = {row['memory']: row for row in json.loads((tmp_path / 'ablate-dense.json').read_text())['rows']}
     assert set(rows) == {'aura', 'hebbian'}
     assert rows['aura']['accuracy'] > rows['hebbian']['accuracy'], 'without the subtraction, a rebinding is ambiguous'
-    assert (tmp_path / 'ablate.md').read_text().count('\n') == 4
+    assert (tmp_path / 'ablate-dense.md').read_text().count('\n') == 4
 
 
 def run(memory, seed, accuracy, writes):

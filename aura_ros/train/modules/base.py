@@ -129,7 +129,13 @@ class MemoryModule(nn.Module):
         self.register_buffer('action_scale', torch.ones(sizes.action_dim))
 
     def scan(self, x: Tensor, state: Any = None, **options: Any) -> Scan:
-        """Run the cell over codes. `state` is the state of an earlier scan, or None for an empty one."""
+        """Run the cell over codes.
+
+        Args:
+            x: codes [B, T, X].
+            state: state of an earlier scan; None means empty.
+            options: options of the cell, and `asked`, the steps whose read-outs are needed. A cell may ignore it.
+        """
         raise NotImplementedError
 
     def forward(
@@ -145,7 +151,7 @@ class MemoryModule(nn.Module):
             options: options of `scan`.
         """
         u = ((z - self.feature_mean) / self.feature_scale).clamp(-5, 5)
-        scan = self.scan(torch.tanh(self.encoder(u)), state, **options)
+        scan = self.scan(torch.tanh(self.encoder(u)), state, asked=asked, **options)
         seen = (u, base, scan.readout) if asked is None else (u[asked], base[asked], scan.readout[asked])
         return Rollout(self.head(*seen, self.action_scale), scan)
 

@@ -56,6 +56,10 @@ class _State(NamedTuple):
     order: Tensor
     """The order of the last writes, 0 for an empty row, [B, rows]."""
 
+    def at(self, turns: Tensor, sequences: Tensor) -> '_State':
+        """Return the states of sequences after turns, whose number is the first axis."""
+        return _State(*(part[turns, sequences] for part in self))
+
 
 class ContentAddressedModule(Gated):
     """Content-addressed fast weights behind a gate, or written at every step.
@@ -80,39 +84,51 @@ class ContentAddressedModule(Gated):
         if kind == 'aura':
             self.add_gate(ITEM_KEY_DIM + ITEM_VALUE_DIM)
 
-    def scan(self, x: Tensor, state: Tensor | None = None, schedule: Tensor | None = None, **options: Any) -> Scan:
+    def scan(
+        self,
+        x: Tensor,
+        state: Tensor | None = None,
+        schedule: Tensor | None = None,
+        asked: Tensor | None = None,
+        compare: bool = True,
+        **options: Any,
+    ) -> Scan:
         """Write and read.
 
         Args:
             x: codes [B, T, X].
             state: W with the order as its last column, [B, rows, K + V + 1].
             schedule: which steps to write instead of the gate's decision, 0 or 1, [B, T].
+            asked: steps whose read-outs are needed, bool [B, T]; the others are 0. None means all.
+            compare: whether scores, surprise and inputs of the gate are needed; if not, they are 0, 0 and None.
             options: none.
         """
         if state is None:
             state = x.new_zeros(len(x), ROWS, ITEM_KEY_DIM + ITEM_VALUE_DIM + 1)
         if schedule is None and self.kind != 'aura':
             schedule = torch.ones_like(x[..., 0])
-        codes, held = self._codes(x), _State(state[..., :-1], state[..., -1].detach())
-        columns = []
+        if asked is None:
+            asked = torch.ones_like(x[..., 0], dtype=torch.bool)
+        held, codes, columns = _State(state[..., :-1], state[..., -1].detach()), self._codes(x), []
         for start in range(0, x.shape[1], _BLOCK):
-            end = start + _BLOCK
-            held, column = self._scan_block(
-                held, codes.cut(start, end), None if schedule is None else schedule[:, start:end]
-            )
-            columns.append(column)
-        readout, error, logit, written = (torch.cat(column, 1) for column in zip(*columns, strict=True))
+            part, end = codes.cut(start, start + _BLOCK), start + _BLOCK
+            states, turns = self._write_block(held, part, None if schedule is None else schedule[:, start:end])
+            readout = self._read_block(states, turns, part.queries, asked[:, start:end])
+            columns.append((readout, turns > 0, *(self._compare_block(states, turns, part) if compare else ())))
+            held = _State(states.W[-1], states.order[-1])
+        readout, written, *rest = (torch.cat(column, 1) for column in zip(*columns, strict=True))
+        after, written = torch.cat([held.W, held.order[..., None]], -1), written.to(x.dtype)
+        if not compare:
+            return Scan(readout, written, 0 * written, 0 * written, after)
+        error, logit = rest
         inputs = GateInputs(x.detach(), error)
-        state = torch.cat([held.W, held.order[..., None]], -1)
-        return Scan(readout, written, torch.sigmoid(logit), error.norm(dim=-1), state, gate_inputs=inputs)
+        return Scan(readout, written, torch.sigmoid(logit), error.norm(dim=-1), after, gate_inputs=inputs)
 
-    def _scan_block(
-        self, held: _State, codes: _Codes, schedule: Tensor | None
-    ) -> tuple[_State, tuple[Tensor, Tensor, Tensor, Tensor]]:
-        """Return the state after the steps, and their read-outs, errors, logits and writes.
+    def _write_block(self, held: _State, codes: _Codes, schedule: Tensor | None) -> tuple[_State, Tensor]:
+        """Return the states after each turn, [turns + 1, B, ...], and the turn in which each step writes, int [B, T].
 
-        Sequences write at different steps. Each goes from one of its writes to its next one, so a block of many steps
-        takes only as many turns as the sequence with most writes has.
+        Sequences write at different steps. In a turn, each goes to its next write, so a block of many steps takes only
+        about as many turns as the sequence with most writes has. A step without a write has turn 0.
         """
         batch, length = codes.x.shape[:2]
         states, turns = [held], torch.zeros(batch, length, dtype=torch.long)
@@ -124,15 +140,21 @@ class ContentAddressedModule(Gated):
                 states.append(self._write(states[-1], codes.at(there[:, None]), found))
                 turns[sequences[found], there[found]] = len(states) - 1
             here = there + 1
-        written = (turns > 0).to(codes.x.dtype)
-        after = turns.cummax(1).values
-        before = F.pad(after[:, :-1], (1, 0))
-        every = _State(*(torch.stack(parts) for parts in zip(*states, strict=True)))
-        known = _State(*(part[after, sequences[:, None]] for part in every))
-        readout = self._read(known, self._matches(known, codes.queries))
-        with torch.no_grad():
-            _, error, _ = self._compare(_State(*(part[before, sequences[:, None]] for part in every)), codes)
-        return states[-1], (readout, error, self._logit(codes.x, error), written)
+        return _State(*(torch.stack(parts) for parts in zip(*states, strict=True))), turns
+
+    def _read_block(self, states: _State, turns: Tensor, queries: Tensor, asked: Tensor) -> Tensor:
+        """Return the read-outs of the asked steps after their writes, [B, T, K + V]."""
+        sequences = asked.nonzero()[:, 0]
+        known = states.at(turns.cummax(1).values[asked], sequences)
+        found = self._read(known, self._matches(known, queries[asked]))
+        return found.new_zeros(*asked.shape, found.shape[-1]).index_put((asked,), found)
+
+    @torch.no_grad()
+    def _compare_block(self, states: _State, turns: Tensor, codes: _Codes) -> tuple[Tensor, Tensor]:
+        """Return the errors [B, T, K + V] and the logits [B, T] of all steps before their writes."""
+        before = F.pad(turns.cummax(1).values[:, :-1], (1, 0))
+        _, error, _ = self._compare(states.at(before, torch.arange(len(turns))[:, None]), codes)
+        return error, self._logit(codes.x, error)
 
     def _codes(self, x: Tensor) -> _Codes:
         keys, queries = (F.normalize(layer(x), dim=-1) for layer in (self.key, self.query))
@@ -176,25 +198,35 @@ class ContentAddressedModule(Gated):
         return self.gate_logit(x, error) if self.kind == 'aura' else torch.full_like(x[..., 0], torch.inf)
 
     def _write(self, held: _State, codes: _Codes, found: Tensor) -> _State:
-        """Write one step, [B, 1, ...], of each sequence that is found, [B], and return the state after it.
-
-        Training empties no rows: until keys of different items differ, it would leave a single item.
-        """
+        """Write one step, [B, 1, ...], of each sequence that is found, [B], and return the state after it."""
         W, order = held
         item, _, matches = (part[:, 0] for part in self._compare(_State(W[:, None], order[:, None]), codes))
         with torch.no_grad():
             best = matches.max(-1)
             known = best.values > self.threshold
-            row = F.one_hot(torch.where(known, best.indices, order.argmin(-1)), ROWS).to(W.dtype)
-            if not self.training:
-                older = (matches > self.threshold).to(W.dtype) * (1 - row) * found[:, None]
-                W, order = W * (1 - older)[..., None], _without(order, older)
+            row = F.one_hot(torch.where(known, best.indices, self._free_row(order)), ROWS).to(W.dtype)
+            older = self._older(matches, row) * found[:, None]
+            order = _without(order, older)
             position = (order * row).sum(-1, keepdim=True)
             later = torch.where(row > 0, float(ROWS), order - (order > position).to(order.dtype))
             order = torch.where(found[:, None], later, order)
+        W = W * (1 - older)[..., None]
         share = torch.where(known[:, None], codes.rates[:, 0], 1.0) * found[:, None]
         change = share * (item - (row[:, None] @ W)[:, 0])
         return _State(W + row[..., None] * change[:, None], order)
+
+    def _free_row(self, order: Tensor) -> Tensor:
+        """Return the row for a new item, int [B]: the one whose last write is the oldest, empty ones first."""
+        return order.argmin(-1)
+
+    def _older(self, matches: Tensor, row: Tensor) -> Tensor:
+        """Return 1 for rows that a write of `row` (one-hot) empties, [B, rows]: they hold older values of the item.
+
+        Training empties no rows: until keys of different items differ, it would leave a single item.
+        """
+        if self.training:
+            return torch.zeros_like(matches)
+        return (matches > self.threshold).to(row.dtype) * (1 - row)
 
 
 def _without(order: Tensor, emptied: Tensor) -> Tensor:

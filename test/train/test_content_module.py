@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Content-addressed fast weights as a torch module: gradients through writes, and what a scan may leave out."""
+
+import pytest
+
+torch = pytest.importorskip('torch')
+torch.set_num_threads(1)
+
+from aura_ros.train.modules import ContentAddressedModule, Sizes  # noqa: E402
+
+SIZES = Sizes(6, 1, 3, code_dim=8, gate_width=7, head_width=9)
+
+
+@pytest.fixture
+def module():
+    torch.manual_seed(0)
+    return ContentAddressedModule(SIZES).double()
+
+
+@pytest.fixture
+def codes():
+    return torch.randn(3, 20, SIZES.code_dim, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+
+
+def schedule_of(codes):
+    return (torch.rand(codes.shape[:2], generator=torch.Generator().manual_seed(2)) < 0.4).to(codes.dtype)
+
+
+@pytest.mark.parametrize('name', ['key.weight', 'value.weight', 'feedback.weight', 'rate.bias', 'query.weight'])
+def test_gradients_are_those_of_finite_differences(module, codes, name):
+    schedule, parameter = schedule_of(codes), module.get_parameter(name)
+    weights = torch.randn(3, 20, 32, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+
+    def loss():
+        return (module.scan(codes, schedule=schedule).readout * weights).sum()
+
+    direction = torch.randn(parameter.shape, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
+    (gradient,) = torch.autograd.grad(loss(), parameter)
+    step = 1e-6 * direction
+    with torch.no_grad():
+        parameter += step
+        above = loss()
+        parameter -= 2 * step
+        below = loss()
+    slope = float(above - below) / 2e-6
+    assert abs(slope) > 1e-3, 'the loss depends on the parameter'
+    assert float((gradient * direction).sum()) == pytest.approx(slope, rel=1e-4)
+
+
+def test_only_the_asked_steps_are_read(module, codes):
+    asked = torch.rand(codes.shape[:2], generator=torch.Generator().manual_seed(5)) < 0.3
+    full, some = module.scan(codes), module.scan(codes, asked=asked, compare=False)
+    torch.testing.assert_close(some.readout[asked], full.readout[asked])
+    assert not some.readout[~asked].any()
+    torch.testing.assert_close(some.state, full.state)
+    assert some.gate_inputs is None
+    assert full.surprise.min() > 0
+    assert not some.surprise.any()
+
+
+def test_two_scans_in_a_row_are_one(module, codes):
+    module.eval()
+    whole = module.scan(codes)
+    first = module.scan(codes[:, :7])
+    second = module.scan(codes[:, 7:], first.state)
+    assert 0 < whole.written.mean() <= 1
+    torch.testing.assert_close(torch.cat([first.readout, second.readout], 1), whole.readout)
+    torch.testing.assert_close(second.state, whole.state)
