@@ -10,6 +10,7 @@ from aura_ros.common.program import WRONG_USE, program
 
 VERBS = {
     'launch': ('aura_ros.tools.launch.main', 'start a graph of nodes from its launch file'),
+    'serve': ('aura_ros.tools.serve.main', 'serve a backbone to vla_node, from another process or machine'),
     'monitor': ('aura_ros.rqt.window', 'show live what the memory writes, when and why'),
     'robot': ('aura_ros.tools.robot.main', 'write and check robot files, from presets or a URDF'),
     'topics': ('aura_ros.tools.topics.main', 'list and echo topics, call services, send goals'),

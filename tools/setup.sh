@@ -298,7 +298,7 @@ set_up() {
     fi
     choose_ros
     ensure_venv
-    packages core "Python packages" build core sim robot
+    packages core "Python packages" build core sim robot remote
     for extra in "$@"; do
         case $extra in
         monitor)

@@ -38,6 +38,9 @@ XML_TAGS = 200_000
 URDF_JOINTS = 1000
 """Largest number of joints in a URDF [1]."""
 
+REMOTE_BYTES = 64 << 20
+"""Largest message from or to a policy server [B]: ten uncompressed images of 1920 x 1080."""
+
 DATASET_FPS = (0.01, 1e4)
 """Range of the frame rate of a LeRobot dataset [Hz]."""
 DATASET_FEATURES = 1000

@@ -33,6 +33,8 @@ EXTRAS = {
     'mujoco': 'sim',
     'PyQt5': 'monitor',
     'pyqtgraph': 'monitor',
+    'msgpack': 'remote',
+    'websockets': 'remote',
     'lxml': 'robot',
     'urdf_parser_py': 'robot',
     'onnx': 'train',
@@ -87,7 +89,7 @@ def program(
                 _report(name, _text(error))
                 return WRONG_USE if isinstance(error, wrong_use) else FAILED
             except ImportError as error:
-                _report(name, _missing(error))
+                _report(name, missing_package(error))
                 return FAILED
 
         return wrapped
@@ -143,7 +145,7 @@ def _text(error: Exception) -> str:
     return str(error)
 
 
-def _missing(error: ImportError) -> str:
+def missing_package(error: ImportError) -> str:
     """Return the fix for a missing optional package; raise `error` again for any other module."""
     package = (error.name or '').partition('.')[0]
     if package == 'rclpy':

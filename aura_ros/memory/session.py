@@ -121,6 +121,11 @@ def step_problem(step: Step, memory: Memory) -> str:
         return f'seq must be 0..2^63 - 1, got {step.seq}'
     if not step.episode_id.isascii():
         return f'episode_id {step.episode_id!r} must be a UUID in ASCII'
+    if memory.feature_dim and not step.features.size:
+        return (
+            'the backbone sends no features, so it can drive as policy base only; tap its features (docs/vla.md) and '
+            'train a memory on them'
+        )
     wanted = memory.backbone_hash
     if wanted and step.backbone_hash and step.backbone_hash != wanted:
         return (

@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from aura_ros.common.console import make_console
+from aura_ros.common.errors import ConfigError
 from aura_ros.common.program import make_parser, program
 
 if TYPE_CHECKING:
@@ -63,6 +64,8 @@ def collect(options: argparse.Namespace, bags: list[Path], console: Console) -> 
     from aura_ros.vla import load_backbone
 
     backbone = load_backbone(options.backbone, options.backbone_weights)
+    if not backbone.spec.feature_dim:
+        raise ConfigError(f'backbone {options.backbone!r} sends no features: tap them first, see docs/vla.md')
     mapping = load_mapping(options.mapping) if options.mapping else None
     robot = read_robot_file(options.robot) if options.robot else None
     kept: list[FeatureFile] = []

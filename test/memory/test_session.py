@@ -41,6 +41,7 @@ SPOILS = {
     'features nan': lambda step: replace(step, features=nan(step.features)),
     'features inf': lambda step: replace(step, features=step.features * np.float32(np.inf)),
     'features short': lambda step: replace(step, features=step.features[:-1]),
+    'features none': lambda step: replace(step, features=step.features[:0]),
     'action nan': lambda step: replace(step, base_action=nan(step.base_action)),
     'action narrow': lambda step: replace(step, base_action=step.base_action[:, :-1]),
     'action short': lambda step: replace(step, base_action=step.base_action[:-1]),

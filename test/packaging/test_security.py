@@ -26,6 +26,7 @@ SHIPPED = sorted(
     if path.is_file() and '__pycache__' not in path.parts
 )
 _WORKERS = 'which sends pickles to child processes'
+_CONNECTS = 'which opens connections'
 _BY_NAME = 'imports a module by a name given at run time'
 # Each exception, with the reason why no outside data reaches it.
 ALLOWED = {
@@ -40,13 +41,17 @@ ALLOWED = {
     # 'module:attribute' of a user-supplied backbone or memory. Only the command line or a launch file can set this
     # parameter, see test_parameters_with_code_or_files_are_read_only.
     'aura_ros/common/loading.py': {_BY_NAME},
+    # the backbone `remote`, which connects to the address that the user names, and its server, on this computer only by
+    # default. Messages are msgpack with numbers, text and arrays of numbers, see test/vla/remote.
+    'aura_ros/vla/remote/connection.py': {_CONNECTS},
+    'aura_ros/vla/remote/server.py': {_CONNECTS},
     # the message types of a viewer, only from installed packages, as in `ros2 topic echo`
     'aura_ros/ros/graph.py': {_BY_NAME},
 }
 
 
 def _kinds(found: list[str]) -> set[str]:
-    return {next((kind for kind in (_WORKERS, _BY_NAME) if kind in text), text) for text in found}
+    return {next((kind for kind in (_WORKERS, _CONNECTS, _BY_NAME) if kind in text), text) for text in found}
 
 
 @pytest.mark.parametrize('path', SHIPPED, ids=lambda path: str(path.relative_to(ROOT)))

@@ -33,7 +33,7 @@ from aura_ros.ros.entities import EntityOwner
 from aura_ros.ros.lifecycle import LifecycleNode, NodeOptions, run
 from aura_ros.ros.parameters import ParameterSet
 from aura_ros.ros.robot_file import RobotFile, SourceParameters
-from aura_ros.vla import Backbone, VlaOutput, load_backbone
+from aura_ros.vla import Backbone, VlaOutput, close_backbone, load_backbone
 from aura_ros.vla.assembler import JOINTS, Aligned
 from aura_ros.vla.cameras import camera_topics
 from aura_ros.vla.inference import Backoff, LatestOnlyWorker
@@ -109,6 +109,7 @@ class VlaNode(LifecycleNode):
         self._entities.destroy()
 
     def _stop_worker(self) -> None:
+        close_backbone(self._backbone)  # first, because it ends an inference that waits for a server
         if not self._worker.stop(_STOP_S):
             self.get_logger().warning(f'inference did not end within {_STOP_S} s, its thread is abandoned')
         del self._backbone
