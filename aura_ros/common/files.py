@@ -76,7 +76,7 @@ def open_arrays(path: Path) -> Iterator[Mapping[str, Any]]:
             yield arrays
 
 
-def replace_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
+def replace_arrays(path: Path, arrays: Mapping[str, Any], compress: bool = False) -> None:
     """Write an .npz file of plain arrays atomically."""
     with replacing(path) as part, part.open('wb') as file:
-        np.savez(file, **arrays)
+        (np.savez_compressed if compress else np.savez)(file, **arrays)

@@ -54,12 +54,11 @@ class Expert:
 
         The world returns to its state before the call.
         """
-        state = self._world.save()
         targets = []
-        for _ in range(count):
-            targets.append(self.act())
-            self._world.step(targets[-1])
-        self._world.load(state)
+        with self._world.preview():
+            for _ in range(count):
+                targets.append(self.act())
+                self._world.step(targets[-1])
         return np.asarray(targets)
 
     @staticmethod

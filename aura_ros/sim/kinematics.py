@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Inverse kinematics of the embedded arm: damped least squares that pull the elbow to a rest posture."""
 
+from collections import OrderedDict
+
 import mujoco
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +16,12 @@ DOWN = np.diag([-1.0, 1.0, -1.0])
 
 
 class InverseKinematics:
-    """Joint angles for a tip position with the gripper pointing down. It works on a copy of the state."""
+    """Joint angles for a tip position with the gripper pointing down. It works on a copy of the state.
+
+    The latest solutions are kept, because an expert that previews its motion asks for most of them again.
+    """
+
+    KEPT = 16
 
     def __init__(self, world: World) -> None:
         self._model = world.model
@@ -25,7 +32,9 @@ class InverseKinematics:
         self._site = world.model.site('tip').id
         lower, upper = world.joint_limits
         self._lower, self._upper = lower[:7], upper[:7]
+        self._damping = 1e-4 * np.eye(6)
         self._rest = np.asarray(HOME_JOINTS)
+        self._solved: OrderedDict[tuple[bytes, bytes, float, int], Floats] = OrderedDict()
 
     def solve(self, start: Floats, position: Floats, yaw: float = 0.0, iterations: int = 12) -> Floats:
         """Return joint angles [rad], float64 [7].
@@ -36,7 +45,15 @@ class InverseKinematics:
             yaw: rotation of the gripper about the vertical [rad].
             iterations: Gauss-Newton steps; 12 suffice for a few centimetres, 200 for any posture.
         """
-        q = np.array(start, dtype=np.float64)
+        start, position = np.asarray(start, np.float64), np.asarray(position, np.float64)
+        key = (start.tobytes(), position.tobytes(), yaw, iterations)
+        if key not in self._solved:
+            if len(self._solved) == self.KEPT:
+                self._solved.popitem(last=False)
+            self._solved[key] = self._solve(start, position, yaw, iterations)
+        return self._solved[key].copy()
+
+    def _solve(self, q: Floats, position: Floats, yaw: float, iterations: int) -> Floats:
         c, s = np.cos(yaw), np.sin(yaw)
         wanted = np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]]) @ DOWN
         jacobian = np.zeros((6, self._model.nv))
@@ -47,12 +64,14 @@ class InverseKinematics:
             error = np.empty(6)
             error[:3] = position - self._scratch.site_xpos[self._site]
             now = self._scratch.site_xmat[self._site].reshape(3, 3)
-            error[3:] = 0.5 * np.cross(now.T, wanted.T).sum(axis=0)
+            turn = now @ wanted.T
+            error[3:] = 0.5 * (turn - turn.T)[(1, 2, 0), (2, 0, 1)]  # half the sum of the cross products of the axes
             if np.abs(error).max() < 1e-4:
                 break
             mujoco.mj_jacSite(self._model, self._scratch, jacobian[:3], jacobian[3:], self._site)
             J = jacobian[:, self._dofs]
-            inverse = J.T @ np.linalg.inv(J @ J.T + 1e-4 * np.eye(6))
-            rest = (np.eye(7) - inverse @ J) @ (self._rest - q)
-            q = np.clip(q + inverse @ error + 0.3 * rest, self._lower, self._upper)
+            rest = 0.3 * (self._rest - q)
+            # J# (error - J rest) + rest: the pull to the rest posture acts only where it does not move the tip
+            change = J.T @ np.linalg.solve(J @ J.T + self._damping, error - J @ rest) + rest
+            q = np.minimum(np.maximum(q + change, self._lower), self._upper)
         return q

@@ -11,7 +11,9 @@ Use the class from one thread: an OpenGL context belongs to the thread that crea
 """
 
 import os
-from collections.abc import Mapping
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.resources import files
 from types import MappingProxyType
 from typing import Self
@@ -51,6 +53,8 @@ HOME_TIP = (0.36, 0.0, 0.26)
 HOME_JOINTS = (0.0, 0.2847, 0.0, 1.9915, 0.0, 0.8654, 0.0)
 FINGER_OPEN = 0.04
 PARKED = (-2.0, 0.0, -0.7)
+PREVIEWED = 16
+"""Largest number of steps of previews that are kept."""
 
 
 class World:
@@ -69,6 +73,9 @@ class World:
         self._fingers = {self.model.geom(name).id for name in ('finger_left', 'finger_right')}
         self._block_geoms = {self.model.geom(name).id: name for name in (*BLOCKS, PARCEL)}
         self._free = {name: int(self.model.body(name).jntadr[0]) for name in (*BLOCKS, PARCEL)}
+        self._previewed: OrderedDict[bytes, mujoco.MjData] = OrderedDict()
+        self._in_preview = False
+        self._before = mujoco.MjData(self.model)
         self.reset()
 
     def reset(self, finger: float = 0.0) -> None:
@@ -134,8 +141,37 @@ class World:
         target = np.asarray(target, dtype=np.float64)
         if target.shape != (len(JOINT_NAMES),) or not np.isfinite(target).all():
             raise InputError(f'joint targets = {target!r}, allowed: {len(JOINT_NAMES)} finite numbers')
+        key = self.save().tobytes() + target.tobytes()
+        known = self._previewed.get(key)
+        if known is not None:
+            mujoco.mj_copyData(self.data, self.model, known)
+            return
         self.data.ctrl[:] = target
         mujoco.mj_step(self.model, self.data, self._substeps)
+        if self._in_preview:
+            self._keep(key)
+
+    @contextmanager
+    def preview(self) -> Iterator[None]:
+        """Run a block that moves the robot, and restore the physics afterwards.
+
+        The results of the block's steps are kept. `step` uses one again if state and targets are the same bit by bit, so
+        a robot that does what a preview showed is simulated once.
+        """
+        mujoco.mj_copyData(self._before, self.model, self.data)
+        self._in_preview = True
+        try:
+            yield
+        finally:
+            self._in_preview = False
+            mujoco.mj_copyData(self.data, self.model, self._before)
+
+    def _keep(self, key: bytes) -> None:
+        """Keep a copy of the present state for `step`, in place of the oldest one."""
+        full = len(self._previewed) == PREVIEWED
+        kept = self._previewed.popitem(last=False)[1] if full else mujoco.MjData(self.model)
+        mujoco.mj_copyData(kept, self.model, self.data)
+        self._previewed[key] = kept
 
     def open_hand(self) -> None:
         """Move the fingers apart at once; the actuators control them again from the next step on."""
@@ -158,8 +194,8 @@ class World:
     def touched(self) -> tuple[str, ...]:
         """Return the names of the blocks that a finger touches."""
         found: dict[str, None] = {}  # a dict keeps the order
-        for contact in self.data.contact[: self.data.ncon]:
-            for finger, block in (contact.geom, contact.geom[::-1]):
+        for pair in self.data.contact.geom.tolist():
+            for finger, block in (pair, pair[::-1]):
                 if finger in self._fingers and block in self._block_geoms:
                     found[self._block_geoms[block]] = None
         return tuple(found)
