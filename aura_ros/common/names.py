@@ -18,14 +18,17 @@ class Policy(IntEnum):
 POLICIES = tuple(policy.name.lower() for policy in Policy)
 """Names of the policies, by number."""
 
-TASKS = ('recall', 'put_back', 'visible', 'place', 'sequence', 'both', 'many')
+VLA_TASKS = ('visible', 'place', 'visible_sequence', 'visible_both', 'visible_many')
+"""Tasks that need no memory. The VLA learns its actions from them."""
+
+TASKS = ('recall', 'put_back', 'visible', 'place', 'sequence', 'both', 'many', *VLA_TASKS[2:])
 """Tasks of the embedded robot, in the order of their seeds."""
 
 TRAINED_TASKS = ('recall', 'visible', 'put_back')
 """Tasks that the memories which ship are trained for."""
 
 PANEL_TASKS = (*TRAINED_TASKS, 'sequence', 'both', 'many')
-"""Tasks that the panel compares; `place` is only for training the VLA."""
+"""Tasks that the panel compares, and that a memory is trained on. The others are only for training the VLA."""
 
 
 class EventKind(IntEnum):

@@ -155,8 +155,8 @@ class World:
     def preview(self) -> Iterator[None]:
         """Run a block that moves the robot, and restore the physics afterwards.
 
-        The results of the block's steps are kept. `step` uses one again if state and targets are the same bit by bit, so
-        a robot that does what a preview showed is simulated once.
+        The results of the block's steps are kept. `step` uses one again if state and targets are the same bit by bit.
+        So a robot that does what a preview showed is simulated once.
         """
         mujoco.mj_copyData(self._before, self.model, self.data)
         self._in_preview = True

@@ -26,9 +26,15 @@ from aura_ros.train.features import add_arguments
 
 COLLECTIONS = (  # task, split, episodes, rounds, control ticks between frames; a VLA step is 4
     ('visible', 'train', 80, 10, 2),
-    ('place', 'train', 80, 10, 2),
+    ('place', 'train', 60, 10, 2),
+    ('visible_sequence', 'train', 60, 10, 2),
+    ('visible_both', 'train', 80, 10, 2),
+    ('visible_many', 'train', 60, 10, 2),
     ('visible', 'validation', 6, 10, 4),
     ('place', 'validation', 6, 10, 4),
+    ('visible_sequence', 'validation', 6, 10, 4),
+    ('visible_both', 'validation', 6, 10, 4),
+    ('visible_many', 'validation', 6, 10, 4),
     ('recall', 'train', 100, 10, 4),
     ('put_back', 'train', 60, 10, 4),
     ('recall', 'validation', 10, 10, 4),

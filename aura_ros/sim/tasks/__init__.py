@@ -12,6 +12,9 @@ both       The beacon shows a colour, and a parcel stands on a pad and is moved 
            them, and after a wait for the other.
 many       Three lamps show colours now and then. What a lamp showed last holds in later rounds too. The instruction
            says at the go sign which lamp counts, and the robot has to touch the block of its colour.
+visible_sequence, visible_both, visible_many
+           Need no memory: the beacon, lamps that stay lit, or the instruction show the answers until they have been
+           used. Only for training the VLA.
 
 A round is a generator that runs once per control tick, so a task reads from top to bottom in the order of time.
 Task, split, seed and number decide a round, whatever the robot did before it (`simulation.py`).

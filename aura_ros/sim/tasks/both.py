@@ -43,7 +43,7 @@ def both(stage: Stage, rng: np.random.Generator) -> Script:
     stage.instruction = WATCH_TEXT
     colour, pad = str(rng.choice(BLOCKS)), str(rng.choice(list(PADS)))
     stage.world.show_pads(True)
-    _lay_out_row(stage, rng, BLOCKS)
+    lay_out_row(stage, rng, BLOCKS)
     colour_first, touch_first = rng.random(2) < 0.5
     yield from show_cue(stage, EventKind.CUE, colour) if colour_first else _show_place(stage, rng, pad)
     yield from wait(rng.uniform(*GAP_S))
@@ -77,12 +77,12 @@ def _show_place(stage: Stage, rng: np.random.Generator, pad: str) -> Script:
 
 def _move_row(stage: Stage, rng: np.random.Generator) -> Script:
     """Let the blocks and the parcel change places in the row."""
-    _lay_out_row(stage, rng, (*BLOCKS, PARCEL))
+    lay_out_row(stage, rng, (*BLOCKS, PARCEL))
     stage.emit(EventKind.RESHUFFLE)
     yield True
 
 
-def _lay_out_row(stage: Stage, rng: np.random.Generator, names: tuple[str, ...]) -> None:
+def lay_out_row(stage: Stage, rng: np.random.Generator, names: tuple[str, ...]) -> None:
     """Put blocks and parcel in the row, in a random order."""
     for name, y in zip(names, rng.permutation(ROW_Y), strict=False):
         stage.world.place(name, rng.uniform(*ROW_X), y + rng.uniform(-0.015, 0.015), rng.uniform(-0.15, 0.15))

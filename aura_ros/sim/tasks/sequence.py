@@ -10,6 +10,7 @@ from aura_ros.common.names import EventKind
 from aura_ros.sim.tasks.moves import (
     RESHUFFLE_PROBABILITY,
     TOUCH_LIMIT_S,
+    Answer,
     ask_touch,
     await_touch,
     draw_delay,
@@ -49,7 +50,7 @@ def sequence(stage: Stage, rng: np.random.Generator) -> Script:
     if rng.random() < RESHUFFLE_PROBABILITY:
         planned[ticks(rng.uniform(0.1, 0.9) * delay)] = lambda: reshuffle(stage, rng)
     yield from wait_with(ticks(delay), planned)
-    yield from _await_touches(stage, colours)
+    stage.finish(*(yield from ask_touches(stage, colours)))
 
 
 def draw_colours(rng: np.random.Generator) -> list[str]:
@@ -60,17 +61,24 @@ def draw_colours(rng: np.random.Generator) -> list[str]:
     return colours
 
 
-def _await_touches(stage: Stage, colours: list[str]) -> Script:
-    """Ask for all blocks in order. Each touch has the time limit of one, and a wrong one ends the round."""
+def ask_touches(stage: Stage, colours: list[str], show: Callable[[str], None] = lambda _: None) -> Answer:
+    """Ask for all blocks in order. Each touch has the time limit of one, and a wrong one ends the round.
+
+    Args:
+        stage: the episode.
+        colours: the blocks in order.
+        show: called with each colour after the first, when it is its turn.
+    """
     solved, touched = yield from ask_touch(stage, colours[0])
     for before, colour in pairwise(colours):
         if not solved:
             break
         stage.emit(EventKind.PART, before)
         stage.goal = Goal(touch=colour)
+        show(colour)
         yield from _leave(stage, before)
         solved, touched = yield from await_touch(stage, colour)
-    stage.finish(solved, touched)
+    return solved, touched
 
 
 def _leave(stage: Stage, colour: str) -> Script:

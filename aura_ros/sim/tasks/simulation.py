@@ -8,7 +8,7 @@ No two splits, seeds, tasks or rounds share a random stream. Where an episode ha
 the round draws its task.
 """
 
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from types import MappingProxyType
 
 import numpy as np
@@ -21,6 +21,7 @@ from aura_ros.sim.tasks.both import both
 from aura_ros.sim.tasks.many import many, shown_in
 from aura_ros.sim.tasks.sequence import sequence
 from aura_ros.sim.tasks.stage import GRASP_TASKS, Event, Round, Script, Stage, wait
+from aura_ros.sim.tasks.visible import draw_lamps, visible_both, visible_many, visible_sequence
 from aura_ros.sim.world import BLOCKS, COLOURS, CONTROL_PERIOD, DARK, FINGER_OPEN, JOINT_NAMES, PARCEL, World
 
 Floats = NDArray[np.float64]
@@ -35,9 +36,16 @@ ROUNDS: Mapping[str, Round] = MappingProxyType(
         'sequence': sequence,
         'both': both,
         'many': many,
+        'visible_sequence': visible_sequence,
+        'visible_both': visible_both,
+        'visible_many': visible_many,
     }
 )
 """What happens in a round, by task."""
+SHOWN: Mapping[str, Callable[[np.random.Generator], dict[str, str]]] = MappingProxyType(
+    {'many': shown_in, 'visible_many': draw_lamps}
+)
+"""What the three lamps show in a round, for the tasks that use them."""
 
 FLASH_S = 0.5
 FLASH_GAP_S = (0.5, 3.0)
@@ -144,8 +152,8 @@ class Simulation(Stage):
 
     def _run_episode(self) -> Generator[bool, None, None]:
         for number in range(self._first):
-            if self._task_of(number) == 'many':
-                self.shown |= shown_in(self._round_generator(number, _SCRIPT))
+            if self._task_of(number) in SHOWN:
+                self.shown |= SHOWN[self._task_of(number)](self._round_generator(number, _SCRIPT))
         for number in range(self._first, self._last_round + 1):
             self.round, self.task = number, self._task_of(number)
             self._clear()

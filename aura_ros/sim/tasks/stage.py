@@ -9,7 +9,7 @@ import numpy as np
 from aura_ros.common.names import EventKind
 from aura_ros.sim.world import CONTROL_PERIOD, World
 
-GRASP_TASKS = ('put_back', 'place', 'both')
+GRASP_TASKS = ('put_back', 'place', 'both', 'visible_both')
 """Tasks that begin with an open hand."""
 
 
