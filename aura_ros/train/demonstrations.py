@@ -43,6 +43,7 @@ IMAGE = 64
 LIGHTS = ('beacon', 'lamp')
 Rgb = tuple[float, float, float]
 SCENE_DIM = 4 * 4 + 2 * 4 + 1
+LAMPS_DIM = 3 * 4
 
 
 @dataclass(frozen=True)

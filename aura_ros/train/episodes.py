@@ -2,7 +2,7 @@
 """Read demonstration episodes into tensors."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from aura_ros.common.errors import ConfigError
 from aura_ros.common.files import open_arrays
+from aura_ros.train.demonstrations import LAMPS_DIM
 from aura_ros.vla.text import embed
 
 
@@ -27,9 +28,11 @@ class Frames:
     actions: Tensor
     """Float32 [N, 8, 8]."""
     scene: Tensor
-    """Float32 [N, 25]."""
+    """Float32 [N, 37]: the scene, and the colours of the three lamps."""
     text: Tensor
     """Float32 [N, 256]."""
+    acts: Tensor
+    """Bool [N]: whether the action loss counts. The others are for the auxiliary loss only."""
 
     def __len__(self) -> int:
         return len(self.joints)
@@ -57,15 +60,25 @@ def episode_files(folder: Path) -> list[Path]:
     return found
 
 
-def load_frames(files: list[Path]) -> Frames:
-    """Read episode files into one set of frames."""
-    columns: dict[str, list[Tensor]] = {key: [] for key in ('front', 'wrist', 'joints', 'actions', 'scene', 'text')}
-    for file in files:
+def load_frames(files: list[Path], others: list[Path] | None = None, every: int = 1) -> Frames:
+    """Read episode files into one set of frames.
+
+    Args:
+        files: episodes whose actions are learned.
+        others: episodes for the auxiliary loss only.
+        every: of these, every n-th frame is used.
+    """
+    columns: dict[str, list[Tensor]] = {field.name: [] for field in fields(Frames)}
+    for file, acts in [*((file, True) for file in files), *((file, False) for file in others or ())]:
         with open_arrays(file) as arrays:
-            for key in ('front', 'wrist', 'joints', 'actions', 'scene'):
-                columns[key].append(torch.from_numpy(arrays[key]))
+            cut = slice(None, None, 1 if acts else every)
+            for key in ('front', 'wrist', 'joints', 'actions'):
+                columns[key].append(torch.from_numpy(arrays[key][cut].copy()))
+            scene = [arrays['scene'], arrays['lamps'].reshape(-1, LAMPS_DIM)]
+            columns['scene'].append(torch.from_numpy(np.concatenate(scene, 1)[cut]))
             vectors = np.stack([embed(str(text)) for text in arrays['texts']])
-            columns['text'].append(torch.from_numpy(vectors[arrays['instruction']]))
+            columns['text'].append(torch.from_numpy(vectors[arrays['instruction'][cut]]))
+        columns['acts'].append(torch.full(columns['joints'][-1].shape[:1], acts))
     return Frames(**{key: torch.cat(parts) for key, parts in columns.items()})
 
 

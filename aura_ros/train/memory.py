@@ -16,7 +16,7 @@ import torch
 
 from aura_ros.common.console import make_console
 from aura_ros.common.errors import ConfigError
-from aura_ros.common.names import TRAINED_TASKS
+from aura_ros.common.names import PANEL_TASKS
 from aura_ros.common.progress import Bar
 from aura_ros.train.evaluation import action_errors, evaluate
 from aura_ros.train.learner import Learner
@@ -127,9 +127,9 @@ def train_memory(
         ConfigError: if the kind is unknown, or demonstrations are missing.
     """
     check_kind(kind)
-    streams = [stream for task in TRAINED_TASKS for stream in load_streams(vla, work_dir, 'train', task)]
-    held_out = [stream for task in TRAINED_TASKS for stream in load_streams(vla, work_dir, 'validation', task)]
-    data, first = TrainingSet(streams, held_out, {'tasks': list(TRAINED_TASKS)}), None
+    streams = [stream for task in PANEL_TASKS for stream in load_streams(vla, work_dir, 'train', task)]
+    held_out = [stream for task in PANEL_TASKS for stream in load_streams(vla, work_dir, 'validation', task)]
+    data, first = TrainingSet(streams, held_out, {'tasks': list(PANEL_TASKS)}), None
     if teacher is not None:
         first = work_dir / 'teachers' / f'{vla.spec.backbone_hash[:12]}-{kind}-{_digest(teacher)}.safetensors'
         # the card is written last, so without it the weights may be incomplete

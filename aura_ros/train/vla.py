@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Behaviour cloning of the embedded VLA on the tasks that need no memory, and its export to ONNX."""
+"""Behaviour cloning of the embedded VLA, and its export to ONNX.
+
+Actions are learned from the tasks that need no memory. From the memory tasks the VLA learns only what their scenes
+contain, because their actions depend on what it cannot see.
+"""
 
 import json
 import time
@@ -14,23 +18,28 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from aura_ros.common.console import make_console
+from aura_ros.common.names import TASKS, VLA_TASKS
 from aura_ros.common.progress import Bar
 from aura_ros.sim.world import CAMERAS, CONTROL_PERIOD, JOINT_NAMES
-from aura_ros.train.demonstrations import CHUNK, IMAGE
+from aura_ros.train.demonstrations import CHUNK, IMAGE, LAMPS_DIM, SCENE_DIM
 from aura_ros.train.episodes import Frames, data_hash, episode_files, load_frames
 from aura_ros.train.vla_model import FEATURE_DIM, JOINTS, EmbeddedVla
 from aura_ros.vla.text import TEXT_DIM
 
 N_ACTION_STEPS = 4
+LAMP_COLUMNS = tuple(range(SCENE_DIM, SCENE_DIM + LAMPS_DIM, 4))
+LIGHT_COLUMNS = (16, 20, *LAMP_COLUMNS)
+"""Where the colours of beacon, lamp and the three lamps begin in the prediction of the scene."""
+MEMORY_TASKS = tuple(task for task in TASKS if task not in VLA_TASKS)
 
 
 @dataclass(frozen=True)
 class VlaTraining:
     """Settings of the behaviour cloning."""
 
-    epochs: int = 7
+    epochs: int = 5
     """Passes over the demonstrations with the whole model."""
-    policy_epochs: int = 25
+    policy_epochs: int = 20
     """Further passes with fixed encoders, which cost little."""
     batch: int = 128
     """Frames per optimiser step."""
@@ -40,6 +49,8 @@ class VlaTraining:
     """Weight decay of AdamW."""
     scene_weight: float = 0.3
     """Weight of the auxiliary loss on the ground truth of the scene."""
+    scene_every: int = 5
+    """Of the frames of memory tasks, every n-th is used for the auxiliary loss."""
     brightness: float = 0.08
     """Standard deviation of the random gain of an image [1]."""
     feature_noise: float = 0.01
@@ -51,40 +62,45 @@ class VlaTraining:
 
 
 def scene_loss(predicted: Tensor, truth: Tensor) -> Tensor:
-    """Return the loss of the scene prediction: presence and go sign, positions of present objects, light colours."""
+    """Return the loss of the scene prediction [B, 37]: presence, positions of present objects, colours, go sign."""
     objects, wanted = predicted[:, :16].unflatten(1, (4, 4)), truth[:, :16].unflatten(1, (4, 4))
     there = wanted[..., 0]
     presence = F.binary_cross_entropy_with_logits(objects[..., 0], there)
     distance = ((objects[..., 1:] - wanted[..., 1:]).abs().sum(-1) * there).sum() / there.sum().clamp(min=1)
-    lights = sum(F.cross_entropy(predicted[:, i : i + 4], truth[:, i : i + 4].argmax(-1)) for i in (16, 20))
+    lights = sum(F.cross_entropy(predicted[:, i : i + 4], truth[:, i : i + 4].argmax(-1)) for i in LIGHT_COLUMNS)
     return presence + distance + lights + F.binary_cross_entropy_with_logits(predicted[:, 24], truth[:, 24])
 
 
-def action_loss(model: EmbeddedVla, chunk: Tensor, truth: Tensor) -> Tensor:
-    """Return the mean absolute error of the chunk, in units of the usual offset of each joint."""
-    return ((chunk - truth).abs() / model.offset_scale).mean()
+def action_loss(model: EmbeddedVla, chunk: Tensor, truth: Tensor, acts: Tensor) -> Tensor:
+    """Return the mean absolute error of the chunks that count, in units of the usual offset of each joint."""
+    errors = ((chunk - truth).abs() / model.offset_scale).mean((-1, -2))
+    return (errors * acts).sum() / acts.sum().clamp(min=1)
 
 
 def set_scales(model: EmbeddedVla, frames: Frames) -> None:
-    """Set the usual sizes of joints and offsets from the training demonstrations."""
-    offsets = frames.actions - (frames.joints * model.is_offset)[:, None]
-    model.joint_mean.copy_(frames.joints.mean(0))
-    model.joint_scale.copy_(frames.joints.std(0).clamp(min=1e-3))
+    """Set the usual sizes of joints and offsets from the frames whose actions are learned."""
+    joints = frames.joints[frames.acts]
+    offsets = frames.actions[frames.acts] - (joints * model.is_offset)[:, None]
+    model.joint_mean.copy_(joints.mean(0))
+    model.joint_scale.copy_(joints.std(0).clamp(min=1e-3))
     model.offset_scale.copy_(offsets.flatten(0, 1).std(0).clamp(min=1e-3))
 
 
 @torch.no_grad()
 def evaluate(model: EmbeddedVla, frames: Frames) -> dict[str, float]:
-    """Return the mean losses on held-out frames."""
+    """Return the mean losses on held-out frames, and the share of the lit lamps whose colour is recognised."""
     model.eval()
-    sums = np.zeros(2)
+    sums, lit, named = np.zeros(2), 0, 0
     for index in torch.arange(len(frames)).split(512):
         batch = frames.batch(index)
         _, chunk, scene = model(batch['front'], batch['wrist'], batch['joints'], batch['text'])
-        sums += len(index) * np.array(
-            [float(action_loss(model, chunk, batch['actions'])), float(scene_loss(scene, batch['scene']))]
-        )
-    return dict(zip(('action_l1', 'scene_loss'), (sums / len(frames)).tolist(), strict=True))
+        action = action_loss(model, chunk, batch['actions'], batch['acts'])
+        sums += len(index) * np.array([float(action), float(scene_loss(scene, batch['scene']))])
+        truth, seen = (lamps[:, SCENE_DIM:].unflatten(1, (3, 4)).argmax(-1) for lamps in (batch['scene'], scene))
+        lit += int((truth > 0).sum())
+        named += int(((truth == seen) & (truth > 0)).sum())
+    losses = dict(zip(('action_l1', 'scene_loss'), (sums / len(frames)).tolist(), strict=True))
+    return losses | ({'lamp_accuracy': named / lit} if lit else {})
 
 
 def fit(frames: Frames, held_out: Frames, settings: VlaTraining) -> tuple[EmbeddedVla, dict[str, float]]:
@@ -133,7 +149,7 @@ def _fit_all(model: EmbeddedVla, frames: Frames, held_out: Frames, settings: Vla
             batch[camera] *= 1 + settings.brightness * torch.randn(len(index), 1, 1, 1)
         with torch.autocast('cpu', torch.bfloat16):  # 2.5 times faster on processors with bfloat16
             _, chunk, scene = model(batch['front'], batch['wrist'], batch['joints'], batch['text'])
-        loss = action_loss(model, chunk.float(), batch['actions'])
+        loss = action_loss(model, chunk.float(), batch['actions'], batch['acts'])
         return loss + settings.scene_weight * scene_loss(scene.float(), batch['scene'])
 
     validate = partial(evaluate, model, held_out)
@@ -143,19 +159,21 @@ def _fit_all(model: EmbeddedVla, frames: Frames, held_out: Frames, settings: Vla
 def _fit_policy(model: EmbeddedVla, frames: Frames, settings: VlaTraining) -> None:
     """Train the layers after the encoders, on the outputs of the encoders, in full precision."""
     model.eval()
+    acting = frames.acts.nonzero()[:, 0]
+    joints, text, actions, acts = (part[acting] for part in (frames.joints, frames.text, frames.actions, frames.acts))
     with torch.no_grad():
-        batches = map(frames.batch, torch.arange(len(frames)).split(256))
+        batches = map(frames.batch, acting.split(256))
         seen = torch.cat([model.see(batch['front'], batch['wrist'], batch['joints']) for batch in batches])
         scene = model.scene(seen)
 
     def loss_of(index: Tensor) -> Tensor:
         # a little noise takes the place of unseen images
         noisy = [part[index] + settings.feature_noise * torch.randn_like(part[index]) for part in (seen, scene)]
-        _, chunk = model.decide(noisy[0], noisy[1], frames.joints[index], frames.text[index])
-        return action_loss(model, chunk, frames.actions[index])
+        _, chunk = model.decide(noisy[0], noisy[1], joints[index], text[index])
+        return action_loss(model, chunk, actions[index], acts[index])
 
     _optimise(
-        model.deciding_parameters(), settings, len(frames), settings.policy_epochs, loss_of, 'train action layers', dict
+        model.deciding_parameters(), settings, len(acting), settings.policy_epochs, loss_of, 'train action layers', dict
     )
 
 
@@ -186,12 +204,13 @@ def export(model: EmbeddedVla, path: Path) -> None:
 
 
 def train_vla(work_dir: Path, output: Path, settings: VlaTraining, command: str) -> dict[str, float]:
-    """Train on `visible` and `place`, and export to `output` (.onnx) with a card beside it. Return the metrics."""
+    """Train on VLA_TASKS, and export to `output` (.onnx) with a card beside it. Return the metrics."""
     root = work_dir / 'demonstrations'
-    files = [file for task in ('visible', 'place') for file in episode_files(root / f'train-{task}')]
-    held_out = [file for task in ('visible', 'place') for file in episode_files(root / f'validation-{task}')]
+    files = [file for task in VLA_TASKS for file in episode_files(root / f'train-{task}')]
+    others = [file for task in MEMORY_TASKS for file in episode_files(root / f'train-{task}')]
+    held_out = [file for task in VLA_TASKS for file in episode_files(root / f'validation-{task}')]
     started = time.monotonic()
-    frames = load_frames(files)
+    frames = load_frames(files, others, settings.scene_every)
     model, metrics = fit(frames, load_frames(held_out), settings)
     export(model, output)
     card = {
@@ -208,9 +227,11 @@ def train_vla(work_dir: Path, output: Path, settings: VlaTraining, command: str)
         'training': {
             'command': command,
             'settings': asdict(settings),
-            'tasks': ['visible', 'place'],
-            'frames': len(frames),
-            'data_sha256': data_hash(files),
+            'tasks': VLA_TASKS,
+            'frames': int(frames.acts.sum()),
+            'auxiliary_tasks': MEMORY_TASKS,
+            'auxiliary_frames': int((~frames.acts).sum()),
+            'data_sha256': data_hash([*files, *others]),
             'minutes': round((time.monotonic() - started) / 60, 1),
         },
         'validation': metrics,

@@ -11,7 +11,7 @@ chunk         [B, 8, 8]  joint targets [rad, m], predicted as offsets from the m
 import torch
 from torch import Tensor, nn
 
-from aura_ros.train.demonstrations import CHUNK, IMAGE, SCENE_DIM
+from aura_ros.train.demonstrations import CHUNK, IMAGE, LAMPS_DIM, SCENE_DIM
 from aura_ros.vla.text import TEXT_DIM
 
 JOINTS = 8
@@ -61,7 +61,7 @@ class EmbeddedVla(nn.Module):
         self.front, self.wrist = CameraEncoder(), CameraEncoder()
         seen = self.front.output_dim + self.wrist.output_dim + JOINTS
         self.scene = nn.Sequential(nn.Linear(seen, 256), nn.ReLU(), nn.Linear(256, SCENE_FEATURES), nn.Tanh())
-        self.scene_head = nn.Linear(SCENE_FEATURES, SCENE_DIM)
+        self.scene_head = nn.Linear(SCENE_FEATURES, SCENE_DIM + LAMPS_DIM)
         self.text = nn.Linear(TEXT_DIM, 32)
         self.context = nn.Sequential(nn.Linear(SCENE_FEATURES + 32, 128), nn.ReLU(), nn.Linear(128, 2 * 512))
         self.look = nn.Linear(SCENE_FEATURES + seen, 512)
@@ -75,7 +75,7 @@ class EmbeddedVla(nn.Module):
         self.register_buffer('is_offset', (torch.arange(JOINTS) < JOINTS - 1).float())
 
     def forward(self, front: Tensor, wrist: Tensor, joints: Tensor, text: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return z [B, 256], chunk [B, 8, 8] and scene prediction [B, 25].
+        """Return z [B, 256], chunk [B, 8, 8] and the prediction of scene and lamps [B, 37].
 
         Args:
             front: float [B, 3, 64, 64] in 0..1.

@@ -12,7 +12,7 @@ torch = pytest.importorskip('torch')
 torch.set_num_threads(1)
 
 from aura_ros.common.errors import ConfigError  # noqa: E402
-from aura_ros.common.names import TRAINED_TASKS  # noqa: E402
+from aura_ros.common.names import PANEL_TASKS, TASKS  # noqa: E402
 from aura_ros.memory import load_memory  # noqa: E402
 from aura_ros.sim.expert import Expert  # noqa: E402
 from aura_ros.sim.tasks import Simulation  # noqa: E402
@@ -34,7 +34,7 @@ def work_dir(tmp_path_factory):
     folder = tmp_path_factory.mktemp('train')
     with World() as world:
         for split in ('train', 'validation'):
-            for task in ('visible', 'place', 'recall', 'put_back'):
+            for task in TASKS:
                 collection = Collection(task, split, 1, 1, 4)
                 path = folder / 'demonstrations' / collection.folder
                 path.mkdir(parents=True)
@@ -67,7 +67,7 @@ def test_from_demonstrations_to_weights_that_load(work_dir, tmp_path):
         settings = MemoryTraining(batch=2, rounds=1, optimisation=Optimisation(steps=8))
         teacher = replace(settings, seed=1) if kind == 'aura' else None
         report = train_memory(kind, work_dir, vla, output, settings, 'test', teacher)
-        assert set(report) == set(TRAINED_TASKS)
+        assert set(report) == set(PANEL_TASKS)
         memory = load_memory(kind, str(output))
         assert memory.backbone_hash == vla.spec.backbone_hash
         assert np.isfinite(memory.step(np.zeros(256, np.float32), np.zeros((8, 8), np.float32)).action).all()
