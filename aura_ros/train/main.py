@@ -28,7 +28,7 @@ COLLECTIONS = (  # task, split, episodes, rounds, control ticks between frames; 
     ('visible', 'train', 80, 10, 2),
     ('place', 'train', 60, 10, 2),
     ('visible_sequence', 'train', 60, 10, 2),
-    ('visible_both', 'train', 80, 10, 2),
+    ('visible_both', 'train', 60, 10, 2),
     ('visible_many', 'train', 60, 10, 2),
     ('visible', 'validation', 6, 10, 4),
     ('place', 'validation', 6, 10, 4),
