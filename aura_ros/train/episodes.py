@@ -11,7 +11,6 @@ from torch import Tensor
 
 from aura_ros.common.errors import ConfigError
 from aura_ros.common.files import open_arrays
-from aura_ros.train.demonstrations import LAMPS_DIM
 from aura_ros.vla.text import embed
 
 
@@ -74,7 +73,7 @@ def load_frames(files: list[Path], others: list[Path] | None = None, every: int 
             cut = slice(None, None, 1 if acts else every)
             for key in ('front', 'wrist', 'joints', 'actions'):
                 columns[key].append(torch.from_numpy(arrays[key][cut].copy()))
-            scene = [arrays['scene'], arrays['lamps'].reshape(-1, LAMPS_DIM)]
+            scene = [arrays['scene'], arrays['lamps'].reshape(len(arrays['lamps']), -1)]
             columns['scene'].append(torch.from_numpy(np.concatenate(scene, 1)[cut]))
             vectors = np.stack([embed(str(text)) for text in arrays['texts']])
             columns['text'].append(torch.from_numpy(vectors[arrays['instruction'][cut]]))

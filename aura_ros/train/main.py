@@ -16,7 +16,6 @@ import os
 import shlex
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -92,6 +91,12 @@ def _parser() -> argparse.ArgumentParser:
         help='memory to train: both (aura and kv, which ship), aura, kv, always, gru, lstm, ssm, elmur or memoryless; '
         'all have as many parameters as aura (default: %(default)s)',
     )
+    parser.add_argument(
+        '--addressing',
+        choices=('dense', 'content'),
+        default='dense',
+        help='addressing of the fast weights of aura and always (default: %(default)s)',
+    )
     parser.add_argument('--seed', type=int, default=0, help='seed of initialisation and sampling (default: 0)')
     parser.add_argument('--rounds', type=int, default=30, help='check: rounds per task and policy (default: 30)')
     parser.add_argument(
@@ -163,14 +168,13 @@ def _memory(options: argparse.Namespace) -> None:
         train_own(options)
         return
     from aura_ros.train.memory import train_memory
-    from aura_ros.train.memory_settings import SETTINGS, TEACHERS, MemoryTraining
+    from aura_ros.train.memory_settings import settings_of
     from aura_ros.vla.embedded import EmbeddedVla
 
     vla = EmbeddedVla(str(options.output / 'embedded.onnx') if options.output else None)
     for kind in ('aura', 'kv') if options.memory == 'both' else (options.memory,):
         output = _folder(options, 'aura_ros.memory') / f'{kind}.safetensors'
-        settings = replace(SETTINGS.get(kind, MemoryTraining()), seed=options.seed)
-        teacher = replace(TEACHERS[kind], seed=options.seed) if kind in TEACHERS else None
+        settings, teacher = settings_of(kind, options.addressing if kind != 'kv' else 'dense', options.seed)
         report = train_memory(kind, options.work_dir, vla, output, settings, options.command, teacher)
         for task, figures in report.items():
             shown = {name: value for name, value in figures.items() if not name.endswith('_errors')}

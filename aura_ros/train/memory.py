@@ -18,11 +18,12 @@ from aura_ros.common.console import make_console
 from aura_ros.common.errors import ConfigError
 from aura_ros.common.names import PANEL_TASKS
 from aura_ros.common.progress import Bar
+from aura_ros.memory.content_addressed import ITEM_KEY_DIM, ITEM_VALUE_DIM, ROWS
 from aura_ros.train.evaluation import action_errors, evaluate
 from aura_ros.train.learner import Learner
 from aura_ros.train.matching import build_module
 from aura_ros.train.memory_settings import KINDS, MemoryTraining
-from aura_ros.train.modules import FastWeightModule, MemoryModule, Sizes
+from aura_ros.train.modules import ContentAddressedModule, FastWeightModule, MemoryModule, Sizes
 from aura_ros.train.recordings import TASK as RECORDED
 from aura_ros.train.recordings import FeatureFile, rounds_within, split
 from aura_ros.train.saving import load_module, save_memory
@@ -74,8 +75,8 @@ def fit(
     learner = Learner(model, settings.optimisation, settings.gate)
     model.train()
     steps = settings.optimisation.steps
-    states = StatePool(settings.used, rng, settings.mixed) if isinstance(model, FastWeightModule) else None
-    empty = torch.zeros(model.sizes.value_dim, model.sizes.key_dim + 1)
+    empty = _empty_state(model)
+    states = None if empty is None else StatePool(settings.used, rng, settings.mixed)
     text = ''
     with Bar(make_console(), f'train {type(model).__name__}', steps) as bar:
         for step in range(steps):
@@ -91,7 +92,7 @@ def fit(
                 losses,
                 float(batch.weight.sum()),
                 asked=batch.weight > 0,
-                state=states and states.draw(tasks, empty),
+                state=None if states is None or empty is None else states.draw(tasks, empty),
                 teacher=teacher,
             )
             if states is not None:
@@ -100,6 +101,15 @@ def fit(
                 text = f'error {error:.3f}, writes {written:.3f}'
             bar.advance(text=text)
     model.eval()
+
+
+def _empty_state(model: MemoryModule) -> torch.Tensor | None:
+    """Return the empty state of fast weights, [V, K + 1] or [rows, K + V + 1]; None for other memories."""
+    if isinstance(model, ContentAddressedModule):
+        return torch.zeros(ROWS, ITEM_KEY_DIM + ITEM_VALUE_DIM + 1)
+    if isinstance(model, FastWeightModule):
+        return torch.zeros(model.sizes.value_dim, model.sizes.key_dim + 1)
+    return None
 
 
 def train_memory(
@@ -221,6 +231,11 @@ def check_kind(kind: str) -> str:
     return kind
 
 
+def _build(kind: str, sizes: Sizes, settings: MemoryTraining) -> MemoryModule:
+    options: dict[str, Any] = {'addressing': settings.addressing} if kind in ('aura', 'always') else {}
+    return build_module(kind, sizes, **options)
+
+
 def _train(
     kind: str,
     spec: BackboneSpec,
@@ -234,11 +249,11 @@ def _train(
     started = time.monotonic()
     torch.manual_seed(settings.seed)
     sizes = Sizes(spec.feature_dim, spec.chunk_size, spec.action_dim)
-    model, decider = build_module(kind, sizes), None
+    model, decider = _build(kind, sizes, settings), None
     if start_from is not None:
         load_module(model, start_from, spec.backbone_hash)
     if teacher is not None:
-        decider = build_module(kind, sizes)
+        decider = _build(kind, sizes, settings)
         load_module(decider, teacher, spec.backbone_hash)
         decider.eval()
     fit(model, data.train, settings, fresh=start_from is None, teacher=decider)

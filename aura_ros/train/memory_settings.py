@@ -2,8 +2,9 @@
 """Settings of the training of memories, and those of the memories that ship."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from aura_ros.common.errors import ConfigError
 from aura_ros.train.learner import GateTraining, Optimisation
 
 
@@ -34,6 +35,8 @@ class MemoryTraining:
     the same place: the memory holds the last write, and no other cue counts as known. Long keys separate the writes of
     different steps.
     """
+    addressing: str = 'dense'
+    """How fast weights are addressed, 'dense' or 'content'. Other memories ignore it."""
     seed: int = 0
     """Of initialisation and sampling."""
     threads: int = 1
@@ -58,5 +61,27 @@ SETTINGS = {
 }
 """Settings of the memories that ship, on demonstrations."""
 
+CONTENT = MemoryTraining(
+    addressing='content', mixed=0.5, gate=GateTraining(0.2, 0.4, open_share=0.3, learn_from=0.0, price_full=0.8)
+)
+"""Settings of content-addressed fast weights. They need no teacher: random writes show what each key finds."""
+
 TEACHERS = {'aura': MemoryTraining()}
 """Settings of the teachers. A teacher is a memory of the same kind that learns without a teacher."""
+
+ADDRESSING = ('dense', 'content')
+"""How fast weights can be addressed."""
+
+
+def settings_of(kind: str, addressing: str, seed: int) -> tuple[MemoryTraining, MemoryTraining | None]:
+    """Return the settings of the training of a memory on demonstrations, and those of its teacher.
+
+    Raises:
+        ConfigError: content addressing is asked of a memory that has none.
+    """
+    if addressing == 'content':
+        if kind not in ('aura', 'always'):
+            raise ConfigError(f'--addressing content is for --memory aura or always, got --memory {kind}')
+        return replace(CONTENT, seed=seed), None
+    teacher = TEACHERS.get(kind)
+    return replace(SETTINGS.get(kind, MemoryTraining()), seed=seed), teacher and replace(teacher, seed=seed)

@@ -38,6 +38,8 @@ class Stream:
     event: NDArray[np.int64]
     round: NDArray[np.int64]
     go: NDArray[np.bool_]
+    since: NDArray[np.int64] | None = None
+    """Int64 [T]: the step at which what the present step asks for was shown. None means in the same round."""
     context: int = 0
     """First steps of the episode that are not evaluated. They give the memory what it holds in use."""
 
@@ -87,7 +89,30 @@ def _features(vla: EmbeddedVla, arrays: Mapping[str, Any], every: int) -> dict[s
     ]
     z, base = (np.concatenate(column) for column in zip(*outputs, strict=True))
     kept = {name: arrays[name][::every] for name in ('event', 'round', 'go')}
-    return {'z': z, 'base': base, 'expert': arrays['actions'][::every], **kept}
+    since = shown_since(kept['round'], arrays['lamps'][::every], arrays['texts'][arrays['instruction'][::every]])
+    return {'z': z, 'base': base, 'expert': arrays['actions'][::every], 'since': since, **kept}
+
+
+def shown_since(rounds: NDArray[np.int64], lamps: NDArray[np.float32], texts: NDArray[np.str_]) -> NDArray[np.int64]:
+    """Return the step at which what each step asks for was shown, int64 [T].
+
+    This is the start of the round, except where the instruction asks for one of the three lamps.
+
+    Args:
+        rounds: int64 [T].
+        lamps: colours of the lamps, one-hot, dark first, [T, 3, 4].
+        texts: instructions, [T].
+    """
+    from aura_ros.sim.tasks.many import TEXT
+    from aura_ros.sim.world import SIDES
+
+    first = np.flatnonzero(np.diff(rounds, prepend=-1))
+    since = first[np.searchsorted(first, np.arange(len(rounds)), side='right') - 1]
+    for lamp, side in enumerate(SIDES):
+        lit = lamps[:, lamp, 1:].any(-1)
+        latest = np.maximum.accumulate(np.where(lit, np.arange(len(rounds)), 0))
+        since = np.where(texts == TEXT.format(side), latest, since)
+    return since.astype(np.int64)
 
 
 Part = tuple[Stream, NDArray[np.int64]]
@@ -119,6 +144,8 @@ def thin(part: Part, keep: float, rng: np.random.Generator) -> Part:
 def collate(parts: list[Part], idle_weight: float) -> Batch:
     """Collect segments in one batch.
 
+    A step has weight 0 if what it asks for was shown before the segment, because its answer is then unknown.
+
     Args:
         parts: streams and their steps.
         idle_weight: weight of a step without the go sign; a step with it has weight 1.
@@ -130,6 +157,9 @@ def collate(parts: list[Part], idle_weight: float) -> Batch:
         return torch.stack([torch.cat([row, row[-1:].expand(length - len(row), *row.shape[1:])]) for row in rows])
 
     go = stack('go')
-    ended = torch.arange(length) >= torch.tensor([[len(steps)] for _, steps in parts])
-    weight = torch.where(go, 1.0, idle_weight).masked_fill(ended, 0.0)
+    left_out = torch.arange(length) >= torch.tensor([[len(steps)] for _, steps in parts])
+    for row, (stream, steps) in zip(left_out, parts, strict=True):
+        if stream.since is not None:
+            row[: len(steps)] |= torch.from_numpy(stream.since[steps] < stream.since[steps[0]])
+    weight = torch.where(go, 1.0, idle_weight).masked_fill(left_out, 0.0)
     return Batch(stack('z'), stack('base'), stack('expert'), weight)
