@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-pytest.importorskip('mujoco')
+mujoco = pytest.importorskip('mujoco')
 torch = pytest.importorskip('torch')
 torch.set_num_threads(1)
 
@@ -18,13 +18,15 @@ from aura_ros.sim.expert import Expert  # noqa: E402
 from aura_ros.sim.tasks import Simulation  # noqa: E402
 from aura_ros.sim.world import World  # noqa: E402
 from aura_ros.train.demonstrations import CHUNK, Collection, collect_episode  # noqa: E402
+from aura_ros.train.episodes import load_frames  # noqa: E402
 from aura_ros.train.learner import GateTraining, Learner, Optimisation  # noqa: E402
 from aura_ros.train.memory import train_memory  # noqa: E402
 from aura_ros.train.memory_settings import MemoryTraining  # noqa: E402
 from aura_ros.train.modules import AuraModule, Sizes  # noqa: E402
-from aura_ros.train.sequences import Stream, collate, segments, thin  # noqa: E402
+from aura_ros.train.sequences import Stream, collate, segments, shown_since, thin  # noqa: E402
 from aura_ros.train.state_pool import StatePool  # noqa: E402
-from aura_ros.train.vla import VlaTraining, train_vla  # noqa: E402
+from aura_ros.train.vla import VlaTraining, action_loss, train_vla  # noqa: E402
+from aura_ros.train.vla_model import EmbeddedVla as VlaModel  # noqa: E402
 from aura_ros.vla.embedded import EmbeddedVla  # noqa: E402
 
 
@@ -58,14 +60,34 @@ def test_a_label_is_what_the_expert_would_do_and_leaves_the_world_alone():
         np.testing.assert_allclose(preview, done, atol=1e-9)
 
 
+def test_a_preview_changes_nothing_and_spares_the_same_steps(monkeypatch):
+    with World() as first, World() as second:
+        previewed, plain = (Simulation('visible', 'train', 3, 1, world) for world in (first, second))
+        experts = Expert(previewed), Expert(plain)
+        counted = []
+        step = mujoco.mj_step
+        monkeypatch.setattr(mujoco, 'mj_step', lambda *given: (counted.append(given[1] is first.data), step(*given)))
+        for tick in range(60):
+            if tick % 4 == 0:
+                experts[0].preview(CHUNK)
+            if tick == 40:
+                first.place('red', 0.5, 0.1)
+                second.place('red', 0.5, 0.1)
+            disturbed = 0.02 * (20 <= tick < 25)
+            previewed.step(experts[0].act() + disturbed)
+            plain.step(experts[1].act() + disturbed)
+            np.testing.assert_array_equal(first.save(), second.save())
+    assert 60 < counted.count(True) < 110, 'without the kept steps it is 60 + 15 * 8'
+
+
 def test_from_demonstrations_to_weights_that_load(work_dir, tmp_path):
     train_vla(work_dir, tmp_path / 'embedded.onnx', VlaTraining(epochs=1, policy_epochs=1, batch=8), 'test')
     vla = EmbeddedVla(str(tmp_path / 'embedded.onnx'))
     weights = (tmp_path / 'embedded.onnx').read_bytes()
-    for kind in ('kv', 'aura'):
+    for kind, addressing in (('kv', 'dense'), ('aura', 'content'), ('aura', 'dense')):
         output = tmp_path / f'{kind}.safetensors'
-        settings = MemoryTraining(batch=2, rounds=1, optimisation=Optimisation(steps=8))
-        teacher = replace(settings, seed=1) if kind == 'aura' else None
+        settings = MemoryTraining(batch=2, rounds=1, addressing=addressing, optimisation=Optimisation(steps=8))
+        teacher = replace(settings, seed=1) if kind == 'aura' and addressing == 'dense' else None
         report = train_memory(kind, work_dir, vla, output, settings, 'test', teacher)
         assert set(report) == set(PANEL_TASKS)
         memory = load_memory(kind, str(output))
@@ -112,6 +134,36 @@ def test_thinning_keeps_cues_and_go_phases():
     part = segments([stream(events, go)], 2)[0]
     assert thin(part, 0.0, np.random.default_rng(0))[1].tolist() == [0, 1, 2, 3, 4, 5, 6, 7]
     assert thin(part, 1.0, np.random.default_rng(0))[1].tolist() == list(range(10))
+
+
+def test_only_what_is_shown_in_a_segment_is_asked_of_it():
+    rounds, lamps = np.arange(12) // 4, np.zeros((12, 3, 4), np.float32)
+    lamps[..., 0] = 1
+    lamps[1, 0] = lamps[5, 2] = 0, 1, 0, 0
+    text = 'touch the block that has the colour the {} lamp last showed'
+    texts = np.array(['watch'] * 4 + ['watch'] * 3 + [text.format('left')] + ['watch'] * 3 + [text.format('right')])
+    since = shown_since(rounds, lamps, texts)
+    assert since.tolist() == [0, 0, 0, 0, 4, 4, 4, 1, 8, 8, 8, 5]
+    whole = replace(stream([-1] * 12, [False, False, False, True] * 3), round=rounds, since=since)
+    last, both = segments([whole], 1)[2], segments([whole], 2)[1]
+    batch = collate([both, last], idle_weight=0.5)
+    assert batch.weight[0].tolist() == [0.5, 0.5, 0.5, 0, 0.5, 0.5, 0.5, 1], 'left was shown in round 0'
+    assert batch.weight[1, :4].tolist() == [0.5, 0.5, 0.5, 0], 'right was shown in round 1'
+
+
+def test_the_actions_of_memory_tasks_teach_the_backbone_nothing(work_dir):
+    root = work_dir / 'demonstrations'
+    visible, recall = ([root / f'train-{task}' / '00000.npz'] for task in ('visible', 'recall'))
+    frames = load_frames(visible, recall, every=2)
+    assert frames.scene.shape[1] == 25 + 12 and 0 < int(frames.acts.sum()) < len(frames)
+    model = VlaModel()
+    index = torch.cat([frames.acts.nonzero()[:2, 0], (~frames.acts).nonzero()[:2, 0]])
+    batch = frames.batch(index)
+    _, chunk, _ = model(batch['front'], batch['wrist'], batch['joints'], batch['text'])
+    chunk.retain_grad()
+    action_loss(model, chunk, batch['actions'], batch['acts']).backward()
+    assert chunk.grad[:2].abs().sum((1, 2)).min() > 0
+    assert not chunk.grad[2:].any()
 
 
 def test_padding_has_no_weight():
