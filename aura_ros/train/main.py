@@ -71,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
         '--work-dir',
         type=Path,
         default=Path('build/train'),
-        help='folder for demonstrations and features, about 6 GB (default: %(default)s)',
+        help='folder for demonstrations and features, about 2 GB (default: %(default)s)',
     )
     parser.add_argument(
         '--output',
@@ -100,10 +100,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--seed', type=int, default=0, help='seed of initialisation and sampling (default: 0)')
     parser.add_argument('--rounds', type=int, default=30, help='check: rounds per task and policy (default: 30)')
     parser.add_argument(
-        '--tasks',
-        default='visible,place,recall,put_back',
-        help='demonstrations: tasks to record, comma-separated; sequence, both and many are not in the training yet '
-        '(default: %(default)s)',
+        '--tasks', default=','.join(TASKS), help='demonstrations: tasks to record, comma-separated (default: all)'
     )
     bags = parser.add_argument_group('memory, on recordings')
     bags.add_argument(
