@@ -100,7 +100,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--seed', type=int, default=0, help='seed of initialisation and sampling (default: 0)')
     parser.add_argument('--rounds', type=int, default=30, help='check: rounds per task and policy (default: 30)')
     parser.add_argument(
-        '--tasks', default=','.join(TASKS), help='demonstrations: tasks to record, comma-separated (default: all)'
+        '--tasks', default=','.join(TASKS), help='demonstrations, check: tasks, comma-separated (default: all)'
     )
     bags = parser.add_argument_group('memory, on recordings')
     bags.add_argument(
@@ -179,28 +179,10 @@ def _memory(options: argparse.Namespace) -> None:
 
 
 def _check(options: argparse.Namespace) -> None:
-    from aura_ros.common.stats import wilson_interval
-    from aura_ros.memory import load_memory
-    from aura_ros.sim.world import World
-    from aura_ros.train.rollout import run_episode
-    from aura_ros.vla import load_backbone
+    from aura_ros.train.check import check
 
-    def weights(name: str) -> str | None:
-        return str(options.output / name) if options.output else None
-
-    backbone = load_backbone('embedded', weights('embedded.onnx'))
-    with World() as world:
-        for task in ('visible', 'recall', 'put_back'):
-            for kind, file in (('none', 'aura.safetensors'), ('aura', 'aura.safetensors'), ('kv', 'kv.safetensors')):
-                outcome = run_episode(
-                    task, 'validation', 1000, options.rounds, backbone, load_memory(kind, weights(file)), world
-                )
-                won = sum(outcome.successes)
-                low, high = wilson_interval(won, len(outcome.successes))
-                print(
-                    f'{task:9s} {kind:5s} {won}/{len(outcome.successes)} [{low:.2f}, {high:.2f}] '
-                    f'{outcome.writes_per_round:.1f} writes per round, {outcome.state_bytes} bytes'
-                )
+    for line in check(options.output, names_in(options.tasks, TASKS, f'--tasks is {options.tasks!r}'), options.rounds):
+        print(line, flush=True)
 
 
 if __name__ == '__main__':
