@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aura_ros.common.errors import ConfigError, InputError
+from aura_ros.sim.appearance import Appearance
 
 if 'DISPLAY' not in os.environ:
     # Without it, MuJoCo tries a window system first and fails when it renders. It reads the variable at import.
@@ -58,10 +59,15 @@ PREVIEWED = 16
 
 
 class World:
-    """The scene and its physics. Close it, or use it as a context manager, to free the renderer."""
+    """The scene and its physics. Close it, or use it as a context manager, to free the renderer.
 
-    def __init__(self) -> None:
+    Args:
+        appearance: how the cameras see it; it does not change the physics.
+    """
+
+    def __init__(self, appearance: Appearance | None = None) -> None:
         self.model = mujoco.MjModel.from_xml_string((files(__package__) / 'scene.xml').read_text())
+        (appearance or Appearance()).apply(self.model)
         self.data = mujoco.MjData(self.model)
         self._renderer: mujoco.Renderer | None = None
         self._substeps = round(CONTROL_PERIOD / self.model.opt.timestep)

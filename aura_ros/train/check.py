@@ -8,6 +8,7 @@ from aura_ros.common.names import PANEL_TASKS
 from aura_ros.common.stats import wilson_interval
 from aura_ros.memory import Memory, NoMemory, load_memory
 from aura_ros.memory.weights import default_path
+from aura_ros.sim.appearance import Appearance
 from aura_ros.sim.world import World
 from aura_ros.train.rollout import Outcome, run_episode
 from aura_ros.vla import load_backbone
@@ -16,7 +17,9 @@ from aura_ros.vla.protocol import Backbone
 SEED = 1000
 
 
-def check(folder: Path | None, tasks: Sequence[str], rounds: int) -> Iterator[str]:
+def check(
+    folder: Path | None, tasks: Sequence[str], rounds: int, appearance: Appearance | None = None
+) -> Iterator[str]:
     """Run every policy on every task, and yield a line of text for each of them.
 
     The base runs on all tasks. The memories run on those that a memory is trained on. A memory without weights in the
@@ -26,10 +29,11 @@ def check(folder: Path | None, tasks: Sequence[str], rounds: int) -> Iterator[st
         folder: folder of backbone and memories; None uses the weights of the package.
         tasks: names of tasks.
         rounds: rounds per task and policy.
+        appearance: how the cameras see the scene; None means as in the demonstrations.
     """
     backbone = load_backbone('embedded', str(folder / 'embedded.onnx') if folder else None)
     memories = _memories(folder, backbone)
-    with World() as world:
+    with World(appearance) as world:
         for task in tasks:
             for name, memory in memories.items():
                 if name == 'base' or task in PANEL_TASKS:

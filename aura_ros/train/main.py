@@ -100,6 +100,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--seed', type=int, default=0, help='seed of initialisation and sampling (default: 0)')
     parser.add_argument('--rounds', type=int, default=30, help='check: rounds per task and policy (default: 30)')
     parser.add_argument(
+        '--camera-shift',
+        type=float,
+        nargs=3,
+        default=(0.0, 0.0, 0.0),
+        metavar='M',
+        help='check: shift of the cameras, x y z, each -0.1..0.1 m (default: 0 0 0)',
+    )
+    parser.add_argument('--light', type=float, default=1.0, help='check: factor of the light, 0.2..3 (default: 1)')
+    parser.add_argument(
         '--tasks', default=','.join(TASKS), help='demonstrations, check: tasks, comma-separated (default: all)'
     )
     bags = parser.add_argument_group('memory, on recordings')
@@ -179,9 +188,11 @@ def _memory(options: argparse.Namespace) -> None:
 
 
 def _check(options: argparse.Namespace) -> None:
+    from aura_ros.sim.appearance import Appearance
     from aura_ros.train.check import check
 
-    for line in check(options.output, names_in(options.tasks, TASKS, f'--tasks is {options.tasks!r}'), options.rounds):
+    tasks = names_in(options.tasks, TASKS, f'--tasks is {options.tasks!r}')
+    for line in check(options.output, tasks, options.rounds, Appearance(tuple(options.camera_shift), options.light)):
         print(line, flush=True)
 
 
