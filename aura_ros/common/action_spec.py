@@ -12,9 +12,6 @@ from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from typing import Self
 
-import numpy as np
-from numpy.typing import NDArray
-
 from aura_ros.common.errors import ConfigError
 from aura_ros.common.spec_fields import (
     FRAMES,
@@ -258,9 +255,8 @@ class ActionSpec:
     @property
     def text(self) -> str:
         """The spec in one line."""
-        columns = '; '.join(map(str, self.components))
         return (
-            f'[{columns}], chunk_size {self.chunk_size}, n_action_steps {self.n_action_steps}, '
+            f'{components_text(self.components)}, chunk_size {self.chunk_size}, n_action_steps {self.n_action_steps}, '
             f'seconds_per_action {self.seconds_per_action:g}'
         )
 
@@ -285,16 +281,6 @@ def columns_of(components: tuple[ActionComponent, ...]) -> tuple[tuple[ActionCom
     return tuple(found)
 
 
-def motion_columns(components: tuple[ActionComponent, ...]) -> NDArray[np.bool_]:
-    """Return which columns are motions, whose rest is neutral, and not targets; bool [A]."""
-    return np.array([one.moves for one in components for _ in range(one.dims)], np.bool_)
-
-
-def neutral_action(components: tuple[ActionComponent, ...]) -> NDArray[np.float32]:
-    """Return the action that moves nothing, float32 [A]: neutral where a column is a motion, 0 where it is a target."""
-    return np.array([value for one in components for value in one.neutral], np.float32)
-
-
 def spec_of(card: Mapping[str, object], key: str = 'action_spec') -> ActionSpec | None:
     """Return the spec of a card; None if the card has none.
 
@@ -302,3 +288,17 @@ def spec_of(card: Mapping[str, object], key: str = 'action_spec') -> ActionSpec 
         ConfigError: the spec is unusable.
     """
     return ActionSpec.from_dict(card[key]) if key in card else None
+
+
+def equal_meaning(one: tuple[ActionComponent, ...], other: tuple[ActionComponent, ...]) -> bool:
+    """Return whether the columns of two actions mean the same; components that are left out are absolute joints."""
+    if one == other:
+        return True
+    if is_absolute_joints(one) and is_absolute_joints(other):
+        return not one or not other or one[0].dims == other[0].dims
+    return [each.meaning for each in one] == [each.meaning for each in other]
+
+
+def components_text(components: tuple[ActionComponent, ...]) -> str:
+    """Return components in one line."""
+    return f'[{"; ".join(map(str, components))}]' if components else '[absolute joint targets]'

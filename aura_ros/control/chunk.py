@@ -9,6 +9,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from aura_ros.common.action_spec import ActionComponent
 from aura_ros.common.names import Policy
 
 # Stamps made from float seconds are off by some ns. Without slack an index would be one too low.
@@ -40,7 +41,7 @@ class Refusal(Enum):
 class Chunk:
     """An action chunk. Call `problem` before any use: the fields are not checked on construction.
 
-    Action i is the joint target that applies during [stamp + i dt, stamp + (i + 1) dt).
+    Action i applies during [stamp + i dt, stamp + (i + 1) dt).
     """
 
     policy: int
@@ -52,13 +53,15 @@ class Chunk:
     stamp_ns: int
     """Stamp of the observation [ns, ROS clock]."""
     actions: Sequence[float] | NDArray[np.floating]
-    """Joint targets, chunk_size x action_dim, flat (row-major) or as an array of that shape [rad or m]."""
+    """Actions, chunk_size x action_dim, flat (row-major) or as an array of that shape."""
     chunk_size: int
     """Actions in the chunk [1]."""
     action_dim: int
-    """Joints that an action commands [1]."""
+    """Columns of an action [1]."""
     seconds_per_action: float
     """Time between two actions [s]."""
+    components: tuple[ActionComponent, ...] = ()
+    """What the columns mean; empty: absolute joint targets [rad or m]."""
 
     def problem(self, joints: int) -> tuple[Refusal, str] | None:
         """Return why a robot with `joints` joints cannot use the chunk, None if it can."""

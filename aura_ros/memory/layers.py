@@ -8,6 +8,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from aura_ros.common.action_columns import GRIPPER_LOGIT, ActionColumns
+from aura_ros.common.action_spec import ActionComponent
 from aura_ros.common.errors import ConfigError
 
 Floats = NDArray[np.float32]
@@ -97,9 +99,13 @@ class ActionHead:
 
     The read-out modulates a linear map of the features (FiLM): choosing one of several objects is a product of "which",
     the memory, and "where", the scene. The output scales the base motion and adds an offset, in units of `action_scale`
-    per joint:
+    per column:
 
-        action = base[0] + (1 - override) (base - base[0]) + offset
+        action = anchor + (1 - override) (base - anchor) + offset
+
+    The anchor of a target is base[0]. That of a motion (delta or velocity) is its neutral value, so that an override
+    stops the base motion and does not repeat it. A binary gripper is scaled and shifted as a logit, and stays within
+    its range.
     """
 
     features: Linear
@@ -107,16 +113,19 @@ class ActionHead:
     hidden: Linear
     output: Linear
     action_scale: Floats
+    columns: ActionColumns
 
     @classmethod
-    def of(cls, weights: Weights) -> Self:
-        """Use the head's arrays."""
+    def of(cls, weights: Weights, components: tuple[ActionComponent, ...] = ()) -> Self:
+        """Use the head's arrays; `components` give the meaning of the columns, () is absolute joint targets."""
         parts = ('features', 'modulation', 'hidden', 'output')
-        return cls(**{name: Linear.of(weights, f'head.{name}') for name in parts}, action_scale=weights['action_scale'])
+        scale = weights['action_scale']
+        columns = ActionColumns.of(components, len(scale))
+        return cls(**{name: Linear.of(weights, f'head.{name}') for name in parts}, action_scale=scale, columns=columns)
 
     def prepare(self, u: Floats, base_action: Floats) -> Floats:
         """Return the part that does not depend on the memory, float32 [width]."""
-        motion = (base_action - base_action[:1]) / self.action_scale
+        motion = (base_action - self._anchor(base_action)) / self.action_scale
         return self.features(np.concatenate([u, base_action[0], motion.ravel()]))
 
     def __call__(self, prepared: Floats, readout: Floats, base_action: Floats) -> Floats:
@@ -124,6 +133,21 @@ class ActionHead:
         scale, shift = np.split(self.modulation(readout), 2)
         answer = self.output(silu(self.hidden(silu(prepared * (1.0 + scale) + shift))))
         keep = np.float32(1.0 - sigmoid(float(answer[-1])))
-        offset = answer[:-1].reshape(base_action.shape) * self.action_scale
-        chunk = base_action[:1] + keep * (base_action - base_action[:1]) + offset
+        change = answer[:-1].reshape(base_action.shape)
+        anchor = self._anchor(base_action)
+        chunk = anchor + keep * (base_action - anchor) + change * self.action_scale
+        if self.columns.binary.any():
+            chunk = np.where(self.columns.binary, self._grip(base_action, keep, change), chunk)
         return np.asarray(chunk, dtype=np.float32)
+
+    def _anchor(self, base_action: Floats) -> Floats:
+        if self.columns.plain:
+            return base_action[:1]
+        return np.where(self.columns.moves, self.columns.neutral, base_action[:1])
+
+    def _grip(self, base_action: Floats, keep: np.float32, change: Floats) -> Floats:
+        """Return the chunk as if all columns were binary grippers."""
+        low, span = self.columns.low, self.columns.span
+        share = np.clip((base_action - low) / span, 0.0, 1.0)
+        logit = np.float32(GRIPPER_LOGIT) * (2.0 * share - 1.0)
+        return low + span * logistic(keep * logit + change)

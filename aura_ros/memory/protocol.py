@@ -6,8 +6,8 @@ takes (path of the weights or None, window) and returns the memory.
 
 Arrays
     z             float32 [feature_dim], the frozen VLA's feature
-    base_action   float32 [chunk_size, action_dim], the VLA's own joint targets, absolute [rad, m]
-    action        float32 [chunk_size, action_dim], the policy's joint targets, absolute [rad, m]
+    base_action   float32 [chunk_size, action_dim], the VLA's own actions; `components` give their meaning
+    action        float32 [chunk_size, action_dim], the policy's actions, with the same meaning
     state         bytes: the carried arrays in a fixed order, C order, little endian
 
 Each node also publishes details of its memory, so a memory of your own needs these attributes too: `fast_weights`
@@ -22,6 +22,7 @@ import zlib
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from aura_ros.common.action_spec import ActionComponent
 from aura_ros.memory.layers import Floats
 
 
@@ -30,7 +31,7 @@ class Decision:
     """What one step decided."""
 
     action: Floats
-    """Joint targets, float32 [chunk_size, action_dim] [rad, m]."""
+    """The policy's actions, float32 [chunk_size, action_dim]."""
     gate: float
     """Gate score: the estimated probability that a write pays [0..1]."""
     threshold: float
@@ -40,7 +41,7 @@ class Decision:
     surprise: float
     """Inner prediction error |v - f(k)| before the write."""
     action_change: float
-    """Largest change of a joint target caused by this write; 0 without one [rad, m]."""
+    """Largest change of an action's value caused by this write; 0 without one, [rad, m] for joint targets."""
     delta_norm: float
     """Frobenius norm of the change of the state; 0 without a write."""
 
@@ -60,6 +61,8 @@ class Memory(Protocol):
     """SHA-256 of the VLA that the memory was trained for, hex; empty accepts any VLA."""
     writes: int
     """Writes since the last reset. Set by `MemorySession.restore`."""
+    components: tuple[ActionComponent, ...] | None = None
+    """What the columns of an action mean; () is absolute joint targets, None accepts any."""
 
     @property
     def state_bytes(self) -> int:

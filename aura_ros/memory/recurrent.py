@@ -5,6 +5,7 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
+from aura_ros.common.action_spec import ActionComponent
 from aura_ros.common.errors import ConfigError
 from aura_ros.memory.cell import Cell
 from aura_ros.memory.layers import ActionHead, Encoder, Floats
@@ -24,7 +25,8 @@ class RecurrentMemory(Generic[CellType]):
         self.feature_dim, self.memory_hash = weights.feature_dim, weights.sha256
         self.chunk_shape = (weights.chunk_size, weights.action_dim)
         self.backbone_hash = weights.backbone_hash
-        self._encode, self._head = Encoder.of(weights.arrays), ActionHead.of(weights.arrays)
+        self.components: tuple[ActionComponent, ...] | None = weights.components
+        self._encode, self._head = Encoder.of(weights.arrays), ActionHead.of(weights.arrays, weights.components)
         self.writes = 0
 
     @property

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from aura_ros.common.action_spec import components_text, equal_meaning
 from aura_ros.common.errors import InputError
 from aura_ros.common.text_files import reason
 from aura_ros.memory.protocol import Decision, Memory
@@ -131,6 +132,11 @@ def step_problem(step: Step, memory: Memory) -> str:
         return (
             f'the step is from a VLA with weights {step.backbone_hash[:12]}, the memory is trained for {wanted[:12]}; '
             "set 'weights' to a memory trained for that VLA"
+        )
+    if memory.components is not None and not equal_meaning(step.components, memory.components):
+        return (
+            f'the actions of the VLA are {components_text(step.components)}, and the memory is trained for '
+            f"{components_text(memory.components)}; set 'weights' to a memory trained for that VLA"
         )
     if not 0.0 < step.seconds_per_action < math.inf:
         return f'seconds_per_action is {step.seconds_per_action}: must be > 0 and finite'

@@ -3,6 +3,7 @@
 
 from dataclasses import dataclass
 
+from aura_ros.common.action_spec import ActionComponent
 from aura_ros.common.errors import InputError
 from aura_ros.memory.layers import Floats
 
@@ -20,7 +21,7 @@ class Step:
     features: Floats
     """The VLA's feature, float32 [feature_dim]."""
     base_action: Floats
-    """The VLA's own joint targets, absolute, float32 [chunk_size, action_dim] [rad, m]."""
+    """The VLA's own actions, float32 [chunk_size, action_dim]."""
     seconds_per_action: float
     """Time between two actions of the chunk [s]."""
     inference_ms: float = 0.0
@@ -29,6 +30,8 @@ class Step:
     """SHA-256 of the VLA's weights, hex; empty if unknown."""
     frame_id: str = ''
     """Frame of the robot's base."""
+    components: tuple[ActionComponent, ...] = ()
+    """What the columns of an action mean; empty: absolute joint targets [rad, m]."""
 
 
 class StepRefused(InputError):

@@ -60,5 +60,11 @@ def _check_sizes(weights: MemoryWeights) -> None:
     outputs, expected = len(arrays['head.output.bias']), weights.chunk_size * weights.action_dim + 1
     if outputs != expected or weights.chunk_size < 1:
         raise ConfigError(f'head.output.bias has {outputs} values: must be chunk_size x {weights.action_dim} + 1')
+    spec = weights.action_spec
+    if spec is not None and (spec.chunk_size, spec.dims) != (weights.chunk_size, weights.action_dim):
+        raise ConfigError(
+            f'action_spec of the card has chunks of {spec.chunk_size} x {spec.dims}: must be {weights.chunk_size} x '
+            f'{weights.action_dim}, the sizes of the arrays'
+        )
     if 'chunk_size' in sizes and sizes['chunk_size'] != weights.chunk_size:
         raise ConfigError(f'chunk_size is {weights.chunk_size}: the card has {sizes["chunk_size"]!r}')

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aura_ros.common.action_spec import ActionComponent, ActionSpec, is_absolute_joints, spec_of
 from aura_ros.common.errors import ConfigError
 from aura_ros.common.limits import WEIGHTS_BYTES
 from aura_ros.common.text_files import read_bytes, read_object
@@ -36,6 +37,29 @@ class MemoryWeights:
     def addressing(self) -> str:
         """How fast weights are addressed, 'dense' or 'content'. A card without it is for dense keys."""
         return str(self.card.get('addressing', 'dense'))
+
+    @property
+    def action_spec(self) -> ActionSpec | None:
+        """What the actions mean; None: the card has no spec, and the actions are absolute joint targets.
+
+        Raises:
+            ConfigError: the spec of the card is unusable.
+        """
+        return spec_of(self.card)
+
+    @property
+    def components(self) -> tuple[ActionComponent, ...]:
+        """What the columns of an action mean; () is absolute joint targets."""
+        spec = self.action_spec
+        return () if spec is None or is_absolute_joints(spec.components) else spec.components
+
+    def spec_problem(self, spec: ActionSpec) -> str:
+        """Return why the weights do not fit the actions of a backbone, with both specs; '' if they fit."""
+        mine = self.action_spec
+        if mine is None:
+            steps = min(spec.n_action_steps, self.chunk_size)
+            mine = ActionSpec.absolute_joints(self.action_dim, self.chunk_size, steps, spec.seconds_per_action)
+        return mine.diff(spec, 'the memory', 'the backbone')
 
     @property
     def feature_dim(self) -> int:

@@ -19,7 +19,7 @@ from rosbags.typesys.store import Typestore
 from aura_ros.common.errors import BagError
 from aura_ros.recordings.definitions import parse
 from aura_ros.recordings.installed_types import prefixes
-from aura_ros.recordings.old_names import current_field, current_type
+from aura_ros.recordings.old_names import ADDED_FIELDS, current_field, current_type
 
 _TIMES = ('builtin_interfaces/msg/Time', 'builtin_interfaces/msg/Duration')
 Decoder = Callable[[bytes], Any]
@@ -76,6 +76,8 @@ def decoder(connection: Connection, distribution: str) -> Decoder:
     ros1 = encoding == 'ros1'
     name, standard = current_name(connection.msgtype), _ros1_types() if ros1 else standard_types(distribution)
     known = [standard] if name in standard.types else []
+    if name in ADDED_FIELDS and not ros1:
+        known.append(_before_additions(distribution))
     reason = ''
     try:
         embedded = _embedded(connection.msgdef, _full_name(connection.msgtype), standard if ros1 else None)
@@ -94,7 +96,30 @@ def decoder(connection: Connection, distribution: str) -> Decoder:
             'ROS 2 that stores definitions in the bag (Iron or later, MCAP), or remove the topic from the mapping'
         )
     decoders = [partial(types.deserialize_ros1 if ros1 else types.deserialize_cdr, typename=name) for types in known]
+    if name in ADDED_FIELDS:
+        return lambda data: _completed(_decode(decoders, data), name, standard)
     return lambda data: _decode(decoders, data)
+
+
+@cache
+def _before_additions(distribution: str) -> Typestore:
+    """Return the types of a distribution without the fields that version 0.1.0 did not have."""
+    types, store = standard_types(distribution), get_typestore(Stores.EMPTY)
+    store.register(
+        {
+            name: (constants, [field for field in fields if field[0] not in ADDED_FIELDS.get(name, ())])
+            for name, (constants, fields) in types.fielddefs.items()
+        }
+    )
+    return store
+
+
+def _completed(message: Any, name: str, types: Typestore) -> Any:
+    """Return a message with empty lists for the fields that version 0.1.0 did not have."""
+    if all(hasattr(message, field) for field in ADDED_FIELDS[name]):
+        return message
+    fields = [field for field, _ in types.fielddefs[name][1]]
+    return types.types[name](**{field: getattr(message, field, []) for field in fields})
 
 
 @cache
@@ -113,10 +138,11 @@ def _decode(decoders: Sequence[Decoder], data: bytes) -> Any:
 
 
 def _is_whole(types: Typestore, standard: Typestore) -> bool:
-    """Whether the definitions have every field that this package reads."""
+    """Whether the definitions have every field that this package reads, besides those added after version 0.1.0."""
     for name in types.fielddefs.keys() & standard.fielddefs.keys():
         has = {field for field, _ in types.fielddefs[name][1]}
-        if name.split('/')[0] in _USED and not has.issuperset(field for field, _ in standard.fielddefs[name][1]):
+        wanted = {field for field, _ in standard.fielddefs[name][1]}.difference(ADDED_FIELDS.get(name, ()))
+        if name.split('/')[0] in _USED and not has >= wanted:
             return False
     return True
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Names of version 0.1.0 in recordings, and the current names of the same things.
+"""Names of version 0.1.0 in recordings, the current names of the same things, and the fields that it did not have.
 
-Recordings of version 0.1.0 carry the definitions of their messages. The decoder reads the bytes by these definitions
-and gives each field its current name.
+Recordings of version 0.1.0 carry the definitions of their messages. The decoder reads the bytes by these definitions,
+gives each field its current name, and gives each field that is missing its default.
 """
 
 from collections.abc import Mapping
@@ -20,6 +20,15 @@ OLD_FIELDS: Mapping[str, Mapping[str, str]] = {
     'aura_ros/msg/WriteEvent': {'arm': 'policy', 'media_life_years': 'storage_life_years'},
 }
 """Current name of each renamed field and constant, by the current name of the message type."""
+
+ADDED_FIELDS: Mapping[str, tuple[str, ...]] = {
+    'aura_ros/msg/ActionChunk': ('components',),
+    'aura_ros/msg/VlaStep': ('components',),
+}
+"""Lists at the end of a message that version 0.1.0 did not have, by the current name of the message type.
+
+An empty list means what version 0.1.0 meant: absolute joint targets.
+"""
 
 OLD_NOTES: Mapping[str, str] = {'aura_ros/policy_hashes': 'aura_ros/backbone_hashes'}
 """Today's key of each renamed note in the metadata of a bag."""

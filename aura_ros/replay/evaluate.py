@@ -142,6 +142,7 @@ def _run_step(run: PolicyRun, session: MemorySession, part: Steps, index: int, r
         part.base_actions[index],
         part.info.seconds_per_action,
         backbone_hash=part.info.backbone_hash,
+        components=part.info.components,
     )
     try:
         applied = session.apply(step)

@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aura_ros.common.action_spec import ActionSpec
 from aura_ros.common.errors import ConfigError
 from aura_ros.common.text_files import read_object
 from aura_ros.memory.aura import FastWeightMemory
@@ -85,6 +86,8 @@ class PolicyOptions:
     """Steps that 'kv-window' keeps."""
     seed: int = 0
     """Seed of the steps at which 'random' writes."""
+    actions: ActionSpec | None = None
+    """What the actions of the backbone mean; None: not checked."""
 
 
 @dataclass(frozen=True)
@@ -221,6 +224,8 @@ def _check_fits(name: str, weights: MemoryWeights, options: PolicyOptions) -> No
             f'policy {name}: its memory was trained for {shape[0]} features and chunks of {shape[1]} x {shape[2]}, but '
             f'the steps have {options.feature_dim} and {options.chunk[0]} x {options.chunk[1]}'
         )
+    if options.actions is not None and (problem := weights.spec_problem(options.actions)):
+        raise ConfigError(f'policy {name}: {problem}; give weights trained for that backbone: --weights {name}=FILE')
 
 
 def _trained_on(card: Mapping[str, Any]) -> tuple[str, ...]:

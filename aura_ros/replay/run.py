@@ -148,7 +148,9 @@ def fitting_policies(settings: Settings, backbone: Backbone, named: Collection[s
 
 def _options(settings: Settings, spec: BackboneSpec) -> PolicyOptions:
     chunk = (spec.chunk_size, spec.action_dim)
-    return PolicyOptions(spec.feature_dim, chunk, spec.backbone_hash, settings.weights, settings.window)
+    return PolicyOptions(
+        spec.feature_dim, chunk, spec.backbone_hash, settings.weights, settings.window, actions=spec.action_spec
+    )
 
 
 def mapping_of(

@@ -7,12 +7,16 @@ list.
 """
 
 import array
+from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
 from builtin_interfaces.msg import Time
 from numpy.typing import NDArray
 
+import aura_ros.msg
+from aura_ros.common.action_codes import CODES, code, components_of
+from aura_ros.common.action_spec import ActionComponent, is_absolute_joints
 from aura_ros.common.errors import InputError
 from aura_ros.control import Chunk, Policy, SwitchStatus
 from aura_ros.memory import Decision, Memory, Step, StepRefused, state_crc
@@ -98,6 +102,29 @@ def step_to_msg(step: Step) -> VlaStep:
     message.chunk_size, message.action_dim = (int(size) for size in step.base_action.shape)
     message.seconds_per_action = float(step.seconds_per_action)
     message.inference_ms = float(step.inference_ms)
+    _fill_components(message, step)
+    return message
+
+
+def _fill_components(message: VlaStep | ActionChunk, step: Step) -> None:
+    """Set the meaning of the columns, which is left out for absolute joint targets."""
+    if not is_absolute_joints(step.components):
+        message.components = _components(step.components)
+
+
+@lru_cache(maxsize=16)
+def _components(components: tuple[ActionComponent, ...]) -> 'list[aura_ros.msg.ActionComponent]':
+    return [component_to_msg(component) for component in components]
+
+
+def component_to_msg(component: ActionComponent) -> 'aura_ros.msg.ActionComponent':
+    """Return an action component as a message."""
+    message = aura_ros.msg.ActionComponent()
+    message.name, message.unit = component.name, component.unit
+    message.dims, message.binary = int(component.dims), bool(component.binary)
+    message.range = array.array('d', component.range or ())
+    for field in CODES:
+        setattr(message, field, code(field, getattr(component, field)))
     return message
 
 
@@ -105,13 +132,17 @@ def step_from_msg(message: VlaStep) -> Step:
     """Return the step of a message. Its arrays are views on the message; `MemorySession` checks them.
 
     Raises:
-        StepRefused: base_action does not have chunk_size x action_dim values.
+        StepRefused: base_action does not have chunk_size x action_dim values, or the components are not usable.
     """
     shape = (message.chunk_size, message.action_dim)
     base_action = np.frombuffer(message.base_action, np.float32)
     if base_action.size != shape[0] * shape[1]:
         text = f'base_action has {base_action.size} values: must be chunk_size x action_dim = {shape[0]} x {shape[1]}'
         raise StepRefused('rejected', f'step {message.seq} of {message.episode_id}: {text}')
+    try:
+        components = components_of(message, message.action_dim)
+    except InputError as error:
+        raise StepRefused('rejected', f'step {message.seq} of {message.episode_id}: {error}') from error
     return Step(
         episode_id=message.episode_id,
         seq=message.seq,
@@ -122,11 +153,12 @@ def step_from_msg(message: VlaStep) -> Step:
         inference_ms=message.inference_ms,
         backbone_hash=message.backbone_hash,
         frame_id=message.header.frame_id,
+        components=components,
     )
 
 
 def chunk_to_msg(step: Step, policy: int, actions: Floats) -> ActionChunk:
-    """Return the action chunk of `policy` for `step`, actions [chunk_size, action_dim] [rad, m]."""
+    """Return the action chunk of `policy` for `step`, actions [chunk_size, action_dim]."""
     message = ActionChunk()
     message.header.stamp = to_stamp(step.stamp_ns)
     message.header.frame_id = step.frame_id
@@ -136,16 +168,21 @@ def chunk_to_msg(step: Step, policy: int, actions: Floats) -> ActionChunk:
     message.actions = float32s(actions)
     message.chunk_size, message.action_dim = (int(size) for size in actions.shape)
     message.seconds_per_action = float(step.seconds_per_action)
+    _fill_components(message, step)
     return message
 
 
 def chunk_from_msg(message: ActionChunk) -> Chunk:
-    """Return the chunk of a message, unchecked; the policy switch checks it and counts the faults."""
+    """Return the chunk of a message; the policy switch checks its other fields and counts the faults.
+
+    Raises:
+        InputError: the components are not usable.
+    """
     return _chunk(message, message.policy, message.actions)
 
 
 def base_chunk_from_msg(message: VlaStep) -> Chunk:
-    """Return the base action of a step as a chunk, unchecked."""
+    """Return the base action of a step as a chunk; see `chunk_from_msg`."""
     return _chunk(message, int(Policy.BASE), message.base_action)
 
 
@@ -159,6 +196,7 @@ def _chunk(message: ActionChunk | VlaStep, policy: int, actions: 'array.array[fl
         chunk_size=message.chunk_size,
         action_dim=message.action_dim,
         seconds_per_action=message.seconds_per_action,
+        components=components_of(message, message.action_dim),
     )
 
 

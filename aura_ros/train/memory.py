@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from aura_ros.common.action_columns import ActionColumns
 from aura_ros.common.console import make_console
 from aura_ros.common.errors import ConfigError
 from aura_ros.common.names import PANEL_TASKS
@@ -39,10 +40,19 @@ _PRICE_FULL = 0.05
 def set_scales(model: MemoryModule, streams: list[Stream]) -> None:
     """Set the scales of features and offsets from the training streams."""
     z = torch.from_numpy(np.concatenate([stream.z for stream in streams]))
-    offsets = np.concatenate([stream.expert - stream.base[:, :1] for stream in streams if stream.task != 'visible'])
+    columns = ActionColumns.of(model.sizes.actions.components if model.sizes.actions else (), model.sizes.action_dim)
+    offsets = np.concatenate(
+        [
+            stream.expert - np.where(columns.moves, columns.neutral, stream.base[:, :1])
+            for stream in streams
+            if stream.task != 'visible'
+        ]
+    )
     model.feature_mean.copy_(z.mean(0))
     model.feature_scale.copy_(z.std(0).clamp(min=1e-2))
     model.action_scale.copy_(torch.from_numpy(offsets).flatten(0, 1).std(0).clamp(min=2e-3))
+    if columns.binary.any():
+        model.action_scale[columns.binary] = torch.from_numpy(columns.span[columns.binary] / 2)
 
 
 def fit(
@@ -248,7 +258,7 @@ def _train(
 ) -> dict[str, Any]:
     started = time.monotonic()
     torch.manual_seed(settings.seed)
-    sizes = Sizes(spec.feature_dim, spec.chunk_size, spec.action_dim)
+    sizes = Sizes(spec.feature_dim, spec.chunk_size, spec.action_dim, actions=spec.action_spec)
     model, decider = _build(kind, sizes, settings), None
     if start_from is not None:
         load_module(model, start_from, spec.backbone_hash)

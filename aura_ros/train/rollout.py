@@ -11,7 +11,7 @@ from aura_ros.common.names import EventKind
 from aura_ros.memory import Memory, MemorySession, Step
 from aura_ros.sim.tasks import Event, Simulation
 from aura_ros.sim.world import CAMERAS, World
-from aura_ros.vla.protocol import Backbone, Observation
+from aura_ros.vla.protocol import Backbone
 
 
 @dataclass
@@ -66,7 +66,8 @@ def run_episode(
         index = tick % backbone.spec.n_action_steps
         if index == 0:
             images = {camera: simulation.render(camera) for camera in CAMERAS}
-            observation = Observation(images, simulation.joint_positions.astype(np.float32), simulation.instruction)
+            measured = simulation.joint_positions.astype(np.float32)
+            observation = backbone.spec.observation(images, measured, simulation.instruction)
             output = backbone.infer(observation)
             step = Step(
                 'rollout',
@@ -76,6 +77,7 @@ def run_episode(
                 output.actions,
                 backbone.spec.seconds_per_action,
                 backbone_hash=backbone.spec.backbone_hash,
+                components=backbone.spec.components,
             )
             decision = session.apply(step).decision
             outcome.gates.append((simulation.time, decision.gate))

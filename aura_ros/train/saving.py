@@ -3,7 +3,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ def save_memory(module: MemoryModule, path: Path, card: Mapping[str, Any]) -> No
     Args:
         module: trained module.
         path: .safetensors file; the card is the .json file of the same name.
-        card: settings and results of the training; kind, sizes and number of parameters are added.
+        card: settings and results of the training; kind, sizes, number of parameters and action spec are added.
     """
     save_file(
         {name: tensor.contiguous() for name, tensor in module.state_dict().items() if torch.is_floating_point(tensor)},
@@ -29,8 +29,11 @@ def save_memory(module: MemoryModule, path: Path, card: Mapping[str, Any]) -> No
     )
     path.chmod(0o644)  # safetensors creates files that only their owner can read
     addressing = {'addressing': 'content'} if isinstance(module, ContentAddressedModule) else {}
-    sizes = {'sizes': asdict(module.sizes), 'parameters': module.parameter_count}
-    content = {'memory': module.kind, **addressing, **sizes, **card}
+    numbers = asdict(replace(module.sizes, actions=None))
+    del numbers['actions']
+    spec = {'action_spec': module.sizes.actions.to_dict()} if module.sizes.actions is not None else {}
+    sizes = {'sizes': numbers, 'parameters': module.parameter_count}
+    content = {'memory': module.kind, **addressing, **sizes, **spec, **card}
     path.with_suffix('.json').write_text(json.dumps(content, indent=2) + '\n')
 
 
@@ -43,7 +46,8 @@ def load_module(module: MemoryModule, path: Path, backbone_hash: str) -> None:
         backbone_hash: SHA-256 of the backbone that the module is for, hex.
 
     Raises:
-        ConfigError: if the file is missing, damaged, of another kind, of other sizes, or for another backbone.
+        ConfigError: if the file is missing, damaged, of another kind, of other sizes, or for another backbone or other
+            actions.
     """
     weights = load_weights(module.kind, str(path))
     if weights.backbone_hash != backbone_hash:
@@ -51,6 +55,8 @@ def load_module(module: MemoryModule, path: Path, backbone_hash: str) -> None:
             f'{path} was trained for the backbone {weights.backbone_hash[:12]}, but this backbone is '
             f'{backbone_hash[:12]}'
         )
+    if module.sizes.actions is not None and (problem := weights.spec_problem(module.sizes.actions)):
+        raise ConfigError(f'{path}: {problem}; train the memory for this backbone')
     wanted = {name: tensor for name, tensor in module.state_dict().items() if torch.is_floating_point(tensor)}
     shapes = {name: tuple(tensor.shape) for name, tensor in wanted.items()}
     if shapes != {name: array.shape for name, array in weights.arrays.items()}:

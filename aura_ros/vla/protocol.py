@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from aura_ros.common.action_spec import ActionComponent, ActionSpec, absolute_joints
 from aura_ros.common.errors import ConfigError
+from aura_ros.common.rotations import from_matrix, to_matrix
 from aura_ros.common.state_spec import StateSpec
 
 
@@ -81,6 +82,29 @@ class BackboneSpec:
         """Parts of the measured state."""
         return self.state or StateSpec.joints(len(self.joint_names))
 
+    @property
+    def action_names(self) -> tuple[str, ...]:
+        """Name of each column of an action: that of the joint, or of the component with a number from 0."""
+        if self.action_spec.is_absolute_joints and self.action_dim <= len(self.joint_names):
+            return self.joint_names[: self.action_dim]
+        return tuple(
+            component.name if component.dims == 1 else f'{component.name}_{place}'
+            for component in self.action_spec.components
+            for place in range(component.dims)
+        )
+
+    def observation(
+        self, images: Mapping[str, NDArray[np.uint8]], measured: NDArray[np.float32], instruction: str
+    ) -> Observation:
+        """Return the observation of one set of inputs, with the parts of the state.
+
+        Args:
+            images: see `Observation`.
+            measured: values of joint_names in order, float32 [J]; a rotation as a rotation vector.
+            instruction: the task in words.
+        """
+        return Observation(images, measured, instruction, split_state(self.state_spec, measured))
+
 
 @dataclass(frozen=True)
 class VlaOutput:
@@ -108,3 +132,20 @@ class Backbone(Protocol):
         Raises:
             InputError: an input is missing, has the wrong shape or is not finite.
         """
+
+
+def split_state(spec: StateSpec, measured: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+    """Return the parts of the measured values, float32 [dims] each; a rotation in the form of its part.
+
+    Raises:
+        InputError: a rotation is not finite.
+    """
+    found: dict[str, NDArray[np.float32]] = {}
+    begin = 0
+    for part in spec.parts:
+        values = measured[begin : begin + part.measured]
+        begin += part.measured
+        if part.kind == 'ee_rotation' and part.rotation != 'axis_angle':
+            values = from_matrix(part.rotation, to_matrix('axis_angle', values)).astype(np.float32)
+        found[part.name] = values
+    return found

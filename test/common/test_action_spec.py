@@ -5,14 +5,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aura_ros.common.action_spec import MODES, ActionComponent, ActionSpec, motion_columns, neutral_action
-from aura_ros.common.errors import ConfigError
+from aura_ros.common.action_codes import CODES, code, components_of
+from aura_ros.common.action_columns import ActionColumns
+from aura_ros.common.action_spec import MODES, ActionComponent, ActionSpec
+from aura_ros.common.errors import ConfigError, InputError
 from aura_ros.common.spec_fields import KINDS, ROTATIONS, UNITS
 from aura_ros.common.state_spec import StatePart, StateSpec
 
@@ -147,6 +150,36 @@ def test_a_spec_that_is_left_out_means_absolute_joints():
 def test_motions_rest_at_zero_and_rotations_at_the_identity():
     turned = ActionComponent('turn', 4, 'ee_rotation', 'delta', rotation='quaternion_xyzw')
     kept = replace(turned, name='keep', mode='absolute')
-    assert motion_columns((turned, kept)).tolist() == [True] * 4 + [False] * 4
-    assert np.array_equal(neutral_action((turned, kept)), [0, 0, 0, 1, 0, 0, 0, 0])
-    assert np.array_equal(neutral_action(LIBERO.components), np.zeros(7))
+    columns = ActionColumns.of((turned, kept), 8)
+    assert columns.moves.tolist() == [True] * 4 + [False] * 4
+    assert np.array_equal(columns.neutral, [0, 0, 0, 1, 0, 0, 0, 0])
+    libero = ActionColumns.of(LIBERO.components, 7)
+    assert not libero.neutral.any() and libero.binary.tolist() == [False] * 6 + [True]
+    assert (libero.low[6], libero.span[6]) == (-1.0, 2.0)
+    assert ActionColumns.of((), 5).plain and not libero.plain
+
+
+@given(components())
+def test_every_component_survives_a_message(component):
+    """A recorded message has the same fields as a live one."""
+    coded = {field: code(field, getattr(component, field)) for field in CODES}
+    message = SimpleNamespace(**(vars(component) | coded | {'range': component.range or ()}))
+    assert components_of(SimpleNamespace(components=[message]), component.dims) == (component,)
+
+
+@pytest.mark.parametrize(
+    ('changes', 'text'),
+    [
+        ({'kind': 9}, 'kind = 9: must be 0..4'),
+        ({'range': (1.0,)}, 'must have no or two values'),
+        ({'dims': 2}, 'dims = 2: must be a whole number in 3..3'),
+        ({'unit': 'furlong'}, "unit = 'furlong': must be one of"),
+    ],
+)
+def test_a_message_with_bad_components_is_refused(changes, text):
+    good = {'name': 'x', 'dims': 3, 'unit': 'm', 'range': (), 'binary': False} | dict.fromkeys(CODES, 0) | {'kind': 1}
+    assert components_of(SimpleNamespace(components=[SimpleNamespace(**good)]), 3)
+    with pytest.raises(InputError, match=text):
+        components_of(SimpleNamespace(components=[SimpleNamespace(**good | changes)]), 3)
+    with pytest.raises(InputError, match='have 3 columns: must be action_dim = 4'):
+        components_of(SimpleNamespace(components=[SimpleNamespace(**good)]), 4)

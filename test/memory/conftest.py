@@ -15,7 +15,10 @@ def deploy():
     def convert(module):
         arrays = {name: tensor.detach().numpy().copy() for name, tensor in module.state_dict().items()}
         addressing = 'content' if 'feedback.weight' in arrays else 'dense'
-        weights = MemoryWeights(arrays, {'memory': module.kind, 'addressing': addressing}, '00' * 32)
+        card = {'memory': module.kind, 'addressing': addressing}
+        if module.sizes.actions is not None:
+            card['action_spec'] = module.sizes.actions.to_dict()
+        weights = MemoryWeights(arrays, card, '00' * 32)
         return build_memory(module.kind, weights, getattr(module, 'window', 0))
 
     return convert

@@ -8,6 +8,7 @@ from close import assert_close
 torch = pytest.importorskip('torch')
 torch.set_num_threads(1)
 
+from aura_ros.common.action_spec import ActionComponent, ActionSpec  # noqa: E402
 from aura_ros.train.modules import (  # noqa: E402
     AuraModule,
     ContentAddressedModule,
@@ -28,7 +29,21 @@ GATE_RTOL = 1e-4
 SMALL = Sizes(
     feature_dim=12, chunk_size=1, action_dim=3, code_dim=8, key_dim=5, value_dim=7, gate_width=6, head_width=16
 )
-SHAPES = [Sizes(), SMALL, Sizes(feature_dim=40, chunk_size=4, action_dim=7, code_dim=16, key_dim=16, value_dim=8)]
+DELTAS = ActionSpec(
+    (
+        ActionComponent('translation', 3, 'ee_position', 'delta', unit='m'),
+        ActionComponent('rotation', 3, 'ee_rotation', 'delta', rotation='axis_angle', unit='rad'),
+        ActionComponent('gripper', 1, 'gripper', 'absolute', range=(-1.0, 1.0), binary=True, closes='high'),
+    ),
+    chunk_size=4,
+    n_action_steps=4,
+    seconds_per_action=0.05,
+)
+SHAPES = [
+    Sizes(),
+    SMALL,
+    Sizes(feature_dim=40, chunk_size=4, action_dim=7, code_dim=16, key_dim=16, value_dim=8, actions=DELTAS),
+]
 CONSTANT = {
     'aura': AuraModule,
     'always': FastWeightModule,

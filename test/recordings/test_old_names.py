@@ -6,15 +6,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from rosbags.interfaces import MessageDefinition, MessageDefinitionFormat
 from rosbags.rosbag2 import Reader
 from rosbags.typesys import get_types_from_msg
 
+from aura_ros.common.action_codes import components_of
 from aura_ros.recordings.bags import Bag
-from aura_ros.recordings.message_types import standard_types
-from aura_ros.recordings.old_names import OLD_FIELDS, OLD_NOTES, OLD_TYPES, current_field, current_type
+from aura_ros.recordings.message_types import _before_additions, decoder, standard_types
+from aura_ros.recordings.old_names import ADDED_FIELDS, OLD_FIELDS, OLD_NOTES, OLD_TYPES, current_field, current_type
 
 OLD_BAG = Path(__file__).parents[1] / 'data/recording_0_1_0'
-STANDARD = standard_types('kilted')
+STANDARD, BEFORE = standard_types('kilted'), _before_additions('kilted')
 
 
 @pytest.fixture(scope='module')
@@ -29,6 +31,11 @@ def messages(bag, topic):
 
 def written(message, name):
     return bytes(STANDARD.serialize_cdr(message, name))
+
+
+def stripped(message, name):
+    """The bytes of a message without the fields that version 0.1.0 did not have."""
+    return bytes(BEFORE.serialize_cdr(message, name))
 
 
 def test_old_messages_have_todays_types_and_fields(bag):
@@ -60,11 +67,26 @@ def test_old_messages_can_be_written_again(bag):
             old = [bytes(data) for one, _, data in reader.messages() if one.topic == topic]
         new = messages(bag, topic)
         name = new[0].__msgtype__
-        assert [written(message, name) for message in new] == [
-            # by way of today's layout, because the bytes between fields are not defined
-            written(STANDARD.deserialize_cdr(data, name), name)
+        again = [STANDARD.deserialize_cdr(written(message, name), name) for message in new]
+        assert [stripped(message, name) for message in again] == [
+            # by way of the old layout, because the bytes between fields are not defined
+            stripped(BEFORE.deserialize_cdr(data, name), name)
             for data in old
         ]
+
+
+def test_old_messages_mean_absolute_joint_targets(bag):
+    for topic in ('/vla_step', '/aura/action_chunk', '/kv/action_chunk'):
+        assert all(components_of(message, message.action_dim) == () for message in messages(bag, topic))
+
+
+def test_old_messages_without_a_definition_are_read():
+    """Recordings in SQLite of an early ROS have no definitions."""
+    with Reader(OLD_BAG) as reader:
+        connection, _, data = next(found for found in reader.messages() if found[0].topic == '/vla_step')
+        bare = connection._replace(msgdef=MessageDefinition(MessageDefinitionFormat.NONE, ''))
+        step = decoder(bare, 'humble')(bytes(data))
+    assert (step.action_dim, len(step.base_action), step.components) == (8, 64, [])
 
 
 def test_each_old_name_is_in_the_bag_and_each_new_name_is_in_the_definitions():
@@ -78,8 +100,12 @@ def test_each_old_name_is_in_the_bag_and_each_new_name_is_in_the_definitions():
     for recorded, (constants, fields) in old.items():
         name = current_type(recorded)
         known_constants, known_fields = STANDARD.fielddefs[name]
-        # The layout is the same, so that an old message without a definition is decoded by today's.
-        assert [(current_field(name, field), kind) for field, kind in fields] == known_fields, name
+        # The layout is the same up to the added fields, so that an old message without a definition is decoded.
+        added = ADDED_FIELDS.get(name, ())
+        assert [(current_field(name, field), kind) for field, kind in fields] == [
+            field for field in known_fields if field[0] not in added
+        ], name
+        assert tuple(field for field, _ in known_fields[len(fields) :]) == added, name
         # Later versions may add constants, but those of an old message keep their values.
         assert {(current_field(name, one[0]), *one[1:]) for one in constants} <= set(known_constants), name
         assert OLD_FIELDS.get(name, {}).keys() <= {one[0] for one in (*constants, *fields)}, name

@@ -407,7 +407,7 @@ def poses(recorder: Recorder, topic: str, *angles: float) -> None:
 
 @pytest.mark.parametrize('first', [3.0, 3.3])
 def test_a_recorded_rotation_is_the_one_that_the_limits_or_the_pose_before_select(tmp_path: Path, first: float) -> None:
-    spec = replace(ONE_CAMERA, action_dim=6, chunk_size=1)
+    spec = replace(ONE_CAMERA, action_dim=6, chunk_size=1, n_action_steps=1)
 
     def fill(recorder: Recorder) -> None:
         poses(recorder, '/target_pose', first, 3.3)

@@ -2,7 +2,9 @@
 """Messages carry what was put in, with field checks on, and nothing else gets out of them."""
 
 import zlib
+from dataclasses import replace
 
+import aura_ros.msg as messages
 import numpy as np
 import pytest
 from aura_ros.msg import MemoryState, PolicyStatus, WriteEvent
@@ -11,6 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rclpy.serialization import deserialize_message, serialize_message
 
+from aura_ros.common.action_codes import CODES
+from aura_ros.common.action_spec import ActionComponent, absolute_joints
 from aura_ros.common.errors import InputError
 from aura_ros.control import OutputConfig, Policy, PolicySwitch, RobotConfig
 from aura_ros.control.outputs import POSE_AXES
@@ -43,6 +47,12 @@ def wire(message):
     return deserialize_message(serialize_message(message), type(message))
 
 
+DELTAS = (
+    ActionComponent('move', 1, 'base', 'velocity', unit='m/s', range=(-1.0, 1.0)),
+    ActionComponent('grip', 1, 'gripper', 'absolute', range=(0.0, 1.0), binary=True, closes='high'),
+)
+
+
 class _Memory:
     fast_weights = np.arange(1024, dtype=np.float32).reshape(32, 32)
     vector = np.ones(32, np.float32)
@@ -52,6 +62,35 @@ class _Memory:
     @classmethod
     def export(cls):
         return cls.fast_weights.tobytes() + cls.vector.tobytes()
+
+
+def test_the_numbers_of_the_components_are_those_of_the_message():
+    prefixes = {'kind': 'KIND', 'mode': 'MODE', 'rotation': 'ROTATION', 'frame': 'FRAME', 'closes': 'CLOSES'}
+    empty = {'rotation': 'NONE', 'frame': 'NONE', 'closes': 'UNKNOWN'}
+    for field, values in CODES.items():
+        names = [f'{prefixes[field]}_{(value or empty[field]).upper()}' for value in values]
+        assert [getattr(messages.ActionComponent, name) for name in names] == list(range(len(values)))
+
+
+def test_what_the_actions_mean_survives_the_wire():
+    step = replace(STEP, components=DELTAS)
+    assert conversions.step_from_msg(wire(conversions.step_to_msg(step))).components == DELTAS
+    chunk = wire(conversions.chunk_to_msg(step, 1, step.base_action))
+    assert conversions.chunk_from_msg(chunk).components == DELTAS
+    assert conversions.base_chunk_from_msg(wire(conversions.step_to_msg(step))).components == DELTAS
+    # Absolute joint targets are left out, as in messages of version 0.1.0.
+    plain = replace(STEP, components=(absolute_joints(2),))
+    assert not conversions.step_to_msg(plain).components
+    assert conversions.step_from_msg(wire(conversions.step_to_msg(plain))).components == ()
+
+
+def test_unusable_components_are_refused_by_name():
+    message = conversions.step_to_msg(replace(STEP, components=DELTAS))
+    message.components[0].mode = 7
+    with pytest.raises(StepRefused, match=r'mode = 7: must be 0\.\.3'):
+        conversions.step_from_msg(wire(message))
+    with pytest.raises(InputError, match=r'mode = 7: must be 0\.\.3'):
+        conversions.base_chunk_from_msg(wire(message))
 
 
 def test_a_step_survives_the_wire():

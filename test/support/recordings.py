@@ -15,6 +15,7 @@ from rosbags.interfaces import Connection
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
 from aura_ros.recordings.message_types import standard_types
+from aura_ros.recordings.old_names import ADDED_FIELDS
 from aura_ros.vla.protocol import BackboneSpec
 
 MS = 1_000_000
@@ -51,7 +52,8 @@ class Recorder:
             at_ns = BEGIN_NS + round(fields.pop('stamp') * MS)
             stamp = types['builtin_interfaces/msg/Time'](sec=at_ns // 10**9, nanosec=at_ns % 10**9)
             fields['header'] = types['std_msgs/msg/Header'](stamp=stamp, frame_id='base_link')
-        return types[type_name](**fields)
+        added = {name: [] for name in ADDED_FIELDS.get(type_name, ())}
+        return types[type_name](**{**added, **fields})
 
     def raw(self, topic: str, type_name: str, data: bytes, log: float) -> None:
         """Write serialised bytes."""

@@ -11,18 +11,20 @@ mujoco = pytest.importorskip('mujoco')
 torch = pytest.importorskip('torch')
 torch.set_num_threads(1)
 
+from aura_ros.common.action_spec import ActionComponent, ActionSpec  # noqa: E402
 from aura_ros.common.errors import ConfigError  # noqa: E402
 from aura_ros.common.names import PANEL_TASKS, TASKS  # noqa: E402
-from aura_ros.memory import load_memory  # noqa: E402
+from aura_ros.memory import load_memory, load_weights  # noqa: E402
 from aura_ros.sim.expert import Expert  # noqa: E402
 from aura_ros.sim.tasks import Simulation  # noqa: E402
 from aura_ros.sim.world import World  # noqa: E402
 from aura_ros.train.demonstrations import CHUNK, Collection, collect_episode  # noqa: E402
 from aura_ros.train.episodes import load_frames  # noqa: E402
 from aura_ros.train.learner import GateTraining, Learner, Optimisation  # noqa: E402
-from aura_ros.train.memory import train_memory  # noqa: E402
+from aura_ros.train.memory import set_scales, train_memory  # noqa: E402
 from aura_ros.train.memory_settings import MemoryTraining  # noqa: E402
 from aura_ros.train.modules import AuraModule, Sizes  # noqa: E402
+from aura_ros.train.saving import load_module, save_memory  # noqa: E402
 from aura_ros.train.sequences import Stream, collate, segments, shown_since, thin  # noqa: E402
 from aura_ros.train.state_pool import StatePool  # noqa: E402
 from aura_ros.train.vla import VlaTraining, action_loss, train_vla  # noqa: E402
@@ -198,6 +200,61 @@ def test_a_mixed_pool_gives_states_of_any_task():
     pool.add(['put_back'], torch.full((1, 2, 3), 2.0))
     kinds, counts = pool.draw(['recall'] * 400, empty)[:, 0, 0].unique(return_counts=True)
     assert kinds.tolist() == [1, 2] and 70 < counts[1] < 130, 'half of half are of the other task'
+
+
+DELTAS = ActionSpec(
+    (
+        ActionComponent('move', 1, 'base', 'velocity', unit='m/s'),
+        ActionComponent('grip', 1, 'gripper', 'absolute', range=(-1.0, 1.0), binary=True),
+    ),
+    chunk_size=2,
+    n_action_steps=2,
+    seconds_per_action=0.1,
+)
+
+
+def test_the_card_has_the_action_spec_and_other_actions_are_refused(tmp_path):
+    sizes = Sizes(feature_dim=6, chunk_size=2, action_dim=2, actions=DELTAS)
+    path = tmp_path / 'own.safetensors'
+    save_memory(AuraModule(sizes), path, {'backbone_sha256': 'ab'})
+    assert load_weights('aura', str(path)).action_spec == DELTAS
+    assert load_memory('aura', str(path)).components == DELTAS.components
+    load_module(AuraModule(sizes), path, 'ab')
+    slower = replace(sizes, actions=replace(DELTAS, seconds_per_action=0.2))
+    with pytest.raises(ConfigError, match=r'seconds_per_action 0\.1.*seconds_per_action 0\.2'):
+        load_module(AuraModule(slower), path, 'ab')
+    with pytest.raises(ConfigError, match=r'differ in components.*velocity base.*absolute joint'):
+        load_module(AuraModule(replace(sizes, actions=ActionSpec.absolute_joints(2, 2, 2, 0.1))), path, 'ab')
+
+
+def test_a_card_without_a_spec_is_for_absolute_joints(tmp_path):
+    path, sizes = tmp_path / 'own.safetensors', Sizes(feature_dim=6, chunk_size=2, action_dim=2)
+    save_memory(AuraModule(sizes), path, {'backbone_sha256': 'ab'})
+    assert load_memory('aura', str(path)).components == ()
+    load_module(AuraModule(replace(sizes, actions=ActionSpec.absolute_joints(2, 2, 1, 0.05))), path, 'ab')
+    with pytest.raises(ConfigError, match='differ in components'):
+        load_module(AuraModule(replace(sizes, actions=DELTAS)), path, 'ab')
+
+
+def test_a_spec_that_does_not_fit_its_arrays_is_refused(tmp_path):
+    path = tmp_path / 'own.safetensors'
+    save_memory(AuraModule(Sizes(feature_dim=6, chunk_size=2, action_dim=2, actions=DELTAS)), path, {})
+    card = json.loads(path.with_suffix('.json').read_text())
+    card['action_spec']['components'].pop()
+    path.with_suffix('.json').write_text(json.dumps(card))
+    with pytest.raises(ConfigError, match='action_spec of the card has chunks of 2 x 1: must be 2 x 2'):
+        load_memory('aura', str(path))
+
+
+def test_the_scale_of_a_motion_is_that_of_the_demonstrated_motion():
+    """The base motion is no offset of a motion: a motion is scaled from rest, a target from the base's first action."""
+    module = AuraModule(Sizes(feature_dim=6, chunk_size=2, action_dim=2, actions=DELTAS))
+    rng = np.random.default_rng(0)
+    expert = np.stack([rng.normal(0.0, 0.3, (500, 2)), np.ones((500, 2))], -1).astype(np.float32)
+    base, z = np.full((500, 2, 2), 9.0, np.float32), rng.normal(size=(500, 6)).astype(np.float32)
+    flags = np.zeros(500, np.int64)
+    set_scales(module, [Stream('recorded', z, base, expert, flags, flags, flags > 0)])
+    assert module.action_scale.tolist() == pytest.approx([0.3, 1.0], rel=0.1), 'half of the range for the gripper'
 
 
 def test_a_teacher_decides_the_writes_until_the_gate_does():

@@ -20,7 +20,7 @@ from rclpy.qos import QoSProfile
 from rclpy.task import Future
 from sensor_msgs.msg import JointState
 
-from aura_ros.common.errors import ConfigError
+from aura_ros.common.errors import ConfigError, InputError
 from aura_ros.common.limits import JOINTS_BYTES, STEP_BYTES
 from aura_ros.control import Chunk, ClockWatch, ControlWatchdog, Policy, PolicySwitch, Refusal
 from aura_ros.control.peers import TOPICS, Peers
@@ -121,7 +121,7 @@ class PolicySwitchNode(LifecycleNode):
         self._entities.limited_subscription(
             message,
             topic,
-            lambda found, publisher: self._on_chunk(convert(found), policy, publisher(), topic),
+            lambda found, publisher: self._on_message(found, convert, policy, publisher(), topic),
             profile,
             STEP_BYTES,
             lambda text: self._refuse(policy, text),
@@ -191,6 +191,16 @@ class PolicySwitchNode(LifecycleNode):
         self._entities.destroy()
 
     # --- inputs ---
+    def _on_message(
+        self, message: M, convert: Callable[[M], Chunk], policy: Policy, publisher: bytes, topic: str
+    ) -> None:
+        try:
+            chunk = convert(message)
+        except InputError as error:
+            self._refuse(policy, str(error))
+            return
+        self._on_chunk(chunk, policy, publisher, topic)
+
     def _on_chunk(self, chunk: Chunk, policy: Policy, publisher: bytes, topic: str) -> None:
         self._peers.seen(topic)
         if not self.active:

@@ -200,7 +200,7 @@ def decode(aligned: Aligned[Sample], spec: BackboneSpec, instruction: str) -> Ob
         InputError: an image cannot be decoded or is black.
     """
     images = {camera: _pixels(camera, aligned.samples[camera]) for camera in spec.cameras}
-    return Observation(images, aligned.joints, instruction)
+    return spec.observation(images, aligned.joints, instruction)
 
 
 def _pixels(camera: str, message: Image | CompressedImage) -> NDArray[np.uint8]:

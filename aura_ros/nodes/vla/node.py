@@ -97,7 +97,7 @@ class VlaNode(LifecycleNode):
         self.diagnostics.add('backbone', self._backbone_status)
         self.diagnostics.add('operator', operator.status)
         self.diagnostics.add('qos', self._entities.qos_status)
-        self.get_logger().info(f"backbone '{spec.name}' {spec.backbone_hash[:12]} is ready")
+        self.get_logger().info(f"backbone '{spec.name}' {spec.backbone_hash[:12]} is ready: {spec.action_spec.text}")
 
     def deactivate(self) -> None:
         """End the running episode."""
@@ -243,6 +243,7 @@ class VlaNode(LifecycleNode):
             inference_ms=duration_s * 1e3,
             backbone_hash=self._spec.backbone_hash,
             frame_id=self.config.base_frame,
+            components=self._spec.components,
         )
         self._steps.publish(conversions.step_to_msg(step))
         episode.add_step(step.stamp_ns, step.inference_ms)

@@ -229,7 +229,7 @@ class Observations:
                 self.report.assume(camera, assumed(message))
             except InputError as error:
                 raise InputError(f'camera {camera}: {error}') from error
-        return Observation(images, found.joints, instruction)
+        return self._spec.observation(images, found.joints, instruction)
 
     def _with_action(self, found: tuple[RecordedObservation, NDArray[np.float32] | None]) -> RecordedObservation:
         recorded, action = found

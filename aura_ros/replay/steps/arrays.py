@@ -10,13 +10,15 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from aura_ros.common.action_spec import ActionComponent
 from aura_ros.common.errors import ConfigError, InputError
 from aura_ros.common.files import open_arrays, replace_arrays
+from aura_ros.vla.protocol import BackboneSpec
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
 
-FORMAT = 5
+FORMAT = 6
 _COLUMNS = ('stamps_ns', 'episode_ids', 'seqs', 'features', 'base_actions', 'recorded_actions')
 
 
@@ -32,6 +34,24 @@ class StepsInfo:
     """Number of actions of a chunk that are executed before the next chunk replaces it [1]."""
     backbone_hash: str = ''
     """SHA-256 of the backbone's weights, hex; '' for a backbone without weights."""
+    components: tuple[ActionComponent, ...] = ()
+    """What the columns of an action mean; empty: absolute joint targets [rad, m]."""
+
+    @classmethod
+    def of(cls, spec: BackboneSpec, names: tuple[str, ...]) -> Self:
+        """Return what the steps of a backbone have in common; `names` are those of the columns."""
+        return cls(names, spec.seconds_per_action, spec.n_action_steps, spec.backbone_hash, spec.components)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Return what `to_dict` has made; `ConfigError` if it cannot be used."""
+        found = {name: value for name, value in values.items() if name != 'components'}
+        found['joint_names'] = tuple(found['joint_names'])
+        return cls(**found, components=tuple(map(ActionComponent.from_dict, values['components'])))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON object."""
+        return {**asdict(self), 'components': [component.to_dict() for component in self.components]}
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +166,7 @@ class Steps:
         """Write an .npz file of plain arrays. A reader sees the whole file or none."""
         ends = np.cumsum([len(picture) for picture in self.thumbnails], dtype=np.int64)
         arrays: dict[str, Any] = {name: getattr(self, name) for name in _COLUMNS}
-        info = asdict(self.info) | {'format': FORMAT}
+        info = self.info.to_dict() | {'format': FORMAT}
         arrays |= {
             'info': np.asarray(json.dumps(info)),
             'thumbnail_ends': ends,
@@ -166,9 +186,8 @@ class Steps:
                 info = json.loads(str(file['info']))
                 if info.pop('format') != FORMAT:
                     raise ConfigError('another version wrote it')
-                info['joint_names'] = tuple(info['joint_names'])
                 pictures = _split(file) if thumbnails else ()
-                return cls(StepsInfo(**info), **{name: file[name] for name in _COLUMNS}, thumbnails=pictures)
+                return cls(StepsInfo.from_dict(info), **{name: file[name] for name in _COLUMNS}, thumbnails=pictures)
         except ConfigError as error:
             raise ConfigError(f'{path} holds no steps ({error}); remove it') from error
 

@@ -55,7 +55,7 @@ class BackboneSteps:
         self._backbone, self._digest = backbone, digest
         self._refused, self._problem = 0, ''
         self._furthest = 0.0
-        self.info = StepsInfo(mapping.columns(spec), spec.seconds_per_action, spec.n_action_steps, spec.backbone_hash)
+        self.info = StepsInfo.of(spec, mapping.columns(spec))
 
     def rows(self, known: Sequence[int]) -> Iterator[Row]:
         """Run the backbone on the observations that are not known yet; see `StepStream`."""

@@ -88,7 +88,7 @@ def _actions(
     topics = [stream.topic for stream in joints]
     if robot is not None:
         return robot_actions(bag, robot, commands, topics, notes)
-    return guess_actions(bag, commands, spec.joint_names[: spec.action_dim], topics, notes)
+    return guess_actions(bag, commands, spec.action_names, topics, notes)
 
 
 def _finished(mapping: Mapping, notes: Notes) -> Guess:

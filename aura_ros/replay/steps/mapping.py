@@ -92,7 +92,7 @@ class Mapping:
 
     def columns(self, spec: BackboneSpec) -> tuple[str, ...]:
         """Return the names of the columns of the backbone's actions."""
-        return self.action_names or spec.joint_names[: spec.action_dim]
+        return self.action_names or spec.action_names
 
     def joint_names(self, spec: BackboneSpec) -> frozenset[str]:
         """Return every name that a joint or a column of the action has: in the backbone, the mapping, the recording."""

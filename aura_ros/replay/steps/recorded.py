@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from aura_ros.common.action_codes import components_of
+from aura_ros.common.action_spec import components_text, equal_meaning
 from aura_ros.common.errors import BagError, InputError
 from aura_ros.recordings.bags import Bag
 from aura_ros.recordings.type_names import CAMERA_TYPES, VLA_STEP
@@ -67,7 +69,7 @@ class RecordedSteps:
         self._clock = Clock(bag, mapping, clock_topics(mapping))
         self._pictures: deque[tuple[int, Any]] = deque(maxlen=_PICTURES)
         self._counts, self._problem = Counter[str](), ''
-        self.info = StepsInfo(names, spec.seconds_per_action, spec.n_action_steps, spec.backbone_hash)
+        self.info = StepsInfo.of(spec, names)
 
     def rows(self, known: Sequence[int]) -> Iterator[Row]:
         """Yield the steps that are not known yet; see `StepStream`."""
@@ -141,7 +143,7 @@ def _checked(message: Any, spec: BackboneSpec) -> tuple[Floats, Floats]:
     """Features and base action of a VlaStep.
 
     Raises:
-        InputError: the step has another backbone_hash, another shape or values that are not finite.
+        InputError: the step has another backbone_hash, shape or meaning of its actions, or values that are not finite.
     """
     if message.backbone_hash and message.backbone_hash != spec.backbone_hash:
         raise InputError(f'step {message.seq} has backbone_hash {message.backbone_hash[:12]}')
@@ -155,6 +157,12 @@ def _checked(message: Any, spec: BackboneSpec) -> tuple[Floats, Floats]:
         raise InputError(
             f'step {message.seq} has {features.size} features and {base_action.size} actions: must be '
             f'{spec.feature_dim} and {shape[0]} x {shape[1]}'
+        )
+    components = components_of(message, spec.action_dim)
+    if not equal_meaning(components, spec.components):
+        raise InputError(
+            f'step {message.seq} has the actions {components_text(components)}: must be '
+            f'{components_text(spec.components)}, those of the backbone'
         )
     if not (np.isfinite(features).all() and np.isfinite(base_action).all()):
         raise InputError(f'step {message.seq} is not finite')

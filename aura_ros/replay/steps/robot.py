@@ -149,7 +149,7 @@ def with_units(mapping: Mapping, robot: Robot, spec: BackboneSpec, notes: Notes,
     """Return the mapping with the unit maps, ages and limits, and, unless it is `named`, the names of the columns."""
     source = 'the robot file' if robot.given else 'the recorded parameters of the robot'
     names, found = robot.config.joint_names, robot.config.sources
-    if not named and not mapping.action_names and names != spec.joint_names[: spec.action_dim]:
+    if not named and not mapping.action_names and names != spec.action_names:
         mapping = replace(mapping, action_names=names)
         notes.add(f'actions: {", ".join(names)} are the columns of the action, as in {source}')
     maps = mapping.sources.maps

@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from aura_ros.common.action_columns import GRIPPER_LOGIT, ActionColumns
+from aura_ros.common.action_spec import ActionSpec
 from aura_ros.memory.fast_weights import KEY_DIM, VALUE_DIM
 
 
@@ -27,6 +29,8 @@ class Sizes:
     value_dim: int = VALUE_DIM
     gate_width: int = 48
     head_width: int = 256
+    actions: ActionSpec | None = None
+    """What the columns of an action mean; None: absolute joint targets. A size of the card does not include it."""
 
 
 @dataclass(frozen=True)
@@ -98,16 +102,29 @@ class Head(nn.Module):
         self.hidden = nn.Linear(sizes.head_width, sizes.head_width)
         self.output = nn.Linear(sizes.head_width, chunk + 1)
         nn.init.zeros_(self.output.bias)
+        columns = ActionColumns.of(sizes.actions.components if sizes.actions else (), sizes.action_dim)
+        self.plain, self.grips = columns.plain, bool(columns.binary.any())
+        for name in ('moves', 'neutral', 'binary', 'low', 'span'):
+            # Not saved: they follow from the spec.
+            self.register_buffer(name, torch.from_numpy(getattr(columns, name)), persistent=False)
 
     def forward(self, u: Tensor, base: Tensor, readout: Tensor, scale: Tensor) -> Tensor:
-        """Return chunks [..., C, A]; `scale` is the usual offset of each joint, [A]."""
+        """Return chunks [..., C, A]; `scale` is the usual offset of each column, [A]."""
         first = base[..., :1, :]
-        motion = base - first
+        anchor = first if self.plain else torch.where(self.moves, self.neutral, first)
+        motion = base - anchor
         seen = torch.cat([u, first[..., 0, :], (motion / scale).flatten(-2)], -1)
         gain, shift = self.modulation(readout).chunk(2, -1)
         answer = self.output(F.silu(self.hidden(F.silu(self.features(seen) * (1 + gain) + shift))))
         keep = 1 - torch.sigmoid(answer[..., -1:, None])
-        return first + keep * motion + answer[..., :-1].unflatten(-1, base.shape[-2:]) * scale
+        change = answer[..., :-1].unflatten(-1, base.shape[-2:])
+        chunk = anchor + keep * motion + change * scale
+        return torch.where(self.binary, self._grip(base, keep, change), chunk) if self.grips else chunk
+
+    def _grip(self, base: Tensor, keep: Tensor, change: Tensor) -> Tensor:
+        """Return chunks as if all columns were binary grippers."""
+        share = ((base - self.low) / self.span).clamp(0, 1)
+        return self.low + self.span * torch.sigmoid(keep * GRIPPER_LOGIT * (2 * share - 1) + change)
 
 
 class MemoryModule(nn.Module):
