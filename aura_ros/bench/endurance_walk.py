@@ -7,7 +7,7 @@ for a longer stream, unless the memory itself grows.
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from aura_ros.bench.synthetic_training import no_action
 from aura_ros.common.errors import ConfigError
 from aura_ros.memory import load_memory
 from aura_ros.train.modules import MemoryModule, ScheduledModule
+from aura_ros.train.states import tensors
 
 SPLIT = 'endurance'
 BLOCK = 512
@@ -149,18 +150,7 @@ def _due(module: MemoryModule, memory: str, part: Streams, done: int, draws: tor
 
 def state_norm(state: Any) -> float:
     """Return the Euclidean norm of all floating-point numbers of a state."""
-    return float(sum(float(part.double().square().sum()) for part in _tensors(state)) ** 0.5)
-
-
-def _tensors(state: Any) -> Iterator[Tensor]:
-    if isinstance(state, Tensor):
-        yield state
-    elif isinstance(state, tuple | list):
-        for part in state:
-            yield from _tensors(part)
-    elif is_dataclass(state):
-        for field in fields(state):
-            yield from _tensors(getattr(state, field.name))
+    return float(sum(float(part.double().square().sum()) for part in tensors(state) if part.is_floating_point()) ** 0.5)
 
 
 @torch.no_grad()  # type: ignore[untyped-decorator]

@@ -62,7 +62,7 @@ UNMATCHED = (
     'lstm',
     'ssm',
     'elmur',
-    'elmur-gradient',
+    'elmur-detached',
     'kv',
     'kv-window',
     'memoryless',
@@ -72,9 +72,11 @@ UNMATCHED = (
 MATCHED = ('random', 'periodic', 'reconstruction')
 """Memories with the write rate of AURA on validation streams."""
 
-LEARNING_RATE_GRID = (3e-3, 6e-3, 1.2e-2, 2.4e-2)
+ELMUR_SHAPES = ((2, 16), (8, 16), (8, 4), (16, 4), (16, 2))
+"""Slots and steps of a segment that were tried for ELMUR: `--tune --memories elmur-2x16,...`."""
+LEARNING_RATE_GRID = (1.5e-3, 3e-3, 6e-3, 1.2e-2, 2.4e-2)
 LEARNING_RATES = {
-    **dict.fromkeys(('aura', 'reconstruction', 'oracle', 'elmur', 'elmur-gradient'), 6e-3),
+    **dict.fromkeys(('aura', 'reconstruction', 'oracle', 'elmur', 'elmur-detached'), 6e-3),
     **dict.fromkeys(('aura-content', 'always-content', 'oracle-content'), 6e-3),
     **dict.fromkeys(('always', 'random', 'periodic', 'memoryless'), 3e-3),
     **dict.fromkeys(('ssm', 'lstm'), 1.2e-2),
@@ -115,7 +117,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
     from aura_ros.bench.synthetic_training import Budget
 
     settings = parse_names('settings', args.settings, SETTINGS)
-    memories = parse_names('memories', args.memories, (*UNMATCHED, *MATCHED))
+    shapes = [f'elmur-{slots}x{length}' for slots, length in ELMUR_SHAPES] if args.tune else []
+    memories = parse_names('memories', args.memories, (*UNMATCHED, *MATCHED, *shapes))
     budget = Budget(steps=200, tests=16) if args.quick else Budget()
     if args.tune:
         return _tune(memories, replace(budget, steps=budget.steps // 2), args, console)

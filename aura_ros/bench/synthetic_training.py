@@ -12,13 +12,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from aura_ros.bench.lanes import Lanes
+from aura_ros.bench.perturbation import Augmentation
 from aura_ros.bench.rival_modules import build_rival, match_write_rate, write_schedule
 from aura_ros.bench.streams import CLASSES, FEATURE_DIM, Kind, Streams, StreamSetting, draw, generator
+from aura_ros.bench.synthetic import ELMUR_SHAPES
 from aura_ros.memory import load_memory
 from aura_ros.train.learner import GateTraining, Learner, Optimisation
 from aura_ros.train.modules import ContentAddressedModule, FastWeightModule, MemoryModule, ScheduledModule, Sizes
 from aura_ros.train.modules.reconstruction import ReconstructionModule
 from aura_ros.train.saving import save_memory
+from aura_ros.train.states import choose_states, detached
 
 SIZES = Sizes(FEATURE_DIM, 1, CLASSES, code_dim=64, gate_width=32, head_width=64)
 """Dimensions of AURA-Mem; all rivals have as many parameters."""
@@ -29,11 +33,10 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     'oracle-content': ('always', {'addressing': 'content'}),
     'kv-window': ('kv', {'window': 64}),
     'elmur': ('elmur', {'slots': 8, 'segment': 16}),
-    'elmur-gradient': ('elmur', {'slots': 8, 'segment': 16, 'detach_memory': False}),
+    'elmur-detached': ('elmur', {'slots': 8, 'segment': 16, 'detach_memory': True}),
+    **{f'elmur-{m}x{length}': ('elmur', {'slots': m, 'segment': length}) for m, length in ELMUR_SHAPES},
 }
 """Memories that are a kind with options."""
-STEPS_PER_DRAW = 16
-"""Optimiser steps whose streams are drawn at once, which is faster."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +46,13 @@ class Budget:
     steps: int = 1200
     """Optimiser steps."""
     batch: int = 16
-    """Streams per step."""
+    """Lanes: streams per step, in pieces that carry the state."""
+    used: float = 0.9
+    """Share of the pieces that begin with the state of the piece before, 0..1; the others begin empty."""
     tests: int = 100
     """Evaluation streams."""
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    """Noise and gain of the training streams."""
     gate: GateTraining = field(default_factory=lambda: GateTraining(price=0.4))
     """How a learned gate learns; a write has to save its price in the loss of later answers [nat]."""
     content_gate: GateTraining = field(default_factory=lambda: GateTraining(price=0.4, open_share=0.3, learn_from=0.0))
@@ -113,27 +120,29 @@ def schedule_of(module: MemoryModule, task: Task, streams: Streams) -> Tensor | 
 
 
 def train(module: MemoryModule, task: Task, learner_type: type[Learner] = Learner) -> None:
-    """Train a module to answer the queries; every optimiser step uses new streams."""
-    budget, rng = task.budget, generator('train', task.seed)
+    """Train a module to answer the queries of lanes that go on, with its state carried from piece to piece."""
+    budget = task.budget
+    lanes = Lanes(task.setting, budget.batch, budget.used, generator('train', task.seed), budget.augmentation)
     gate = budget.content_gate if isinstance(module, ContentAddressedModule) else budget.gate
     learner = learner_type(module, Optimisation(budget.steps, task.learning_rate), gate)
     module.train()
-    for step in range(budget.steps):
-        if step % STEPS_PER_DRAW == 0:
-            drawn = draw(task.setting, STEPS_PER_DRAW * budget.batch, task.setting.train_length, rng)
-        streams = drawn[slice(step % STEPS_PER_DRAW, None, STEPS_PER_DRAW)]
+    state: Any = None
+    for _ in range(budget.steps):
+        streams, going_on = lanes.next_piece()
+        if state is not None:
+            state = choose_states(torch.from_numpy(going_on), state, module.emptied(state))
         asked = torch.from_numpy(streams.target >= 0)
-        if not asked.any():
-            continue
         classes = torch.from_numpy(streams.target)[asked]
         learner.step(
             torch.from_numpy(streams.z),
             no_action(streams),
             partial(_wrong, classes=classes),
-            float(len(classes)),
+            float(max(len(classes), 1)),
             schedule_of(module, task, streams),
             asked,
+            state,
         )
+        state = detached(learner.state)
     module.eval()
 
 

@@ -48,7 +48,7 @@ SUMMARY = 'success in T-Mazes with corridors of up to 1,000,000 steps, distracto
 MAZES = ('passive', 'selective')
 UNMATCHED = (
     'elmur',
-    'elmur-gradient',
+    'elmur-detached',
     'elmur-wide',
     'aura',
     'oracle',
@@ -83,7 +83,7 @@ LEARNING_RATES = {
         'kv': 1.2e-2,
         'kv-window': 1.2e-2,
         'always': 3e-3,
-        'elmur-gradient': 3e-3,
+        'elmur': 3e-3,
         'elmur-wide': 3e-3,
         'reconstruction': 1e-3,
         'random': 1e-3,

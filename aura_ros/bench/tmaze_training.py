@@ -22,12 +22,13 @@ TRAIN, VALIDATE, EVALUATE = range(3)
 MAZES: dict[str, Maze] = {'passive': PassiveMaze(), 'selective': SelectiveMaze()}
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     'kv-window': ('kv', {'window': 16}),
-    'elmur': ('elmur', {'detach_memory': True}),
-    'elmur-gradient': ('elmur', {'detach_memory': False}),
+    'elmur-detached': ('elmur', {'detach_memory': True}),
 }
 """Memories that are a kind with options. A window of 16 steps of 256 bytes is the largest that fits in 4,224 bytes."""
-ELMUR_WIDE = ElmurOptions(width=64, ffn_width=128, dropout=Dropout(branch=0.10, attention=0.17, memory=0.01))
-"""Options of 'elmur-wide': half the width of the released ELMUR, its dropout, ten times the parameters of AURA."""
+ELMUR_WIDE = ElmurOptions(
+    width=64, ffn_width=128, detach_memory=True, dropout=Dropout(branch=0.10, attention=0.17, memory=0.01)
+)
+"""Options of 'elmur-wide': half the width of the released ELMUR, its dropout and detached memory, ten times AURA's parameters."""
 LABEL_SMOOTHING = {'elmur-wide': 0.16}
 """Share of a label that is spread over all actions, by memory, from the same release; 0 for the others."""
 SCALE_SAMPLES = 20

@@ -21,6 +21,7 @@ from aura_ros.train.modules import (  # noqa: E402
     Sizes,
     SsmModule,
 )
+from aura_ros.train.states import tensors  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -91,8 +92,8 @@ def part_scores(module, z, base):
 
 
 def parts(state):
-    """The tensors of what a scan carries on."""
-    return () if state is None else state if isinstance(state, tuple) else (state,)
+    """The numbers of what a scan carries on."""
+    return [part for part in tensors(state) if part.is_floating_point()]
 
 
 @pytest.mark.parametrize('seed', [0, 1, 2])

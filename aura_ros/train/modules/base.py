@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from aura_ros.common.action_columns import GRIPPER_LOGIT, ActionColumns
 from aura_ros.common.action_spec import ActionSpec
 from aura_ros.memory.fast_weights import KEY_DIM, VALUE_DIM
+from aura_ros.train.states import map_state
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class Scan:
     surprise: Tensor
     """|e| of fast weights, 0 for other memories, [B, T]."""
     state: Any
-    """State after the last step, for the next scan."""
+    """State after the last step, for the next scan: tensors with the batch first, in tuples and dataclasses."""
     probes: Probes | None = None
     """Training data of the gate of dense fast weights; None without probed steps."""
     gate_inputs: GateInputs | None = None
@@ -171,6 +172,10 @@ class MemoryModule(nn.Module):
         scan = self.scan(torch.tanh(self.encoder(u)), state, asked=asked, **options)
         seen = (u, base, scan.readout) if asked is None else (u[asked], base[asked], scan.readout[asked])
         return Rollout(self.head(*seen, self.action_scale), scan)
+
+    def emptied(self, state: Any) -> Any:
+        """Return an empty state of the same shapes as the state of a scan."""
+        return map_state(torch.zeros_like, state)
 
     @property
     def parameter_count(self) -> int:

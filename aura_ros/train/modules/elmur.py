@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from aura_ros.common.errors import ConfigError
-from aura_ros.memory.elmur import EMPTY, choose_slot
+from aura_ros.memory.elmur import EMPTY
 from aura_ros.train.modules.base import MemoryModule, Scan, Sizes
 from aura_ros.train.modules.elmur_layer import Dropout, ElmurLayer, Plan
 
@@ -38,7 +38,7 @@ class ElmurOptions:
     """Lambda, the share of the new value when a slot is overwritten, 0..1."""
     init_sigma: float = 0.001
     """Standard deviation of the initial memory of an episode."""
-    detach_memory: bool = True
+    detach_memory: bool = False
     """Stop the gradient between segments, as the paper does."""
     max_offset: int | None = None
     """D_max: the bias distinguishes offsets from an anchor below this number [steps]. None means the paper's 1024,
@@ -76,16 +76,16 @@ class ElmurOptions:
 
 @dataclass(frozen=True)
 class ElmurState:
-    """State at the end of a scan."""
+    """State at the end of a scan. The sequences of a batch may be at different steps."""
 
     memories: Tensor
-    """Slots, [layers, B, M, d]."""
-    anchors: tuple[int, ...]
-    """Step of the last write of each slot, or EMPTY. Python integers are exact at any length."""
-    position: int
-    """Number of steps so far."""
+    """Slots, [B, layers, M, d]."""
+    anchors: Tensor
+    """Step of the last write of each slot, or EMPTY, int64 [B, M]."""
+    position: Tensor
+    """Number of steps so far, int64 [B]."""
     open_segment: Tensor
-    """Codes of the incomplete segment, which the next scan encodes again, [B, 0..L - 1, X]."""
+    """Codes of the incomplete segment, which the next scan encodes again, then zeros, [B, L - 1, X]."""
 
 
 class ElmurModule(MemoryModule):
@@ -119,34 +119,69 @@ class ElmurModule(MemoryModule):
             state: state of the previous scan.
             options: none.
         """
-        state = state or self._empty(x)
-        codes, length = torch.cat([state.open_segment, x], 1), self.options.segment
-        begin, count = state.position - state.open_segment.shape[1], codes.shape[1]
-        segments = -(-count // length)
-        # causal attention hides the padding at the end from the tokens before it
-        h = F.pad(self.project(codes), (0, 0, 0, segments * length - count)).unflatten(1, (segments, length))
-        plan, anchors = self._plan(begin, segments, count // length, state.anchors)
+        state, length = state or self._empty(x), self.options.segment
+        held, steps = state.position % length, x.shape[1]
+        count = held + steps
+        codes = _joined(state.open_segment, held, x)
+        segments = -(-codes.shape[1] // length)
+        # causal attention hides what follows the last step of a sequence from the tokens before it
+        h = F.pad(self.project(codes), (0, 0, 0, segments * length - codes.shape[1])).unflatten(1, (segments, length))
+        plan, anchors = self._plan(state.position - held, segments, count // length, state.anchors)
         memories = []
-        for layer, memory in zip(self.layers, state.memories, strict=True):
+        for layer, memory in zip(self.layers, state.memories.unbind(1), strict=True):
             h, memory = layer(h, memory, plan, self.options.detach_memory)
             memories.append(memory)
-        kept = count // length * length
-        new = ElmurState(torch.stack(memories), anchors, begin + count, codes[:, kept:])
-        steps = torch.arange(state.position + 1, new.position + 1)
-        written = (steps % length == 0).to(x.dtype).expand(x.shape[:2])
-        return Scan(h.flatten(1, 2)[:, count - x.shape[1] : count], written, written, torch.zeros_like(written), new)
+        left = count % length
+        kept = _cut(codes, count - left, length - 1) * (torch.arange(length - 1) < left[:, None])[..., None]
+        new = ElmurState(torch.stack(memories, 1), anchors, state.position + steps, kept)
+        passed = state.position[:, None] + torch.arange(1, steps + 1)
+        written = (passed % length == 0).to(x.dtype)
+        return Scan(_cut(h.flatten(1, 2), held, steps), written, written, torch.zeros_like(written), new)
+
+    def emptied(self, state: ElmurState) -> ElmurState:
+        """Return an empty state of the same shapes."""
+        return self._empty(state.open_segment)
 
     def _empty(self, x: Tensor) -> ElmurState:
-        memories = self.initial[:, None].expand(-1, len(x), -1, -1)
-        return ElmurState(memories, (EMPTY,) * self.options.slots, 0, x[:, :0])
+        """Return the state of sequences that begin, for codes or open segments [B, T, X]."""
+        count = len(x)
+        return ElmurState(
+            self.initial.expand(count, -1, -1, -1),
+            torch.full((count, self.options.slots), EMPTY),
+            torch.zeros(count, dtype=torch.int64),
+            x.new_zeros(count, self.options.segment - 1, x.shape[-1]),
+        )
 
-    def _plan(self, begin: int, segments: int, whole: int, anchors: tuple[int, ...]) -> tuple[Plan, tuple[int, ...]]:
-        """Return the writes from step `begin` on, and the anchors after them."""
-        ages, writes, latest = [], [], list(anchors)
+    def _plan(self, begin: Tensor, segments: int, whole: Tensor, anchors: Tensor) -> tuple[Plan, Tensor]:
+        """Return the writes from the steps `begin` on, and the anchors after them; the first `whole` segments write."""
+        shared = all(bool((part == part[:1]).all()) for part in (begin, whole, anchors))
+        latest, begin, whole = (part[:1] if shared else part for part in (anchors, begin, whole))
+        ages, slots, alphas = [], [], []
         for segment in range(segments):
             start = begin + segment * self.options.segment
-            ages.append([start - anchor for anchor in latest])
-            if segment < whole:
-                writes.append(choose_slot(latest, self.options.blend))
-                latest[writes[-1][0]] = start + self.options.segment - 1
-        return Plan(torch.tensor(ages), writes), tuple(latest)
+            slot = latest.argmin(1)  # EMPTY is less than every step
+            chosen, writes = F.one_hot(slot, latest.shape[1]).bool(), segment < whole
+            alpha = torch.where((latest == EMPTY).gather(1, slot[:, None])[:, 0], 1.0, self.options.blend)
+            ages.append(start[:, None] - latest)
+            slots.append(slot)
+            alphas.append(alpha * writes)
+            latest = torch.where(chosen & writes[:, None], start[:, None] + self.options.segment - 1, latest)
+        plan = Plan(torch.stack(ages, 1), torch.stack(slots, 1), torch.stack(alphas, 1), int(whole.max()))
+        return plan, latest.expand_as(anchors)
+
+
+def _joined(before: Tensor, held: Tensor, x: Tensor) -> Tensor:
+    """Return the `held` first steps of `before` and then x of each sequence, [B, max(held) + T, X]; the rest is x."""
+    most = int(held.max())
+    if bool((held == most).all()):
+        return torch.cat([before[:, :most], x], 1)
+    place = torch.arange(most + x.shape[1]).expand(len(x), -1)
+    source = torch.where(place < held[:, None], place, (place - held[:, None]).clamp(max=x.shape[1] - 1) + most)
+    both = torch.cat([before[:, :most], x], 1)
+    return both.gather(1, source[..., None].expand(-1, -1, x.shape[-1]))
+
+
+def _cut(x: Tensor, begin: Tensor, count: int) -> Tensor:
+    """Return `count` steps of each sequence from its step `begin` on; steps behind the end repeat the last one."""
+    place = begin[:, None] + torch.arange(count)
+    return x.gather(1, place.clamp(max=x.shape[1] - 1)[..., None].expand(-1, -1, x.shape[-1]))

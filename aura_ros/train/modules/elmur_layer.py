@@ -36,12 +36,16 @@ class Dropout:
 
 @dataclass(frozen=True)
 class Plan:
-    """When the slots are written. It is the same for every sequence and every layer."""
+    """When the slots are written. It is the same for every layer. P is 1 if all sequences share it, else B."""
 
     ages: Tensor
-    """Steps from the anchor of each slot to the first token of each segment, at least 1, int64 [S, M]."""
-    writes: list[tuple[int, float]]
-    """(slot, alpha) for each whole segment, one fewer than S if the last segment is incomplete."""
+    """Steps from the anchor of each slot to the first token of each segment, at least 1, int64 [P, S, M]."""
+    slots: Tensor
+    """Slot that each segment writes, int64 [P, S]."""
+    alphas: Tensor
+    """Share of the new value in the slot, [P, S]; 0 for an incomplete segment."""
+    writes: int
+    """Number of first segments that are whole in at least one sequence."""
 
 
 class Mlp(nn.Module):
@@ -164,28 +168,28 @@ class ElmurLayer(nn.Module):
         # inputs of the read for each slot: S m and V m, [2, B, M, H, d]
         rows = F.linear(memory, to_rows).unflatten(-1, (2, len(mixing), -1)).movedim(2, 0).contiguous()
         write_maps, learning = self._write_maps(), torch.is_grad_enabled() and not detach
-        slots, chosen = list(memory.unbind(1)), torch.eye(memory.shape[1], dtype=torch.bool)[..., None, None]
+        chosen = F.one_hot(plan.slots, memory.shape[1]).bool()[..., None]
         tokens = []
         for segment, tokens_in in enumerate(h.unbind(1)):
-            tokens.append(self._read(tokens_in, rows, read_bias[segment]))
-            if segment == len(plan.writes):
+            tokens.append(self._read(tokens_in, rows, read_bias[:, segment]))
+            if segment == plan.writes:
                 break
-            slot, alpha = plan.writes[segment]
+            own, alpha = chosen[:, segment], plan.alphas[:, segment, None]
             with torch.set_grad_enabled(learning):
-                slots[slot] = slots[slot].lerp(
-                    self._candidate(slots[slot], tokens[-1], write_bias[segment], write_maps), alpha
-                )
-            renewed = F.linear(slots[slot], to_rows).unflatten(-1, (2, len(mixing), -1)).transpose(0, 1)
-            rows = torch.where(chosen[slot], renewed[:, :, None], rows)
-        return torch.stack(tokens, 1), torch.stack(slots, 1)
+                slot = (memory * own).sum(1)
+                slot = slot.lerp(self._candidate(slot, tokens[-1], write_bias[:, segment], write_maps), alpha)
+                memory = torch.where(own, slot[:, None], memory)
+            renewed = F.linear(slot, to_rows).unflatten(-1, (2, len(mixing), -1)).transpose(0, 1)
+            rows = torch.where(own[..., None], renewed[:, :, None], rows)
+        return torch.stack(tokens, 1), memory
 
     def _biases(self, plan: Plan, length: int) -> tuple[Tensor, Tensor]:
-        """Return E[t - p] for the reads [S, M * H, L], and E[p - t] for the writes [S, L, H]."""
+        """Return E[t - p] for the reads [P, S, M * H, L], and E[p - t] for the writes [P, S, L, H]."""
         reach, steps = len(self.offsets) // 2, torch.arange(length)
-        offsets = (plan.ages[:, None] + steps[:, None]).clamp(max=reach)  # [S, L, M]; anchors lie before the segment
+        # [P, S, L, M]; anchors lie before the segment
+        offsets = (plan.ages[:, :, None] + steps[:, None]).clamp(max=reach)
         read = F.embedding(reach + offsets, self.offsets).flatten(-2).mT
-        written = torch.tensor([slot for slot, _ in plan.writes], dtype=torch.int64)
-        of_slot = offsets[: len(written)].gather(2, written[:, None, None].expand(-1, length, 1))[..., 0]
+        of_slot = offsets.gather(3, plan.slots[..., None, None].expand(-1, -1, length, 1))[..., 0]
         return read, F.embedding(reach - of_slot, self.offsets)
 
     def _write_maps(self) -> tuple[Tensor, Tensor]:
@@ -194,7 +198,7 @@ class ElmurLayer(nn.Module):
         return mixing.mT.flatten(0, 1), valuing.transpose(0, 1).flatten(1)
 
     def _read(self, h: Tensor, rows: Tensor, bias: Tensor) -> Tensor:
-        """Apply mem2tok and FFN to h [B, L, d], with bias [M * H, L]."""
+        """Apply mem2tok and FFN to h [B, L, d], with bias [P, M * H, L]."""
         keys, values = rows.flatten(2, 3)
         logits = torch.baddbmm(bias, keys, h.mT).unflatten(1, (rows.shape[2], -1))
         shares = drop(torch.softmax(logits, 1), self._dropout.attention, self.training).flatten(1, 2).mT
@@ -202,7 +206,7 @@ class ElmurLayer(nn.Module):
         return self._add(self.token_norm, h, self.token_mlp(h))
 
     def _candidate(self, slot: Tensor, tokens: Tensor, bias: Tensor, maps: tuple[Tensor, Tensor]) -> Tensor:
-        """Apply tok2mem and FFN to the written slot [B, d], with tokens [B, L, d] and bias [L, H]."""
+        """Apply tok2mem and FFN to the written slot [B, d], with tokens [B, L, d] and bias [P, L, H]."""
         query = F.linear(slot, maps[0]).unflatten(-1, (bias.shape[-1], -1))
         shares = torch.softmax(torch.baddbmm(bias, tokens, query.mT), 1)
         mixed = torch.bmm(drop(shares, self._dropout.attention, self.training).mT, tokens).flatten(1)

@@ -24,9 +24,9 @@ class GruModule(MemoryModule):
         self.rnn = nn.GRU(sizes.code_dim, hidden, batch_first=True)
 
     def scan(self, x: Tensor, state: Tensor | None = None, **options: Any) -> Scan:
-        """Run the layer. `state` is h, [1, B, H]."""
-        readout, after = self.rnn(x, state)
-        return every_step(x, readout, after)
+        """Run the layer. `state` is h, [B, H]."""
+        readout, after = self.rnn(x, None if state is None else state[None])
+        return every_step(x, readout, after[0])
 
 
 class LstmModule(MemoryModule):
@@ -47,6 +47,6 @@ class LstmModule(MemoryModule):
             self.rnn.bias_hh_l0[hidden : 2 * hidden] = 1.0
 
     def scan(self, x: Tensor, state: tuple[Tensor, Tensor] | None = None, **options: Any) -> Scan:
-        """Run the layer. `state` is (h, c), each [1, B, H]."""
-        readout, after = self.rnn(x, state)
-        return every_step(x, readout, after)
+        """Run the layer. `state` is (h, c), each [B, H]."""
+        readout, (h, c) = self.rnn(x, None if state is None else (state[0][None], state[1][None]))
+        return every_step(x, readout, (h[0], c[0]))
