@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lists of names and of seeds on the command line."""
+"""Lists of names, of learning rates and of seeds on the command line."""
 
 import argparse
+import math
 from collections.abc import Collection, Sequence
 
 from aura_ros.common.errors import ConfigError
@@ -27,6 +28,24 @@ def parse_names(argument: str, text: str, known: Collection[str]) -> list[str]:
     if unknown := [word for word in found if word not in known]:
         raise ConfigError(f'{argument} must be of {", ".join(known)}, got {", ".join(unknown)}')
     return found
+
+
+def parse_rates(text: str) -> tuple[float, ...]:
+    """Return the learning rates in `text`, which are separated by commas, each once.
+
+    Raises:
+        ConfigError: one of them is no positive number.
+    """
+    rates: list[float] = []
+    for word in text.split(','):
+        try:
+            rate = float(word)
+        except ValueError:
+            rate = math.nan
+        if not 0.0 < rate < math.inf:
+            raise ConfigError(f'rates must be positive numbers, for example 0.003,0.006; got {word.strip()!r}')
+        rates.append(rate)
+    return tuple(dict.fromkeys(rates))
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:

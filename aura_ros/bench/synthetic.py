@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from aura_ros.bench.arguments import add_memories, parse_names
+from aura_ros.bench.arguments import add_memories, parse_names, parse_rates
 from aura_ros.bench.jobs import Job, run_jobs
 from aura_ros.bench.store import ResultStore
 from aura_ros.bench.streams import StreamSetting
@@ -110,6 +110,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action='store_true',
         help='print the accuracy of each learning rate on validation streams of hard, then exit',
     )
+    parser.add_argument(
+        '--rates',
+        default=','.join(f'{rate:g}' for rate in LEARNING_RATE_GRID),
+        metavar='LIST',
+        help='learning rates of --tune, > 0 (default: %(default)s)',
+    )
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
@@ -171,16 +177,17 @@ def _run_setting(name: str, memories: list[str], budget: Budget, args: argparse.
 def _tune(memories: list[str], budget: Budget, args: argparse.Namespace, console: Console) -> int:
     from aura_ros.bench.synthetic_training import Task, run_task
 
+    rates = parse_rates(args.rates)
     store = ResultStore(args.output, 'synthetic-tune', {'setting': HARD, 'budget': budget}, args.fresh)
     jobs = [
         Job(f'{memory}-{rate:g}', run_task, (Task(memory, HARD, budget, rate, TUNE_SEED, HARD.event, 'validation'),))
         for memory in memories
-        for rate in LEARNING_RATE_GRID
+        for rate in rates
     ]
     rows = run_jobs(jobs, store, console, args.jobs)
     store.write(list(rows.values()))
     for memory in memories:
-        found = {rate: rows[f'{memory}-{rate:g}']['accuracy'] for rate in LEARNING_RATE_GRID}
+        found = {rate: rows[f'{memory}-{rate:g}']['accuracy'] for rate in rates}
         console.print(
             f'{memory:15s}'
             + '  '.join(f'{rate:g}: {accuracy:.3f}' for rate, accuracy in found.items())

@@ -28,7 +28,9 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
 ELMUR_WIDE = ElmurOptions(
     width=64, ffn_width=128, detach_memory=True, dropout=Dropout(branch=0.10, attention=0.17, memory=0.01)
 )
-"""Options of 'elmur-wide': half the width of the released ELMUR, its dropout and detached memory, ten times AURA's parameters."""
+"""Options of 'elmur-wide': half the width of the released ELMUR, with its dropout and its detached memory, and
+ten times the parameters of AURA.
+"""
 LABEL_SMOOTHING = {'elmur-wide': 0.16}
 """Share of a label that is spread over all actions, by memory, from the same release; 0 for the others."""
 SCALE_SAMPLES = 20

@@ -2,7 +2,7 @@
 """States of scans as nested tuples and dataclasses of tensors, with the batch as their first dimension."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 import torch
@@ -25,7 +25,7 @@ def map_state(function: Callable[..., Tensor], *states: Any) -> Any:
     if is_dataclass(first):
         names = [field.name for field in fields(first)]
         parts = (map_state(function, *(getattr(state, name) for state in states)) for name in names)
-        return type(first)(**dict(zip(names, parts, strict=True)))  # type: ignore[arg-type]
+        return replace(first, **dict(zip(names, parts, strict=True)))  # type: ignore[type-var]
     return tuple(map_state(function, *parts) for parts in zip(*states, strict=True))
 
 
@@ -48,7 +48,7 @@ def detached(state: Any) -> Any:
 
 def sequence_states(state: Any, count: int) -> list[Any]:
     """Return a copy of the state of each of the `count` sequences, with a batch of 1, without gradient."""
-    return [map_state(lambda part, i=i: part[i : i + 1].detach().clone(), state) for i in range(count)]  # type: ignore[misc]
+    return [map_state(lambda part, i=i: part[i : i + 1].detach().clone(), state) for i in range(count)]
 
 
 def join_states(states: Sequence[Any]) -> Any:
