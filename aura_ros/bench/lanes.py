@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from aura_ros.bench.perturbation import Augmentation, scale
+from aura_ros.bench.perturbation import Augmentation
 from aura_ros.bench.streams import Streams, StreamSetting, draw
 
 
@@ -32,7 +32,7 @@ class Lanes:
         self._setting, self._used, self._rng = setting, used, rng
         self._augmentation = augmentation or Augmentation()
         self._bindings = np.full((count, setting.bindings), -1)
-        self._noise, self._gain = np.ones(count), np.ones(count)
+        self._disturbance = self._augmentation.draw(count, rng) if self._augmentation.changes else None
         self._begun = False
 
     def next_piece(self) -> tuple[Streams, NDArray[np.bool_]]:
@@ -41,13 +41,12 @@ class Lanes:
         self._begun = True
         self._bindings[~going_on] = -1
         streams = draw(self._setting, len(self._bindings), self._setting.train_length, self._rng, self._bindings)
-        return self._augmented(streams, ~going_on), going_on
+        return self._disturbed(streams, ~going_on), going_on
 
-    def _augmented(self, streams: Streams, begins: NDArray[np.bool_]) -> Streams:
-        """Return the streams with the noise and the gain of their lanes, which are drawn for those that begin."""
-        if not self._augmentation.changes:
+    def _disturbed(self, streams: Streams, begins: NDArray[np.bool_]) -> Streams:
+        """Return the streams with the changes of their lanes, which are drawn for those that begin."""
+        if self._disturbance is None:
             return streams
-        count = int(begins.sum())
-        self._noise[begins] = self._rng.uniform(1.0, self._augmentation.noise, count)
-        self._gain[begins] = self._augmentation.gain ** self._rng.uniform(-1.0, 1.0, count)
-        return replace(streams, z=scale(streams.z, self._setting, self._noise, self._gain, self._rng))
+        drawn = self._augmentation.draw(len(begins), self._rng)
+        self._disturbance = self._disturbance.choose(begins, drawn)
+        return replace(streams, z=self._disturbance.apply(streams.z, self._setting, self._rng))

@@ -19,12 +19,11 @@ from aura_ros.common.console import make_console
 from aura_ros.common.errors import ConfigError
 from aura_ros.common.names import PANEL_TASKS
 from aura_ros.common.progress import Bar
-from aura_ros.memory.content_addressed import ITEM_KEY_DIM, ITEM_VALUE_DIM, ROWS
 from aura_ros.train.evaluation import action_errors, evaluate
 from aura_ros.train.learner import Learner
 from aura_ros.train.matching import build_module
 from aura_ros.train.memory_settings import KINDS, MemoryTraining
-from aura_ros.train.modules import ContentAddressedModule, FastWeightModule, MemoryModule, Sizes
+from aura_ros.train.modules import FastWeightModule, MemoryModule, Sizes
 from aura_ros.train.recordings import TASK as RECORDED
 from aura_ros.train.recordings import FeatureFile, rounds_within, split
 from aura_ros.train.saving import load_module, save_memory
@@ -85,14 +84,13 @@ def fit(
     learner = Learner(model, settings.optimisation, settings.gate)
     model.train()
     steps = settings.optimisation.steps
-    empty = _empty_state(model)
-    states = None if empty is None else StatePool(settings.used, rng, settings.mixed)
+    states = StatePool(settings.used, rng, settings.mixed)
     text = ''
     with Bar(make_console(), f'train {type(model).__name__}', steps) as bar:
         for step in range(steps):
             known = pools if step >= settings.put_back_from * steps else early
             drawn = [known[i] for i in rng.integers(len(known), size=settings.batch)]
-            parts = [thin(pool[rng.integers(len(pool))], settings.keep_idle, rng) for pool in drawn]
+            parts = [thin(pool[rng.integers(len(pool))], _kept_share(settings, rng), rng) for pool in drawn]
             batch, tasks = collate(parts, settings.idle_weight), [stream.task for stream, _ in parts]
             noise = settings.feature_noise * model.feature_scale * torch.randn_like(batch.z)
             losses = partial(action_errors, batch=batch, scale=model.action_scale)
@@ -102,24 +100,20 @@ def fit(
                 losses,
                 float(batch.weight.sum()),
                 asked=batch.weight > 0,
-                state=None if states is None or empty is None else states.draw(tasks, empty),
+                state=states.draw(tasks, model.emptied),
                 teacher=teacher,
             )
-            if states is not None:
-                states.add(tasks, learner.state)
+            states.add(tasks, learner.state)
             if step % 20 == 0:
                 text = f'error {error:.3f}, writes {written:.3f}'
             bar.advance(text=text)
     model.eval()
 
 
-def _empty_state(model: MemoryModule) -> torch.Tensor | None:
-    """Return the empty state of fast weights, [V, K + 1] or [rows, K + V + 1]; None for other memories."""
-    if isinstance(model, ContentAddressedModule):
-        return torch.zeros(ROWS, ITEM_KEY_DIM + ITEM_VALUE_DIM + 1)
-    if isinstance(model, FastWeightModule):
-        return torch.zeros(model.sizes.value_dim, model.sizes.key_dim + 1)
-    return None
+def _kept_share(settings: MemoryTraining, rng: np.random.Generator) -> float:
+    """Return the share of the steps between cue and go sign that one sequence keeps."""
+    spread = settings.keep_idle_most - settings.keep_idle
+    return settings.keep_idle + spread * rng.random() if spread else settings.keep_idle
 
 
 def train_memory(
@@ -208,7 +202,8 @@ def train_on_recordings(
     check_kind(kind)
     parts = split(kept, holdout, round_steps)
     train, held_out = ([Stream(RECORDED, **part) for part in some] for some in parts)
-    settings = replace(settings, rounds=rounds_within(parts[0], settings.rounds), idle_weight=0.0, keep_idle=1.0)
+    settings = replace(settings, rounds=rounds_within(parts[0], settings.rounds), idle_weight=0.0)
+    settings = replace(settings, keep_idle=1.0, keep_idle_most=1.0)
     if start_from is not None:  # a trained gate decides from the first step
         settings = replace(settings, gate=replace(settings.gate, open_until=0.0, price_full=_PRICE_FULL))
     source = recorded_source(kept, holdout, round_steps, start_from)

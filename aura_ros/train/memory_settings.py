@@ -19,14 +19,18 @@ class MemoryTraining:
     idle_weight: float = 0.25
     """Weight of the action error while the go sign is off."""
     keep_idle: float = 0.4
-    """Share of the steps between cue and go sign to train on."""
+    """Smallest share of the steps between cue and go sign to train on."""
+    keep_idle_most: float = 0.4
+    """Largest share of them; each sequence has its own. A gated state does not change without a write, so its waits
+    may be short. A state that changes at every step has to learn waits of all lengths, up to the whole wait.
+    """
     put_back_from: float = 0.0
     """Fraction of the training at which put_back joins the other tasks."""
     feature_noise: float = 0.2
     """Standard deviation of the noise on the features, in units of their own."""
     used: float = 0.9
-    """Share of the sequences of fast weights that start from the last state of another sequence of the same task. The
-    others start empty. In use the state is never reset, so training has to overwrite used states as well.
+    """Share of the sequences that start from the last state of another sequence of the same task. The others start
+    empty. In use the state is never reset, so training has to overwrite used states as well.
     """
     mixed: float = 0.0
     """Share of those that may start from the state of any task, because tasks alternate in use as well."""
@@ -50,14 +54,18 @@ class MemoryTraining:
 KINDS = ('aura', 'kv', 'always', 'gru', 'lstm', 'ssm', 'elmur', 'memoryless')
 """Memories that can be trained, with AURA's number of parameters. random and periodic would need a budget."""
 
+_EVERY_WAIT = MemoryTraining(keep_idle_most=1.0)
+
 SETTINGS = {
-    **dict.fromkeys(KINDS, MemoryTraining()),
+    **dict.fromkeys(KINDS, _EVERY_WAIT),
     # one place for all cues cannot be learned while every step is written, so a teacher first decides the writes
     'aura': MemoryTraining(
         mixed=0.5, key_scale=math.exp(-1.5), gate=GateTraining(0.2, 0.4, learn_from=0.1, price_full=0.8, probe=0.03)
     ),
     # its single attention head learns neither recall nor put_back if both are there from the start
-    'kv': MemoryTraining(put_back_from=0.5),
+    'kv': replace(_EVERY_WAIT, put_back_from=0.5),
+    # with the rate of the others, what it writes does not generalise beyond the first rounds
+    'elmur': replace(_EVERY_WAIT, optimisation=Optimisation(steps=4000, learning_rate=5e-4)),
 }
 """Settings of the memories that ship, on demonstrations."""
 
@@ -82,6 +90,7 @@ def settings_of(kind: str, addressing: str, seed: int) -> tuple[MemoryTraining, 
     if addressing == 'content':
         if kind not in ('aura', 'always'):
             raise ConfigError(f'--addressing content is for --memory aura or always, got --memory {kind}')
-        return replace(CONTENT, seed=seed), None
+        content = CONTENT if kind == 'aura' else replace(CONTENT, keep_idle_most=_EVERY_WAIT.keep_idle_most)
+        return replace(content, seed=seed), None
     teacher = TEACHERS.get(kind)
     return replace(SETTINGS.get(kind, MemoryTraining()), seed=seed), teacher and replace(teacher, seed=seed)

@@ -131,7 +131,8 @@ def segments(streams: list[Stream], rounds: int) -> list[Part]:
 def thin(part: Part, keep: float, rng: np.random.Generator) -> Part:
     """Drop some of the steps that ask for nothing. All steps of cues and of the go phase stay.
 
-    A gated state does not change without a write, so shorter waits cost the training little.
+    A gated state does not change without a write, so shorter waits cost the training little. Other memories need waits
+    of all lengths, so `keep` differs between sequences.
     """
     stream, steps = part
     cue = np.isin(stream.event[steps], (EventKind.CUE, EventKind.CUE_REPEAT))

@@ -2,11 +2,12 @@
 """States that training sequences start from. In use nothing is reset, so training has to start from used states."""
 
 from collections import defaultdict, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
+
+from aura_ros.train.states import join_states, sequence_states
 
 
 class StatePool:
@@ -22,22 +23,33 @@ class StatePool:
 
     def __init__(self, used: float, rng: np.random.Generator, mixed: float = 0.0) -> None:
         self._used, self._rng, self._mixed = used, rng, mixed
-        self._states: dict[str, deque[Tensor]] = defaultdict(lambda: deque(maxlen=self.SIZE))
+        self._states: dict[str, deque[Any]] = defaultdict(lambda: deque(maxlen=self.SIZE))
 
-    def add(self, tasks: Sequence[str], states: Tensor) -> None:
-        """Keep the states [B, V, K + 1] of a batch, the newest `SIZE` of each task."""
-        for task, state in zip(tasks, states.detach(), strict=True):
-            self._states[task].append(state.clone())
+    def add(self, tasks: Sequence[str], state: Any) -> None:
+        """Keep the states of the sequences of a batch, the newest `SIZE` of each task. `state` is that of a scan."""
+        for task, one in zip(tasks, sequence_states(state, len(tasks)), strict=True):
+            self._states[task].append(one)
 
-    def draw(self, tasks: Sequence[str], empty: Tensor) -> Tensor:
-        """Return first states for sequences of these tasks, [B, V, K + 1], or `empty` [V, K + 1] from an empty pool."""
-        return torch.stack([self._draw(self._states[self._task(task)], empty) for task in tasks])
+    def draw(self, tasks: Sequence[str], emptied: Callable[[Any], Any]) -> Any:
+        """Return the first state of a batch with a sequence of each of these tasks; None if all of them start empty.
+
+        Args:
+            tasks: tasks of the sequences.
+            emptied: `MemoryModule.emptied` of the memory.
+        """
+        drawn = [self._draw(self._states[self._task(task)]) for task in tasks]
+        known = next((state for state in drawn if state is not None), None)
+        if known is None:
+            return None
+        empty = emptied(known)
+        return join_states([empty if state is None else state for state in drawn])
 
     def _task(self, own: str) -> str:
         known = list(self._states)
         return known[self._rng.integers(len(known))] if known and self._rng.random() < self._mixed else own
 
-    def _draw(self, states: deque[Tensor], empty: Tensor) -> Tensor:
+    def _draw(self, states: deque[Any]) -> Any:
+        """Return a state of a batch of 1, or None for an empty one."""
         if states and self._rng.random() < self._used:
             return states[self._rng.integers(len(states))]
-        return empty
+        return None

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from close import assert_close
 
 mujoco = pytest.importorskip('mujoco')
 torch = pytest.importorskip('torch')
@@ -21,8 +22,9 @@ from aura_ros.sim.world import World  # noqa: E402
 from aura_ros.train.demonstrations import CHUNK, Collection, collect_episode  # noqa: E402
 from aura_ros.train.episodes import load_frames  # noqa: E402
 from aura_ros.train.learner import GateTraining, Learner, Optimisation  # noqa: E402
-from aura_ros.train.memory import set_scales, train_memory  # noqa: E402
-from aura_ros.train.memory_settings import MemoryTraining  # noqa: E402
+from aura_ros.train.matching import build_module  # noqa: E402
+from aura_ros.train.memory import _kept_share, set_scales, train_memory  # noqa: E402
+from aura_ros.train.memory_settings import KINDS, SETTINGS, MemoryTraining  # noqa: E402
 from aura_ros.train.modules import AuraModule, Sizes  # noqa: E402
 from aura_ros.train.saving import load_module, save_memory  # noqa: E402
 from aura_ros.train.sequences import Stream, collate, segments, shown_since, thin  # noqa: E402
@@ -177,28 +179,34 @@ def test_padding_has_no_weight():
     assert judged.weight.tolist() == [[0, 0, 0, 0, 1.0], [0, 0, 0, 0, 0]]
 
 
+def pool_of(used, **states):
+    """A pool with one state of each of these tasks: a batch of one, full of a number."""
+    pool = StatePool(used, np.random.default_rng(0), mixed=states.pop('mixed', 0.0))
+    for task, value in states.items():
+        pool.add([task], torch.full((1, 2, 3), float(value)))
+    return pool
+
+
 def test_sequences_begin_from_states_that_others_of_the_task_ended_with():
-    pool, empty = StatePool(0.5, np.random.default_rng(0)), torch.zeros(2, 3)
-    assert not pool.draw(['recall'] * 3, empty).any(), 'none has ended yet'
+    pool = StatePool(0.5, np.random.default_rng(0))
+    assert pool.draw(['recall'] * 3, torch.zeros_like) is None, 'none has ended yet'
     pool.add(['recall'] * 4, torch.arange(1.0, 5.0)[:, None, None].expand(4, 2, 3))
     pool.add(['visible'], torch.full((1, 2, 3), 7.0))
-    drawn = pool.draw(['recall'] * 400, empty)
+    drawn = pool.draw(['recall'] * 400, torch.zeros_like)
     assert drawn.shape == (400, 2, 3)
     kinds, counts = drawn[:, 0, 0].unique(return_counts=True)
     assert kinds.tolist() == [0, 1, 2, 3, 4]
     assert 160 < counts[0] < 240, 'half of them begin empty'
-    assert pool.draw(['visible'] * 20, empty).unique().tolist() == [0, 7]
-    assert not pool.draw(['put_back'] * 20, empty).any(), 'nothing is known of this task'
+    assert pool.draw(['visible'] * 20, torch.zeros_like).unique().tolist() == [0, 7]
+    assert pool.draw(['put_back'] * 20, torch.zeros_like) is None, 'nothing is known of this task'
     for _ in range(StatePool.SIZE):
         pool.add(['recall'], torch.full((1, 2, 3), 9.0))
-    assert pool.draw(['recall'] * 50, empty).unique().tolist() == [0, 9], 'only the newest states are kept'
+    assert pool.draw(['recall'] * 50, torch.zeros_like).unique().tolist() == [0, 9], 'only the newest states are kept'
 
 
 def test_a_mixed_pool_gives_states_of_any_task():
-    pool, empty = StatePool(1.0, np.random.default_rng(0), mixed=0.5), torch.zeros(2, 3)
-    pool.add(['recall'], torch.full((1, 2, 3), 1.0))
-    pool.add(['put_back'], torch.full((1, 2, 3), 2.0))
-    kinds, counts = pool.draw(['recall'] * 400, empty)[:, 0, 0].unique(return_counts=True)
+    pool = pool_of(1.0, mixed=0.5, recall=1, put_back=2)
+    kinds, counts = pool.draw(['recall'] * 400, torch.zeros_like)[:, 0, 0].unique(return_counts=True)
     assert kinds.tolist() == [1, 2] and 70 < counts[1] < 130, 'half of half are of the other task'
 
 
@@ -255,6 +263,32 @@ def test_the_scale_of_a_motion_is_that_of_the_demonstrated_motion():
     flags = np.zeros(500, np.int64)
     set_scales(module, [Stream('recorded', z, base, expert, flags, flags, flags > 0)])
     assert module.action_scale.tolist() == pytest.approx([0.3, 1.0], rel=0.1), 'half of the range for the gripper'
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_a_sequence_from_the_pool_goes_on_where_another_ended(kind):
+    torch.manual_seed(0)
+    module = build_module(kind, Sizes(feature_dim=6, chunk_size=2, action_dim=2)).eval()
+    pool, (z, base) = StatePool(1.0, np.random.default_rng(0)), (torch.randn(2, 40, 6), torch.randn(2, 40, 2, 2))
+    with torch.no_grad():
+        whole = module(z, base)
+        for row, length in ((0, 10), (1, 25)):  # the states of two batches, at different steps
+            pool.add(
+                ['recall', 'visible'][row : row + 1], module(z[row : row + 1, :length], base[:1, :length]).scan.state
+            )
+        state = pool.draw(['recall', 'put_back', 'visible'], module.emptied)
+        following = torch.stack([z[0, 10:25], z[0, :15], z[1, 25:]])
+        scan = module(following, base[:1, :15].expand(3, -1, -1, -1), state).scan
+    assert_close(scan.readout[0], whole.scan.readout[0, 10:25], 1e-4)
+    assert_close(scan.readout[1], whole.scan.readout[0, :15], 1e-4)
+    assert_close(scan.readout[2], whole.scan.readout[1, 25:], 1e-4)
+
+
+def test_waits_of_all_lengths_occur():
+    rng = np.random.default_rng(0)
+    drawn = [_kept_share(SETTINGS['gru'], rng) for _ in range(200)]
+    assert min(drawn) < 0.45 and max(drawn) > 0.95 and min(drawn) >= 0.4
+    assert {_kept_share(SETTINGS['aura'], rng) for _ in range(5)} == {0.4}
 
 
 def test_a_teacher_decides_the_writes_until_the_gate_does():
