@@ -30,6 +30,35 @@ def parse_names(argument: str, text: str, known: Collection[str]) -> list[str]:
     return found
 
 
+def add_augment(parser: argparse.ArgumentParser) -> None:
+    """Add --augment."""
+    parser.add_argument(
+        '--augment',
+        default='',
+        metavar='NAME=VALUE,...',
+        help='largest changes of the training streams: noise (a factor), gain (a factor) and offset, for example '
+        'noise=2,gain=1.3,offset=0.1 (default: none)',
+    )
+
+
+def parse_augment(text: str) -> dict[str, float]:
+    """Return the values in `text` by name.
+
+    Raises:
+        ConfigError: a name is unknown, or a value is no number.
+    """
+    found: dict[str, float] = {}
+    for word in filter(None, (part.strip() for part in text.split(','))):
+        name, _, value = (part.strip() for part in word.partition('='))
+        try:
+            found[name] = float(value)
+        except ValueError:
+            raise ConfigError(f'augment must be for example noise=2,gain=1.3; got {word!r}') from None
+        if name not in ('noise', 'gain', 'offset'):
+            raise ConfigError(f'augment must have names of noise, gain, offset; got {name!r}')
+    return found
+
+
 def parse_rates(text: str) -> tuple[float, ...]:
     """Return the learning rates in `text`, which are separated by commas, each once.
 

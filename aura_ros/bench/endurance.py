@@ -43,13 +43,13 @@ from rich.console import Console
 from aura_ros.bench.arguments import parse_names
 from aura_ros.bench.endurance_report import report
 from aura_ros.bench.endurance_window import Course
+from aura_ros.bench.given_weights import add_weights, given
 from aura_ros.bench.jobs import Job, run_jobs
 from aura_ros.bench.store import ResultStore
 from aura_ros.bench.synthetic import MATCHED, SETTINGS, UNMATCHED, setting_of
 from aura_ros.common.errors import ConfigError
 from aura_ros.common.program import positive_integer
 from aura_ros.common.progress import Bar
-from aura_ros.common.text_files import read_object
 
 SUMMARY = 'accuracy, writes and state of every memory over 1,000,000 steps of a stream without a reset'
 
@@ -97,13 +97,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--kv-entries', type=positive_integer, metavar='N', help=f'most entries of kv (default: {course.entries})'
     )
-    parser.add_argument(
-        '--results', type=Path, metavar='DIR', help='folder of `aura bench synthetic` (default: the output folder)'
-    )
-    parser.add_argument('--weights', type=Path, metavar='FILE', help='walk these weights instead (.safetensors)')
-    parser.add_argument(
-        '--memory', choices=KNOWN, metavar='KIND', help='memory of --weights (default: the one its card names)'
-    )
+    add_weights(parser, 'walk', KNOWN)
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
@@ -112,7 +106,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         raise ConfigError('memory needs weights: give --weights FILE too, or choose with --memories')
     course = _course(args)
     if args.weights is not None:
-        memory, settings = _given(args)
+        memory, settings = given(args, KNOWN)
         for name in settings:
             weights = {(memory, seed): args.weights for seed in args.seeds}
             _walk(f'{name}-{args.weights.stem}', name, weights, course, args, console)
@@ -134,26 +128,6 @@ def _course(args: argparse.Namespace) -> Course:
     base = QUICK if args.quick else Course()
     given = {'steps': args.steps, 'window': args.window, 'entries': args.kv_entries}
     return Course(**asdict(base) | {name: value for name, value in given.items() if value is not None})
-
-
-def _given(args: argparse.Namespace) -> tuple[str, list[str]]:
-    """Return the memory and the settings of --weights, from its card where they are not given.
-
-    Raises:
-        ConfigError: the card names none that is known.
-    """
-    card = read_object(args.weights.with_suffix('.json'))
-    suffix = '-content' if card.get('addressing') == 'content' else ''
-    kind = f'{card.get("memory")}{suffix}'
-    memory = args.memory or kind
-    if memory not in KNOWN:
-        raise ConfigError(f'{args.weights}: its card is for the memory {memory!r}: choose one with --memory')
-    if args.settings is not None:
-        return memory, parse_names('settings', args.settings, SETTINGS)
-    settings = [name for name in (*SETTINGS, 'quick') if asdict(setting_of(name)) == card.get('setting')]
-    if not settings:
-        raise ConfigError(f'{args.weights}: its card has no setting of {", ".join(SETTINGS)}: choose with --settings')
-    return memory, settings[:1]
 
 
 def _walk(

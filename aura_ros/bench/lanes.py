@@ -16,28 +16,26 @@ class Lanes:
     Args:
         setting: how the streams are drawn.
         count: number of lanes, B.
-        used: share of the pieces that go on; in the others the lane begins again, without bindings.
         rng: source of all random numbers.
         augmentation: what is drawn for a lane whenever it begins.
     """
 
     def __init__(
-        self,
-        setting: StreamSetting,
-        count: int,
-        used: float,
-        rng: np.random.Generator,
-        augmentation: Augmentation | None = None,
+        self, setting: StreamSetting, count: int, rng: np.random.Generator, augmentation: Augmentation | None = None
     ) -> None:
-        self._setting, self._used, self._rng = setting, used, rng
+        self._setting, self._rng = setting, rng
         self._augmentation = augmentation or Augmentation()
         self._bindings = np.full((count, setting.bindings), -1)
         self._disturbance = self._augmentation.draw(count, rng) if self._augmentation.changes else None
         self._begun = False
 
-    def next_piece(self) -> tuple[Streams, NDArray[np.bool_]]:
-        """Return the next piece of all lanes, and which lanes go on, bool [B]."""
-        going_on = (self._rng.random(len(self._bindings)) < self._used) & self._begun
+    def next_piece(self, used: float) -> tuple[Streams, NDArray[np.bool_]]:
+        """Return the next piece of all lanes, and which lanes go on, bool [B].
+
+        Args:
+            used: share of the lanes that go on, 0..1; the others begin again, without bindings.
+        """
+        going_on = (self._rng.random(len(self._bindings)) < used) & self._begun
         self._begun = True
         self._bindings[~going_on] = -1
         streams = draw(self._setting, len(self._bindings), self._setting.train_length, self._rng, self._bindings)

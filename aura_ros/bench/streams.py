@@ -31,7 +31,7 @@ CLASSES = 8
 KEY_CODE, CLASS_CODE, CONTEXT, NOISE = 32, 16, 8, 8
 FEATURE_DIM = KEY_CODE + CLASS_CODE + CONTEXT + NOISE
 MOST_BINDINGS = 64
-SPLITS = ('train', 'validation', 'evaluation', 'endurance')
+SPLITS = ('train', 'validation', 'evaluation', 'endurance', 'robustness')
 PIECE = 8192
 """Steps that `pieces` draws at once."""
 

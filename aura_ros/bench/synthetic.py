@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from aura_ros.bench.arguments import add_memories, parse_names, parse_rates
+from aura_ros.bench.arguments import add_augment, add_memories, parse_augment, parse_names, parse_rates
 from aura_ros.bench.jobs import Job, run_jobs
 from aura_ros.bench.store import ResultStore
 from aura_ros.bench.streams import StreamSetting
@@ -105,6 +105,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f'of {", ".join(SETTINGS)} (default: %(default)s)',
     )
     add_memories(parser, UNMATCHED, MATCHED)
+    add_augment(parser)
     parser.add_argument(
         '--tune',
         action='store_true',
@@ -120,12 +121,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Train, evaluate and report. Return the exit code."""
-    from aura_ros.bench.synthetic_training import Budget
-
     settings = parse_names('settings', args.settings, SETTINGS)
     shapes = [f'elmur-{slots}x{length}' for slots, length in ELMUR_SHAPES] if args.tune else []
     memories = parse_names('memories', args.memories, (*UNMATCHED, *MATCHED, *shapes))
-    budget = Budget(steps=200, tests=16) if args.quick else Budget()
+    budget = training_budget(args.quick, args.augment)
     if args.tune:
         return _tune(memories, replace(budget, steps=budget.steps // 2), args, console)
     if args.quick:
@@ -133,6 +132,23 @@ def run(args: argparse.Namespace, console: Console) -> int:
     for name in settings:
         _run_setting(name, memories, budget, args, console)
     return 0
+
+
+def training_budget(quick: bool, augment: str = '') -> Budget:
+    """Return the training of all memories.
+
+    Args:
+        quick: whether it is that of --quick.
+        augment: --augment.
+
+    Raises:
+        ConfigError: `augment` is not usable.
+    """
+    from aura_ros.bench.perturbation import Augmentation
+    from aura_ros.bench.synthetic_training import Budget
+
+    augmentation = Augmentation(**parse_augment(augment))
+    return Budget(steps=200, tests=16, augmentation=augmentation) if quick else Budget(augmentation=augmentation)
 
 
 def training_store(folder: Path, name: str, budget: Budget, fresh: bool = False) -> ResultStore:

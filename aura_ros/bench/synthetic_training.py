@@ -49,6 +49,10 @@ class Budget:
     """Lanes: streams per step, in pieces that carry the state."""
     used: float = 0.9
     """Share of the pieces that begin with the state of the piece before, 0..1; the others begin empty."""
+    used_from: float = 0.3
+    """Fraction of the training before which all pieces begin empty. What a memory writes before it has learned
+    anything, or before its gate decides, is no state to learn from.
+    """
     tests: int = 100
     """Evaluation streams."""
     augmentation: Augmentation = field(default_factory=Augmentation)
@@ -122,13 +126,13 @@ def schedule_of(module: MemoryModule, task: Task, streams: Streams) -> Tensor | 
 def train(module: MemoryModule, task: Task, learner_type: type[Learner] = Learner) -> None:
     """Train a module to answer the queries of lanes that go on, with its state carried from piece to piece."""
     budget = task.budget
-    lanes = Lanes(task.setting, budget.batch, budget.used, generator('train', task.seed), budget.augmentation)
+    lanes = Lanes(task.setting, budget.batch, generator('train', task.seed), budget.augmentation)
     gate = budget.content_gate if isinstance(module, ContentAddressedModule) else budget.gate
     learner = learner_type(module, Optimisation(budget.steps, task.learning_rate), gate)
     module.train()
     state: Any = None
-    for _ in range(budget.steps):
-        streams, going_on = lanes.next_piece()
+    for step in range(budget.steps):
+        streams, going_on = lanes.next_piece(budget.used if step >= budget.used_from * budget.steps else 0.0)
         if state is not None:
             state = choose_states(torch.from_numpy(going_on), state, module.emptied(state))
         asked = torch.from_numpy(streams.target >= 0)

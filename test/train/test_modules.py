@@ -12,8 +12,9 @@ torch.set_num_threads(1)
 
 from aura_ros.common.errors import ConfigError  # noqa: E402
 from aura_ros.memory.schedules import Periodic  # noqa: E402
-from aura_ros.train.modules import AuraModule, Rollout, ScheduledModule, Sizes, SsmModule  # noqa: E402
+from aura_ros.train.modules import AuraModule, KvCacheModule, Rollout, ScheduledModule, Sizes, SsmModule  # noqa: E402
 from aura_ros.train.modules.base import Probes  # noqa: E402
+from aura_ros.train.modules.kv_cache import TRAINING_ENTRIES  # noqa: E402
 from aura_ros.train.modules.ssm import Recurrence  # noqa: E402
 
 pytestmark = pytest.mark.torch
@@ -164,3 +165,11 @@ def test_no_duration_is_too_short_or_too_long_for_the_ssm():
     # |u B| / A is at most what a step can leave behind, however many came before
     bound = (module.input(x)[..., None] * module.B(x)[..., None, :]).abs().amax((0, 1)) / module.A_log.exp()[:, None]
     assert (scan.state.abs() <= bound * 1.001).all()
+
+
+def test_kv_cache_keeps_its_newest_steps_in_training():
+    module, x = KvCacheModule(TINY).train(), torch.randn(1, TRAINING_ENTRIES + 30, 4)
+    state = module.scan(x).state
+    assert state.keys.shape[1] == TRAINING_ENTRIES
+    assert torch.equal(state.keys[:, -1], module.scan(x[:, -1:]).state.keys[:, 0])
+    assert module.eval().scan(x).state.keys.shape[1] == TRAINING_ENTRIES + 30
