@@ -31,7 +31,7 @@ def copy(tmp_path: Path) -> Path:
     at = tmp_path / 'a copy'
     (at / 'tools').mkdir(parents=True)
     shutil.copy(ROOT / 'run', at)
-    for name in ('ros.sh', 'setup.sh'):
+    for name in ('ros.sh', 'setup.sh', 'vla.sh'):
         shutil.copy(ROOT / 'tools' / name, at / 'tools')
     return at
 

@@ -48,7 +48,7 @@ def observation(seed: int, instruction: str = 'touch the red block') -> Observat
 
 
 def lerobots_own(backbone: LerobotBackbone, files: dict[str, Path], seed: int) -> torch.Tensor:
-    """Return the chunk as LeRobot's own programs compute it: loaded anew, one action after the other."""
+    """Return the chunk as LeRobot's own programs compute it: loaded again, one action after the other."""
     from lerobot.configs.policies import PreTrainedConfig
     from lerobot.policies.factory import get_policy_class, make_pre_post_processors
     from lerobot.policies.utils import prepare_observation_for_inference
