@@ -3,7 +3,6 @@
 
 import hashlib
 import json
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -14,16 +13,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from aura_ros.common.action_columns import ActionColumns
 from aura_ros.common.console import make_console
 from aura_ros.common.errors import ConfigError
 from aura_ros.common.names import PANEL_TASKS
 from aura_ros.common.progress import Bar
 from aura_ros.train.evaluation import action_errors, evaluate
+from aura_ros.train.initial import set_keys, set_scales
 from aura_ros.train.learner import Learner
 from aura_ros.train.matching import build_module
 from aura_ros.train.memory_settings import KINDS, MemoryTraining
-from aura_ros.train.modules import FastWeightModule, MemoryModule, Sizes
+from aura_ros.train.modules import MemoryModule, Sizes
 from aura_ros.train.recordings import TASK as RECORDED
 from aura_ros.train.recordings import FeatureFile, rounds_within, split
 from aura_ros.train.saving import load_module, save_memory
@@ -34,24 +33,6 @@ from aura_ros.vla.protocol import BackboneSpec
 
 _PRICE_FULL = 0.05
 """Fraction of a training that continues from weights, at which the price of a write is full."""
-
-
-def set_scales(model: MemoryModule, streams: list[Stream]) -> None:
-    """Set the scales of features and offsets from the training streams."""
-    z = torch.from_numpy(np.concatenate([stream.z for stream in streams]))
-    columns = ActionColumns.of(model.sizes.actions.components if model.sizes.actions else (), model.sizes.action_dim)
-    offsets = np.concatenate(
-        [
-            stream.expert - np.where(columns.moves, columns.neutral, stream.base[:, :1])
-            for stream in streams
-            if stream.task != 'visible'
-        ]
-    )
-    model.feature_mean.copy_(z.mean(0))
-    model.feature_scale.copy_(z.std(0).clamp(min=1e-2))
-    model.action_scale.copy_(torch.from_numpy(offsets).flatten(0, 1).std(0).clamp(min=2e-3))
-    if columns.binary.any():
-        model.action_scale[columns.binary] = torch.from_numpy(columns.span[columns.binary] / 2)
 
 
 def fit(
@@ -75,8 +56,7 @@ def fit(
     rng = np.random.default_rng(settings.seed)
     if fresh:
         set_scales(model, streams)
-        if isinstance(model, FastWeightModule):
-            torch.nn.init.constant_(model.log_key_scale, math.log(settings.key_scale))
+        set_keys(model, streams, settings)
     # every task equally often, so that the head also learns when to leave the base action unchanged
     tasks_known = tuple(dict.fromkeys(stream.task for stream in streams))
     pools = [segments([stream for stream in streams if stream.task == task], settings.rounds) for task in tasks_known]

@@ -39,6 +39,10 @@ class MemoryTraining:
     the same place: the memory holds the last write, and no other cue counts as known. Long keys separate the writes of
     different steps.
     """
+    key_spread: float = 0.4
+    """Initial length of the part of content-addressed keys that depends on the step, beside a constant part of
+    length 1. Below 0.8, most keys match each other better than the threshold, and so all writes go to one row at first.
+    """
     addressing: str = 'dense'
     """How fast weights are addressed, 'dense' or 'content'. Other memories ignore it."""
     seed: int = 0

@@ -21,11 +21,12 @@ from aura_ros.sim.tasks import Simulation  # noqa: E402
 from aura_ros.sim.world import World  # noqa: E402
 from aura_ros.train.demonstrations import CHUNK, Collection, collect_episode  # noqa: E402
 from aura_ros.train.episodes import load_frames  # noqa: E402
+from aura_ros.train.initial import set_scales, share_keys  # noqa: E402
 from aura_ros.train.learner import GateTraining, Learner, Optimisation  # noqa: E402
 from aura_ros.train.matching import build_module  # noqa: E402
-from aura_ros.train.memory import _kept_share, set_scales, train_memory  # noqa: E402
+from aura_ros.train.memory import _kept_share, train_memory  # noqa: E402
 from aura_ros.train.memory_settings import KINDS, SETTINGS, MemoryTraining  # noqa: E402
-from aura_ros.train.modules import AuraModule, Sizes  # noqa: E402
+from aura_ros.train.modules import AuraModule, ContentAddressedModule, Sizes  # noqa: E402
 from aura_ros.train.saving import load_module, save_memory  # noqa: E402
 from aura_ros.train.sequences import Stream, collate, segments, shown_since, thin  # noqa: E402
 from aura_ros.train.state_pool import StatePool  # noqa: E402
@@ -289,6 +290,18 @@ def test_waits_of_all_lengths_occur():
     drawn = [_kept_share(SETTINGS['gru'], rng) for _ in range(200)]
     assert min(drawn) < 0.45 and max(drawn) > 0.95 and min(drawn) >= 0.4
     assert {_kept_share(SETTINGS['aura'], rng) for _ in range(5)} == {0.4}
+
+
+@pytest.mark.parametrize(('spread', 'rows'), [(0.3, 1), (3.0, 8)])
+def test_with_a_small_spread_all_things_share_a_row_at_first(spread, rows):
+    torch.manual_seed(0)
+    module = ContentAddressedModule(Sizes(feature_dim=40, chunk_size=1, action_dim=2))
+    z = torch.randn(4, 30, 40)
+    share_keys(module, z.flatten(0, 1), spread)
+    scan = module.train()(z, torch.zeros(4, 30, 1, 2), schedule=torch.ones(4, 30)).scan
+    used = (scan.state[..., -1] > 0).sum(-1)
+    assert (used.max() == 1) if rows == 1 else (used.min() >= rows)
+    torch.testing.assert_close(module.query.weight, module.key.weight)
 
 
 def test_a_teacher_decides_the_writes_until_the_gate_does():
