@@ -298,7 +298,7 @@ set_up() {
     fi
     choose_ros
     ensure_venv
-    packages core "Python packages" build core sim robot remote
+    packages core "Python packages" build core sim robot remote ik
     for extra in "$@"; do
         case $extra in
         monitor)

@@ -5,6 +5,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from aura_ros.common.names import Policy
+from aura_ros.control.actions import ActionMapper
 from aura_ros.control.chunk import Chunk, Refusal
 
 
@@ -57,9 +58,9 @@ class StepLedger:
         unknown_policy: chunks refused because their policy is unknown [1].
     """
 
-    def __init__(self, joints: int, max_age_ns: int, future_ns: int) -> None:
-        """Set the checks: `joints` joints, and -future_ns <= now - stamp <= max_age_ns [ns]."""
-        self._joints = joints
+    def __init__(self, mapper: ActionMapper, max_age_ns: int, future_ns: int) -> None:
+        """Set the checks: actions that `mapper` can execute, and -future_ns <= now - stamp <= max_age_ns [ns]."""
+        self._mapper = mapper
         self._max_age_ns = max_age_ns
         self._future_ns = future_ns
         self.episode_id = ''
@@ -94,8 +95,10 @@ class StepLedger:
 
     def problem(self, chunk: Chunk, now_ns: int) -> tuple[Refusal, str] | None:
         """Return why `chunk` must not be used, None if it may be; changes nothing."""
-        if (found := chunk.problem(self._joints)) is not None:
+        if (found := chunk.problem()) is not None:
             return found
+        if text := self._mapper.problem(chunk.components, chunk.action_dim):
+            return (Refusal.ACTIONS if chunk.components else Refusal.SHAPE), text
         if chunk.episode_id in self._over:
             return Refusal.EPISODE, f'episode {chunk.episode_id} is over'
         if chunk.episode_id == self.episode_id:

@@ -31,6 +31,7 @@ class Refusal(Enum):
     UNSTAMPED = 'unstamped'  # stamp of zero or less
     FUTURE = 'future'  # stamp further ahead of now than the tolerance
     STALE = 'stale'  # observation older than max_age
+    ACTIONS = 'actions'  # actions of a meaning that the robot cannot execute
     LATE = 'late'  # in order and not stale, but all usable actions lie in the past
 
     def __str__(self) -> str:
@@ -63,8 +64,8 @@ class Chunk:
     components: tuple[ActionComponent, ...] = ()
     """What the columns mean; empty: absolute joint targets [rad or m]."""
 
-    def problem(self, joints: int) -> tuple[Refusal, str] | None:
-        """Return why a robot with `joints` joints cannot use the chunk, None if it can."""
+    def problem(self) -> tuple[Refusal, str] | None:
+        """Return why no robot can use the chunk, None if one can."""
         if self.policy not in tuple(Policy):
             return Refusal.POLICY, f'policy = {self.policy}: must be 0 (base), 1 (aura) or 2 (kv)'
         if not np.isfinite(self.seconds_per_action):
@@ -77,11 +78,12 @@ class Chunk:
             return Refusal.OUT_OF_ORDER, f'seq = {self.seq}: must be 0..2^63 - 1'
         if self.stamp_ns <= 0:
             return Refusal.UNSTAMPED, f'stamp = {self.stamp_ns} ns: must be the stamp of the observation'
-        return self._actions_problem(joints)
+        return self._actions_problem()
 
-    def _actions_problem(self, joints: int) -> tuple[Refusal, str] | None:
-        if self.action_dim != joints:
-            return Refusal.SHAPE, f'action_dim = {self.action_dim}: must be {joints}, the joints in the robot file'
+    def _actions_problem(self) -> tuple[Refusal, str] | None:
+        columns = sum(component.dims for component in self.components)
+        if self.components and columns != self.action_dim:
+            return Refusal.SHAPE, f'action_dim = {self.action_dim}: must be {columns}, the columns of the components'
         try:
             actions = np.asarray(self.actions, dtype=np.float64)
         except (TypeError, ValueError) as error:

@@ -21,11 +21,14 @@ class CommandGuard:
     A hold moves within the limits to the measured position and then stays there. So a robot that lags behind its
     commands stops where it is, and one wrong measurement moves it by one step at most. A robot that sags afterwards is
     not followed. The hold of a velocity is zero at once: braking is not limited. A gripper that takes goals keeps its
-    last command, because it presses on an object while its target is beyond the measured position.
+    last command, because it presses on an object while its target is beyond the measured position. So does every
+    gripper whose arm moves by deltas or velocities.
     """
 
     def __init__(self, robot: RobotConfig) -> None:
         self.limiter = ActionLimiter(robot)
+        # Whether a hold keeps the last command of each joint.
+        self._keeps = robot.keeps_command
         self._robot = robot
         self._last: NDArray[np.float64] | None = None
         # The time of the last command, kept by `forget`; None before the first command.
@@ -58,9 +61,21 @@ class CommandGuard:
             return ''
         return self.limiter.out_of_reach(self._robot.hold_target(joints), self._elapsed_ns(now_ns))
 
+    def keep_in_hold(self, columns: NDArray[np.bool_]) -> None:
+        """Keep the last command of these joints in the holds to come, bool [J]."""
+        self._keeps = columns
+
+    def start(self, joints: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return where the next command starts: the last command, or the measured `joints` before the first one."""
+        return self._robot.hold_target(joints) if self._last is None else self._last.copy()
+
+    def elapsed_s(self, now_ns: int) -> float:
+        """Return the time for which the next command may move, one control period at most [s]."""
+        return min(max(self._elapsed_ns(now_ns), 0), self._robot.period_ns) * 1e-9
+
     def drive(self, action: NDArray[np.float64], joints: NDArray[np.float64], now_ns: int) -> NDArray[np.float64]:
         """Return the allowed command nearest to `action`; `joints` is the measured position."""
-        last = self._robot.hold_target(joints) if self._last is None else self._last
+        last = self.start(joints)
         self._settled = False
         # Near the last command a rotation vector cannot change its sign, which would move the robot the long way round.
         action = self._robot.within_turn(action, self._last)
@@ -78,7 +93,7 @@ class CommandGuard:
         else:
             goal = self._robot.within_turn(self._robot.hold_target(joints), self._last)
             if self._last is not None:
-                goal = np.where(self._robot.keeps_command, self._last, goal)
+                goal = np.where(self._keeps, self._last, goal)
             reference = goal if self._last is None else self._last
             near = self.limiter.approach(goal, reference, self._elapsed_ns(now_ns))
             target = np.where(self._robot.is_velocity, goal, near)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aura_ros.common.errors import ConfigError
+from aura_ros.control.end_effector import GROUP, EndEffectorConfig
 from aura_ros.control.outputs import MAP_PREFIX, ROTATION_AXES, SINGLE_COMMAND_TYPES, OutputConfig
 from aura_ros.control.poses import nearest_rotation
 from aura_ros.control.sources import JointSources
@@ -24,7 +25,7 @@ _TURN_MARGIN = 0.2
 _LIMITS = ('position_lower', 'position_upper', 'velocity_max', 'step_max')
 # Keys of a robot file that JointSources and OutputConfig read.
 _SOURCE_KEYS = ('joint_state_topics', 'joint_max_age_s', 'mapped_joints')
-_GROUP_KEYS = ('outputs', *_SOURCE_KEYS)
+_GROUP_KEYS = ('outputs', GROUP, *_SOURCE_KEYS)
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,8 @@ class RobotConfig:
     """Command outputs; each joint belongs to one. Empty: one output with all joints and `command_type`."""
     sources: JointSources = field(default_factory=JointSources)
     """Topics of the measured joints, and the maps between the units of robot and policy."""
+    end_effector: EndEffectorConfig | None = None
+    """Inverse kinematics and limits for end-effector actions of a robot whose outputs take joints; None without."""
 
     def __post_init__(self) -> None:
         self._check_names()
@@ -82,17 +85,21 @@ class RobotConfig:
         if not isinstance(self.base_frame, str) or not self.base_frame:
             raise ConfigError(f'base_frame = {self.base_frame!r}: must be a frame name, such as base_link')
         self._check_limits()
+        if self.end_effector is not None:
+            mapped = [name for name, unit in zip(self.joint_names, self.units, strict=True) if unit == '1']
+            self.end_effector.check_joints(self.joint_names, (*mapped, *self.sources.maps))
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, object]) -> Self:
         """Return the robot of the mapping in a robot file; lists become tuples.
 
-        The keys are those of the fields, those of JointSources, and one group for each output and each mapped joint.
+        The keys are those of the fields, those of JointSources, the group of the end effector, and one group for each
+        output and each mapped joint.
 
         Raises:
             ConfigError: an unknown or missing key, a value of the wrong type, or a bad limit.
         """
-        plain = {entry.name for entry in fields(cls)} - {'outputs', 'sources'}
+        plain = {entry.name for entry in fields(cls)} - {'outputs', 'sources', GROUP}
         names = strings('outputs', values.get('outputs', ()))
         sources = JointSources.from_mapping(values)
         known = plain.union(_GROUP_KEYS, names, (MAP_PREFIX + joint for joint in sources.maps))
@@ -111,7 +118,8 @@ class RobotConfig:
         for name in _LIMITS:
             converted[name] = numbers(name, values[name])
         outputs = tuple(OutputConfig.from_mapping(name, values.get(name)) for name in names)
-        return cls(**converted, outputs=outputs, sources=sources)  # type: ignore[arg-type]  # __post_init__ checks
+        effector = EndEffectorConfig.from_mapping(values.get(GROUP))
+        return cls(**converted, outputs=outputs, sources=sources, end_effector=effector)  # type: ignore[arg-type]
 
     @property
     def size(self) -> int:

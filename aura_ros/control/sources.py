@@ -69,6 +69,11 @@ class JointMap:
         share = (value - self.robot[0]) / (self.robot[1] - self.robot[0])
         return self.policy[0] + share * (self.policy[1] - self.policy[0])
 
+    @property
+    def slope(self) -> float:
+        """Change in the unit of the robot for a change of 1 in that of the policy."""
+        return (self.robot[1] - self.robot[0]) / (self.policy[1] - self.policy[0])
+
     def to_robot(self, value: float) -> float:
         """Return an action in the unit of the robot."""
         share = (value - self.policy[0]) / (self.policy[1] - self.policy[0])

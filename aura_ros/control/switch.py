@@ -10,12 +10,16 @@ from collections.abc import Collection, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from aura_ros.common.errors import InputError
 from aura_ros.common.names import Policy
 from aura_ros.control.acceptance import StepLedger
+from aura_ros.control.actions import ActionMapper
 from aura_ros.control.chunk import Chunk, Refusal
 from aura_ros.control.config import SwitchConfig
+from aura_ros.control.end_effector import Kinematics
 from aura_ros.control.guard import CommandGuard
 from aura_ros.control.limits import ActionLimiter
+from aura_ros.control.motion import Moment
 from aura_ros.control.owners import EpisodeOwners
 from aura_ros.control.robot import RobotConfig
 from aura_ros.control.status import ChunkVerdict, Command, Selection, SwitchStatus
@@ -24,11 +28,15 @@ from aura_ros.control.status import ChunkVerdict, Command, Selection, SwitchStat
 class PolicySwitch:
     """Accepts the chunks of all policies, plays those of one, switches between policies, and limits commands."""
 
-    def __init__(self, robot: RobotConfig, config: SwitchConfig | None = None) -> None:
+    def __init__(
+        self, robot: RobotConfig, config: SwitchConfig | None = None, kinematics: Kinematics | None = None
+    ) -> None:
+        """Hold until a chunk arrives; `kinematics` are those of the robot's end effector, if it has one."""
         self._robot = robot
+        self._mapper = ActionMapper(robot, kinematics)
         self._config = config if config is not None else SwitchConfig()
         self._guard = CommandGuard(robot)
-        self._ledger = StepLedger(robot.size, self._config.max_age_ns, self._config.future_tolerance_ns)
+        self._ledger = StepLedger(self._mapper, self._config.max_age_ns, self._config.future_tolerance_ns)
         self.owners = EpisodeOwners()
         # The newest chunk of a policy whose episode has not begun; its step may still arrive.
         self._early: dict[Policy, tuple[Chunk, bytes]] = {}
@@ -226,11 +234,19 @@ class PolicySwitch:
         if playing is None or joints is None or self._fault:
             return self._hold(steady_ns, joints, before)
         index = playing.index(now_ns)
-        action = self._robot.to_robot(np.asarray(playing.actions)[index])
+        at = Moment(self._guard.start(joints), self._guard.elapsed_s(steady_ns), playing.dt_ns * 1e-9)
+        try:
+            action = self._mapper.target(playing, index, at)
+        except InputError as error:
+            self._fault = str(error)
+            return self._hold(steady_ns, joints, before)
+        self._guard.keep_in_hold(self._mapper.keeps(playing))
         target = self._guard.drive(action, joints, steady_ns)
         self._holding = False
         self._reason = f'{_name(self._policy)} drives'
-        clipped, switched = bool((target != action).any()), before != self._policy
+        by_joints = bool((target != action).any())
+        self._guard.limiter.clipped += int(self._mapper.limited and not by_joints)
+        clipped, switched = by_joints or self._mapper.limited, before != self._policy
         return Command(target, False, self._reason, clipped, self._policy, playing.seq, index, switched)
 
     @property
@@ -249,13 +265,18 @@ class PolicySwitch:
             clipped=self._guard.limiter.clipped,
             rejected=ledger.total_refused,
             holds=self._holds,
-            limited=self._guard.limiter.counts,
+            limited=self._limited(),
             refused={policy: dict(counts) for policy, counts in ledger.refused.items()},
             unknown_policy=ledger.unknown_policy,
             missed=dict(ledger.missed),
             lost=dict(self._lost),
             blocked=self._blocked,
         )
+
+    def _limited(self) -> dict[str, dict[str, int]]:
+        effector = self._mapper.end_effector
+        counts = effector.counts if effector is not None else {}
+        return self._guard.limiter.counts | {name: {'end_effector': n} for name, n in counts.items() if n}
 
     def _usable_ns(self, chunk: Chunk) -> int:
         """Return how long after its stamp the chunk may be used [ns]."""

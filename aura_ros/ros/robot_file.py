@@ -14,6 +14,7 @@ from rclpy.node import Node
 
 from aura_ros.common.errors import ConfigError
 from aura_ros.control import RobotConfig
+from aura_ros.control.end_effector import GROUP
 from aura_ros.control.outputs import COMMAND_TYPES, MAP_PREFIX, SINGLE_COMMAND_TYPES, check_output_name
 from aura_ros.control.sources import JointSources
 from aura_ros.ros.parameters import ParameterSet, numbers, parameter, strings
@@ -63,6 +64,21 @@ class OutputParameters:
 
 
 @dataclass(frozen=True)
+class EndEffectorParameters:
+    """The group of the end effector; EndEffectorConfig checks it."""
+
+    model: str = parameter(
+        '', "MJCF or URDF file for inverse kinematics, or 'embedded'; empty: no end-effector actions", at_start=True
+    )
+    frame: str = parameter('', 'Site, body or link of the model whose pose the actions command')
+    joint_names: tuple[str, ...] = strings('Joints that move the end effector')
+    workspace_lower: tuple[float, ...] = numbers('Smallest x, y and z of the end effector', unit='m')
+    workspace_upper: tuple[float, ...] = numbers('Largest x, y and z of the end effector', unit='m')
+    translation_velocity_max: float = parameter(0.0, 'Largest speed of the end effector', unit='m/s')
+    rotation_velocity_max: float = parameter(0.0, 'Largest angular speed of the end effector', unit='rad/s')
+
+
+@dataclass(frozen=True)
 class MapParameters:
     """The group of one mapped joint."""
 
@@ -82,6 +98,9 @@ class RobotFile(Generic[P]):
         self._node, self._locked = node, locked
         self._parameters = ParameterSet(node, schema, locked, PREFIX)
         self._groups: dict[str, ParameterSet[Any]] = {}
+        self._commands = issubclass(schema, RobotParameters)
+        if self._commands:
+            self._group(GROUP, EndEffectorParameters)
 
     def _mapping(self) -> dict[str, object]:
         """Return the values as in the file, with the groups that they name."""
@@ -89,6 +108,8 @@ class RobotFile(Generic[P]):
         for name in values.get('outputs', ()):
             check_output_name(name)
             values[name] = self._group(name, OutputParameters)
+        if self._commands:
+            values[GROUP] = self._group(GROUP, EndEffectorParameters)
         for joint in values['mapped_joints']:
             group = self._group(MAP_PREFIX + joint, MapParameters)
             values[MAP_PREFIX + joint] = group | {

@@ -7,6 +7,7 @@ from aura_ros.common.loading import load_factory
 from aura_ros.common.program import missing_package
 from aura_ros.common.state_spec import StatePart, StateSpec
 from aura_ros.vla.protocol import Backbone, BackboneSpec, Observation, VlaOutput
+from aura_ros.vla.relative import absolute
 
 __all__ = [
     'ActionComponent',
@@ -33,7 +34,7 @@ _WITH_CHECKPOINT = ('lerobot', 'openvla_oft')
 
 
 def load_backbone(name: str = 'embedded', path: str | None = None, checkpoint: str | None = None) -> Backbone:
-    """Return a backbone with its weights loaded.
+    """Return a backbone with its weights loaded. Actions relative to the observed state are made absolute.
 
     Args:
         name: 'embedded', 'remote', 'lerobot', 'openvla_oft', or 'module:factory' for your own; the factory takes the
@@ -54,7 +55,7 @@ def load_backbone(name: str = 'embedded', path: str | None = None, checkpoint: s
         backbone: Backbone = make(path, checkpoint) if checkpoint else make(path)
     except ImportError as error:
         raise ConfigError(f'backbone {name!r} {missing_package(error)}') from error
-    return backbone
+    return absolute(backbone)
 
 
 def close_backbone(backbone: Backbone) -> None:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from aura_ros.common.action_spec import ActionComponent
 from aura_ros.common.errors import ConfigError
 from aura_ros.control import Chunk, Command, Policy, PolicySwitch, RobotConfig, SwitchConfig
 from aura_ros.control.spacing import StepSpacing
@@ -229,13 +230,15 @@ ACTIONS = st.lists(
 )
 
 
-@settings(max_examples=300)
+@pytest.mark.parametrize('mode', ['absolute', 'delta', 'velocity'])
+@settings(max_examples=150)
 @given(script=ACTIONS, data=st.data())
 def test_whatever_happens_only_the_driving_policy_moves_the_robot(
-    robot: RobotConfig, script: list[tuple[str, int]], data: st.DataObject
+    robot: RobotConfig, mode: str, script: list[tuple[str, int]], data: st.DataObject
 ) -> None:
     """Chunks, switches, losses and pauses in any order: limits hold, old policies stay silent."""
     switch = PolicySwitch(robot)
+    components = () if mode == 'absolute' else (ActionComponent('joints', 3, 'joint', mode),)
     now, sent = START, dict.fromkeys(Policy, -1)
     last: np.ndarray | None = None
     for what, argument in script:
@@ -254,7 +257,7 @@ def test_whatever_happens_only_the_driving_policy_moves_the_robot(
         elif what == 'chunk':
             seq = (now - START) // TICK
             values = data.draw(st.lists(st.floats(-5, 5), min_size=24, max_size=24))
-            chunk = Chunk(argument, 'e', seq, now, values, 8, 3, 0.05)
+            chunk = Chunk(argument, 'e', seq, now, values, 8, 3, 0.05, components)
             if switch.accept(chunk, now).accepted:
                 sent[Policy(argument)] = seq
         elif what == 'request':

@@ -44,6 +44,7 @@ NODES: dict[str, tuple[dict[str, Any], ...]] = {
             '': policy_switch_node.SwitchNodeConfig,
             'robot.': robot_file.RobotParameters,
             'robot.OUTPUT.': robot_file.OutputParameters,
+            'robot.end_effector.': robot_file.EndEffectorParameters,
             'robot.map_JOINT.': robot_file.MapParameters,
         },
     ),

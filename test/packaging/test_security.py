@@ -139,7 +139,7 @@ def test_safe_code_is_accepted(safe: str) -> None:
 
 
 # Text parameters that can change at run time. They only select a value, name a topic or appear in a message.
-HARMLESS = {'cameras', 'policies', 'base_frame', 'command_topic', 'state_topic', 'split', 'task', 'tasks'}
+HARMLESS = {'cameras', 'policies', 'base_frame', 'frame', 'command_topic', 'state_topic', 'split', 'task', 'tasks'}
 
 
 @pytest.mark.parametrize(
@@ -152,6 +152,7 @@ HARMLESS = {'cameras', 'policies', 'base_frame', 'command_topic', 'state_topic',
         ('ros.robot_file', 'RobotParameters'),
         ('ros.robot_file', 'OutputParameters'),
         ('ros.robot_file', 'MapParameters'),
+        ('ros.robot_file', 'EndEffectorParameters'),
         ('nodes.sim.node', 'SimNodeConfig'),
         ('tools.panel.main', 'PanelConfig'),
     ],

@@ -32,7 +32,8 @@ class WholeGraph:
         lockstep: whether the simulation waits for the graph.
         rounds: length of the episode [s].
         backbone, simulation: classes in fakes.py.
-        more: further parameters of the nodes: `vla={...}`, `policies={...}` for both memory nodes, `sim={...}`.
+        more: further parameters of the nodes: `vla={...}`, `policies={...}` for both memory nodes, `sim={...}`; and
+            `robot`, the robot file.
     """
 
     def __init__(self, graph, lockstep, rounds, backbone='ScriptedVla', simulation='FakeSimulation', **more):
@@ -53,7 +54,10 @@ class WholeGraph:
             ),
             'memory_node': (timing, {'memory': 'fakes:aura', **policies}),
             'kv_baseline_node': (timing, {'memory': 'fakes:kv', **policies}),
-            'policy_switch_node': ((*timing, *ROBOT), {'enable_control': True, 'command_stamp': 'now', **common}),
+            'policy_switch_node': (
+                (*timing, *more.get('robot', ROBOT)),
+                {'enable_control': True, 'command_stamp': 'now', **common},
+            ),
             'sim_node': (
                 (),
                 {

@@ -23,6 +23,7 @@ from sensor_msgs.msg import JointState
 from aura_ros.common.errors import ConfigError, InputError
 from aura_ros.common.limits import JOINTS_BYTES, STEP_BYTES
 from aura_ros.control import Chunk, ClockWatch, ControlWatchdog, Policy, PolicySwitch, Refusal
+from aura_ros.control.kinematics import kinematics_of
 from aura_ros.control.peers import TOPICS, Peers
 from aura_ros.control.selections import MAX_WAITING, PendingSelections
 from aura_ros.control.spacing import StepSpacing
@@ -75,6 +76,7 @@ class PolicySwitchNode(LifecycleNode):
         self.config = config = self._parameter_set.read()
         self._robot = robot = self._robot_file.robot()
         self._core_config = config.core()
+        self._kinematics = kinematics_of(robot)
         self._lockstep = config.tick_source == 'joint_states'
         types = [output.command_type for output in robot.outputs]
         if self._lockstep and types != ['joint_trajectory']:
@@ -154,7 +156,7 @@ class PolicySwitchNode(LifecycleNode):
 
     def activate(self) -> None:
         """Start with a new switch: counters at zero, no chunk, hold."""
-        self._switch = PolicySwitch(self._robot, self._core_config)
+        self._switch = PolicySwitch(self._robot, self._core_config, self._kinematics)
         config = self.config
         self._outputs.advertise()
         self._joints = JointMonitor(self._robot, config.joint_max_age_s, config.stamp_tolerance_s, self._fault)

@@ -52,3 +52,10 @@ def _lines(file: CheckedFile) -> Iterator[str]:
         state = f', measured on {output.state_topic}' if output.state_topic else ''
         topic = output.command_topic or file.command_topic
         yield f'output {output.name or "of all joints"}: {output.command_type} on {topic}{effort}{state}'
+    if (effector := robot.end_effector) is not None:
+        low, high = (', '.join(f'{v:g}' for v in box) for box in (effector.workspace_lower, effector.workspace_upper))
+        yield f'end effector: {effector.frame} of {effector.model}, moved by {", ".join(effector.joint_names)}'
+        yield (
+            f'workspace: {low} to {high} m, at most {effector.translation_velocity_max:g} m/s and '
+            f'{effector.rotation_velocity_max:g} rad/s'
+        )

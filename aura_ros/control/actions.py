@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From the actions of a policy to the command of a robot, for each component by its kind and mode.
+
+An absolute value is a target. A motion (delta or velocity) moves the last command: a delta is spread evenly over the
+time of its action, and one command applies the share of one control period at most. So a late or repeated command
+never adds a motion twice, and a motion starts from what the guard has allowed.
+
+End-effector components go to an output of twists or poses. Without one, the inverse kinematics of `end_effector` gives
+joint targets. The workspace and the speeds of the end effector are limited before it, and the joints after it.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aura_ros.common.action_spec import ActionComponent, columns_of, is_absolute_joints
+from aura_ros.common.errors import ConfigError, InputError
+from aura_ros.control.chunk import Chunk
+from aura_ros.control.end_effector import Kinematics
+from aura_ros.control.grip import GripLatch
+from aura_ros.control.motion import EndEffectorMotion, JointMotion, Moment, PoseMotion, TwistMotion
+from aura_ros.control.robot import RobotConfig
+
+_PLANS_KEPT = 16
+
+
+class _Part(Protocol):
+    """Writes the command of some columns of the robot."""
+
+    def fill(self, row: NDArray[np.float64], wanted: NDArray[np.float64], at: Moment) -> None:
+        """Write into `wanted`, float64 [J], which begins as the last command."""
+
+
+@dataclass(frozen=True)
+class ActionPlan:
+    """How the actions of one meaning become commands."""
+
+    parts: tuple[_Part, ...]
+    """Parts that fill all columns; empty for absolute joint targets."""
+    grips: tuple[int, ...] = ()
+    """Columns of grippers that keep their last command in a hold, because the arm moves by deltas or velocities."""
+
+
+class ActionMapper:
+    """Turns actions into targets of a robot. Not thread-safe.
+
+    Attributes:
+        end_effector: the limits of end-effector actions with inverse kinematics, with their counters; None without.
+        limited: whether a limit of the end effector changed the last target.
+    """
+
+    def __init__(self, robot: RobotConfig, kinematics: Kinematics | None = None) -> None:
+        """Serve a robot; `kinematics` belong to its `end_effector`, and are needed for end-effector actions."""
+        self._robot = robot
+        self._plans: dict[tuple[ActionComponent, ...], ActionPlan | str] = {}
+        self._latch = GripLatch()
+        self.limited = False
+        self.end_effector = (
+            EndEffectorMotion(robot, robot.end_effector, kinematics)
+            if robot.end_effector is not None and kinematics is not None
+            else None
+        )
+
+    def problem(self, components: tuple[ActionComponent, ...], action_dim: int) -> str:
+        """Return why the robot cannot execute such actions, '' if it can."""
+        plan = self._plan(components)
+        if isinstance(plan, str):
+            return plan
+        if not plan.parts and action_dim != self._robot.size:
+            return f'action_dim = {action_dim}: must be {self._robot.size}, the joints in the robot file'
+        return ''
+
+    def keeps(self, chunk: Chunk) -> NDArray[np.bool_]:
+        """Return which columns keep their last command in a hold after an action of `chunk`, bool [J]."""
+        plan, keeps = self._plan(chunk.components), self._robot.keeps_command.copy()
+        if isinstance(plan, ActionPlan):
+            keeps[list(plan.grips)] = True
+        return keeps
+
+    def target(self, chunk: Chunk, index: int, at: Moment) -> NDArray[np.float64]:
+        """Return the wanted command, float64 [J], before the limits of the joints.
+
+        Args:
+            chunk: chunk whose `problem` is ''.
+            index: number of the action.
+            at: last command and time.
+
+        Raises:
+            InputError: the action is no rotation, or the inverse kinematics has no solution.
+        """
+        row = np.asarray(chunk.actions, np.float64).reshape(chunk.chunk_size, chunk.action_dim)[index]
+        row = self._latch.decide(chunk.components, row)
+        plan = self._plan(chunk.components)
+        if isinstance(plan, str):
+            raise InputError(plan)
+        self.limited = False
+        if not plan.parts:
+            return self._robot.to_robot(row)
+        wanted, before = at.last.copy(), self._limits
+        for part in plan.parts:
+            part.fill(row, wanted, at)
+        self.limited = self._limits != before
+        if not np.isfinite(wanted).all():
+            raise InputError('the command is not finite: the action is too large')
+        return wanted
+
+    @property
+    def _limits(self) -> int:
+        return self.end_effector.counts.total() if self.end_effector is not None else 0
+
+    def _plan(self, components: tuple[ActionComponent, ...]) -> ActionPlan | str:
+        if components not in self._plans:
+            if len(self._plans) >= _PLANS_KEPT:
+                self._plans.clear()
+            try:
+                self._plans[components] = self._make(components)
+            except ConfigError as error:
+                self._plans[components] = str(error)
+        return self._plans[components]
+
+    def _make(self, components: tuple[ActionComponent, ...]) -> ActionPlan:
+        if is_absolute_joints(components):
+            return ActionPlan(())
+        effector = {
+            component.kind: (component, columns)
+            for component, columns in columns_of(components)
+            if component.kind.startswith('ee_')
+        }
+        parts: list[_Part] = []
+        taken: list[int] = []
+        if effector:
+            part, taken = self._effector(effector.get('ee_position'), effector.get('ee_rotation'))
+            parts.append(part)
+        free = [column for column in range(self._robot.size) if column not in taken]
+        grips: list[int] = []
+        for component, columns in columns_of(components):
+            if component.kind.startswith('ee_'):
+                continue
+            places, free = free[: component.dims], free[component.dims :]
+            parts.append(self._joints(component, columns, places))
+            grips += places if component.kind == 'gripper' else []
+        if free:
+            names = ', '.join(self._robot.joint_names[column] for column in free)
+            raise ConfigError(f'the actions have no column for {names}: must command all joints in the robot file')
+        moves = any(component.moves for component in components if component.kind != 'gripper')
+        return ActionPlan(tuple(parts), tuple(grips) if moves else ())
+
+    def _joints(self, component: ActionComponent, columns: slice, places: list[int]) -> _Part:
+        if component.kind == 'base':
+            raise ConfigError(f'component {component.name!r} moves a mobile base: no output of a robot file takes it')
+        if len(places) < component.dims:
+            raise ConfigError(
+                f'component {component.name!r} has {component.dims} columns, and the robot file has {len(places)} '
+                'joints left for it: they must fit'
+            )
+        return JointMotion.of(self._robot, component, columns, places)
+
+    def _effector(
+        self, position: tuple[ActionComponent, slice] | None, rotation: tuple[ActionComponent, slice] | None
+    ) -> tuple[_Part, list[int]]:
+        """Return the part of the end effector and its columns of the robot."""
+        for output in self._robot.outputs:
+            if output.command_type == 'twist_stamped':
+                return TwistMotion.of(self._robot, output, position, rotation), self._robot.columns(output)
+            if output.command_type == 'pose_stamped':
+                return PoseMotion.of(self._robot, output, position, rotation), self._robot.columns(output)
+        if self.end_effector is None:
+            raise ConfigError(
+                'end-effector actions need an output twist_stamped or pose_stamped, or the group robot.end_effector '
+                'with a model of the arm: add one to the robot file'
+            )
+        return self.end_effector.part(position, rotation), self.end_effector.columns
