@@ -13,7 +13,7 @@ from aura_ros.bench.ablations import Endpoint, FewerGateInputs, Hebbian, Straigh
 from aura_ros.bench.arguments import parse_rates  # noqa: E402
 from aura_ros.bench.cli import main  # noqa: E402
 from aura_ros.bench.perturbation import Augmentation  # noqa: E402
-from aura_ros.bench.synthetic import training_budget  # noqa: E402
+from aura_ros.bench.synthetic import LEARNING_RATES, training_budget, training_job, training_store  # noqa: E402
 from aura_ros.bench.synthetic_report import compare, summarise  # noqa: E402
 from aura_ros.bench.synthetic_training import Budget  # noqa: E402
 from aura_ros.common.errors import ConfigError  # noqa: E402
@@ -134,3 +134,11 @@ def test_learning_rates_and_changes_of_the_training_are_read():
             parse_rates(wrong)
     assert training_budget(False, 'noise=2, gain=1.3').augmentation == Augmentation(noise=2.0, gain=1.3)
     assert training_budget(True) == Budget(steps=200, tests=16)
+
+
+def test_row_of_another_learning_rate_is_made_again(tmp_path):
+    store = training_store(tmp_path, 'quick', Budget())
+    for rate, stored in ((LEARNING_RATES['gru'], True), (1.0, False)):
+        store.add('gru-0', {'memory': 'gru', 'learning_rate': rate})
+        assert training_job('quick', 'gru', 0, Budget(), store).key == 'gru-0'
+        assert (store.get('gru-0') is not None) == stored
