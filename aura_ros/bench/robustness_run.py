@@ -49,11 +49,12 @@ def run_evaluation(evaluation: Evaluation, changes: Mapping[tuple[str, float], P
     streams = draw(
         evaluation.setting, evaluation.tests, evaluation.setting.length, generator('evaluation', evaluation.seed)
     )
-    points = []
-    for (kind, level), perturbation in changes.items():
+    found: dict[Perturbation, dict[str, Any]] = {}
+    for perturbation in dict.fromkeys(changes.values()):  # one level of each kind changes nothing
         torch.manual_seed(evaluation.seed)  # of random writes
         z = perturb(streams.z, evaluation.setting, perturbation, generator(SPLIT, evaluation.seed))
-        points.append({'change': kind, 'level': level, **evaluate(module, task, replace(streams, z=z))})
+        found[perturbation] = evaluate(module, task, replace(streams, z=z))
+    points = [{'change': kind, 'level': level, **found[change]} for (kind, level), change in changes.items()]
     return {
         'memory': evaluation.memory,
         'seed': evaluation.seed,
