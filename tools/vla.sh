@@ -32,14 +32,16 @@ install_vla() {
         pip_quiet --no-deps -r "$root/tools/vla/$1.txt"
     else
         pip_quiet --require-hashes --no-deps -r "$lock"
-    fi
+    fi || return
+    # the plugin for LeRobot's own programs
+    [ "$1" != lerobot ] || pip_quiet --no-deps --no-build-isolation -e "$root/lerobot_policy_aura"
 }
 
 # vla_env NAME: sets up an environment and leaves $venv on it
 vla_env() {
     vla_facts "$1"
     venv=$root/.venv-$1 stamps=$root/.venv-$1/stamps log=$root/.venv-$1/run.log
-    key=$(digest "requirements-$1.lock" constraints.txt)
+    key=$(digest "requirements-$1.lock" constraints.txt lerobot_policy_aura/pyproject.toml)
     ! is_done vla "$key" || return 0
     find_vla_python "$1"
     echo "The environment $1 downloads about $vla_size. It needs $vla_disk on disk, in $venv."
@@ -80,8 +82,10 @@ test_vla() (
     cd "$root" || exit
     for name in $vla_names; do
         vla_env "$name"
+        more='test/vla/remote'
+        [ "$name" != lerobot ] || more='test/lerobot_policy_aura'
         printf '\n--- in the environment %s\n' "$name"
-        OMP_NUM_THREADS=1 "$venv/bin/python" -m pytest "$@" "test/vla/adapters/test_$name.py" test/vla/remote || verdict=1
+        OMP_NUM_THREADS=1 "$venv/bin/python" -m pytest "$@" "test/vla/adapters/test_$name.py" $more || verdict=1
     done
     exit $verdict
 )

@@ -123,7 +123,7 @@ def test_features_are_the_mean_of_the_tapped_tokens(
     backbone = load_backbone('lerobot', str(path))
     assert isinstance(backbone, LerobotBackbone)
     seen: list[torch.Tensor] = []
-    policy = backbone._policy
+    policy = backbone.tapped.policy
     if tap == 'prefix':
         name = 'vlm_with_expert' if kind == 'smolvla' else 'paligemma_with_expert'
         module = getattr(policy.model, name)
@@ -140,7 +140,7 @@ def test_features_are_the_mean_of_the_tapped_tokens(
 
 
 def _words(backbone: LerobotBackbone, kind: str) -> int:
-    batch = backbone._pre(backbone._batch(observation(1)))
+    batch = backbone.tapped.preprocess(backbone.batch(observation(1)))
     count = int(batch['observation.language.attention_mask'].sum())
     assert 1 < count < 60, 'the words need padding'
     return count

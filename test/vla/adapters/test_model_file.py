@@ -10,7 +10,7 @@ import yaml
 
 from aura_ros.common.errors import ConfigError
 from aura_ros.vla import load_backbone
-from aura_ros.vla.adapters.lerobot import TAPS, LerobotOptions
+from aura_ros.vla.adapters.lerobot_policy import TAPS, LerobotOptions
 from aura_ros.vla.adapters.model_file import backbone_hash, needed_file, read_model_file
 from aura_ros.vla.adapters.oft_classes import PLATFORMS
 from aura_ros.vla.adapters.openvla_oft import TAP, OftOptions
