@@ -24,7 +24,17 @@ from aura_ros.bench.arguments import parse_seeds
 from aura_ros.common.console import make_console
 from aura_ros.common.program import positive_integer, program
 
-COMMANDS: tuple[str, ...] = ('synthetic', 'endurance', 'robustness', 'horizon', 'tmaze', 'ais', 'ablate', 'replay')
+COMMANDS: tuple[str, ...] = (
+    'synthetic',
+    'endurance',
+    'robustness',
+    'horizon',
+    'tmaze',
+    'popgym',
+    'ais',
+    'ablate',
+    'replay',
+)
 """Modules of this package, in the order --help shows them."""
 SEEDS = 5
 """Default number of seeds, from 0."""

@@ -39,6 +39,8 @@ EXTRAS = {
     'urdf_parser_py': 'robot',
     'onnx': 'train',
     'torch': 'train',
+    'gymnasium': 'popgym',
+    'popgym': 'popgym',
 }
 """Optional packages and the extra of pyproject.toml that installs each of them."""
 

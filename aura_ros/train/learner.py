@@ -97,7 +97,7 @@ class Learner:
             action loss; share of steps written.
         """
         done = self._step / self._settings.steps
-        gated = isinstance(self._model, Gated) and schedule is None
+        gated = isinstance(self._model, Gated) and self._model.has_gate and schedule is None
         begin = min(self._gate.learn_from, self._gate.open_until)
         learning = gated and done >= begin
         if gated and done < self._gate.open_until:

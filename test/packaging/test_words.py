@@ -26,8 +26,9 @@ PHRASES = re.compile(
     r'|\b(?:arm_switch|ArmSwitch|ArmStatus|arm_status|SelectArm|select_arm|pending_arm|ARM_(?:BASE|AURA|KV)|policy_hash'
     r'|chunk_len|execute_steps)\b'
 )
-# `file.tell()` is a method of Python's files. A word ends at an underscore or where the case changes.
-FOREIGN = re.compile(r'\.tell\(\)')
+# `file.tell()` is a method of Python's files, and `RepeatPreviousMedium` is an environment of POPGym. A word ends at an
+# underscore or where the case changes.
+FOREIGN = re.compile(r"\.tell\(\)|(?<=[a-z])Medium\b|'Medium'")
 WORD = re.compile(r'[A-Z]?[a-z]+|[A-Z]+')
 
 

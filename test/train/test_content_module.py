@@ -6,6 +6,7 @@ import pytest
 torch = pytest.importorskip('torch')
 torch.set_num_threads(1)
 
+from aura_ros.train.learner import GateTraining, Learner, Optimisation  # noqa: E402
 from aura_ros.train.modules import ContentAddressedModule, Sizes  # noqa: E402
 
 SIZES = Sizes(6, 1, 3, code_dim=8, gate_width=7, head_width=9)
@@ -66,3 +67,14 @@ def test_two_scans_in_a_row_are_one(module, codes):
     assert 0 < whole.written.mean() <= 1
     torch.testing.assert_close(torch.cat([first.readout, second.readout], 1), whole.readout)
     torch.testing.assert_close(second.state, whole.state)
+
+
+def test_a_kind_without_a_gate_learns_by_writing_every_step():
+    torch.manual_seed(0)
+    module = ContentAddressedModule(SIZES, 'always')
+    learner = Learner(module, Optimisation(steps=2), GateTraining(open_until=0.5, learn_from=0.0, open_share=0.3))
+    z, base, before = torch.randn(2, 5, 6), torch.zeros(2, 5, 1, 3), module.value.weight.clone()
+    for _ in range(2):
+        _, written = learner.step(z, base, lambda actions: actions.square().mean((-1, -2)), 10.0)
+        assert written == 1.0
+    assert not torch.equal(module.value.weight, before)

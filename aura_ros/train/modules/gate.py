@@ -43,6 +43,11 @@ def stake_loss(logit: Tensor, stake: Tensor) -> Tensor:
 class Gated(MemoryModule):
     """A memory with a learned gate, whatever its cell."""
 
+    @property
+    def has_gate(self) -> bool:
+        """Whether `add_gate` was called; a kind of the same cell without a gate writes at every step."""
+        return hasattr(self, 'gate')
+
     def add_gate(self, error_dim: int) -> None:
         """Make the gate of a cell whose errors have `error_dim` components."""
         self.gate = nn.Module()
