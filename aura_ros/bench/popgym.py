@@ -20,8 +20,8 @@ memory acts as the expert would (a continuous action: within 10 % of its range).
 This is another class than the table of the paper, which has the returns of agents that learned by PPO on 48 ids. A
 clone has an expert to learn from. Its score shows what a memory can hold, and not what reinforcement learning finds.
 
-Memories: content-addressed fast weights with and without a gate (aura-content, always-content), GRU, ELMUR with the
-gradient through its memory, and a selective state-space model. --memories also takes the other kinds.
+Memories: content-addressed fast weights with and without a gate (aura-content, always-content), GRU, ELMUR, and a
+selective state-space model. --memories also takes other kinds.
 --tune shows on validation episodes how the learning rates were chosen.
 
 Runtime: on one free core about one minute for a GRU and three for fast weights, in each id and seed.
