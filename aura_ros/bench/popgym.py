@@ -22,7 +22,7 @@ clone has an expert to learn from. Its score shows what a memory can hold, and n
 
 Memories: content-addressed fast weights with and without a gate (aura-content, always-content), GRU, ELMUR, and a
 selective state-space model. --memories also takes other kinds.
---tune shows on validation episodes how the learning rates were chosen.
+All learn at the rate that was chosen for the fast weights. --tune shows other rates on validation episodes.
 
 Runtime: on one free core about one minute for a GRU and three for fast weights, in each id and seed.
 Output: DIR/popgym.csv, .json, .md and .png, and the weights in DIR/popgym/weights.
@@ -79,7 +79,7 @@ STEPS = {'CountRecallEasy': 1200, 'CountRecallMedium': 1200}
 """Optimiser steps of the ids that need more than the others."""
 LEARNING_RATE_GRID = (2e-3, 4e-3, 8e-3)
 LEARNING_RATES = dict.fromkeys((*DEFAULT_MEMORIES, *OTHER_MEMORIES), 4e-3)
-"""Chosen from `LEARNING_RATE_GRID` with --tune."""
+"""One rate for all memories: that of the content-addressed fast weights. --tune shows what the others would gain."""
 TUNE_SEED = 1000
 """Seed of --tune, which is not reported."""
 
