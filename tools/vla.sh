@@ -41,7 +41,7 @@ install_vla() {
 vla_env() {
     vla_facts "$1"
     venv=$root/.venv-$1 stamps=$root/.venv-$1/stamps log=$root/.venv-$1/run.log
-    key=$(digest "requirements-$1.lock" constraints.txt lerobot_policy_aura/pyproject.toml)
+    key="$(digest "requirements-$1.lock" lerobot_policy_aura/pyproject.toml) $(grep '^torch==' "$root/constraints.txt")"
     ! is_done vla "$key" || return 0
     find_vla_python "$1"
     echo "The environment $1 downloads about $vla_size. It needs $vla_disk on disk, in $venv."

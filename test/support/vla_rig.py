@@ -41,9 +41,8 @@ class VlaRig:
         self.joints = make(JointState, 'joint_states', qos.JOINT_STATES_OUT)
         self.instructions = make(String, 'instruction', qos.INSTRUCTION)
         self.gates = make(GateSample, 'aura/gate', qos.GATE)
-        self.node = graph.inside(
-            VlaNode, backbone='fakes:ScriptedVla', autostart=True, camera_reliability='reliable', **parameters
-        )
+        usual = {'backbone': 'fakes:ScriptedVla', 'autostart': True, 'camera_reliability': 'reliable'}
+        self.node = graph.inside(VlaNode, **usual | parameters)
         self._begun, self._handled = 0, 0
         self._count_inferences()
         assert self.node.autostart()
