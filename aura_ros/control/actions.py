@@ -20,7 +20,7 @@ from aura_ros.common.errors import ConfigError, InputError
 from aura_ros.control.chunk import Chunk
 from aura_ros.control.end_effector import Kinematics
 from aura_ros.control.grip import GripLatch
-from aura_ros.control.motion import EndEffectorMotion, JointMotion, Moment, PoseMotion, TwistMotion
+from aura_ros.control.motion import EndEffectorMotion, JointMotion, Moment, Placed, PoseMotion, TwistMotion
 from aura_ros.control.robot import RobotConfig
 
 _PLANS_KEPT = 16
@@ -124,7 +124,7 @@ class ActionMapper:
         if is_absolute_joints(components):
             return ActionPlan(())
         effector = {
-            component.kind: (component, columns)
+            component.kind: Placed.of(self._robot, component, columns)
             for component, columns in columns_of(components)
             if component.kind.startswith('ee_')
         }
@@ -157,9 +157,7 @@ class ActionMapper:
             )
         return JointMotion.of(self._robot, component, columns, places)
 
-    def _effector(
-        self, position: tuple[ActionComponent, slice] | None, rotation: tuple[ActionComponent, slice] | None
-    ) -> tuple[_Part, list[int]]:
+    def _effector(self, position: Placed | None, rotation: Placed | None) -> tuple[_Part, list[int]]:
         """Return the part of the end effector and its columns of the robot."""
         for output in self._robot.outputs:
             if output.command_type == 'twist_stamped':

@@ -16,7 +16,6 @@ from aura_ros.control.end_effector import EndEffectorConfig, Floats, Kinematics,
 from aura_ros.control.outputs import OutputConfig
 from aura_ros.control.robot import RobotConfig
 
-Placed = tuple[ActionComponent, slice]
 _DEGREE = math.pi / 180.0
 _METRES, _RADIANS = ('', 'm', 'm/s'), ('', 'rad', 'rad/s', 'deg', 'deg/s')
 
@@ -39,6 +38,52 @@ class Moment:
     def rate(self, component: ActionComponent) -> float:
         """Return the factor that makes a motion a velocity [1, 1/s]."""
         return 1.0 if component.mode == 'velocity' else 1.0 / self.action_s
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A component of the end effector and its place in the action."""
+
+    component: ActionComponent
+    columns: slice
+    """Columns of the action."""
+    scale: float = 1.0
+    """Metres or radians for the value 1."""
+
+    @classmethod
+    def of(cls, robot: RobotConfig, component: ActionComponent, columns: slice) -> Self:
+        """Return the component with its scale.
+
+        Raises:
+            ConfigError: the component is relative to the state, or its unit has no scale.
+        """
+        if component.mode == 'state_relative':
+            raise ConfigError(f'component {component.name!r} is relative to the state: a backbone has to add its state')
+        turns = component.kind == 'ee_rotation'
+        if component.rotation in ('quaternion_xyzw', 'rot6d') and component.unit in ('', '1'):
+            return cls(component, columns)
+        if component.unit == '1':
+            name = 'rotation_per_unit' if turns else 'translation_per_unit'
+            scale: float = getattr(robot, name)
+            if not scale:
+                raise ConfigError(
+                    f'component {component.name!r} has the unit 1: set robot.{name} to what its controller moves for '
+                    'the value 1'
+                )
+            return cls(component, columns, scale)
+        if component.unit not in (allowed := _RADIANS if turns else _METRES):
+            raise ConfigError(
+                f'component {component.name!r} has the unit {component.unit}: must be one of '
+                f'{", ".join(filter(None, allowed))}'
+            )
+        return cls(component, columns, _DEGREE if component.unit.startswith('deg') else 1.0)
+
+    def values(self, row: NDArray[np.float64]) -> Floats:
+        """Return a position [m] or a rotation vector [rad] of an action, float64 [3]; per second for a velocity."""
+        values = row[self.columns] * self.scale
+        if self.component.rotation in ('', 'axis_angle'):
+            return values
+        return from_matrix('axis_angle', to_matrix(self.component.rotation, values))
 
 
 @dataclass(frozen=True)
@@ -98,10 +143,9 @@ class TwistMotion:
         """Return the part.
 
         Raises:
-            ConfigError: a component is no motion in the frame of the base, or has another unit than m or rad.
+            ConfigError: a component is no motion in the frame of the base.
         """
-        for component, _ in filter(None, (position, rotation)):
-            _check_effector(component)
+        for component in (placed.component for placed in (position, rotation) if placed is not None):
             if not component.moves or component.frame == 'end_effector':
                 raise ConfigError(
                     f'component {component.name!r} is {component}: must be a delta or velocity in the frame of the '
@@ -113,11 +157,9 @@ class TwistMotion:
         """Write the velocities."""
         linear = angular = np.zeros(3)
         if self.position is not None:
-            component, columns = self.position
-            linear = row[columns] * at.rate(component)
+            linear = self.position.values(row) * at.rate(self.position.component)
         if self.rotation is not None:
-            component, columns = self.rotation
-            angular = _vector(component, row[columns]) * at.rate(component)
+            angular = self.rotation.values(row) * at.rate(self.rotation.component)
         wanted[list(self.places)] = np.concatenate([linear, angular])
 
 
@@ -131,13 +173,7 @@ class PoseMotion:
 
     @classmethod
     def of(cls, robot: RobotConfig, output: OutputConfig, position: Placed | None, rotation: Placed | None) -> Self:
-        """Return the part.
-
-        Raises:
-            ConfigError: a component is relative to the state, or has another unit than m or rad.
-        """
-        for component, _ in filter(None, (position, rotation)):
-            _check_effector(component)
+        """Return the part."""
         return cls(position, rotation, tuple(robot.columns(output)))
 
     def fill(self, row: Floats, wanted: Floats, at: Moment) -> None:
@@ -166,13 +202,7 @@ class EndEffectorMotion:
         self._lower, self._upper = np.array(config.workspace_lower), np.array(config.workspace_upper)
 
     def part(self, position: Placed | None, rotation: Placed | None) -> '_SolvedPose':
-        """Return the part of a plan.
-
-        Raises:
-            ConfigError: a component is relative to the state, or has another unit than m or rad.
-        """
-        for component, _ in filter(None, (position, rotation)):
-            _check_effector(component)
+        """Return the part of a plan."""
         return _SolvedPose(self, position, rotation)
 
     def joints(self, last: Floats, position: Placed | None, rotation: Placed | None, row: Floats, at: Moment) -> Floats:
@@ -231,36 +261,13 @@ def next_pose(pose: Pose, position: Placed | None, rotation: Placed | None, row:
     """
     place, turn = pose.position, pose.rotation
     if position is not None:
-        component, columns = position
-        place = row[columns]
+        component, place = position.component, position.values(row)
         if component.moves:
-            step = row[columns] * at.share(component)
+            step = place * at.share(component)
             place = pose.position + (pose.rotation @ step if component.frame == 'end_effector' else step)
     if rotation is not None:
-        component, columns = rotation
-        vector = _vector(component, row[columns])
+        component, vector = rotation.component, rotation.values(row)
         turn = to_matrix('axis_angle', vector * at.share(component) if component.moves else vector)
         if component.moves:
             turn = pose.rotation @ turn if component.frame == 'end_effector' else turn @ pose.rotation
     return Pose(np.asarray(place, np.float64), turn)
-
-
-def _vector(component: ActionComponent, values: NDArray[np.float64]) -> Floats:
-    """Return the rotation vector of a rotation component, float64 [3] [rad]."""
-    if component.unit.startswith('deg'):
-        values = values * _DEGREE
-    if component.rotation == 'axis_angle':
-        return values
-    return from_matrix('axis_angle', to_matrix(component.rotation, values))
-
-
-def _check_effector(component: ActionComponent) -> None:
-    if component.mode == 'state_relative':
-        raise ConfigError(f'component {component.name!r} is relative to the state: a backbone has to add its state')
-    allowed = _RADIANS if component.kind == 'ee_rotation' else _METRES
-    unitless = component.rotation in ('quaternion_xyzw', 'rot6d') and component.unit == '1'
-    if component.unit not in allowed and not unitless:
-        raise ConfigError(
-            f'component {component.name!r} has the unit {component.unit}: must be one of '
-            f'{", ".join(filter(None, allowed))}; the backbone has to scale its actions to physical units'
-        )

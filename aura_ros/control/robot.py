@@ -62,6 +62,10 @@ class RobotConfig:
     """Command outputs; each joint belongs to one. Empty: one output with all joints and `command_type`."""
     sources: JointSources = field(default_factory=JointSources)
     """Topics of the measured joints, and the maps between the units of robot and policy."""
+    translation_per_unit: float = 0.0
+    """Translation of an end-effector action with the unit 1 and the value 1 [m]; 0 refuses such actions."""
+    rotation_per_unit: float = 0.0
+    """Rotation of an end-effector action with the unit 1 and the value 1 [rad]; 0 refuses such actions."""
     end_effector: EndEffectorConfig | None = None
     """Inverse kinematics and limits for end-effector actions of a robot whose outputs take joints; None without."""
 
@@ -84,6 +88,9 @@ class RobotConfig:
             )
         if not isinstance(self.base_frame, str) or not self.base_frame:
             raise ConfigError(f'base_frame = {self.base_frame!r}: must be a frame name, such as base_link')
+        for name in ('translation_per_unit', 'rotation_per_unit'):
+            if not is_finite(value := getattr(self, name)) or value < 0.0:
+                raise ConfigError(f'{name} = {value!r}: must be 0 or more; take it from the controller of the policy')
         self._check_limits()
         if self.end_effector is not None:
             mapped = [name for name, unit in zip(self.joint_names, self.units, strict=True) if unit == '1']

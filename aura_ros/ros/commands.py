@@ -12,6 +12,7 @@ from std_msgs.msg import Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from aura_ros.common.errors import InputError
+from aura_ros.common.rotations import from_matrix
 from aura_ros.control import OutputConfig, RobotConfig
 from aura_ros.control.poses import rotation_vector
 from aura_ros.ros.conversions import float64s, to_stamp
@@ -63,10 +64,19 @@ def _twist(robot: RobotConfig, target: Target, stamp_ns: int) -> TwistStamped:
     return message
 
 
+def pose_to_msg(position: Target, rotation: Target, stamp_ns: int, frame: str) -> PoseStamped:
+    """Return a pose: position, float64 [3] [m], and rotation matrix, float64 [3, 3], in `frame`."""
+    return _pose_msg(np.concatenate([position, from_matrix('axis_angle', rotation)]), stamp_ns, frame)
+
+
 def _pose(robot: RobotConfig, target: Target, stamp_ns: int) -> PoseStamped:
+    return _pose_msg(target, stamp_ns, robot.base_frame)
+
+
+def _pose_msg(target: Target, stamp_ns: int, frame: str) -> PoseStamped:
     message = PoseStamped()
     message.header.stamp = to_stamp(stamp_ns)
-    message.header.frame_id = robot.base_frame
+    message.header.frame_id = frame
     at, turn = message.pose.position, message.pose.orientation
     at.x, at.y, at.z = (float(value) for value in target[:3])
     angle = math.hypot(*target[3:])

@@ -49,6 +49,16 @@ class RobotParameters(SourceParameters):
         'joint_trajectory', 'Message type of the controller where robot.outputs is empty', choices=SINGLE_COMMAND_TYPES
     )
     base_frame: str = parameter('base_link', 'frame_id of every command')
+    translation_per_unit: float = parameter(
+        0.0,
+        'Translation of an end-effector action with the unit 1 and the value 1; 0: such actions are refused',
+        unit='m',
+    )
+    rotation_per_unit: float = parameter(
+        0.0,
+        'Rotation of an end-effector action with the unit 1 and the value 1; 0: such actions are refused',
+        unit='rad',
+    )
     outputs: tuple[str, ...] = strings('Command outputs with a group robot.OUTPUT each; empty: one output')
 
 

@@ -135,6 +135,11 @@ class World:
         """Position between the finger tips in the base frame [m], float64 [3]."""
         return np.array(self.data.site('tip').xpos)
 
+    @property
+    def tip_rotation(self) -> Floats:
+        """Orientation of the gripper in the base frame: the matrix whose columns are its axes, float64 [3, 3]."""
+        return np.array(self.data.site('tip').xmat).reshape(3, 3)
+
     def step(self, target: NDArray[np.floating]) -> None:
         """Hold the joint targets for one control period (50 ms).
 

@@ -222,10 +222,15 @@ def test_a_chunk_whose_components_do_not_fill_its_columns_is_refused(robot: Robo
     assert verdict.refusal is Refusal.SHAPE and 'action_dim = 4: must be 3' in verdict.text
 
 
-def test_normalised_end_effector_actions_are_refused(robot: RobotConfig) -> None:
+def test_normalised_end_effector_actions_need_the_scale_of_their_controller(robot: RobotConfig) -> None:
     scaled = (replace(MOVE, unit='1', range=(-1.0, 1.0)),)
-    verdict = gantry(robot).accept(chunk_of(scaled, [[0.0] * 3] * 8), START)
-    assert verdict.refusal is Refusal.ACTIONS and 'to physical units' in verdict.text
+    chunk = chunk_of(scaled, [[0.2, 0.0, -0.2]] * 8)
+    verdict = gantry(robot).accept(chunk, START)
+    assert verdict.refusal is Refusal.ACTIONS and 'set robot.translation_per_unit' in verdict.text
+    (command,) = play(gantry(replace(robot, translation_per_unit=0.05)), chunk, np.zeros(3), 1)
+    assert command.target is not None and command.target.tolist() == pytest.approx([0.01, 0.0, -0.01])
+    with pytest.raises(ConfigError, match=r'translation_per_unit = -1\.0: must be 0 or more'):
+        replace(robot, translation_per_unit=-1.0)
 
 
 GOOD = {

@@ -16,7 +16,7 @@ from aura_ros.common.action_codes import components_of
 from aura_ros.control.kinematics import MinkKinematics
 from aura_ros.ros import qos
 
-pytestmark = [pytest.mark.graph, pytest.mark.render, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.graph, pytest.mark.render]
 ROBOT = ('--params-file', str(CONFIG / 'sim_arm_delta.yaml'))
 TASK = {'simulation': 'aura_ros.sim:Simulation', 'task': 'visible'}
 
@@ -30,7 +30,7 @@ def test_a_policy_with_deltas_moves_the_simulated_arm(graph):
         rounds=1,
         robot=ROBOT,
         sim=TASK,
-        vla={'backbone': 'delta_policy:DeltaVla'},
+        vla={'backbone': 'delta_policy:DeltaVla', 'pose_topic': 'end_effector_pose'},
         policies={'memory': 'delta_policy:memory'},
     )
     whole.begin(max_steps=20)

@@ -164,7 +164,7 @@ def test_each_node_uses_exactly_the_rights_of_its_enclave(graph, namespace, tran
 
     # Discovery takes a while; the assertions below report any remaining difference.
     with suppress(AssertionError):
-        graph.until(same, 'each node uses all its rights', 30.0)
+        graph.until(same, 'each node uses all its rights')
     for name in NODES:
         used, allowed = _used_rights(graph.node, name, namespace), policy[f'/aura/{name}']
         assert used.beyond(allowed) == [], f'{name} uses rights that its enclave does not grant'

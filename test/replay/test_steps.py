@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from replayed import CHUNK, INFO, joined, synthetic_steps
 
+from aura_ros.common.action_spec import ActionComponent
 from aura_ros.common.errors import BagError, ConfigError, InputError
 from aura_ros.replay.steps.arrays import Row, Steps
 from aura_ros.replay.steps.cache import FirstSteps, StepCache, content_digest, fill, key_of
@@ -52,8 +53,10 @@ class Stream:
         return StreamFacts(inputs={'front': {'samples': float(self.asked)}}, notes=('a note',))
 
 
-def test_a_file_gives_back_what_was_saved(tmp_path):
+@pytest.mark.parametrize('components', [(), (ActionComponent('move', 3, 'ee_position', 'delta', range=(-1.0, 1.0)),)])
+def test_a_file_gives_back_what_was_saved(tmp_path, components):
     steps = synthetic_steps(7)
+    steps = replace(steps, info=replace(steps.info, components=components))
     steps.save(tmp_path / 'steps.npz')
     assert same(Steps.load(tmp_path / 'steps.npz'), steps)
     assert Steps.load(tmp_path / 'steps.npz', thumbnails=False).thumbnails == ()

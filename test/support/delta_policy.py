@@ -4,11 +4,12 @@
 from dataclasses import replace
 
 import numpy as np
-from fakes import FEATURES, SPEC, ScriptedMemory
+from fakes import FEATURES, JOINTS, SPEC, ScriptedMemory
 
 from aura_ros.common.action_spec import ActionComponent
+from aura_ros.common.state_spec import StatePart, StateSpec
 from aura_ros.control.end_effector import EndEffectorConfig
-from aura_ros.control.kinematics import MinkKinematics
+from aura_ros.control.outputs import POSE_AXES
 from aura_ros.vla.protocol import VlaOutput
 
 GOAL = np.array([0.42, 0.12, 0.18])
@@ -25,20 +26,30 @@ COMPONENTS = (
 ARM = EndEffectorConfig(
     'embedded', 'tip', tuple(f'joint{i}' for i in range(1, 8)), (0.15, -0.45, 0.02), (0.7, 0.45, 0.6), 0.5, 2.0
 )
-DELTAS = replace(SPEC, name='deltas', action_dim=7, components=COMPONENTS)
+STATE = StateSpec(
+    (
+        StatePart('joints', len(JOINTS), 'joint'),
+        StatePart('tip', 3, 'ee_position', unit='m'),
+        StatePart('turn', 4, 'ee_rotation', rotation='quaternion_xyzw'),
+    )
+)
+DELTAS = replace(
+    SPEC, name='deltas', action_dim=7, components=COMPONENTS, joint_names=(*JOINTS, *POSE_AXES), state=STATE
+)
 
 
 class DeltaVla:
-    """Sees the joints only. Each chunk moves the tip towards GOAL and then rests."""
+    """Sees the measured pose only. Each chunk moves the tip towards GOAL and then rests."""
 
     spec = DELTAS
 
     def __init__(self, path=None):
-        self._arm = MinkKinematics(ARM)
+        pass
 
     def infer(self, observation):
         """Return a chunk of deltas."""
-        left = GOAL - self._arm.pose(observation.state['joints'][:7].astype(np.float64)).position
+        assert abs(np.linalg.norm(observation.state['turn']) - 1.0) < 1e-5
+        left = GOAL - observation.state['tip']
         distance = float(np.linalg.norm(left))
         actions = np.zeros((DELTAS.chunk_size, DELTAS.action_dim), np.float32)
         steps = DELTAS.n_action_steps

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
+from geometry_msgs.msg import PoseStamped
 from numpy.typing import NDArray
 from rclpy.publisher import Publisher
 from rosgraph_msgs.msg import Clock
@@ -32,7 +33,7 @@ from aura_ros.common.loading import load_factory
 from aura_ros.common.names import PANEL_TASKS, POLICIES
 from aura_ros.msg import PolicyStatus, TaskEvent
 from aura_ros.ros import conversions, foreign, qos
-from aura_ros.ros.commands import target_from_trajectory
+from aura_ros.ros.commands import pose_to_msg, target_from_trajectory
 from aura_ros.ros.diagnostics import OK, WARN, Diagnostics, Faults, Status
 from aura_ros.ros.entities import EntityOwner
 from aura_ros.ros.lifecycle import NodeOptions, PlainNode, run
@@ -47,6 +48,7 @@ if TYPE_CHECKING:  # a simulation of your own needs no MuJoCo
 CAMERAS = ('front', 'wrist')
 SENSOR_TOPICS = ('/clock', 'joint_states', *(f'camera/{camera}/image_raw' for camera in CAMERAS))
 """Topics that only the simulator may publish."""
+_BASE_FRAME = 'base_link'
 _FIRST_STAMP_NS = 1_000_000_000
 _BETWEEN_TASKS_NS = 2_000_000_000
 """Gap in simulated time between two tasks, so that no message of the first is fresh in the second [ns]."""
@@ -115,6 +117,7 @@ class SimNode(PlainNode):
             camera: make.publisher(Image, f'camera/{camera}/image_raw', qos.CAMERA_OUT) for camera in CAMERAS
         }
         self._joints = make.publisher(JointState, 'joint_states', qos.JOINT_STATES_OUT)
+        self._pose = make.publisher(PoseStamped, 'end_effector_pose', qos.JOINT_STATES_OUT)
         self._instructions = make.publisher(String, 'instruction', qos.INSTRUCTION)
         self._events = make.publisher(TaskEvent, 'sim/event', qos.TASK_EVENT)
         make.limited_subscription(
@@ -190,6 +193,10 @@ class SimNode(PlainNode):
         positions, velocities = simulation.joint_positions, simulation.joint_velocities
         joints = joints_to_msg(simulation.joint_names, positions, velocities, stamp_ns)
         self._sent.append((self._joints, joints))
+        # A simulation of one's own need not measure it.
+        if (pose := getattr(simulation, 'end_effector_pose', None)) is not None:
+            position, rotation = pose
+            self._sent.append((self._pose, pose_to_msg(position, rotation, stamp_ns, _BASE_FRAME)))
         self._command: NDArray[np.float64] | None = None
         self._send()
 

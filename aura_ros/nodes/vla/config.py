@@ -19,6 +19,9 @@ class VlaNodeConfig:
         "Topic of each camera of the backbone, as YAML, such as '{front: /cam0/image_raw}'; empty: "
         'camera/NAME/image_raw',
     )
+    pose_topic: str = parameter(
+        '', 'Topic of the measured end-effector pose in base_frame, for a backbone that reads it; empty: none'
+    )
     camera_reliability: str = parameter(
         'best_effort', "Reliability of cameras and joint_states; 'reliable' for lock-step", choices=qos.RELIABILITIES
     )

@@ -11,11 +11,14 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
+from geometry_msgs.msg import PoseStamped
 from numpy.typing import NDArray
 from sensor_msgs.msg import CompressedImage, Image, JointState
 
 from aura_ros.common.errors import InputError
 from aura_ros.control import JointSources
+from aura_ros.control.outputs import POSE_AXES
+from aura_ros.ros.commands import pose_from_msg
 from aura_ros.ros.conversions import to_ns
 from aura_ros.ros.diagnostics import ERROR, OK, WARN, Status
 from aura_ros.vla.assembler import JOINTS, Aligned, Assembler, AssemblerConfig, Gap, Wait
@@ -98,6 +101,19 @@ class Inputs:
             if self._assembler.newest_joint_ns(positions) > max(stamp_ns, self._latest_ns(now_ns)):
                 self._assembler.clear()
             self._assembler.add_joints(stamp_ns, self._sources.to_policy(positions))
+
+    def add_pose(self, message: PoseStamped, now_ns: int, topic: str, frame: str) -> None:
+        """Add a measured pose as the positions of POSE_AXES, or reject it if it is not in `frame` or not finite."""
+        try:
+            if message.header.frame_id != frame:
+                raise InputError(f"has the frame '{message.header.frame_id}': must be base_frame = '{frame}'")
+            pose = pose_from_msg(message)
+        except InputError as error:
+            self._arrived[JOINTS] = time.monotonic()
+            self._reject(JOINTS, 'rejected', f'{topic} {error}', topic)
+            return
+        axes = JointState(header=message.header, name=list(POSE_AXES), position=pose.tolist())
+        self.add_joints(axes, now_ns, topic)
 
     def refuse(self, stream: str, reason: str, topic: str = '') -> None:
         """Count a message that is too large or cannot be converted; joints need their `topic`."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Unpack
 
+from geometry_msgs.msg import PoseStamped
 from rclpy.clock import JumpThreshold
 from rclpy.duration import Duration
 from sensor_msgs.msg import JointState
@@ -33,6 +34,7 @@ from aura_ros.ros.entities import EntityOwner
 from aura_ros.ros.lifecycle import LifecycleNode, NodeOptions, run
 from aura_ros.ros.parameters import ParameterSet
 from aura_ros.ros.robot_file import RobotFile, SourceParameters
+from aura_ros.ros.topics import check_topic
 from aura_ros.vla import Backbone, VlaOutput, close_backbone, load_backbone
 from aura_ros.vla.assembler import JOINTS, Aligned
 from aura_ros.vla.cameras import camera_topics
@@ -135,6 +137,10 @@ class VlaNode(LifecycleNode):
         for topic in self._sources.topics:
             on_joints, refuse = self._on_joints(topic), partial(self._inputs.refuse, JOINTS, topic=topic)
             make.limited_subscription(JointState, topic, on_joints, joints_qos, JOINTS_BYTES, refuse)
+        if config.pose_topic:
+            check_topic('pose_topic', config.pose_topic)
+            refuse = partial(self._inputs.refuse, JOINTS, topic=config.pose_topic)
+            make.limited_subscription(PoseStamped, config.pose_topic, self._on_pose, joints_qos, JOINTS_BYTES, refuse)
         make.subscription(GateSample, 'aura/gate', self._on_gate, qos.GATE)
         make.subscription(PolicyStatus, 'policy_status', self._on_policy_status, qos.POLICY_STATUS)
         make.timer(0.1, self._on_timer)
@@ -157,6 +163,11 @@ class VlaNode(LifecycleNode):
             self._try_step(now_ns)
 
         return on_joints
+
+    def _on_pose(self, message: PoseStamped, _: object) -> None:
+        now_ns = self.get_clock().now().nanoseconds
+        self._inputs.add_pose(message, now_ns, self.config.pose_topic, self.config.base_frame)
+        self._try_step(now_ns)
 
     def _publish_in_force(self, instruction: str) -> None:
         self._in_force.publish(String(data=instruction))

@@ -115,6 +115,11 @@ class Simulation(Stage):
         """Measured joint velocities, float64 [8] [rad/s, m/s]."""
         return self.world.joint_velocities
 
+    @property
+    def end_effector_pose(self) -> tuple[Floats, Floats]:
+        """Measured position [m], float64 [3], and rotation matrix, float64 [3, 3], of the tip in the base frame."""
+        return self.world.tip, self.world.tip_rotation
+
     def render(self, camera: str) -> NDArray[np.uint8]:
         """Return an image of the camera 'front' or 'wrist': uint8 [128, 128, 3], RGB."""
         return self.world.render(camera)
