@@ -115,7 +115,7 @@ def test_a_chunk_keeps_its_policy_and_actions():
     chunk = conversions.chunk_from_msg(message)
     assert (chunk.policy, chunk.seq, chunk.stamp_ns) == (Policy.AURA, 7, STEP.stamp_ns)
     np.testing.assert_array_equal(chunk.actions, DECISION.action.ravel())
-    assert chunk.problem(2) is None
+    assert chunk.problem() is None
 
 
 def test_numpy_scalars_do_not_become_zero():
