@@ -17,6 +17,7 @@ from aura_ros.bench.popgym_env import EVALUATE, TRAIN, Episode, Floats, Game, de
 from aura_ros.bench.popgym_experts import Action, Advice, family_of
 from aura_ros.memory import Memory, load_memory
 from aura_ros.memory.content_addressed import ITEM_VALUE_DIM
+from aura_ros.train.initial import SAMPLE, share_keys
 from aura_ros.train.learner import GateTraining, Learner, Optimisation
 from aura_ros.train.matching import build_module, match_width
 from aura_ros.train.modules import ContentAddressedModule, MemoryModule, Sizes
@@ -33,6 +34,8 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
 """Memories that are a kind with options. A window of 16 steps of 256 bytes is the largest that fits in 4,224 bytes."""
 CONTENT = {'aura-content': 'aura', 'always-content': 'always'}
 """Kinds of content-addressed fast weights."""
+KEY_SPREAD = 0.4
+"""First length of the part of a key that depends on the step; see `share_keys`."""
 FEEDBACK_NOISE = 0.3
 """First size of the feedback beside the identity, relative to the usual one."""
 
@@ -144,26 +147,12 @@ def make(memory: str, sizes: Sizes) -> MemoryModule:
         target = ContentAddressedModule(sizes).parameter_count
     if memory in CONTENT:
 
-        def coded(width: int) -> ContentAddressedModule:
+        def coded(width: int) -> MemoryModule:
             return ContentAddressedModule(replace(sizes, code_dim=width), CONTENT[memory])
 
-        module: MemoryModule = _begin(coded(match_width(coded, target)))
-        return module
+        return coded(match_width(coded, target))
     kind, options = VARIANTS.get(memory, (memory, {}))
     return build_module(kind, sizes, target, **options)
-
-
-@torch.no_grad()  # type: ignore[untyped-decorator]
-def _begin(module: ContentAddressedModule) -> ContentAddressedModule:
-    """Return the module with first parameters that make a queue and a count easy to learn.
-
-    With a threshold of 0, all keys begin as one item. With a feedback near the identity, a value begins as the stored
-    one plus what the step adds. Both were chosen on RepeatPreviousEasy and CountRecallEasy, by the training loss of a
-    seed that is not reported.
-    """
-    module.threshold.zero_()
-    module.feedback.weight.mul_(FEEDBACK_NOISE).add_(torch.eye(ITEM_VALUE_DIM))
-    return module
 
 
 def train(module: MemoryModule, task: Task) -> tuple[float, float]:
@@ -174,8 +163,7 @@ def train(module: MemoryModule, task: Task) -> tuple[float, float]:
     """
     budget, crop = task.budget, family_of(task.environment).crop
     lessons = Lessons.of(demonstrations(task.environment, TRAIN, task.seed, budget.demonstrations))
-    if not Game(task.environment).one_hot:
-        _standardise(module, lessons)
+    prepare(module, lessons, Game(task.environment).one_hot)
     rng, tail = np.random.default_rng((TRAIN, task.seed)), []
     learner = Learner(module, Optimisation(budget.steps, task.learning_rate), budget.gate)
     module.train()
@@ -189,11 +177,21 @@ def train(module: MemoryModule, task: Task) -> tuple[float, float]:
     return float(loss), float(written)
 
 
-def _standardise(module: MemoryModule, lessons: Lessons) -> None:
-    """Set mean and scale of the observations."""
+@torch.no_grad()  # type: ignore[untyped-decorator]
+def prepare(module: MemoryModule, lessons: Lessons, one_hot: bool) -> None:
+    """Set the scale of the observations, and first parameters with which fast weights learn to queue and to count.
+
+    All content-addressed keys begin nearly equal, as on the robot. With a feedback near the identity, a value begins as
+    the stored one plus what the step adds. Both were chosen on RepeatPreviousEasy and CountRecallEasy, by the training
+    loss of a seed that is not reported.
+    """
     seen = lessons.z[torch.arange(lessons.z.shape[1]) < lessons.lengths[:, None]]
-    module.feature_mean.copy_(seen.mean(0))
-    module.feature_scale.copy_(seen.std(0).clamp(min=1e-2))
+    if not one_hot:
+        module.feature_mean.copy_(seen.mean(0))
+        module.feature_scale.copy_(seen.std(0).clamp(min=1e-2))
+    if isinstance(module, ContentAddressedModule):
+        share_keys(module, seen[:SAMPLE], KEY_SPREAD)
+        module.feedback.weight.mul_(FEEDBACK_NOISE).add_(torch.eye(ITEM_VALUE_DIM))
 
 
 def _losses(actions: Tensor, targets: Tensor) -> Tensor:

@@ -170,6 +170,35 @@ def test_memories_have_the_same_number_of_parameters(memory: str) -> None:
     assert make(memory, sizes).parameter_count == pytest.approx(wanted, rel=0.03)
 
 
+def test_content_addressed_keys_begin_as_one_item() -> None:
+    torch = pytest.importorskip('torch')
+    from aura_ros.bench.popgym_training import SIZES, Lessons, make, prepare
+
+    torch.manual_seed(0)
+    z = np.eye(8, dtype=np.float32)[np.random.default_rng(0).integers(8, size=40)]
+    lessons = Lessons.of([replace(lesson(40), z=z)])
+    module = make('always-content', replace(SIZES, feature_dim=8, action_dim=2))
+
+    def items() -> int:
+        with torch.no_grad():
+            return int((module(lessons.z, torch.zeros(1, 40, 1, 2)).scan.state[..., -1] > 0).sum())
+
+    before = items()
+    prepare(module, lessons, one_hot=True)
+    assert before > 1 and items() == 1
+
+
+def test_continuous_observations_are_standardised() -> None:
+    torch = pytest.importorskip('torch')
+    from aura_ros.bench.popgym_training import SIZES, Lessons, make, prepare
+
+    module = make('gru', replace(SIZES, feature_dim=1, action_dim=2))
+    prepare(module, Lessons.of([lesson(3), lesson(9)]), one_hot=False)
+    seen = torch.tensor([1.0, 2.0, 3.0, *range(1, 10)])  # no step of the padding
+    assert module.feature_mean.item() == pytest.approx(seen.mean().item())
+    assert module.feature_scale.item() == pytest.approx(seen.std().item())
+
+
 def test_memory_acts_by_itself_on_other_episodes(popgym: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A memory that learned nothing agrees by chance; its own actions decide the episode, not those of the expert."""
     pytest.importorskip('torch')
