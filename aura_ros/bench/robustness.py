@@ -53,7 +53,7 @@ LEVELS: Levels = {
 }
 """Levels of each field of `Perturbation`."""
 QUICK_LEVELS: Levels = {'noise': (1.0, 4.0), 'gain': (1.0, 1.3), 'offset': (0.0, 0.3), 'walk': (0.0, 0.3)}
-QUICK_MEMORIES = ('aura', 'always')
+QUICK_MEMORIES = ('aura', 'oracle')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

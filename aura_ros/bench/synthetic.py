@@ -2,9 +2,10 @@
 """Synthetic streams of bindings, repeats, distractors and queries. Which memory answers with the fewest writes?
 
 Every memory is trained on the same streams, with the same encoder, head, number of parameters, steps and batches, and
-the learning rate that was best for it on validation streams (see --tune). Training streams are lanes of pieces. After
-30 % of the training, nine pieces in ten begin with the state and the bindings of the piece before; the others begin
-empty. Evaluation streams have seeds of their own and are used for neither training nor choices.
+the learning rate that was best for it on validation streams (see --tune). Training streams are lanes of pieces:
+nine pieces in ten begin with the state and the bindings of the piece before, and the others begin empty. A memory with
+a learned gate does so from 30 % of the training on, when its gate decides. Evaluation streams have seeds of their own
+and are used for neither training nor choices.
 
   hard      16 keys; 1 step in 13 is an event, 4 in 15 repeat a valid binding; matches the published numbers
   easy      8 keys; 1 step in 20 is an event

@@ -19,7 +19,7 @@ from aura_ros.bench.streams import CLASSES, FEATURE_DIM, Kind, Streams, StreamSe
 from aura_ros.bench.synthetic import ELMUR_SHAPES
 from aura_ros.memory import load_memory
 from aura_ros.train.learner import GateTraining, Learner, Optimisation
-from aura_ros.train.modules import ContentAddressedModule, FastWeightModule, MemoryModule, ScheduledModule, Sizes
+from aura_ros.train.modules import ContentAddressedModule, FastWeightModule, Gated, MemoryModule, ScheduledModule, Sizes
 from aura_ros.train.modules.reconstruction import ReconstructionModule
 from aura_ros.train.saving import save_memory
 from aura_ros.train.states import choose_states, detached
@@ -48,10 +48,8 @@ class Budget:
     batch: int = 16
     """Lanes: streams per step, in pieces that carry the state."""
     used: float = 0.9
-    """Share of the pieces that begin with the state of the piece before, 0..1; the others begin empty."""
-    used_from: float = 0.3
-    """Fraction of the training before which all pieces begin empty. What a memory writes before it has learned
-    anything, or before its gate decides, is no state to learn from.
+    """Share of the pieces that begin with the state of the piece before, 0..1; the others begin empty. With a learned
+    gate, all pieces begin empty until the gate decides, because states of random writes are not those of its use.
     """
     tests: int = 100
     """Evaluation streams."""
@@ -130,9 +128,10 @@ def train(module: MemoryModule, task: Task, learner_type: type[Learner] = Learne
     gate = budget.content_gate if isinstance(module, ContentAddressedModule) else budget.gate
     learner = learner_type(module, Optimisation(budget.steps, task.learning_rate), gate)
     module.train()
+    used_from = gate.open_until * budget.steps if isinstance(module, Gated) and module.has_gate else 0
     state: Any = None
     for step in range(budget.steps):
-        streams, going_on = lanes.next_piece(budget.used if step >= budget.used_from * budget.steps else 0.0)
+        streams, going_on = lanes.next_piece(budget.used if step >= used_from else 0.0)
         if state is not None:
             state = choose_states(torch.from_numpy(going_on), state, module.emptied(state))
         asked = torch.from_numpy(streams.target >= 0)

@@ -15,8 +15,10 @@ from aura_ros.bench.perturbation import Augmentation  # noqa: E402
 from aura_ros.bench.streams import Kind, Streams, StreamSetting, generator  # noqa: E402
 from aura_ros.bench.synthetic import MATCHED, UNMATCHED  # noqa: E402
 from aura_ros.bench.synthetic_training import Budget, Task, make, train  # noqa: E402
-from aura_ros.train.learner import Learner  # noqa: E402
+from aura_ros.train.learner import GateTraining, Learner  # noqa: E402
 
+OPEN = GateTraining(open_until=0.0)
+BUDGET = Budget(steps=3, batch=2, used=1.0, gate=OPEN, content_gate=OPEN)
 SETTING = StreamSetting(4, event=0.1, repeat=0.2, query=0.3, train_length=40, length=80)
 
 
@@ -83,7 +85,7 @@ def test_every_memory_trains_from_the_states_of_its_lanes(memory: str) -> None:
 
     torch.manual_seed(0)
     module = make(memory, 0.1)
-    train(module, Task(memory, SETTING, Budget(steps=3, batch=2, used=1.0, used_from=0.0), 1e-3, 0, 0.1), Recorder)
+    train(module, Task(memory, SETTING, BUDGET, 1e-3, 0, 0.1), Recorder)
     z, schedules = torch.cat([part[0] for part in seen], 1), [part[1] for part in seen]
     schedule = None if schedules[0] is None else torch.cat(schedules, 1)
     with torch.no_grad():
