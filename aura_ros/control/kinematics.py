@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from aura_ros.common.errors import ConfigError
-from aura_ros.common.text_files import loading
+from aura_ros.common.limits import TEXT_BYTES
+from aura_ros.common.text_files import loading, read_bytes
 from aura_ros.control.end_effector import EndEffectorConfig, Floats, Kinematics, Pose
 from aura_ros.control.robot import RobotConfig
 
@@ -99,6 +100,7 @@ def _model(mujoco: Any, config: EndEffectorConfig) -> Any:
     path = path.expanduser()
     if not path.is_file():
         raise ConfigError(f'end_effector.model = {config.model!r}: must be an MJCF or URDF file; there is no such file')
+    read_bytes(path, TEXT_BYTES)  # refuses a file that is too large before MuJoCo reads it
     spec = mujoco.MjSpec.from_file(str(path))
     joints = {joint.name for joint in spec.joints}
     for name in config.joint_names:

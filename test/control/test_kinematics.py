@@ -77,6 +77,19 @@ def test_a_urdf_needs_no_mesh(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ('content', 'text'),
+    [('<robot name="none"', 'cannot be read'), ('<!--' + ' ' * (4 << 20), 'is larger than 4,194,304 bytes')],
+    ids=['damaged', 'large'],
+)
+def test_a_file_that_is_no_model_is_one_sentence(tmp_path: Path, content: str, text: str) -> None:
+    path = tmp_path / 'bad.urdf'
+    path.write_text(content)
+    with pytest.raises(ConfigError) as error:
+        MinkKinematics(replace(ARM, model=str(path)))
+    assert text in str(error.value) and 'bad.urdf' in str(error.value) and '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize(
     ('changes', 'text'),
     [
         ({'model': '/nowhere/arm.xml'}, 'there is no such file'),
