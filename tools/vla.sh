@@ -18,7 +18,7 @@ vla_facts() {
 # Sets $python to a CPython of version $vla_python with venv.
 find_vla_python() {
     python=''
-    for candidate in ${AURA_VLA_PYTHON:-"python$vla_python" python3}; do
+    for candidate in ${AURA_VLA_PYTHON:-} "python$vla_python" python3; do
         found=$("$candidate" -c 'import sys, ensurepip; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) || continue
         [ "$found" != "$vla_python" ] || python=$candidate
         [ -z "$python" ] || return 0
