@@ -48,7 +48,7 @@ def set_keys(model: MemoryModule, streams: list[Stream], settings: MemoryTrainin
 def share_keys(model: ContentAddressedModule, z: Tensor, spread: float) -> None:
     """Give all steps nearly the same key, in place.
 
-    Two rows for one thing never become one by gradient descent, because no action depends smoothly on the choice of a
+    Two rows for one thing rarely become one by gradient descent, because no action depends smoothly on the choice of a
     row. So training starts with one row for everything. Keys of different things move apart where that helps.
 
     Args:
