@@ -164,7 +164,7 @@ class World:
 
     @contextmanager
     def preview(self) -> Iterator[None]:
-        """Run a block that moves the robot, and restore the physics afterwards.
+        """Run a block that moves the robot, and restore the physics afterwards. Previews cannot be nested.
 
         The results of the block's steps are kept. `step` uses one again if state and targets are the same bit by bit.
         So a robot that does what a preview showed is simulated once.
