@@ -17,6 +17,7 @@ from aura_ros.common.console import make_console
 from aura_ros.common.errors import ConfigError
 from aura_ros.common.names import PANEL_TASKS
 from aura_ros.common.progress import Bar
+from aura_ros.memory.weights import load_weights
 from aura_ros.train.evaluation import action_errors, evaluate
 from aura_ros.train.initial import set_keys, set_scales
 from aura_ros.train.learner import Learner
@@ -216,8 +217,8 @@ def check_kind(kind: str) -> str:
     return kind
 
 
-def _build(kind: str, sizes: Sizes, settings: MemoryTraining) -> MemoryModule:
-    options: dict[str, Any] = {'addressing': settings.addressing} if kind in ('aura', 'always') else {}
+def _build(kind: str, sizes: Sizes, addressing: str) -> MemoryModule:
+    options: dict[str, Any] = {'addressing': addressing} if kind in ('aura', 'always') else {}
     return build_module(kind, sizes, **options)
 
 
@@ -234,11 +235,11 @@ def _train(
     started = time.monotonic()
     torch.manual_seed(settings.seed)
     sizes = Sizes(spec.feature_dim, spec.chunk_size, spec.action_dim, actions=spec.action_spec)
-    model, decider = _build(kind, sizes, settings), None
+    model, decider = _build(kind, sizes, settings.addressing), None
     if start_from is not None:
         load_module(model, start_from, spec.backbone_hash)
     if teacher is not None:
-        decider = _build(kind, sizes, settings)
+        decider = _build(kind, sizes, load_weights(kind, str(teacher)).addressing)
         load_module(decider, teacher, spec.backbone_hash)
         decider.eval()
     fit(model, data.train, settings, fresh=start_from is None, teacher=decider)

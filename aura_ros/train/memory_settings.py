@@ -73,16 +73,11 @@ SETTINGS = {
 }
 """Settings of the memories that ship, on demonstrations."""
 
-CONTENT = MemoryTraining(
-    addressing='content', mixed=0.5, gate=GateTraining(0.2, 0.4, open_share=0.3, learn_from=0.0, price_full=0.8)
-)
-"""Settings of content-addressed fast weights. They need no teacher: random writes show what each key finds."""
+CONTENT = replace(SETTINGS['aura'], addressing='content')
+"""Settings of content-addressed fast weights. They start with one row for everything, so they need a teacher, too."""
 
 TEACHERS = {'aura': MemoryTraining()}
-"""Settings of the teachers. A teacher is a memory of the same kind that learns without a teacher."""
-
-ADDRESSING = ('dense', 'content')
-"""How fast weights can be addressed."""
+"""Settings of the teachers. A teacher is a memory of the same kind, with dense keys, that learns without a teacher."""
 
 
 def settings_of(kind: str, addressing: str, seed: int) -> tuple[MemoryTraining, MemoryTraining | None]:
@@ -94,7 +89,8 @@ def settings_of(kind: str, addressing: str, seed: int) -> tuple[MemoryTraining, 
     if addressing == 'content':
         if kind not in ('aura', 'always'):
             raise ConfigError(f'--addressing content is for --memory aura or always, got --memory {kind}')
-        content = CONTENT if kind == 'aura' else replace(CONTENT, keep_idle_most=_EVERY_WAIT.keep_idle_most)
-        return replace(content, seed=seed), None
+        settings = CONTENT if kind == 'aura' else replace(_EVERY_WAIT, addressing='content')
+    else:
+        settings = SETTINGS.get(kind, MemoryTraining())
     teacher = TEACHERS.get(kind)
-    return replace(SETTINGS.get(kind, MemoryTraining()), seed=seed), teacher and replace(teacher, seed=seed)
+    return replace(settings, seed=seed), teacher and replace(teacher, seed=seed)

@@ -92,7 +92,7 @@ def test_from_demonstrations_to_weights_that_load(work_dir, tmp_path):
     for kind, addressing in (('kv', 'dense'), ('aura', 'content'), ('aura', 'dense')):
         output = tmp_path / f'{kind}.safetensors'
         settings = MemoryTraining(batch=2, rounds=1, addressing=addressing, optimisation=Optimisation(steps=8))
-        teacher = replace(settings, seed=1) if kind == 'aura' and addressing == 'dense' else None
+        teacher = replace(settings, seed=1, addressing='dense') if kind == 'aura' else None
         report = train_memory(kind, work_dir, vla, output, settings, 'test', teacher)
         assert set(report) == set(PANEL_TASKS)
         memory = load_memory(kind, str(output))
