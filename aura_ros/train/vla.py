@@ -28,8 +28,10 @@ from aura_ros.vla.text import TEXT_DIM
 
 N_ACTION_STEPS = 4
 LAMP_COLUMNS = tuple(range(SCENE_DIM, SCENE_DIM + LAMPS_DIM, 4))
-LIGHT_COLUMNS = (16, 20, *LAMP_COLUMNS)
-"""Where the colours of beacon, lamp and the three lamps begin in the prediction of the scene."""
+LIGHT_COLUMNS = (16, 20)
+"""Where the colours of beacon and lamp begin in the prediction of the scene; `LAMP_COLUMNS` for the three lamps."""
+LAMP_WEIGHTS = (0.2, 1.0, 1.0, 1.0)
+"""Weights of the classes dark, red, green and blue of the three lamps, which are dark in most frames."""
 MEMORY_TASKS = tuple(task for task in TASKS if task not in VLA_TASKS)
 
 
@@ -68,6 +70,9 @@ def scene_loss(predicted: Tensor, truth: Tensor) -> Tensor:
     presence = F.binary_cross_entropy_with_logits(objects[..., 0], there)
     distance = ((objects[..., 1:] - wanted[..., 1:]).abs().sum(-1) * there).sum() / there.sum().clamp(min=1)
     lights = sum(F.cross_entropy(predicted[:, i : i + 4], truth[:, i : i + 4].argmax(-1)) for i in LIGHT_COLUMNS)
+    weights = predicted.new_tensor(LAMP_WEIGHTS)
+    for i in LAMP_COLUMNS:
+        lights = lights + F.cross_entropy(predicted[:, i : i + 4], truth[:, i : i + 4].argmax(-1), weights)
     return presence + distance + lights + F.binary_cross_entropy_with_logits(predicted[:, 24], truth[:, 24])
 
 

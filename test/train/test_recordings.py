@@ -53,6 +53,7 @@ def vla_step(spec, seq, stamp_ns, features, base, episode):
         base_action=base.ravel(),
         chunk_size=base.shape[0],
         action_dim=base.shape[1],
+        components=[],
         seconds_per_action=0.05,
         inference_ms=1.0,
     )
