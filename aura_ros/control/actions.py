@@ -9,6 +9,7 @@ End-effector components go to an output of twists or poses. Without one, the inv
 joint targets. The workspace and the speeds of the end effector are limited before it, and the joints after it.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -47,7 +48,7 @@ class ActionMapper:
     """Turns actions into targets of a robot. Not thread-safe.
 
     Attributes:
-        end_effector: the limits of end-effector actions with inverse kinematics, with their counters; None without.
+        counts: commands in which 'workspace', 'translation' or 'rotation' limited the end effector [1].
         limited: whether a limit of the end effector changed the last target.
     """
 
@@ -57,8 +58,9 @@ class ActionMapper:
         self._plans: dict[tuple[ActionComponent, ...], ActionPlan | str] = {}
         self._latch = GripLatch()
         self.limited = False
-        self.end_effector = (
-            EndEffectorMotion(robot, robot.end_effector, kinematics)
+        self.counts: Counter[str] = Counter()
+        self._effector_motion = (
+            EndEffectorMotion(robot, robot.end_effector, kinematics, self.counts)
             if robot.end_effector is not None and kinematics is not None
             else None
         )
@@ -98,17 +100,13 @@ class ActionMapper:
         self.limited = False
         if not plan.parts:
             return self._robot.to_robot(row)
-        wanted, before = at.last.copy(), self._limits
+        wanted, before = at.last.copy(), self.counts.total()
         for part in plan.parts:
             part.fill(row, wanted, at)
-        self.limited = self._limits != before
+        self.limited = self.counts.total() != before
         if not np.isfinite(wanted).all():
             raise InputError('the command is not finite: the action is too large')
         return wanted
-
-    @property
-    def _limits(self) -> int:
-        return self.end_effector.counts.total() if self.end_effector is not None else 0
 
     def _plan(self, components: tuple[ActionComponent, ...]) -> ActionPlan | str:
         if components not in self._plans:
@@ -161,12 +159,12 @@ class ActionMapper:
         """Return the part of the end effector and its columns of the robot."""
         for output in self._robot.outputs:
             if output.command_type == 'twist_stamped':
-                return TwistMotion.of(self._robot, output, position, rotation), self._robot.columns(output)
+                return TwistMotion.of(self._robot, output, position, rotation, self.counts), self._robot.columns(output)
             if output.command_type == 'pose_stamped':
                 return PoseMotion.of(self._robot, output, position, rotation), self._robot.columns(output)
-        if self.end_effector is None:
+        if self._effector_motion is None:
             raise ConfigError(
                 'end-effector actions need an output twist_stamped or pose_stamped, or the group robot.end_effector '
                 'with a model of the arm: add one to the robot file'
             )
-        return self.end_effector.part(position, rotation), self.end_effector.columns
+        return self._effector_motion.part(position, rotation), self._effector_motion.columns

@@ -30,6 +30,8 @@ class Moment:
     """Time since the last command, one control period at most [s]."""
     action_s: float
     """Time between two actions [s]."""
+    measured: Floats | None = None
+    """Measured joints, float64 [J]; in the columns of a twist with a workspace the measured pose."""
 
     def share(self, component: ActionComponent) -> float:
         """Return the factor of a motion for one command: part of a delta [1], or time of a velocity [s]."""
@@ -137,9 +139,21 @@ class TwistMotion:
     position: Placed | None
     rotation: Placed | None
     places: tuple[int, ...]
+    output: OutputConfig
+    period_s: float
+    """Control period [s]."""
+    counts: Counter[str]
+    """Counter of the limits that act; shared."""
 
     @classmethod
-    def of(cls, robot: RobotConfig, output: OutputConfig, position: Placed | None, rotation: Placed | None) -> Self:
+    def of(
+        cls,
+        robot: RobotConfig,
+        output: OutputConfig,
+        position: Placed | None,
+        rotation: Placed | None,
+        counts: Counter[str],
+    ) -> Self:
         """Return the part.
 
         Raises:
@@ -151,7 +165,7 @@ class TwistMotion:
                     f'component {component.name!r} is {component}: must be a delta or velocity in the frame of the '
                     'base for an output twist_stamped'
                 )
-        return cls(position, rotation, tuple(robot.columns(output)))
+        return cls(position, rotation, tuple(robot.columns(output)), output, robot.period_ns * 1e-9, counts)
 
     def fill(self, row: Floats, wanted: Floats, at: Moment) -> None:
         """Write the velocities."""
@@ -160,7 +174,21 @@ class TwistMotion:
             linear = self.position.values(row) * at.rate(self.position.component)
         if self.rotation is not None:
             angular = self.rotation.values(row) * at.rate(self.rotation.component)
-        wanted[list(self.places)] = np.concatenate([linear, angular])
+        wanted[list(self.places)] = np.concatenate([self._inside(linear, at), angular])
+
+    def _inside(self, linear: Floats, at: Moment) -> Floats:
+        """Return a velocity that does not leave the workspace within one control period.
+
+        Outside the workspace, only the way back is left.
+        """
+        if not self.output.workspace_lower or at.measured is None:
+            return linear
+        place = at.measured[list(self.places[:3])]
+        least = np.minimum((np.array(self.output.workspace_lower) - place) / self.period_s, 0.0)
+        most = np.maximum((np.array(self.output.workspace_upper) - place) / self.period_s, 0.0)
+        found = np.clip(linear, least, most)
+        self.counts['workspace'] += int((found != linear).any())
+        return np.asarray(found)
 
 
 @dataclass(frozen=True)
@@ -192,12 +220,13 @@ class EndEffectorMotion:
 
     Attributes:
         columns: columns of the robot that it fills.
-        counts: commands in which 'workspace', 'translation' or 'rotation' limited the end effector [1].
     """
 
-    def __init__(self, robot: RobotConfig, config: EndEffectorConfig, kinematics: Kinematics) -> None:
+    def __init__(
+        self, robot: RobotConfig, config: EndEffectorConfig, kinematics: Kinematics, counts: Counter[str]
+    ) -> None:
         self.columns = [robot.joint_names.index(name) for name in config.joint_names]
-        self.counts: Counter[str] = Counter()
+        self._counts = counts
         self._config, self._kinematics = config, kinematics
         self._lower, self._upper = np.array(config.workspace_lower), np.array(config.workspace_upper)
 
@@ -228,9 +257,9 @@ class EndEffectorMotion:
         length = float(np.linalg.norm(step))
         turn = from_matrix('axis_angle', goal.rotation @ pose.rotation.T)
         angle, most = float(np.linalg.norm(turn)), self._config.rotation_velocity_max * elapsed_s
-        self.counts['workspace'] += int((inside != goal.position).any())
-        self.counts['translation'] += int(length > reach)
-        self.counts['rotation'] += int(angle > most)
+        self._counts['workspace'] += int((inside != goal.position).any())
+        self._counts['translation'] += int(length > reach)
+        self._counts['rotation'] += int(angle > most)
         position = pose.position + step * min(1.0, reach / length) if length > 0.0 else pose.position
         rotation = goal.rotation if angle <= most else to_matrix('axis_angle', turn * (most / angle)) @ pose.rotation
         return Pose(position, rotation)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from typing import Self
 
 from aura_ros.common.errors import ConfigError
-from aura_ros.control.values import is_finite, strings
+from aura_ros.control.values import is_finite, numbers, strings
 
 COMMAND_TYPES = ('joint_trajectory', 'float64_multi_array', 'twist_stamped', 'pose_stamped', 'gripper_command')
 # Types that need no further parameters, for a robot with one output.
@@ -18,6 +18,7 @@ TWIST_UNITS = ('m/s', 'm/s', 'm/s', 'rad/s', 'rad/s', 'rad/s')
 POSE_UNITS = ('m', 'm', 'm', 'rad', 'rad', 'rad')
 JOINT_UNITS = ('rad', 'm', '1')
 _AXES = {'twist_stamped': (TWIST_AXES, TWIST_UNITS), 'pose_stamped': (POSE_AXES, POSE_UNITS)}
+_BOX = ('workspace_lower', 'workspace_upper')
 # Prefix of the groups that map a joint; see JointMap.
 MAP_PREFIX = 'map_'
 
@@ -44,7 +45,11 @@ class OutputConfig:
     max_effort: float = 0.0
     """Largest effort of a gripper_command [N]; 0: the driver's default."""
     state_topic: str = ''
-    """Topic of the measured end-effector pose (geometry_msgs/PoseStamped); only with pose_stamped."""
+    """Topic of the measured end-effector pose (geometry_msgs/PoseStamped); with pose_stamped, or for a workspace."""
+    workspace_lower: tuple[float, ...] = ()
+    """Smallest x, y and z of the end effector [m]; only with twist_stamped and a state_topic, () without limits."""
+    workspace_upper: tuple[float, ...] = ()
+    """Largest x, y and z of the end effector [m]; as workspace_lower."""
 
     def __post_init__(self) -> None:
         of = f'{self.name}.' if self.name else ''
@@ -62,11 +67,27 @@ class OutputConfig:
             raise ConfigError(f'{of}joint_names has {len(self.joint_names)} entries: gripper_command has one joint')
         if not is_finite(self.max_effort) or self.max_effort < 0.0:
             raise ConfigError(f'{of}max_effort = {self.max_effort!r}: must be a number of 0 N or more')
-        if (self.command_type == 'pose_stamped') != bool(self.state_topic):
+        self._check_workspace(of)
+        posed = self.command_type == 'pose_stamped' or bool(self.workspace_lower)
+        if posed != bool(self.state_topic):
             raise ConfigError(
                 f'{of}state_topic = {self.state_topic!r}: must be the topic of the measured pose with command_type '
-                'pose_stamped, and empty with others'
+                'pose_stamped or a workspace, and empty with others'
             )
+
+    def _check_workspace(self, of: str) -> None:
+        low, high = self.workspace_lower, self.workspace_upper
+        if not low and not high:
+            return
+        if self.command_type != 'twist_stamped':
+            raise ConfigError(
+                f'{of}workspace_lower = {list(low)}: must be empty with command_type {self.command_type}; the position '
+                'limits of a pose are its workspace'
+            )
+        if not (len(low) == len(high) == 3 and all(map(is_finite, (*low, *high)))):
+            raise ConfigError(f'{of}workspace = {list(low)} to {list(high)}: must be three finite numbers each [m]')
+        if any(below >= above for below, above in zip(low, high, strict=True)):
+            raise ConfigError(f'{of}workspace_lower = {list(low)}: must be below workspace_upper = {list(high)}')
 
     @classmethod
     def from_mapping(cls, name: str, values: object) -> Self:
@@ -86,7 +107,8 @@ class OutputConfig:
         topic = values.get('command_topic', '')
         if not isinstance(topic, str) or not topic:
             raise ConfigError(f'{name}.command_topic = {topic!r}: must be the topic or action of this output')
-        return cls(**{**values, 'name': name, 'joint_names': joints})
+        boxes = {key: numbers(f'{name}.{key}', values[key]) for key in _BOX if key in values}
+        return cls(**{**values, **boxes, 'name': name, 'joint_names': joints})
 
     @property
     def holds_with_zero(self) -> bool:

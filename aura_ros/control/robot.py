@@ -183,7 +183,7 @@ class RobotConfig:
     def _rotation(self) -> list[int]:
         """Places of the rotation vector of a pose; empty without a pose."""
         names = self.joint_names
-        return [names.index(axis) for axis in ROTATION_AXES if any(o.state_topic for o in self.outputs)]
+        return [names.index(axis) for axis in ROTATION_AXES if axis in names]
 
     def _check_names(self) -> None:
         names = self.joint_names

@@ -234,7 +234,7 @@ class PolicySwitch:
         if playing is None or joints is None or self._fault:
             return self._hold(steady_ns, joints, before)
         index = playing.index(now_ns)
-        at = Moment(self._guard.start(joints), self._guard.elapsed_s(steady_ns), playing.dt_ns * 1e-9)
+        at = Moment(self._guard.start(joints), self._guard.elapsed_s(steady_ns), playing.dt_ns * 1e-9, joints)
         try:
             action = self._mapper.target(playing, index, at)
         except InputError as error:
@@ -274,8 +274,7 @@ class PolicySwitch:
         )
 
     def _limited(self) -> dict[str, dict[str, int]]:
-        effector = self._mapper.end_effector
-        counts = effector.counts if effector is not None else {}
+        counts = self._mapper.counts
         return self._guard.limiter.counts | {name: {'end_effector': n} for name, n in counts.items() if n}
 
     def _usable_ns(self, chunk: Chunk) -> int:

@@ -70,7 +70,9 @@ class OutputParameters:
     command_type: str = parameter('joint_trajectory', 'Message type of the controller', choices=COMMAND_TYPES)
     command_topic: str = parameter('', 'Topic of the commands, or name of the action')
     max_effort: float = parameter(0.0, 'Largest effort of gripper_command; 0 = the default of the driver', unit='N')
-    state_topic: str = parameter('', 'Topic of the measured pose, for pose_stamped')
+    state_topic: str = parameter('', 'Topic of the measured pose, for pose_stamped or a workspace')
+    workspace_lower: tuple[float, ...] = numbers('Smallest x, y and z of the end effector, for twist_stamped', unit='m')
+    workspace_upper: tuple[float, ...] = numbers('Largest x, y and z of the end effector, for twist_stamped', unit='m')
 
 
 @dataclass(frozen=True)

@@ -131,6 +131,44 @@ def test_deltas_become_a_twist_that_a_hold_stops(robot_values: Values) -> None:
     assert held.holding and held.target is not None and held.target.tolist() == pytest.approx([0.0] * 6 + [0.5])
 
 
+@pytest.mark.parametrize(
+    ('place', 'speed', 'allowed'),
+    [(0.3, 0.2, 0.2), (0.495, 0.2, 0.1), (0.6, 0.2, 0.0), (0.6, -0.2, -0.2), (-0.1, -0.2, 0.0)],
+)
+def test_a_twist_does_not_lead_out_of_its_workspace(
+    robot_values: Values, place: float, speed: float, allowed: float
+) -> None:
+    robot = twist_robot(robot_values)
+    box = {'workspace_lower': (0.0, -1.0, 0.0), 'workspace_upper': (0.5, 1.0, 1.0), 'state_topic': 'pose'}
+    robot = replace(robot, outputs=(replace(robot.outputs[0], **box), robot.outputs[1]))  # type: ignore[arg-type]
+    move, grip = replace(MOVE, mode='velocity', unit='m/s'), replace(GRIP, binary=False)
+    switch = PolicySwitch(robot)
+    measured = np.array([place, 0.0, 0.5, 0.0, 0.0, 0.0, 0.0])
+    (command,) = play(switch, chunk_of((move, grip), [[speed, 0.0, 0.0, 0.0]] * 8), measured, 1)
+    assert command.target is not None and command.target[0] == pytest.approx(allowed)
+    assert command.clipped == (allowed != speed)
+    assert switch.status.limited.get('workspace', {}) == ({'end_effector': 1} if allowed != speed else {})
+
+
+@pytest.mark.parametrize(
+    ('changes', 'text'),
+    [
+        ({'workspace_lower': [0.0, 0.0]}, 'must be three finite numbers each'),
+        ({'workspace_lower': [1.0] * 3}, 'must be below workspace_upper'),
+        ({'state_topic': ''}, "state_topic = '': must be the topic of the measured pose"),
+        ({'workspace_lower': [], 'workspace_upper': []}, "state_topic = 'pose': must be"),
+    ],
+)
+def test_a_bad_workspace_of_a_twist_is_refused(robot_values: Values, changes: dict[str, object], text: str) -> None:
+    values = robot_values(6, joint_names=list(TWIST_AXES), outputs=['arm'])
+    arm = {'joint_names': list(TWIST_AXES), 'command_type': 'twist_stamped', 'command_topic': 'servo'}
+    arm |= {'state_topic': 'pose', 'workspace_lower': [0.0] * 3, 'workspace_upper': [1.0] * 3}
+    assert RobotConfig.from_mapping(values | {'arm': arm}).outputs[0].workspace_upper == (1.0, 1.0, 1.0)
+    with pytest.raises(ConfigError) as error:
+        RobotConfig.from_mapping(values | {'arm': arm | changes})
+    assert text in str(error.value)
+
+
 def pose_robot(robot_values: Values) -> RobotConfig:
     values = robot_values(6, joint_names=list(POSE_AXES), outputs=['arm'], velocity_max=[40.0] * 6)
     values |= {'arm': {'joint_names': list(POSE_AXES), 'command_type': 'pose_stamped'}, 'step_max': [2.0] * 6}

@@ -13,7 +13,6 @@ from sensor_msgs.msg import JointState
 
 from aura_ros.common.errors import InputError
 from aura_ros.control import RobotConfig
-from aura_ros.control.outputs import POSE_AXES
 from aura_ros.ros import conversions
 from aura_ros.ros.commands import pose_from_msg
 from aura_ros.vla.joints import MAX_JOINT_NAMES, joint_values
@@ -27,7 +26,7 @@ class JointMonitor:
     """Keeps the newest position of each joint and reports every message that it rejects.
 
     A message may name any of the joints. Each joint has its own stamp and its own age. The velocities of a twist are
-    not measured: their stamp is that of any message.
+    not measured: their stamp is that of any message. With a workspace, the measured pose is in their place.
 
     Attributes:
         stamp_ns: newest stamp of a message, even if its positions were rejected [ns]; None before the first.
@@ -47,7 +46,12 @@ class JointMonitor:
         """
         self._robot = robot
         self._column = {name: column for column, name in enumerate(robot.joint_names)}
-        self._velocities = [name for name in robot.joint_names if robot.is_velocity[self._column[name]]]
+        # The axes of each measured pose; those of a twist hold the pose, for its workspace.
+        self._axes = {output.state_topic: output.joint_names for output in robot.outputs if output.state_topic}
+        posed = {name for names in self._axes.values() for name in names}
+        self._velocities = [
+            name for name in robot.joint_names if robot.is_velocity[self._column[name]] and name not in posed
+        ]
         self._measured = tuple(name for name in robot.joint_names if name not in self._velocities)
         ages_s = [robot.sources.max_age_s.get(name, max_age_s) for name in robot.joint_names]
         self._max_age_ns = np.array([round(age_s * 1e9) for age_s in ages_s], np.int64)
@@ -81,16 +85,16 @@ class JointMonitor:
 
     def take_pose(self, message: PoseStamped, now_ns: int, topic: str) -> bool:
         """Keep the measured pose of the end effector; return as `take`."""
-        stamp_ns = conversions.to_ns(message.header.stamp)
+        stamp_ns, axes = conversions.to_ns(message.header.stamp), self._axes[topic]
         try:
             self._check_frame(message)
             values = pose_from_msg(message)
         except InputError as error:
-            taken = self._keep(dict.fromkeys(POSE_AXES, np.nan), stamp_ns, now_ns, topic)
+            taken = self._keep(dict.fromkeys(axes, np.nan), stamp_ns, now_ns, topic)
             if taken:
                 self._fault('joint_states', f'{topic} {error}')
             return taken
-        return self._keep(dict(zip(POSE_AXES, values, strict=True)), stamp_ns, now_ns, topic)
+        return self._keep(dict(zip(axes, values, strict=True)), stamp_ns, now_ns, topic)
 
     def _check_frame(self, message: PoseStamped) -> None:
         """Raise InputError for a pose in another frame, where its numbers mean another place."""
