@@ -95,6 +95,7 @@ def evaluate_bag(path: Path, settings: Settings, backbone: Backbone, console: Co
         key = key_of(
             content=digest,
             backbone=backbone.spec.backbone_hash,
+            actions=backbone.spec.action_spec.to_dict(),  # the file of a model may change its timing
             mapping=as_yaml(mapping),
             span=span,
             recorded=use_recorded,

@@ -91,7 +91,7 @@ def keep_features(
             )
         digest = content_digest(bag.files)
         text = as_yaml(mapping)
-        key = hashlib.sha256(f'{digest}\0{text}'.encode()).hexdigest()[:12]
+        key = hashlib.sha256(f'{digest}\0{text}\0{spec.action_spec.text}'.encode()).hexdigest()[:12]
         file = folder / spec.backbone_hash[:12] / f'{path.name.split(".")[0]}-{key}.npz'
         if file.exists():
             return FeatureFile(file, read_about(file))

@@ -2,6 +2,8 @@
 """From recordings to weights that memory_node loads, in the smallest size that runs through every stage."""
 
 import json
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -148,6 +150,14 @@ def test_features_are_computed_once_and_again_when_the_mapping_changes(tmp_path,
     assert keep_features(bag, tmp_path / 'features', backbone, MAPPING).file.stat().st_mtime_ns == written
     longer = Mapping({}, (), (ActionStream('/joint_command', tolerance_s=0.5),), steps='/vla_step')
     assert keep_features(bag, tmp_path / 'features', backbone, longer).file != first.file
+
+
+def test_features_are_computed_again_when_the_timing_of_the_backbone_changes(tmp_path, backbone):
+    """The file of a model may change how many actions are executed, and so which steps there are; the hash stays."""
+    path = recorded(tmp_path / 'bag')
+    slower = SimpleNamespace(spec=replace(backbone.spec, n_action_steps=backbone.spec.n_action_steps + 1))
+    files = {keep_features(path, tmp_path / 'features', vla, MAPPING).file for vla in (backbone, slower, backbone)}
+    assert len(files) == 2
 
 
 def test_the_end_of_each_episode_is_held_out(tmp_path, backbone):

@@ -21,6 +21,7 @@ def test_metadata_there_and_back() -> None:
 
 
 def test_embedded_backbone_fits_into_a_contract() -> None:
+    pytest.importorskip('onnxruntime')
     spec = load_backbone('embedded').spec
     found = Contract.from_metadata(Contract.of(spec, Features('features')).to_metadata())
     assert found is not None

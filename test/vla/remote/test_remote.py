@@ -67,6 +67,7 @@ def test_answer_is_that_of_the_backbone_bit_for_bit() -> None:
 
 
 def test_embedded_backbone_answers_as_it_does_in_this_process() -> None:
+    pytest.importorskip('onnxruntime')
     from aura_ros.vla.remote import Contract, Features
 
     vla = load_backbone('embedded')
