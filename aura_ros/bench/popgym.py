@@ -105,7 +105,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     """Train, act and report. Return the exit code."""
     if find_spec('popgym') is None:
         raise ModuleNotFoundError('popgym is not installed', name='popgym')
-    from aura_ros.bench.popgym_training import Budget
+    from aura_ros.bench.popgym_training import SETTINGS, Budget
 
     ids = parse_names('ids', args.ids, IDS)
     memories = parse_names('memories', args.memories, LEARNING_RATES)
@@ -117,7 +117,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         budget = replace(budget, steps=12, batch=4, demonstrations=8, tests=2)
     if args.tune:
         return _tune(ids, memories, budget, args, console)
-    store = ResultStore(args.output, name, {'budget': budget}, args.fresh)
+    store = ResultStore(args.output, name, {'budget': budget, **SETTINGS}, args.fresh)
     steps = {} if args.quick else STEPS
     tasks = [
         _task(environment, memory, seed, replace(budget, steps=steps.get(environment, budget.steps)))
@@ -145,8 +145,9 @@ def _job(task: Task, store: ResultStore) -> Job:
 def _tune(ids: list[str], memories: list[str], budget: Budget, args: argparse.Namespace, console: Console) -> int:
     """Print the mean validation score over the ids for each memory and learning rate."""
     from aura_ros.bench.popgym_env import VALIDATE
+    from aura_ros.bench.popgym_training import SETTINGS
 
-    store = ResultStore(args.output, 'popgym-tune', {'budget': budget}, args.fresh)
+    store = ResultStore(args.output, 'popgym-tune', {'budget': budget, **SETTINGS}, args.fresh)
     tasks = {
         (memory, rate, name): replace(_task(name, memory, TUNE_SEED, budget), learning_rate=rate, split=VALIDATE)
         for memory, rate, name in product(memories, LEARNING_RATE_GRID, ids)

@@ -41,6 +41,8 @@ FEEDBACK_NOISE = 0.3
 ADDITION = 0.1
 """First size of what a step adds to a value, relative to the usual one. A value lies in -1..1, so a count needs small
 steps."""
+SETTINGS = {'sizes': SIZES, 'variants': VARIANTS, 'first': (KEY_SPREAD, FEEDBACK_NOISE, ADDITION)}
+"""What the row of a run depends on besides its task."""
 
 
 @dataclass(frozen=True)
