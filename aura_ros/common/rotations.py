@@ -18,6 +18,8 @@ from aura_ros.common.spec_fields import ROTATIONS
 Floats = NDArray[np.float64]
 # Below this length a vector has no direction.
 _LEAST = 1e-9
+# Below this angle its sine stands for it, to 1e-13 rad. OpenCV returns 0 below 1e-5.
+_SMALL = 1e-4
 # Above this cosine of the middle angle, the outer two Euler angles turn about one axis.
 _LOCKED = 1.0 - 1e-9
 
@@ -71,6 +73,10 @@ def _of_vector(vector: Floats) -> Floats:
 
 
 def _vector(matrix: Floats) -> Floats:
+    turned = matrix - matrix.T
+    small = np.array([turned[2, 1], turned[0, 2], turned[1, 0]]) / 2.0
+    if np.trace(matrix) > 1.0 and float(np.linalg.norm(small)) < _SMALL:
+        return small
     return np.asarray(cv2.Rodrigues(np.ascontiguousarray(matrix))[0], np.float64).reshape(3)
 
 

@@ -21,6 +21,15 @@ def test_each_form_is_the_same_rotation(form, angles):
     np.testing.assert_allclose(to_matrix(form, from_matrix(form, matrix)), matrix, atol=1e-7)
 
 
+@pytest.mark.parametrize('angle', [1e-3, 1.1e-4, 0.9e-4, 1e-5, 1e-7, 0.0])
+def test_a_small_turn_is_not_lost(angle):
+    vector = angle * np.array([0.6, -0.48, 0.64])
+    matrix = to_matrix('axis_angle', vector)
+    for form in ROTATIONS:
+        again = to_matrix(form, from_matrix(form, matrix))
+        np.testing.assert_allclose(from_matrix('axis_angle', again), vector, rtol=1e-6, atol=1e-15)
+
+
 def test_a_quarter_turn_about_z_has_its_known_values():
     half = np.sqrt(0.5)
     quarter = np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
