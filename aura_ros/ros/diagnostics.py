@@ -101,16 +101,15 @@ def _urgent(results: Mapping[str, Status]) -> dict[str, tuple[bytes, Hashable]]:
 
 
 class Faults:
-    """Counts faults by kind and reports WARN while the newest is recent. Executor thread only."""
+    """Counts faults by kind and reports WARN while one of them is recent. Executor thread only."""
 
     def __init__(self, ok_message: str, hold_s: float = 5.0) -> None:
         """Report `ok_message` without a recent fault; report a fault for `hold_s` [s, steady clock]."""
         self._ok_message = ok_message
         self._hold_s = hold_s
         self.counts: dict[str, int] = {}
-        self._text = ''
-        self._since = -math.inf
-        self._last: dict[str, float] = {}
+        # By kind, the newest kind last: the text and the time of its newest fault.
+        self._newest: dict[str, tuple[str, float]] = {}
 
     def add(self, kind: str, text: str, times: int = 1) -> bool:
         """Count a fault; return whether to log it.
@@ -118,14 +117,15 @@ class Faults:
         A fault whose kind was added recently is not logged again, so that a lasting fault is logged once.
         """
         self.counts[kind] = self.counts.get(kind, 0) + times
-        self._text = f'{kind}: {text}'
-        self._since = now = time.monotonic()
-        before = self._last.get(kind, -math.inf)
-        self._last[kind] = now
+        now = time.monotonic()
+        _, before = self._newest.pop(kind, ('', -math.inf))
+        self._newest[kind] = text, now
         return now - before > self._hold_s
 
     def status(self) -> Status:
-        """Return the newest fault while it is recent, and all counts."""
-        if time.monotonic() - self._since < self._hold_s:
-            return Status(WARN, self._text, self.counts)
+        """Return the newest fault of each kind that is recent, the newest kind first, and all counts."""
+        now = time.monotonic()
+        recent = [f'{kind}: {text}' for kind, (text, at) in self._newest.items() if now - at < self._hold_s]
+        if recent:
+            return Status(WARN, '; '.join(reversed(recent)), self.counts)
         return Status(OK, self._ok_message, self.counts)
