@@ -36,6 +36,7 @@ class Spec:
     cameras = ('front', 'wrist')
     joint_names = JOINTS
     action_dim = len(JOINTS)
+    action_names = JOINTS
 
 
 # Converted messages.

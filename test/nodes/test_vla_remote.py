@@ -53,8 +53,7 @@ def test_steps_go_on_without_a_gap_when_the_server_is_back(graph):
         rig = rig_for(graph, port)
         assert rig.goal().accepted
         rig.step()
-    rig.offer(rig.now())
-    rig.wait_for_diagnostic('backbone', 'backbone failed')
+    rig.wait_for_diagnostic('backbone', 'backbone failed', meanwhile=lambda: rig.offer(rig.now()))
     assert len(rig.steps) == 1
     with serving(port):
 
