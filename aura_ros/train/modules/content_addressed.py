@@ -105,7 +105,7 @@ class ContentAddressedModule(Gated):
         """
         if state is None:
             state = x.new_zeros(len(x), ROWS, ITEM_KEY_DIM + ITEM_VALUE_DIM + 1)
-        if schedule is None and self.kind != 'aura':
+        if schedule is None and not self.has_gate:
             schedule = torch.ones_like(x[..., 0])
         if asked is None:
             asked = torch.ones_like(x[..., 0], dtype=torch.bool)
@@ -195,7 +195,7 @@ class ContentAddressedModule(Gated):
     @torch.no_grad()
     def _logit(self, x: Tensor, error: Tensor) -> Tensor:
         """Return the logits of writes, [B, T]; infinite without a gate."""
-        return self.gate_logit(x, error) if self.kind == 'aura' else torch.full_like(x[..., 0], torch.inf)
+        return self.gate_logit(x, error) if self.has_gate else torch.full_like(x[..., 0], torch.inf)
 
     def _write(self, held: _State, codes: _Codes, found: Tensor) -> _State:
         """Write one step, [B, 1, ...], of each sequence that is found, [B], and return the state after it."""
