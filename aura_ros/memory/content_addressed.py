@@ -9,10 +9,11 @@ written. Together they take (32 * 32 + 32) * 4 = 4,224 bytes.
     r(k) = a(k) W                                                   read-out, without that entry
     e    = (k, v) - r(k)                                            error before a write; its norm is the surprise
     W_i <- W_i + rate ((k, v) - W_i)                                write: the delta rule for a one-hot address i
+    W_j <- (1 - clip((k_j . k - theta) / 0.6 + 1/2, 0, 1)) W_j      other rows lose what they hold of the same item
 
-Row i is the one that matches k best, and other rows that match better than theta are emptied: they hold older values of
-the same item. If none matches better than theta, i is the row whose last write is the oldest, empty ones first, and the
-write replaces it. So a write does not change other items, and they do not fade.
+Row i is the one that matches k best. If none matches better than theta, i is the row whose last write is the oldest,
+empty ones first, and the write replaces it. A row whose key becomes shorter than 0.2 is emptied. A write does not
+change items whose keys match less than theta - 0.3, so they do not fade.
 The value v = tanh(V x + M r_v) sees the value r_v that is stored for k, so an item can count or queue. Reading by
 content follows the Neural Turing Machine (arXiv 1410.5401), and the choice of the row follows arXiv 1605.06065.
 
@@ -28,6 +29,10 @@ from aura_ros.memory.schedules import WriteSchedule
 ROWS = 32
 ITEM_KEY_DIM = 16
 ITEM_VALUE_DIM = 16
+FADE_WIDTH = 0.6
+"""Matches between which the share that another row loses goes from 0 to 1; their middle is the threshold."""
+LEAST_KEY = 0.2
+"""A row with a shorter key is emptied."""
 
 
 class ContentAddressedCell(MatrixCell):
@@ -70,9 +75,7 @@ class ContentAddressedCell(MatrixCell):
         row, rate = int(matches.argmax()), sigmoid(float(self._rate(x)[0]))
         if matches[row] <= self._threshold:
             row, rate = int(self.vector.argmin()), 1.0
-        older = [int(other) for other in np.flatnonzero(matches > self._threshold) if other != row]
-        changes = [self._empty(other) for other in older]
-        norm = float(np.linalg.norm([*changes, self._write(row, item, rate)]))
+        norm = float(np.hypot(self._fade(row, matches), self._write(row, item, rate)))
         return Transition(self._read(self._matches(query)), score, threshold, True, surprise, norm, before)
 
     def _matches(self, key: Floats) -> Floats:
@@ -92,14 +95,21 @@ class ContentAddressedCell(MatrixCell):
         value = np.tanh(self._value(x) + self._feedback @ stored[self._key_dim :])
         return np.concatenate([key, value])
 
-    def _empty(self, row: int) -> float:
-        """Empty a row; the others keep their order, without a gap. Return the norm of the change."""
-        norm = float(np.linalg.norm(self.matrix[row]))
-        self.vector[(self.vector > 0) & (self.vector < self.vector[row])] += 1
-        self.matrix[row] = 0
-        self.vector[row] = 0
-        self.row_age[row] = 0
-        return norm
+    def _fade(self, row: int, matches: Floats) -> float:
+        """Take older values of an item from the rows besides its own; return the norm of the change."""
+        shares = np.clip((matches - self._threshold) / np.float32(FADE_WIDTH) + np.float32(0.5), 0, 1)
+        shares[row] = 0
+        shares[np.linalg.norm(self.matrix[:, : self._key_dim], axis=1) * (1 - shares) < LEAST_KEY] = 1
+        shares[row] = 0
+        changed = np.flatnonzero((shares > 0) & (self.vector > 0))
+        change = shares[changed, None] * self.matrix[changed]
+        self.matrix[changed] -= change
+        self.row_age[changed] = 0
+        for emptied in changed[shares[changed] == 1]:
+            # the others keep their order, without a gap
+            self.vector[(self.vector > 0) & (self.vector < self.vector[emptied])] += 1
+            self.vector[emptied] = 0
+        return float(np.linalg.norm(change))
 
     def _write(self, row: int, item: Floats, rate: float) -> float:
         """Move a row towards an item and make it the last in the order; return the norm of the change."""
