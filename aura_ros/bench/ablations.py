@@ -64,8 +64,8 @@ class ChangedContent(_FewerGateInputs, ContentAddressedModule):
         for name, value in fixed.items():
             torch.nn.init.constant_(self.get_parameter(name), value).requires_grad_(False)
 
-    def _free_row(self, order: Tensor) -> Tensor:
-        return super()._free_row(order if self._oldest else torch.rand_like(order))
+    def _free_row(self, W: Tensor, order: Tensor) -> Tensor:
+        return super()._free_row(W, order) if self._oldest else torch.rand_like(order).argmin(-1)
 
     def _lost(self, W: Tensor, matches: Tensor) -> Tensor:
         return super()._lost(W, matches) if self._fades else torch.zeros_like(matches)

@@ -44,6 +44,7 @@ def cell(feedback=0.0, rate=100.0, sharpness=6.0, threshold=THRESHOLD):
             'rate.bias': np.array([rate], np.float32),
             'log_sharpness': np.array([sharpness], np.float32),
             'threshold': np.array([threshold], np.float32),
+            'fade': np.array([threshold], np.float32),
         },
         Always(),
     )

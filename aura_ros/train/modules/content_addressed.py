@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from aura_ros.memory.content_addressed import FADE_WIDTH, ITEM_KEY_DIM, ITEM_VALUE_DIM, LEAST_KEY, ROWS
+from aura_ros.memory.content_addressed import FADE_WIDTH, ITEM_KEY_DIM, ITEM_VALUE_DIM, LEAST_KEY, ROWS, WHOLE_KEY
 from aura_ros.train.modules.base import GateInputs, Scan, Sizes
 from aura_ros.train.modules.gate import Gated
 
@@ -81,6 +81,7 @@ class ContentAddressedModule(Gated):
         nn.init.constant_(self.rate.bias, 2.0)
         self.log_sharpness = nn.Parameter(torch.tensor([math.log(10.0)]))
         self.threshold = nn.Parameter(torch.tensor([0.6]))
+        self.fade = nn.Parameter(torch.tensor([0.6]))
         if kind == 'aura':
             self.add_gate(ITEM_KEY_DIM + ITEM_VALUE_DIM)
 
@@ -204,7 +205,7 @@ class ContentAddressedModule(Gated):
         with torch.no_grad():
             best = matches.max(-1)
             known = best.values > self.threshold
-            row = F.one_hot(torch.where(known, best.indices, self._free_row(order)), ROWS).to(W.dtype)
+            row = F.one_hot(torch.where(known, best.indices, self._free_row(W, order)), ROWS).to(W.dtype)
         lost = self._lost(W, matches) * (1 - row) * found[:, None]
         with torch.no_grad():
             order = _without(order, (lost == 1).to(order.dtype))
@@ -216,18 +217,19 @@ class ContentAddressedModule(Gated):
         change = share * (item - (row[:, None] @ W)[:, 0])
         return _State(W + row[..., None] * change[:, None], order)
 
-    def _free_row(self, order: Tensor) -> Tensor:
-        """Return the row for a new item, int [B]: the one whose last write is the oldest, empty ones first."""
-        return order.argmin(-1)
+    def _free_row(self, W: Tensor, order: Tensor) -> Tensor:
+        """Return the row for a new item, int [B]: what is left of an item first, then the oldest write."""
+        lengths = W[..., :ITEM_KEY_DIM].norm(dim=-1)
+        return torch.where(lengths < WHOLE_KEY, lengths - 1, order).argmin(-1)
 
     def _lost(self, W: Tensor, matches: Tensor) -> Tensor:
         """Return the share that each row loses if a write with these matches is not its own, [B, rows].
 
         The gradient of these shares brings keys of one item together, and separates those of different items.
         """
-        share = ((matches - self.threshold) / FADE_WIDTH + 0.5).clamp(0, 1)
+        share = ((matches - self.fade) / FADE_WIDTH + 0.5).clamp(0, 1)
         short = (W[..., :ITEM_KEY_DIM].norm(dim=-1) * (1 - share) < LEAST_KEY) & (matches > _EMPTY)
-        return torch.where(short, 1 + share - share.detach(), share)
+        return torch.where(short, share - share.detach() + 1, share)
 
 
 def _without(order: Tensor, emptied: Tensor) -> Tensor:
