@@ -9,7 +9,7 @@ Of content-addressed fast weights (--cell content):
   sharpness B         the sharpness of the address is fixed, not learned
   no feedback         a value does not see what is stored for its key
   rate 1              a write replaces what is stored
-  no emptying         a write leaves older rows of its item as they are
+  no fading           a write leaves older rows of its item as they are
   any row             a new item takes any row, not the one that was written longest ago
   open share S        share of the steps that are written at random before the gate decides
   gate from 30 %      the gate starts to learn when it starts to decide
@@ -69,8 +69,8 @@ class Variant:
     """Size K of the state of dense fast weights: keys and values have K components."""
     fixed: Mapping[str, float] = field(default_factory=dict)
     """Parameters of content-addressed fast weights that are not learned."""
-    empties: bool = True
-    """Whether a write empties older rows of its item."""
+    fades: bool = True
+    """Whether other rows lose what they hold of the written item."""
     oldest: bool = True
     """Whether a new item takes the row that was written longest ago."""
     train_length: int = HARD.train_length
@@ -92,7 +92,7 @@ VARIANTS: dict[str, dict[str, Variant]] = {
         'sharpness 30': Variant(fixed={'log_sharpness': 3.4}),
         'no feedback': Variant(fixed={'feedback.weight': 0.0}),
         'rate 1': Variant(fixed={'rate.weight': 0.0, 'rate.bias': 20.0}),
-        'no emptying': Variant(empties=False),
+        'no fading': Variant(fades=False),
         'any row': Variant(oldest=False),
         'open share 0.1': Variant(gate={'open_share': 0.1}),
         'open share 1': Variant(gate={'open_share': 1.0}),
@@ -183,7 +183,7 @@ def build(cell: str, variant: Variant) -> MemoryModule:
     from aura_ros.train.modules import AuraModule
 
     if cell == 'content':
-        return ablations.ChangedContent(SIZES, variant.inputs, variant.fixed, variant.empties, variant.oldest)
+        return ablations.ChangedContent(SIZES, variant.inputs, variant.fixed, variant.fades, variant.oldest)
     sizes = replace(SIZES, key_dim=variant.size, value_dim=variant.size)
     if variant.inputs != ALL_INPUTS:
         return ablations.FewerGateInputs(sizes, variant.inputs)

@@ -51,29 +51,24 @@ class ChangedContent(_FewerGateInputs, ContentAddressedModule):
         sizes: dimensions.
         inputs: remaining inputs of the gate, of 'code', 'error' and 'surprise'.
         fixed: parameters that keep a value, by name; each of their entries gets it.
-        empties: whether a write empties older rows of its item.
+        fades: whether other rows lose what they hold of the item.
         oldest: whether a new item takes the row that was written longest ago, or any row.
     """
 
     def __init__(
-        self,
-        sizes: Sizes,
-        inputs: tuple[str, ...],
-        fixed: Mapping[str, float],
-        empties: bool = True,
-        oldest: bool = True,
+        self, sizes: Sizes, inputs: tuple[str, ...], fixed: Mapping[str, float], fades: bool = True, oldest: bool = True
     ) -> None:
         super().__init__(sizes)
         self.keep(inputs)
-        self._empties, self._oldest = empties, oldest
+        self._fades, self._oldest = fades, oldest
         for name, value in fixed.items():
             torch.nn.init.constant_(self.get_parameter(name), value).requires_grad_(False)
 
-    def _free_row(self, order: Tensor) -> Tensor:
-        return super()._free_row(order if self._oldest else torch.rand_like(order))
+    def _free_row(self, W: Tensor, order: Tensor) -> Tensor:
+        return super()._free_row(W, order) if self._oldest else torch.rand_like(order).argmin(-1)
 
-    def _older(self, matches: Tensor, row: Tensor) -> Tensor:
-        return super()._older(matches, row) if self._empties else torch.zeros_like(matches)
+    def _lost(self, W: Tensor, matches: Tensor) -> Tensor:
+        return super()._lost(W, matches) if self._fades else torch.zeros_like(matches)
 
 
 class Endpoint(AuraModule):

@@ -9,10 +9,12 @@ written. Together they take (32 * 32 + 32) * 4 = 4,224 bytes.
     r(k) = a(k) W                                                   read-out, without that entry
     e    = (k, v) - r(k)                                            error before a write; its norm is the surprise
     W_i <- W_i + rate ((k, v) - W_i)                                write: the delta rule for a one-hot address i
+    W_j <- (1 - clip((k_j . k - phi) / 0.6 + 1/2, 0, 1)) W_j        other rows lose what they hold of the same item
 
-Row i is the one that matches k best, and other rows that match better than theta are emptied: they hold older values of
-the same item. If none matches better than theta, i is the row whose last write is the oldest, empty ones first, and the
-write replaces it. So a write does not change other items, and they do not fade.
+Row i is the one that matches k best. If none matches better than theta, the write replaces another row: an empty one;
+else one that has lost more than a quarter of its key, the shortest key first; else the one whose last write is the
+oldest. A row whose key becomes shorter than 0.2 is emptied. A write does not change items whose keys match less than
+phi - 0.3, so they do not fade.
 The value v = tanh(V x + M r_v) sees the value r_v that is stored for k, so an item can count or queue. Reading by
 content follows the Neural Turing Machine (arXiv 1410.5401), and the choice of the row follows arXiv 1605.06065.
 
@@ -28,6 +30,12 @@ from aura_ros.memory.schedules import WriteSchedule
 ROWS = 32
 ITEM_KEY_DIM = 16
 ITEM_VALUE_DIM = 16
+FADE_WIDTH = 0.6
+"""Matches between which the share that another row loses goes from 0 to 1; their middle is learned."""
+LEAST_KEY = 0.2
+"""A row with a shorter key is emptied."""
+WHOLE_KEY = 0.75
+"""A row with a shorter key holds what is left of an item, and makes room before whole items do."""
 
 
 class ContentAddressedCell(MatrixCell):
@@ -45,6 +53,7 @@ class ContentAddressedCell(MatrixCell):
         self._feedback = weights['feedback.weight']
         self._sharpness = np.float32(np.exp(weights['log_sharpness'][0]))
         self._threshold = np.float32(weights['threshold'][0])
+        self._fade_from = np.float32(weights['fade'][0] - FADE_WIDTH / 2)
         self._key_dim = len(self._key.bias)
         width = self._key_dim + len(self._value.bias)
         super().__init__(np.zeros((ROWS, width), np.float32), np.zeros(ROWS, np.float32), schedule)
@@ -69,10 +78,8 @@ class ContentAddressedCell(MatrixCell):
             return Transition(before, score, threshold, False, surprise)
         row, rate = int(matches.argmax()), sigmoid(float(self._rate(x)[0]))
         if matches[row] <= self._threshold:
-            row, rate = int(self.vector.argmin()), 1.0
-        older = [int(other) for other in np.flatnonzero(matches > self._threshold) if other != row]
-        changes = [self._empty(other) for other in older]
-        norm = float(np.linalg.norm([*changes, self._write(row, item, rate)]))
+            row, rate = self._free_row(), 1.0
+        norm = float(np.hypot(self._fade(row, matches), self._write(row, item, rate)))
         return Transition(self._read(self._matches(query)), score, threshold, True, surprise, norm, before)
 
     def _matches(self, key: Floats) -> Floats:
@@ -92,14 +99,29 @@ class ContentAddressedCell(MatrixCell):
         value = np.tanh(self._value(x) + self._feedback @ stored[self._key_dim :])
         return np.concatenate([key, value])
 
-    def _empty(self, row: int) -> float:
-        """Empty a row; the others keep their order, without a gap. Return the norm of the change."""
-        norm = float(np.linalg.norm(self.matrix[row]))
-        self.vector[(self.vector > 0) & (self.vector < self.vector[row])] += 1
-        self.matrix[row] = 0
-        self.vector[row] = 0
-        self.row_age[row] = 0
-        return norm
+    def _key_lengths(self) -> Floats:
+        return np.asarray(np.linalg.norm(self.matrix[:, : self._key_dim], axis=1))
+
+    def _free_row(self) -> int:
+        """Return the row for a new item."""
+        lengths = self._key_lengths()
+        places = np.where(lengths < WHOLE_KEY, lengths - 1, self.vector)
+        return int(places.argmin())
+
+    def _fade(self, row: int, matches: Floats) -> float:
+        """Take older values of an item from the rows besides its own; return the norm of the change."""
+        shares = np.clip((matches - self._fade_from) / np.float32(FADE_WIDTH), 0, 1)
+        shares[self._key_lengths() * (1 - shares) < LEAST_KEY] = 1
+        shares[row] = 0
+        changed = np.flatnonzero((shares > 0) & (self.vector > 0))
+        change = shares[changed, None] * self.matrix[changed]
+        self.matrix[changed] -= change
+        self.row_age[changed] = 0
+        for emptied in changed[shares[changed] == 1]:
+            # the others keep their order, without a gap
+            self.vector[(self.vector > 0) & (self.vector < self.vector[emptied])] += 1
+            self.vector[emptied] = 0
+        return float(np.linalg.norm(change))
 
     def _write(self, row: int, item: Floats, rate: float) -> float:
         """Move a row towards an item and make it the last in the order; return the norm of the change."""

@@ -11,10 +11,24 @@ from aura_ros.memory.content_addressed import ITEM_KEY_DIM, ITEM_VALUE_DIM, ROWS
 from aura_ros.memory.schedules import Always
 
 CODE = ITEM_KEY_DIM + ITEM_VALUE_DIM
-KEYS = np.random.default_rng(0).normal(size=(64, ITEM_KEY_DIM))  # no two have a cosine above 0.8
+THRESHOLD = 0.95
 
 
-def cell(feedback=0.0, rate=100.0, sharpness=6.0):
+def separate_keys(count):
+    """Random keys of unit length, no two of which have a cosine above 0.6: a write of one does not change another."""
+    rng, keys = np.random.default_rng(0), np.zeros((0, ITEM_KEY_DIM))
+    while len(keys) < count:
+        key = rng.normal(size=ITEM_KEY_DIM)
+        key /= np.linalg.norm(key)
+        if len(keys) == 0 or (keys @ key).max() < 0.6:
+            keys = np.vstack([keys, key])
+    return keys
+
+
+KEYS = separate_keys(64)
+
+
+def cell(feedback=0.0, rate=100.0, sharpness=6.0, threshold=THRESHOLD):
     """A cell that writes every step, whose code is the key to write and to read, and the argument of the value."""
     eye, none = np.eye(CODE, dtype=np.float32), np.zeros(ITEM_KEY_DIM, np.float32)
     return ContentAddressedCell(
@@ -29,7 +43,8 @@ def cell(feedback=0.0, rate=100.0, sharpness=6.0):
             'rate.weight': np.zeros((1, CODE), np.float32),
             'rate.bias': np.array([rate], np.float32),
             'log_sharpness': np.array([sharpness], np.float32),
-            'threshold': np.array([0.95], np.float32),
+            'threshold': np.array([threshold], np.float32),
+            'fade': np.array([threshold], np.float32),
         },
         Always(),
     )
@@ -90,18 +105,38 @@ def test_the_item_whose_last_write_is_oldest_makes_room():
 
 
 def test_a_write_empties_other_rows_of_its_item():
-    memory = cell()
+    memory, keys = cell(threshold=0.6), np.eye(4, ITEM_KEY_DIM)
+
+    def write(item, value):
+        return memory.step(np.concatenate([keys[item], np.full(ITEM_VALUE_DIM, value)]).astype(np.float32))
+
     for item in range(4):
-        memory.step(code(item, 0.5))
+        write(item, 0.5)
     memory.matrix[2] = memory.matrix[1]  # an older value of item 1, from a key that noise had moved too far
     before = memory.matrix.copy()
-    done = memory.step(code(1, -0.5))
+    done = write(1, -0.5)
     assert done.delta_norm == pytest.approx(np.linalg.norm(memory.matrix - before), rel=1e-5)
     rows = np.flatnonzero(memory.vector)
     assert len(rows) == 3
     assert not memory.matrix[np.setdiff1d(np.arange(ROWS), rows)].any()
     assert sorted(memory.vector[rows]) == [30, 31, 32]
-    assert_close(value(memory.step(code(1, -0.5)).before), np.tanh(-0.5), 1e-3)
+    assert_close(value(write(1, -0.5).before), np.tanh(-0.5), 1e-3)
+
+
+def test_a_row_loses_the_more_the_better_its_key_matches():
+    """From 0.3 below the threshold, where it loses nothing, to where less than 0.2 of its key is left."""
+    for match, left in ((0.6, 1.0), (0.65, 1.0), (0.8, 0.75), (0.95, 0.5), (1.1, 0.25), (1.15, 0.0)):
+        memory = cell()
+        memory.step(code(3, 0.5))
+        memory.step(code(5, 0.5))
+        row = memory.matrix[0].copy()
+        memory.matrix[1] = 0  # the key to write finds its own row, and the match of the other one is set
+        matches = np.full(ROWS, -np.inf, np.float32)
+        matches[:2] = match, 1.2
+        change = memory._fade(1, matches)
+        assert_close(memory.matrix[0], left * row, 1e-5)
+        assert change == pytest.approx((1 - left) * np.linalg.norm(row), rel=1e-4, abs=1e-5)
+        assert (memory.vector[0] > 0) == (left > 0)
 
 
 @given(st.lists(st.integers(0, 63), max_size=120))

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from aura_ros.memory.content_addressed import ITEM_KEY_DIM, ITEM_VALUE_DIM, ROWS
+from aura_ros.memory.content_addressed import FADE_WIDTH, ITEM_KEY_DIM, ITEM_VALUE_DIM, LEAST_KEY, ROWS, WHOLE_KEY
 from aura_ros.train.modules.base import GateInputs, Scan, Sizes
 from aura_ros.train.modules.gate import Gated
 
@@ -81,6 +81,7 @@ class ContentAddressedModule(Gated):
         nn.init.constant_(self.rate.bias, 2.0)
         self.log_sharpness = nn.Parameter(torch.tensor([math.log(10.0)]))
         self.threshold = nn.Parameter(torch.tensor([0.6]))
+        self.fade = nn.Parameter(torch.tensor([0.6]))
         if kind == 'aura':
             self.add_gate(ITEM_KEY_DIM + ITEM_VALUE_DIM)
 
@@ -204,29 +205,31 @@ class ContentAddressedModule(Gated):
         with torch.no_grad():
             best = matches.max(-1)
             known = best.values > self.threshold
-            row = F.one_hot(torch.where(known, best.indices, self._free_row(order)), ROWS).to(W.dtype)
-            older = self._older(matches, row) * found[:, None]
-            order = _without(order, older)
+            row = F.one_hot(torch.where(known, best.indices, self._free_row(W, order)), ROWS).to(W.dtype)
+        lost = self._lost(W, matches) * (1 - row) * found[:, None]
+        with torch.no_grad():
+            order = _without(order, (lost == 1).to(order.dtype))
             position = (order * row).sum(-1, keepdim=True)
             later = torch.where(row > 0, float(ROWS), order - (order > position).to(order.dtype))
             order = torch.where(found[:, None], later, order)
-        W = W * (1 - older)[..., None]
+        W = W * (1 - lost)[..., None]
         share = torch.where(known[:, None], codes.rates[:, 0], 1.0) * found[:, None]
         change = share * (item - (row[:, None] @ W)[:, 0])
         return _State(W + row[..., None] * change[:, None], order)
 
-    def _free_row(self, order: Tensor) -> Tensor:
-        """Return the row for a new item, int [B]: the one whose last write is the oldest, empty ones first."""
-        return order.argmin(-1)
+    def _free_row(self, W: Tensor, order: Tensor) -> Tensor:
+        """Return the row for a new item, int [B]: what is left of an item first, then the oldest write."""
+        lengths = W[..., :ITEM_KEY_DIM].norm(dim=-1)
+        return torch.where(lengths < WHOLE_KEY, lengths - 1, order).argmin(-1)
 
-    def _older(self, matches: Tensor, row: Tensor) -> Tensor:
-        """Return 1 for rows that a write of `row` (one-hot) empties, [B, rows]: they hold older values of the item.
+    def _lost(self, W: Tensor, matches: Tensor) -> Tensor:
+        """Return the share that each row loses if a write with these matches is not its own, [B, rows].
 
-        Training empties no rows: until keys of different items differ, it would leave a single item.
+        The gradient of these shares brings keys of one item together, and separates those of different items.
         """
-        if self.training:
-            return torch.zeros_like(matches)
-        return (matches > self.threshold).to(row.dtype) * (1 - row)
+        share = ((matches - self.fade) / FADE_WIDTH + 0.5).clamp(0, 1)
+        short = (W[..., :ITEM_KEY_DIM].norm(dim=-1) * (1 - share) < LEAST_KEY) & (matches > _EMPTY)
+        return torch.where(short, share - share.detach() + 1, share)
 
 
 def _without(order: Tensor, emptied: Tensor) -> Tensor:
