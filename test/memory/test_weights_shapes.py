@@ -44,7 +44,7 @@ def changes(array):
 def test_any_array_of_a_wrong_shape_is_refused(measured, kind):
     weights, refused = load(kind), 0
     name_of = 'aura' if kind == 'content' else kind
-    single = {'log_key_scale', 'log_sharpness', 'log_slope', 'threshold'}  # only their first value is used
+    single = {'fade', 'log_key_scale', 'log_sharpness', 'log_slope', 'threshold'}  # only their first value is used
     for name, array in weights.arrays.items():
         for change, wrong in changes(array):
             if name in single and change in ('longer', 'extra axis'):
