@@ -9,11 +9,13 @@ import copy
 import math
 from collections import deque
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from aura_ros.rqt.items import ItemHistory
 from aura_ros.rqt.points import (
     AURA,
     KV,
@@ -73,6 +75,7 @@ class History:
         """Rows of W that changed: one row of `_ROWS` for each step that is known to have changed any."""
         self.writes: Track[WritePoint] = Track(_WRITES)
         self.states: Track[StatePoint] = Track(states)
+        self.items = ItemHistory(states)
         self.thumbnails: Track[Thumbnail] = Track(_THUMBNAILS)
         self.episodes: deque[tuple[float, str]] = deque(maxlen=_CHANGES)
         self.policies: deque[tuple[float, str]] = deque(maxlen=_CHANGES)
@@ -115,7 +118,7 @@ class History:
         """Drop everything at or after `stamp_s` [s, ROS clock]."""
         for ring in (*self.gates.values(), self.steps, self.cache, self.rows):
             ring.drop_from(stamp_s)
-        for track in (self.writes, self.states, self.thumbnails):
+        for track in (self.writes, self.states, self.items, self.thumbnails):
             track.drop_from(stamp_s)
         for changes in (self.episodes, self.policies):
             kept = [change for change in changes if change[0] < stamp_s]
@@ -191,13 +194,15 @@ class History:
         before = self.states.last
         self.states.append(point)
         weights, since = self._compared_with(before, point)
+        after_s = -math.inf if before is None else before.stamp_s
+        stamp_of = partial(self._stamp_of, after_s=after_s)
+        self.items.add(point, before, (weights, since), stamp_of, self.writes, self.thumbnails)
         if weights is None:
             return
-        after_s = -math.inf if before is None else before.stamp_s
         changed_at = point.seq - point.row_age.astype(np.int64)
         amount = np.linalg.norm(_bounded(point.weights) - _bounded(weights), axis=1)
         for seq in np.unique(changed_at[changed_at > since]):
-            stamp_s = self._stamp_of(int(seq), after_s)
+            stamp_s = stamp_of(int(seq))
             if stamp_s is None:
                 # The sample of that step was not received: interpolate between the states.
                 share = (int(seq) - since) / (point.seq - since)

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aura_ros.rqt.history import History
+from aura_ros.rqt.items import Item
 from aura_ros.rqt.points import (
     AURA,
     KV,
@@ -133,6 +134,10 @@ class MonitorModel:
     def state(self) -> StatePoint | None:
         """Return the state at the cursor; None before the first."""
         return self._shown.states.at(self.cursor)
+
+    def items(self) -> tuple[Item, ...] | None:
+        """Return the items of the state at the cursor, newest write first; None if its memory holds no items."""
+        return self._shown.items.items(self.state(), self._shown.thumbnails.until(None, 0))
 
     def thumbnails(self, limit: int = 20) -> list[Thumbnail]:
         """Return the camera images of the newest writes up to the cursor, oldest first, at most `limit`."""

@@ -29,7 +29,7 @@ from aura_ros.rqt.views.header import HeaderStrip
 from aura_ros.rqt.views.latency import LatencyTable
 from aura_ros.rqt.views.panel import ViewPanel, Window, label, tint
 from aura_ros.rqt.views.raster import BINS, WriteRaster
-from aura_ros.rqt.views.state import StateMap
+from aura_ros.rqt.views.state import StatePanel
 from aura_ros.rqt.views.writes import CARDS, WriteStrip
 
 # The bridge takes messages each 100 ms. Together, a write is visible within 200 ms.
@@ -63,7 +63,7 @@ class Monitor(QtWidgets.QWidget):
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.model, self.source, self.window_s = model, source, window_s
         self.header, self.gate, self.raster = HeaderStrip(), GateTimeline(), WriteRaster()
-        self.state, self.cost, self.latency, self.writes = StateMap(), CostPanel(), LatencyTable(), WriteStrip()
+        self.state, self.cost, self.latency, self.writes = StatePanel(), CostPanel(), LatencyTable(), WriteStrip()
         self.scrubber, self.policies = Scrubber(), PolicyControl(source.allow_control)
         self.window_choice, self.robots = WindowChoice(window_s), RobotChoice()
         self.status = label('', 'caption')
@@ -127,8 +127,8 @@ class Monitor(QtWidgets.QWidget):
     def _connect(self) -> None:
         self.scrubber.paused.connect(self.pause)
         self.scrubber.moved.connect(self.look_at)
-        self.gate.chosen.connect(self.look_at)
-        self.writes.chosen.connect(self.look_at)
+        for view in (self.gate, self.writes, self.state.items):
+            view.chosen.connect(self.look_at)
         self.window_choice.chosen.connect(self.show_window)
         self.robots.chosen.connect(self._choose_robot)
         self.policies.requested.connect(self._request_policy)
@@ -146,7 +146,7 @@ class Monitor(QtWidgets.QWidget):
         return PaintSchedule(
             PaintTask(self._paint_gate, max(0.5, self.window_s / _PIXELS), {GatePoint}, urgent={WritePoint}),
             PaintTask(self._paint_raster, max(0.5, self.window_s / BINS), {StatePoint, GatePoint}),
-            PaintTask(lambda: self.state.show_state(self.model.state()), 0.5, {StatePoint}),
+            PaintTask(self._paint_state, 0.5, {StatePoint, Thumbnail}),
             # Each second, because the cards show how long ago the writes were.
             PaintTask(self._paint_writes, 1.0, {GatePoint}, urgent={WritePoint, Thumbnail}),
             PaintTask(lambda: self.cost.show_cost(self.model.cost(points=200)), 1.0, {GatePoint, CachePoint}),
@@ -184,6 +184,9 @@ class Monitor(QtWidgets.QWidget):
 
     def _paint_raster(self) -> None:
         self.raster.show_raster(self.model.raster(), self._window())
+
+    def _paint_state(self) -> None:
+        self.state.show_state(self.model.state(), self.model.items(), self._window().end_s)
 
     def _paint_writes(self) -> None:
         self.writes.show_writes(self.model.writes(CARDS), self.model.thumbnails(CARDS), self._window())

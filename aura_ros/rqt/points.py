@@ -98,7 +98,7 @@ class StatePoint:
     seq: int
     """Last step applied."""
     weights: NDArray[np.float32]
-    """W, float32 [32, 32]; row = value index, column = key index."""
+    """W, float32 [32, 32]. With dense keys row = value index and column = key index, else each row holds an item."""
     vector: NDArray[np.float32]
     """float32 [32]."""
     row_age: NDArray[np.uint64]

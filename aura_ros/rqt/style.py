@@ -107,7 +107,7 @@ def style_sheet(theme: Theme) -> str:
     """Return the style sheet of the monitor's widgets; it leaves other widgets of rqt alone."""
     return f"""
     #monitor {{ background: {theme.window}; }}
-    #monitor QScrollArea, #cards {{ background: {theme.panel}; border: none; }}
+    #monitor QScrollArea, #cards, #items {{ background: {theme.panel}; border: none; }}
     #monitor QLabel {{ color: {theme.text}; font-size: {BODY_PX}px; background: transparent; }}
     #monitor QLabel[role="caption"] {{ color: {theme.muted}; font-size: {SMALL_PX}px; }}
     #monitor QLabel[role="title"] {{ color: {theme.text}; font-size: {BODY_PX}px; font-weight: 600; }}
@@ -131,6 +131,8 @@ def style_sheet(theme: Theme) -> str:
         background: {theme.text}; width: 10px; margin: -5px 0; border-radius: 5px; }}
     #monitor QScrollBar:horizontal {{ background: {theme.panel}; height: 7px; }}
     #monitor QScrollBar::handle:horizontal {{ background: {theme.line}; border-radius: 3px; min-width: 30px; }}
-    #monitor QScrollBar::add-line, #monitor QScrollBar::sub-line {{ width: 0; }}
+    #monitor QScrollBar:vertical {{ background: {theme.panel}; width: 7px; }}
+    #monitor QScrollBar::handle:vertical {{ background: {theme.line}; border-radius: 3px; min-height: 30px; }}
+    #monitor QScrollBar::add-line, #monitor QScrollBar::sub-line {{ width: 0; height: 0; }}
     QToolTip {{ color: {theme.text}; background: {theme.panel}; border: 1px solid {theme.muted}; }}
     """

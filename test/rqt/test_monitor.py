@@ -51,7 +51,7 @@ def test_it_reports_that_no_message_was_received_yet(stage):
     monitor = stage.monitor
     assert monitor.header.banner.isVisible() and 'no message received yet' in monitor.header.banner.text()
     assert (monitor.header.step.text(), monitor.gate.caption.text()) == ('no step yet', 'no step received yet')
-    assert monitor.writes._nothing.isVisible() and monitor.state.caption.text() == 'no state received yet'
+    assert monitor.writes._nothing.isVisible() and monitor.state.map.caption.text() == 'no state received yet'
 
 
 def test_the_banner_appears_after_a_second_without_messages_and_goes_with_the_next(stage):
@@ -96,12 +96,12 @@ def test_a_click_on_a_card_shows_its_state(stage, qtbot):
     then = next(state for state in states if state.seq == wanted.seq)
     qtbot.mouseClick(monitor.writes.cards[4], Qt.MouseButton.LeftButton)
     stage.settle()
-    assert np.array_equal(monitor.state._state.weights, then.weights)
+    assert np.array_equal(monitor.state.map._state.weights, then.weights)
     assert len(cards(monitor)) == 5 and monitor.writes.cards[4].property('chosen')
     assert monitor.gate._cursor.isVisible() and 'ago' in monitor.scrubber.moment.text()
     qtbot.keyClick(monitor, 'L')
     stage.settle()
-    assert np.array_equal(monitor.state._state.weights, states[-1].weights)
+    assert np.array_equal(monitor.state.map._state.weights, states[-1].weights)
     assert not monitor.gate._cursor.isVisible()
 
 

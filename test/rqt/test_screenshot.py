@@ -14,6 +14,7 @@ import pytest
 
 pytest.importorskip('pyqtgraph')
 pytest.importorskip('pytestqt')
+from monitor_items import ItemRun
 from monitor_stage import SIZE, Stage
 from monitor_story import Story
 
@@ -25,6 +26,10 @@ ROOT = Path(__file__).parents[2]
 
 def prepare(stage: Stage, scene: str) -> None:
     """Bring the monitor into the state that the picture shows."""
+    if scene == 'items':
+        stage.receive(ItemRun(851).points())
+        stage.settle()
+        return
     stage.receive_story()
     if scene == 'scrub':
         writes = [timed.point for timed in Story() if isinstance(timed.point, WritePoint)]
@@ -40,7 +45,7 @@ def cut_off(monitor: QtWidgets.QWidget) -> list[str]:
     return [label.text() for label in labels if not label.wordWrap() and label.sizeHint().width() > label.width() + 1]
 
 
-@pytest.mark.parametrize('scene', ['light', 'dark', 'scrub', 'stale'])
+@pytest.mark.parametrize('scene', ['light', 'dark', 'scrub', 'stale', 'items'])
 def test_screenshot(scene, qtbot, monkeypatch, tmp_path):
     stage = Stage(qtbot, monkeypatch, dark=scene == 'dark')
     if not QtGui.QFontDatabase().families():

@@ -12,18 +12,22 @@ import pytest
 
 pytest.importorskip('pyqtgraph')
 pytest.importorskip('pytestqt')
+from aura_ros.memory.content_addressed import LEAST_KEY, WHOLE_KEY
+from aura_ros.rqt.items import Item, LastWrite
 from aura_ros.rqt.model import MonitorModel
 from aura_ros.rqt.points import RAM, DiagnosticPoint, PolicyPoint, StatePoint, Thumbnail, WritePoint
+from aura_ros.rqt.qt import Qt, QtCore
 from aura_ros.rqt.style import DARK, LIGHT, diverging, rgb, sequential
 from aura_ros.rqt.view_data import Cost, GateSeries, Latency, Raster, Spans, Stage
-from aura_ros.rqt.views import units, words
+from aura_ros.rqt.views import item_text, units, words
 from aura_ros.rqt.views.cost import CostPanel
 from aura_ros.rqt.views.gate import GateTimeline
 from aura_ros.rqt.views.header import HeaderStrip
+from aura_ros.rqt.views.items import LINE_PX, STRENGTH_X, VALUE_X, ItemPanel
 from aura_ros.rqt.views.latency import LatencyTable
 from aura_ros.rqt.views.panel import Window, hover, label
 from aura_ros.rqt.views.raster import WriteRaster
-from aura_ros.rqt.views.state import LIMIT, StateMap
+from aura_ros.rqt.views.state import LIMIT, StateMap, StatePanel
 from aura_ros.rqt.views.writes import WriteStrip, describe
 
 THEMES = pytest.mark.parametrize('theme', [LIGHT, DARK], ids=['light', 'dark'])
@@ -374,3 +378,107 @@ def test_hover_texts_without_markup_are_unchanged_and_others_keep_their_lines(qt
     qtbot.addWidget(shown)
     assert (shown.text(), shown.toolTip()) == ('<b>a</b>', 'first\nsecond')
     assert hover('a < b\n& c') == '<qt>a &lt; b<br>&amp; c</qt>'
+
+
+# Items. -----------------------------------------------------------------------------------------------------------
+def item(row: int, rank: int, share: float = 1.0, **changes) -> Item:
+    """An item whose key is a unit vector times `share`, written at step 40 at 8 s and seen 10 steps later."""
+    key, value = np.zeros(16, np.float32), np.zeros(16, np.float32)
+    key[row % 16], value[:2] = share, (share, -share)
+    return replace(Item(row, rank, key, value, LastWrite('e', 40, True, 8.0), 10, None), **changes)
+
+
+def test_the_items_are_counted_and_each_has_a_line(shown):
+    view = shown(ItemPanel())
+    view.show_items([item(5, 1), item(0, 2, 0.6)], 20.0)
+    assert view.caption.text() == '2 of 32 places hold an item, 30 free, 1 fading'
+    height = view.lines.height()
+    view.show_items([], 20.0)
+    assert view.caption.text() == '0 of 32 places hold an item, 32 free'
+    assert height == 2 * view.lines.height(), 'one line says that every place is free'
+
+
+def colour_at(widget, x: int, y: int) -> str:
+    return widget.grab().toImage().pixelColor(x, y).name()
+
+
+@THEMES
+def test_a_line_shows_image_strength_and_value(shown, theme):
+    red = Thumbnail(8.0, np.full((24, 32, 3), (250, 0, 0), np.uint8))
+    view = shown(ItemPanel(), theme)
+    view.show_items([item(5, 1, image=red), item(0, 2, 0.6)], 20.0)
+    lines = view.lines
+    bar, strip, middle = STRENGTH_X + 1, VALUE_X + 3, 9
+    assert (colour_at(lines, 8, middle), colour_at(lines, 8, middle + LINE_PX)) == ('#fa0000', theme.window)
+    assert (colour_at(lines, bar, middle), colour_at(lines, bar, middle + LINE_PX)) == (theme.aura, theme.muted)
+    assert colour_at(lines, bar + 50, middle + LINE_PX) == theme.window, 'the bar of a fading item is short'
+    assert [colour_at(lines, strip + 6 * place, middle) for place in (0, 1, 9)] == [theme.high, theme.low, theme.panel]
+
+
+def test_a_place_is_full_pale_or_free(shown):
+    view = shown(ItemPanel())
+    view.show_items([item(5, 1), item(0, 2, 0.6)], 20.0)
+    side = view.places.width() // 32
+    shades = [colour_at(view.places, row * side + side // 2, 6) for row in (5, 0, 1)]
+    between = colour_at(view.places, side - 1, 6)
+    assert shades[0] == LIGHT.aura and shades[2] == between
+    assert rgb(LIGHT.aura)[0] < rgb(shades[1])[0] < rgb(between)[0], 'paler'
+    assert view.places.read(QtCore.QPoint(side + 2, 6)) == 'row 1 is free'
+    assert view.places.read(QtCore.QPoint(5 * side + 2, 6)).startswith('row 5, newest')
+
+
+def test_an_item_is_described_with_units(shown):
+    view = shown(ItemPanel())
+    unseen = item(9, 3, write=LastWrite('e', 40, False))
+    earlier = item(2, 4, write=LastWrite('d', 7, True), age_steps=-1)
+    view.show_items([item(5, 1), item(0, 2, 0.6), unseen, earlier], 20.0)
+    whole, fading, late, other, nothing = (view.lines.read(QtCore.QPoint(100, 5 + LINE_PX * line)) for line in range(5))
+    assert 'row 5, newest in the order of the last writes\nlast written at step 40, 10 steps ago' in whole
+    assert 'observation at 8.00 s, 12 s ago\nstrength 1.000: whole\nkey +0.00' in whole
+    assert 'row 0, 2nd' in fading and 'strength 0.600: fading' in fading
+    assert 'last written at step 40 or before' in late and 'observation' not in late
+    assert 'last written before this episode' in other and nothing == ''
+    assert [item_text.when(one, 20.0) for one in view.lines.items] == [
+        f'{units.MINUS}12 s',
+        f'{units.MINUS}12 s',
+        f'{units.MINUS}10 steps',
+        units.NOTHING,
+    ]
+    texts = [item_text.which_step(one) for one in view.lines.items]
+    assert texts == ['step 40', 'step 40', f'{item_text.AT_MOST} step 40', 'other episode']
+
+
+def test_places_in_the_order_of_writes_are_ordinals():
+    ranks = (1, 2, 3, 4, 11, 12, 13, 21, 22, 23, 32)
+    assert ' '.join(map(item_text.ordinal, ranks)) == 'newest 2nd 3rd 4th 11th 12th 13th 21st 22nd 23rd 32nd'
+
+
+def test_each_column_of_the_items_is_explained(shown):
+    view = shown(ItemPanel())
+    texts = {view._head.read(QtCore.QPoint(x, 5)) for x in range(view.width())}
+    assert texts == set(item_text.COLUMNS.values())
+    strength = ' '.join(item_text.COLUMNS['strength'].split())
+    assert f'Below {WHOLE_KEY} the item is fading' in strength and f'Below {LEAST_KEY} the place' in strength
+
+
+def test_a_click_on_an_item_emits_the_time_of_its_write(shown, qtbot):
+    view = shown(ItemPanel())
+    view.show_items([item(9, 1, write=LastWrite('e', 40, False)), item(5, 2)], 20.0)
+    chosen = []
+    view.chosen.connect(chosen.append)
+    for line in (0, 1, 2):
+        qtbot.mouseClick(view.lines, Qt.MouseButton.LeftButton, pos=QtCore.QPoint(100, 5 + LINE_PX * line))
+    assert chosen == [8.0]
+
+
+def test_the_state_panel_shows_a_map_or_items(qtbot):
+    view = StatePanel()
+    qtbot.addWidget(view)
+    for made in (view.map, view.items):
+        made.apply_theme(LIGHT)
+    view.show_state(state(np.ones((32, 32))), None, 20.0)
+    assert view.currentWidget() is view.map and view.map.caption.text() == 'every row changed 5 steps ago'
+    view.show_state(state(np.zeros((32, 32))), (item(5, 1),), 20.0)
+    assert view.currentWidget() is view.items and view.items.caption.text().startswith('1 of 32')
+    view.show_state(state(np.zeros((32, 32))), None, 20.0)
+    assert view.currentWidget() is view.map and view.map.caption.text() == 'empty: nothing is written yet'

@@ -78,7 +78,7 @@ class Story:
             cue = next((at for at in cues if at <= after < at + period), None)
             yield from (TimedPoint(after, point) for point in self._step(seq, BEGIN_S + after, cue is not None))
             if seq % max(1, round(self._rate_hz)) == 0:
-                yield from (TimedPoint(after, point) for point in self.reports(BEGIN_S + after))
+                yield from (TimedPoint(after, point) for point in reports(BEGIN_S + after, self._writes, self._rate_hz))
 
     def _cues(self) -> list[float]:
         gaps = self._random.uniform(7.0, 27.0, size=int(self._seconds / 7) + 1)
@@ -131,30 +131,29 @@ class Story:
             DURABLE,
         )
 
-    def reports(self, stamp: float) -> Iterator[Point]:
-        """Yield the diagnostics that all nodes publish once a second."""
-        for name in NODES:
-            if name != 'sim_node':
-                yield DiagnosticPoint(f'{name}: lifecycle', 0, 'active', {'state': 'active'})
-            yield DiagnosticPoint(f'{name}: qos', 0, 'all connections match')
-        per_hour = self._writes * 8352 * 3600 / max(60.0, stamp - BEGIN_S)
-        yield DiagnosticPoint(
-            'memory_node: state',
-            0,
-            'kept on storage',
-            {
-                'restored': 'step 18204 of episode 41ab90c2, 3.1 s old, 214 writes, CRC-32 ok',
-                'device_bytes_per_hour': str(round(per_hour)),
-                'storage_life_years': '812000',
-            },
-        )
-        yield DiagnosticPoint(
-            'kv_baseline_node: storage',
-            0,
-            'kept in RAM only',
-            {'device_bytes_per_hour': str(round(self._rate_hz * 8352 * 3600)), 'storage_life_years': '114'},
-        )
-        yield DiagnosticPoint(
-            'policy_switch_node: switch', 0, 'aura drives', {'policy 1 late': '0', 'policy 2 stale': '2'}
-        )
-        yield DiagnosticPoint('vla_node: backbone', 0, 'backbone works', {'dropped observation': '0'})
+
+def reports(stamp: float, writes: int, rate_hz: float = 5.0) -> Iterator[Point]:
+    """Yield the diagnostics that all nodes publish once a second."""
+    for name in NODES:
+        if name != 'sim_node':
+            yield DiagnosticPoint(f'{name}: lifecycle', 0, 'active', {'state': 'active'})
+        yield DiagnosticPoint(f'{name}: qos', 0, 'all connections match')
+    per_hour = writes * 8352 * 3600 / max(60.0, stamp - BEGIN_S)
+    yield DiagnosticPoint(
+        'memory_node: state',
+        0,
+        'kept on storage',
+        {
+            'restored': 'step 18204 of episode 41ab90c2, 3.1 s old, 214 writes, CRC-32 ok',
+            'device_bytes_per_hour': str(round(per_hour)),
+            'storage_life_years': '812000',
+        },
+    )
+    yield DiagnosticPoint(
+        'kv_baseline_node: storage',
+        0,
+        'kept in RAM only',
+        {'device_bytes_per_hour': str(round(rate_hz * 8352 * 3600)), 'storage_life_years': '114'},
+    )
+    yield DiagnosticPoint('policy_switch_node: switch', 0, 'aura drives', {'policy 1 late': '0', 'policy 2 stale': '2'})
+    yield DiagnosticPoint('vla_node: backbone', 0, 'backbone works', {'dropped observation': '0'})

@@ -1,12 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The state panel: the 32 x 32 fast weights W on a fixed symmetric scale, and the age of each row."""
+"""The state panel: W as a map of 32 x 32 numbers with the age of each row, or as a list of items.
+
+The list is for content-addressed memories, whose rows hold one item each. The map is for all others.
+"""
+
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from aura_ros.rqt.items import Item
 from aura_ros.rqt.points import StatePoint
 from aura_ros.rqt.qt import QtWidgets, pyqtgraph
 from aura_ros.rqt.style import Theme, diverging, sequential
+from aura_ros.rqt.views.items import ItemPanel
 from aura_ros.rqt.views.panel import Plot, ViewPanel, label
 from aura_ros.rqt.views.units import MINUS
 from aura_ros.rqt.views.words import tip
@@ -17,7 +24,7 @@ LIMIT = 4.0
 # Age at which a row fades into the background.
 _OLD_STEPS = 1000
 _TIP = tip(
-    'The fast weights W: row = value index, column = key index. The colours always span '
+    'The fast weights W. With dense keys, row = value index and column = key index. The colours always span '
     f'{MINUS}{LIMIT:g} to {LIMIT:g}, by the root of the amount. The bar on the left shows the steps since each row '
     'last changed: a strong colour is a recent change.',
     'W',
@@ -25,8 +32,33 @@ _TIP = tip(
 )
 
 
+class StatePanel(QtWidgets.QStackedWidget):
+    """Shows a state in the way that fits its memory."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.map, self.items = StateMap(), ItemPanel()
+        self.addWidget(self.map)
+        self.addWidget(self.items)
+
+    def show_state(self, state: StatePoint | None, items: Sequence[Item] | None, end_s: float) -> None:
+        """Show a state.
+
+        Args:
+            state: the state, None before the first.
+            items: the items that it holds, newest write first; None for a memory that does not hold items.
+            end_s: time that the ages of the items refer to [s, ROS clock].
+        """
+        if items is None:
+            self.map.show_state(state)
+            self.setCurrentWidget(self.map)
+        else:
+            self.items.show_items(items, end_s)
+            self.setCurrentWidget(self.items)
+
+
 class StateMap(ViewPanel):
-    """Draws a `StatePoint`."""
+    """Draws W as a map: a `StatePoint` of a memory with dense keys, or of an unknown one."""
 
     def __init__(self) -> None:
         super().__init__('What it holds: W', _TIP)
@@ -96,6 +128,9 @@ class StateMap(ViewPanel):
         shades = np.minimum(ages, 255.0).astype(np.uint8)
         self._ages.setImage(shades, autoLevels=False, levels=(0, 255), rect=(0, 0, 1, ROWS))
         oldest, newest = int(state.row_age.max()), int(state.row_age.min())
+        if not state.weights.any():
+            self.caption.setText('empty: nothing is written yet')
+            return
         same = newest == oldest
         steps = f'{newest:,}' if same else f'{newest:,} to {oldest:,}'
         self.caption.setText(f'{"every row" if same else "rows"} changed {steps} steps ago')

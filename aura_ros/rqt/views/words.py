@@ -15,6 +15,10 @@ DEFINITIONS = {
     'hold': (
         'The robot stops at its measured position and stays there, because there is no command that may be executed.'
     ),
+    'item': (
+        'What one row of W holds with content addressing: a key, which says what the item is, and the value that is '
+        'stored for it.'
+    ),
     'policy': (
         'What drives the robot. On the robot there are three: base is the backbone alone, aura is the backbone with '
         'AURA-Mem, and kv is the backbone with a KV-cache.'
@@ -23,12 +27,11 @@ DEFINITIONS = {
     'step': 'One run of the backbone: its features of the input, and its proposed action (base action).',
     'storage': 'The disk, SSD or SD card that holds the state file.',
     'surprise': (
-        'The difference between what the memory predicts for the present key k and the value v of the step: '
-        '|v − (W k + b)|.'  # noqa: RUF001
+        'The difference between what the memory holds for the present key k and what the step would store; with dense '
+        'keys |v − (W k + b)|.'  # noqa: RUF001
     ),
     'W': (
-        'The 32 × 32 matrix of fast weights in the state of AURA-Mem. '  # noqa: RUF001
-        'A write changes W, and a read multiplies W by a query.'
+        'The 32 × 32 matrix of fast weights in the state of AURA-Mem. A write changes W.'  # noqa: RUF001
     ),
     'write': (
         "A change of the state. AURA-Mem writes when the gate's score is above the threshold. "

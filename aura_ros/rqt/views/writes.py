@@ -3,18 +3,18 @@
 
 from collections.abc import Sequence
 
+from aura_ros.rqt.items import image_at
 from aura_ros.rqt.points import DURABLE, RAM, Thumbnail, WritePoint, durability_name
 from aura_ros.rqt.qt import Qt, QtCore, QtGui, QtWidgets, Signal
 from aura_ros.rqt.style import BODY_PX, Theme
 from aura_ros.rqt.views import units
+from aura_ros.rqt.views.images import pixmap
 from aura_ros.rqt.views.panel import ViewPanel, Window, label, tint
 from aura_ros.rqt.views.words import explain, tip
 
 CARDS = 20
 _WIDTH, _HEIGHT = 110, 82
 _CARD, _GAP = 120, 5
-# Largest distance of the stamps of a thumbnail and its write; cameras other than the first differ a little [s].
-_NEAR_S = 0.25
 _TIP = tip(
     'The last writes, the newest on the right: the image of the first camera, the step, the gate score and its '
     'threshold, and the durability. Click to show that moment.',
@@ -143,12 +143,12 @@ class WriteStrip(ViewPanel):
         """
         shown = writes[-CARDS:]
         assert self.theme is not None
-        self._pictures = {made: self._pictures.get(made) or _pixmap(made) for made in thumbnails}
+        self._pictures = {made: self._pictures.get(made) or pixmap(made, _WIDTH, _HEIGHT) for made in thumbnails}
         self._nothing.setVisible(not shown)
         for place, card in enumerate(self.cards):
             card.setVisible(place < len(shown))
             if place < len(shown):
-                thumbnail = _thumbnail_of(shown[place], thumbnails)
+                thumbnail = image_at(shown[place].stamp_s, thumbnails)
                 picture = None if thumbnail is None else self._pictures[thumbnail]
                 card.show_write(shown[place], picture, window.end_s, self.theme)
                 card.choose(window.cursor_s is not None and place == len(shown) - 1)
@@ -181,17 +181,4 @@ def describe(write: WritePoint) -> str:
         f'change of an action up to {write.action_change:.4f} rad or m\n'
         f'{units.size(write.bytes_written)} of state changed, {units.size(write.device_bytes)} written to storage\n'
         f'durability: {durability_name(write.durability)}; CRC-32 of the state {write.crc:08x}'
-    )
-
-
-def _thumbnail_of(write: WritePoint, thumbnails: Sequence[Thumbnail]) -> Thumbnail | None:
-    nearest = min(thumbnails, key=lambda thumbnail: abs(thumbnail.stamp_s - write.stamp_s), default=None)
-    return nearest if nearest is not None and abs(nearest.stamp_s - write.stamp_s) <= _NEAR_S else None
-
-
-def _pixmap(thumbnail: Thumbnail) -> QtGui.QPixmap:
-    height, width, _ = thumbnail.rgb.shape
-    image = QtGui.QImage(thumbnail.rgb.tobytes(), width, height, 3 * width, QtGui.QImage.Format.Format_RGB888)
-    return QtGui.QPixmap.fromImage(image).scaled(
-        _WIDTH, _HEIGHT, Qt.AspectRatioMode.KeepAspectRatio, Qt.TransformationMode.SmoothTransformation
     )
