@@ -74,12 +74,17 @@ def _construct(loader: _Lines, node: yaml.MappingNode) -> Map:
     result = Map()
     result.line = node.start_mark.line + 1
     result.lines = {}
+    # Flattening puts the keys of merges (<<) first, and the mapping's own keys override them.
+    own = {id(key_node) for key_node, _ in node.value}
+    given: set[str] = set()
     loader.flatten_mapping(node)
     for key_node, value_node in node.value:
         key = loader.construct_object(key_node)
-        if not isinstance(key, str) or key in result:
+        if not isinstance(key, str) or key in given:
             text = f'key {key!r} is given twice or is not a string'
             raise yaml.constructor.ConstructorError(None, None, text, key_node.start_mark)
+        if id(key_node) in own:
+            given.add(key)
         result[key] = loader.construct_object(value_node, deep=True)
         result.lines[key] = key_node.start_mark.line + 1
     return result

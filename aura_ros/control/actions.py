@@ -5,8 +5,9 @@ An absolute value is a target. A motion (delta or velocity) moves the last comma
 time of its action, and one command applies the share of one control period at most. So a late or repeated command
 never adds a motion twice, and a motion starts from what the guard has allowed.
 
-End-effector components go to an output of twists or poses. Without one, the inverse kinematics of `end_effector` gives
-joint targets. The workspace and the speeds of the end effector are limited before it, and the joints after it.
+Components of a mobile base go to an output of velocities of a base. End-effector components go to an output of twists
+or poses. Without one, the inverse kinematics of `end_effector` gives joint targets. The workspace and the speeds of the
+end effector are limited before it, and the joints after it.
 """
 
 from collections import Counter
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from aura_ros.common.action_spec import ActionComponent, columns_of, is_absolute_joints
 from aura_ros.common.errors import ConfigError, InputError
+from aura_ros.control.base_motion import BaseMotion
 from aura_ros.control.chunk import Chunk
 from aura_ros.control.end_effector import Kinematics
 from aura_ros.control.grip import GripLatch
@@ -131,28 +133,31 @@ class ActionMapper:
         if effector:
             part, taken = self._effector(effector.get('ee_position'), effector.get('ee_rotation'))
             parts.append(part)
-        free = [column for column in range(self._robot.size) if column not in taken]
+        wheels = [column for output in self._robot.outputs if output.is_base for column in self._robot.columns(output)]
+        joints = [column for column in range(self._robot.size) if column not in (*taken, *wheels)]
         grips: list[int] = []
         for component, columns in columns_of(components):
             if component.kind.startswith('ee_'):
                 continue
-            places, free = free[: component.dims], free[component.dims :]
-            parts.append(self._joints(component, columns, places))
+            free = wheels if component.kind == 'base' else joints
+            places, free[:] = free[: component.dims], free[component.dims :]
+            parts.append(self._part(component, columns, places))
             grips += places if component.kind == 'gripper' else []
-        if free:
-            names = ', '.join(self._robot.joint_names[column] for column in free)
+        if left := sorted((*joints, *wheels)):
+            names = ', '.join(self._robot.joint_names[column] for column in left)
             raise ConfigError(f'the actions have no column for {names}: must command all joints in the robot file')
-        moves = any(component.moves for component in components if component.kind != 'gripper')
+        moves = any(component.moves for component in components if component.kind not in ('gripper', 'base'))
         return ActionPlan(tuple(parts), tuple(grips) if moves else ())
 
-    def _joints(self, component: ActionComponent, columns: slice, places: list[int]) -> _Part:
-        if component.kind == 'base':
-            raise ConfigError(f'component {component.name!r} moves a mobile base: no output of a robot file takes it')
+    def _part(self, component: ActionComponent, columns: slice, places: list[int]) -> _Part:
+        what = 'axes of outputs base_twist' if component.kind == 'base' else 'joints'
         if len(places) < component.dims:
             raise ConfigError(
                 f'component {component.name!r} has {component.dims} columns, and the robot file has {len(places)} '
-                'joints left for it: they must fit'
+                f'{what} left for it: they must fit'
             )
+        if component.kind == 'base':
+            return BaseMotion.of(self._robot, component, columns, places)
         return JointMotion.of(self._robot, component, columns, places)
 
     def _effector(self, position: Placed | None, rotation: Placed | None) -> tuple[_Part, list[int]]:

@@ -8,10 +8,20 @@ from typing import Self
 from aura_ros.common.errors import ConfigError
 from aura_ros.control.values import is_finite, numbers, strings
 
-COMMAND_TYPES = ('joint_trajectory', 'float64_multi_array', 'twist_stamped', 'pose_stamped', 'gripper_command')
+COMMAND_TYPES = (
+    'joint_trajectory',
+    'float64_multi_array',
+    'joint_state',
+    'twist_stamped',
+    'base_twist',
+    'pose_stamped',
+    'gripper_command',
+)
 # Types that need no further parameters, for a robot with one output.
-SINGLE_COMMAND_TYPES = COMMAND_TYPES[:3]
+SINGLE_COMMAND_TYPES = COMMAND_TYPES[:5]
 TWIST_AXES = ('linear_x', 'linear_y', 'linear_z', 'angular_x', 'angular_y', 'angular_z')
+BASE_UNITS = {'base_linear_x': 'm/s', 'base_linear_y': 'm/s', 'base_angular_z': 'rad/s'}
+"""Axes of a mobile base with their units. A base with two wheels has no base_linear_y."""
 POSE_AXES = ('position_x', 'position_y', 'position_z', 'rotation_x', 'rotation_y', 'rotation_z')
 ROTATION_AXES = POSE_AXES[3:]
 TWIST_UNITS = ('m/s', 'm/s', 'm/s', 'rad/s', 'rad/s', 'rad/s')
@@ -37,11 +47,14 @@ class OutputConfig:
     name: str
     """Name of the group in the robot file; '' for the only output of a robot file without groups."""
     joint_names: tuple[str, ...]
-    """Joints of this output, in the order of the command. TWIST_AXES for a twist, POSE_AXES for a pose."""
+    """Joints of this output, in the order of the command. TWIST_AXES for a twist, POSE_AXES for a pose, of a base
+    some of BASE_UNITS."""
     command_type: str = 'joint_trajectory'
     """Message type of the controller; one of COMMAND_TYPES."""
     command_topic: str = ''
     """Topic of the commands; with gripper_command the name of the action."""
+    frame_id: str = ''
+    """Frame of a base_twist; '' is `base_frame` of the robot."""
     max_effort: float = 0.0
     """Largest effort of a gripper_command [N]; 0: the driver's default."""
     state_topic: str = ''
@@ -57,7 +70,10 @@ class OutputConfig:
             raise ConfigError(f'{of}command_type = {self.command_type!r}: must be one of {", ".join(COMMAND_TYPES)}')
         if not self.joint_names:
             raise ConfigError(f'{of}joint_names is empty: must name the joints of this output')
-        axes, _ = _AXES.get(self.command_type, (self.joint_names, ()))
+        if self.is_base:
+            axes = tuple(axis for axis in BASE_UNITS if axis in self.joint_names) or tuple(BASE_UNITS)
+        else:
+            axes, _ = _AXES.get(self.command_type, (self.joint_names, ()))
         if self.joint_names != axes:
             raise ConfigError(
                 f'{of}joint_names = {list(self.joint_names)}: with command_type {self.command_type} they must be '
@@ -65,6 +81,10 @@ class OutputConfig:
             )
         if self.command_type == 'gripper_command' and len(self.joint_names) != 1:
             raise ConfigError(f'{of}joint_names has {len(self.joint_names)} entries: gripper_command has one joint')
+        if self.frame_id and not self.is_base:
+            raise ConfigError(
+                f'{of}frame_id = {self.frame_id!r}: must be empty with command_type {self.command_type}; set base_frame'
+            )
         if not is_finite(self.max_effort) or self.max_effort < 0.0:
             raise ConfigError(f'{of}max_effort = {self.max_effort!r}: must be a number of 0 N or more')
         self._check_workspace(of)
@@ -113,7 +133,12 @@ class OutputConfig:
     @property
     def holds_with_zero(self) -> bool:
         """Whether the command is a velocity, whose hold is zero."""
-        return self.command_type == 'twist_stamped'
+        return self.is_base or self.command_type == 'twist_stamped'
+
+    @property
+    def is_base(self) -> bool:
+        """Whether the commands drive a mobile base."""
+        return self.command_type == 'base_twist'
 
     @property
     def holds_with_command(self) -> bool:
@@ -123,12 +148,14 @@ class OutputConfig:
     @property
     def default_units(self) -> tuple[str, ...]:
         """Units of the joints where the robot file gives none."""
+        if self.is_base:
+            return tuple(BASE_UNITS[axis] for axis in self.joint_names)
         _, units = _AXES.get(self.command_type, ((), ()))
         return units or ('rad',) * len(self.joint_names)
 
     def check_units(self, units: tuple[str, ...]) -> None:
         """Raise ConfigError for a unit that the controller does not take."""
-        if self.command_type in _AXES:
+        if self.is_base or self.command_type in _AXES:
             if units != self.default_units:
                 raise ConfigError(
                     f'units of {", ".join(self.joint_names)} = {list(units)}: must be {", ".join(self.default_units)} '

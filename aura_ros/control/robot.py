@@ -35,6 +35,7 @@ class RobotConfig:
     Each list has one entry per commanded joint, in the order of the policy's action vector. Limits are in the units of
     the robot and apply to what is sent. With `twist_stamped` six 'joints' are the axes of `TWIST_AXES`, and the
     commanded value is a velocity. `velocity_max` then bounds its rate of change, and the hold command is zero. With
+    `base_twist` two or three 'joints' are the velocities of a mobile base, with the same limits and hold. With
     `pose_stamped` six 'joints' are the `POSE_AXES` of the end effector.
 
     Raises:
@@ -204,6 +205,12 @@ class RobotConfig:
         ):
             if twice := [value for value, count in Counter(values).items() if count > 1]:
                 raise ConfigError(f'{word} {twice[0]!r} twice: must be different for each output')
+        for output in self.outputs:
+            if output.command_type == 'joint_state' and output.command_topic in self.sources.topics:
+                raise ConfigError(
+                    f'{output.name}.command_topic = {output.command_topic!r}: must not be one of joint_state_topics, '
+                    'because the commands would be read as measured positions; use another topic'
+                )
         placed = Counter(name for output in self.outputs for name in output.joint_names)
         for output in self.outputs:
             for name in output.joint_names:

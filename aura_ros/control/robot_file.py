@@ -1,13 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The robot file as text: the parameters of policy_switch_node in a ROS parameter file. No ROS."""
+"""The robot file as text: the parameters of policy_switch_node in a ROS parameter file, or a Rosetta contract.
+
+No ROS.
+"""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import yaml
 
 from aura_ros.common.errors import ConfigError
 from aura_ros.common.text_files import loading
-from aura_ros.common.yaml_lines import parse_yaml, read_yaml
+from aura_ros.common.yaml_lines import parse_mapping, parse_yaml, read_yaml
+from aura_ros.control.contract import is_contract
+from aura_ros.control.contract_robot import robot_file_of
 from aura_ros.control.robot import RobotConfig
 
 NODE = 'policy_switch_node'
@@ -21,6 +28,8 @@ class CheckedFile:
     robot: RobotConfig
     command_topic: str
     """Topic of a robot file without `outputs`."""
+    notes: tuple[str, ...] = ()
+    """What a Rosetta contract has and a robot file has not; () for another file."""
 
 
 def read_robot_file(path: Path) -> CheckedFile:
@@ -30,6 +39,25 @@ def read_robot_file(path: Path) -> CheckedFile:
         ConfigError: the file is not a robot file, or a value is unusable; the text names it.
     """
     return _checked(read_yaml(path), str(path))
+
+
+def from_contract(text: str, name: str) -> str | None:
+    """Return the robot file of a Rosetta contract as YAML; None for other text.
+
+    Args:
+        text: content of a file.
+        name: its name, for the text of an error.
+
+    Raises:
+        ConfigError: the contract is unusable; the text names the value.
+    """
+    # Only the parser of ROS decides on a parameter file.
+    if 'ros__parameters' in text or not is_contract(parse_yaml(text, name)):
+        return None
+    # As in `read_robot_file`, a key that is given twice is refused.
+    data, _ = _without_contract(parse_mapping(text, name, 'a Rosetta contract'), name)
+    _checked(data, name)
+    return yaml.safe_dump(data, sort_keys=False)
 
 
 def check_text(text: str, name: str) -> None:
@@ -74,7 +102,19 @@ def from_parameters(given: Mapping[str, object], name: str) -> CheckedFile:
 
 
 def _checked(data: object, name: str) -> CheckedFile:
-    return from_parameters(parameters(data, name), name)
+    data, notes = _without_contract(data, name)
+    return replace(from_parameters(parameters(data, name), name), notes=notes)
+
+
+def _without_contract(data: object, name: str) -> tuple[object, tuple[str, ...]]:
+    """Return the data with a contract replaced by its robot file, and the notes on it."""
+    if not is_contract(data):
+        return data, ()
+    with loading(name):
+        try:
+            return robot_file_of(data)
+        except ConfigError as error:
+            raise ConfigError(f'{name}: {error}') from error
 
 
 def _flat(values: Mapping[str, object], prefix: str) -> Iterator[tuple[str, object]]:

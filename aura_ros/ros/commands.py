@@ -8,6 +8,7 @@ import numpy as np
 from builtin_interfaces.msg import Duration
 from geometry_msgs.msg import PoseStamped, TwistStamped
 from numpy.typing import NDArray
+from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
@@ -19,7 +20,7 @@ from aura_ros.ros.conversions import float64s, to_stamp
 
 Target = NDArray[np.float64]
 STAMPS = ('zero', 'now')
-CommandMessage = JointTrajectory | TwistStamped | PoseStamped | Float64MultiArray
+CommandMessage = JointTrajectory | JointState | TwistStamped | PoseStamped | Float64MultiArray
 # Below this angle a rotation has no axis [rad].
 _NO_TURN = 1e-12
 
@@ -32,14 +33,18 @@ def maker(
     The function takes the target of the output's joints, float64 [J] [rad, m; for a twist m/s, rad/s], and a stamp [ns,
     ROS clock]. With `stamp` 'zero' a trajectory has the stamp zero, which a JointTrajectoryController takes as "start
     now". It refuses a trajectory that ends in its past, so a stamped command must not arrive later than one control
-    period. A twist or pose always has its stamp, because MoveIt Servo refuses old ones.
+    period. The others with a header always have their stamp, because MoveIt Servo refuses old ones.
     """
     if output.command_type == 'joint_trajectory':
         if stamp == 'zero':
             return JointTrajectory, lambda target, _: _trajectory(robot, output, target, 0)
         return JointTrajectory, lambda target, ns: _trajectory(robot, output, target, ns)
+    if output.command_type == 'joint_state':
+        return JointState, lambda target, ns: _joint_state(robot, output, target, ns)
     if output.command_type == 'twist_stamped':
         return TwistStamped, lambda target, ns: _twist(robot, target, ns)
+    if output.is_base:
+        return TwistStamped, lambda target, ns: _base_twist(robot, output, target, ns)
     if output.command_type == 'pose_stamped':
         return PoseStamped, lambda target, ns: _pose(robot, target, ns)
     return Float64MultiArray, lambda target, _: Float64MultiArray(data=float64s(target))
@@ -55,12 +60,29 @@ def _trajectory(robot: RobotConfig, output: OutputConfig, target: Target, stamp_
     return message
 
 
+def _joint_state(robot: RobotConfig, output: OutputConfig, target: Target, stamp_ns: int) -> JointState:
+    message = JointState(name=list(output.joint_names), position=float64s(target))
+    message.header.stamp = to_stamp(stamp_ns)
+    message.header.frame_id = robot.base_frame
+    return message
+
+
 def _twist(robot: RobotConfig, target: Target, stamp_ns: int) -> TwistStamped:
     message = TwistStamped()
     message.header.stamp = to_stamp(stamp_ns)
     message.header.frame_id = robot.base_frame
     linear, angular = message.twist.linear, message.twist.angular
     linear.x, linear.y, linear.z, angular.x, angular.y, angular.z = (float(v) for v in target)
+    return message
+
+
+def _base_twist(robot: RobotConfig, output: OutputConfig, target: Target, stamp_ns: int) -> TwistStamped:
+    message = TwistStamped()
+    message.header.stamp = to_stamp(stamp_ns)
+    message.header.frame_id = output.frame_id or robot.base_frame
+    for axis, value in zip(output.joint_names, target, strict=True):
+        _, part, direction = axis.split('_')  # such as base_linear_x
+        setattr(getattr(message.twist, part), direction, float(value))
     return message
 
 

@@ -39,7 +39,7 @@ class SourceParameters:
 class RobotParameters(SourceParameters):
     """The whole robot file; RobotConfig checks it."""
 
-    units: tuple[str, ...] = strings("'rad', 'm' or '1' for each joint")
+    units: tuple[str, ...] = strings("'rad', 'm' or '1' for each joint; 'm/s' or 'rad/s' for velocities")
     position_lower: tuple[float, ...] = numbers('Lower limit of each joint', unit='rad or m')
     position_upper: tuple[float, ...] = numbers('Upper limit of each joint', unit='rad or m')
     velocity_max: tuple[float, ...] = numbers('Largest speed of each joint', unit='rad/s or m/s')
@@ -69,6 +69,7 @@ class OutputParameters:
     joint_names: tuple[str, ...] = strings('Joints of this output, in the order of its command')
     command_type: str = parameter('joint_trajectory', 'Message type of the controller', choices=COMMAND_TYPES)
     command_topic: str = parameter('', 'Topic of the commands, or name of the action')
+    frame_id: str = parameter('', 'frame_id of a base_twist; empty: base_frame')
     max_effort: float = parameter(0.0, 'Largest effort of gripper_command; 0 = the default of the driver', unit='N')
     state_topic: str = parameter('', 'Topic of the measured pose, for pose_stamped or a workspace')
     workspace_lower: tuple[float, ...] = numbers('Smallest x, y and z of the end effector, for twist_stamped', unit='m')

@@ -236,7 +236,6 @@ def test_without_a_solution_the_robot_holds(robot: RobotConfig) -> None:
 
 NO_FIT = {
     'relative to the state': (ActionComponent('joints', 3, 'joint', 'state_relative'),),
-    'moves a mobile base': (ActionComponent('wheels', 3, 'base', 'velocity'),),
     'has the unit m, and joint1 has rad': (ActionComponent('joints', 3, 'joint', 'absolute', unit='m'),),
     'no column for joint3': (ActionComponent('joints', 2, 'joint', 'velocity'),),
     'they must fit': (ActionComponent('joints', 4, 'joint', 'velocity'),),

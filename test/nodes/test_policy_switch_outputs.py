@@ -17,6 +17,7 @@ from std_msgs.msg import Float64MultiArray
 from switch_rig import AURA, SwitchRig
 from trajectory_msgs.msg import JointTrajectory
 
+from aura_ros.common.action_spec import ActionComponent
 from aura_ros.common.errors import ConfigError
 from aura_ros.nodes.policy_switch import gripper
 from aura_ros.nodes.policy_switch.node import PolicySwitchNode
@@ -210,6 +211,41 @@ def test_a_twist_and_a_gripper_are_held_together(graph):
     graph.until(driven, 'drives')
     graph.until(lambda: rig.status.holding and twists[-1].twist.linear.x == 0.0, 'stopped without chunks')
     graph.until(lambda: positions(rig.hand[-1]) == [pytest.approx(0.1)], 'the gripper stays where it is')
+
+
+def test_a_mobile_base_gets_twists_and_stops_with_the_arm(graph):
+    """Any joint state shows that the robot is there; the velocities of a base are not measured."""
+    components = (
+        ActionComponent('arm', 1, 'joint', 'absolute', unit='rad'),
+        ActionComponent('drive', 2, 'base', 'velocity'),
+        ActionComponent('hand', 1, 'gripper', 'absolute'),
+    )
+    limits = {'robot__position_lower': [-1.0] * 4, 'robot__position_upper': [1.0] * 4}
+    limits |= {'robot__velocity_max': [10.0] * 4, 'robot__step_max': [0.5] * 4}
+    twists = graph.listen(TwistStamped, 'cmd_vel', qos.COMMAND)
+    rig = SplitRig(
+        graph,
+        robot__joint_names=['a', 'base_linear_x', 'base_angular_z', 'b'],
+        robot__outputs=['arm', 'hand', 'base'],
+        robot__base__joint_names=['base_linear_x', 'base_angular_z'],
+        robot__base__command_type='base_twist',
+        robot__base__command_topic='cmd_vel',
+        robot__base__frame_id='base_footprint',
+        **limits,
+    )
+
+    def driven():
+        rig.measure(0.0, 0.1)
+        rig.chunk(AURA, 0.2, joints=4, components=components)
+        graph.spin(0.05)
+        seen = twists and twists[-1].twist.linear.x == pytest.approx(0.2, abs=1e-6)
+        return seen and rig.arm and positions(rig.arm[-1]) == [pytest.approx(0.2)]
+
+    graph.until(driven, 'drives')
+    assert twists[-1].twist.angular.z == pytest.approx(0.2, abs=1e-6) and twists[-1].twist.linear.y == 0.0
+    assert twists[-1].header.frame_id == 'base_footprint' and to_ns(twists[-1].header.stamp) > 0
+    graph.until(lambda: rig.status.holding and twists[-1].twist.linear.x == 0.0, 'stopped without chunks')
+    assert twists[-1].twist.angular.z == 0.0
 
 
 def test_a_pose_is_commanded_from_the_measured_one(graph):

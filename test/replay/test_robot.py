@@ -19,6 +19,7 @@ from aura_ros.control import JointMap, JointSources
 from aura_ros.control.outputs import POSE_AXES
 from aura_ros.control.robot_file import CheckedFile, read_robot_file
 from aura_ros.recordings.bags import Bag
+from aura_ros.recordings.type_names import POLICY_STATUS
 from aura_ros.recordings.types import PARAMETERS
 from aura_ros.replay.main import main as replay
 from aura_ros.replay.run import mapping_of
@@ -223,6 +224,17 @@ def test_the_recorded_cameras_of_vla_node_are_used(tmp_path: Path, text: str, us
     assert ('the recorded parameters of vla_node' in notes) is used
 
 
+def test_a_recorded_switch_without_its_parameters_is_named(tmp_path: Path) -> None:
+    def fill(recorder: Recorder) -> None:
+        drive(recorder)
+        recorder.raw('/left/policy_status', POLICY_STATUS, b'', 0)
+
+    missing = 'the parameters of the policy switch were not recorded, so units are guessed: add --robot FILE'
+    assert missing in mapped(write(tmp_path / 'switch', fill), None)[1]
+    assert missing not in mapped(write(tmp_path / 'no_switch', drive), None)[1]
+    assert missing not in mapped(tmp_path / 'switch', read_robot_file(gripper_file(tmp_path)))[1]
+
+
 def test_what_was_recorded_of_another_robot_is_not_used(tmp_path: Path) -> None:
     values = flat(gripper_file(tmp_path))
     two = yaml.safe_dump({'/left/policy_switch_node': values, '/right/policy_switch_node': values})
@@ -326,6 +338,18 @@ def test_twists_are_compared_column_by_column(tmp_path: Path, topic: str) -> Non
         np.testing.assert_allclose(found.max(axis=(0, 1)), [0, 0, 0, 0, 0, 0.6], atol=1e-7)
         with Bag(bag) as opened:
             assert BackboneSteps(opened, mapping, Vla(TWISTS), 'digest').info.joint_names == AXES
+
+
+def test_the_commands_of_a_mobile_base_are_columns_of_its_twists(tmp_path: Path) -> None:
+    axes = ('base_linear_x', 'base_angular_z')
+    path = robot_file(tmp_path, axes, {'command_topic': TWIST}, command_type='base_twist')
+    bag = twist_bag(tmp_path / 'bag')
+    spec = replace(TWISTS, action_dim=2)
+    mapping, _ = mapped(bag, read_robot_file(path), spec)
+    assert mapping.action_names == axes
+    assert errors(bag, mapping, Vla(spec, 0.1, 0.6)).max() < 1e-7
+    found = errors(bag, mapping, Vla(spec, 0.1, 0.0))
+    np.testing.assert_allclose(found.max(axis=(0, 1)), [0, 0.6], atol=1e-7)
 
 
 def test_a_pose_is_compared_as_a_rotation_vector(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from std_msgs.msg import Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory
 
 from aura_ros.client import AuraClient
+from aura_ros.ros import qos
 
 DRIVERS = Path(__file__).parents[1] / 'support' / 'own_robots.py'
 NODES = ['vla_node', 'memory_node', 'kv_baseline_node', 'policy_switch_node']
@@ -101,7 +102,7 @@ class Lab:
         self.desk = Desk(folder, graph.domain)
         (folder / 'robot.yaml').write_text(robot.file)
         (folder / 'vla.yaml').write_text(BACKBONE_FILE.format(f'{robot.name}_vla'))
-        self.commands = {topic: graph.listen(kind, topic, 100) for topic, kind in robot.commands.items()}
+        self.commands = {topic: graph.listen(kind, topic, qos.COMMAND) for topic, kind in robot.commands.items()}
         self.desk.start('driver', ['python', str(DRIVERS), robot.name])
 
     def run(self, *words: str) -> str:

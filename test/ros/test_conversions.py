@@ -178,6 +178,14 @@ def test_forward_controllers_get_an_array():
     assert list(wire(make(np.array([0.5, -0.5]), 1)).data) == [0.5, -0.5]
 
 
+def test_a_driver_of_joint_states_gets_names_and_positions():
+    kind, make = _maker(_robot(command_type='joint_state'), 'zero')
+    message = wire(make(np.array([0.5, -0.5]), 3_000_000_007))
+    assert isinstance(message, kind) and conversions.to_ns(message.header.stamp) == 3_000_000_007
+    assert (list(message.name), list(message.position)) == (['a', 'b'], [0.5, -0.5])
+    assert not message.velocity and not message.effort
+
+
 POSE = OutputConfig('arm', POSE_AXES, 'pose_stamped', 'target', state_topic='pose')
 vectors = st.lists(st.floats(-1.8, 1.8), min_size=3, max_size=3).map(np.array)
 

@@ -15,9 +15,9 @@ import cv2
 import numpy as np
 import rclpy
 from geometry_msgs.msg import TwistStamped
-from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
+from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CompressedImage, Image, JointState
 from std_msgs.msg import Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory
@@ -185,10 +185,13 @@ def twist_vla(path: str | None = None) -> LampVla:
 
 def main() -> int:
     """Run a driver until Ctrl-C."""
-    rclpy.init()
+    # Python itself raises KeyboardInterrupt. With the handler of rclpy, a driver was seen not to end after Ctrl-C.
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     node = {'arm': SixJoints, 'twist': CartesianVelocity}[sys.argv[1]]()
-    with suppress(KeyboardInterrupt, ExternalShutdownException):
+    with suppress(KeyboardInterrupt):
         rclpy.spin(node)
+    node.destroy_node()
+    rclpy.shutdown()
     return 0
 
 

@@ -69,7 +69,7 @@ class SwitchRig:
         found = np.array(positions)
         self.joints.publish(joints_to_msg(NAMES, found, np.zeros(2), stamp_ns))
 
-    def message(self, policy, value, stamp_ns=None, seq=None, episode=EPISODE, joints=2):
+    def message(self, policy, value, stamp_ns=None, seq=None, episode=EPISODE, joints=2, components=()):
         """Return a chunk of eight equal actions of a policy; for the base policy, return a VlaStep."""
         seq = self.seq[policy] if seq is None else seq
         self.seq[policy] = seq + 1
@@ -82,6 +82,7 @@ class SwitchRig:
             np.zeros((8, joints), np.float32),
             0.05,
             frame_id='base_link',
+            components=components,
         )
         if policy == BASE:
             message = conversions.step_to_msg(step)

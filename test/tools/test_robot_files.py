@@ -13,6 +13,8 @@ from rclpy.node import Node
 from aura_ros.control.robot_file import NODE, read_robot_file
 from aura_ros.nodes.policy_switch.config import SwitchNodeConfig
 from aura_ros.ros import share
+from aura_ros.ros.contract_arguments import without_contracts
+from aura_ros.ros.lifecycle import run
 from aura_ros.ros.parameters import ParameterSet
 from aura_ros.ros.robot_file import RobotFile, RobotParameters
 from aura_ros.tools.robot.files import presets
@@ -48,18 +50,65 @@ def test_the_presets_are_installed_with_the_configuration(tmp_path, monkeypatch)
 @pytest.mark.parametrize('path', SHIPPED, ids=lambda path: path.stem)
 def test_a_shipped_file_reaches_the_node_as_it_is_checked(path):
     """ROS parses the file, and the parameters of the node give the robot that `--check` sees."""
+    robot, switch = as_the_node_reads(path)
+    checked = read_robot_file(path)
+    assert robot == checked.robot
+    assert switch.command_topic == checked.command_topic
+
+
+CONTRACT = """
+robot_type: small
+fps: 20
+observations:
+  observation.state:
+    channel: {topic: /joint_states, type: sensor_msgs/msg/JointState}
+    align: {strategy: hold, timeline: header}
+    select: [position.a, position.b]
+    apply: [rad2deg]
+actions:
+  action:
+    channel: {topic: /joint_commands, type: sensor_msgs/msg/JointState, safety: hold}
+    align: {strategy: hold, timeline: header}
+    select: [position.a, position.b]
+    apply: [rad2deg]
+x-aura: {position_lower: [-1, -1.5], position_upper: [1, 1], velocity_max: [1, 1], step_max: [0.05, 0.1]}
+"""
+
+
+def test_a_contract_reaches_the_node_as_it_is_checked(tmp_path):
+    """A contract among the parameter files of a node becomes parameters, and leaves no temporary file."""
+    path = tmp_path / 'contract.yaml'
+    path.write_text(CONTRACT)
+    robot, _ = as_the_node_reads(path)
+    assert robot == read_robot_file(path).robot
+    assert robot.joint_names == ('a', 'b') and robot.position_lower == (-1.0, -1.5)
+    with without_contracts(['--params-file', str(path), '--params-file', 'none.yaml', '--params-file']) as found:
+        made = Path(found[1])
+        assert made.is_file() and found[2:] == ['--params-file', 'none.yaml', '--params-file']
+    assert not made.exists()
+
+
+def test_a_node_with_an_unusable_contract_does_not_start(tmp_path, capfd):
+    path = tmp_path / 'contract.yaml'
+    path.write_text(CONTRACT.replace('velocity_max', 'speed_max'))
+    started = []
+    assert run(lambda: started.append(True), ['--ros-args', '--params-file', str(path)]) == 2
+    assert not started and 'x-aura.velocity_max is missing' in capfd.readouterr().err
+
+
+def as_the_node_reads(path):
+    """Return the robot and the settings of a node that starts with a parameter file."""
     context = rclpy.Context()
-    rclpy.init(args=['--ros-args', '--params-file', str(path)], context=context)
     try:
+        with without_contracts(['--ros-args', '--params-file', str(path)]) as arguments:
+            rclpy.init(args=arguments, context=context)
         node = Node(NODE, context=context, start_parameter_services=False, enable_rosout=False)
         robot = RobotFile(node, RobotParameters, lambda: False).robot()
         switch = ParameterSet(node, SwitchNodeConfig).read()
         node.destroy_node()
     finally:
         context.try_shutdown()
-    checked = read_robot_file(path)
-    assert robot == checked.robot
-    assert switch.command_topic == checked.command_topic
+    return robot, switch
 
 
 @pytest.mark.parametrize('path', PRESETS.values(), ids=lambda path: path.stem)

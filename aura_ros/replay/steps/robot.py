@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from aura_ros.common.errors import ConfigError
-from aura_ros.control.outputs import POSE_AXES, TWIST_AXES, OutputConfig
+from aura_ros.control.outputs import BASE_UNITS, POSE_AXES, TWIST_AXES, OutputConfig
 from aura_ros.control.robot import RobotConfig
 from aura_ros.control.robot_file import NODE, CheckedFile, from_parameters
 from aura_ros.control.sources import JointMap, JointSources
 from aura_ros.recordings.bags import Bag
-from aura_ros.recordings.type_names import JOINT_STATE
+from aura_ros.recordings.type_names import JOINT_STATE, POLICY_STATUS
 from aura_ros.recordings.types import Topic
 from aura_ros.replay.steps.candidates import Notes, paired
 from aura_ros.replay.steps.guess_joints import Candidate, guess_actions, guess_joints, joint_candidates, with_joint_ages
@@ -29,12 +29,15 @@ _LONG_S = 3600.0
 _COMMANDS = tuple(ACTION_TYPES.values())
 _CARTESIAN = {
     'twist_stamped': (ACTION_TYPES['twist_stamped'], ACTION_TYPES['twist']),
+    'base_twist': (ACTION_TYPES['twist_stamped'], ACTION_TYPES['twist']),
     'pose_stamped': (ACTION_TYPES['pose_stamped'],),
 }
 _POSE_NAMES = dict(zip(POSE_AXES, (*POSE_COLUMNS[:3], *ROTATION_COLUMNS), strict=True))
+_TWIST_NAMES = dict(zip(TWIST_AXES, TWIST_COLUMNS, strict=True))
+_TWIST_NAMES |= {f'base_{axis}': column for axis, column in _TWIST_NAMES.items() if f'base_{axis}' in BASE_UNITS}
 _AXES = {
-    ACTION_TYPES['twist']: dict(zip(TWIST_AXES, TWIST_COLUMNS, strict=True)),
-    ACTION_TYPES['twist_stamped']: dict(zip(TWIST_AXES, TWIST_COLUMNS, strict=True)),
+    ACTION_TYPES['twist']: _TWIST_NAMES,
+    ACTION_TYPES['twist_stamped']: _TWIST_NAMES,
     ACTION_TYPES['pose_stamped']: _POSE_NAMES,
 }
 
@@ -95,6 +98,8 @@ def robot_of(bag: Bag, given: CheckedFile | None, spec: BackboneSpec, notes: Not
 def _recorded(bag: Bag, notes: Notes) -> Robot | None:
     """Return the robot in the recorded parameters of nodes, if there is one only."""
     found = recorded_parameters(bag, NODE)
+    if not found and any(topic.count for topic in bag.of_type(POLICY_STATUS)):
+        notes.add('the parameters of the policy switch were not recorded, so units are guessed: add --robot FILE')
     if len(found) > 1:
         notes.add(f'several robots were recorded ({", ".join(found)}): select one with --robot FILE')
     if len(found) != 1:

@@ -15,8 +15,8 @@ from aura_ros.control.robot_file import CheckedFile
 def show(file: CheckedFile, console: Console) -> None:
     """Print the joints, limits, sources and outputs of a robot file."""
     console.print(_joints(file.robot))
-    for line in _lines(file):
-        console.print(line, markup=False)
+    for line in (*_lines(file), *file.notes):
+        console.print(printable(line), markup=False)
 
 
 def _joints(robot: RobotConfig) -> Table:
