@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The plugin in LeRobot's own programs, around a small ACT and SmolVLA. Needs the environment `lerobot`."""
 
+import importlib.util
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,7 @@ pytest.importorskip('lerobot', reason='needs LeRobot: ./run test --vla')
 pytest.importorskip('lerobot_policy_aura')
 import tiny_lerobot
 import torch
+import yaml
 from lerobot.configs.policies import PreTrainedConfig
 from lerobot.policies.factory import get_policy_class, make_pre_post_processors
 from lerobot.rollout.inference.sync import SyncInferenceEngine
@@ -27,7 +31,11 @@ TICKS = 12
 NAMES = [f'{name}.pos' for name in tiny_lerobot.JOINTS]
 
 
-@pytest.fixture(scope='module', params=['act', 'smolvla'])
+HAS_GROOT = all(importlib.util.find_spec(name) for name in ('diffusers', 'tree'))
+NEEDS_GROOT = pytest.mark.skipif(not HAS_GROOT, reason='GR00T needs diffusers and dm-tree: ./run test --vla')
+
+
+@pytest.fixture(scope='module', params=['act', 'smolvla', pytest.param('groot', marks=NEEDS_GROOT)])
 def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The file of a frozen policy."""
     torch.set_num_threads(1)
@@ -156,6 +164,20 @@ def test_memory_of_other_actions_is_refused(model: Path, tmp_path: Path, capsys:
     assert main(['--model-file', str(model), '--weights', str(path), '--output', str(tmp_path / 'policy')]) == WRONG_USE
     error = capsys.readouterr().err
     assert 'action specs differ' in error and 'deg' in error
+
+
+def test_actions_relative_to_the_state_are_refused(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint = shutil.copytree(yaml.safe_load(model.read_text())['checkpoint'], tmp_path / 'checkpoint')
+    file = checkpoint / 'config.json'
+    content = json.loads(file.read_text())
+    if 'use_relative_actions' not in content:
+        pytest.skip(f'{content["type"]} has no such actions')
+    file.write_text(json.dumps(content | {'use_relative_actions': True}))
+    output = tmp_path / 'policy'
+    assert main(['--model-file', str(model), '--checkpoint', str(checkpoint), '--output', str(output)]) == WRONG_USE
+    assert 'use_relative_actions = True' in capsys.readouterr().err and not output.exists()
 
 
 def test_existing_folder_is_kept(model: Path, tmp_path: Path) -> None:

@@ -99,6 +99,97 @@ def vlm(folder: Path) -> Path:
     return folder
 
 
+def groot_vlm(folder: Path) -> Path:
+    """Write configuration, processor and tokenizer of a small Qwen3-VL, as GR00T N1.7 reads them."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast, Qwen2VLImageProcessor, Qwen3VLConfig, Qwen3VLVideoProcessor
+
+    special = ['<|endoftext|>', '<|im_end|>', '<|image_pad|>', '<|video_pad|>', '<|vision_start|>', '<|vision_end|>']
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=300, special_tokens=special, initial_alphabet=alphabet)
+    tokenizer.train_from_iterator(['touch the red block'] * 4, trainer)
+    names = ('image_token', 'video_token', 'vision_bos_token', 'vision_eos_token')
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token=special[0],
+        eos_token=special[1],
+        extra_special_tokens=dict(zip(names, special[2:], strict=True)),
+    )
+    image, words = '<|vision_start|><|image_pad|><|vision_end|>', "{{ part['text'] }}"
+    fast.chat_template = (
+        "{% for message in messages %}{% for part in message['content'] %}"
+        f"{{% if part['type'] == 'image' %}}{image}{{% else %}}{words}{{% endif %}}"
+        '{% endfor %}{% endfor %}'
+    )
+    fast.save_pretrained(folder)
+    patches = {'patch_size': 16, 'temporal_patch_size': 2, 'merge_size': 2}
+    Qwen2VLImageProcessor(**patches, min_pixels=1024, max_pixels=4096).save_pretrained(folder)
+    Qwen3VLVideoProcessor(**patches).save_pretrained(folder)
+    text = {
+        'model_type': 'qwen3_vl_text',
+        'hidden_size': 64,
+        'intermediate_size': 96,
+        'num_hidden_layers': 3,
+        'num_attention_heads': 4,
+        'num_key_value_heads': 2,
+        'head_dim': 16,
+        'vocab_size': len(fast),
+        'max_position_embeddings': 512,
+        'rope_scaling': {'mrope_interleaved': True, 'mrope_section': [4, 2, 2], 'rope_type': 'default'},
+    }
+    vision = {
+        'model_type': 'qwen3_vl',
+        'depth': 2,
+        'hidden_size': 32,
+        'intermediate_size': 48,
+        'num_heads': 2,
+        'out_hidden_size': 64,
+        'num_position_embeddings': 64,
+        'deepstack_visual_indexes': [0],
+    }
+    image_id, video_id, start_id, end_id = (fast.convert_tokens_to_ids(name) for name in special[2:])
+    Qwen3VLConfig(
+        text_config=text,
+        vision_config=vision,
+        image_token_id=image_id,
+        video_token_id=video_id,
+        vision_start_token_id=start_id,
+        vision_end_token_id=end_id,
+        tie_word_embeddings=True,
+    ).save_pretrained(folder)
+    return folder
+
+
+def groot_base(folder: Path, words: Path) -> Path:
+    """Write a small base model of GR00T N1.7."""
+    from lerobot.policies.groot.groot_n1_7 import GR00TN17, GR00TN17Config
+
+    heads = {'positional_embeddings': None, 'num_attention_heads': 4, 'dropout': 0.0, 'final_dropout': False}
+    dit = {'num_layers': 4, 'attention_head_dim': 12, 'norm_type': 'ada_norm', 'output_dim': 32}
+    config = GR00TN17Config(
+        model_name=str(words),
+        model_dtype='float32',
+        dtype='float32',
+        backbone_embedding_dim=64,
+        select_layer=2,
+        max_state_dim=16,
+        max_action_dim=8,
+        action_horizon=CHUNK,
+        hidden_size=32,
+        input_embedding_dim=48,
+        max_seq_len=64,
+        diffusion_model_cfg=heads | dit | {'interleave_self_attention': True},
+        vl_self_attention_cfg=heads | {'num_layers': 1, 'attention_head_dim': 16},
+        num_inference_timesteps=2,
+    )
+    torch.manual_seed(SEED)
+    GR00TN17(config, load_backbone_weights=False).save_pretrained(folder)
+    return folder
+
+
 @contextmanager
 def small_pi() -> Iterator[None]:
     """Make the sizes small that the classes of pi0 and pi0.5 fix: widths, vision tower and vocabulary."""
@@ -151,6 +242,9 @@ def settings(kind: str, vlm_folder: Path | None) -> dict[str, Any]:
         }
         return small | {'pretrained_backbone_weights': None, 'vision_backbone': 'resnet18'}
     small |= {'max_state_dim': 16, 'max_action_dim': 8}
+    if kind == 'groot':
+        assert vlm_folder is not None
+        return small | {'base_model_path': str(groot_base(vlm_folder.parent / 'base', vlm_folder))}
     if kind == 'smolvla':
         small |= {'vlm_model_name': str(vlm_folder), 'load_vlm_weights': False, 'num_vlm_layers': 4, 'num_steps': 4}
         return small | {'resize_imgs_with_padding': (64, 64)}
@@ -161,7 +255,7 @@ def make(kind: str, folder: Path, cameras: tuple[str, ...] = ('front',)) -> Path
     """Write the checkpoint of a policy and the file of its model; return the file."""
     from lerobot.policies.factory import make_policy_config
 
-    words = vlm(folder / 'vlm') if kind != 'act' else None
+    words = None if kind == 'act' else (groot_vlm if kind == 'groot' else vlm)(folder / 'vlm')
     config = make_policy_config(kind, **settings(kind, words), **features(cameras))
     torch.manual_seed(SEED)
     checkpoint = folder / kind
@@ -198,6 +292,8 @@ def write_file(path: Path, checkpoint: Path, cameras: tuple[str, ...], words: Pa
         'features': {'tap': tap},
         'lerobot': {'vlm': str(words)} if words else {},
     }
+    if checkpoint.name == 'groot':
+        content['lerobot'] = {'vlm': str(words), 'base': str(checkpoint.parent / 'base')}
     content = {key: value for key, value in (content | changes).items() if value is not None}
     path.write_text(yaml.safe_dump(content))
     return path

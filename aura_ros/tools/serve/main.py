@@ -20,7 +20,7 @@ the robot's side, because it needs each step exactly once."""
 _EPILOG = """\
 backbones:
   embedded       the small model of the package, to try it out
-  lerobot        SmolVLA, pi0, pi0.5 and ACT of LeRobot; --path is a file such as config/vla/so101_smolvla.yaml
+  lerobot        SmolVLA, pi0, pi0.5, ACT and GR00T of LeRobot; --path is a file such as config/vla/so101_smolvla.yaml
   openvla_oft    OpenVLA-OFT; --path is a file such as config/vla/libero_oft.yaml
   module:factory your own; the factory takes --path
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The backbone `lerobot`: SmolVLA, pi0, pi0.5 and ACT of LeRobot, from a local folder, with their own processors.
+"""The backbone `lerobot`: SmolVLA, pi0, pi0.5, ACT and GR00T of LeRobot, from a local folder, with their processors.
 
 LeRobot needs a Python of its own, so this module runs in the environment of `./run vla_env lerobot`, behind
 `aura serve`. Flow policies draw noise. Here the noise is fixed, so that the same observation gives the same output.

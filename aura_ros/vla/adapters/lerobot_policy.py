@@ -6,6 +6,7 @@ The adapter `lerobot` and the plugin lerobot_policy_aura use it, so that both ha
 
 import os
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Self
@@ -13,6 +14,7 @@ from typing import Any, Self
 from aura_ros.common.errors import ConfigError
 from aura_ros.common.spec_fields import check_count, mapping_of, one_of
 from aura_ros.common.text_files import read_object
+from aura_ros.vla.adapters.lerobot_groot import ENCODER, GROOT, base_settings, check_folders, fixed_noise
 from aura_ros.vla.adapters.model_file import ModelFile, backbone_hash, check_equal, completed, needed_file
 from aura_ros.vla.adapters.taps import InputTap, PrefixTap, Tap, pooled
 from aura_ros.vla.protocol import VlaOutput
@@ -27,6 +29,10 @@ TAPS: Mapping[str, Mapping[str, tuple[type[InputTap] | type[PrefixTap], str]]] =
     'pi0': {'prefix': (PrefixTap, 'model.paligemma_with_expert'), 'expert': (InputTap, 'model.action_out_proj')},
     'pi05': {'prefix': (PrefixTap, 'model.paligemma_with_expert'), 'expert': (InputTap, 'model.action_out_proj')},
     'act': {'decoder': (InputTap, 'model.action_head')},
+    GROOT: {
+        'prefix': (InputTap, '_groot_model.action_head.vlln'),
+        'expert': (InputTap, '_groot_model.action_head.action_decoder'),
+    },
 }
 """Type of policy: its taps, the default one first, each with the module that it watches."""
 _FLOW = ('smolvla', 'pi0', 'pi05')
@@ -46,13 +52,18 @@ class LerobotOptions:
     noise_seed: int = 0
     """Seed of the noise of a flow policy, which is the same at each step."""
     vlm: str = ''
-    """Folder with configuration and tokenizer of the vision-language model that SmolVLA names; '' takes the name."""
+    """Folder with configuration and tokenizer of the vision-language model of SmolVLA or GR00T; with SmolVLA, '' takes
+    the name in the checkpoint."""
+    base: str = ''
+    """Folder of the base model of GR00T; '' with other policies."""
 
     def __post_init__(self) -> None:
         one_of('lerobot.device', self.device, ('cpu', 'cuda'), 'name where the model runs')
         check_count('lerobot.noise_seed', self.noise_seed, 0, 2**31 - 1)
-        if not isinstance(self.vlm, str) or (self.vlm and not Path(self.vlm).expanduser().is_dir()):
-            raise ConfigError(f'lerobot.vlm = {self.vlm!r}: must be an existing folder; download it')
+        for name in ('vlm', 'base'):
+            value = getattr(self, name)
+            if not isinstance(value, str) or (value and not Path(value).expanduser().is_dir()):
+                raise ConfigError(f'lerobot.{name} = {value!r}: must be an existing folder; download it')
 
     @classmethod
     def from_dict(cls, value: object) -> Self:
@@ -98,7 +109,7 @@ class TappedPolicy:
         Returns:
             features, and the chunk in the units of the robot.
         """
-        with self._torch.inference_mode():
+        with self._torch.inference_mode(), self._drawn_noise():
             # The post-processor removes padding and normalisation.
             chunk = self._postprocess(self.policy.predict_action_chunk(batch, **self._noise))[0]
         return VlaOutput(pooled(self._tap.tokens), chunk.float().cpu().numpy())
@@ -109,12 +120,15 @@ class TappedPolicy:
         height, width = contract.image_size
         blank: dict[str, Any] = {IMAGE + camera: torch.zeros(3, height, width) for camera in contract.cameras}
         blank |= {STATE: torch.zeros(self.config.input_features[STATE].shape), 'task': ''}
-        dim = self.run(self.preprocess(blank)).features.size
+        output = self.run(self.preprocess(blank))
+        check_equal('chunk_size', contract.actions.chunk_size, output.actions.shape[0])
         tap = f'lerobot.{self.config.type}.{self._tap_name}'
         folder = self._file.checkpoint
         weights = [path for path in folder.iterdir() if path.suffix in ('.json', '.safetensors')]
-        digest = backbone_hash(weights, {'tap': tap, 'noise_seed': self._options.noise_seed})
-        return completed(contract, tap, dim, digest)
+        settings: dict[str, object] = {'tap': tap, 'noise_seed': self._options.noise_seed}
+        if self.config.type == GROOT:
+            settings['base'] = base_settings(self.policy)
+        return completed(contract, tap, output.features.size, backbone_hash(weights, settings))
 
     def _watch(self, contract: Contract) -> Tap:
         taps = TAPS[self.config.type]
@@ -132,11 +146,18 @@ class TappedPolicy:
         shape = (1, self.config.chunk_size, self.config.max_action_dim)
         return {'noise': self._torch.randn(shape, generator=generator).to(self._options.device)}
 
+    def _drawn_noise(self) -> AbstractContextManager[None]:
+        if self.config.type != GROOT:
+            return nullcontext()
+        return fixed_noise(self._options.noise_seed, self._options.device)
+
 
 def load_config(folder: Path, options: LerobotOptions) -> Any:
     """Return the configuration of the policy, on the device and without a download of the weights that it contains."""
     kind = read_object(needed_file(folder, 'config.json')).get('type')
     one_of('type of the checkpoint', kind, tuple(TAPS), 'use a policy that has a tap')
+    if kind == GROOT:
+        check_folders(options.base, options.vlm)
     from lerobot.configs.policies import PreTrainedConfig
     from lerobot.policies.factory import get_policy_class
 
@@ -149,6 +170,8 @@ def load_config(folder: Path, options: LerobotOptions) -> Any:
         config.load_vlm_weights = False  # the checkpoint has them
         if options.vlm:
             config.vlm_model_name = str(Path(options.vlm).expanduser())
+    if config.type == GROOT:
+        config.base_model_path = str(Path(options.base).expanduser())
     return config
 
 
@@ -165,7 +188,8 @@ def _check_inputs(config: Any, file: ModelFile) -> None:
         raise ConfigError('the checkpoint needs no observation.state: must need it')
     check_equal('values of the state', sum(part.dims for part in contract.parts), inputs[STATE].shape[0])
     check_equal('columns of an action', contract.actions.dims, config.output_features['action'].shape[0])
-    check_equal('chunk_size', contract.actions.chunk_size, config.chunk_size)
+    rows = min(config.chunk_size, config.n_action_steps) if config.type == GROOT else config.chunk_size
+    check_equal('chunk_size', contract.actions.chunk_size, rows)
     check_equal('steps of an observation', 1, config.n_obs_steps)
 
 
@@ -181,7 +205,9 @@ def load_processors(config: Any, folder: Path, options: LerobotOptions) -> tuple
             steps.append(step['registry_name'])
     overrides: dict[str, dict[str, object]] = {'device_processor': {'device': options.device}}
     if options.vlm:
-        overrides['tokenizer_processor'] = {'tokenizer_name': str(Path(options.vlm).expanduser())}
+        words = str(Path(options.vlm).expanduser())
+        overrides['tokenizer_processor'] = {'tokenizer_name': words}
+        overrides[ENCODER] = {'model_name': words, 'device': options.device}
     found: tuple[Any, Any] = make_pre_post_processors(
         config,
         str(folder),

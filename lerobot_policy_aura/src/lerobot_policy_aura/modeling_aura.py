@@ -37,6 +37,12 @@ class AuraPolicy(PreTrainedPolicy):
         """
         super().__init__(config)
         self._frozen = TappedPolicy(*frozen_policy(config))
+        if getattr(self._frozen.config, 'use_relative_actions', False):
+            # LeRobot's programs hold another pre-processor than the frozen policy, so its post-processor has no state.
+            raise ConfigError(
+                'use_relative_actions = True in the checkpoint: must be false inside LeRobot, where the state that the '
+                'actions are relative to is not known; use the backbone lerobot of aura_ros'
+            )
         self._contract = self._frozen.contract()
         memory = load_memory(config.memory, config.weights or None)
         _check_memory(memory, config, self._contract)

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The adapter of LeRobot's policies, with small checkpoints of the real classes. Needs the environment `lerobot`."""
 
+import importlib.util
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,8 +22,10 @@ from aura_ros.vla import load_backbone
 from aura_ros.vla.adapters.lerobot import LerobotBackbone
 from aura_ros.vla.protocol import Observation
 
-KINDS = ('smolvla', 'pi0', 'pi05', 'act')
-WIDTHS = {'smolvla': 64, 'pi0': 64, 'pi05': 64, 'act': 32}
+HAS_GROOT = all(importlib.util.find_spec(name) for name in ('diffusers', 'tree'))
+NEEDS_GROOT = pytest.mark.skipif(not HAS_GROOT, reason='GR00T needs diffusers and dm-tree: ./run test --vla')
+KINDS = ('smolvla', 'pi0', 'pi05', 'act', pytest.param('groot', marks=NEEDS_GROOT))
+WIDTHS = {'smolvla': 64, 'pi0': 64, 'pi05': 64, 'act': 32, 'groot': 64}
 
 
 @pytest.fixture(scope='module')
@@ -29,7 +33,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]]
     """The file of a model for each type of policy."""
     torch.set_num_threads(1)
     with tiny_lerobot.small_pi():
-        yield {kind: tiny_lerobot.make(kind, tmp_path_factory.mktemp(kind)) for kind in KINDS}
+        kinds = [kind for kind in WIDTHS if kind != 'groot' or HAS_GROOT]
+        yield {kind: tiny_lerobot.make(kind, tmp_path_factory.mktemp(kind)) for kind in kinds}
 
 
 @pytest.fixture(scope='module', params=KINDS)
@@ -57,13 +62,17 @@ def lerobots_own(backbone: LerobotBackbone, files: dict[str, Path], seed: int) -
     content = yaml.safe_load(files[kind].read_text())
     config = PreTrainedConfig.from_pretrained(content['checkpoint'])
     policy = get_policy_class(kind).from_pretrained(content['checkpoint'], config=config).eval()
-    words = {'tokenizer_processor': {'tokenizer_name': content['lerobot'].get('vlm')}} if kind != 'act' else {}
+    words = {} if kind == 'act' else {'tokenizer_processor': {'tokenizer_name': content['lerobot'].get('vlm')}}
+    if kind == 'groot':
+        words = {'groot_n1_7_vlm_encode_v1': {'model_name': content['lerobot']['vlm']}}
     pre, post = make_pre_post_processors(config, content['checkpoint'], preprocessor_overrides=words)
     seen = observation(seed)
     raw = {'observation.state': seen.joint_positions, 'observation.images.front': np.array(seen.images['front'])}
     batch = pre(prepare_observation_for_inference(raw, torch.device('cpu'), seen.instruction, 'so101_follower'))
     noise = {}
-    if kind != 'act':
+    if kind == 'groot':
+        torch.manual_seed(0)  # the class draws its noise itself
+    elif kind != 'act':
         generator = torch.Generator().manual_seed(0)
         noise = {'noise': torch.randn(1, tiny_lerobot.CHUNK, 8, generator=generator)}
     with torch.inference_mode():
@@ -124,7 +133,11 @@ def test_features_are_the_mean_of_the_tapped_tokens(
     assert isinstance(backbone, LerobotBackbone)
     seen: list[torch.Tensor] = []
     policy = backbone.tapped.policy
-    if tap == 'prefix':
+    if kind == 'groot':
+        head = policy._groot_model.action_head
+        tapped = policy._groot_model.backbone.language_model.layers[-1] if tap == 'prefix' else head.model
+        tapped.register_forward_hook(lambda _, given, out: seen.append(out[0] if isinstance(out, tuple) else out))
+    elif tap == 'prefix':
         name = 'vlm_with_expert' if kind == 'smolvla' else 'paligemma_with_expert'
         module = getattr(policy.model, name)
         norm = module.vlm.model.text_model.norm if kind == 'smolvla' else module.paligemma.model.language_model.norm
@@ -134,7 +147,7 @@ def test_features_are_the_mean_of_the_tapped_tokens(
         output.register_forward_hook(lambda _, given, out: seen.append(given[0]))
     features = backbone.infer(observation(1)).features
     tokens = seen[0 if tap == 'prefix' else -1][0].float()
-    if tap == 'prefix' and kind != 'smolvla':
+    if tap == 'prefix' and kind in ('pi0', 'pi05'):
         tokens = tokens[: 256 + _words(backbone, kind)]  # 256 tokens of the image, then those of the words
     assert features == pytest.approx(tokens.mean(0).numpy(), rel=1e-4, abs=1e-5)
 
@@ -187,8 +200,6 @@ def test_mistakes_in_the_file_are_named(
 
 def _copy(files: dict[str, Path], tmp_path: Path) -> tuple[Path, Path]:
     """Return a copy of the ACT checkpoint and a file for it."""
-    import shutil
-
     content = yaml.safe_load(files['act'].read_text())
     folder = tmp_path / 'act'
     shutil.copytree(content['checkpoint'], folder)
@@ -250,6 +261,70 @@ def test_bad_observations_are_refused(files: dict[str, Path]) -> None:
     ):
         with pytest.raises(InputError, match=problem):
             backbone.infer(bad)
+
+
+@pytest.fixture
+def groot(files: dict[str, Path], tmp_path: Path) -> dict[str, Any]:
+    """The file of GR00T with copies of the folders that a test may change."""
+    if not HAS_GROOT:
+        pytest.skip('GR00T needs diffusers and dm-tree: ./run test --vla')
+    content: dict[str, Any] = yaml.safe_load(files['groot'].read_text())
+    for name in ('base', 'vlm'):
+        content['lerobot'][name] = str(shutil.copytree(content['lerobot'][name], tmp_path / name))
+    return content
+
+
+def load_groot(content: dict[str, Any], tmp_path: Path) -> LerobotBackbone:
+    path = tmp_path / 'groot.yaml'
+    path.write_text(yaml.safe_dump(content))
+    found = load_backbone('lerobot', str(path))
+    assert isinstance(found, LerobotBackbone)
+    return found
+
+
+def test_groot_draws_the_same_noise_and_leaves_the_generator_alone(groot: dict[str, Any], tmp_path: Path) -> None:
+    backbone = load_groot(groot, tmp_path)
+    torch.manual_seed(5)
+    first = torch.rand(1)
+    torch.manual_seed(5)
+    backbone.infer(observation(1))
+    assert torch.equal(first, torch.rand(1))
+    groot['lerobot']['noise_seed'] = 1
+    other = load_groot(groot, tmp_path)
+    assert other.spec.backbone_hash != backbone.spec.backbone_hash
+    assert not np.array_equal(other.infer(observation(1)).actions, backbone.infer(observation(1)).actions)
+
+
+def test_the_settings_of_the_base_model_of_groot_are_in_the_hash(groot: dict[str, Any], tmp_path: Path) -> None:
+    before = load_groot(groot, tmp_path)
+    file = Path(groot['lerobot']['base'], 'config.json')
+    file.write_text(json.dumps(json.loads(file.read_text()) | {'num_inference_timesteps': 3}))
+    after = load_groot(groot, tmp_path)
+    assert after.spec.backbone_hash != before.spec.backbone_hash
+    assert not np.array_equal(after.infer(observation(1)).actions, before.infer(observation(1)).actions)
+
+
+@pytest.mark.parametrize('name', ['base', 'vlm'])
+def test_code_beside_groot_is_not_run(name: str, groot: dict[str, Any], tmp_path: Path) -> None:
+    """LeRobot loads these folders with trust_remote_code."""
+    Path(groot['lerobot'][name], 'tokenization.py').write_text(f'open({str(tmp_path / "ran")!r}, "w")')
+    with pytest.raises(ConfigError, match=rf'lerobot\.{name} = .*no Python files.*tokenization\.py'):
+        load_groot(groot, tmp_path)
+    assert not (tmp_path / 'ran').exists()
+
+
+@pytest.mark.parametrize('name', ['base', 'vlm'])
+def test_groot_needs_its_folders(name: str, groot: dict[str, Any], tmp_path: Path) -> None:
+    del groot['lerobot'][name]
+    with pytest.raises(ConfigError, match=rf"lerobot\.{name} = '': must be the folder"):
+        load_groot(groot, tmp_path)
+
+
+def test_another_model_than_groot_n1_7_is_refused(groot: dict[str, Any], tmp_path: Path) -> None:
+    file = Path(groot['lerobot']['base'], 'config.json')
+    file.write_text(json.dumps(json.loads(file.read_text()) | {'model_name': 'someone/else'}))
+    with pytest.raises(ConfigError, match="model_name = 'someone/else': must be nvidia/Cosmos-Reason2-2B"):
+        load_groot(groot, tmp_path)
 
 
 def test_behind_aura_serve_the_output_is_the_same(files: dict[str, Path]) -> None:

@@ -45,7 +45,7 @@ def test_preset_is_valid_and_says_how_it_was_tested(path: Path, tmp_path: Path) 
 
 def test_presets_of_the_documentation_exist() -> None:
     names = {path.stem for path in PRESETS}
-    assert names == {'libero_oft', 'bridge_oft', 'aloha', 'droid_openpi', 'so101_smolvla', 'so101_act'}
+    assert names == {'libero_oft', 'bridge_oft', 'aloha', 'droid_openpi', 'so101_smolvla', 'so101_act', 'so101_groot'}
     text = (ROOT / 'docs' / 'vla.md').read_text(encoding='utf-8')
     assert all(name in text for name in names)
 
