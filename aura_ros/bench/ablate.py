@@ -10,7 +10,7 @@ Of content-addressed fast weights (--cell content):
   no feedback         a value does not see what is stored for its key
   rate 1              a write replaces what is stored
   no fading           a write leaves older rows of its item as they are
-  any row             a new item takes any row, not the one that was written longest ago
+  any row             a new item takes any row, not one with a rest of an item or else the oldest
   open share S        share of the steps that are written at random before the gate decides
   gate from 30 %      the gate starts to learn when it starts to decide
   flips N             decisions of each sequence that are turned over to measure a gain
@@ -72,7 +72,7 @@ class Variant:
     fades: bool = True
     """Whether other rows lose what they hold of the written item."""
     oldest: bool = True
-    """Whether a new item takes the row that was written longest ago."""
+    """Whether a new item takes a row with a rest of an item, or else the row that was written longest ago."""
     train_length: int = HARD.train_length
     """Steps of a training stream."""
 

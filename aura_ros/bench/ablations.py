@@ -52,7 +52,7 @@ class ChangedContent(_FewerGateInputs, ContentAddressedModule):
         inputs: remaining inputs of the gate, of 'code', 'error' and 'surprise'.
         fixed: parameters that keep a value, by name; each of their entries gets it.
         fades: whether other rows lose what they hold of the item.
-        oldest: whether a new item takes the row that was written longest ago, or any row.
+        oldest: whether a new item takes a row with a rest of an item or else the oldest one, or any row.
     """
 
     def __init__(

@@ -134,6 +134,10 @@ class Family:
     error. It is 0 where actions do not change later observations."""
     crop: int = 0
     """Steps of a training sequence, cut at random from an episode; 0 takes whole episodes."""
+    first_length: int = 0
+    """Steps of the first training sequences, which begin with the episode and become longer; 0 begins with whole ones.
+    It is set where every action depends on all steps before, and the number of steps alone gives a fair guess. Whole
+    episodes teach this guess first, and training rarely leaves it. In short ones a count is easier to learn than it."""
 
 
 def _rule(rule: Callable[[Any, Any], Advice]) -> Callable[[Any], Expert]:
@@ -146,7 +150,7 @@ _PENDULUM = Family(_rule(pendulum), noise=0.2, crop=64)
 FAMILIES = {
     'RepeatFirst': Family(_rule(repeat_first)),
     'RepeatPrevious': Family(_rule(repeat_previous)),
-    'CountRecall': Family(_rule(count_recall)),
+    'CountRecall': Family(_rule(count_recall), first_length=12),
     'Autoencode': Family(_rule(autoencode)),
     'HigherLower': Family(_rule(higher_lower)),
     'Concentration': Family(ConcentrationExpert, noise=0.1),

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Clone the expert of one environment into one memory, and let the memory act in episodes of its own."""
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -14,10 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from aura_ros.bench.popgym_env import EVALUATE, TRAIN, Episode, Floats, Game, demonstrations, episode_seed
-from aura_ros.bench.popgym_experts import Action, Advice, family_of
+from aura_ros.bench.popgym_experts import FAMILIES, Action, Advice, family_of
 from aura_ros.memory import Memory, load_memory
 from aura_ros.memory.content_addressed import ITEM_VALUE_DIM
-from aura_ros.train.initial import SAMPLE, share_keys
 from aura_ros.train.learner import GateTraining, Learner, Optimisation
 from aura_ros.train.matching import build_module, match_width
 from aura_ros.train.modules import ContentAddressedModule, MemoryModule, Sizes
@@ -34,14 +34,16 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
 """Memories that are a kind with options. A window of 16 steps of 256 bytes is the largest that fits in 4,224 bytes."""
 CONTENT = {'aura-content': 'aura', 'always-content': 'always'}
 """Kinds of content-addressed fast weights."""
-KEY_SPREAD = 0.4
-"""First length of the part of a key that depends on the step; see `share_keys`."""
-FEEDBACK_NOISE = 0.3
-"""First size of the feedback beside the identity, relative to the usual one."""
-ADDITION = 0.1
-"""First size of what a step adds to a value, relative to the usual one. A value lies in -1..1, so a count needs small
-steps."""
-SETTINGS = {'sizes': SIZES, 'variants': VARIANTS, 'first': (KEY_SPREAD, FEEDBACK_NOISE, ADDITION)}
+FADE = 1.3
+"""First middle of the rule by which rows lose what other writes replace. No match of two keys is above 1, so no row
+loses anything. The rule has no gradient there, so this does not change. Every step is written in most of these
+environments, and rows with near keys would lose their counts before the keys are learned."""
+SETTINGS = {
+    'sizes': SIZES,
+    'variants': VARIANTS,
+    'fade': FADE,
+    'families': {name: (family.noise, family.crop, family.first_length) for name, family in FAMILIES.items()},
+}
 """What the row of a run depends on besides its task."""
 
 
@@ -51,18 +53,37 @@ class Budget:
 
     steps: int = 600
     """Optimiser steps."""
-    batch: int = 16
+    batch: int = 32
     """Episodes per step."""
     demonstrations: int = 600
     """Episodes of the expert."""
     tests: int = 100
     """Evaluation episodes."""
+    short_until: float = 0.4
+    """Fraction of the training before which sequences have the first length of their family, if it has one."""
+    whole_from: float = 0.65
+    """Fraction from which they are whole episodes. Between the two, the length grows in proportion. It is less than
+    the fraction at which the gate begins to learn, so that the gate learns from whole episodes only.
+    """
     gate: GateTraining = field(
-        default_factory=lambda: GateTraining(price=0.02, open_until=0.7, learn_from=0.6, price_full=0.85, flips=2)
+        default_factory=lambda: GateTraining(price=0.02, open_until=0.85, learn_from=0.8, price_full=0.95, flips=2)
     )
     """How a learned gate learns. Every step is written before the gate decides, because in most of these environments
-    each observation counts.
+    each observation counts. The gate learns late, because a write is only worth what the memory can already make of it.
     """
+
+    def length(self, step: int, first: int, whole: int) -> int:
+        """Return the length of the sequences of an optimiser step.
+
+        Args:
+            step: number of the optimiser step, from 0.
+            first: first length; 0 means whole episodes.
+            whole: steps of the longest episode.
+        """
+        if not 0 < first < whole:
+            return whole
+        grown = (step / self.steps - self.short_until) / (self.whole_from - self.short_until)
+        return round(first + (whole - first) * min(max(grown, 0.0), 1.0))
 
 
 @dataclass(frozen=True)
@@ -116,6 +137,11 @@ class Lessons:
         z, targets, counts = (part[chosen[:, None], where] for part in (self.z, self.targets, self.counts))
         return Lessons(z, targets, counts & inside, lengths.clamp(max=steps))
 
+    def begin(self, steps: int) -> 'Lessons':
+        """Return the first steps of each episode."""
+        z, targets, counts = (part[:, :steps] for part in (self.z, self.targets, self.counts))
+        return Lessons(z, targets, counts, self.lengths.clamp(max=steps))
+
 
 def run_task(task: Task, weights: Path) -> dict[str, Any]:
     """Train one memory, save its weights, act with them, and return the row. A job function.
@@ -166,14 +192,15 @@ def train(module: MemoryModule, task: Task) -> tuple[float, float]:
     Returns:
         action loss and share of steps written, means over the last twentieth of the training.
     """
-    budget, crop = task.budget, family_of(task.environment).crop
+    budget, family = task.budget, family_of(task.environment)
     lessons = Lessons.of(demonstrations(task.environment, TRAIN, task.seed, budget.demonstrations))
     prepare(module, lessons, Game(task.environment).one_hot)
     rng, tail = np.random.default_rng((TRAIN, task.seed)), []
     learner = Learner(module, Optimisation(budget.steps, task.learning_rate), budget.gate)
     module.train()
-    for _ in range(budget.steps):
-        seen = lessons.draw(budget.batch, crop, rng)
+    for step in range(budget.steps):
+        seen = lessons.draw(budget.batch, family.crop, rng)
+        seen = seen.begin(budget.length(step, family.first_length, seen.z.shape[1]))
         base = torch.zeros(*seen.counts.shape, 1, module.sizes.action_dim)
         losses = partial(_losses, targets=seen.targets[seen.counts])
         tail.append(learner.step(seen.z, base, losses, float(seen.counts.sum()), asked=seen.counts))
@@ -186,19 +213,19 @@ def train(module: MemoryModule, task: Task) -> tuple[float, float]:
 def prepare(module: MemoryModule, lessons: Lessons, one_hot: bool) -> None:
     """Set the scale of the observations, and first parameters with which fast weights learn to queue and to count.
 
-    All content-addressed keys begin nearly equal, as on the robot. With a feedback near the identity, a value begins as
-    the stored one plus the little that the step adds. This was chosen on RepeatPreviousEasy and CountRecallEasy, by the
-    training loss of a seed that is not reported.
+    The keys of different steps begin different. The value of an item begins as one layer with two inputs, code and
+    stored value. This was chosen by the training loss and validation episodes of seeds that are not reported as such.
     """
     seen = lessons.z[torch.arange(lessons.z.shape[1]) < lessons.lengths[:, None]]
     if not one_hot:
         module.feature_mean.copy_(seen.mean(0))
         module.feature_scale.copy_(seen.std(0).clamp(min=1e-2))
     if isinstance(module, ContentAddressedModule):
-        share_keys(module, seen[:SAMPLE], KEY_SPREAD)
-        module.feedback.weight.mul_(FEEDBACK_NOISE).add_(torch.eye(ITEM_VALUE_DIM))
+        module.fade.fill_(FADE)
+        code, stored = module.sizes.code_dim, ITEM_VALUE_DIM
+        module.feedback.weight.mul_(math.sqrt(stored / (code + stored)))
         for parameter in module.value.parameters():
-            parameter.mul_(ADDITION)
+            parameter.mul_(math.sqrt(code / (code + stored)))
 
 
 def _losses(actions: Tensor, targets: Tensor) -> Tensor:

@@ -160,6 +160,34 @@ def test_lessons_are_padded_and_cut() -> None:
     assert (cut.targets[cut.counts] + 1 == cut.z[cut.counts][:, 0]).all()
 
 
+def test_short_sequences_are_the_first_steps_of_their_episodes() -> None:
+    pytest.importorskip('torch')
+    from aura_ros.bench.popgym_training import Lessons
+
+    lessons = Lessons.of([lesson(3), lesson(9)]).begin(4)
+    assert lessons.z[..., 0].tolist() == [[1, 2, 3, 0], [1, 2, 3, 4]]
+    assert lessons.counts.sum(1).tolist() == lessons.lengths.tolist() == [3, 4]
+
+
+def test_sequences_grow_to_whole_episodes_before_the_gate_learns() -> None:
+    pytest.importorskip('torch')
+    from aura_ros.bench.popgym_training import Budget
+
+    budget = Budget(steps=100)
+    lengths = [budget.length(step, 12, 51) for step in range(100)]
+    assert lengths[0] == 12 and lengths == sorted(lengths) and 12 < lengths[50] < 51
+    learned = [length for step, length in enumerate(lengths) if step / 100 >= budget.gate.learn_from]
+    assert set(learned) == {51}
+    assert {budget.length(step, first, 9) for step in range(100) for first in (0, 12)} == {9}
+
+
+@pytest.mark.parametrize('name', [name for name in IDS if family_of(name).first_length])
+def test_first_sequences_have_steps_to_learn_and_are_not_cut(popgym: Any, name: str) -> None:
+    family = family_of(name)
+    assert not family.crop, 'a cut sequence does not begin with its episode'
+    assert Game(name).play(0, follow).counts[: family.first_length].all()
+
+
 @pytest.mark.parametrize('memory', [*DEFAULT_MEMORIES, 'kv-window', 'memoryless'])
 def test_memories_have_the_same_number_of_parameters(memory: str) -> None:
     pytest.importorskip('torch')
@@ -170,22 +198,32 @@ def test_memories_have_the_same_number_of_parameters(memory: str) -> None:
     assert make(memory, sizes).parameter_count == pytest.approx(wanted, rel=0.03)
 
 
-def test_content_addressed_keys_begin_as_one_item() -> None:
+def test_items_of_near_keys_begin_without_fading() -> None:
     torch = pytest.importorskip('torch')
     from aura_ros.bench.popgym_training import SIZES, Lessons, make, prepare
 
     torch.manual_seed(0)
-    z = np.eye(8, dtype=np.float32)[np.random.default_rng(0).integers(8, size=40)]
-    lessons = Lessons.of([replace(lesson(40), z=z)])
+    lessons = Lessons.of([replace(lesson(8), z=np.eye(8, dtype=np.float32))])
     module = make('always-content', replace(SIZES, feature_dim=8, action_dim=2))
 
-    def items() -> int:
+    def near_rows_after(first: int, second: int) -> tuple[Any, Any]:
+        """Return the state after one item, and after three writes of another."""
         with torch.no_grad():
-            return int((module(lessons.z, torch.zeros(1, 40, 1, 2)).scan.state[..., -1] > 0).sum())
+            return tuple(
+                module(lessons.z[:, steps], torch.zeros(1, len(steps), 1, 2)).scan.state[0, :, :-1]
+                for steps in ([first], [first, *[second] * 3])
+            )
 
-    before = items()
+    with torch.no_grad():
+        keys = torch.nn.functional.normalize(module.key(torch.tanh(module.encoder(lessons.z[0]))), dim=-1)
+    matches = keys @ keys.T
+    pair = ((matches > 0.35) & (matches < 0.55)).nonzero()[0].tolist()
+    row = int(near_rows_after(*pair)[0].norm(dim=-1).argmax())
+    before, after = near_rows_after(*pair)
+    assert after[row].norm() < 0.9 * before[row].norm()
     prepare(module, lessons, one_hot=True)
-    assert before > 1 and items() == 1
+    before, after = near_rows_after(*pair)
+    torch.testing.assert_close(after[row], before[row])
 
 
 def test_continuous_observations_are_standardised() -> None:

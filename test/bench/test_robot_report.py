@@ -33,7 +33,7 @@ def test_row_has_the_values_of_the_driving_memory(make_run: Make) -> None:
 def test_short_runs_decide_only_the_state_size(make_run: Make) -> None:
     checks = acceptance([summarise(episode) for episode in make_run().episodes])
     decided = [check for check in checks if check.passed is not None]
-    assert [check.text for check in decided] == ['AURA state 4224 B = 4,224 B']
+    assert [check.text for check in decided] == ['recall: AURA state 4224 B = 4,224 B']
     long = acceptance([summarise(episode) for episode in make_run(60).episodes])
     assert len(long) == 6 and all(check.passed is not None for check in long)
     ratio = next(check for check in long if 'writes KV / AURA' in check.text)

@@ -4,7 +4,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from aura_ros.common.names import POLICIES
+from aura_ros.common.names import PANEL_TASKS, POLICIES
 from aura_ros.common.stats import percentile, wilson_interval
 
 
@@ -171,19 +171,20 @@ def acceptance(rows: Sequence[PanelRow], least_rounds: int = 60) -> tuple[Check,
         enough = min(row.rounds for row in used) >= least_rounds
         checks.append(Check(text, passed if enough else None))
 
-    base, aura, kv = (found.get(('recall', policy)) for policy in POLICIES)
-    if base:
-        check(f'recall: base {base.rate:.2f} <= 0.45', base.rate <= 0.45, base)
-    if aura:
-        check(f'recall: AURA {aura.rate:.2f} >= 0.90', aura.rate >= 0.90, aura)
-        exact = f'AURA state {aura.state_bytes} B = 4,224 B'
-        checks.append(Check(exact, aura.state_bytes == 4224))
-    if aura and kv:
-        behind = kv.rate - aura.rate
-        check(f'recall: KV {kv.rate:.2f} - AURA {aura.rate:.2f} <= 0.05', behind <= 0.05, aura, kv)
-        if aura.writes and kv.writes:
-            ratio = kv.writes / aura.writes
-            check(f'recall: writes KV / AURA = {ratio:.1f} >= 7', ratio >= 7.0, aura, kv)
+    for task in (task for task in PANEL_TASKS if task != 'visible'):
+        base, aura, kv = (found.get((task, policy)) for policy in POLICIES)
+        if base:
+            check(f'{task}: base {base.rate:.2f} <= 0.45', base.rate <= 0.45, base)
+        if aura:
+            check(f'{task}: AURA {aura.rate:.2f} >= 0.90', aura.rate >= 0.90, aura)
+            exact = f'{task}: AURA state {aura.state_bytes} B = 4,224 B'
+            checks.append(Check(exact, aura.state_bytes == 4224))
+        if aura and kv:
+            behind = kv.rate - aura.rate
+            check(f'{task}: KV {kv.rate:.2f} - AURA {aura.rate:.2f} <= 0.05', behind <= 0.05, aura, kv)
+            if aura.writes and kv.writes:
+                ratio = kv.writes / aura.writes
+                check(f'{task}: writes KV / AURA = {ratio:.1f} >= 7', ratio >= 7.0, aura, kv)
     base, aura = found.get(('visible', 'base')), found.get(('visible', 'aura'))
     if base and aura:
         text = f'visible: base {base.rate:.2f} - AURA {aura.rate:.2f} <= 0.03'
