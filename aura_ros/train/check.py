@@ -4,7 +4,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from aura_ros.common.names import PANEL_TASKS
+from aura_ros.common.names import PANEL_TASKS, POLICIES
 from aura_ros.common.stats import wilson_interval
 from aura_ros.memory import Memory, NoMemory, load_memory
 from aura_ros.memory.weights import default_path
@@ -15,10 +15,17 @@ from aura_ros.vla import load_backbone
 from aura_ros.vla.protocol import Backbone
 
 SEED = 1000
+HUNDRED = 100
+"""Rounds of a line of a mixed episode."""
 
 
 def check(
-    folder: Path | None, tasks: Sequence[str], rounds: int, appearance: Appearance | None = None
+    folder: Path | None,
+    tasks: Sequence[str],
+    rounds: int,
+    appearance: Appearance | None = None,
+    policies: Sequence[str] = POLICIES,
+    mixed: bool = False,
 ) -> Iterator[str]:
     """Run every policy on every task, and yield a line of text for each of them.
 
@@ -30,14 +37,19 @@ def check(
         tasks: names of tasks.
         rounds: rounds per task and policy.
         appearance: how the cameras see the scene; None means as in the demonstrations.
+        policies: names of policies to run.
+        mixed: one episode, in which the task of each round is drawn, with a line for each hundred rounds.
     """
     backbone = load_backbone('embedded', str(folder / 'embedded.onnx') if folder else None)
-    memories = _memories(folder, backbone)
+    memories = {name: memory for name, memory in _memories(folder, backbone).items() if name in policies}
     with World(appearance) as world:
-        for task in tasks:
+        for task in [','.join(tasks)] if mixed else tasks:
             for name, memory in memories.items():
-                if name == 'base' or task in PANEL_TASKS:
-                    yield _line(task, name, run_episode(task, 'validation', SEED, rounds, backbone, memory, world))
+                if name == 'base' or set(task.split(',')) <= set(PANEL_TASKS):
+                    outcome = run_episode(task, 'validation', SEED, rounds, backbone, memory, world)
+                    if mixed:
+                        yield from _blocks(name, outcome.successes)
+                    yield _line('mixed' if mixed else task, name, outcome)
 
 
 def _memories(folder: Path | None, backbone: Backbone) -> dict[str, Memory]:
@@ -48,6 +60,13 @@ def _memories(folder: Path | None, backbone: Backbone) -> dict[str, Memory]:
         if path.is_file():
             found[kind] = load_memory(kind, str(path))
     return found
+
+
+def _blocks(name: str, successes: Sequence[bool]) -> Iterator[str]:
+    for first in range(0, len(successes), HUNDRED):
+        block = successes[first : first + HUNDRED]
+        rounds = f'rounds {first + 1} to {first + len(block)}'
+        yield f'{rounds:16s} {name:5s} {sum(block)}/{len(block)}'
 
 
 def _line(task: str, name: str, outcome: Outcome) -> str:

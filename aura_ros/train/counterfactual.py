@@ -7,13 +7,15 @@ of the two action losses is the gain of the write, with all later queries includ
 
     gain = L(no write) - L(write)
 
-`modules/gate.py` has the loss by which the gate learns whether the gain exceeds the price.
+`modules/gate.py` has the loss by which the gate learns whether the gain exceeds the price. While a teacher decides the
+writes, the gate learns to decide as the teacher does.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from aura_ros.train.modules.base import Rollout
@@ -80,15 +82,22 @@ def gains_of_writes(
 
 
 @torch.no_grad()
-def draw_steps(scores: Tensor, count: int) -> Tensor:
-    """Return `count` steps of each sequence, int [count, B]: half at random, half where the gate is undecided.
+def draw_steps(scores: Tensor, count: int, teacher: Tensor | None = None) -> Tensor:
+    """Return `count` steps of each sequence, int [count, B].
+
+    They are drawn in equal parts from all steps, from those at which the gate is undecided, and from those at which the
+    teacher writes: a gate that is certain not to write there is seldom measured otherwise.
 
     Args:
         scores: probabilities of a write, [B, T].
         count: steps of each sequence.
+        teacher: writes of a teacher, 0 or 1, [B, T]; None means no part of them.
     """
     doubt = scores * (1 - scores) + _CERTAIN
-    return torch.multinomial(doubt / doubt.sum(1, keepdim=True) + 1 / scores.shape[1], count, replacement=True).T
+    shares = doubt / doubt.sum(1, keepdim=True) + 1 / scores.shape[1]
+    if teacher is not None:
+        shares = shares + teacher / teacher.sum(1, keepdim=True).clamp(min=1)
+    return torch.multinomial(shares, count, replacement=True).T
 
 
 def gate_loss(model: ContentAddressedModule, rollout: Rollout, steps: Tensor, stakes: Tensor) -> Tensor:
@@ -102,5 +111,15 @@ def gate_loss(model: ContentAddressedModule, rollout: Rollout, steps: Tensor, st
     """
     inputs, sequence = rollout.scan.gate_inputs, torch.arange(steps.shape[1]).expand_as(steps)
     assert inputs is not None, 'the memory has no gate'
-    logit = model.gate_logit(inputs.code[sequence, steps], inputs.error[sequence, steps])
+    logit = model.gate_logit(inputs.code[sequence, steps].detach(), inputs.error[sequence, steps])
     return stake_loss(logit, stakes)
+
+
+def taught_loss(model: ContentAddressedModule, rollout: Rollout, teacher: Tensor) -> Tensor:
+    """Return the loss of a gate that learns the decisions of a teacher, 0 or 1, [B, T].
+
+    Its gradient also reaches the codes, because they have to show the difference between a cue and a distractor.
+    """
+    inputs = rollout.scan.gate_inputs
+    assert inputs is not None, 'the memory has no gate'
+    return F.binary_cross_entropy_with_logits(model.gate_logit(inputs.code, inputs.error), teacher)

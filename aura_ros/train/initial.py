@@ -46,10 +46,10 @@ def set_keys(model: MemoryModule, streams: list[Stream], settings: MemoryTrainin
 
 @torch.no_grad()
 def share_keys(model: ContentAddressedModule, z: Tensor, spread: float) -> None:
-    """Give all steps nearly the same key, in place.
+    """Give all steps similar keys, in place.
 
     Two rows for one thing rarely become one by gradient descent, because no action depends smoothly on the choice of a
-    row. So training starts with one row for everything. Keys of different things move apart where that helps.
+    row. So training starts with few rows for everything. Keys of different things move apart where that helps.
 
     Args:
         model: new module, with its scales.

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """One optimiser step for any memory: the action loss, and for a gated memory the loss of its gate."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from aura_ros.train.counterfactual import LossesOf, Sequences, draw_steps, gains_of_writes, gate_loss
+from aura_ros.train.counterfactual import LossesOf, Sequences, draw_steps, gains_of_writes, gate_loss, taught_loss
 from aura_ros.train.modules.base import MemoryModule, Rollout
 from aura_ros.train.modules.content_addressed import ContentAddressedModule
 from aura_ros.train.modules.gate import AuraModule, Gated
@@ -34,8 +35,8 @@ class GateTraining:
     price: float = 0.2
     """Price of a write: it must save later steps this much in total, in units of the action loss of one step."""
     open_until: float = 0.3
-    """Fraction of the training before which steps are written at random, or those that a teacher names. From then on
-    the gate decides.
+    """Fraction of the training before which steps are written at random, or those of a teacher. From then on the gate
+    decides.
     """
     open_share: float = 1.0
     """Share of the steps that are written at random until then; 1 writes every step."""
@@ -56,14 +57,22 @@ class Learner:
         model: trained in place.
         optimisation: how long and how fast.
         gate: how the gate learns; memories without a gate ignore it.
+        lessons: what else is trained, with a loss of its own in each `step`; None for nothing.
 
     Attributes:
         state: state after the last batch, as the scan of the memory returns it.
     """
 
-    def __init__(self, model: MemoryModule, optimisation: Optimisation, gate: GateTraining | None = None) -> None:
+    def __init__(
+        self,
+        model: MemoryModule,
+        optimisation: Optimisation,
+        gate: GateTraining | None = None,
+        lessons: nn.Module | None = None,
+    ) -> None:
         self._model, self._settings, self._gate = model, optimisation, gate or GateTraining()
-        self._optimiser = torch.optim.AdamW(model.parameters(), weight_decay=optimisation.weight_decay)
+        self._parameters = [*model.parameters(), *(lessons.parameters() if lessons is not None else ())]
+        self._optimiser = torch.optim.AdamW(self._parameters, weight_decay=optimisation.weight_decay)
         self._schedule = torch.optim.lr_scheduler.OneCycleLR(
             self._optimiser, optimisation.learning_rate, total_steps=optimisation.steps
         )
@@ -79,7 +88,8 @@ class Learner:
         schedule: Tensor | None = None,
         asked: Tensor | None = None,
         state: Any = None,
-        teacher: MemoryModule | None = None,
+        teacher: Tensor | None = None,
+        lesson: Callable[[Rollout], Tensor] | None = None,
     ) -> tuple[float, float]:
         """Learn from one batch.
 
@@ -91,21 +101,29 @@ class Learner:
             schedule: writes of fast weights without a gate, [B, T].
             asked: steps whose action the loss needs, bool [B, T]; None means all.
             state: first state, as the scan of the memory takes it; None means empty.
-            teacher: decides the writes of a gated memory until its own gate does; None writes every step.
+            teacher: writes of a gated memory until its gate decides, [B, T]; None writes at random.
+                Afterwards, they are among the steps at which the worth of a write is measured.
+            lesson: another loss, []; dense fast weights have none while their gate learns, because the gate learns the
+                worth of a write for the actions by the gradient of the whole loss.
 
         Returns:
             action loss; share of steps written.
         """
         done = self._step / self._settings.steps
         gated = isinstance(self._model, Gated) and self._model.has_gate and schedule is None
+        taught = gated and done < self._gate.open_until and teacher is not None
+        imitates = taught and isinstance(self._model, ContentAddressedModule)
         begin = min(self._gate.learn_from, self._gate.open_until)
-        learning = gated and done >= begin
+        learning = gated and not imitates and done >= begin
         if gated and done < self._gate.open_until:
-            schedule = self._explore(z) if teacher is None else _decided(teacher, z, base, asked)
+            schedule = teacher if taught else self._explore(z)
         sequences = Sequences(z, base, state, asked)
         probe = {'probe': self._gate.probe} if learning and isinstance(self._model, AuraModule) else {}
         rollout = self._model(z, base, state, asked=asked, schedule=schedule, **probe)
         loss = losses_of(rollout.actions).sum() / weight
+        error = loss.item()
+        if lesson is not None and not probe:
+            loss = loss + lesson(rollout)
         self._optimiser.zero_grad()
         if learning:
             ramp = (done - begin) / (self._gate.price_full - begin)
@@ -114,25 +132,29 @@ class Learner:
                 self.backward(loss, rollout, price, weight)
             else:
                 torch.autograd.backward(loss)
-                self._teach_gate(sequences, rollout, losses_of, price)
+                self._teach_gate(sequences, rollout, losses_of, price, teacher)
+        elif imitates:
+            torch.autograd.backward(loss + taught_loss(self._model, rollout, teacher))
         else:
             torch.autograd.backward(loss)
-        torch.nn.utils.clip_grad_norm_(self._model.parameters(), self._settings.clip)
+        torch.nn.utils.clip_grad_norm_(self._parameters, self._settings.clip)
         self._optimiser.step()
         self._schedule.step()
         self._step += 1
         self.state = rollout.scan.state
-        return loss.item(), float(rollout.scan.written.mean())
+        return error, float(rollout.scan.written.mean())
 
     def _explore(self, z: Tensor) -> Tensor:
         """Return which steps are written before the gate decides, [B, T]."""
         share = self._gate.open_share
         return z.new_ones(z.shape[:2]) if share == 1.0 else (torch.rand(z.shape[:2]) < share).to(z.dtype)
 
-    def _teach_gate(self, sequences: Sequences, rollout: Rollout, losses_of: LossesOf, price: float) -> None:
+    def _teach_gate(
+        self, sequences: Sequences, rollout: Rollout, losses_of: LossesOf, price: float, teacher: Tensor | None
+    ) -> None:
         """Add the gradient of the gate of content-addressed fast weights."""
         assert isinstance(self._model, ContentAddressedModule)
-        steps = draw_steps(rollout.scan.scores, self._gate.flips)
+        steps = draw_steps(rollout.scan.scores, self._gate.flips, teacher)
         gains = gains_of_writes(self._model, sequences, rollout, losses_of, steps)
         torch.autograd.backward(gate_loss(self._model, rollout, steps, gains - price))
 
@@ -141,10 +163,3 @@ class Learner:
         assert isinstance(self._model, AuraModule)
         torch.autograd.backward(loss)
         torch.autograd.backward(self._model.gate_loss(rollout, price, weight))
-
-
-@torch.no_grad()
-def _decided(teacher: MemoryModule, z: Tensor, base: Tensor, asked: Tensor | None) -> Tensor:
-    """Return what a memory writes in these sequences from an empty state, [B, T]."""
-    rollout: Rollout = teacher(z, base, asked=asked)
-    return rollout.scan.written

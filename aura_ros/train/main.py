@@ -3,7 +3,7 @@
 
     aura train demonstrations   the expert drives the simulated arm, and frames are stored
     aura train vla              behaviour cloning of the embedded VLA, which is then frozen
-    aura train memory           AURA-Mem (after its teacher) and the KV-cache on the features of the frozen VLA
+    aura train memory           AURA-Mem and the KV-cache on the features of the frozen VLA
     aura train check            closed-loop success on the validation seeds, without ROS
     aura train all              all stages in this order
     aura train memory --from-bags BAG...   both memories on recordings of your robot with your own frozen VLA
@@ -19,7 +19,7 @@ from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 
-from aura_ros.common.names import TASKS, names_in
+from aura_ros.common.names import POLICIES, TASKS, names_in
 from aura_ros.common.program import make_parser, program
 from aura_ros.train.features import add_arguments
 
@@ -94,8 +94,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         '--addressing',
         choices=('dense', 'content'),
-        default='dense',
-        help='addressing of the fast weights of aura and always (default: %(default)s)',
+        default=None,
+        help='addressing of the fast weights of aura and always (default: content for aura on demonstrations, that of '
+        '--start-from, else dense)',
     )
     parser.add_argument('--seed', type=int, default=0, help='seed of initialisation and sampling (default: 0)')
     parser.add_argument('--rounds', type=int, default=30, help='check: rounds per task and policy (default: 30)')
@@ -106,6 +107,16 @@ def _parser() -> argparse.ArgumentParser:
         default=(0.0, 0.0, 0.0),
         metavar='M',
         help='check: shift of the cameras, x y z, each -0.1..0.1 m (default: 0 0 0)',
+    )
+    parser.add_argument(
+        '--policies',
+        default=','.join(POLICIES),
+        help='check: policies, comma-separated (default: %(default)s, without those that have no weights)',
+    )
+    parser.add_argument(
+        '--mixed',
+        action='store_true',
+        help='check: one episode without a reset, in which the task of each round is drawn from --tasks',
     )
     parser.add_argument('--light', type=float, default=1.0, help='check: factor of the light, 0.2..3 (default: 1)')
     parser.add_argument(
@@ -180,8 +191,9 @@ def _memory(options: argparse.Namespace) -> None:
     vla = EmbeddedVla(str(options.output / 'embedded.onnx') if options.output else None)
     for kind in ('aura', 'kv') if options.memory == 'both' else (options.memory,):
         output = _folder(options, 'aura_ros.memory') / f'{kind}.safetensors'
-        settings, teacher = settings_of(kind, options.addressing if kind != 'kv' else 'dense', options.seed)
-        report = train_memory(kind, options.work_dir, vla, output, settings, options.command, teacher)
+        given = None if kind == 'kv' else options.addressing
+        settings = settings_of(kind, given or ('content' if kind == 'aura' else 'dense'), options.seed)
+        report = train_memory(kind, options.work_dir, vla, output, settings, options.command)
         for task, figures in report.items():
             shown = {name: value for name, value in figures.items() if not name.endswith('_errors')}
             print(f'{output}: {task} {shown}')
@@ -192,7 +204,9 @@ def _check(options: argparse.Namespace) -> None:
     from aura_ros.train.check import check
 
     tasks = names_in(options.tasks, TASKS, f'--tasks is {options.tasks!r}')
-    for line in check(options.output, tasks, options.rounds, Appearance(tuple(options.camera_shift), options.light)):
+    policies = names_in(options.policies, POLICIES, f'--policies is {options.policies!r}')
+    appearance = Appearance(tuple(options.camera_shift), options.light)
+    for line in check(options.output, tasks, options.rounds, appearance, policies, options.mixed):
         print(line, flush=True)
 
 

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Training of a memory on the features of the frozen backbone."""
 
-import hashlib
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -17,18 +15,20 @@ from aura_ros.common.console import make_console
 from aura_ros.common.errors import ConfigError
 from aura_ros.common.names import PANEL_TASKS
 from aura_ros.common.progress import Bar
-from aura_ros.memory.weights import load_weights
 from aura_ros.train.evaluation import action_errors, evaluate
 from aura_ros.train.initial import set_keys, set_scales
 from aura_ros.train.learner import Learner
+from aura_ros.train.lessons import Lessons
 from aura_ros.train.matching import build_module
 from aura_ros.train.memory_settings import KINDS, MemoryTraining
 from aura_ros.train.modules import MemoryModule, Sizes
+from aura_ros.train.recolour import Recolour
 from aura_ros.train.recordings import TASK as RECORDED
 from aura_ros.train.recordings import FeatureFile, rounds_within, split
 from aura_ros.train.saving import load_module, save_memory
 from aura_ros.train.sequences import Stream, collate, load_streams, segments, thin
 from aura_ros.train.state_pool import StatePool
+from aura_ros.train.task_shares import TaskShares
 from aura_ros.vla.embedded import EmbeddedVla
 from aura_ros.vla.protocol import BackboneSpec
 
@@ -36,13 +36,7 @@ _PRICE_FULL = 0.05
 """Fraction of a training that continues from weights, at which the price of a write is full."""
 
 
-def fit(
-    model: MemoryModule,
-    streams: list[Stream],
-    settings: MemoryTraining,
-    fresh: bool = True,
-    teacher: MemoryModule | None = None,
-) -> None:
+def fit(model: MemoryModule, streams: list[Stream], settings: MemoryTraining, fresh: bool = True) -> None:
     """Train in place.
 
     Args:
@@ -50,7 +44,6 @@ def fit(
         streams: training data.
         settings: settings of the training.
         fresh: True for a new module; False keeps the scales of an earlier training.
-        teacher: see `Learner.step`.
     """
     torch.manual_seed(settings.seed)
     torch.set_num_threads(settings.threads)
@@ -58,23 +51,25 @@ def fit(
     if fresh:
         set_scales(model, streams)
         set_keys(model, streams, settings)
-    # every task equally often, so that the head also learns when to leave the base action unchanged
     tasks_known = tuple(dict.fromkeys(stream.task for stream in streams))
-    pools = [segments([stream for stream in streams if stream.task == task], settings.rounds) for task in tasks_known]
-    early = [pool for task, pool in zip(tasks_known, pools, strict=True) if task != 'put_back']
-    learner = Learner(model, settings.optimisation, settings.gate)
+    pools = {task: segments([one for one in streams if one.task == task], settings.rounds) for task in tasks_known}
+    early = [task for task in tasks_known if task != 'put_back']
+    lessons = Lessons(model.readout_dim, settings.read_weight, settings.key_weight)
+    learner = Learner(model, settings.optimisation, settings.gate, lessons)
     model.train()
     steps = settings.optimisation.steps
+    recolour = Recolour(streams, settings.recolour, rng)
     states = StatePool(settings.used, rng, settings.mixed)
+    shares = TaskShares(tasks_known, settings.by_error, rng)
     text = ''
     with Bar(make_console(), f'train {type(model).__name__}', steps) as bar:
         for step in range(steps):
-            known = pools if step >= settings.put_back_from * steps else early
-            drawn = [known[i] for i in rng.integers(len(known), size=settings.batch)]
-            parts = [thin(pool[rng.integers(len(pool))], _kept_share(settings, rng), rng) for pool in drawn]
+            known = tasks_known if step >= settings.put_back_from * steps else early
+            drawn = [pools[task] for task in shares.draw(known, settings.batch)]
+            parts = [recolour(thin(pool[rng.integers(len(pool))], _kept_share(settings, rng), rng)) for pool in drawn]
             batch, tasks = collate(parts, settings.idle_weight), [stream.task for stream, _ in parts]
             noise = settings.feature_noise * model.feature_scale * torch.randn_like(batch.z)
-            losses = partial(action_errors, batch=batch, scale=model.action_scale)
+            losses = shares.watch(partial(action_errors, batch=batch, scale=model.action_scale), batch.weight, tasks)
             error, written = learner.step(
                 batch.z + noise,
                 batch.base,
@@ -82,7 +77,8 @@ def fit(
                 float(batch.weight.sum()),
                 asked=batch.weight > 0,
                 state=states.draw(tasks, model.emptied),
-                teacher=teacher,
+                teacher=batch.changes if settings.taught else None,
+                lesson=partial(lessons.loss, model, labels=batch.labels),
             )
             states.add(tasks, learner.state)
             if step % 20 == 0:
@@ -98,25 +94,17 @@ def _kept_share(settings: MemoryTraining, rng: np.random.Generator) -> float:
 
 
 def train_memory(
-    kind: str,
-    work_dir: Path,
-    vla: EmbeddedVla,
-    output: Path,
-    settings: MemoryTraining,
-    command: str,
-    teacher: MemoryTraining | None = None,
+    kind: str, work_dir: Path, vla: EmbeddedVla, output: Path, settings: MemoryTraining, command: str
 ) -> dict[str, Any]:
     """Train a memory, and write its weights (.safetensors) and card. Return the validation report.
 
     Args:
         kind: one of KINDS.
-        work_dir: parent of the demonstrations; a teacher is stored there and reused.
+        work_dir: parent of the demonstrations.
         vla: frozen backbone.
         output: .safetensors file to write.
         settings: settings of the training.
         command: command line, for the card.
-        teacher: settings of the teacher, a memory of the same kind that decides the writes until the gate does; None
-            trains without a teacher.
 
     Raises:
         ConfigError: if the kind is unknown, or demonstrations are missing.
@@ -124,19 +112,8 @@ def train_memory(
     check_kind(kind)
     streams = [stream for task in PANEL_TASKS for stream in load_streams(vla, work_dir, 'train', task)]
     held_out = [stream for task in PANEL_TASKS for stream in load_streams(vla, work_dir, 'validation', task)]
-    data, first = TrainingSet(streams, held_out, {'tasks': list(PANEL_TASKS)}), None
-    if teacher is not None:
-        first = work_dir / 'teachers' / f'{vla.spec.backbone_hash[:12]}-{kind}-{_digest(teacher)}.safetensors'
-        # the card is written last, so without it the weights may be incomplete
-        if not first.with_suffix('.json').exists():
-            first.parent.mkdir(exist_ok=True)
-            _train(kind, vla.spec, data, first, teacher, command)
-        data.source['teacher'] = asdict(teacher)
-    return _train(kind, vla.spec, data, output, settings, command, teacher=first)
-
-
-def _digest(settings: MemoryTraining) -> str:
-    return hashlib.sha256(json.dumps(asdict(settings), sort_keys=True).encode()).hexdigest()[:12]
+    data = TrainingSet(streams, held_out, {'tasks': list(PANEL_TASKS)})
+    return _train(kind, vla.spec, data, output, settings, command)
 
 
 @dataclass(frozen=True)
@@ -184,7 +161,7 @@ def train_on_recordings(
     parts = split(kept, holdout, round_steps)
     train, held_out = ([Stream(RECORDED, **part) for part in some] for some in parts)
     settings = replace(settings, rounds=rounds_within(parts[0], settings.rounds), idle_weight=0.0)
-    settings = replace(settings, keep_idle=1.0, keep_idle_most=1.0)
+    settings = replace(settings, keep_idle=1.0, keep_idle_most=1.0, taught=False)
     if start_from is not None:  # a trained gate decides from the first step
         settings = replace(settings, gate=replace(settings.gate, open_until=0.0, price_full=_PRICE_FULL))
     source = recorded_source(kept, holdout, round_steps, start_from)
@@ -230,19 +207,14 @@ def _train(
     settings: MemoryTraining,
     command: str,
     start_from: Path | None = None,
-    teacher: Path | None = None,
 ) -> dict[str, Any]:
     started = time.monotonic()
     torch.manual_seed(settings.seed)
     sizes = Sizes(spec.feature_dim, spec.chunk_size, spec.action_dim, actions=spec.action_spec)
-    model, decider = _build(kind, sizes, settings.addressing), None
+    model = _build(kind, sizes, settings.addressing)
     if start_from is not None:
         load_module(model, start_from, spec.backbone_hash)
-    if teacher is not None:
-        decider = _build(kind, sizes, load_weights(kind, str(teacher)).addressing)
-        load_module(decider, teacher, spec.backbone_hash)
-        decider.eval()
-    fit(model, data.train, settings, fresh=start_from is None, teacher=decider)
+    fit(model, data.train, settings, fresh=start_from is None)
     report = evaluate(model, data.held_out)
     save_memory(
         model,

@@ -28,6 +28,8 @@ class MemoryTraining:
     """Fraction of the training at which put_back joins the other tasks."""
     feature_noise: float = 0.2
     """Standard deviation of the noise on the features, in units of their own."""
+    recolour: float = 0.8
+    """Share of the sequences with other colours, see `recolour.py`."""
     used: float = 0.9
     """Share of the sequences that start from the last state of another sequence of the same task. The others start
     empty. In use the state is never reset, so training has to overwrite used states as well.
@@ -39,12 +41,25 @@ class MemoryTraining:
     the same place: the memory holds the last write, and no other cue counts as known. Long keys separate the writes of
     different steps.
     """
-    key_spread: float = 0.4
+    key_spread: float = 1.0
     """Initial length of the part of content-addressed keys that depends on the step, beside a constant part of
     length 1. Below 0.8, most keys match each other better than the threshold, and so all writes go to one row at first.
+    One row cannot begin to separate things if the last one is never asked for, as in *many*.
     """
     addressing: str = 'dense'
     """How fast weights are addressed, 'dense' or 'content'. Other memories ignore it."""
+    taught: bool = False
+    """Whether the demonstrations decide the writes until the gate does, see `sequences.changes_of`; else chance does.
+    Memories without a gate ignore it.
+    """
+    by_error: float = 0.0
+    """Share of the sequences whose task is drawn in proportion to its action error. The task of the others is drawn
+    evenly, so that the head also learns when to leave the base action unchanged.
+    """
+    read_weight: float = 0.3
+    """Weight of naming the colours that are due by the read-out, see `lessons.py`."""
+    key_weight: float = 0.1
+    """Weight of matching the keys of one lamp and the queries for it. Only content-addressed fast weights have it."""
     seed: int = 0
     """Of initialisation and sampling."""
     threads: int = 1
@@ -62,9 +77,12 @@ _EVERY_WAIT = MemoryTraining(keep_idle_most=1.0)
 
 SETTINGS = {
     **dict.fromkeys(KINDS, _EVERY_WAIT),
-    # one place for all cues cannot be learned while every step is written, so a teacher first decides the writes
+    # with writes at every step or at random steps, it does not learn which looks belong to one thing
     'aura': MemoryTraining(
-        mixed=0.5, key_scale=math.exp(-1.5), gate=GateTraining(0.2, 0.4, learn_from=0.1, price_full=0.8, probe=0.03)
+        mixed=0.5,
+        key_scale=math.exp(-1.5),
+        taught=True,
+        gate=GateTraining(0.2, 0.4, learn_from=0.1, price_full=0.8, probe=0.03),
     ),
     # its single attention head learns neither recall nor put_back if both are there from the start
     'kv': replace(_EVERY_WAIT, put_back_from=0.5),
@@ -73,15 +91,18 @@ SETTINGS = {
 }
 """Settings of the memories that ship, on demonstrations."""
 
-CONTENT = replace(SETTINGS['aura'], addressing='content')
-"""Settings of content-addressed fast weights. They start with one row for everything, so they need a teacher, too."""
+CONTENT = replace(
+    SETTINGS['aura'],
+    addressing='content',
+    by_error=0.5,
+    optimisation=Optimisation(steps=7000, learning_rate=4e-3),
+    gate=GateTraining(0.1, 0.6, price_full=0.8, flips=2),
+)
+"""Settings of content-addressed fast weights."""
 
-TEACHERS = {'aura': MemoryTraining()}
-"""Settings of the teachers. A teacher is a memory of the same kind, with dense keys, that learns without a teacher."""
 
-
-def settings_of(kind: str, addressing: str, seed: int) -> tuple[MemoryTraining, MemoryTraining | None]:
-    """Return the settings of the training of a memory on demonstrations, and those of its teacher.
+def settings_of(kind: str, addressing: str, seed: int) -> MemoryTraining:
+    """Return the settings of the training of a memory on demonstrations.
 
     Raises:
         ConfigError: content addressing is asked of a memory that has none.
@@ -92,5 +113,4 @@ def settings_of(kind: str, addressing: str, seed: int) -> tuple[MemoryTraining, 
         settings = CONTENT if kind == 'aura' else replace(_EVERY_WAIT, addressing='content')
     else:
         settings = SETTINGS.get(kind, MemoryTraining())
-    teacher = TEACHERS.get(kind)
-    return replace(settings, seed=seed), teacher and replace(teacher, seed=seed)
+    return replace(settings, seed=seed)

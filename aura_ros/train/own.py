@@ -43,7 +43,7 @@ def train_own(options: argparse.Namespace) -> None:
     for kind, output in outputs.items():
         if output.exists() and not options.overwrite and (kind != CONTROL or options.memory == CONTROL):
             raise ConfigError(f'{output} exists: choose another folder with --output, or replace it with --overwrite')
-    settings = MemoryTraining(seed=options.seed)
+    settings = MemoryTraining(seed=options.seed, addressing=_addressing(options))
     if options.steps is not None:
         settings = replace(settings, optimisation=replace(settings.optimisation, steps=options.steps))
     kept, backbone = collect(options, options.from_bags, make_console())
@@ -72,6 +72,21 @@ def _kinds(options: argparse.Namespace) -> tuple[str, ...]:
         return (check_kind(str(continued) if options.memory == 'both' else options.memory),)
     kinds = ('aura', 'kv') if options.memory == 'both' else (options.memory,)
     return tuple(dict.fromkeys((*map(check_kind, kinds), CONTROL)))
+
+
+def _addressing(options: argparse.Namespace) -> str:
+    """Return the addressing of fast weights: that of the weights to continue from, else the given one, else dense.
+
+    Raises:
+        ConfigError: the weights to continue from have another addressing than the given one.
+    """
+    given: str | None = options.addressing
+    if options.start_from is None:
+        return given or 'dense'
+    continued = str(read_object(options.start_from.with_suffix('.json')).get('addressing', 'dense'))
+    if given not in (None, continued):
+        raise ConfigError(f'--addressing is {given}: {options.start_from} has {continued}, leave the option out')
+    return continued
 
 
 def _train(

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Outputs of the frozen backbone on the demonstrations, and the sequences that memories are trained on."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +16,25 @@ from aura_ros.common.console import make_console
 from aura_ros.common.files import open_arrays, replace_arrays
 from aura_ros.common.names import EventKind
 from aura_ros.common.progress import Bar
+from aura_ros.sim.tasks.single import TOUCH_TEXTS
+from aura_ros.sim.world import BLOCKS
 from aura_ros.train.episodes import episode_files
+from aura_ros.train.lessons import DUE, LABELS, UNKNOWN, Labels, labels_of
 from aura_ros.vla.embedded import EmbeddedVla
 from aura_ros.vla.text import embed
+
+COLOUR_TASKS = ('recall', 'sequence', 'both', 'many')
+"""Tasks whose cues are colours of blocks to touch."""
 
 FRAMES_PER_STEP = {'train-visible': 2}
 """Frames per VLA step, for folders of demonstrations with more than one."""
 
 CUE_STEPS = 3
 """VLA steps that show a cue of half a second."""
+
+_COLOURS = ('named', 'light', 'colour', 'answer')
+_CHANGES = (EventKind.CUE, EventKind.PART)
+_ENDS = (EventKind.ROUND_SUCCESS, EventKind.ROUND_FAILURE)
 
 
 @dataclass(frozen=True)
@@ -40,6 +51,17 @@ class Stream:
     go: NDArray[np.bool_]
     since: NDArray[np.int64] | None = None
     """Int64 [T]: the step at which what the present step asks for was shown. None means in the same round."""
+    named: NDArray[np.float32] | None = None
+    """Float32 [T, 3, C, A]: chunks of the backbone where the instruction names red, green or blue; 0 without an answer.
+    light, colour, answer: int64 [T], see `recolour.find_colours`. All are None in tasks whose cues have no colours.
+    """
+    light: NDArray[np.int64] | None = None
+    colour: NDArray[np.int64] | None = None
+    answer: NDArray[np.int64] | None = None
+    due: NDArray[np.int64] | None = None
+    """Int64 [T, DUE]; shown, asked: int64 [T]: what the steps teach beside actions, see `lessons.labels_of`."""
+    shown: NDArray[np.int64] | None = None
+    asked: NDArray[np.int64] | None = None
     context: int = 0
     """First steps of the episode that are not evaluated. They give the memory what it holds in use."""
 
@@ -52,6 +74,10 @@ class Batch:
     base: Tensor
     expert: Tensor
     weight: Tensor
+    changes: Tensor
+    """Steps at which `changes_of` writes, 0 or 1, [B, T]."""
+    labels: Labels
+    """What the steps teach beside actions."""
 
 
 def load_streams(vla: EmbeddedVla, work_dir: Path, split: str, task: str) -> list[Stream]:
@@ -70,27 +96,58 @@ def load_streams(vla: EmbeddedVla, work_dir: Path, split: str, task: str) -> lis
     with Bar(make_console(), f'features {split}-{task}', len(found)) as bar:
         for file in found:
             kept = cache / file.name
-            if not kept.exists():
+            if not _is_kept(kept, file, task):
                 with open_arrays(file) as arrays:
-                    replace_arrays(kept, _features(vla, arrays, FRAMES_PER_STEP.get(f'{split}-{task}', 1)))
+                    features = _features(vla, arrays, FRAMES_PER_STEP.get(f'{split}-{task}', 1), task)
+                replace_arrays(kept, features)
             with open_arrays(kept) as arrays:
-                streams.append(Stream(task, **{name: arrays[name] for name in arrays}))
+                columns: dict[str, Any] = {name: arrays[name] for name in arrays}
+            columns |= labels_of(task, columns) if 'answer' in columns else {}
+            streams.append(Stream(task, **columns))
             bar.advance()
     return streams
 
 
-def _features(vla: EmbeddedVla, arrays: Mapping[str, Any], every: int) -> dict[str, Any]:
+def _is_kept(kept: Path, episode: Path, task: str) -> bool:
+    """Return whether the features of an episode are kept, with all columns; those of another version may have fewer.
+
+    Features that are older than the episode are those of an earlier recording.
+    """
+    if not kept.exists() or kept.stat().st_mtime_ns < episode.stat().st_mtime_ns:
+        return False
+    with open_arrays(kept) as arrays:
+        return {'since', *(_COLOURS if task in COLOUR_TASKS else ())} <= set(arrays)
+
+
+def _features(vla: EmbeddedVla, arrays: Mapping[str, Any], every: int, task: str) -> dict[str, Any]:
     """Return the columns of a Stream from an episode file. Every n-th frame is a VLA step."""
-    text = np.stack([embed(str(text)) for text in arrays['texts']])[arrays['instruction'][::every]]
-    front, wrist, joints = (arrays[name][::every] for name in ('front', 'wrist', 'joints'))
-    outputs = [
-        vla.infer_batch(front[i : i + 64], wrist[i : i + 64], joints[i : i + 64], text[i : i + 64])
-        for i in range(0, len(joints), 64)
-    ]
-    z, base = (np.concatenate(column) for column in zip(*outputs, strict=True))
-    kept = {name: arrays[name][::every] for name in ('event', 'round', 'go')}
-    since = shown_since(kept['round'], arrays['lamps'][::every], arrays['texts'][arrays['instruction'][::every]])
-    return {'z': z, 'base': base, 'expert': arrays['actions'][::every], 'since': since, **kept}
+    from aura_ros.train.recolour import find_colours
+
+    part = {name: arrays[name][::every] for name in arrays if name != 'texts'}
+    texts = arrays['texts'][part['instruction']]
+    z, base = _infer(vla, part, texts)
+    kept = {name: part[name] for name in ('event', 'round', 'go')}
+    columns = {'z': z, 'base': base, 'expert': part['actions'], **kept}
+    columns['since'] = shown_since(kept['round'], part['lamps'], texts)
+    if task in COLOUR_TASKS:
+        columns |= find_colours(part, texts, task)
+        columns['named'] = np.zeros((len(z), len(BLOCKS), *base.shape[1:]), np.float32)
+        asked = np.flatnonzero(columns['answer'] >= 0)
+        some = {name: part[name][asked] for name in ('front', 'wrist', 'joints')}
+        # An episode may ask for no colour, and nothing cannot be stacked.
+        for i, name in enumerate(BLOCKS if len(asked) else ()):
+            words = np.full(len(asked), TOUCH_TEXTS[0].format(name))
+            columns['named'][asked, i] = _infer(vla, some, words)[1]
+    return columns
+
+
+def _infer(vla: EmbeddedVla, part: Mapping[str, Any], texts: NDArray[np.str_]) -> tuple[NDArray[np.float32], ...]:
+    """Return features and chunks of the backbone for N frames and their instructions."""
+    distinct, which = np.unique(texts, return_inverse=True)
+    text = np.stack([embed(str(each)) for each in distinct])[which]
+    rows = [slice(i, i + 64) for i in range(0, len(texts), 64)]
+    outputs = [vla.infer_batch(part['front'][r], part['wrist'][r], part['joints'][r], text[r]) for r in rows]
+    return tuple(np.concatenate(column) for column in zip(*outputs, strict=True))
 
 
 def shown_since(rounds: NDArray[np.int64], lamps: NDArray[np.float32], texts: NDArray[np.str_]) -> NDArray[np.int64]:
@@ -128,8 +185,18 @@ def segments(streams: list[Stream], rounds: int) -> list[Part]:
     return found
 
 
+def changes_of(stream: Stream) -> NDArray[np.bool_]:
+    """Return the steps at which what has to be remembered changes, bool [T].
+
+    These are the new cues and the solved parts of a round. A sequence of colours also changes at the end of its round,
+    because the next colour is then the first one again. The cues of *visible* count as well, because they look like
+    those of *recall* when they appear.
+    """
+    return np.isin(stream.event, (*_CHANGES, *_ENDS) if stream.task == 'sequence' else _CHANGES)
+
+
 def thin(part: Part, keep: float, rng: np.random.Generator) -> Part:
-    """Drop some of the steps that ask for nothing. All steps of cues and of the go phase stay.
+    """Drop some of the steps that ask for nothing. All steps of cues, of changes and of the go phase stay.
 
     A gated state does not change without a write, so shorter waits cost the training little. Other memories need waits
     of all lengths, so `keep` differs between sequences.
@@ -138,7 +205,7 @@ def thin(part: Part, keep: float, rng: np.random.Generator) -> Part:
     cue = np.isin(stream.event[steps], (EventKind.CUE, EventKind.CUE_REPEAT))
     for later in range(1, CUE_STEPS):
         cue[later:] |= np.isin(stream.event[steps[:-later]], (EventKind.CUE, EventKind.CUE_REPEAT))
-    wanted = stream.go[steps] | cue | (rng.random(len(steps)) < keep)
+    wanted = stream.go[steps] | cue | changes_of(stream)[steps] | (rng.random(len(steps)) < keep)
     return stream, steps[wanted]
 
 
@@ -153,14 +220,28 @@ def collate(parts: list[Part], idle_weight: float) -> Batch:
     """
     length = max(len(steps) for _, steps in parts)
 
-    def stack(name: str) -> Tensor:
-        rows = [torch.from_numpy(getattr(stream, name)[steps]) for stream, steps in parts]
+    def stack(column: Callable[[Stream], NDArray[Any]]) -> Tensor:
+        rows = [torch.from_numpy(column(stream)[steps]) for stream, steps in parts]
         return torch.stack([torch.cat([row, row[-1:].expand(length - len(row), *row.shape[1:])]) for row in rows])
 
-    go = stack('go')
-    left_out = torch.arange(length) >= torch.tensor([[len(steps)] for _, steps in parts])
+    go = stack(attrgetter('go'))
+    after_end = torch.arange(length) >= torch.tensor([[len(steps)] for _, steps in parts])
+    left_out = after_end.clone()
     for row, (stream, steps) in zip(left_out, parts, strict=True):
         if stream.since is not None:
             row[: len(steps)] |= torch.from_numpy(stream.since[steps] < stream.since[steps[0]])
     weight = torch.where(go, 1.0, idle_weight).masked_fill(left_out, 0.0)
-    return Batch(stack('z'), stack('base'), stack('expert'), weight)
+    z, base, expert = (stack(attrgetter(name)) for name in ('z', 'base', 'expert'))
+    changes = (stack(changes_of) & ~after_end).to(z.dtype)
+    labels = Labels(*(_labels(parts, name, left_out) for name in LABELS))
+    return Batch(z, base, expert, weight, changes, labels)
+
+
+def _labels(parts: list[Part], name: str, left_out: Tensor) -> Tensor:
+    """Return a column of labels, [B, T, ...]: UNKNOWN where a stream has none, and at the steps `left_out`, [B, T]."""
+    found = torch.full((*left_out.shape, *([DUE] if name == 'due' else [])), UNKNOWN)
+    for row, (stream, steps) in zip(found, parts, strict=True):
+        if (column := getattr(stream, name)) is not None:
+            row[: len(steps)] = torch.from_numpy(column[steps])
+    found[left_out] = UNKNOWN
+    return found

@@ -39,7 +39,7 @@ MEMORY_TASKS = tuple(task for task in TASKS if task not in VLA_TASKS)
 class VlaTraining:
     """Settings of the behaviour cloning."""
 
-    epochs: int = 5
+    epochs: int = 3
     """Passes over the demonstrations with the whole model."""
     policy_epochs: int = 20
     """Further passes with fixed encoders, which cost little."""
@@ -174,7 +174,7 @@ def _fit_policy(model: EmbeddedVla, frames: Frames, settings: VlaTraining) -> No
     def loss_of(index: Tensor) -> Tensor:
         # a little noise takes the place of unseen images
         noisy = [part[index] + settings.feature_noise * torch.randn_like(part[index]) for part in (seen, scene)]
-        _, chunk = model.decide(noisy[0], noisy[1], joints[index], text[index])
+        _, chunk = model.decide(noisy[0], noisy[1], joints[index], model.read(text[index]))
         return action_loss(model, chunk, actions[index], acts[index])
 
     _optimise(

@@ -3,8 +3,9 @@
 
 images        uint8 [B, 64, 64, 3] each -> per camera 64 soft keypoints (x, y) and their strengths
 scene         [B, 128]   positions and colours, before the instruction is used
+words         [B, 32]    the instruction
 hidden        [B, 128]   what to do
-z             [B, 256]   scene and hidden side by side: the feature a memory reads
+z             [B, 288]   scene, hidden and words side by side: the feature a memory reads
 chunk         [B, 8, 8]  joint targets [rad, m], predicted as offsets from the measured joints, except for the finger
 """
 
@@ -17,7 +18,10 @@ from aura_ros.vla.text import TEXT_DIM
 JOINTS = 8
 SCENE_FEATURES = 128
 HIDDEN_FEATURES = 128
-FEATURE_DIM = SCENE_FEATURES + HIDDEN_FEATURES
+WORD_FEATURES = 32
+# The words are a part of their own: hidden has only what the actions of the moment need of the instruction, and does
+# not name the lamp that an instruction asks for while all lamps are dark.
+FEATURE_DIM = SCENE_FEATURES + HIDDEN_FEATURES + WORD_FEATURES
 
 
 class CameraEncoder(nn.Module):
@@ -62,8 +66,8 @@ class EmbeddedVla(nn.Module):
         seen = self.front.output_dim + self.wrist.output_dim + JOINTS
         self.scene = nn.Sequential(nn.Linear(seen, 256), nn.ReLU(), nn.Linear(256, SCENE_FEATURES), nn.Tanh())
         self.scene_head = nn.Linear(SCENE_FEATURES, SCENE_DIM + LAMPS_DIM)
-        self.text = nn.Linear(TEXT_DIM, 32)
-        self.context = nn.Sequential(nn.Linear(SCENE_FEATURES + 32, 128), nn.ReLU(), nn.Linear(128, 2 * 512))
+        self.text = nn.Linear(TEXT_DIM, WORD_FEATURES)
+        self.context = nn.Sequential(nn.Linear(SCENE_FEATURES + WORD_FEATURES, 128), nn.ReLU(), nn.Linear(128, 2 * 512))
         self.look = nn.Linear(SCENE_FEATURES + seen, 512)
         self.policy = nn.Sequential(
             nn.ReLU(), nn.Linear(512, 384), nn.ReLU(), nn.Linear(384, HIDDEN_FEATURES), nn.ReLU()
@@ -75,7 +79,7 @@ class EmbeddedVla(nn.Module):
         self.register_buffer('is_offset', (torch.arange(JOINTS) < JOINTS - 1).float())
 
     def forward(self, front: Tensor, wrist: Tensor, joints: Tensor, text: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return z [B, 256], chunk [B, 8, 8] and the prediction of scene and lamps [B, 37].
+        """Return z [B, 288], chunk [B, 8, 8] and the prediction of scene and lamps [B, 37].
 
         Args:
             front: float [B, 3, 64, 64] in 0..1.
@@ -85,21 +89,25 @@ class EmbeddedVla(nn.Module):
         """
         seen = self.see(front, wrist, joints)
         scene = self.scene(seen)
-        hidden, chunk = self.decide(seen, scene, joints, text)
-        return torch.cat([scene, torch.tanh(hidden)], 1), chunk, self.scene_head(scene)
+        words = self.read(text)
+        hidden, chunk = self.decide(seen, scene, joints, words)
+        return torch.cat([scene, torch.tanh(hidden), words], 1), chunk, self.scene_head(scene)
 
     def see(self, front: Tensor, wrist: Tensor, joints: Tensor) -> Tensor:
         """Return the keypoints of both images and the scaled joint positions, [B, 296]."""
         proprioception = (joints - self.joint_mean) / self.joint_scale
         return torch.cat([self.front(front), self.wrist(wrist), proprioception], 1)
 
-    def decide(self, seen: Tensor, scene: Tensor, joints: Tensor, text: Tensor) -> tuple[Tensor, Tensor]:
+    def read(self, text: Tensor) -> Tensor:
+        """Return the words of the instruction, [B, 32]."""
+        return torch.relu(self.text(text))
+
+    def decide(self, seen: Tensor, scene: Tensor, joints: Tensor, words: Tensor) -> tuple[Tensor, Tensor]:
         """Return hidden features [B, 128] and the chunk [B, 8, 8].
 
         Words and scene modulate (FiLM) a linear layer on the scene. To select one of several blocks is a product of
         "which" and "where", and a plain perceptron learns products slowly.
         """
-        words = torch.relu(self.text(text))
         scale, shift = self.context(torch.cat([scene, words], 1)).chunk(2, -1)
         hidden = self.policy(self.look(torch.cat([scene, seen], 1)) * (1 + scale) + shift)
         offsets = self.action(hidden).unflatten(-1, (CHUNK, JOINTS)) * self.offset_scale

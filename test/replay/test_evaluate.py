@@ -177,7 +177,7 @@ def test_own_weights_take_part():
 def test_steps_of_another_backbone_are_refused():
     with pytest.raises(ConfigError, match='trained for the backbone'):
         make_policy('aura', replace(OPTIONS, backbone_hash='cd' * 32))
-    with pytest.raises(ConfigError, match='trained for 256 features'):
+    with pytest.raises(ConfigError, match=f'trained for {OPTIONS.feature_dim} features'):
         make_policy('aura', replace(OPTIONS, feature_dim=16))
 
 

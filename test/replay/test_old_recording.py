@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from aura_ros.memory.weights import load_weights
 from aura_ros.recordings.bags import Bag
 from aura_ros.replay.disk_arrays import DiskArrays
 from aura_ros.replay.drivers import drivers
@@ -24,7 +26,8 @@ from aura_ros.replay.steps.guess import guess
 from aura_ros.replay.steps.recorded import RecordedSteps, recorded_backbone
 from aura_ros.vla import load_backbone
 
-OLD_BAG = Path(__file__).parents[1] / 'data/recording_0_1_0'
+DATA = Path(__file__).parents[1] / 'data'
+OLD_BAG, OLD_WEIGHTS = DATA / 'recording_0_1_0', DATA / 'weights_0_1_0'
 STEPS = 244
 EPISODES = {
     '9944480c-5e03-4476-a430-9981f14ceade': 82,
@@ -53,7 +56,9 @@ FIGURES = {
 
 @pytest.fixture(scope='module')
 def spec():
-    return load_backbone('embedded', None).spec
+    """The specification of the embedded backbone of 0.1.0. The test needs no output of it."""
+    backbone_hash = load_weights('aura', str(OLD_WEIGHTS / 'aura.safetensors')).backbone_hash
+    return replace(load_backbone('embedded', None).spec, feature_dim=256, backbone_hash=backbone_hash)
 
 
 @pytest.fixture(scope='module')
@@ -72,7 +77,10 @@ def steps(bag, spec):
 
 @pytest.fixture(scope='module')
 def runs(steps, spec):
-    options = PolicyOptions(spec.feature_dim, (spec.chunk_size, spec.action_dim), spec.backbone_hash, window=16)
+    files = {name: 'kv' if name.startswith('kv') else 'aura' for name in WRITES if name != 'base'}
+    weights = {name: OLD_WEIGHTS / f'{file}.safetensors' for name, file in files.items()}
+    chunk = (spec.chunk_size, spec.action_dim)
+    options = PolicyOptions(spec.feature_dim, chunk, spec.backbone_hash, weights, window=16)
     return run_policies(list(WRITES), options, steps, DiskArrays())
 
 

@@ -74,6 +74,16 @@ def test_a_step_in_doubt_is_drawn_more_often_and_any_step_now_and_then():
     assert int(counts[7]) == pytest.approx(20_000 * (0.25 / 0.299 + 1 / 50) / 2, rel=0.1)
 
 
+def test_a_third_of_the_measured_steps_are_writes_of_the_teacher():
+    teacher = torch.zeros(2, 50)
+    teacher[0, [3, 40]] = 1
+    drawn = draw_steps(torch.full((2, 50), 0.5), 20_000, teacher)
+    counts = torch.bincount(drawn[:, 0], minlength=50)
+    assert int(counts[3]) == pytest.approx(20_000 * (1 / 2 + 2 / 50) / 3, rel=0.1)
+    without = torch.bincount(drawn[:, 1], minlength=50)
+    assert without.max() == pytest.approx(20_000 / 50, rel=0.3), 'a sequence in which the teacher writes nothing'
+
+
 @pytest.mark.parametrize(('price', 'sign'), [(1e3, 1), (-1e3, -1)])
 def test_the_price_of_a_write_moves_the_gate_and_nothing_else(model, sequences, price, sign):
     rollout = model(sequences.z, sequences.base, sequences.state, asked=sequences.asked)

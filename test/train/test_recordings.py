@@ -127,7 +127,7 @@ def backbone():
 def test_features_are_those_recorded_and_actions_those_commanded(tmp_path, backbone):
     kept = keep_features(recorded(tmp_path / 'bag'), tmp_path / 'features', backbone, MAPPING)
     columns = kept_columns(kept)
-    assert columns['z'].shape == (60, 256) and columns['go'].all()
+    assert columns['z'].shape == (60, backbone.spec.feature_dim) and columns['go'].all()
     assert_close(columns['expert'][:, 0, 0], columns['base'][:, 0, 0] + 0.1)
     # what is in force over a chunk of 8 ticks: 4 of this step, 4 of the next
     assert_close(columns['expert'][3, 4:, 0], columns['base'][4, 0, 0] + 0.1)
@@ -243,7 +243,8 @@ def trained(tmp_path_factory):
 def test_from_recordings_to_weights_that_load(trained, backbone):
     memory = load_memory('aura', str(trained / 'mine/aura.safetensors'))
     assert memory.backbone_hash == backbone.spec.backbone_hash
-    assert np.isfinite(memory.step(np.zeros(256, np.float32), np.zeros((8, 8), np.float32)).action).all()
+    z = np.zeros(backbone.spec.feature_dim, np.float32)
+    assert np.isfinite(memory.step(z, np.zeros((8, 8), np.float32)).action).all()
     card = json.loads((trained / 'mine/aura.json').read_text())
     assert [one['bag'] for one in card['training']['recordings']] == ['monday', 'tuesday']
     assert card['training']['recordings'][0]['covered'] == 60 and card['training']['round_steps'] == 10
@@ -301,6 +302,19 @@ def test_training_goes_on_from_weights(trained, tmp_path, capsys):
     assert training['settings']['gate']['open_until'] == 0.0, 'its gate has learnt: it decides at once'
     assert main(['memory', '--from-bags', *bags, *words, '--memory', 'gru', '--start-from', str(first)]) == 2
     assert "is for 'aura'" in capsys.readouterr().err
+
+
+def test_weights_go_on_with_their_own_addressing(trained, tmp_path, capsys):
+    words = ['memory', '--from-bags', str(trained / 'monday'), '--mapping', str(trained / 'mapping.yaml')]
+    words += ['--work-dir', str(trained / 'work'), '--steps', '2', '--round-steps', '10', '--memory', 'aura']
+    first = tmp_path / 'first/aura.safetensors'
+    assert main([*words, '--addressing', 'content', '--output', str(first.parent)]) == 0
+    go_on = [*words, '--start-from', str(first), '--output', str(tmp_path / 'second')]
+    assert main(go_on) == 0
+    assert load_weights('aura', str(tmp_path / 'second/aura.safetensors')).addressing == 'content'
+    capsys.readouterr()
+    assert main([*go_on, '--overwrite', '--addressing', 'dense']) == 2
+    assert f'--addressing is dense: {first} has content, leave the option out' in capsys.readouterr().err
 
 
 def test_the_command_says_what_is_wrong(tmp_path, capsys):

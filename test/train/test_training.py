@@ -2,6 +2,7 @@
 """The way from demonstrations to weights, in the smallest size that runs through every stage."""
 
 import json
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +15,8 @@ torch.set_num_threads(1)
 
 from aura_ros.common.action_spec import ActionComponent, ActionSpec  # noqa: E402
 from aura_ros.common.errors import ConfigError  # noqa: E402
-from aura_ros.common.names import PANEL_TASKS, TASKS  # noqa: E402
+from aura_ros.common.files import replace_arrays  # noqa: E402
+from aura_ros.common.names import PANEL_TASKS, TASKS, EventKind  # noqa: E402
 from aura_ros.memory import load_memory, load_weights  # noqa: E402
 from aura_ros.sim.expert import Expert  # noqa: E402
 from aura_ros.sim.tasks import Simulation  # noqa: E402
@@ -28,7 +30,7 @@ from aura_ros.train.memory import _kept_share, train_memory  # noqa: E402
 from aura_ros.train.memory_settings import KINDS, SETTINGS, MemoryTraining  # noqa: E402
 from aura_ros.train.modules import AuraModule, ContentAddressedModule, Sizes  # noqa: E402
 from aura_ros.train.saving import load_module, save_memory  # noqa: E402
-from aura_ros.train.sequences import Stream, collate, segments, shown_since, thin  # noqa: E402
+from aura_ros.train.sequences import Stream, _is_kept, changes_of, collate, segments, shown_since, thin  # noqa: E402
 from aura_ros.train.state_pool import StatePool  # noqa: E402
 from aura_ros.train.vla import VlaTraining, action_loss, train_vla  # noqa: E402
 from aura_ros.train.vla_model import EmbeddedVla as VlaModel  # noqa: E402
@@ -89,22 +91,21 @@ def test_from_demonstrations_to_weights_that_load(work_dir, tmp_path):
     train_vla(work_dir, tmp_path / 'embedded.onnx', VlaTraining(epochs=1, policy_epochs=1, batch=8), 'test')
     vla = EmbeddedVla(str(tmp_path / 'embedded.onnx'))
     weights = (tmp_path / 'embedded.onnx').read_bytes()
-    for kind, addressing in (('kv', 'dense'), ('aura', 'content'), ('aura', 'dense')):
+    for kind, addressing in (('kv', 'dense'), ('aura', 'dense'), ('aura', 'content')):
         output = tmp_path / f'{kind}.safetensors'
         settings = MemoryTraining(batch=2, rounds=1, addressing=addressing, optimisation=Optimisation(steps=8))
-        teacher = replace(settings, seed=1, addressing='dense') if kind == 'aura' else None
-        report = train_memory(kind, work_dir, vla, output, settings, 'test', teacher)
+        settings = replace(settings, taught=kind == 'aura')
+        report = train_memory(kind, work_dir, vla, output, settings, 'test')
         assert set(report) == set(PANEL_TASKS)
         memory = load_memory(kind, str(output))
         assert memory.backbone_hash == vla.spec.backbone_hash
-        assert np.isfinite(memory.step(np.zeros(256, np.float32), np.zeros((8, 8), np.float32)).action).all()
+        assert np.isfinite(
+            memory.step(np.zeros(vla.spec.feature_dim, np.float32), np.zeros((8, 8), np.float32)).action
+        ).all()
     assert (tmp_path / 'embedded.onnx').read_bytes() == weights, 'training a memory must not touch the VLA'
     card = json.loads((tmp_path / 'aura.json').read_text())
-    assert card['training']['settings']['optimisation']['steps'] == 8 and card['training']['teacher']['seed'] == 1
-    (kept,) = (work_dir / 'teachers').glob('*.safetensors')
-    before = kept.stat().st_mtime_ns
-    train_memory('aura', work_dir, vla, tmp_path / 'again.safetensors', settings, 'test', replace(settings, seed=1))
-    assert kept.stat().st_mtime_ns == before, 'a teacher is trained once'
+    assert card['training']['settings']['optimisation']['steps'] == 8 and card['training']['settings']['taught']
+    train_memory('aura', work_dir, vla, tmp_path / 'again.safetensors', settings, 'test')
     assert (tmp_path / 'again.safetensors').read_bytes() == (tmp_path / 'aura.safetensors').read_bytes()
     assert 'fire_rate' in card['validation']['recall']
     assert np.isfinite([figures['action_error'] for figures in card['validation'].values()]).all()
@@ -118,6 +119,9 @@ def test_evaluation_seeds_are_refused():
 def test_missing_demonstrations_are_named(tmp_path):
     with pytest.raises(ConfigError, match='train-visible'):
         train_vla(tmp_path, tmp_path / 'x.onnx', VlaTraining(), 'test')
+
+
+COLUMNS = ('z', 'base', 'expert', 'event', 'round', 'go')
 
 
 def stream(events, go):
@@ -306,17 +310,49 @@ def test_with_a_small_spread_all_things_share_a_row_at_first(spread, rows):
 
 def test_a_teacher_decides_the_writes_until_the_gate_does():
     torch.manual_seed(0)
-    sizes = Sizes(feature_dim=6, chunk_size=2, action_dim=2)
-    module, teacher = AuraModule(sizes), AuraModule(sizes)
-    torch.nn.init.constant_(teacher.gate.output.bias, -100.0)
-    z, base = torch.randn(3, 5, 6), torch.randn(3, 5, 2, 2)
+    module = AuraModule(Sizes(feature_dim=6, chunk_size=2, action_dim=2))
+    z, base, teacher = torch.randn(3, 5, 6), torch.randn(3, 5, 2, 2), torch.zeros(3, 5)
+    teacher[:, 1] = 1
     learner = Learner(module, Optimisation(steps=4), GateTraining(open_until=0.5))
     shares = [
         learner.step(z, base, lambda actions: actions.square().mean((-1, -2)), 15.0, teacher=teacher)[1]
         for _ in range(4)
     ]
-    assert shares[:2] == [0, 0] and min(shares[2:]) > 0.5, 'the teacher writes nothing, and the gate starts open'
-    assert all(parameter.grad is None for parameter in teacher.parameters())
+    assert shares[:2] == pytest.approx([0.2, 0.2]) and min(shares[2:]) > 0.5, 'one step in five, then an open gate'
+
+
+def test_a_gate_learns_the_decisions_of_its_teacher():
+    torch.manual_seed(0)
+    module = ContentAddressedModule(Sizes(feature_dim=6, chunk_size=1, action_dim=2)).train()
+    learner = Learner(module, Optimisation(steps=200, learning_rate=1e-2), GateTraining(open_until=1.0))
+    for _ in range(150):
+        z, base = torch.randn(8, 20, 6), torch.zeros(8, 20, 1, 2)
+        teacher = (z[..., 0] > 1).to(z.dtype)
+        learner.step(z, base, lambda actions: actions.square().mean((-1, -2)), 160.0, teacher=teacher)
+    with torch.no_grad():
+        written = module(z, base).scan.written
+    wrong = (written != teacher).to(z.dtype).mean()
+    assert wrong < 0.3 * teacher.mean(), 'a gate that never opens is wrong at each write of the teacher'
+
+
+def test_features_of_an_older_recording_are_not_taken(tmp_path):
+    kept, episode = tmp_path / 'kept.npz', tmp_path / 'episode.npz'
+    for path in (kept, episode):
+        replace_arrays(path, {'since': np.zeros(3, np.int64)})
+    os.utime(kept, (2000, 2000))
+    for age, expected in ((1000, True), (3000, False)):
+        os.utime(episode, (age, age))
+        assert _is_kept(kept, episode, 'put_back') == expected
+
+
+def test_a_teacher_writes_what_changes():
+    cue, repeat, part, won = EventKind.CUE, EventKind.CUE_REPEAT, EventKind.PART, EventKind.ROUND_SUCCESS
+    one = stream([cue, -1, repeat, part, won], [False] * 5)
+    assert changes_of(one).tolist() == [True, False, False, True, False]
+    assert changes_of(replace(one, task='sequence')).tolist() == [True, False, False, True, True]
+    longer = replace(one, **{name: getattr(one, name)[[0, 1, 2, 3, 4, 4]] for name in COLUMNS})
+    batch = collate([(one, np.arange(4)), (longer, np.arange(6))], 0.25)
+    assert batch.changes.tolist() == [[1, 0, 0, 1, 0, 0], [1, 0, 0, 1, 0, 0]], 'no write after the end of a sequence'
 
 
 @pytest.mark.parametrize(('price', 'sign'), [(1e3, 1), (-1e3, -1)])

@@ -22,7 +22,7 @@ from aura_ros.train.states import map_state
 class Sizes:
     """Dimensions of a memory. The defaults are those of the memories that ship for the embedded robot."""
 
-    feature_dim: int = 256
+    feature_dim: int = 288
     chunk_size: int = 8
     action_dim: int = 8
     code_dim: int = 64
@@ -50,7 +50,7 @@ class Probes:
 
 @dataclass(frozen=True)
 class GateInputs:
-    """What the gate saw at each step, without gradient."""
+    """What the gate saw at each step. The errors have no gradient."""
 
     code: Tensor
     """Codes x, [B, T, X]."""
@@ -133,6 +133,8 @@ class MemoryModule(nn.Module):
 
     kind: str
     """Its name in `aura_ros.memory.kinds`."""
+    readout_dim: int
+    """Length of a read-out, R."""
     feature_mean: Tensor
     feature_scale: Tensor
     action_scale: Tensor
@@ -140,6 +142,7 @@ class MemoryModule(nn.Module):
     def __init__(self, sizes: Sizes, readout_dim: int) -> None:
         super().__init__()
         self.sizes = sizes
+        self.readout_dim = readout_dim
         self.encoder = nn.Linear(sizes.feature_dim, sizes.code_dim)
         self.head = Head(sizes, readout_dim)
         self.register_buffer('feature_mean', torch.zeros(sizes.feature_dim))

@@ -122,7 +122,7 @@ class ContentAddressedModule(Gated):
         if not compare:
             return Scan(readout, written, 0 * written, 0 * written, after)
         error, logit = rest
-        inputs = GateInputs(x.detach(), error)
+        inputs = GateInputs(x, error)
         return Scan(readout, written, torch.sigmoid(logit), error.norm(dim=-1), after, gate_inputs=inputs)
 
     def _write_block(self, held: _State, codes: _Codes, schedule: Tensor | None) -> tuple[_State, Tensor]:
@@ -157,8 +157,13 @@ class ContentAddressedModule(Gated):
         _, error, _ = self._compare(states.at(before, torch.arange(len(turns))[:, None]), codes)
         return error, self._logit(codes.x, error)
 
-    def _codes(self, x: Tensor) -> _Codes:
+    def addresses(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return keys and queries of unit length, [B, T, K], for codes [B, T, X]."""
         keys, queries = (F.normalize(layer(x), dim=-1) for layer in (self.key, self.query))
+        return keys, queries
+
+    def _codes(self, x: Tensor) -> _Codes:
+        keys, queries = self.addresses(x)
         return _Codes(x, keys, queries, self.value(x), torch.sigmoid(self.rate(x)))
 
     def _matches(self, held: _State, keys: Tensor) -> Tensor:
