@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 from zipfile import ZipFile
 
 import numpy as np
@@ -43,9 +44,9 @@ def plain(value: Any) -> Any:
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path in the same folder; it replaces `path` if the block ends without an exception.
 
-    A reader sees the old file or the new one, never a part.
+    A reader sees the old file or the new one, never a part. Several programs may write one file; the last one wins.
     """
-    part = path.with_name(f'.{path.name}.part')
+    part = path.with_name(f'.{path.name}.{uuid4().hex[:8]}.part')
     try:
         yield part
         part.replace(path)

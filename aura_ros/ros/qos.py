@@ -68,7 +68,7 @@ WRITE_EVENT = _profile(200, latched=True)
 # The panel counts writes from now on and needs no history.
 WRITE_EVENT_LIVE = _profile(200)
 # A dense series to plot: old samples would mislead, lost ones would leave holes.
-GATE = _profile(10)
+GATE = _profile(100)
 # Latched: a monitor that joins late needs the newest state only.
 MEMORY_STATE = _profile(1, latched=True)
 CACHE_STATUS = _profile(1, latched=True)

@@ -24,3 +24,12 @@ def test_arrays_keep_the_given_name(tmp_path):
     assert list(tmp_path.iterdir()) == [tmp_path / 'a.npz']
     with np.load(tmp_path / 'a.npz', allow_pickle=False) as found:
         np.testing.assert_array_equal(found['x'], [0, 1, 2])
+
+
+def test_two_programs_that_write_one_file_at_a_time_do_not_mix(tmp_path):
+    path = tmp_path / 'a.txt'
+    with replacing(path) as first, replacing(path) as second:
+        first.write_text('first')
+        second.write_text('second')
+    assert path.read_text() == 'first', 'the block that ends last wins'
+    assert list(tmp_path.iterdir()) == [path]

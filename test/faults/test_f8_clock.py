@@ -19,7 +19,6 @@ from cpu_wait import CpuWait
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from fakes import AURA_OFFSET, JOINTS, POSE, READING
 from rclpy.action import ActionClient
-from rclpy.qos import QoSProfile
 from ros_graph import CONFIG
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image, JointState
@@ -87,7 +86,7 @@ class Rig:
         self.steps = graph.listen(VlaStep, 'vla_step', qos.step())
         self.gates = graph.listen(GateSample, 'aura/gate', qos.GATE)
         self.statuses = graph.listen(PolicyStatus, 'policy_status', qos.POLICY_STATUS)
-        self.commands = graph.listen(JointTrajectory, 'joint_command', QoSProfile(depth=1000))
+        self.commands = graph.listen(JointTrajectory, 'joint_command', qos.COMMAND)
         self.diagnostics = graph.listen(DiagnosticArray, '/diagnostics', qos.DIAGNOSTICS)
         self._client = ActionClient(graph.node, RunEpisode, 'run_episode')
         graph.until(self._client.server_is_ready, 'run_episode')

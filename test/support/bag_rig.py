@@ -6,7 +6,6 @@ import signal
 from aura_ros.action import RunEpisode
 from aura_ros.msg import GateSample, TaskEvent, WriteEvent
 from rclpy.action import ActionClient
-from rclpy.qos import QoSProfile
 from ros_graph import CONFIG
 
 from aura_ros.ros import qos
@@ -14,16 +13,14 @@ from aura_ros.ros import qos
 TIMING = ('--params-file', str(CONFIG / 'lockstep_recorded.yaml'))
 ROBOT = ('--params-file', str(CONFIG / 'sim_arm.yaml'))
 TASK = {'task': 'recall', 'split': 'train', 'seed': 3}
-# A busy test must not lose a message.
-_DEEP = QoSProfile(depth=5000)
 
 
 class MemoryOutput:
     """The messages of the AURA memory."""
 
     def __init__(self, graph):
-        self.gates = graph.listen(GateSample, 'aura/gate', _DEEP)
-        self.events = graph.listen(WriteEvent, 'aura/write_event', _DEEP)
+        self.gates = graph.listen(GateSample, 'aura/gate', qos.GATE)
+        self.events = graph.listen(WriteEvent, 'aura/write_event', qos.WRITE_EVENT_LIVE)
 
     def clear(self):
         """Drop the received messages."""

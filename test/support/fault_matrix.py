@@ -89,7 +89,8 @@ FAULTS = {
     ),
     'F12': Fault(
         'policy switched mid-chunk under load',
-        'no command of the old policy after the acknowledgement; both policies keep their states',
+        'no command of the old policy after the acknowledgement; both policies keep their states; no delta is applied '
+        'twice or made up for',
     ),
     'F13': Fault(
         'VLA, baseline or monitor killed',

@@ -7,7 +7,6 @@ import cv2
 import numpy as np
 from aura_ros.msg import GateSample, VlaStep
 from fakes import JOINTS
-from rclpy.qos import QoSProfile
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CompressedImage, Image, JointState
 
@@ -15,12 +14,12 @@ from aura_ros.nodes.player.messages import serialised
 from aura_ros.recordings.message_types import standard_types
 from aura_ros.recordings.writer import Recording
 from aura_ros.replay.steps.mapping import Instruction, JointStream, Mapping
+from aura_ros.ros import qos
 from aura_ros.ros.sensor_messages import image_to_msg, joints_to_msg
 
 NS = 10**9
 PERIOD_NS = NS // 5
 BEGIN_NS = 100 * NS
-EVERY_ONE = QoSProfile(depth=5000)
 MAPPING = Mapping(
     {'front': '/left_eye', 'wrist': '/hand'},
     (JointStream('/robot/joints'),),
@@ -83,10 +82,10 @@ class PlayerRig:
 
     def __init__(self, graph, tmp_path):
         self.graph = graph
-        self.steps = graph.listen(VlaStep, 'vla_step', EVERY_ONE)
-        self.gates = graph.listen(GateSample, 'aura/gate', EVERY_ONE)
-        self.joints = graph.listen(JointState, 'joint_states', EVERY_ONE)
-        self.clocks = graph.listen(Clock, '/clock', EVERY_ONE)
+        self.steps = graph.listen(VlaStep, 'vla_step', qos.step())
+        self.gates = graph.listen(GateSample, 'aura/gate', qos.GATE)
+        self.joints = graph.listen(JointState, 'joint_states', qos.JOINT_STATES_OUT)
+        self.clocks = graph.listen(Clock, '/clock', qos.CLOCK)
         self.mapping = tmp_path / 'mapping.yaml'
         self.mapping.write_text(MAPPING_FILE)
 

@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from rcl_interfaces.srv import GetParameters  # noqa: E402
 from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 from rclpy.node import Node  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
+from rclpy.qos import QoSProfile  # noqa: E402
 from rclpy.serialization import deserialize_message  # noqa: E402
 
 knows_publishers = pytest.mark.skipif(
@@ -39,6 +41,7 @@ knows_publishers = pytest.mark.skipif(
 
 TIMEOUT_S = 60.0
 _RESEND_S = 2.0
+_QUEUE = 5000
 CONFIG = ROOT / 'config'
 
 
@@ -59,11 +62,16 @@ class Graph:
         self._processes: list[subprocess.Popen[str]] = []
         self._logs: list[tuple[str, Path]] = []
 
-    def listen(self, kind: type, topic: str, profile: Any) -> list[Any]:
-        """Subscribe to `topic` unless the test already does; return the list of its messages."""
+    def listen(self, kind: type, topic: str, profile: QoSProfile) -> list[Any]:
+        """Subscribe to `topic` unless the test already does; return the list of its messages.
+
+        The queue is deeper than the profile's, because a test on a busy machine must not lose a message.
+        """
         if topic not in self.received:
             self.received[topic] = []
-            self.node.create_subscription(kind, topic, self.received[topic].append, profile)
+            deep = copy(profile)
+            deep.depth = max(profile.depth, _QUEUE)
+            self.node.create_subscription(kind, topic, self.received[topic].append, deep)
         return self.received[topic]
 
     def until(self, done: Callable[[], Any], what: str, timeout_s: float = TIMEOUT_S) -> Any:
@@ -214,12 +222,33 @@ def free_domain() -> Iterator[int]:
             continue
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as token:
             try:
-                token.bind(('127.0.0.1', 47000 + number))
+                token.bind(_token(number))
             except OSError:
                 continue
             yield number
             return
     pytest.fail('all DDS domains are in use')
+
+
+@contextmanager
+def reserved_domain(number: int, timeout_s: float = 600.0) -> Iterator[None]:
+    """Wait until no other test holds ROS_DOMAIN_ID `number`, and hold it: for programs that choose their domain."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as token:
+        until = time.monotonic() + timeout_s
+        while True:
+            try:
+                token.bind(_token(number))
+                break
+            except OSError:
+                if time.monotonic() > until:
+                    pytest.fail(f'another test holds ROS_DOMAIN_ID {number} for longer than {timeout_s:.0f} s')
+                time.sleep(0.2)
+        yield
+
+
+def _token(number: int) -> tuple[str, int]:
+    """Return the local UDP address whose owner holds a domain."""
+    return '127.0.0.1', 47000 + number
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ from aura_ros.msg import GateSample, PolicyStatus, TaskEvent
 from diagnostic_msgs.msg import DiagnosticArray
 from fakes import JOINTS, READING
 from rclpy.action import ActionClient
-from rclpy.qos import QoSProfile
 from ros_graph import CONFIG
 from sensor_msgs.msg import Image, JointState
 from trajectory_msgs.msg import JointTrajectory
@@ -19,8 +18,6 @@ from aura_ros.ros import qos
 from aura_ros.ros.sensor_messages import image_to_msg, joints_to_msg
 
 ROBOT = ('--params-file', str(CONFIG / 'sim_arm.yaml'))
-# A busy test must not lose a command.
-_EVERY_COMMAND = QoSProfile(depth=1000)
 _GOAL_S = 5.0
 
 
@@ -74,7 +71,7 @@ class WholeGraph:
         self.statuses = graph.listen(PolicyStatus, 'policy_status', qos.POLICY_STATUS)
         self.gates = graph.listen(GateSample, 'aura/gate', qos.GATE)
         self.events = graph.listen(TaskEvent, 'sim/event', qos.TASK_EVENT)
-        self.commands = graph.listen(JointTrajectory, 'joint_command', _EVERY_COMMAND)
+        self.commands = graph.listen(JointTrajectory, 'joint_command', qos.COMMAND)
         self.diagnostics = graph.listen(DiagnosticArray, '/diagnostics', qos.DIAGNOSTICS)
         self.client = ActionClient(graph.node, RunEpisode, 'run_episode')
         for name in ('vla_node', 'memory_node', 'kv_baseline_node', 'policy_switch_node'):
