@@ -24,10 +24,7 @@ VLA_TASKS = ('visible', 'place', 'visible_sequence', 'visible_both', 'visible_ma
 TASKS = ('recall', 'put_back', 'visible', 'place', 'sequence', 'both', 'many', *VLA_TASKS[2:])
 """Tasks of the embedded robot, in the order of their seeds."""
 
-TRAINED_TASKS = ('recall', 'visible', 'put_back')
-"""Tasks that the memories which ship are trained for."""
-
-PANEL_TASKS = (*TRAINED_TASKS, 'sequence', 'both', 'many')
+PANEL_TASKS = ('recall', 'visible', 'put_back', 'sequence', 'both', 'many')
 """Tasks that the panel compares, and that a memory is trained on. The others are only for training the VLA."""
 
 

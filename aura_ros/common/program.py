@@ -72,6 +72,11 @@ def program(
         wrong_use: errors that mean WRONG_USE; every other AuraError and OSError means FAILED.
     """
 
+    def stopped() -> int:
+        if interrupted:
+            _report(name, interrupted)
+        return INTERRUPTED
+
     def decorate(main: Callable[_P, int]) -> Callable[_P, int]:
         @functools.wraps(main)
         def wrapped(*args: _P.args, **kwargs: _P.kwargs) -> int:
@@ -80,9 +85,12 @@ def program(
                 sys.stdout.flush()
                 return code
             except KeyboardInterrupt:
-                if interrupted:
-                    _report(name, interrupted)
-                return INTERRUPTED
+                return stopped()
+            except (RuntimeError, SystemError, TypeError) as error:
+                # C++ that calls Python, as rclpy for each field of a message, replaces a KeyboardInterrupt.
+                if not isinstance(error.__cause__, KeyboardInterrupt):
+                    raise
+                return stopped()
             except BrokenPipeError:
                 # Python flushes stdout again at exit; that flush has to go somewhere.
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

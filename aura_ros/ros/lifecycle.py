@@ -30,6 +30,7 @@ from rclpy.task import Future
 
 from aura_ros.common.errors import AuraError, ConfigError
 from aura_ros.common.program import FAILED, LAUNCH_MARK, WRONG_USE, stop_signals
+from aura_ros.ros.contract_arguments import without_contracts
 from aura_ros.ros.diagnostics import ERROR, OK, Diagnostics, Status
 
 # Executor turns after the teardown, in which goals that it ended send their results.
@@ -184,7 +185,12 @@ def run(make_node: Callable[[], LifecycleNode | PlainNode], args: list[str] | No
         0 after a signal or an external shutdown, WRONG_USE for a parameter that cannot be used, FAILED if the node
         cannot start for another reason.
     """
-    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        with without_contracts(args) as arguments:
+            rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
+    except ConfigError as error:
+        rclpy.logging.get_logger('aura_ros').fatal(str(error))
+        return WRONG_USE
     executor = SingleThreadedExecutor()
     stop: Future[None] = Future()
     signals = stop_signals()

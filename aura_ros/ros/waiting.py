@@ -25,8 +25,8 @@ def spin_until(executor: SingleThreadedExecutor, done: Callable[[], bool], timeo
             return False
         try:
             executor.spin_once(timeout_sec=min(left, TURN_S))
-        except RuntimeError as error:
-            # A KeyboardInterrupt while rclpy converts an argument for C++ arrives as a RuntimeError.
+        except (RuntimeError, SystemError, TypeError) as error:
+            # A KeyboardInterrupt while rclpy converts an argument or a result of C++ arrives as one of these.
             if stop_requested():
                 raise KeyboardInterrupt from error
             raise

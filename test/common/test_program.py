@@ -40,6 +40,12 @@ def test_exit_code_and_error_line(error, code, line, capsys):
     assert capsys.readouterr() == ('', f'aura test: {line}\n' if line else '')
 
 
+def test_a_stop_signal_that_c_plus_plus_replaced_is_ctrl_c(capsys):
+    hidden = TypeError('Unable to convert function return value to a Python type!')
+    hidden.__cause__ = KeyboardInterrupt()
+    assert run(hidden) == 130 and capsys.readouterr().err == ''
+
+
 def test_a_program_chooses_its_text_after_ctrl_c_and_what_is_wrong_use(capsys):
     assert run(KeyboardInterrupt(), interrupted='stopped') == 130
     assert capsys.readouterr().err == 'aura test: stopped\n'

@@ -3,6 +3,7 @@
 
 import re
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ pytest.importorskip('rosbags')
 import bag_rig
 import lerobot_sets
 from documented import LANGUAGES, PAGES, ROOT, Block, Desk, blocks
-from ros_graph import Graph, free_domain
+from ros_graph import Graph, free_domain, reserved_domain
 
 from aura_ros.memory import load_memory
 from aura_ros.state.format import Snapshot
@@ -23,6 +24,8 @@ from aura_ros.vla import load_backbone
 BLOCKS = [block for page in PAGES for block in blocks(page)]
 RUNNING = {page: [block for block in BLOCKS if block.page == page and block.runs] for page in PAGES}
 LAUNCH = re.compile(r'(\w+\.launch\.yaml)((?:[ \\\n]+\w+:=\S+)*)')
+# A replay leaves the domain of its page for this one, which two pages must not use at once.
+REPLAY, REPLAY_DOMAIN = 'replay.launch.yaml', 101
 BAGS = ('my_bag', 'monday', 'tuesday', 'wednesday', 'bag:=run1')
 
 
@@ -100,7 +103,7 @@ def test_commands_run_as_typed(page: list[Block], tmp_path: Path, request: pytes
             shutil.copy(weights, folder / 'runs' / f'mine.{suffix}')
     if 'aura state' in text:
         _keep(folder / 'aura.state')
-    with free_domain() as domain:
+    with free_domain() as domain, reserved_domain(REPLAY_DOMAIN) if REPLAY in text else nullcontext():
         desk = Desk(folder, domain)
         try:
             for block in page:

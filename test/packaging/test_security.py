@@ -139,7 +139,7 @@ def test_safe_code_is_accepted(safe: str) -> None:
 
 
 # Text parameters that can change at run time. They only select a value, name a topic or appear in a message.
-HARMLESS = {'cameras', 'policies', 'base_frame', 'frame', 'split', 'task', 'tasks'}
+HARMLESS = {'cameras', 'policies', 'base_frame', 'frame', 'frame_id', 'split', 'task', 'tasks'}
 HARMLESS |= {'command_topic', 'state_topic', 'pose_topic'}
 
 

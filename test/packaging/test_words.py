@@ -15,6 +15,7 @@ EXCEPTIONS = {
     'test/packaging/test_words.py': 'lists the phrases and names',
     'CHANGELOG.rst': 'describes earlier versions',
     'LICENSE': 'legal text',
+    'lerobot_policy_aura/LICENSE': 'legal text',
     'constraints.txt': 'names of other packages',
     'docs/results/': 'generated data',
     'test/data/': 'recordings of version 0.1.0',

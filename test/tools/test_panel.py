@@ -131,9 +131,10 @@ def test_an_endurance_run_mixes_the_tasks_and_continues_with_the_next_policy(
 
 
 def test_an_endurance_run_has_a_thousand_rounds_of_the_tasks_of_today() -> None:
+    from aura_ros.common.names import PANEL_TASKS
     from aura_ros.tools.panel.main import ros_arguments
 
-    tasks = 'tasks:=recall,visible,put_back'
+    tasks = f'tasks:={",".join(PANEL_TASKS)}'
     assert ros_arguments(['--endurance']) == ['--ros-args', '-p', 'rounds:=1000', '-p', tasks, '-p', 'endurance:=true']
     assert 'rounds:=7' in ros_arguments(['--endurance', '--rounds', '7'])
     assert ros_arguments([]) == ['--ros-args']

@@ -85,7 +85,7 @@ class ParameterQuery:
         """Create the clients; `on_values` receives the answer of the node `name`."""
         self._node, self._on_values = node, on_values
         self._found: Values = {}
-        self._waiting = 0
+        self._left: list[list[str]] = []
         self._asked_at: float | None = None
         self._answered = self._ended = False
         self._lists: Client[Any, Any] = node.create_client(ListParameters, f'{name}/list_parameters')
@@ -108,15 +108,17 @@ class ParameterQuery:
     def _take_names(self, answer: Future[Any]) -> None:
         response = answer.result()
         if response is not None and not self._ended:
-            self._ask(list(response.result.names))
+            self._left.append(list(response.result.names))
+            self._ask()
 
-    def _ask(self, names: list[str]) -> None:
+    def _ask(self) -> None:
+        """Ask for the next values. One question at a time: a service keeps ten of them and loses the others."""
+        names = self._left.pop()
+        self._asked_at = time.monotonic()
         request = GetParameters.Request(names=names)
-        self._waiting += 1
         self._values.call_async(request).add_done_callback(partial(self._take_values, names))
 
     def _take_values(self, names: list[str], answer: Future[Any]) -> None:
-        self._waiting -= 1
         response = answer.result()
         if response is None or self._ended:
             return
@@ -125,9 +127,11 @@ class ParameterQuery:
             self._found |= {key: _plain(value) for key, value in zip(names, values, strict=True)}
         elif len(names) > 1:
             # rclpy answers with no values at all if one parameter has none. Halves find the others.
-            self._ask(names[: len(names) // 2])
-            self._ask(names[len(names) // 2 :])
-        if not self._waiting:
+            half = len(names) // 2
+            self._left += [names[half:], names[:half]]
+        if self._left:
+            self._ask()
+        else:
             self._on_values(self._found)
             self._answered = True
             self.end()

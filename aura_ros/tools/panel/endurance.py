@@ -9,11 +9,12 @@ from rich.console import Console
 
 from aura_ros.bench.robot.console import print_endurance, print_paired
 from aura_ros.bench.robot.endurance import EnduranceFile, paired_runs
+from aura_ros.common.names import PANEL_TASKS
 from aura_ros.common.provenance import weight_hashes
 from aura_ros.tools.panel.comparison import Comparison, EpisodeSettings, Leg
 
 ROUNDS = 1000
-TASKS = 'recall,visible,put_back'
+TASKS = ','.join(PANEL_TASKS)
 """Tasks if the caller names none."""
 _RUN_SETTINGS = ('split', 'seed', 'rounds', 'lockstep')
 

@@ -55,7 +55,7 @@ class PanelConfig:
     """Parameters of the panel."""
 
     rounds: int = parameter(12, 'Rounds of each episode', unit='1', low=1, high=10000)
-    tasks: str = parameter('recall,visible', f'Tasks, comma-separated: {", ".join(PANEL_TASKS)}')
+    tasks: str = parameter('recall,visible,many', f'Tasks, comma-separated: {", ".join(PANEL_TASKS)}')
     policies: str = parameter('base,aura,kv', 'Policies, comma-separated, in the order in which they drive')
     seed: int = parameter(0, 'Index of the seed within the split', unit='1', low=0, high=2**31)
     split: str = parameter('evaluation', 'Seeds to choose from', choices=('train', 'validation', 'evaluation'))

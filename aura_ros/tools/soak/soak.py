@@ -5,7 +5,7 @@ import time
 
 from aura_ros.bench.robot.soak import SoakLimits, SoakRecord, trend
 from aura_ros.client import AuraClient, Episode, GraphError
-from aura_ros.common.names import POLICIES, TRAINED_TASKS
+from aura_ros.common.names import PANEL_TASKS, POLICIES
 from aura_ros.common.progress import Bar
 from aura_ros.tools.soak.meters import SoakMeters
 from aura_ros.tools.soak.processes import SoakProcesses
@@ -67,7 +67,7 @@ class Soak:
         """Run one episode; the driving policy changes before it and in its middle."""
         client = self._client
         self._select(2 * number)
-        task = TRAINED_TASKS[number % len(TRAINED_TASKS)]
+        task = PANEL_TASKS[number % len(PANEL_TASKS)]
         instruction = client.start_task(task, split='train', seed=number, rounds=_ROUNDS)
         episode = client.start_episode(instruction, retry_s=START_S)
         self._next_step(episode)
