@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from aura_ros.sim.kinematics import InverseKinematics
 from aura_ros.sim.tasks import GRASP_TASKS, Simulation
+from aura_ros.sim.tasks.stage import Goal
 from aura_ros.sim.world import FINGER_OPEN, HOME_TIP, PARCEL
 
 Floats = NDArray[np.float64]
@@ -31,8 +32,12 @@ class Expert:
         self._kinematics = InverseKinematics(simulation.world)
 
     def act(self) -> Floats:
-        """Return the joint targets for the next control tick, float64 [8] [rad, m]."""
-        goal, tip = self._simulation.goal, self._world.tip
+        """Return the joint targets for the next control tick and the present goal, float64 [8] [rad, m]."""
+        return self.act_for(self._simulation.goal)
+
+    def act_for(self, goal: Goal | None) -> Floats:
+        """Return the joint targets for the next control tick and a goal, float64 [8] [rad, m]; None goes home."""
+        tip = self._world.tip
         if goal is not None and goal.touch is not None:
             waypoint, finger = self._touch(self._world.block_position(goal.touch), tip), 0.0
         elif goal is not None and goal.pad is not None:

@@ -6,6 +6,10 @@ error. The label of a frame is what the expert would do from there without distu
 ahead and restores it. With the disturbed motion as label, a policy of this size hovers over the block and never learns
 to touch it.
 
+In the tasks of AT_FRAMES, the expert learns its goal at a frame, as a policy does: it stays at a block until the
+next image has shown that the touch counts. It also makes mistakes there, and the round is lost. A memory has to be right
+after a lost round too. The labels are then still those of the right goal.
+
 An episode file is an .npz file of plain arrays, with N frames, chunks of 8 actions, and images scaled to 64 px:
     front, wrist     uint8 [N, 64, 64, 3]  RGB
     joints           float32 [N, 8]        measured joint positions [rad, m]
@@ -36,10 +40,13 @@ from aura_ros.common.names import EventKind
 from aura_ros.common.progress import Bar
 from aura_ros.sim.expert import Expert
 from aura_ros.sim.tasks import Event, Simulation
+from aura_ros.sim.tasks.stage import Goal
 from aura_ros.sim.world import BLOCKS, COLOURS, GO, PARCEL, SIDES, World
 
 CHUNK = 8
 IMAGE = 64
+AT_FRAMES = ('sequence',)
+"""Tasks in which the expert learns its goal at a frame, and makes mistakes."""
 LIGHTS = ('beacon', 'lamp')
 Rgb = tuple[float, float, float]
 SCENE_DIM = 4 * 4 + 2 * 4 + 1
@@ -64,6 +71,8 @@ class Collection:
     """Standard deviation of a disturbance of the joint targets [rad]. It lasts 3 to 8 ticks."""
     disturbance_rate: float = 0.06
     """Probability per tick that a disturbance starts [0..1]."""
+    mistake_rate: float = 0.08
+    """Probability of a mistake for each goal in the tasks of AT_FRAMES: another block, or no touch at all [0..1]."""
 
     def __post_init__(self) -> None:
         if self.split == 'evaluation':
@@ -131,17 +140,41 @@ class _Disturbance:
         return self._offset
 
 
+class _Aim:
+    """What the expert moves to: the goal of the task, known at frames only, and sometimes a mistake."""
+
+    def __init__(self, collection: Collection, rng: np.random.Generator) -> None:
+        self._rate, self._rng = collection.mistake_rate, rng
+        self._goal: Goal | None = None
+        self._aim: Goal | None = None
+
+    def at_frame(self, goal: Goal | None) -> None:
+        """Take over the goal of the task."""
+        if goal is not self._goal:
+            self._goal = self._aim = goal
+            if goal is not None and goal.touch is not None and self._rng.random() < self._rate:
+                others = [Goal(touch=name) for name in BLOCKS if name != goal.touch]
+                self._aim = [*others, None][self._rng.integers(len(others) + 1)]
+
+    @property
+    def present(self) -> Goal | None:
+        """The goal to move to."""
+        return self._aim
+
+
 def collect_episode(collection: Collection, seed: int, world: World) -> dict[str, Any]:
     """Run one episode and return its arrays. The module docstring lists them."""
     simulation = Simulation(collection.task, collection.split, seed, collection.rounds, world)
     expert = Expert(simulation)
     disturb = _Disturbance(collection, np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(77,))))
+    aim = _Aim(collection, np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(78,))))
     frames: list[dict[str, Any]] = []
     texts: dict[str, int] = {}
     latest: tuple[Event, ...] = simulation.initial_events
     tick = 0
     while not simulation.done:
         if tick % collection.every == 0:
+            aim.at_frame(simulation.goal)
             frames.append(
                 {
                     'front': shrink(simulation.render('front')),
@@ -157,7 +190,8 @@ def collect_episode(collection: Collection, seed: int, world: World) -> dict[str
                 }
             )
             latest = ()
-        latest += simulation.step(expert.act() + disturb())
+        target = expert.act_for(aim.present) if simulation.task in AT_FRAMES else expert.act()
+        latest += simulation.step(target + disturb())
         tick += 1
     columns = {key: np.asarray([frame[key] for frame in frames]) for key in frames[0]}
     return {**columns, 'texts': np.asarray(list(texts))}

@@ -20,7 +20,7 @@ from aura_ros.sim.tasks.moves import (
     wait_with,
 )
 from aura_ros.sim.tasks.stage import Goal, Script, Stage, ticks, wait
-from aura_ros.sim.world import BLOCKS
+from aura_ros.sim.world import BLOCKS, DARK, GO
 
 TEXT = 'touch the blocks in the order of the colours that the beacon showed'
 LENGTHS = (2, 4)
@@ -29,6 +29,10 @@ GAP_S = 0.5
 """Time without a colour between two colours [s]."""
 APART_S = 0.2
 """Time without contact after which the next touch counts [s]; a finger that slips leaves a block for a moment only."""
+SEEN_S = 0.2
+"""Time for which the go sign is dark after a right touch, except the last [s]. A policy of 5 Hz has one image of it, which
+shows that the touch counts; the pose of the hand alone does not.
+"""
 
 
 def sequence(stage: Stage, rng: np.random.Generator) -> Script:
@@ -50,7 +54,7 @@ def sequence(stage: Stage, rng: np.random.Generator) -> Script:
     if rng.random() < RESHUFFLE_PROBABILITY:
         planned[ticks(rng.uniform(0.1, 0.9) * delay)] = lambda: reshuffle(stage, rng)
     yield from wait_with(ticks(delay), planned)
-    stage.finish(*(yield from ask_touches(stage, colours)))
+    stage.finish(*(yield from ask_touches(stage, colours, seen_s=SEEN_S)))
 
 
 def draw_colours(rng: np.random.Generator) -> list[str]:
@@ -61,24 +65,37 @@ def draw_colours(rng: np.random.Generator) -> list[str]:
     return colours
 
 
-def ask_touches(stage: Stage, colours: list[str], show: Callable[[str], None] = lambda _: None) -> Answer:
+def ask_touches(
+    stage: Stage, colours: list[str], show: Callable[[str], None] = lambda _: None, seen_s: float = 0.0
+) -> Answer:
     """Ask for all blocks in order. Each touch has the time limit of one, and a wrong one ends the round.
 
     Args:
         stage: the episode.
         colours: the blocks in order.
         show: called with each colour after the first, when it is its turn.
+        seen_s: time for which the go sign is dark before it is the turn of the next colour [s]; 0 keeps it lit.
     """
     solved, touched = yield from ask_touch(stage, colours[0])
     for before, colour in pairwise(colours):
         if not solved:
             break
         stage.emit(EventKind.PART, before)
+        if seen_s:
+            yield from _acknowledge(stage, seen_s)
         stage.goal = Goal(touch=colour)
         show(colour)
         yield from _leave(stage, before)
         solved, touched = yield from await_touch(stage, colour)
     return solved, touched
+
+
+def _acknowledge(stage: Stage, seconds: float) -> Script:
+    """Make the go sign dark for a time [s]; meanwhile, touches do not count."""
+    stage.goal = None
+    stage.world.set_light('go_sign', DARK)
+    yield from wait(seconds)
+    stage.world.set_light('go_sign', GO)
 
 
 def _leave(stage: Stage, colour: str) -> Script:
