@@ -21,6 +21,7 @@ from torch import Tensor
 from aura_ros.train.modules.base import Rollout
 from aura_ros.train.modules.content_addressed import ContentAddressedModule
 from aura_ros.train.modules.gate import stake_loss
+from aura_ros.train.teacher import Teacher
 
 _CERTAIN = 1e-3
 """Share in the draw of a step whose score is 0 or 1; one whose score is 1/2 has 1/4."""
@@ -115,11 +116,13 @@ def gate_loss(model: ContentAddressedModule, rollout: Rollout, steps: Tensor, st
     return stake_loss(logit, stakes)
 
 
-def taught_loss(model: ContentAddressedModule, rollout: Rollout, teacher: Tensor) -> Tensor:
-    """Return the loss of a gate that learns the decisions of a teacher, 0 or 1, [B, T].
+def taught_loss(model: ContentAddressedModule, rollout: Rollout, teacher: Teacher) -> Tensor:
+    """Return the loss of a gate that learns what a teacher finds due after the writes of the rollout.
 
     Its gradient also reaches the codes, because they have to show the difference between a cue and a distractor.
     """
     inputs = rollout.scan.gate_inputs
     assert inputs is not None, 'the memory has no gate'
-    return F.binary_cross_entropy_with_logits(model.gate_logit(inputs.code, inputs.error), teacher)
+    return F.binary_cross_entropy_with_logits(
+        model.gate_logit(inputs.code, inputs.error), teacher.due(rollout.scan.written)
+    )

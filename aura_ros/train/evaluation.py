@@ -9,7 +9,8 @@ from torch import Tensor
 
 from aura_ros.common.names import EventKind
 from aura_ros.train.modules import MemoryModule
-from aura_ros.train.sequences import CUE_STEPS, Batch, Stream, collate
+from aura_ros.train.sequences import Batch, Stream, collate
+from aura_ros.train.teacher import CUE_STEPS
 
 
 def action_errors(actions: Tensor, batch: Batch, scale: Tensor) -> Tensor:
@@ -41,7 +42,7 @@ def evaluate(model: MemoryModule, streams: list[Stream]) -> dict[str, Any]:
                 out.append(float(wrong.sum() / batch.weight.sum()))
             writes += float(rollout.scan.written[:, stream.context :].sum())
             rounds += len(set(stream.round[stream.context :].tolist()))
-            for kind in (EventKind.CUE, EventKind.CUE_REPEAT, EventKind.DISTRACTOR):
+            for kind in (EventKind.CUE, EventKind.CUE_REPEAT, EventKind.PART, EventKind.DISTRACTOR):
                 times = np.flatnonzero(stream.event == kind)
                 gates = rollout.scan.written[0].numpy()
                 fired.setdefault(kind.name.lower(), []).extend(float(gates[t : t + CUE_STEPS].max()) for t in times)

@@ -12,6 +12,7 @@ from aura_ros.train.counterfactual import LossesOf, Sequences, draw_steps, gains
 from aura_ros.train.modules.base import MemoryModule, Rollout
 from aura_ros.train.modules.content_addressed import ContentAddressedModule
 from aura_ros.train.modules.gate import AuraModule, Gated
+from aura_ros.train.teacher import Teacher
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,10 @@ class GateTraining:
     """Share of the steps at which the slope of the loss is measured, for dense fast weights."""
     flips: int = 4
     """Steps of each sequence at which the worth of a write is measured, for content-addressed fast weights."""
+    taught: float = 0.0
+    """Weight of the loss by which the gate also learns the decisions of a teacher while it decides. The worth of a write
+    in a demonstration does not show what a policy does without it, because the demonstration goes on as before.
+    """
 
 
 class Learner:
@@ -88,7 +93,7 @@ class Learner:
         schedule: Tensor | None = None,
         asked: Tensor | None = None,
         state: Any = None,
-        teacher: Tensor | None = None,
+        teacher: Teacher | None = None,
         lesson: Callable[[Rollout], Tensor] | None = None,
     ) -> tuple[float, float]:
         """Learn from one batch.
@@ -101,8 +106,8 @@ class Learner:
             schedule: writes of fast weights without a gate, [B, T].
             asked: steps whose action the loss needs, bool [B, T]; None means all.
             state: first state, as the scan of the memory takes it; None means empty.
-            teacher: writes of a gated memory until its gate decides, [B, T]; None writes at random.
-                Afterwards, they are among the steps at which the worth of a write is measured.
+            teacher: writes of a gated memory until its gate decides; None writes at random. Afterwards, they are among
+                the steps at which the worth of a write is measured, and are taught with the weight `taught`.
             lesson: another loss, []; dense fast weights have none while their gate learns, because the gate learns the
                 worth of a write for the actions by the gradient of the whole loss.
 
@@ -111,12 +116,12 @@ class Learner:
         """
         done = self._step / self._settings.steps
         gated = isinstance(self._model, Gated) and self._model.has_gate and schedule is None
-        taught = gated and done < self._gate.open_until and teacher is not None
-        imitates = taught and isinstance(self._model, ContentAddressedModule)
+        early = gated and done < self._gate.open_until
+        imitates = early and teacher is not None and isinstance(self._model, ContentAddressedModule)
         begin = min(self._gate.learn_from, self._gate.open_until)
         learning = gated and not imitates and done >= begin
-        if gated and done < self._gate.open_until:
-            schedule = teacher if taught else self._explore(z)
+        if early:
+            schedule = teacher.writes if teacher is not None else self._explore(z)
         sequences = Sequences(z, base, state, asked)
         probe = {'probe': self._gate.probe} if learning and isinstance(self._model, AuraModule) else {}
         rollout = self._model(z, base, state, asked=asked, schedule=schedule, **probe)
@@ -124,6 +129,8 @@ class Learner:
         error = loss.item()
         if lesson is not None and not probe:
             loss = loss + lesson(rollout)
+        if gated and teacher is not None:
+            loss = loss + self._imitation(rollout, teacher, 1.0 if early else self._gate.taught)
         self._optimiser.zero_grad()
         if learning:
             ramp = (done - begin) / (self._gate.price_full - begin)
@@ -133,8 +140,6 @@ class Learner:
             else:
                 torch.autograd.backward(loss)
                 self._teach_gate(sequences, rollout, losses_of, price, teacher)
-        elif imitates:
-            torch.autograd.backward(loss + taught_loss(self._model, rollout, teacher))
         else:
             torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(self._parameters, self._settings.clip)
@@ -149,12 +154,18 @@ class Learner:
         share = self._gate.open_share
         return z.new_ones(z.shape[:2]) if share == 1.0 else (torch.rand(z.shape[:2]) < share).to(z.dtype)
 
+    def _imitation(self, rollout: Rollout, teacher: Teacher, weight: float) -> Tensor | float:
+        """Return the weighted loss by which the gate of content-addressed fast weights learns from a teacher."""
+        if not weight or not isinstance(self._model, ContentAddressedModule):
+            return 0.0
+        return weight * taught_loss(self._model, rollout, teacher)
+
     def _teach_gate(
-        self, sequences: Sequences, rollout: Rollout, losses_of: LossesOf, price: float, teacher: Tensor | None
+        self, sequences: Sequences, rollout: Rollout, losses_of: LossesOf, price: float, teacher: Teacher | None
     ) -> None:
         """Add the gradient of the gate of content-addressed fast weights."""
         assert isinstance(self._model, ContentAddressedModule)
-        steps = draw_steps(rollout.scan.scores, self._gate.flips, teacher)
+        steps = draw_steps(rollout.scan.scores, self._gate.flips, None if teacher is None else teacher.writes)
         gains = gains_of_writes(self._model, sequences, rollout, losses_of, steps)
         torch.autograd.backward(gate_loss(self._model, rollout, steps, gains - price))
 

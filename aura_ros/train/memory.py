@@ -29,6 +29,7 @@ from aura_ros.train.saving import load_module, save_memory
 from aura_ros.train.sequences import Stream, collate, load_streams, segments, thin
 from aura_ros.train.state_pool import StatePool
 from aura_ros.train.task_shares import TaskShares
+from aura_ros.train.teacher import teacher_of
 from aura_ros.vla.embedded import EmbeddedVla
 from aura_ros.vla.protocol import BackboneSpec
 
@@ -70,19 +71,20 @@ def fit(model: MemoryModule, streams: list[Stream], settings: MemoryTraining, fr
             batch, tasks = collate(parts, settings.idle_weight), [stream.task for stream, _ in parts]
             noise = settings.feature_noise * model.feature_scale * torch.randn_like(batch.z)
             losses = shares.watch(partial(action_errors, batch=batch, scale=model.action_scale), batch.weight, tasks)
-            error, written = learner.step(
+            _, written = learner.step(
                 batch.z + noise,
                 batch.base,
                 losses,
                 float(batch.weight.sum()),
                 asked=batch.weight > 0,
                 state=states.draw(tasks, model.emptied),
-                teacher=batch.changes if settings.taught else None,
+                teacher=teacher_of(batch.windows, settings.late) if settings.taught else None,
                 lesson=partial(lessons.loss, model, labels=batch.labels),
             )
             states.add(tasks, learner.state)
             if step % 20 == 0:
-                text = f'error {error:.3f}, writes {written:.3f}'
+                errors = ', '.join(f'{task} {error:.2f}' for task, error in shares.errors.items())
+                text = f'writes {written:.3f}, error {errors}'
             bar.advance(text=text)
     model.eval()
 

@@ -49,9 +49,11 @@ class MemoryTraining:
     addressing: str = 'dense'
     """How fast weights are addressed, 'dense' or 'content'. Other memories ignore it."""
     taught: bool = False
-    """Whether the demonstrations decide the writes until the gate does, see `sequences.changes_of`; else chance does.
+    """Whether the demonstrations decide the writes until the gate does, see `teacher.py`; else chance does.
     Memories without a gate ignore it.
     """
+    late: float = 0.0
+    """Share of the changes that the teacher writes at a later step than the first one that shows them."""
     by_error: float = 0.0
     """Share of the sequences whose task is drawn in proportion to its action error. The task of the others is drawn
     evenly, so that the head also learns when to leave the base action unchanged.
@@ -85,7 +87,7 @@ SETTINGS = {
         gate=GateTraining(0.2, 0.4, learn_from=0.1, price_full=0.8, probe=0.03),
     ),
     # its single attention head learns neither recall nor put_back if both are there from the start
-    'kv': replace(_EVERY_WAIT, put_back_from=0.5),
+    'kv': replace(_EVERY_WAIT, put_back_from=0.5, by_error=0.5, optimisation=Optimisation(steps=6000)),
     # with the rate of the others, what it writes does not generalise beyond the first rounds
     'elmur': replace(_EVERY_WAIT, optimisation=Optimisation(steps=4000, learning_rate=5e-4)),
 }
@@ -95,8 +97,9 @@ CONTENT = replace(
     SETTINGS['aura'],
     addressing='content',
     by_error=0.5,
-    optimisation=Optimisation(steps=7000, learning_rate=4e-3),
-    gate=GateTraining(0.1, 0.6, price_full=0.8, flips=2),
+    late=0.4,
+    optimisation=Optimisation(steps=10_000, learning_rate=4e-3),
+    gate=GateTraining(0.1, 0.6, price_full=0.8, flips=2, taught=1.0),
 )
 """Settings of content-addressed fast weights."""
 

@@ -62,6 +62,7 @@ class Recolour:
                     columns[name][i] = getattr(other, name)[at]
             elif stream.answer[t] >= 0 and order[stream.answer[t]] != stream.answer[t]:
                 columns['expert'][i] = stream.named[t, order[stream.answer[t]]]
+        columns['cue'] = None if stream.cue is None else stream.cue[steps]
         since = None if stream.since is None else stream.since[steps] - steps[0]
         columns |= {name: getattr(stream, name)[steps] for name in LABELS if getattr(stream, name) is not None}
         if 'due' in columns:

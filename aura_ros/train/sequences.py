@@ -20,6 +20,7 @@ from aura_ros.sim.tasks.single import TOUCH_TEXTS
 from aura_ros.sim.world import BLOCKS
 from aura_ros.train.episodes import episode_files
 from aura_ros.train.lessons import DUE, LABELS, UNKNOWN, Labels, labels_of
+from aura_ros.train.teacher import CUE_STEPS, cues_of, windows_of
 from aura_ros.vla.embedded import EmbeddedVla
 from aura_ros.vla.text import embed
 
@@ -29,12 +30,7 @@ COLOUR_TASKS = ('recall', 'sequence', 'both', 'many')
 FRAMES_PER_STEP = {'train-visible': 2}
 """Frames per VLA step, for folders of demonstrations with more than one."""
 
-CUE_STEPS = 3
-"""VLA steps that show a cue of half a second."""
-
 _COLOURS = ('named', 'light', 'colour', 'answer')
-_CHANGES = (EventKind.CUE, EventKind.PART)
-_ENDS = (EventKind.ROUND_SUCCESS, EventKind.ROUND_FAILURE)
 
 
 @dataclass(frozen=True)
@@ -51,6 +47,8 @@ class Stream:
     go: NDArray[np.bool_]
     since: NDArray[np.int64] | None = None
     """Int64 [T]: the step at which what the present step asks for was shown. None means in the same round."""
+    cue: NDArray[np.int64] | None = None
+    """Int64 [T], see `teacher.cues_of`; None without cues."""
     named: NDArray[np.float32] | None = None
     """Float32 [T, 3, C, A]: chunks of the backbone where the instruction names red, green or blue; 0 without an answer.
     light, colour, answer: int64 [T], see `recolour.find_colours`. All are None in tasks whose cues have no colours.
@@ -74,8 +72,8 @@ class Batch:
     base: Tensor
     expert: Tensor
     weight: Tensor
-    changes: Tensor
-    """Steps at which `changes_of` writes, 0 or 1, [B, T]."""
+    windows: Tensor
+    """Number of the change that each step shows, see `teacher.windows_of`; int64 [B, T]."""
     labels: Labels
     """What the steps teach beside actions."""
 
@@ -116,7 +114,7 @@ def _is_kept(kept: Path, episode: Path, task: str) -> bool:
     if not kept.exists() or kept.stat().st_mtime_ns < episode.stat().st_mtime_ns:
         return False
     with open_arrays(kept) as arrays:
-        return {'since', *(_COLOURS if task in COLOUR_TASKS else ())} <= set(arrays)
+        return {'since', 'cue', *(_COLOURS if task in COLOUR_TASKS else ())} <= set(arrays)
 
 
 def _features(vla: EmbeddedVla, arrays: Mapping[str, Any], every: int, task: str) -> dict[str, Any]:
@@ -128,7 +126,7 @@ def _features(vla: EmbeddedVla, arrays: Mapping[str, Any], every: int, task: str
     z, base = _infer(vla, part, texts)
     kept = {name: part[name] for name in ('event', 'round', 'go')}
     columns = {'z': z, 'base': base, 'expert': part['actions'], **kept}
-    columns['since'] = shown_since(kept['round'], part['lamps'], texts)
+    columns |= {'since': shown_since(kept['round'], part['lamps'], texts), 'cue': cues_of(part)}
     if task in COLOUR_TASKS:
         columns |= find_colours(part, texts, task)
         columns['named'] = np.zeros((len(z), len(BLOCKS), *base.shape[1:]), np.float32)
@@ -185,16 +183,6 @@ def segments(streams: list[Stream], rounds: int) -> list[Part]:
     return found
 
 
-def changes_of(stream: Stream) -> NDArray[np.bool_]:
-    """Return the steps at which what has to be remembered changes, bool [T].
-
-    These are the new cues and the solved parts of a round. A sequence of colours also changes at the end of its round,
-    because the next colour is then the first one again. The cues of *visible* count as well, because they look like
-    those of *recall* when they appear.
-    """
-    return np.isin(stream.event, (*_CHANGES, *_ENDS) if stream.task == 'sequence' else _CHANGES)
-
-
 def thin(part: Part, keep: float, rng: np.random.Generator) -> Part:
     """Drop some of the steps that ask for nothing. All steps of cues, of changes and of the go phase stay.
 
@@ -205,8 +193,14 @@ def thin(part: Part, keep: float, rng: np.random.Generator) -> Part:
     cue = np.isin(stream.event[steps], (EventKind.CUE, EventKind.CUE_REPEAT))
     for later in range(1, CUE_STEPS):
         cue[later:] |= np.isin(stream.event[steps[:-later]], (EventKind.CUE, EventKind.CUE_REPEAT))
-    wanted = stream.go[steps] | cue | changes_of(stream)[steps] | (rng.random(len(steps)) < keep)
+    wanted = stream.go[steps] | cue | (windows_in((stream, steps)) > 0) | (rng.random(len(steps)) < keep)
     return stream, steps[wanted]
+
+
+def windows_in(part: Part) -> NDArray[np.int64]:
+    """Return the number of the change that each step of a part shows, see `teacher.windows_of`."""
+    stream, steps = part
+    return windows_of(stream.task, stream.event[steps], None if stream.cue is None else stream.cue[steps])
 
 
 def collate(parts: list[Part], idle_weight: float) -> Batch:
@@ -232,9 +226,11 @@ def collate(parts: list[Part], idle_weight: float) -> Batch:
             row[: len(steps)] |= torch.from_numpy(stream.since[steps] < stream.since[steps[0]])
     weight = torch.where(go, 1.0, idle_weight).masked_fill(left_out, 0.0)
     z, base, expert = (stack(attrgetter(name)) for name in ('z', 'base', 'expert'))
-    changes = (stack(changes_of) & ~after_end).to(z.dtype)
+    windows = torch.zeros(after_end.shape, dtype=torch.long)
+    for row, part in zip(windows, parts, strict=True):
+        row[: len(part[1])] = torch.from_numpy(windows_in(part))
     labels = Labels(*(_labels(parts, name, left_out) for name in LABELS))
-    return Batch(z, base, expert, weight, changes, labels)
+    return Batch(z, base, expert, weight, windows, labels)
 
 
 def _labels(parts: list[Part], name: str, left_out: Tensor) -> Tensor:

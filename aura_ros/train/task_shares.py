@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How often each task is trained: a task that is not learned yet, more often."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from torch import Tensor
@@ -22,6 +22,11 @@ class TaskShares:
     def __init__(self, tasks: Sequence[str], by_error: float, rng: np.random.Generator) -> None:
         self._by_error, self._rng = by_error, rng
         self._errors = dict.fromkeys(tasks, 1.0)
+
+    @property
+    def errors(self) -> Mapping[str, float]:
+        """The action error of each task, a moving average."""
+        return self._errors
 
     def draw(self, tasks: Sequence[str], size: int) -> list[str]:
         """Return `size` of the tasks, in random order."""

@@ -30,8 +30,9 @@ from aura_ros.train.memory import _kept_share, train_memory  # noqa: E402
 from aura_ros.train.memory_settings import KINDS, SETTINGS, MemoryTraining  # noqa: E402
 from aura_ros.train.modules import AuraModule, ContentAddressedModule, Sizes  # noqa: E402
 from aura_ros.train.saving import load_module, save_memory  # noqa: E402
-from aura_ros.train.sequences import Stream, _is_kept, changes_of, collate, segments, shown_since, thin  # noqa: E402
+from aura_ros.train.sequences import Stream, _is_kept, collate, segments, shown_since, thin  # noqa: E402
 from aura_ros.train.state_pool import StatePool  # noqa: E402
+from aura_ros.train.teacher import Teacher, teacher_of  # noqa: E402
 from aura_ros.train.vla import VlaTraining, action_loss, train_vla  # noqa: E402
 from aura_ros.train.vla_model import EmbeddedVla as VlaModel  # noqa: E402
 from aura_ros.vla.embedded import EmbeddedVla  # noqa: E402
@@ -311,8 +312,9 @@ def test_with_a_small_spread_all_things_share_a_row_at_first(spread, rows):
 def test_a_teacher_decides_the_writes_until_the_gate_does():
     torch.manual_seed(0)
     module = AuraModule(Sizes(feature_dim=6, chunk_size=2, action_dim=2))
-    z, base, teacher = torch.randn(3, 5, 6), torch.randn(3, 5, 2, 2), torch.zeros(3, 5)
-    teacher[:, 1] = 1
+    z, base, windows = torch.randn(3, 5, 6), torch.randn(3, 5, 2, 2), torch.zeros(3, 5, dtype=torch.long)
+    windows[:, 1] = 1
+    teacher = teacher_of(windows, 0.0)
     learner = Learner(module, Optimisation(steps=4), GateTraining(open_until=0.5))
     shares = [
         learner.step(z, base, lambda actions: actions.square().mean((-1, -2)), 15.0, teacher=teacher)[1]
@@ -321,18 +323,37 @@ def test_a_teacher_decides_the_writes_until_the_gate_does():
     assert shares[:2] == pytest.approx([0.2, 0.2]) and min(shares[2:]) > 0.5, 'one step in five, then an open gate'
 
 
+def every(changes):
+    """Return a teacher of changes that show for one step each."""
+    return Teacher(torch.arange(1, 1 + changes.shape[1]) * changes, changes.float())
+
+
+def test_a_gate_is_taught_while_it_decides():
+    torch.manual_seed(0)
+    module = ContentAddressedModule(Sizes(feature_dim=6, chunk_size=1, action_dim=2)).train()
+    gate = GateTraining(price=0.0, open_until=0.0, flips=1, taught=1.0)
+    learner = Learner(module, Optimisation(steps=150, learning_rate=1e-2), gate)
+    for _ in range(120):
+        z, base = torch.randn(8, 20, 6), torch.zeros(8, 20, 1, 2)
+        teacher = every(z[..., 0] > 1)
+        learner.step(z, base, lambda actions: 0 * actions.square().mean((-1, -2)), 160.0, teacher=teacher)
+    with torch.no_grad():
+        written = module(z, base).scan.written
+    assert (written != teacher.writes).float().mean() < 0.3 * teacher.writes.mean(), 'no write gains anything'
+
+
 def test_a_gate_learns_the_decisions_of_its_teacher():
     torch.manual_seed(0)
     module = ContentAddressedModule(Sizes(feature_dim=6, chunk_size=1, action_dim=2)).train()
     learner = Learner(module, Optimisation(steps=200, learning_rate=1e-2), GateTraining(open_until=1.0))
     for _ in range(150):
         z, base = torch.randn(8, 20, 6), torch.zeros(8, 20, 1, 2)
-        teacher = (z[..., 0] > 1).to(z.dtype)
+        teacher = every(z[..., 0] > 1)
         learner.step(z, base, lambda actions: actions.square().mean((-1, -2)), 160.0, teacher=teacher)
     with torch.no_grad():
         written = module(z, base).scan.written
-    wrong = (written != teacher).to(z.dtype).mean()
-    assert wrong < 0.3 * teacher.mean(), 'a gate that never opens is wrong at each write of the teacher'
+    wrong = (written != teacher.writes).to(z.dtype).mean()
+    assert wrong < 0.3 * teacher.writes.mean(), 'a gate that never opens is wrong at each write of the teacher'
 
 
 def test_features_of_an_older_recording_are_not_taken(tmp_path):
@@ -345,14 +366,12 @@ def test_features_of_an_older_recording_are_not_taken(tmp_path):
         assert _is_kept(kept, episode, 'put_back') == expected
 
 
-def test_a_teacher_writes_what_changes():
-    cue, repeat, part, won = EventKind.CUE, EventKind.CUE_REPEAT, EventKind.PART, EventKind.ROUND_SUCCESS
-    one = stream([cue, -1, repeat, part, won], [False] * 5)
-    assert changes_of(one).tolist() == [True, False, False, True, False]
-    assert changes_of(replace(one, task='sequence')).tolist() == [True, False, False, True, True]
-    longer = replace(one, **{name: getattr(one, name)[[0, 1, 2, 3, 4, 4]] for name in COLUMNS})
-    batch = collate([(one, np.arange(4)), (longer, np.arange(6))], 0.25)
-    assert batch.changes.tolist() == [[1, 0, 0, 1, 0, 0], [1, 0, 0, 1, 0, 0]], 'no write after the end of a sequence'
+def test_a_sequence_shows_no_change_after_its_end():
+    one = stream([EventKind.PART, -1, -1, EventKind.PART], [False] * 4)
+    one = replace(one, task='sequence')
+    longer = replace(one, **{name: getattr(one, name)[[0, 1, 2, 3, 3]] for name in COLUMNS})
+    batch = collate([(one, np.arange(3)), (longer, np.arange(5))], 0.25)
+    assert (batch.windows > 0).tolist() == [[True, *[False] * 4], [True, False, False, True, True]]
 
 
 @pytest.mark.parametrize(('price', 'sign'), [(1e3, 1), (-1e3, -1)])
