@@ -7,8 +7,8 @@ ahead and restores it. With the disturbed motion as label, a policy of this size
 to touch it.
 
 In the tasks of AT_FRAMES, the expert learns its goal at a frame, as a policy does: it stays at a block until the
-next image has shown that the touch counts. It also makes mistakes there, and the round is lost. A memory has to be right
-after a lost round too. The labels are then still those of the right goal.
+next image has shown that the touch counts. It also makes mistakes there, which lose the round, because a memory has to
+be right after a lost round too. The labels are then still those of the right goal.
 
 An episode file is an .npz file of plain arrays, with N frames, chunks of 8 actions, and images scaled to 64 px:
     front, wrist     uint8 [N, 64, 64, 3]  RGB

@@ -50,8 +50,8 @@ class GateTraining:
     flips: int = 4
     """Steps of each sequence at which the worth of a write is measured, for content-addressed fast weights."""
     taught: float = 0.0
-    """Weight of the loss by which the gate also learns the decisions of a teacher while it decides. The worth of a write
-    in a demonstration does not show what a policy does without it, because the demonstration goes on as before.
+    """Weight of the loss by which the gate also learns from a teacher while it decides. The worth of a write in a
+    demonstration does not show what a policy does without it, because the demonstration goes on as before.
     """
 
 

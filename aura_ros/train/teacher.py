@@ -2,7 +2,7 @@
 """The teacher of a gate: the demonstrations know when what has to be remembered changes, and for how long they show it.
 
 Each change should be written once, while it is shown. A gate that has missed the first step of a cue can still write
-the second one. So the teacher judges each step by what was written before it, and it writes some changes late on purpose.
+the second one. So the teacher judges each step by what was written before it, and writes some changes late on purpose.
 A cue that shows what the same light or the parcel showed before changes nothing.
 """
 
@@ -22,8 +22,8 @@ CUE_STEPS = 3
 PARCEL_STEPS = 5
 """VLA steps that show where the parcel stands."""
 END_STEPS = 3
-"""VLA steps that show the end of a round of *sequence*: the go sign is dark, and the arm goes home. The step before them
-looks like a right touch.
+"""VLA steps that show the end of a round of *sequence*: the go sign is dark, and the arm goes home. The step before
+them looks like a right touch.
 """
 ENDS = (EventKind.ROUND_SUCCESS, EventKind.ROUND_FAILURE)
 

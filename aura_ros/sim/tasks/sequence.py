@@ -30,7 +30,7 @@ GAP_S = 0.5
 APART_S = 0.2
 """Time without contact after which the next touch counts [s]; a finger that slips leaves a block for a moment only."""
 SEEN_S = 0.2
-"""Time for which the go sign is dark after a right touch, except the last [s]. A policy of 5 Hz has one image of it, which
+"""Time for which the go sign is dark after a right touch, except the last [s]. A policy of 5 Hz has one image of it. It
 shows that the touch counts; the pose of the hand alone does not.
 """
 
