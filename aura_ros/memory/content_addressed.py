@@ -15,16 +15,19 @@ Row i is the one that matches k best. If none matches better than theta, the wri
 else one that has lost more than a quarter of its key, the shortest key first; else the one whose last write is the
 oldest. A row whose key becomes shorter than 0.2 is emptied. A write does not change items whose keys match less than
 phi - 0.3, so they do not fade.
-The value v = tanh(V x + M r_v) sees the value r_v that is stored for k, so an item can count or queue. Reading by
-content follows the Neural Turing Machine (arXiv 1410.5401), and the choice of the row follows arXiv 1605.06065.
+The value v = tanh(V x + sum_m p_m M_m r_v) sees the value r_v that is stored for k, so an item can count or queue. The
+step chooses among the maps M_m by p = softmax(P x), because adding to a queue changes it in another way than taking
+from it; with one map, p is 1. Reading by content follows the Neural Turing Machine (arXiv 1410.5401), and the choice of
+the row follows arXiv 1605.06065.
 
 All entries of W stay in -1..1, whatever is written.
 """
 
 import numpy as np
 
+from aura_ros.common.errors import ConfigError
 from aura_ros.memory.cell import MatrixCell, Transition
-from aura_ros.memory.layers import Floats, Linear, Weights, sigmoid, unit
+from aura_ros.memory.layers import Floats, Linear, Weights, sigmoid, softmax, unit
 from aura_ros.memory.schedules import WriteSchedule
 
 ROWS = 32
@@ -36,6 +39,22 @@ LEAST_KEY = 0.2
 """A row with a shorter key is emptied."""
 WHOLE_KEY = 0.75
 """A row with a shorter key holds what is left of an item, and makes room before whole items do."""
+
+
+def _maps(weights: Weights, width: int) -> tuple[Floats, Linear | None]:
+    """Return the maps of a stored value, [maps, V, V], and the layer that chooses among several of them.
+
+    Raises:
+        ConfigError: if the shapes do not fit.
+    """
+    feedback = weights['feedback.weight']
+    count = len(feedback) // width
+    if feedback.shape != (count * width, width):
+        raise ConfigError(f'feedback.weight has shape {feedback.shape}: must be a multiple of {width} x {width}')
+    mode = Linear.of(weights, 'mode') if count != 1 else None
+    if mode is not None and len(mode.bias) != count:
+        raise ConfigError(f'mode.bias has {len(mode.bias)} values: feedback.weight has {count} maps')
+    return feedback.reshape(count, width, width), mode
 
 
 class ContentAddressedCell(MatrixCell):
@@ -50,7 +69,7 @@ class ContentAddressedCell(MatrixCell):
         self._key, self._query, self._value, self._rate = (
             Linear.of(weights, name) for name in ('key', 'query', 'value', 'rate')
         )
-        self._feedback = weights['feedback.weight']
+        self._feedback, self._mode = _maps(weights, len(self._value.bias))
         self._sharpness = np.float32(np.exp(weights['log_sharpness'][0]))
         self._threshold = np.float32(weights['threshold'][0])
         self._fade_from = np.float32(weights['fade'][0] - FADE_WIDTH / 2)
@@ -96,8 +115,9 @@ class ContentAddressedCell(MatrixCell):
 
     def _item(self, x: Floats, key: Floats, stored: Floats) -> Floats:
         """Return what a write stores: the key and the value that sees the stored one, [32]."""
-        value = np.tanh(self._value(x) + self._feedback @ stored[self._key_dim :])
-        return np.concatenate([key, value])
+        seen = self._feedback @ stored[self._key_dim :]
+        seen = seen[0] if self._mode is None else softmax(self._mode(x)) @ seen
+        return np.concatenate([key, np.tanh(self._value(x) + seen)])
 
     def _key_lengths(self) -> Floats:
         return np.asarray(np.linalg.norm(self.matrix[:, : self._key_dim], axis=1))

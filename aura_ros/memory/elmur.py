@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 
 from aura_ros.common.errors import ConfigError
 from aura_ros.memory.cell import Cell, Transition
-from aura_ros.memory.layers import Floats, Linear, Weights, silu
+from aura_ros.memory.layers import Floats, Linear, Weights, silu, softmax
 from aura_ros.memory.recurrent import RecurrentMemory
 from aura_ros.memory.weights import MemoryWeights
 
@@ -58,11 +58,6 @@ def sinusoids(length: int, width: int) -> Floats:
     rates = 10_000.0 ** (-np.arange(0, width, 2) / width)
     angles = np.arange(length)[:, None] * rates
     return np.concatenate([np.sin(angles), np.cos(angles)], 1).astype(np.float32)
-
-
-def _softmax(logits: Floats, axis: int) -> Floats:
-    weights = np.exp(logits - logits.max(axis, keepdims=True))
-    return np.asarray(weights / weights.sum(axis, keepdims=True), dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -117,7 +112,7 @@ class _SelfAttention:
         keys[:, place], values[:, place] = key, value
         content = keys[:, : place + 1] @ (query + self._content)[..., None]
         position = self._distances[:, -place - 1 :] @ (query + self._position)[..., None]
-        shares = _softmax((content + position)[..., 0] * self._scale, 1)
+        shares = softmax((content + position)[..., 0] * self._scale, 1)
         return self._output((shares[:, None] @ values[:, : place + 1]).ravel())
 
 
@@ -134,7 +129,7 @@ class _CrossAttention:
         """x [width], rows [N, width], bias [N, heads]."""
         heads = len(self._key)
         query = (self._query @ x * self._scale).reshape(heads, 1, -1) @ self._key
-        shares = _softmax(np.asarray(rows @ query[:, 0].T + bias, dtype=np.float32), 0)
+        shares = softmax(np.asarray(rows @ query[:, 0].T + bias, dtype=np.float32), 0)
         value = self._value @ (shares.T @ rows)[..., None]
         return self._output(value.ravel())
 

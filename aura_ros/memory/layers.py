@@ -36,6 +36,12 @@ def silu(x: Floats) -> Floats:
     return np.asarray(x / (1.0 + np.exp(-np.clip(x, -60.0, 60.0))), dtype=np.float32)
 
 
+def softmax(logits: Floats, axis: int = 0) -> Floats:
+    """Return the softmax along an axis; does not overflow."""
+    weights = np.exp(logits - logits.max(axis, keepdims=True))
+    return np.asarray(weights / weights.sum(axis, keepdims=True), dtype=np.float32)
+
+
 def unit(x: Floats) -> Floats:
     """Return x / |x|; zero stays zero."""
     return np.asarray(x / max(float(np.sqrt(x @ x)), 1e-6), dtype=np.float32)

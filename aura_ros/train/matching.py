@@ -79,14 +79,14 @@ def build_module(kind: str, sizes: modules.Sizes, target: int | None = None, **o
         kind: a key of `RIVALS`, or 'aura' or 'reconstruction', which have exactly `sizes`, as has content addressing.
         sizes: sizes of AURA-Mem; the module docstring says which one is fitted.
         target: wanted number of parameters; None means that of AURA-Mem with these sizes.
-        options: options of the module: `addressing` (aura, always: 'dense' or 'content'), `budget` (random, periodic),
-            `window` (kv), fields of `ElmurOptions` except `ffn_width` (elmur).
+        options: options of the module: `addressing` (aura, always: 'dense' or 'content'), with content also `modes`,
+            `budget` (random, periodic), `window` (kv), fields of `ElmurOptions` except `ffn_width` (elmur).
 
     Raises:
         ConfigError: if the kind is unknown or no width comes within 3 % of the target.
     """
     if options.pop('addressing', 'dense') == 'content':
-        return modules.ContentAddressedModule(sizes, kind)
+        return modules.ContentAddressedModule(sizes, kind, **options)
     with torch.device('meta'):
         wanted = modules.AuraModule(sizes).parameter_count if target is None else target
     module: modules.MemoryModule

@@ -25,7 +25,7 @@ from aura_ros.train.modules import MemoryModule, Sizes
 from aura_ros.train.recolour import Recolour
 from aura_ros.train.recordings import TASK as RECORDED
 from aura_ros.train.recordings import FeatureFile, rounds_within, split
-from aura_ros.train.saving import load_module, save_memory
+from aura_ros.train.saving import load_module, modes_of, save_memory
 from aura_ros.train.sequences import Stream, collate, load_streams, segments, thin
 from aura_ros.train.state_pool import StatePool
 from aura_ros.train.task_shares import TaskShares
@@ -165,7 +165,8 @@ def train_on_recordings(
     settings = replace(settings, rounds=rounds_within(parts[0], settings.rounds), idle_weight=0.0)
     settings = replace(settings, keep_idle=1.0, keep_idle_most=1.0, taught=False)
     if start_from is not None:  # a trained gate decides from the first step
-        settings = replace(settings, gate=replace(settings.gate, open_until=0.0, price_full=_PRICE_FULL))
+        gate = replace(settings.gate, open_until=0.0, price_full=_PRICE_FULL)
+        settings = replace(settings, gate=gate, modes=modes_of(kind, start_from))
     source = recorded_source(kept, holdout, round_steps, start_from)
     return _train(kind, spec, TrainingSet(train, held_out, source), output, settings, command, start_from)
 
@@ -196,8 +197,10 @@ def check_kind(kind: str) -> str:
     return kind
 
 
-def _build(kind: str, sizes: Sizes, addressing: str) -> MemoryModule:
-    options: dict[str, Any] = {'addressing': addressing} if kind in ('aura', 'always') else {}
+def _build(kind: str, sizes: Sizes, settings: MemoryTraining) -> MemoryModule:
+    options: dict[str, Any] = {'addressing': settings.addressing} if kind in ('aura', 'always') else {}
+    if settings.addressing == 'content':
+        options['modes'] = settings.modes
     return build_module(kind, sizes, **options)
 
 
@@ -213,7 +216,7 @@ def _train(
     started = time.monotonic()
     torch.manual_seed(settings.seed)
     sizes = Sizes(spec.feature_dim, spec.chunk_size, spec.action_dim, actions=spec.action_spec)
-    model = _build(kind, sizes, settings.addressing)
+    model = _build(kind, sizes, settings)
     if start_from is not None:
         load_module(model, start_from, spec.backbone_hash)
     fit(model, data.train, settings, fresh=start_from is None)

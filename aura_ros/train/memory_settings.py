@@ -48,6 +48,8 @@ class MemoryTraining:
     """
     addressing: str = 'dense'
     """How fast weights are addressed, 'dense' or 'content'. Other memories ignore it."""
+    modes: int = 1
+    """Maps of a stored value from which each write chooses, for content-addressed fast weights."""
     taught: bool = False
     """Whether the demonstrations decide the writes until the gate does, see `teacher.py`; else chance does.
     Memories without a gate ignore it.
@@ -96,6 +98,7 @@ SETTINGS = {
 CONTENT = replace(
     SETTINGS['aura'],
     addressing='content',
+    modes=3,
     by_error=0.5,
     late=0.4,
     optimisation=Optimisation(steps=10_000, learning_rate=4e-3),

@@ -37,6 +37,16 @@ def save_memory(module: MemoryModule, path: Path, card: Mapping[str, Any]) -> No
     path.with_suffix('.json').write_text(json.dumps(content, indent=2) + '\n')
 
 
+def modes_of(kind: str, path: Path) -> int:
+    """Return the number of maps of a stored value in a weights file; 1 for cells that have none.
+
+    Raises:
+        ConfigError: the file is missing or damaged, or of another kind.
+    """
+    arrays = load_weights(kind, str(path)).arrays
+    return len(arrays['mode.bias']) if 'mode.bias' in arrays else 1
+
+
 def load_module(module: MemoryModule, path: Path, backbone_hash: str) -> None:
     """Load weights that `save_memory` wrote into a module.
 

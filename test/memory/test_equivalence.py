@@ -49,6 +49,7 @@ CONSTANT = {
     'aura': AuraModule,
     'always': FastWeightModule,
     'content': ContentAddressedModule,
+    'content-modes': lambda sizes: ContentAddressedModule(sizes, modes=3),
     'content-always': lambda sizes: ContentAddressedModule(sizes, 'always'),
     'random': lambda sizes: ScheduledModule(sizes, 'random', 0.3),
     'periodic': lambda sizes: ScheduledModule(sizes, 'periodic', 0.3),
@@ -57,7 +58,7 @@ CONSTANT = {
     'ssm': lambda sizes: SsmModule(sizes, sizes.value_dim + 2),
     'memoryless': MemorylessModule,
 }
-GATED = ('aura', 'content')
+GATED = ('aura', 'content', 'content-modes')
 MODULES = {**CONSTANT, 'kv': KvCacheModule, 'kv-window': lambda sizes: KvCacheModule(sizes, window=9)}
 
 

@@ -12,10 +12,10 @@ from aura_ros.train.modules import ContentAddressedModule, Sizes  # noqa: E402
 SIZES = Sizes(6, 1, 3, code_dim=8, gate_width=7, head_width=9)
 
 
-@pytest.fixture
-def module():
+@pytest.fixture(params=[1, 3])
+def module(request):
     torch.manual_seed(0)
-    return ContentAddressedModule(SIZES).double()
+    return ContentAddressedModule(SIZES, modes=request.param).double()
 
 
 @pytest.fixture

@@ -34,6 +34,8 @@ class _Codes(NamedTuple):
     """Queries of unit length."""
     values: Tensor
     """The part of the values that the code decides."""
+    modes: Tensor
+    """Shares of the maps of a stored value, [B, T, M]."""
     rates: Tensor
     """Rates of writes to known items, 0..1, [B, T, 1]."""
 
@@ -67,16 +69,18 @@ class ContentAddressedModule(Gated):
     Args:
         sizes: dimensions; `key_dim` and `value_dim` are always 16.
         kind: 'aura' with a gate; another kind writes at every step or on a schedule.
+        modes: number of maps of a stored value that a step chooses from, at least 1.
     """
 
-    def __init__(self, sizes: Sizes, kind: str = 'aura') -> None:
+    def __init__(self, sizes: Sizes, kind: str = 'aura', modes: int = 1) -> None:
         super().__init__(replace(sizes, key_dim=ITEM_KEY_DIM, value_dim=ITEM_VALUE_DIM), ITEM_KEY_DIM + ITEM_VALUE_DIM)
         self.kind = kind
         self.key = nn.Linear(sizes.code_dim, ITEM_KEY_DIM)
         self.query = nn.Linear(sizes.code_dim, ITEM_KEY_DIM)
         self.query.load_state_dict(self.key.state_dict())  # so that a query finds what was written under its key
         self.value = nn.Linear(sizes.code_dim, ITEM_VALUE_DIM)
-        self.feedback = nn.Linear(ITEM_VALUE_DIM, ITEM_VALUE_DIM, bias=False)
+        self.feedback = nn.Linear(ITEM_VALUE_DIM, modes * ITEM_VALUE_DIM, bias=False)
+        self.mode = nn.Linear(sizes.code_dim, modes) if modes > 1 else None
         self.rate = nn.Linear(sizes.code_dim, 1)
         nn.init.constant_(self.rate.bias, 2.0)
         self.log_sharpness = nn.Parameter(torch.tensor([math.log(10.0)]))
@@ -164,7 +168,8 @@ class ContentAddressedModule(Gated):
 
     def _codes(self, x: Tensor) -> _Codes:
         keys, queries = self.addresses(x)
-        return _Codes(x, keys, queries, self.value(x), torch.sigmoid(self.rate(x)))
+        modes = torch.ones_like(x[..., :1]) if self.mode is None else torch.softmax(self.mode(x), -1)
+        return _Codes(x, keys, queries, self.value(x), modes, torch.sigmoid(self.rate(x)))
 
     def _matches(self, held: _State, keys: Tensor) -> Tensor:
         """Return k_i . k for each row of the states of steps, [B, T, rows]; `_EMPTY` for an empty one."""
@@ -181,7 +186,8 @@ class ContentAddressedModule(Gated):
         """Return items [B, T, K + V] to write, their errors, and the matches of their keys [B, T, rows]."""
         matches = self._matches(held, codes.keys)
         stored = self._read(held, matches)
-        values = torch.tanh(codes.values + self.feedback(stored[..., ITEM_KEY_DIM:]))
+        seen = self.feedback(stored[..., ITEM_KEY_DIM:]).unflatten(-1, (-1, ITEM_VALUE_DIM))
+        values = torch.tanh(codes.values + (codes.modes[..., None, :] @ seen)[..., 0, :])
         item = torch.cat([codes.keys, values], -1)
         return item, item - stored, matches
 
