@@ -17,7 +17,9 @@ from aura_ros.sim import Event, EventKind, Simulation
 from aura_ros.sim.expert import Expert
 from aura_ros.sim.tasks import Goal
 from aura_ros.sim.tasks.moves import PADS
-from aura_ros.sim.world import BLOCKS, COLOURS, DARK, SIDES, World
+from aura_ros.sim.tasks.sequence import SEEN_S
+from aura_ros.sim.tasks.stage import ticks
+from aura_ros.sim.world import BLOCKS, COLOURS, DARK, GO, SIDES, World
 
 CUES = (EventKind.CUE, EventKind.CUE_REPEAT)
 ENDS = (EventKind.ROUND_SUCCESS, EventKind.ROUND_FAILURE)
@@ -94,6 +96,19 @@ def test_a_wrong_block_ends_a_sequence(world: World) -> None:
     events = play(Simulation('sequence', 'validation', 22, 3, world), wrong_second)
     assert solved(events) == [False] * 3
     assert [len(parts) for parts in rounds(events, EventKind.PART).values()] == [1, 1, 1]
+
+
+def test_the_go_sign_is_dark_after_a_right_touch_until_the_next_colour_counts(world: World) -> None:
+    simulation = Simulation('sequence', 'validation', 24, 2, world)
+    expert, dark, darks = Expert(simulation), 0, list[int]()
+    while not simulation.done:
+        parts = [event for event in simulation.step(expert.act()) if event.kind == EventKind.PART]
+        lit = np.allclose(world.light('go_sign'), GO)
+        assert lit == (simulation.goal is not None)
+        if dark and lit:
+            darks, dark = [*darks, dark], 0
+        dark += bool(parts or dark)
+    assert len(darks) >= 2 and set(darks) == {ticks(SEEN_S)}
 
 
 def test_a_finger_that_stays_on_a_block_touches_it_once(world: World) -> None:

@@ -68,6 +68,21 @@ def test_a_label_is_what_the_expert_would_do_and_leaves_the_world_alone():
         np.testing.assert_allclose(preview, done, atol=1e-9)
 
 
+@pytest.mark.parametrize(('rate', 'end'), [(0.0, EventKind.ROUND_SUCCESS), (1.0, EventKind.ROUND_FAILURE)])
+def test_the_expert_of_a_sequence_loses_rounds_by_mistakes(rate, end):
+    with World() as world:
+        frames = collect_episode(Collection('sequence', 'train', 1, 2, 4, mistake_rate=rate), 0, world)
+    ends = (EventKind.ROUND_SUCCESS, EventKind.ROUND_FAILURE)
+    assert set(frames['event'][np.isin(frames['event'], ends)]) == {end}
+
+
+def test_a_right_touch_of_a_sequence_shows_in_one_frame():
+    with World() as world:
+        frames = collect_episode(Collection('sequence', 'train', 1, 2, 4), 0, world)
+    touched = np.flatnonzero(frames['event'] == EventKind.PART)
+    assert len(touched) >= 2 and not frames['go'][touched].any() and frames['go'][touched + 1].all()
+
+
 def test_a_preview_changes_nothing_and_spares_the_same_steps(monkeypatch):
     with World() as first, World() as second:
         previewed, plain = (Simulation('visible', 'train', 3, 1, world) for world in (first, second))
