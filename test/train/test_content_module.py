@@ -8,6 +8,7 @@ torch.set_num_threads(1)
 
 from aura_ros.train.learner import GateTraining, Learner, Optimisation  # noqa: E402
 from aura_ros.train.modules import ContentAddressedModule, Sizes  # noqa: E402
+from aura_ros.train.saving import load_module, modes_of, save_memory  # noqa: E402
 
 SIZES = Sizes(6, 1, 3, code_dim=8, gate_width=7, head_width=9)
 
@@ -78,3 +79,31 @@ def test_a_kind_without_a_gate_learns_by_writing_every_step():
         _, written = learner.step(z, base, lambda actions: actions.square().mean((-1, -2)), 10.0)
         assert written == 1.0
     assert not torch.equal(module.value.weight, before)
+
+
+@pytest.mark.parametrize('modes', [1, 3])
+def test_the_number_of_maps_is_read_from_a_weights_file(tmp_path, modes):
+    path = tmp_path / 'aura.safetensors'
+    save_memory(ContentAddressedModule(SIZES, modes=modes), path, {'backbone_sha256': 'ab'})
+    assert modes_of('aura', path) == modes
+    load_module(ContentAddressedModule(SIZES, modes=modes), path, 'ab')
+
+
+def test_a_step_chooses_the_map_of_the_stored_value():
+    """One map keeps the stored value and the other one reverses it; the sign of the first code chooses."""
+    module = ContentAddressedModule(SIZES, 'always', modes=2)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.zero_()
+        module.key.bias[0] = module.query.bias[0] = 1.0
+        module.value.weight[0, 1] = 1.0
+        module.feedback.weight.copy_(torch.cat([torch.eye(16), -torch.eye(16)]))
+        module.mode.weight[0, 0] = 100.0
+        module.rate.bias.fill_(100.0)
+        module.log_sharpness.fill_(5.0)
+    x = torch.zeros(1, 4, SIZES.code_dim)
+    x[0, :, 0] = torch.tensor([1.0, 1.0, -1.0, 1.0])
+    x[0, 0, 1] = 0.5  # the first step brings the value
+    values = module.scan(x).readout[0, :, 16]
+    assert (values > 0.2).tolist() == [True, True, False, False]
+    assert (values < -0.2).tolist() == [False, False, True, True]
