@@ -75,7 +75,7 @@ def _queue(columns: Mapping[str, NDArray[Any]]) -> NDArray[np.int64]:
     due, waiting, end = np.full((len(light), DUE), NOTHING), list[int](), -END_STEPS - 1
     for t in range(len(light)):
         if t and columns['round'][t] != columns['round'][t - 1]:
-            waiting = []
+            waiting, end = [], -END_STEPS - 1
         if columns['event'][t] == EventKind.PART:
             waiting = waiting[1:]
         if columns['event'][t] in ENDS:

@@ -198,10 +198,10 @@ def check_kind(kind: str) -> str:
 
 
 def _build(kind: str, sizes: Sizes, settings: MemoryTraining) -> MemoryModule:
-    options: dict[str, Any] = {'addressing': settings.addressing} if kind in ('aura', 'always') else {}
-    if settings.addressing == 'content':
-        options['modes'] = settings.modes
-    return build_module(kind, sizes, **options)
+    if kind not in ('aura', 'always'):
+        return build_module(kind, sizes)
+    maps = {'modes': settings.modes} if settings.addressing == 'content' else {}
+    return build_module(kind, sizes, addressing=settings.addressing, **maps)
 
 
 def _train(

@@ -44,11 +44,12 @@ def test_the_colours_of_a_sequence_are_due_in_order_until_they_are_touched_or_th
         ),
     )
     none = NOTHING
-    assert [row.tolist() for row in found['due'][[0, 2, 3, 5, 7, 8]]] == [
+    assert [row.tolist() for row in found['due'][[0, 2, 3, 5, 6, 7, 8]]] == [
         [2, none, none, none],
         [2, none, none, none],
         [2, 1, none, none],
         [1, none, none, none],
+        [UNKNOWN] * 4,
         [none] * 4,
         [0, none, none, none],
     ]

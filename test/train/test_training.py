@@ -374,7 +374,7 @@ def test_a_gate_learns_the_decisions_of_its_teacher():
 def test_features_of_an_older_recording_are_not_taken(tmp_path):
     kept, episode = tmp_path / 'kept.npz', tmp_path / 'episode.npz'
     for path in (kept, episode):
-        replace_arrays(path, {'since': np.zeros(3, np.int64)})
+        replace_arrays(path, dict.fromkeys(('since', 'cue'), np.zeros(3, np.int64)))
     os.utime(kept, (2000, 2000))
     for age, expected in ((1000, True), (3000, False)):
         os.utime(episode, (age, age))
