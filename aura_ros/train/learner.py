@@ -49,9 +49,10 @@ class GateTraining:
     """Share of the steps at which the slope of the loss is measured, for dense fast weights."""
     flips: int = 4
     """Steps of each sequence at which the worth of a write is measured, for content-addressed fast weights."""
-    taught: float = 0.0
-    """Weight of the loss by which the gate also learns from a teacher while it decides. The worth of a write in a
-    demonstration does not show what a policy does without it, because the demonstration goes on as before.
+    imitation: float = 1.0
+    """Weight of the loss by which a gate of content-addressed fast weights learns from a teacher, also while it
+    decides. The worth of a write in a demonstration does not show what a policy does without it, because the
+    demonstration goes on as before.
     """
 
 
@@ -107,7 +108,7 @@ class Learner:
             asked: steps whose action the loss needs, bool [B, T]; None means all.
             state: first state, as the scan of the memory takes it; None means empty.
             teacher: writes of a gated memory until its gate decides; None writes at random. Afterwards, they are among
-                the steps at which the worth of a write is measured, and are taught with the weight `taught`.
+                the steps at which the worth of a write is measured, and the gate goes on learning from them.
             lesson: another loss, []; dense fast weights have none while their gate learns, because the gate learns the
                 worth of a write for the actions by the gradient of the whole loss.
 
@@ -129,8 +130,8 @@ class Learner:
         error = loss.item()
         if lesson is not None and not probe:
             loss = loss + lesson(rollout)
-        if gated and teacher is not None:
-            loss = loss + self._imitation(rollout, teacher, 1.0 if early else self._gate.taught)
+        if gated and teacher is not None and isinstance(self._model, ContentAddressedModule):
+            loss = loss + self._gate.imitation * taught_loss(self._model, rollout, teacher)
         self._optimiser.zero_grad()
         if learning:
             ramp = (done - begin) / (self._gate.price_full - begin)
@@ -153,12 +154,6 @@ class Learner:
         """Return which steps are written before the gate decides, [B, T]."""
         share = self._gate.open_share
         return z.new_ones(z.shape[:2]) if share == 1.0 else (torch.rand(z.shape[:2]) < share).to(z.dtype)
-
-    def _imitation(self, rollout: Rollout, teacher: Teacher, weight: float) -> Tensor | float:
-        """Return the weighted loss by which the gate of content-addressed fast weights learns from a teacher."""
-        if not weight or not isinstance(self._model, ContentAddressedModule):
-            return 0.0
-        return weight * taught_loss(self._model, rollout, teacher)
 
     def _teach_gate(
         self, sequences: Sequences, rollout: Rollout, losses_of: LossesOf, price: float, teacher: Teacher | None

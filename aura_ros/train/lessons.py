@@ -20,7 +20,6 @@ from torch import Tensor, nn
 from aura_ros.common.names import EventKind
 from aura_ros.train.modules import ContentAddressedModule, MemoryModule
 from aura_ros.train.modules.base import Rollout
-from aura_ros.train.teacher import END_STEPS, ENDS
 
 DUE = 4
 """Colours of a step that are named, the next one first."""
@@ -69,21 +68,20 @@ def labels_of(task: str, columns: Mapping[str, NDArray[Any]]) -> dict[str, NDArr
 def _queue(columns: Mapping[str, NDArray[Any]]) -> NDArray[np.int64]:
     """Return the colours that were shown in the round and not touched yet, int64 [T, DUE].
 
-    They are not known while a round ends, because a memory may write the end at any of these steps.
+    They are not known from the end of a round to the next cue, because a memory need not write the end.
     """
     light, colour = columns['light'], columns['colour']
-    due, waiting, end = np.full((len(light), DUE), NOTHING), list[int](), -END_STEPS - 1
+    due, waiting, ended = np.full((len(light), DUE), NOTHING), list[int](), False
     for t in range(len(light)):
         if t and columns['round'][t] != columns['round'][t - 1]:
-            waiting, end = [], -END_STEPS - 1
+            waiting = []
         if columns['event'][t] == EventKind.PART:
             waiting = waiting[1:]
-        if columns['event'][t] in ENDS:
-            waiting, end = [], t
+        ended |= columns['event'][t] in (EventKind.ROUND_SUCCESS, EventKind.ROUND_FAILURE)
         if light[t] >= 0 and (t == 0 or light[t - 1] != light[t]):
-            waiting = [*waiting, int(colour[t])]
+            waiting, ended = [*waiting, int(colour[t])], False
         due[t, : len(waiting)] = waiting
-        due[t] = UNKNOWN if t - end <= END_STEPS else due[t]
+        due[t] = UNKNOWN if ended else due[t]
     return due
 
 

@@ -102,7 +102,7 @@ CONTENT = replace(
     by_error=0.5,
     late=0.4,
     optimisation=Optimisation(steps=10_000, learning_rate=4e-3),
-    gate=GateTraining(0.1, 0.6, price_full=0.8, flips=2, taught=1.0),
+    gate=GateTraining(0.1, 0.85, price_full=0.9, flips=2, imitation=5.0),
 )
 """Settings of content-addressed fast weights."""
 

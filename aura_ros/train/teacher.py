@@ -21,11 +21,8 @@ CUE_STEPS = 3
 """VLA steps that show a cue of half a second."""
 PARCEL_STEPS = 5
 """VLA steps that show where the parcel stands."""
-END_STEPS = 3
-"""VLA steps that show the end of a round of *sequence*: the go sign is dark, and the arm goes home. The step before
-them looks like a right touch.
-"""
-ENDS = (EventKind.ROUND_SUCCESS, EventKind.ROUND_FAILURE)
+GO_STEPS = 4
+"""First VLA steps of the go sign of *sequence* that count as a change; a touch takes longer."""
 
 _PARCEL = 12
 """Number of the cue of the left pad, after three colours for the beacon and for each lamp."""
@@ -94,8 +91,10 @@ def cues_of(arrays: Mapping[str, Any]) -> NDArray[np.int64]:
 def windows_of(task: str, event: NDArray[np.int64], cue: NDArray[np.int64] | None) -> NDArray[np.int64]:
     """Return the number of the change that each step shows, from 1, or 0 for none: int64 [T].
 
-    Changes are new cues, and in *sequence* also each right touch and the end of a round, after which other colours
-    come first. The cues of *visible* count as well, because they look like those of *recall* when they appear.
+    Changes are new cues, and in *sequence* also the go sign and each right touch. The cue after a go sign is the first
+    one of another round, whatever the robot did in between. The end of a round cannot serve: if the time runs out while
+    the arm is at home, nothing shows it. The cues of *visible* count as well, because they look like those of *recall*
+    when they appear.
 
     Args:
         task: name of the task.
@@ -103,7 +102,7 @@ def windows_of(task: str, event: NDArray[np.int64], cue: NDArray[np.int64] | Non
         cue: see `cues_of`; None if the demonstrations have no cues.
     """
     windows, latest = np.zeros(len(event), np.int64), dict[int, int]()
-    for number, t in enumerate(np.flatnonzero(np.isin(event, (EventKind.CUE, EventKind.PART, *ENDS))), 1):
+    for number, t in enumerate(np.flatnonzero(np.isin(event, (EventKind.CUE, EventKind.GO, EventKind.PART))), 1):
         if event[t] == EventKind.CUE and cue is not None:
             shown = int(cue[t])
             if shown < 0:
@@ -116,5 +115,5 @@ def windows_of(task: str, event: NDArray[np.int64], cue: NDArray[np.int64] | Non
         elif task == 'sequence' and event[t] == EventKind.PART:
             windows[t] = number
         elif task == 'sequence':
-            windows[t + 1 : t + 1 + END_STEPS] = number
+            windows[t : t + GO_STEPS] = number
     return windows

@@ -50,7 +50,7 @@ def test_the_colours_of_a_sequence_are_due_in_order_until_they_are_touched_or_th
         [2, 1, none, none],
         [1, none, none, none],
         [UNKNOWN] * 4,
-        [none] * 4,
+        [UNKNOWN] * 4,
         [0, none, none, none],
     ]
     assert set(found['shown']) == set(found['asked']) == {UNKNOWN}

@@ -7,9 +7,9 @@ import pytest
 torch = pytest.importorskip('torch')
 
 from aura_ros.common.names import EventKind  # noqa: E402
-from aura_ros.train.teacher import END_STEPS, PARCEL_STEPS, Teacher, cues_of, teacher_of, windows_of  # noqa: E402
+from aura_ros.train.teacher import GO_STEPS, PARCEL_STEPS, Teacher, cues_of, teacher_of, windows_of  # noqa: E402
 
-CUE, PART, WON, LOST = EventKind.CUE, EventKind.PART, EventKind.ROUND_SUCCESS, EventKind.ROUND_FAILURE
+CUE, GO, PART, LOST = EventKind.CUE, EventKind.GO, EventKind.PART, EventKind.ROUND_FAILURE
 
 
 def events(steps, **given):
@@ -66,10 +66,10 @@ def test_each_lamp_and_the_parcel_have_cues_of_their_own():
     assert found.tolist() == [1, 0, 2, 0, 0, 0, *[4] * PARCEL_STEPS, 0]
 
 
-def test_touches_and_ends_change_a_sequence_only():
-    event = events(12, s1=PART, s4=LOST, s8=WON)
-    assert windows_of('sequence', event, None).tolist() == [0, 1, 0, 0, 0, 2, 2, 2, 0, 3, 3, 3]
-    assert END_STEPS == 3 and not windows_of('both', event, None).any()
+def test_go_signs_and_touches_change_a_sequence_only():
+    event = events(12, s1=GO, s7=PART, s10=LOST)
+    assert windows_of('sequence', event, None).tolist() == [0, *[1] * GO_STEPS, 0, 0, 2, 0, 0, 0, 0]
+    assert not windows_of('both', event, None).any()
 
 
 def test_cues_are_read_from_the_scene():

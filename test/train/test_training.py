@@ -346,7 +346,7 @@ def every(changes):
 def test_a_gate_is_taught_while_it_decides():
     torch.manual_seed(0)
     module = ContentAddressedModule(Sizes(feature_dim=6, chunk_size=1, action_dim=2)).train()
-    gate = GateTraining(price=0.0, open_until=0.0, flips=1, taught=1.0)
+    gate = GateTraining(price=0.0, open_until=0.0, flips=1)
     learner = Learner(module, Optimisation(steps=150, learning_rate=1e-2), gate)
     for _ in range(120):
         z, base = torch.randn(8, 20, 6), torch.zeros(8, 20, 1, 2)
