@@ -23,6 +23,9 @@ INTERRUPTED = 130
 _LONGEST = 4000
 """Characters of an error that are printed; it may quote text from a file or a message."""
 
+HIDES_INTERRUPT = (RuntimeError, SystemError, TypeError)
+"""Errors by which C++ that calls Python, as rclpy for each field of a message, can replace a KeyboardInterrupt."""
+
 EXTRAS = {
     'av': 'replay',
     'jinja2': 'replay',
@@ -86,8 +89,7 @@ def program(
                 return code
             except KeyboardInterrupt:
                 return stopped()
-            except (RuntimeError, SystemError, TypeError) as error:
-                # C++ that calls Python, as rclpy for each field of a message, replaces a KeyboardInterrupt.
+            except HIDES_INTERRUPT as error:
                 if not isinstance(error.__cause__, KeyboardInterrupt):
                     raise
                 return stopped()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from rclpy.executors import SingleThreadedExecutor
 
-from aura_ros.common.program import stop_requested
+from aura_ros.common.program import HIDES_INTERRUPT, stop_requested
 
 # Period at which `done` is checked, and the longest delay of Ctrl-C [s].
 TURN_S = 0.1
@@ -25,8 +25,7 @@ def spin_until(executor: SingleThreadedExecutor, done: Callable[[], bool], timeo
             return False
         try:
             executor.spin_once(timeout_sec=min(left, TURN_S))
-        except (RuntimeError, SystemError, TypeError) as error:
-            # A KeyboardInterrupt while rclpy converts an argument or a result of C++ arrives as one of these.
+        except HIDES_INTERRUPT as error:
             if stop_requested():
                 raise KeyboardInterrupt from error
             raise

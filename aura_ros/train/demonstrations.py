@@ -141,25 +141,20 @@ class _Disturbance:
 
 
 class _Aim:
-    """What the expert moves to: the goal of the task, known at frames only, and sometimes a mistake."""
+    """What the expert moves to, `goal`: the goal of the task, known at frames only, and sometimes a mistake."""
 
     def __init__(self, collection: Collection, rng: np.random.Generator) -> None:
         self._rate, self._rng = collection.mistake_rate, rng
-        self._goal: Goal | None = None
-        self._aim: Goal | None = None
+        self._asked: Goal | None = None
+        self.goal: Goal | None = None
 
     def at_frame(self, goal: Goal | None) -> None:
         """Take over the goal of the task."""
-        if goal is not self._goal:
-            self._goal = self._aim = goal
+        if goal is not self._asked:
+            self._asked = self.goal = goal
             if goal is not None and goal.touch is not None and self._rng.random() < self._rate:
                 others = [Goal(touch=name) for name in BLOCKS if name != goal.touch]
-                self._aim = [*others, None][self._rng.integers(len(others) + 1)]
-
-    @property
-    def present(self) -> Goal | None:
-        """The goal to move to."""
-        return self._aim
+                self.goal = [*others, None][self._rng.integers(len(others) + 1)]
 
 
 def collect_episode(collection: Collection, seed: int, world: World) -> dict[str, Any]:
@@ -190,7 +185,7 @@ def collect_episode(collection: Collection, seed: int, world: World) -> dict[str
                 }
             )
             latest = ()
-        target = expert.act_for(aim.present) if simulation.task in AT_FRAMES else expert.act()
+        target = expert.act_for(aim.goal) if simulation.task in AT_FRAMES else expert.act()
         latest += simulation.step(target + disturb())
         tick += 1
     columns = {key: np.asarray([frame[key] for frame in frames]) for key in frames[0]}

@@ -57,7 +57,7 @@ def labels_of(task: str, columns: Mapping[str, NDArray[Any]]) -> dict[str, NDArr
     """
     light, none = columns['light'], np.full(len(columns['light']), UNKNOWN)
     if task == 'sequence':
-        return {'due': _queue(columns), 'shown': none, 'asked': none}
+        return {'due': colours_due(columns), 'shown': none, 'asked': none}
     due = np.stack([columns['answer'], *[none] * (DUE - 1)], 1)
     if task != 'many':
         return {'due': due, 'shown': none, 'asked': none}
@@ -65,8 +65,8 @@ def labels_of(task: str, columns: Mapping[str, NDArray[Any]]) -> dict[str, NDArr
     return {'due': due, 'shown': shown, 'asked': np.where(columns['answer'] >= 0, light[columns['since']], UNKNOWN)}
 
 
-def _queue(columns: Mapping[str, NDArray[Any]]) -> NDArray[np.int64]:
-    """Return the colours that were shown in the round and not touched yet, int64 [T, DUE].
+def colours_due(columns: Mapping[str, NDArray[Any]]) -> NDArray[np.int64]:
+    """Return the colours of a sequence that were shown in the round and not touched yet, int64 [T, DUE].
 
     They are not known from the end of a round to the next cue, because a memory need not write the end.
     """

@@ -16,8 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aura_ros.common.names import EventKind
-from aura_ros.train.lessons import LABELS, NOTHING, UNKNOWN
+from aura_ros.train.lessons import LABELS, NOTHING, UNKNOWN, colours_due
 from aura_ros.train.sequences import Part, Stream
 
 COLUMNS = ('z', 'base', 'expert', 'event', 'round', 'go')
@@ -95,17 +94,13 @@ def find_colours(arrays: Mapping[str, Any], texts: NDArray[np.str_], task: str) 
     light = np.where(np.any(sources, axis=1), np.argmax(sources, axis=1), -1)
     colour = np.where(np.any(colours, axis=1), np.argmax(colours, axis=1), -1)
     named = {TEXT.format(side): 1 + i for i, side in enumerate(SIDES)} if task == 'many' else {RECALL_TEXT: 0}
-    steps = len(texts)
-    answer, latest, turn = np.full(steps, -1), dict[int, list[int]](), 0
-    for t in range(steps):
-        if task == 'sequence':
-            if t and arrays['round'][t] != arrays['round'][t - 1]:
-                latest, turn = {}, 0
-            turn += int(arrays['event'][t] == EventKind.PART)
+    answer, latest = np.full(len(texts), -1), dict[int, int]()
+    for t in range(len(texts)):
         if light[t] >= 0 and (t == 0 or light[t - 1] != light[t]):
-            before = latest.get(int(light[t]), []) if task == 'sequence' else []
-            latest[int(light[t])] = [*before, int(colour[t])]
-        wanted = latest.get(0 if task == 'sequence' else named.get(str(texts[t]), -1), [])
-        if arrays['go'][t] and turn < len(wanted):
-            answer[t] = wanted[turn]
+            latest[int(light[t])] = int(colour[t])
+        answer[t] = latest.get(named.get(str(texts[t]), -1), -1)
+    if task == 'sequence':
+        due = colours_due({'light': light, 'colour': colour, 'event': arrays['event'], 'round': arrays['round']})
+        answer = np.where(due[:, 0] == NOTHING, -1, due[:, 0])
+    answer = np.where(arrays['go'], answer, -1)
     return {'light': light.astype(np.int64), 'colour': colour.astype(np.int64), 'answer': answer.astype(np.int64)}

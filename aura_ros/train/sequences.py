@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Outputs of the frozen backbone on the demonstrations, and the sequences that memories are trained on."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -214,23 +213,22 @@ def collate(parts: list[Part], idle_weight: float) -> Batch:
     """
     length = max(len(steps) for _, steps in parts)
 
-    def stack(column: Callable[[Stream], NDArray[Any]]) -> Tensor:
-        rows = [torch.from_numpy(column(stream)[steps]) for stream, steps in parts]
+    def stack(name: str) -> Tensor:
+        rows = [torch.from_numpy(getattr(stream, name)[steps]) for stream, steps in parts]
         return torch.stack([torch.cat([row, row[-1:].expand(length - len(row), *row.shape[1:])]) for row in rows])
 
-    go = stack(attrgetter('go'))
+    go = stack('go')
     after_end = torch.arange(length) >= torch.tensor([[len(steps)] for _, steps in parts])
     left_out = after_end.clone()
     for row, (stream, steps) in zip(left_out, parts, strict=True):
         if stream.since is not None:
             row[: len(steps)] |= torch.from_numpy(stream.since[steps] < stream.since[steps[0]])
     weight = torch.where(go, 1.0, idle_weight).masked_fill(left_out, 0.0)
-    z, base, expert = (stack(attrgetter(name)) for name in ('z', 'base', 'expert'))
     windows = torch.zeros(after_end.shape, dtype=torch.long)
     for row, part in zip(windows, parts, strict=True):
         row[: len(part[1])] = torch.from_numpy(windows_in(part))
     labels = Labels(*(_labels(parts, name, left_out) for name in LABELS))
-    return Batch(z, base, expert, weight, windows, labels)
+    return Batch(stack('z'), stack('base'), stack('expert'), weight, windows, labels)
 
 
 def _labels(parts: list[Part], name: str, left_out: Tensor) -> Tensor:
