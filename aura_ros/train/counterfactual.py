@@ -116,13 +116,22 @@ def gate_loss(model: ContentAddressedModule, rollout: Rollout, steps: Tensor, st
     return stake_loss(logit, stakes)
 
 
-def taught_loss(model: ContentAddressedModule, rollout: Rollout, teacher: Teacher) -> Tensor:
+def taught_loss(model: ContentAddressedModule, rollout: Rollout, teacher: Teacher, focus: float = 0.0) -> Tensor:
     """Return the loss of a gate that learns what a teacher finds due after the writes of the rollout.
 
-    Its gradient also reaches the codes, because they have to show the difference between a cue and a distractor.
+    Its mean over all steps hides the few that look like a change and are none, because one step in forty is due and
+    most of the others are easy. So each step counts with a power of how wrong its score is, as in the focal loss
+    (arXiv 1708.02002). The gradient also reaches the codes, because they have to show the difference between a cue and
+    a distractor.
+
+    Args:
+        model: the memory.
+        rollout: what it did.
+        teacher: what should be written.
+        focus: the power; 0 is the mean over all steps.
     """
     inputs = rollout.scan.gate_inputs
     assert inputs is not None, 'the memory has no gate'
-    return F.binary_cross_entropy_with_logits(
-        model.gate_logit(inputs.code, inputs.error), teacher.due(rollout.scan.written)
-    )
+    due = teacher.due(rollout.scan.written)
+    loss = F.binary_cross_entropy_with_logits(model.gate_logit(inputs.code, inputs.error), due, reduction='none')
+    return ((1 - torch.exp(-loss)) ** focus * loss).mean()

@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Demonstrations: frames of the simulated arm, each with the actions that the expert would take.
 
-The expert drives and is disturbed at random times. A policy that has seen only good motion cannot recover from an
-error. The label of a frame is what the expert would do from there without disturbance: the collector runs the world
-ahead and restores it. With the disturbed motion as label, a policy of this size hovers over the block and never learns
-to touch it.
+The expert drives with the faults of `drivers.py`. The label of a frame is what the expert would do from there without
+them: the collector runs the world ahead and restores it. With the disturbed motion as label, a policy of this size
+hovers over the block and never learns to touch it.
 
-In the tasks of AT_FRAMES, the expert learns its goal at a frame, as a policy does: it stays at a block until the
-next image has shown that the touch counts. It also makes mistakes there, which lose the round, because a memory has to
-be right after a lost round too. The labels are then still those of the right goal.
+Episodes can also be driven by a trained memory, with the same labels (DAgger, arXiv 1011.0686). They show the memory
+what its own mistakes lead to: rounds that run out of time, touches of a wrong block, steps that no expert takes.
 
 An episode file is an .npz file of plain arrays, with N frames, chunks of 8 actions, and images scaled to 64 px:
     front, wrist     uint8 [N, 64, 64, 3]  RGB
@@ -23,8 +21,9 @@ An episode file is an .npz file of plain arrays, with N frames, chunks of 8 acti
     lamps            float32 [N, 3, 4]     colour of the left, middle and right lamp: dark, red, green, blue, one-hot
 """
 
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -38,19 +37,52 @@ from aura_ros.common.errors import ConfigError
 from aura_ros.common.files import replace_arrays
 from aura_ros.common.names import EventKind
 from aura_ros.common.progress import Bar
+from aura_ros.memory import load_memory
+from aura_ros.memory.weights import load_weights
 from aura_ros.sim.expert import Expert
 from aura_ros.sim.tasks import Event, Simulation
-from aura_ros.sim.tasks.stage import Goal
 from aura_ros.sim.world import BLOCKS, COLOURS, GO, PARCEL, SIDES, World
+from aura_ros.train.drivers import Demonstrator, Driver, Faults
+from aura_ros.train.rollout import PolicyDriver
+from aura_ros.vla import load_backbone
 
 CHUNK = 8
 IMAGE = 64
-AT_FRAMES = ('sequence',)
-"""Tasks in which the expert learns its goal at a frame, and makes mistakes."""
 LIGHTS = ('beacon', 'lamp')
+DRIVEN = 'driven'
+"""Part of the name of the folders of episodes that a memory drives."""
 Rgb = tuple[float, float, float]
 SCENE_DIM = 4 * 4 + 2 * 4 + 1
 LAMPS_DIM = 3 * 4
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A trained policy that drives."""
+
+    memory: Path
+    """Weights of AURA."""
+    backbone: Path | None = None
+    """Weights of the backbone; None means those that ship."""
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of the weights of the memory, hex.
+
+        Raises:
+            ConfigError: if they cannot be used.
+        """
+        return load_weights('aura', str(self.memory)).sha256
+
+    def policy(self) -> Callable[[Simulation], Driver]:
+        """Load the weights, and return what makes a driver for a simulation.
+
+        Raises:
+            ConfigError: if they cannot be used.
+        """
+        backbone = load_backbone('embedded', str(self.backbone) if self.backbone else None)
+        memory = load_memory('aura', str(self.memory))
+        return lambda simulation: PolicyDriver(simulation, backbone, memory)
 
 
 @dataclass(frozen=True)
@@ -62,17 +94,17 @@ class Collection:
     split: str
     """'train' or 'validation'. The evaluation seeds are refused."""
     episodes: int
-    """Number of episodes. Episode i has seed i."""
+    """Number of episodes."""
     rounds: int
     """Rounds in each episode."""
     every: int
     """Control ticks between two frames."""
-    disturbance: float = 0.06
-    """Standard deviation of a disturbance of the joint targets [rad]. It lasts 3 to 8 ticks."""
-    disturbance_rate: float = 0.06
-    """Probability per tick that a disturbance starts [0..1]."""
-    mistake_rate: float = 0.08
-    """Probability of a mistake for each goal in the tasks of AT_FRAMES: another block, or no touch at all [0..1]."""
+    first_seed: int = 0
+    """Seed of the first episode. The others follow."""
+    weights: Weights | None = None
+    """What drives; None means that the expert drives."""
+    faults: Faults = field(default_factory=Faults)
+    """What the expert does wrong."""
 
     def __post_init__(self) -> None:
         if self.split == 'evaluation':
@@ -80,8 +112,9 @@ class Collection:
 
     @property
     def folder(self) -> str:
-        """Name of the folder of these episodes."""
-        return f'{self.split}-{self.task}'
+        """Name of the folder of these episodes. Episodes that a memory drives have a folder for its weights."""
+        name = f'{self.split}-{self.task}'
+        return name if self.weights is None else f'{name}-{DRIVEN}-{self.weights.hash[:12]}'
 
 
 def scene_labels(world: World) -> NDArray[np.float32]:
@@ -121,55 +154,28 @@ def shrink(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(cv2.resize(image, (IMAGE, IMAGE), interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
-class _Disturbance:
-    """Offsets of the joint targets that start and end at random times."""
+def collect_episode(
+    collection: Collection, seed: int, world: World, policy: Callable[[Simulation], Driver] | None = None
+) -> dict[str, Any]:
+    """Run one episode and return its arrays. The module docstring lists them.
 
-    def __init__(self, collection: Collection, rng: np.random.Generator) -> None:
-        self._collection, self._rng = collection, rng
-        self._left, self._offset = 0, np.zeros(8)
-
-    def __call__(self) -> NDArray[np.float64]:
-        """Return the offset of this tick, float64 [8] [rad, m]."""
-        if self._left == 0:
-            self._offset = np.zeros(8)
-            if self._rng.random() < self._collection.disturbance_rate:
-                self._left = int(self._rng.integers(3, 9))
-                self._offset[:7] = self._rng.normal(0, self._collection.disturbance, 7)
-        else:
-            self._left -= 1
-        return self._offset
-
-
-class _Aim:
-    """What the expert moves to, `goal`: the goal of the task, known at frames only, and sometimes a mistake."""
-
-    def __init__(self, collection: Collection, rng: np.random.Generator) -> None:
-        self._rate, self._rng = collection.mistake_rate, rng
-        self._asked: Goal | None = None
-        self.goal: Goal | None = None
-
-    def at_frame(self, goal: Goal | None) -> None:
-        """Take over the goal of the task."""
-        if goal is not self._asked:
-            self._asked = self.goal = goal
-            if goal is not None and goal.touch is not None and self._rng.random() < self._rate:
-                others = [Goal(touch=name) for name in BLOCKS if name != goal.touch]
-                self.goal = [*others, None][self._rng.integers(len(others) + 1)]
-
-
-def collect_episode(collection: Collection, seed: int, world: World) -> dict[str, Any]:
-    """Run one episode and return its arrays. The module docstring lists them."""
+    Args:
+        collection: what to collect.
+        seed: seed of the episode.
+        world: world to use.
+        policy: makes what drives, for a simulation; None means that the expert drives.
+    """
     simulation = Simulation(collection.task, collection.split, seed, collection.rounds, world)
     expert = Expert(simulation)
-    disturb = _Disturbance(collection, np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(77,))))
-    aim = _Aim(collection, np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(78,))))
+    driver: Driver = Demonstrator(simulation, expert, collection.every, collection.faults, seed)
+    if policy:
+        driver = policy(simulation)
     frames: list[dict[str, Any]] = []
     texts: dict[str, int] = {}
     latest: tuple[Event, ...] = simulation.initial_events
     tick = 0
     while not simulation.done:
         if tick % collection.every == 0:
-            aim.at_frame(simulation.goal)
             frames.append(
                 {
                     'front': shrink(simulation.render('front')),
@@ -185,8 +191,8 @@ def collect_episode(collection: Collection, seed: int, world: World) -> dict[str
                 }
             )
             latest = ()
-        target = expert.act_for(aim.goal) if simulation.task in AT_FRAMES else expert.act()
-        latest += simulation.step(target + disturb())
+        driver.at_tick()
+        latest += simulation.step(driver.target())
         tick += 1
     columns = {key: np.asarray([frame[key] for frame in frames]) for key in frames[0]}
     return {**columns, 'texts': np.asarray(list(texts))}
@@ -208,9 +214,10 @@ def _main_event(events: tuple[Event, ...]) -> int:
 
 
 def _collect_some(collection: Collection, seeds: list[int], folder: Path) -> int:
+    policy = collection.weights.policy() if collection.weights else None
     with World() as world:
         for seed in seeds:
-            arrays = collect_episode(collection, seed, world)
+            arrays = collect_episode(collection, seed, world, policy)
             replace_arrays(folder / f'{seed:05d}.npz', arrays, compress=True)  # a fourteenth of the size
     return len(seeds)
 
@@ -225,7 +232,8 @@ def collect(collection: Collection, work_dir: Path, workers: int) -> Path:
     """
     folder = work_dir / 'demonstrations' / collection.folder
     folder.mkdir(parents=True, exist_ok=True)
-    missing = [seed for seed in range(collection.episodes) if not (folder / f'{seed:05d}.npz').exists()]
+    seeds = range(collection.first_seed, collection.first_seed + collection.episodes)
+    missing = [seed for seed in seeds if not (folder / f'{seed:05d}.npz').exists()]
     context = get_context('spawn')  # an OpenGL context does not survive a fork
     count = collection.episodes
     bar = Bar(make_console(), f'collect {collection.folder}', count, done=count - len(missing))

@@ -54,6 +54,8 @@ class GateTraining:
     decides. The worth of a write in a demonstration does not show what a policy does without it, because the
     demonstration goes on as before.
     """
+    focus: float = 0.0
+    """How much this loss looks at the steps whose score is wrong, see `counterfactual.taught_loss`."""
 
 
 class Learner:
@@ -131,7 +133,7 @@ class Learner:
         if lesson is not None and not probe:
             loss = loss + lesson(rollout)
         if gated and teacher is not None and isinstance(self._model, ContentAddressedModule):
-            loss = loss + self._gate.imitation * taught_loss(self._model, rollout, teacher)
+            loss = loss + self._gate.imitation * taught_loss(self._model, rollout, teacher, self._gate.focus)
         self._optimiser.zero_grad()
         if learning:
             ramp = (done - begin) / (self._gate.price_full - begin)
@@ -140,7 +142,8 @@ class Learner:
                 self.backward(loss, rollout, price, weight)
             else:
                 torch.autograd.backward(loss)
-                self._teach_gate(sequences, rollout, losses_of, price, teacher)
+                if self._gate.flips:
+                    self._teach_gate(sequences, rollout, losses_of, price, teacher)
         else:
             torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(self._parameters, self._settings.clip)

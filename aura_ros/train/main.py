@@ -4,6 +4,8 @@
     aura train demonstrations   the expert drives the simulated arm, and frames are stored
     aura train vla              behaviour cloning of the embedded VLA, which is then frozen
     aura train memory           AURA-Mem and the KV-cache on the features of the frozen VLA
+    aura train driven           the trained AURA-Mem drives, and frames are stored with what the expert would do
+    aura train refine           AURA-Mem learns on, from these frames as well
     aura train check            closed-loop success on the validation seeds, without ROS
     aura train all              all stages in this order
     aura train memory --from-bags BAG...   both memories on recordings of your robot with your own frozen VLA
@@ -15,10 +17,11 @@ import argparse
 import os
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.resources import files
 from pathlib import Path
 
+from aura_ros.common.errors import ConfigError
 from aura_ros.common.names import POLICIES, TASKS, names_in
 from aura_ros.common.program import make_parser, program
 from aura_ros.train.features import add_arguments
@@ -45,6 +48,10 @@ COLLECTIONS = (  # task, split, episodes, rounds, control ticks between frames; 
     ('both', 'validation', 10, 10, 4),
     ('many', 'validation', 10, 10, 4),
 )
+DRIVEN = {'recall': 20, 'sequence': 30, 'both': 20}
+"""Number of episodes of ten rounds that AURA-Mem drives, for each task that it does not solve on validation seeds."""
+DRIVEN_SEED = 1000
+"""First seed of these episodes, so that their rounds are not those of the demonstrations."""
 
 
 @program('aura train')
@@ -53,20 +60,27 @@ def main(arguments: list[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(arguments)
     options.command = shlex.join(['aura', 'train', *(sys.argv[1:] if arguments is None else arguments)])
-    stages: dict[str, Callable[[argparse.Namespace], None]] = {
-        'demonstrations': _demonstrations,
-        'vla': _vla,
-        'memory': _memory,
-        'check': _check,
-    }
-    for name in stages if options.stage == 'all' else (options.stage,):
-        stages[name](options)
+    for name in _stages(options):
+        STAGES[name](options)
     return 0
+
+
+def _stages(options: argparse.Namespace) -> list[str]:
+    """Return the names of the stages to run. Those in which AURA-Mem drives or learns on are for AURA-Mem only.
+
+    Raises:
+        ConfigError: such a stage is asked of another memory.
+    """
+    with_aura = options.memory in ('both', 'aura')
+    if options.stage in OF_AURA and not with_aura:
+        raise ConfigError(f'{options.stage} is for AURA-Mem: --memory must be both or aura, got {options.memory!r}')
+    names = STAGES if options.stage == 'all' else (options.stage,)
+    return [name for name in names if with_aura or name not in OF_AURA]
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = make_parser('aura train', __doc__)
-    parser.add_argument('stage', choices=('demonstrations', 'vla', 'memory', 'check', 'all'))
+    parser.add_argument('stage', choices=(*STAGES, 'all'))
     parser.add_argument(
         '--work-dir',
         type=Path,
@@ -170,6 +184,21 @@ def _demonstrations(options: argparse.Namespace) -> None:
             collect(collection, options.work_dir, options.workers)
 
 
+def _driven(options: argparse.Namespace) -> None:
+    from aura_ros.memory.weights import default_path
+    from aura_ros.train.demonstrations import Collection, Weights, collect
+
+    tasks = names_in(options.tasks, TASKS, f'--tasks is {options.tasks!r}')
+    folder = options.output
+    weights = (
+        Weights(folder / 'aura.safetensors', folder / 'embedded.onnx') if folder else Weights(default_path('aura'))
+    )
+    for task, episodes in DRIVEN.items():
+        if task in tasks:
+            collection = Collection(task, 'train', episodes, 10, 4, DRIVEN_SEED, weights)
+            collect(collection, options.work_dir, options.workers)
+
+
 def _vla(options: argparse.Namespace) -> None:
     from aura_ros.train.vla import VlaTraining, train_vla
 
@@ -183,17 +212,28 @@ def _memory(options: argparse.Namespace) -> None:
         from aura_ros.train.own import train_own
 
         train_own(options)
-        return
+    else:
+        _on_demonstrations(options, ('aura', 'kv') if options.memory == 'both' else (options.memory,))
+
+
+def _refine(options: argparse.Namespace) -> None:
+    _on_demonstrations(options, ('aura',), refine=True)
+
+
+def _on_demonstrations(options: argparse.Namespace, kinds: Sequence[str], refine: bool = False) -> None:
     from aura_ros.train.memory import train_memory
-    from aura_ros.train.memory_settings import settings_of
+    from aura_ros.train.memory_settings import refined, settings_of
     from aura_ros.vla.embedded import EmbeddedVla
 
     vla = EmbeddedVla(str(options.output / 'embedded.onnx') if options.output else None)
-    for kind in ('aura', 'kv') if options.memory == 'both' else (options.memory,):
+    for kind in kinds:
         output = _folder(options, 'aura_ros.memory') / f'{kind}.safetensors'
         given = None if kind == 'kv' else options.addressing
         settings = settings_of(kind, given or ('content' if kind == 'aura' else 'dense'), options.seed)
-        report = train_memory(kind, options.work_dir, vla, output, settings, options.command)
+        if refine:
+            settings = refined(settings)
+        start = output if refine else None
+        report = train_memory(kind, options.work_dir, vla, output, settings, options.command, start)
         for task, figures in report.items():
             shown = {name: value for name, value in figures.items() if not name.endswith('_errors')}
             print(f'{output}: {task} {shown}')
@@ -208,6 +248,19 @@ def _check(options: argparse.Namespace) -> None:
     appearance = Appearance(tuple(options.camera_shift), options.light)
     for line in check(options.output, tasks, options.rounds, appearance, policies, options.mixed):
         print(line, flush=True)
+
+
+STAGES: dict[str, Callable[[argparse.Namespace], None]] = {
+    'demonstrations': _demonstrations,
+    'vla': _vla,
+    'memory': _memory,
+    'driven': _driven,
+    'refine': _refine,
+    'check': _check,
+}
+"""The stages in their order."""
+OF_AURA = ('driven', 'refine')
+"""Stages for AURA-Mem only."""
 
 
 if __name__ == '__main__':

@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from aura_ros.common.console import make_console
 from aura_ros.common.errors import ConfigError
 from aura_ros.common.names import PANEL_TASKS
 from aura_ros.common.progress import Bar
+from aura_ros.memory.weights import load_weights
 from aura_ros.train.evaluation import action_errors, evaluate
 from aura_ros.train.initial import set_keys, set_scales
 from aura_ros.train.learner import Learner
@@ -26,7 +28,7 @@ from aura_ros.train.recolour import Recolour
 from aura_ros.train.recordings import TASK as RECORDED
 from aura_ros.train.recordings import FeatureFile, rounds_within, split
 from aura_ros.train.saving import load_module, modes_of, save_memory
-from aura_ros.train.sequences import Stream, collate, load_streams, segments, thin
+from aura_ros.train.sequences import Part, Stream, collate, load_streams, segments, thin
 from aura_ros.train.state_pool import StatePool
 from aura_ros.train.task_shares import TaskShares
 from aura_ros.train.teacher import teacher_of
@@ -69,7 +71,8 @@ def fit(model: MemoryModule, streams: list[Stream], settings: MemoryTraining, fr
             drawn = [pools[task] for task in shares.draw(known, settings.batch)]
             parts = [recolour(thin(pool[rng.integers(len(pool))], _kept_share(settings, rng), rng)) for pool in drawn]
             batch, tasks = collate(parts, settings.idle_weight), [stream.task for stream, _ in parts]
-            noise = settings.feature_noise * model.feature_scale * torch.randn_like(batch.z)
+            scale = _spread(parts) if settings.noise_within else model.feature_scale
+            noise = settings.feature_noise * scale * torch.randn_like(batch.z)
             losses = shares.watch(partial(action_errors, batch=batch, scale=model.action_scale), batch.weight, tasks)
             _, written = learner.step(
                 batch.z + noise,
@@ -89,6 +92,11 @@ def fit(model: MemoryModule, streams: list[Stream], settings: MemoryTraining, fr
     model.eval()
 
 
+def _spread(parts: list[Part]) -> Tensor:
+    """Return the standard deviation of each feature within each sequence, [B, 1, D]."""
+    return torch.stack([torch.from_numpy(stream.z[steps].std(0)) for stream, steps in parts])[:, None]
+
+
 def _kept_share(settings: MemoryTraining, rng: np.random.Generator) -> float:
     """Return the share of the steps between cue and go sign that one sequence keeps."""
     spread = settings.keep_idle_most - settings.keep_idle
@@ -96,7 +104,13 @@ def _kept_share(settings: MemoryTraining, rng: np.random.Generator) -> float:
 
 
 def train_memory(
-    kind: str, work_dir: Path, vla: EmbeddedVla, output: Path, settings: MemoryTraining, command: str
+    kind: str,
+    work_dir: Path,
+    vla: EmbeddedVla,
+    output: Path,
+    settings: MemoryTraining,
+    command: str,
+    start_from: Path | None = None,
 ) -> dict[str, Any]:
     """Train a memory, and write its weights (.safetensors) and card. Return the validation report.
 
@@ -107,15 +121,19 @@ def train_memory(
         output: .safetensors file to write.
         settings: settings of the training.
         command: command line, for the card.
+        start_from: weights of the same kind and backbone to continue from; None starts from new weights.
 
     Raises:
-        ConfigError: if the kind is unknown, or demonstrations are missing.
+        ConfigError: if the kind is unknown, demonstrations are missing, or `start_from` does not fit.
     """
     check_kind(kind)
     streams = [stream for task in PANEL_TASKS for stream in load_streams(vla, work_dir, 'train', task)]
     held_out = [stream for task in PANEL_TASKS for stream in load_streams(vla, work_dir, 'validation', task)]
-    data = TrainingSet(streams, held_out, {'tasks': list(PANEL_TASKS)})
-    return _train(kind, vla.spec, data, output, settings, command)
+    source: dict[str, Any] = {'tasks': list(PANEL_TASKS)}
+    if start_from is not None:
+        source['start_from'] = load_weights(kind, str(start_from)).card.get('training', {})
+    data = TrainingSet(streams, held_out, source)
+    return _train(kind, vla.spec, data, output, settings, command, start_from)
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,10 @@ class MemoryTraining:
     """Fraction of the training at which put_back joins the other tasks."""
     feature_noise: float = 0.2
     """Standard deviation of the noise on the features, in units of their own."""
+    noise_within: bool = False
+    """Whether the noise is in units of the variation within the sequence. What is constant there, such as the words of
+    one instruction, then has no noise.
+    """
     recolour: float = 0.8
     """Share of the sequences with other colours, see `recolour.py`."""
     used: float = 0.9
@@ -107,6 +111,10 @@ CONTENT = replace(
 """Settings of content-addressed fast weights."""
 
 
+REFINEMENT = 3000
+"""Optimiser steps of `refined`."""
+
+
 def settings_of(kind: str, addressing: str, seed: int) -> MemoryTraining:
     """Return the settings of the training of a memory on demonstrations.
 
@@ -120,3 +128,15 @@ def settings_of(kind: str, addressing: str, seed: int) -> MemoryTraining:
     else:
         settings = SETTINGS.get(kind, MemoryTraining())
     return replace(settings, seed=seed)
+
+
+def refined(settings: MemoryTraining) -> MemoryTraining:
+    """Return the settings with which a trained memory learns on, from driven episodes as well.
+
+    The rate is lower, and the gate decides from an earlier fraction on, because it has learned its decisions before.
+    What is due teaches it. The worth of a write in a demonstration would close it for the go signs of *sequence*.
+    """
+    before = settings.optimisation
+    optimisation = replace(before, steps=REFINEMENT, learning_rate=before.learning_rate / 2)
+    gate = replace(settings.gate, open_until=0.5, flips=0, imitation=20.0, focus=2.0)
+    return replace(settings, put_back_from=0.0, noise_within=True, optimisation=optimisation, gate=gate)

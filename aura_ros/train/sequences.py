@@ -17,6 +17,7 @@ from aura_ros.common.names import EventKind
 from aura_ros.common.progress import Bar
 from aura_ros.sim.tasks.single import TOUCH_TEXTS
 from aura_ros.sim.world import BLOCKS
+from aura_ros.train.demonstrations import DRIVEN
 from aura_ros.train.episodes import episode_files
 from aura_ros.train.lessons import DUE, LABELS, UNKNOWN, Labels, labels_of
 from aura_ros.train.teacher import CUE_STEPS, cues_of, windows_of
@@ -78,7 +79,9 @@ class Batch:
 
 
 def load_streams(vla: EmbeddedVla, work_dir: Path, split: str, task: str) -> list[Stream]:
-    """Run the frozen backbone over a folder of demonstrations, or load the results of an earlier run.
+    """Run the frozen backbone over demonstrations, or load the results of an earlier run.
+
+    Training data include the episodes that a memory has driven.
 
     Args:
         vla: the frozen backbone.
@@ -86,16 +89,23 @@ def load_streams(vla: EmbeddedVla, work_dir: Path, split: str, task: str) -> lis
         split: 'train' or 'validation'.
         task: name of the task.
     """
-    cache = work_dir / 'features' / vla.spec.backbone_hash[:12] / f'{split}-{task}'
+    name = f'{split}-{task}'
+    recorded = work_dir / 'demonstrations'
+    driven = [folder.name for folder in sorted(recorded.glob(f'{name}-{DRIVEN}-*'))] if split == 'train' else []
+    return [stream for folder in (name, *driven) for stream in _load_folder(vla, work_dir, folder, task)]
+
+
+def _load_folder(vla: EmbeddedVla, work_dir: Path, name: str, task: str) -> list[Stream]:
+    cache = work_dir / 'features' / vla.spec.backbone_hash[:12] / name
     cache.mkdir(parents=True, exist_ok=True)
     streams = []
-    found = episode_files(work_dir / 'demonstrations' / f'{split}-{task}')
-    with Bar(make_console(), f'features {split}-{task}', len(found)) as bar:
+    found = episode_files(work_dir / 'demonstrations' / name)
+    with Bar(make_console(), f'features {name}', len(found)) as bar:
         for file in found:
             kept = cache / file.name
             if not _is_kept(kept, file, task):
                 with open_arrays(file) as arrays:
-                    features = _features(vla, arrays, FRAMES_PER_STEP.get(f'{split}-{task}', 1), task)
+                    features = _features(vla, arrays, FRAMES_PER_STEP.get(name, 1), task)
                 replace_arrays(kept, features)
             with open_arrays(kept) as arrays:
                 columns: dict[str, Any] = {name: arrays[name] for name in arrays}

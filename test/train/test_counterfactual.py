@@ -7,9 +7,10 @@ from close import assert_close
 torch = pytest.importorskip('torch')
 torch.set_num_threads(1)
 
-from aura_ros.train.counterfactual import Sequences, draw_steps, gains_of_writes, gate_loss  # noqa: E402
+from aura_ros.train.counterfactual import Sequences, draw_steps, gains_of_writes, gate_loss, taught_loss  # noqa: E402
 from aura_ros.train.learner import GateTraining, Learner, Optimisation  # noqa: E402
 from aura_ros.train.modules import ContentAddressedModule, Sizes  # noqa: E402
+from aura_ros.train.teacher import teacher_of  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -150,3 +151,25 @@ def test_a_gate_learns_which_of_two_items_is_asked_for():
     assert float(written[kind > 0].mean()) < 0.1, 'an item that nothing asks for, and a query, are not written'
     assert float(written.mean()) < 0.3
     assert_close(rollout.scan.readout.shape, (64, 24, 32))
+
+
+def test_a_focus_weighs_each_step_by_how_wrong_its_score_is(model, sequences):
+    torch.manual_seed(2)
+    rollout = model(sequences.z, sequences.base, sequences.state)
+    teacher = teacher_of(torch.randint(0, 3, (BATCH, STEPS)), late=0.0)
+    inputs, due = rollout.scan.gate_inputs, teacher.due(rollout.scan.written)
+    score = torch.sigmoid(model.gate_logit(inputs.code, inputs.error))
+    right = torch.where(due > 0, score, 1 - score)
+    for focus in (0.0, 2.0):
+        expected = (-((1 - right) ** focus) * right.log()).mean()
+        assert_close(taught_loss(model, rollout, teacher, focus), expected)
+
+
+def test_a_focus_has_a_finite_gradient_at_a_certain_gate(model, sequences):
+    model.gate.output.bias.data.fill_(200.0)
+    rollout = model(sequences.z, sequences.base, sequences.state)
+    teacher = teacher_of(torch.arange(1, BATCH * STEPS + 1).view(BATCH, STEPS), late=0.0)
+    for focus in (0.0, 2.0):
+        model.zero_grad()
+        taught_loss(model, rollout, teacher, focus).backward(retain_graph=True)
+        assert all(torch.isfinite(part.grad).all() for part in model.gate.parameters() if part.grad is not None)

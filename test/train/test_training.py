@@ -22,6 +22,7 @@ from aura_ros.sim.expert import Expert  # noqa: E402
 from aura_ros.sim.tasks import Simulation  # noqa: E402
 from aura_ros.sim.world import World  # noqa: E402
 from aura_ros.train.demonstrations import CHUNK, Collection, collect_episode  # noqa: E402
+from aura_ros.train.drivers import Faults  # noqa: E402
 from aura_ros.train.episodes import load_frames  # noqa: E402
 from aura_ros.train.initial import set_scales, share_keys  # noqa: E402
 from aura_ros.train.learner import GateTraining, Learner, Optimisation  # noqa: E402
@@ -71,7 +72,7 @@ def test_a_label_is_what_the_expert_would_do_and_leaves_the_world_alone():
 @pytest.mark.parametrize(('rate', 'end'), [(0.0, EventKind.ROUND_SUCCESS), (1.0, EventKind.ROUND_FAILURE)])
 def test_the_expert_of_a_sequence_loses_rounds_by_mistakes(rate, end):
     with World() as world:
-        frames = collect_episode(Collection('sequence', 'train', 1, 2, 4, mistake_rate=rate), 0, world)
+        frames = collect_episode(Collection('sequence', 'train', 1, 2, 4, faults=Faults(mistake_rate=rate)), 0, world)
     ends = (EventKind.ROUND_SUCCESS, EventKind.ROUND_FAILURE)
     assert set(frames['event'][np.isin(frames['event'], ends)]) == {end}
 
@@ -123,6 +124,10 @@ def test_from_demonstrations_to_weights_that_load(work_dir, tmp_path):
     assert card['training']['settings']['optimisation']['steps'] == 8 and card['training']['settings']['taught']
     train_memory('aura', work_dir, vla, tmp_path / 'again.safetensors', settings, 'test')
     assert (tmp_path / 'again.safetensors').read_bytes() == (tmp_path / 'aura.safetensors').read_bytes()
+    train_memory('aura', work_dir, vla, output := tmp_path / 'again.safetensors', settings, 'more', output)
+    assert output.read_bytes() != (tmp_path / 'aura.safetensors').read_bytes()
+    training = json.loads(output.with_suffix('.json').read_text())['training']
+    assert (training['command'], training['start_from']['command']) == ('more', 'test')
     assert 'fire_rate' in card['validation']['recall']
     assert np.isfinite([figures['action_error'] for figures in card['validation'].values()]).all()
 
