@@ -131,7 +131,7 @@ def train_memory(
     held_out = [stream for task in PANEL_TASKS for stream in load_streams(vla, work_dir, 'validation', task)]
     source: dict[str, Any] = {'tasks': list(PANEL_TASKS)}
     if start_from is not None:
-        source['start_from'] = load_weights(kind, str(start_from)).card.get('training', {})
+        source['before'] = load_weights(kind, str(start_from)).card.get('training', {})
     data = TrainingSet(streams, held_out, source)
     return _train(kind, vla.spec, data, output, settings, command, start_from)
 

@@ -127,7 +127,7 @@ def test_from_demonstrations_to_weights_that_load(work_dir, tmp_path):
     train_memory('aura', work_dir, vla, output := tmp_path / 'again.safetensors', settings, 'more', output)
     assert output.read_bytes() != (tmp_path / 'aura.safetensors').read_bytes()
     training = json.loads(output.with_suffix('.json').read_text())['training']
-    assert (training['command'], training['start_from']['command']) == ('more', 'test')
+    assert (training['command'], training['before']['command']) == ('more', 'test')
     assert 'fire_rate' in card['validation']['recall']
     assert np.isfinite([figures['action_error'] for figures in card['validation'].values()]).all()
 
