@@ -167,9 +167,9 @@ def collect_episode(
     """
     simulation = Simulation(collection.task, collection.split, seed, collection.rounds, world)
     expert = Expert(simulation)
-    driver: Driver = Demonstrator(simulation, expert, collection.every, collection.faults, seed)
-    if policy:
-        driver = policy(simulation)
+    driver: Driver = (
+        policy(simulation) if policy else Demonstrator(simulation, expert, collection.every, collection.faults, seed)
+    )
     frames: list[dict[str, Any]] = []
     texts: dict[str, int] = {}
     latest: tuple[Event, ...] = simulation.initial_events

@@ -48,7 +48,9 @@ class GateTraining:
     probe: float = 0.1
     """Share of the steps at which the slope of the loss is measured, for dense fast weights."""
     flips: int = 4
-    """Steps of each sequence at which the worth of a write is measured, for content-addressed fast weights."""
+    """Steps of each sequence at which the worth of a write is measured, for content-addressed fast weights. 0 measures
+    none.
+    """
     imitation: float = 1.0
     """Weight of the loss by which a gate of content-addressed fast weights learns from a teacher, also while it
     decides. The worth of a write in a demonstration does not show what a policy does without it, because the

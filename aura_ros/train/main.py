@@ -48,7 +48,7 @@ COLLECTIONS = (  # task, split, episodes, rounds, control ticks between frames; 
     ('both', 'validation', 10, 10, 4),
     ('many', 'validation', 10, 10, 4),
 )
-DRIVEN = {'recall': 20, 'sequence': 30, 'both': 20}
+DRIVEN_EPISODES = {'recall': 20, 'sequence': 30, 'both': 20}
 """Number of episodes of ten rounds that AURA-Mem drives, for each task that it does not solve on validation seeds."""
 DRIVEN_SEED = 1000
 """First seed of these episodes, so that their rounds are not those of the demonstrations."""
@@ -193,7 +193,7 @@ def _driven(options: argparse.Namespace) -> None:
     weights = (
         Weights(folder / 'aura.safetensors', folder / 'embedded.onnx') if folder else Weights(default_path('aura'))
     )
-    for task, episodes in DRIVEN.items():
+    for task, episodes in DRIVEN_EPISODES.items():
         if task in tasks:
             collection = Collection(task, 'train', episodes, 10, 4, DRIVEN_SEED, weights)
             collect(collection, options.work_dir, options.workers)

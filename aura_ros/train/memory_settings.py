@@ -111,10 +111,6 @@ CONTENT = replace(
 """Settings of content-addressed fast weights."""
 
 
-REFINEMENT = 3000
-"""Optimiser steps of `refined`."""
-
-
 def settings_of(kind: str, addressing: str, seed: int) -> MemoryTraining:
     """Return the settings of the training of a memory on demonstrations.
 
@@ -137,6 +133,6 @@ def refined(settings: MemoryTraining) -> MemoryTraining:
     What is due teaches it. The worth of a write in a demonstration would close it for the go signs of *sequence*.
     """
     before = settings.optimisation
-    optimisation = replace(before, steps=REFINEMENT, learning_rate=before.learning_rate / 2)
+    optimisation = replace(before, steps=3000, learning_rate=before.learning_rate / 2)
     gate = replace(settings.gate, open_until=0.5, flips=0, imitation=20.0, focus=2.0)
     return replace(settings, put_back_from=0.0, noise_within=True, optimisation=optimisation, gate=gate)

@@ -218,8 +218,6 @@ def test_a_memory_that_never_wrote_is_not_praised(found):
 def test_the_gain_is_split_with_the_same_resamples_for_all_parts(tmp_path):
     steps = synthetic_steps(60, episodes=3)
     runs = run_policies(['base', 'aura', 'kv'], OPTIONS, steps, DiskArrays())
-    # whatever the weights that ship were trained on
-    runs['aura'] = replace(runs['aura'], policy=replace(runs['aura'].policy, trained_on=runs['kv'].policy.trained_on))
     runs['memoryless'] = replace(runs['kv'], errors=np.full_like(runs['kv'].errors, 0.004), writes=[])
     found = Evaluated(About('bag'), StepTable.collect(steps, runs, DiskArrays()), runs)
     aura, kv = summarise([found]).gains
