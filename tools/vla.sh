@@ -56,24 +56,25 @@ vla_env() {
     mark_done vla "$key"
 }
 
-# serve_in_env [ARGUMENT...]: runs `aura serve` in the environment of the backbone that the arguments name
-serve_in_env() {
+# run_in_vla_env VERB [ARGUMENT...]: runs `aura VERB` in the environment of the backbone that the arguments name; returns
+# if it has none
+run_in_vla_env() {
     name=''
     previous=''
     for word in "$@"; do
-        case $word in --backbone=*) name=${word#*=} ;; esac
+        case $word in
+        --backbone=*) name=${word#*=} ;;
+        --random | --random=*) name=openvla_oft ;;
+        esac
         [ "$previous" != --backbone ] || name=$word
         previous=$word
     done
     case " $vla_names " in
     *" ${name:-none} "*)
         vla_env "$name"
-        exec "$venv/bin/python" -m aura_ros.cli serve "$@"
+        exec "$venv/bin/python" -m aura_ros.cli "$@"
         ;;
     esac
-    set_up
-    enter
-    exec "$venv/bin/aura" serve "$@"
 }
 
 # test_vla [PYTEST_ARGUMENT...]: the tests of the adapters, each in its environment

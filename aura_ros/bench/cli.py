@@ -34,6 +34,7 @@ COMMANDS: tuple[str, ...] = (
     'ais',
     'ablate',
     'replay',
+    'vla',
 )
 """Modules of this package, in the order --help shows them."""
 SEEDS = 5

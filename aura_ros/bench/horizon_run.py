@@ -2,9 +2,10 @@
 """Measures state bytes and step time of the memories over the length of an episode."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,9 @@ from aura_ros.memory.fast_weights import FastWeights
 from aura_ros.memory.kinds import KINDS, build_memory
 from aura_ros.memory.protocol import Memory
 from aura_ros.memory.weights import MemoryWeights
+
+if TYPE_CHECKING:
+    from aura_ros.train.modules import Sizes
 
 Floats = NDArray[np.float32]
 
@@ -70,21 +74,48 @@ def make_memory(name: str, setting: HorizonSetting) -> Memory:
     Raises:
         ImportError: torch is not installed; its modules define the shapes.
     """
-    import torch
-
-    from aura_ros.train.matching import build_module
     from aura_ros.train.modules import Sizes
 
     kind, window = {WINDOWED: ('kv', setting.kv_window), CLOSED_GATE: ('aura', 0)}.get(name, (name, 0))
     sizes = Sizes(setting.feature_dim, chunk_size=1, head_width=setting.head_width)
-    torch.manual_seed(setting.seed)
-    options: dict[str, Any] = {'budget': setting.budget} if kind in ('random', 'periodic') else {}
+    options = {'budget': setting.budget} if kind in ('random', 'periodic') else {}
+    return random_memory(kind, sizes, setting.seed, options, window, opens=name != CLOSED_GATE)
+
+
+def random_memory(
+    kind: str,
+    sizes: 'Sizes',
+    seed: int,
+    options: Mapping[str, Any] = MappingProxyType({}),
+    window: int = 0,
+    *,
+    opens: bool = True,
+) -> Memory:
+    """Return a memory with random weights, as many as an AURA-Mem of these sizes has.
+
+    Args:
+        kind: one of KINDS.
+        sizes: dimensions.
+        seed: of the weights.
+        options: see `build_module`.
+        window: steps that a KV-cache keeps, 0 for all.
+        opens: whether a learned gate always opens; else it never does.
+
+    Raises:
+        ImportError: torch is not installed; its modules define the shapes.
+    """
+    import torch
+
+    from aura_ros.train.matching import build_module
+    from aura_ros.train.saving import card_of
+
+    torch.manual_seed(seed)
     # The kind none needs the shapes of a step, which memoryless has.
     module = build_module('memoryless' if kind == 'none' else kind, sizes, **options)
     arrays = {part: tensor.detach().numpy().copy() for part, tensor in module.state_dict().items()}
     if 'gate.output.bias' in arrays:
-        arrays['gate.output.bias'][:] = -100.0 if name == CLOSED_GATE else 100.0
-    return build_memory(kind, MemoryWeights(arrays, {}, ''), window)
+        arrays['gate.output.bias'][:] = 100.0 if opens else -100.0
+    return build_memory(kind, MemoryWeights(arrays, card_of(module), ''), window)
 
 
 class TimedMemory:

@@ -49,8 +49,6 @@ from aura_ros.vla import load_backbone
 CHUNK = 8
 IMAGE = 64
 LIGHTS = ('beacon', 'lamp')
-DRIVEN = 'driven'
-"""Part of the name of the folders of episodes that a memory drives."""
 Rgb = tuple[float, float, float]
 SCENE_DIM = 4 * 4 + 2 * 4 + 1
 LAMPS_DIM = 3 * 4
@@ -60,8 +58,10 @@ LAMPS_DIM = 3 * 4
 class Weights:
     """A trained policy that drives."""
 
+    kind: str
+    """Kind of the memory."""
     memory: Path
-    """Weights of AURA."""
+    """Weights of the memory."""
     backbone: Path | None = None
     """Weights of the backbone; None means those that ship."""
 
@@ -72,7 +72,7 @@ class Weights:
         Raises:
             ConfigError: if they cannot be used.
         """
-        return load_weights('aura', str(self.memory)).sha256
+        return load_weights(self.kind, str(self.memory)).sha256
 
     def policy(self) -> Callable[[Simulation], Driver]:
         """Load the weights, and return what makes a driver for a simulation.
@@ -81,7 +81,7 @@ class Weights:
             ConfigError: if they cannot be used.
         """
         backbone = load_backbone('embedded', str(self.backbone) if self.backbone else None)
-        memory = load_memory('aura', str(self.memory))
+        memory = load_memory(self.kind, str(self.memory))
         return lambda simulation: PolicyDriver(simulation, backbone, memory)
 
 
@@ -114,7 +114,12 @@ class Collection:
     def folder(self) -> str:
         """Name of the folder of these episodes. Episodes that a memory drives have a folder for its weights."""
         name = f'{self.split}-{self.task}'
-        return name if self.weights is None else f'{name}-{DRIVEN}-{self.weights.hash[:12]}'
+        return name if self.weights is None else f'{driven_name(name, self.weights.kind)}{self.weights.hash[:12]}'
+
+
+def driven_name(name: str, kind: str) -> str:
+    """Return how the folders of episodes that memories of a kind have driven begin, beside the folder `name`."""
+    return f'{name}-driven-{kind}-'
 
 
 def scene_labels(world: World) -> NDArray[np.float32]:

@@ -4,8 +4,8 @@
     aura train demonstrations   the expert drives the simulated arm, and frames are stored
     aura train vla              behaviour cloning of the embedded VLA, which is then frozen
     aura train memory           AURA-Mem and the KV-cache on the features of the frozen VLA
-    aura train driven           the trained AURA-Mem drives, and frames are stored with what the expert would do
-    aura train refine           AURA-Mem learns on, from these frames as well
+    aura train driven           the trained memories drive, and frames are stored with what the expert would do
+    aura train refine           each memory learns on, from the frames that it has driven as well
     aura train check            closed-loop success on the validation seeds, without ROS
     aura train all              all stages in this order
     aura train memory --from-bags BAG...   both memories on recordings of your robot with your own frozen VLA
@@ -17,11 +17,10 @@ import argparse
 import os
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from importlib.resources import files
 from pathlib import Path
 
-from aura_ros.common.errors import ConfigError
 from aura_ros.common.names import POLICIES, TASKS, names_in
 from aura_ros.common.program import make_parser, program
 from aura_ros.train.features import add_arguments
@@ -49,7 +48,7 @@ COLLECTIONS = (  # task, split, episodes, rounds, control ticks between frames; 
     ('many', 'validation', 10, 10, 4),
 )
 DRIVEN_EPISODES = {'recall': 20, 'sequence': 30, 'both': 20}
-"""Number of episodes of ten rounds that AURA-Mem drives, for each task that it does not solve on validation seeds."""
+"""Number of episodes of ten rounds that a memory drives, by task: those that AURA-Mem lost on validation seeds."""
 DRIVEN_SEED = 1000
 """First seed of these episodes, so that their rounds are not those of the demonstrations."""
 
@@ -60,22 +59,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(arguments)
     options.command = shlex.join(['aura', 'train', *(sys.argv[1:] if arguments is None else arguments)])
-    for name in _stages(options):
+    for name in STAGES if options.stage == 'all' else (options.stage,):
         STAGES[name](options)
     return 0
-
-
-def _stages(options: argparse.Namespace) -> list[str]:
-    """Return the names of the stages to run. Those in which AURA-Mem drives or learns on are for AURA-Mem only.
-
-    Raises:
-        ConfigError: such a stage is asked of another memory.
-    """
-    with_aura = options.memory in ('both', 'aura')
-    if options.stage in OF_AURA and not with_aura:
-        raise ConfigError(f'{options.stage} is for AURA-Mem: --memory must be both or aura, got {options.memory!r}')
-    names = STAGES if options.stage == 'all' else (options.stage,)
-    return [name for name in names if with_aura or name not in OF_AURA]
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -134,7 +120,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument('--light', type=float, default=1.0, help='check: factor of the light, 0.2..3 (default: 1)')
     parser.add_argument(
-        '--tasks', default=','.join(TASKS), help='demonstrations, check: tasks, comma-separated (default: all)'
+        '--tasks',
+        default='',
+        metavar='LIST',
+        help='demonstrations, driven, check: tasks, comma-separated (default: all; those of driven are '
+        f'{", ".join(DRIVEN_EPISODES)})',
     )
     bags = parser.add_argument_group('memory, on recordings')
     bags.add_argument(
@@ -178,7 +168,7 @@ def _folder(options: argparse.Namespace, package: str) -> Path:
 def _demonstrations(options: argparse.Namespace) -> None:
     from aura_ros.train.demonstrations import Collection, collect
 
-    tasks = names_in(options.tasks, TASKS, f'--tasks is {options.tasks!r}')
+    tasks = _tasks(options, TASKS)
     for collection in map(Collection, *zip(*COLLECTIONS, strict=True)):
         if collection.task in tasks:
             collect(collection, options.work_dir, options.workers)
@@ -188,14 +178,16 @@ def _driven(options: argparse.Namespace) -> None:
     from aura_ros.memory.weights import default_path
     from aura_ros.train.demonstrations import Collection, Weights, collect
 
-    tasks = names_in(options.tasks, TASKS, f'--tasks is {options.tasks!r}')
+    tasks = _tasks(options, DRIVEN_EPISODES)
     folder = options.output
-    weights = (
-        Weights(folder / 'aura.safetensors', folder / 'embedded.onnx') if folder else Weights(default_path('aura'))
-    )
-    for task, episodes in DRIVEN_EPISODES.items():
-        if task in tasks:
-            collection = Collection(task, 'train', episodes, 10, 4, DRIVEN_SEED, weights)
+    for kind in _kinds(options):
+        weights = (
+            Weights(kind, folder / f'{kind}.safetensors', folder / 'embedded.onnx')
+            if folder
+            else Weights(kind, default_path(kind))
+        )
+        for task in tasks:
+            collection = Collection(task, 'train', DRIVEN_EPISODES[task], 10, 4, DRIVEN_SEED, weights)
             collect(collection, options.work_dir, options.workers)
 
 
@@ -213,20 +205,29 @@ def _memory(options: argparse.Namespace) -> None:
 
         train_own(options)
     else:
-        _on_demonstrations(options, ('aura', 'kv') if options.memory == 'both' else (options.memory,))
+        _on_demonstrations(options)
 
 
 def _refine(options: argparse.Namespace) -> None:
-    _on_demonstrations(options, ('aura',), refine=True)
+    _on_demonstrations(options, refine=True)
 
 
-def _on_demonstrations(options: argparse.Namespace, kinds: Sequence[str], refine: bool = False) -> None:
+def _tasks(options: argparse.Namespace, allowed: Iterable[str]) -> tuple[str, ...]:
+    every = tuple(allowed)
+    return names_in(options.tasks or ','.join(every), every, f'--tasks is {options.tasks!r}')
+
+
+def _kinds(options: argparse.Namespace) -> tuple[str, ...]:
+    return ('aura', 'kv') if options.memory == 'both' else (options.memory,)
+
+
+def _on_demonstrations(options: argparse.Namespace, refine: bool = False) -> None:
     from aura_ros.train.memory import train_memory
     from aura_ros.train.memory_settings import refined, settings_of
     from aura_ros.vla.embedded import EmbeddedVla
 
     vla = EmbeddedVla(str(options.output / 'embedded.onnx') if options.output else None)
-    for kind in kinds:
+    for kind in _kinds(options):
         output = _folder(options, 'aura_ros.memory') / f'{kind}.safetensors'
         given = None if kind == 'kv' else options.addressing
         settings = settings_of(kind, given or ('content' if kind == 'aura' else 'dense'), options.seed)
@@ -243,7 +244,7 @@ def _check(options: argparse.Namespace) -> None:
     from aura_ros.sim.appearance import Appearance
     from aura_ros.train.check import check
 
-    tasks = names_in(options.tasks, TASKS, f'--tasks is {options.tasks!r}')
+    tasks = _tasks(options, TASKS)
     policies = names_in(options.policies, POLICIES, f'--policies is {options.policies!r}')
     appearance = Appearance(tuple(options.camera_shift), options.light)
     for line in check(options.output, tasks, options.rounds, appearance, policies, options.mixed):
@@ -259,8 +260,6 @@ STAGES: dict[str, Callable[[argparse.Namespace], None]] = {
     'check': _check,
 }
 """The stages in their order."""
-OF_AURA = ('driven', 'refine')
-"""Stages for AURA-Mem only."""
 
 
 if __name__ == '__main__':

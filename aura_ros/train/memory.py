@@ -121,13 +121,15 @@ def train_memory(
         output: .safetensors file to write.
         settings: settings of the training.
         command: command line, for the card.
-        start_from: weights of the same kind and backbone to continue from; None starts from new weights.
+        start_from: weights of the same kind and backbone to continue from, with the episodes that they have driven as
+            well; None starts from new weights.
 
     Raises:
         ConfigError: if the kind is unknown, demonstrations are missing, or `start_from` does not fit.
     """
     check_kind(kind)
-    streams = [stream for task in PANEL_TASKS for stream in load_streams(vla, work_dir, 'train', task)]
+    driven_by = None if start_from is None else kind
+    streams = [stream for task in PANEL_TASKS for stream in load_streams(vla, work_dir, 'train', task, driven_by)]
     held_out = [stream for task in PANEL_TASKS for stream in load_streams(vla, work_dir, 'validation', task)]
     source: dict[str, Any] = {'tasks': list(PANEL_TASKS)}
     if start_from is not None:

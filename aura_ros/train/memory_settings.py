@@ -93,7 +93,7 @@ SETTINGS = {
         gate=GateTraining(0.2, 0.4, learn_from=0.1, price_full=0.8, probe=0.03),
     ),
     # its single attention head learns neither recall nor put_back if both are there from the start
-    'kv': replace(_EVERY_WAIT, put_back_from=0.5),
+    'kv': replace(_EVERY_WAIT, put_back_from=0.5, by_error=0.5, optimisation=Optimisation(steps=6000)),
     # with the rate of the others, what it writes does not generalise beyond the first rounds
     'elmur': replace(_EVERY_WAIT, optimisation=Optimisation(steps=4000, learning_rate=5e-4)),
 }

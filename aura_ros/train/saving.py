@@ -28,13 +28,16 @@ def save_memory(module: MemoryModule, path: Path, card: Mapping[str, Any]) -> No
         path,
     )
     path.chmod(0o644)  # safetensors creates files that only their owner can read
+    path.with_suffix('.json').write_text(json.dumps({**card_of(module), **card}, indent=2) + '\n')
+
+
+def card_of(module: MemoryModule) -> dict[str, Any]:
+    """Return what the card of a memory says of its shapes."""
     addressing = {'addressing': 'content'} if isinstance(module, ContentAddressedModule) else {}
     numbers = asdict(replace(module.sizes, actions=None))
     del numbers['actions']
     spec = {'action_spec': module.sizes.actions.to_dict()} if module.sizes.actions is not None else {}
-    sizes = {'sizes': numbers, 'parameters': module.parameter_count}
-    content = {'memory': module.kind, **addressing, **sizes, **spec, **card}
-    path.with_suffix('.json').write_text(json.dumps(content, indent=2) + '\n')
+    return {'memory': module.kind, **addressing, 'sizes': numbers, 'parameters': module.parameter_count, **spec}
 
 
 def modes_of(kind: str, path: Path) -> int:

@@ -17,7 +17,7 @@ from aura_ros.common.names import EventKind
 from aura_ros.common.progress import Bar
 from aura_ros.sim.tasks.single import TOUCH_TEXTS
 from aura_ros.sim.world import BLOCKS
-from aura_ros.train.demonstrations import DRIVEN
+from aura_ros.train.demonstrations import driven_name
 from aura_ros.train.episodes import episode_files
 from aura_ros.train.lessons import DUE, LABELS, UNKNOWN, Labels, labels_of
 from aura_ros.train.teacher import CUE_STEPS, cues_of, windows_of
@@ -78,21 +78,20 @@ class Batch:
     """What the steps teach beside actions."""
 
 
-def load_streams(vla: EmbeddedVla, work_dir: Path, split: str, task: str) -> list[Stream]:
+def load_streams(vla: EmbeddedVla, work_dir: Path, split: str, task: str, driven_by: str | None = None) -> list[Stream]:
     """Run the frozen backbone over demonstrations, or load the results of an earlier run.
-
-    Training data include the episodes that a memory has driven.
 
     Args:
         vla: the frozen backbone.
         work_dir: parent of the demonstrations; features are stored beside them by backbone hash.
         split: 'train' or 'validation'.
         task: name of the task.
+        driven_by: kind of the memories whose driven episodes follow, if there are any; None means demonstrations only.
     """
     name = f'{split}-{task}'
-    recorded = work_dir / 'demonstrations'
-    driven = [folder.name for folder in sorted(recorded.glob(f'{name}-{DRIVEN}-*'))] if split == 'train' else []
-    return [stream for folder in (name, *driven) for stream in _load_folder(vla, work_dir, folder, task)]
+    driven = sorted((work_dir / 'demonstrations').glob(f'{driven_name(name, driven_by)}*')) if driven_by else []
+    names = (name, *(folder.name for folder in driven if any(folder.iterdir())))
+    return [stream for folder in names for stream in _load_folder(vla, work_dir, folder, task)]
 
 
 def _load_folder(vla: EmbeddedVla, work_dir: Path, name: str, task: str) -> list[Stream]:

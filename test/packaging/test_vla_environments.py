@@ -79,18 +79,19 @@ def test_another_python_is_refused(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ('words', 'python'),
     [
-        ('--backbone lerobot --path a.yaml', '.venv-lerobot/bin/python'),
-        ('--path a.yaml --backbone=openvla_oft', '.venv-openvla_oft/bin/python'),
-        ('--backbone embedded', '.venv/bin/aura'),
-        ('--port 9', '.venv/bin/aura'),
+        ('serve --backbone lerobot --path a.yaml', '.venv-lerobot/bin/python'),
+        ('serve --path a.yaml --backbone=openvla_oft', '.venv-openvla_oft/bin/python'),
+        ('serve --backbone embedded', ''),
+        ('serve --port 9', ''),
+        ('bench vla --random 7b --device cuda', '.venv-openvla_oft/bin/python'),
+        ('bench vla', ''),
     ],
 )
-def test_each_backbone_is_served_in_its_environment(words: str, python: str, tmp_path: Path) -> None:
-    program = tmp_path / python
-    program.parent.mkdir(parents=True)
+def test_each_backbone_runs_in_its_environment(words: str, python: str, tmp_path: Path) -> None:
+    program = tmp_path / (python or 'other')
+    program.parent.mkdir(parents=True, exist_ok=True)
     program.write_text('#!/bin/sh\necho "$0 $*"\n')
     program.chmod(0o755)
-    done = shell(f'vla_env() {{ venv=$root/.venv-$1; }}; serve_in_env {words}', tmp_path)
+    done = shell(f'vla_env() {{ venv=$root/.venv-$1; }}; run_in_vla_env {words}; echo none', tmp_path)
     assert done.returncode == 0, done.stderr
-    start = f'{program} -m aura_ros.cli serve' if python.endswith('python') else f'{program} serve'
-    assert done.stdout == f'{start} {words}\n'
+    assert done.stdout == (f'{program} -m aura_ros.cli {words}\n' if python else 'none\n')

@@ -20,7 +20,7 @@ TASK, SEED = 'recall', 1000
 def driven(tmp_path_factory):
     """Collect one episode of one round."""
     work_dir = tmp_path_factory.mktemp('train')
-    weights = Weights(default_path('aura'))
+    weights = Weights('aura', default_path('aura'))
     folder = collect(Collection(TASK, 'train', 1, 1, 4, first_seed=SEED, weights=weights), work_dir, 1)
     with np.load(folder / f'{SEED:05d}.npz') as arrays:
         return work_dir, folder, dict(arrays)
@@ -28,7 +28,7 @@ def driven(tmp_path_factory):
 
 def test_the_folder_names_the_weights(driven):
     _, folder, _ = driven
-    assert folder.name == f'train-{TASK}-driven-{Weights(default_path("aura")).hash[:12]}'
+    assert folder.name == f'train-{TASK}-driven-aura-{Weights("aura", default_path("aura")).hash[:12]}'
 
 
 def test_the_memory_drives_and_the_expert_gives_the_actions(driven):
@@ -42,14 +42,16 @@ def test_the_memory_drives_and_the_expert_gives_the_actions(driven):
     assert not np.allclose(arrays['joints'][:count], shown['joints'][:count], atol=1e-3)
 
 
-def test_a_memory_learns_from_both_kinds_of_episodes(driven):
+def test_a_memory_learns_from_the_episodes_that_its_kind_has_driven(driven):
     work_dir, _, _ = driven
+    vla = EmbeddedVla(None)
     collect(Collection(TASK, 'train', 1, 1, 4), work_dir, 1)
-    streams = load_streams(EmbeddedVla(None), work_dir, 'train', TASK)
-    assert len(streams) == 2
-    assert streams[0].z.shape[1:] == streams[1].z.shape[1:]
+    (work_dir / 'demonstrations' / f'train-{TASK}-driven-kv-0123').mkdir()  # a collection that has just begun
+    shown, by_aura, by_kv = (load_streams(vla, work_dir, 'train', TASK, kind) for kind in (None, 'aura', 'kv'))
+    assert (len(shown), len(by_aura), len(by_kv)) == (1, 2, 1)
+    assert by_aura[0].z.shape[1:] == by_aura[1].z.shape[1:]
 
 
-def test_no_other_memory_is_refined(capsys):
-    assert main(['refine', '--memory', 'kv']) == 2
-    assert "--memory must be both or aura, got 'kv'" in capsys.readouterr().err
+def test_a_task_that_is_not_driven_is_refused(capsys):
+    assert main(['driven', '--tasks', 'many']) == 2
+    assert "--tasks is 'many', allowed: one or more of recall, sequence, both" in capsys.readouterr().err

@@ -13,25 +13,27 @@ import pytest
 
 if not importlib.util.find_spec('vla_arena'):
     pytest.skip('needs vla-arena: ./run test --vla', allow_module_level=True)
-import tiny_oft
 import torch
 import yaml
 
+from aura_ros.bench.cli import main as bench
 from aura_ros.common.errors import ConfigError, InputError
 from aura_ros.vla import load_backbone
+from aura_ros.vla.adapters import random_oft
 from aura_ros.vla.adapters.oft_classes import import_classes
 from aura_ros.vla.adapters.oft_images import crop_centre, prepare, resize
 from aura_ros.vla.adapters.openvla_oft import OpenVlaOft
 from aura_ros.vla.protocol import Observation
 
 DATA = Path(__file__).parents[2] / 'data'
+SIZE = random_oft.SIZES['tiny']
 
 
 @pytest.fixture(scope='module')
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The file of a model with two cameras."""
     torch.set_num_threads(1)
-    return tiny_oft.make(tmp_path_factory.mktemp('oft'))
+    return random_oft.write_checkpoint(tmp_path_factory.mktemp('oft'))
 
 
 @pytest.fixture(scope='module')
@@ -64,8 +66,8 @@ def own(file: Path, seen: Observation) -> tuple[np.ndarray, torch.Tensor]:
     model.vision_backbone.set_num_images_in_input(2)
     parts = []
     for name, part in (
-        ('action_head', classes.action_head(tiny_oft.WIDTH, tiny_oft.WIDTH, 7)),
-        ('proprio_projector', classes.proprio_projector(tiny_oft.WIDTH, 8)),
+        ('action_head', classes.action_head(SIZE.width, SIZE.width, 7)),
+        ('proprio_projector', classes.proprio_projector(SIZE.width, 8)),
     ):
         weights = torch.load(folder / f'{name}--150000_checkpoint.pt', weights_only=True)
         part.load_state_dict({key[len('module.') :]: value for key, value in weights.items()})
@@ -76,12 +78,10 @@ def own(file: Path, seen: Observation) -> tuple[np.ndarray, torch.Tensor]:
     words = torch.cat([words, torch.tensor([[29871]])], dim=1)
     processor = classes.image_processor.from_pretrained(folder)
     pixels = [
-        processor(
-            Image.fromarray(prepare(seen.images[name], tiny_oft.SIZE, rotate=True, crop=True)), return_tensors='pt'
-        )
+        processor(Image.fromarray(prepare(seen.images[name], SIZE.image, rotate=True, crop=True)), return_tensors='pt')
         for name in ('front', 'wrist')
     ]
-    bounds = statistics[tiny_oft.KEY]['proprio']
+    bounds = statistics[random_oft.KEY]['proprio']
     low, high = np.array(bounds['q01']), np.array(bounds['q99'])
     state = np.clip(2 * (seen.joint_positions - low) / (high - low + 1e-8) - 1, -1, 1)
     with torch.inference_mode():
@@ -89,7 +89,7 @@ def own(file: Path, seen: Observation) -> tuple[np.ndarray, torch.Tensor]:
             input_ids=words,
             attention_mask=torch.ones_like(words),
             pixel_values=torch.cat([one['pixel_values'] for one in pixels], dim=1),
-            unnorm_key=tiny_oft.KEY,
+            unnorm_key=random_oft.KEY,
             proprio=state[None],
             proprio_projector=parts[1],
             action_head=parts[0],
@@ -101,7 +101,7 @@ def test_actions_and_features_are_those_of_the_classes(backbone: OpenVlaOft, fil
     seen = observation(1)
     actions, hidden = own(file, seen)
     found = backbone.infer(seen)
-    assert hidden.shape == (1, 56, tiny_oft.WIDTH)
+    assert hidden.shape == (1, 56, SIZE.width)
     assert found.actions == pytest.approx(actions, rel=1e-5, abs=1e-6)
     assert found.features == pytest.approx(hidden[0].mean(0).numpy(), rel=1e-5, abs=1e-6)
     assert np.ptp(actions, axis=0).min() > 1e-4
@@ -125,7 +125,7 @@ def test_every_input_counts(backbone: OpenVlaOft, part: str) -> None:
 
 def test_spec_is_that_of_the_file(backbone: OpenVlaOft) -> None:
     spec = backbone.spec
-    assert (spec.chunk_size, spec.action_dim, spec.feature_dim) == (8, 7, tiny_oft.WIDTH)
+    assert (spec.chunk_size, spec.action_dim, spec.feature_dim) == (8, 7, SIZE.width)
     assert spec.components[2].binary
     assert len(spec.backbone_hash) == 64
     assert backbone.features is not None
@@ -150,8 +150,8 @@ def test_options_that_change_the_output_change_the_hash(
     ('changes', 'problem'),
     [
         ({'chunk_size': 5, 'n_action_steps': 5}, 'chunk_size with platform libero = 5'),
-        ({'actions': tiny_oft.ACTIONS[:2]}, 'columns of an action'),
-        ({'state': tiny_oft.STATE[:2], 'joint_names': list('abcdef')}, 'values of the state'),
+        ({'actions': random_oft.ACTIONS[:2]}, 'columns of an action'),
+        ({'state': random_oft.STATE[:2], 'joint_names': list('abcdef')}, 'values of the state'),
         ({'features': {'tap': 'prefix'}}, r'features\.tap'),
         ({'openvla_oft': {'platform': 'droid'}}, 'platform'),
         ({'openvla_oft': {'platform': 'aloha'}}, 'another process'),
@@ -218,8 +218,8 @@ def test_pickle_in_place_of_weights_is_refused(copy: tuple[Path, Path], capsys: 
 @pytest.mark.parametrize('bad', [{}, {'q01': [0.0], 'q99': [1.0]}, {'q01': [0.0] * 8, 'q99': [float('nan')] * 8}])
 def test_statistics_that_do_not_fit_are_refused(copy: tuple[Path, Path], bad: dict[str, Any]) -> None:
     folder, path = copy
-    content = tiny_oft.statistics()
-    content[tiny_oft.KEY]['proprio'] = bad
+    content = random_oft.statistics()
+    content[random_oft.KEY]['proprio'] = bad
     (folder / 'dataset_statistics.json').write_text(json.dumps(content))
     with pytest.raises(ConfigError, match=r'dataset_statistics\.json: proprio'):
         load_backbone('openvla_oft', str(path))
@@ -270,3 +270,18 @@ def test_images_turn_by_180_degrees() -> None:
     turned = prepare(image, 16, rotate=True, crop=False)
     assert turned[-1, -1].tolist() == [255] * 3
     assert turned.sum() == image.sum()
+
+
+def test_the_benchmark_of_a_random_checkpoint(tmp_path: Path) -> None:
+    assert bench(['vla', '--random', 'tiny', '--quick', '--output', str(tmp_path)]) == 0
+    found = json.loads((tmp_path / 'vla-tiny.json').read_text())
+    assert [row['part'] for row in found['rows']] == ['backbone', 'aura', 'elmur', 'gru', 'kv']
+    assert found['feature_dim'] == SIZE.width
+
+
+def test_the_shapes_of_7b_have_seven_and_a_half_billion_parameters(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.Tensor, 'item', lambda _: 0.0)  # timm reads rates back, which have no values here
+    with torch.device('meta'):
+        model = random_oft.make_model(import_classes('libero'), random_oft.SIZES['7b'])
+    assert sum(one.numel() for one in model.parameters()) == pytest.approx(7.54e9, rel=0.01)
+    assert model.llm_dim == 4096
