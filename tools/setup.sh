@@ -289,7 +289,7 @@ ensure_qt() {
     mark_done qt checked
 }
 
-# set_up [train] [replay] [monitor] [dev] [popgym]: installs everything a command needs; one process at a time
+# set_up [train] [replay] [monitor] [dev] [docs] [popgym]: installs everything a command needs; one process at a time
 set_up() {
     exec 9<"$root/run"
     if command -v flock >/dev/null && ! flock -n 9; then
@@ -308,6 +308,7 @@ set_up() {
             ;;
         replay) packages replay "packages for recordings" replay ;;
         dev) packages dev "developer tools" dev ;;
+        docs) packages docs "Sphinx" docs ;;
         popgym) packages popgym "POPGym" popgym ;;
         train)
             ensure_torch

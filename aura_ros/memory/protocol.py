@@ -39,7 +39,7 @@ class Decision:
     written: bool
     """Whether the step changed the state."""
     surprise: float
-    """Inner prediction error |v - f(k)| before the write."""
+    """Inner prediction error `|v - f(k)|` before the write."""
     action_change: float
     """Largest change of an action's value caused by this write; 0 without one, [rad, m] for joint targets."""
     delta_norm: float

@@ -11,6 +11,7 @@ The first word after the fence is the language. For `sh`, more words say how the
     sh ros2                where the command ros2 is installed
     sh node                the first line in the background until the end of the page, then the others
     sh with=COMMAND        beside a command in the background; also for `python`
+    sh after=ctrl-c        after Ctrl-C has ended the newest command in the background
 """
 
 import os
@@ -93,6 +94,8 @@ class Desk:
 
     def run(self, block: Block) -> None:
         """Run a block; fail with its output unless it ends as its options say."""
+        if block.options.get('after') == 'ctrl-c':
+            self.end_newest()
         if behind := block.options.get('with'):
             self.start(behind, ['bash', '-c', f'exec {behind}'])
         text = block.text
@@ -122,10 +125,15 @@ class Desk:
 
     def close(self) -> None:
         """End what runs in the background with Ctrl-C, the newest first; fail if it had not begun well."""
-        for place, process, log in reversed(self._behind):
-            if process.poll() is None:
-                _interrupt(process)
-            assert process.returncode in _ENDED, f'{place}: exit code {process.returncode}\n{self.output(log)}'
+        while self._behind:
+            self.end_newest()
+
+    def end_newest(self) -> None:
+        """End the newest command in the background with Ctrl-C; fail if it had not begun well."""
+        place, process, log = self._behind.pop()
+        if process.poll() is None:
+            _interrupt(process)
+        assert process.returncode in _ENDED, f'{place}: exit code {process.returncode}\n{self.output(log)}'
 
     def output(self, log: Path) -> str:
         """Return the last output of a command and of all that runs beside it."""
