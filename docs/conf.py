@@ -20,6 +20,8 @@ if _WRAPPED:
     (_HERE / 'index.rst').unlink(missing_ok=True)  # the one of rosdoc2; ours is index.md
     shutil.copy(_ROOT / 'CHANGELOG.rst', _HERE.parent)
     shutil.copytree(_ROOT / 'config', _HERE.parent / 'config', dirs_exist_ok=True)
+    # rosdoc2 also writes pages, one for each module among them. This site has its own.
+    exclude_patterns = ['aura_ros*.rst', 'modules.rst', 'interfaces', 'standard*', '__readme_include.rst']
 sys.path[:0] = [str(_DOCS), str(_ROOT)]
 
 project = 'aura_ros'

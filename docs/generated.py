@@ -54,10 +54,10 @@ def parameters_by_node() -> dict[str, dict[str, Row]]:
     from aura_ros.nodes import kv_baseline
     from aura_ros.nodes.memory import node as memory
     from aura_ros.nodes.player import playback
-    from aura_ros.nodes.policy_switch import node as policy_switch
+    from aura_ros.nodes.policy_switch import config as policy_switch
     from aura_ros.nodes.recorder import node as recorder
     from aura_ros.nodes.sim import node as sim
-    from aura_ros.nodes.vla import node as vla
+    from aura_ros.nodes.vla import config as vla
     from aura_ros.ros import robot_file
     from aura_ros.tools.panel import main as panel
 
@@ -141,6 +141,8 @@ def _help(words: Sequence[str]) -> str:
     with mock.patch.dict(os.environ, COLUMNS=_WIDTH), contextlib.redirect_stdout(printed):
         with contextlib.suppress(SystemExit):
             main([*words, '--help'])
+    if not printed.getvalue():
+        raise ImportError(name=f'what `aura {" ".join(words)}` imports')
     return printed.getvalue()
 
 

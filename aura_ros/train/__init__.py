@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Demonstrations to a backbone, and features to a memory. Training needs torch."""

@@ -90,6 +90,15 @@ def test_licence_is_the_same_everywhere() -> None:
     assert 'Version 2.0, January 2004' in (ROOT / 'LICENSE').read_text(encoding='utf-8')
 
 
+def test_every_source_file_names_the_licence() -> None:
+    folders = ('aura_ros', 'docs', 'lerobot_policy_aura', 'scripts', 'test', 'tools')
+    files = [ROOT / 'run', ROOT / 'setup.py', *(path for name in folders for path in (ROOT / name).rglob('*'))]
+    sources = [path for path in files if path.suffix in ('.py', '.sh') or path.parent == ROOT / 'scripts']
+    assert len(sources) > 500
+    line = 'SPDX-License-Identifier: Apache-2.0'
+    assert [path for path in sources if path.is_file() and line not in path.read_text(encoding='utf-8')[:200]] == []
+
+
 def test_changelog_has_the_version() -> None:
     version = PACKAGE.findtext('version')
     text = (ROOT / 'CHANGELOG.rst').read_text(encoding='utf-8')

@@ -2,16 +2,20 @@
 """The pages of docs/ build as a site without a warning, all links inside it work, and it has every page and program."""
 
 import re
+import shutil
 import subprocess
 import sys
+import xml.etree.ElementTree as ElementTree
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
+import yaml
 
 pytest.importorskip('sphinx', reason='needs the extra docs')
 pytest.importorskip('rclpy')
+from sphinx.application import Sphinx
 
 from aura_ros.bench.cli import COMMANDS
 from aura_ros.cli import VERBS
@@ -48,6 +52,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / 'html'
 
 
+def sources() -> list[Path]:
+    """Return the files of all pages, below docs/ and without their endings."""
+    return [path.relative_to(DOCS).with_suffix('') for path in DOCS.rglob('*') if path.suffix in ('.md', '.rst')]
+
+
 def text_of(page: Path) -> str:
     """Return the text of a page without its marks."""
     return re.sub(r'<[^>]+>', '', page.read_text(encoding='utf-8'))
@@ -70,13 +79,10 @@ def test_every_link_inside_the_site_leads_somewhere(site: Path) -> None:
 
 
 def test_the_site_has_every_page_of_the_repository(site: Path) -> None:
-    files = [path for path in DOCS.rglob('*') if path.suffix in ('.md', '.rst')]
-    sources = [path.relative_to(DOCS).with_suffix('.html') for path in files]
-    assert [str(path) for path in sources if not (site / path).is_file()] == []
+    pages = [f'{path}.html' for path in sources()]
+    assert [page for page in pages if not (site / page).is_file()] == []
     front = Page(site / 'index.html').links
-    assert [str(path) for path in sources if str(path) not in front and path.name != 'index.html'] == [], (
-        'not in the menu of the front page: add it to docs/index.md'
-    )
+    assert [page for page in pages if page not in front and page != 'index.html'] == [], 'add it to docs/index.md'
 
 
 def test_front_page_is_the_readme_with_the_links_of_the_site(site: Path) -> None:
@@ -92,6 +98,13 @@ def test_reference_has_every_command(site: Path) -> None:
     assert [call for call in calls if f'usage: {call}' not in text] == []
 
 
+def test_reference_has_the_parameters_of_every_node(site: Path) -> None:
+    text = text_of(site / 'reference' / 'parameters.html')
+    nodes = {path.stem for path in (DOCS / 'nodes').glob('*.md')} - {'README'}
+    assert nodes <= set(re.findall(r'the page of (\w+)\.', text))
+    assert 'robot.OUTPUT.workspace_lower' in text and 'Configure and activate at start' in text
+
+
 def test_reference_has_every_message(site: Path) -> None:
     text = text_of(site / 'reference' / 'messages.html')
     files = [path for kind in ('msg', 'srv', 'action') for path in (ROOT / kind).iterdir()]
@@ -103,6 +116,23 @@ def test_reference_describes_what_is_public(site: Path) -> None:
     text = (site / 'reference' / 'api.html').read_text(encoding='utf-8')
     for name in ('client.AuraClient.run_episode', 'vla.Backbone.infer', 'memory.MemorySession', 'control.PolicySwitch'):
         assert f'id="aura_ros.{name}"' in text, name
+
+
+def test_rosdoc2_finds_the_site_and_builds_a_copy_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = ElementTree.parse(ROOT / 'package.xml').findtext('export/rosdoc2') or ''
+    (builder,) = list(yaml.safe_load_all((ROOT / name).read_text(encoding='utf-8')))[1]['builders']
+    assert builder['sphinx']['sphinx_sourcedir'] == 'docs'
+    # As rosdoc2 does: a copy of the folder, an index of its own, and a conf.py that runs ours.
+    copy = tmp_path / 'build' / 'wrapped'
+    shutil.copytree(DOCS, copy)
+    (copy / 'index.rst').write_text('rosdoc2\n=======\n')
+    (copy / 'aura_ros.memory.rst').write_text('aura_ros.memory\n===============\n')
+    (copy / 'conf.py').write_text(f'exec(open("{DOCS}/conf.py").read())\n')
+    monkeypatch.setattr(sys, 'path', [*sys.path])  # conf.py adds to it
+    app = Sphinx(copy, copy, tmp_path / 'html', tmp_path / 'cache', 'dummy', status=None)
+    app.project.discover(app.config.exclude_patterns)
+    assert set(app.project.docnames) == {str(path) for path in sources()}
+    assert (copy / '..' / 'config' / 'sros2' / 'aura.policy.xml').is_file(), 'linked in security.md'
 
 
 def test_readme_is_short_and_begins_with_the_two_commands() -> None:

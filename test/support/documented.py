@@ -28,7 +28,7 @@ from pathlib import Path
 from markdown_it import MarkdownIt
 
 ROOT = Path(__file__).parents[2]
-PAGES = (ROOT / 'README.md', *sorted((ROOT / 'docs').rglob('*.md')))
+PAGES = (ROOT / 'README.md', ROOT / 'CONTRIBUTING.md', *sorted((ROOT / 'docs').rglob('*.md')))
 LANGUAGES = {'sh', 'python', 'yaml', 'text', 'json', 'cmake', 'xml'}
 _END_S = 60.0
 _ENDED = (0, 1, 130)
