@@ -39,6 +39,7 @@ from aura_ros.bench.ais_figure import draw
 from aura_ros.bench.jobs import Job, run_jobs
 from aura_ros.bench.store import ResultStore
 from aura_ros.bench.streams import StreamSetting, generator
+from aura_ros.common.arguments import positive_integer
 from aura_ros.common.errors import ConfigError
 from aura_ros.common.text_files import read_object
 from aura_ros.memory import load_memory
@@ -48,6 +49,14 @@ PAPER = {'action_error_mean': 0.0021, 'action_error_q95': 0.0076}
 FRESH_STREAMS = 1000
 """Added to the seed of the weights, so that the streams differ from those of `synthetic`."""
 QUICK = Sampling(episodes=100, steps=80, lead=60)
+
+
+def _kind(name: str) -> str:
+    if name in ('random', 'periodic'):
+        raise argparse.ArgumentTypeError(
+            f'{name!r}: must be a kind whose writes follow from its state, because queries would advance its schedule'
+        )
+    return name
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,11 +69,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='safetensors files with their cards (default: those of synthetic in --output)',
     )
     parser.add_argument(
-        '--memory', default='aura', metavar='KIND', help='memory kind of the weights (default: %(default)s)'
+        '--memory', type=_kind, default='aura', metavar='KIND', help='memory kind of the weights (default: %(default)s)'
     )
     parser.add_argument(
         '--episodes',
-        type=int,
+        type=positive_integer,
         metavar='N',
         help=f'episodes for each weights file (default: {Sampling.episodes:,}, with --quick {QUICK.episodes})',
     )
@@ -74,14 +83,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     """Estimate and report. Return the exit code."""
     sampling = QUICK if args.quick else Sampling()
     if args.episodes is not None:
-        if args.episodes < 1:
-            raise ConfigError(f'episodes must be >= 1, got {args.episodes}')
         sampling = Sampling(args.episodes, sampling.steps, sampling.gammas, sampling.lead)
-    if args.memory in ('random', 'periodic'):
-        raise ConfigError(
-            f'memory must be a kind whose writes follow from its state, got {args.memory}: queries would advance '
-            'its write schedule'
-        )
     store = ResultStore(args.output, 'ais', {'sampling': sampling, 'memory': args.memory}, args.fresh)
     files = args.weights or (_train(args, store, console) if args.quick else _trained(args))
     jobs = [

@@ -28,12 +28,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from aura_ros.bench.arguments import parse_names
 from aura_ros.bench.horizon_figure import draw
 from aura_ros.bench.horizon_run import GROWING, NAMES, HorizonSetting, episode_lengths, run_alone, run_together, work
 from aura_ros.bench.jobs import Job, run_jobs
 from aura_ros.bench.store import ResultStore
-from aura_ros.common.errors import ConfigError
+from aura_ros.common.arguments import names_of, positive_integer
 from aura_ros.common.progress import Bar
 
 SUMMARY = 'state bytes and step time of every memory from 1 step to 1,000,000'
@@ -46,11 +45,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
     parser.set_defaults(seeds=(0,))  # Neither bytes nor times depend on the seed.
     parser.add_argument(
-        '--memories', default=','.join(NAMES), metavar='LIST', help='memories to run (default: %(default)s)'
+        '--memories',
+        type=names_of(NAMES),
+        default=','.join(NAMES),
+        metavar='LIST',
+        help='memories to run (default: %(default)s)',
     )
     parser.add_argument(
         '--steps',
-        type=int,
+        type=positive_integer,
         metavar='N',
         help='steps of the memories of constant size (default: 1,000,000, with --quick 2,000)',
     )
@@ -58,11 +61,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Measure and report. Return the exit code."""
-    names = parse_names('memories', args.memories, NAMES)
+    names = list(args.memories)
     setting = HorizonSetting(seed=args.seeds[0], **(QUICK if args.quick else {}))
     if args.steps is not None:
-        if args.steps < 1:
-            raise ConfigError(f'steps must be >= 1, got {args.steps}')
         setting = replace(setting, steps=args.steps, compared=min(args.steps, setting.compared))
     store = ResultStore(args.output, 'horizon', {'setting': setting, 'memories': names}, args.fresh)
     found = store.get('together')

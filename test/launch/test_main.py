@@ -23,9 +23,9 @@ def test_help_teaches(capsys: Captured) -> None:
     assert 'examples:' in text and 'exit code:' in text
 
 
-def test_no_arguments_show_the_help(capsys: Captured) -> None:
+def test_no_arguments_are_an_error_that_names_the_help(capsys: Captured) -> None:
     assert main([]) == 2
-    assert 'examples:' in capsys.readouterr().out
+    assert capsys.readouterr().err.endswith('See aura launch --help.\n')
 
 
 @pytest.mark.parametrize('words', [['demo.launch.yaml'], ['demo'], ['aura_ros', 'demo.launch.yaml']])

@@ -12,7 +12,8 @@ import pytest
 
 pytest.importorskip('msgpack')
 pytest.importorskip('websockets')
-from aura_ros.common.program import INTERRUPTED, WRONG_USE
+from aura_ros.common.arguments import WRONG_USE
+from aura_ros.common.program import INTERRUPTED
 from aura_ros.tools.serve.main import main
 from aura_ros.vla import load_backbone
 from aura_ros.vla.protocol import Observation

@@ -8,8 +8,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from aura_ros.common.arguments import make_parser
 from aura_ros.common.errors import ConfigError
-from aura_ros.common.program import WRONG_USE, program
+from aura_ros.common.program import program
 from aura_ros.ros.share import PACKAGE, share_folder
 from aura_ros.tools.launch import reader, ros_launch
 from aura_ros.tools.launch.guard import Guard
@@ -23,11 +24,11 @@ starts the same command lines and refuses everything that it does not support.
 """
 _EXAMPLES = """\
 examples:
-  aura launch demo.launch.yaml                  simulator, all policies and a table of results
+  aura launch demo.launch.yaml                  what aura demo runs
   aura launch demo.launch.yaml rounds:=24       set an argument
-  aura launch demo.launch.yaml --show-args      list the arguments with defaults and choices
-  aura launch aura.launch.yaml --print-command  print the command lines and start nothing
-  aura launch some_package some.launch.yaml     a launch file of another package
+  aura launch demo.launch.yaml --show-args      list its arguments
+  aura launch aura.launch.yaml --print-command  only print the command lines
+  aura launch some_package some.launch.yaml     a file of another package
   aura launch ./mine.launch.yaml                a file
 
 exit code: the code of the node that ends the launch (on_exit: shutdown); otherwise 0 all nodes ended
@@ -73,13 +74,8 @@ def find_launch_file(words: Sequence[str]) -> Path:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog='aura launch',
-        usage='aura launch [options] [PACKAGE] FILE [NAME:=VALUE ...]',
-        description=_DESCRIPTION,
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = make_parser('aura launch', _DESCRIPTION, _EXAMPLES)
+    parser.usage = 'aura launch [options] [PACKAGE] FILE [NAME:=VALUE ...]'
     parser.add_argument('words', nargs='*', metavar='FILE', help='launch file and its arguments')
     parser.add_argument('-s', '--show-args', action='store_true', help='show the arguments of the launch file')
     parser.add_argument('-p', '--print-command', action='store_true', help='print the command line of every node')
@@ -154,8 +150,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser()
     arguments = parser.parse_intermixed_args(argv)
     if not arguments.words:
-        parser.print_help()
-        return WRONG_USE
+        parser.error('name a launch file, for example demo.launch.yaml')
     # A shell without job control starts background jobs with SIGINT ignored, and the nodes would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     return launch(arguments)

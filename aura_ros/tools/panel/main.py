@@ -4,10 +4,9 @@
 The panel is a client of the running graph; demo.launch.yaml starts both.
 """
 
-import argparse
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +20,7 @@ from aura_ros.bench.robot.paired import paired_rows
 from aura_ros.bench.robot.records import RunRecord, acceptance, summarise
 from aura_ros.bench.robot.report import write_report
 from aura_ros.client import AuraClient
+from aura_ros.common.arguments import make_parser, names_of
 from aura_ros.common.console import make_console
 from aura_ros.common.names import PANEL_TASKS, POLICIES, names_in
 from aura_ros.common.program import end_on_signals, program
@@ -28,7 +28,7 @@ from aura_ros.common.progress import Bar
 from aura_ros.common.provenance import versions, weight_hashes
 from aura_ros.nodes.sim.node import SENSOR_TOPICS
 from aura_ros.ros import foreign
-from aura_ros.ros.parameters import ParameterSet, parameter, text_of
+from aura_ros.ros.parameters import ParameterSet, argument_of, parameter, text_of
 from aura_ros.tools.panel import endurance
 from aura_ros.tools.panel.comparison import Comparison, EpisodeSettings, Leg
 
@@ -82,6 +82,15 @@ class PanelConfig:
     def settings(self) -> EpisodeSettings:
         """Return what all episodes share."""
         return EpisodeSettings(**{item.name: getattr(self, item.name) for item in fields(EpisodeSettings)})
+
+
+def _checked(allowed: Sequence[str]) -> Callable[[str], str]:
+    """Return a converter that checks a list of names, and keeps its text."""
+    convert = names_of(allowed)
+    return lambda text: ','.join(convert(text))
+
+
+_NAMES = {'tasks': _checked(PANEL_TASKS), 'policies': _checked(POLICIES)}
 
 
 def _names(name: str, value: str, allowed: Sequence[str]) -> tuple[str, ...]:
@@ -144,16 +153,12 @@ def _run(client: AuraClient, console: Console) -> None:
 
 def ros_arguments(words: Sequence[str]) -> list[str]:
     """Return the arguments for rclpy: every option becomes a parameter, and `--ros-args ...` is kept."""
-    parser = argparse.ArgumentParser(
-        prog='aura panel',
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = make_parser('aura panel', _DESCRIPTION, _EPILOG)
     for item in fields(PanelConfig):
         option = '--' + item.name.replace('_', '-')
         flag: dict[str, Any] = {'nargs': '?', 'const': 'true'} if item.default is False else {}
-        parser.add_argument(option, metavar='VALUE', help=f'{text_of(item)} (default: {item.default})', **flag)
+        text = f'{text_of(item)} (default: {str(item.default).lower()})'
+        parser.add_argument(option, metavar='VALUE', type=_NAMES.get(item.name, argument_of(item)), help=text, **flag)
     place = words.index('--ros-args') if '--ros-args' in words else len(words)
     given = vars(parser.parse_args(words[:place]))
     if given['endurance'] == 'true':
