@@ -31,7 +31,6 @@ from statistics import fmean
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from aura_ros.bench.ais_bound import GUESSING, Share, discounted_steps, loss_bound, perfect_value
 from aura_ros.bench.ais_estimate import Sampling, estimate
@@ -41,6 +40,7 @@ from aura_ros.bench.store import ResultStore
 from aura_ros.bench.streams import StreamSetting, generator
 from aura_ros.common.arguments import positive_integer
 from aura_ros.common.errors import ConfigError
+from aura_ros.common.tables import FiguresTable
 from aura_ros.common.text_files import read_object
 from aura_ros.memory import load_memory
 
@@ -184,17 +184,11 @@ def report(console: Console, name: str, runs: Sequence[dict[str, Any]], rows: Se
     accuracy, error, q95 = (fmean(found[part] for found in runs) for part in ('accuracy', 'error_mean', 'error_q95'))
     questions = sum(found['questions'] for found in runs)
     wrong = sum(round((1.0 - found['accuracy']) * found['questions']) for found in runs)
-    table = Table(title=f'{name}\nlosses as shares of Rmax sum gamma^t; ends of 95 % intervals')
-    for column in (
-        'gamma',
-        'eps',
-        'delta, total variation',
-        'loss <=',
-        'loss <=, delta = 0',
-        'measured loss',
-        'all right',
-    ):
-        table.add_column(column, justify='right')
+    table = FiguresTable(
+        f'{name}\nlosses as shares of Rmax sum gamma^t; ends of 95 % intervals',
+        keys=('gamma',),
+        figures=('eps', 'delta, total variation', 'loss <=', 'loss <=, delta = 0', 'measured loss', 'all right'),
+    )
     for row in rows:
         cells = [f'{row["gamma"]:g}']
         cells += [f'{row[part + "_low"]:.4f}..{row[part + "_high"]:.4f}' for part in ('epsilon', 'delta')]

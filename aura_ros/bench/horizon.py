@@ -26,7 +26,6 @@ from dataclasses import replace
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from aura_ros.bench.horizon_figure import draw
 from aura_ros.bench.horizon_run import GROWING, NAMES, HorizonSetting, episode_lengths, run_alone, run_together, work
@@ -34,6 +33,7 @@ from aura_ros.bench.jobs import Job, run_jobs
 from aura_ros.bench.store import ResultStore
 from aura_ros.common.arguments import names_of, positive_integer
 from aura_ros.common.progress import Bar
+from aura_ros.common.tables import FiguresTable
 
 SUMMARY = 'state bytes and step time of every memory from 1 step to 1,000,000'
 PAPER_RATIO = 6061
@@ -105,15 +105,15 @@ def report(
     facts: dict[str, Any],
 ) -> None:
     """Print the table: each memory at the first step, at `setting.compared` and at the last step."""
-    table = Table(title=f'State size and step time; one shared run to {setting.compared:,} steps')
     columns = dict.fromkeys([('together', 1), ('together', setting.compared)])
     if setting.steps > setting.compared:
         columns['alone', setting.steps] = None
-    table.add_column('memory')
+    headings = []
     for run_name, steps in columns:
-        where = f'step {steps:,}' if run_name == 'together' else f'{steps:,}, alone'
-        table.add_column(f'{where}\n[B]', justify='right')
-        table.add_column('median, p95\n[µs]', justify='right')
+        where = f'step {steps:,}' if run_name == 'together' else f'step {steps:,}, alone'
+        headings += [f'{where} [B]', f'{where} median, p95 [µs]']
+    title = f'State size and step time; one shared run to {setting.compared:,} steps'
+    table = FiguresTable(title, keys=('memory',), figures=headings)
     found = {(row['memory'], row['run'], row['steps']): row for row in rows}
     for name in names:
         cells = []

@@ -24,11 +24,11 @@ from typing import Any
 
 import yaml
 from rich.console import Console
-from rich.table import Table
 
 from aura_ros.bench.store import ResultStore
 from aura_ros.common.arguments import names_of, positive_integer
 from aura_ros.common.errors import ConfigError
+from aura_ros.common.tables import FiguresTable
 from aura_ros.common.yaml_lines import read_yaml
 
 SUMMARY = 'latency and GPU memory of a frozen VLA, and the share of the memories in them'
@@ -135,9 +135,11 @@ def _model(args: argparse.Namespace, scratch: Path, console: Console) -> tuple[s
 
 def report(rows: list[dict[str, Any]], facts: dict[str, Any], console: Console) -> None:
     """Print the table."""
-    table = Table(title=f'{facts["model"]} on {facts["device"]}')
-    for column in ('part', 'median, ms', '95th percentile, ms', 'share of the whole', 'state at the end, B'):
-        table.add_column(column, justify='left' if column == 'part' else 'right')
+    table = FiguresTable(
+        f'{facts["model"]} on {facts["device"]}',
+        keys=('part',),
+        figures=('median [ms]', '95th percentile [ms]', 'share of the whole', 'state at the end [B]'),
+    )
     for row in rows:
         share = '' if row['share'] is None else f'{row["share"]:.2%}'
         size = '' if row['state_bytes'] is None else f'{row["state_bytes"]:,}'

@@ -7,8 +7,8 @@ from rich.console import Console
 
 from aura_ros.common.text import printable_lines
 
-PLAIN_WIDTH = 110
-"""Width of the output where stdout is not a terminal [characters]."""
+PLAIN_WIDTH = 10_000
+"""Width of the output where stdout is not a terminal [characters]: no line of a file or a pipe is wrapped."""
 
 
 class _SafeConsole(Console):
@@ -20,7 +20,7 @@ class _SafeConsole(Console):
 
 
 def make_console() -> Console:
-    """Return a console on stdout; in a pipe or a file it has a fixed width, so that tables stay intact."""
+    """Return a console on stdout; in a pipe or a file no line is wrapped."""
     console = _SafeConsole(highlight=False)
     return console if console.is_terminal else _SafeConsole(highlight=False, width=PLAIN_WIDTH)
 

@@ -15,7 +15,6 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from aura_ros.bench.robot.console import print_checks
 from aura_ros.bench.robot.soak import SoakLimits, SoakRecord, verdict, write_json
@@ -24,6 +23,7 @@ from aura_ros.common.arguments import make_parser, number_in
 from aura_ros.common.console import make_console
 from aura_ros.common.program import FAILED, end_on_signals, program
 from aura_ros.common.progress import Bar
+from aura_ros.common.tables import FiguresTable
 from aura_ros.tools.launch.main import prepare_environment
 from aura_ros.tools.soak.meters import SoakMeters
 from aura_ros.tools.soak.processes import SoakProcesses
@@ -73,10 +73,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _show(console: Console, record: SoakRecord) -> None:
-    table = Table(title=f'Soak of {record.wall_s / 60:.1f} min')
-    table.add_column('node')
-    for name in ('start [MB]', 'end [MB]', 'slope [MB/h]', 'growth [MB]', 'core [%]'):
-        table.add_column(name, justify='right')
+    table = FiguresTable(
+        f'Soak of {record.wall_s / 60:.1f} min',
+        keys=('node',),
+        figures=('start [MB]', 'end [MB]', 'slope [MB/h]', 'growth [MB]', 'core [%]'),
+    )
     for name, found in record.trends.items():
         table.add_row(
             name,
