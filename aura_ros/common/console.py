@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The console that every program prints to."""
 
-from typing import Any
+from typing import Any, TextIO
 
 from rich.console import Console
 
@@ -23,6 +23,13 @@ def make_console() -> Console:
     """Return a console on stdout; in a pipe or a file no line is wrapped."""
     console = _SafeConsole(highlight=False)
     return console if console.is_terminal else _SafeConsole(highlight=False, width=PLAIN_WIDTH)
+
+
+def console_on(file: TextIO, width: int) -> Console:
+    """Return a console for a terminal of this width, or for a file if the width is 0."""
+    if not width:
+        return _SafeConsole(file=file, highlight=False, width=PLAIN_WIDTH)
+    return _SafeConsole(file=file, highlight=False, width=width, force_terminal=True)
 
 
 def minutes(seconds: float) -> str:

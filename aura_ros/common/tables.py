@@ -77,14 +77,14 @@ class FiguresTable:
     def _tables(self, width: int) -> Iterator[Table | Text]:
         everything = range(len(self._headings))
         needed = [name for name in everything if self._headings[name] not in self._optional]
-        for columns, wrapped in ((everything, False), (everything, True), (needed, True)):
-            if self._width(columns, wrapped) <= width:
-                yield self._table(columns, wrapped, width)
+        for chosen, wrapped in ((everything, False), (everything, True), (needed, True)):
+            if self._width(chosen, wrapped) <= width:
+                yield self._table(chosen, wrapped, width)
                 return
-        for number, columns in enumerate(self._parts(needed[self._keys :], width)):
+        for number, part in enumerate(self._parts(needed[self._keys :], width)):
             if number:
                 yield Text()
-            yield self._table(columns, True, width)
+            yield self._table(part, True, width)
 
     def _parts(self, columns: Sequence[int], width: int) -> Iterator[Sequence[int]]:
         """Yield groups of columns that fit, each after the keys."""

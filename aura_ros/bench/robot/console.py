@@ -62,6 +62,28 @@ def print_paired(console: Console, rows: Sequence[PairedRow]) -> None:
     console.print(table)
 
 
+def print_sentence(console: Console, results: Sequence[tuple[str, int, int, int | None]]) -> None:
+    """Print one sentence with the rounds of each policy.
+
+    Args:
+        console: where to print.
+        results: policy, number of its solved rounds and of all its rounds, and its writes or None.
+    """
+    names = {'aura': 'with AURA-Mem', 'kv': 'with the KV-cache', 'base': 'without a memory'}
+    parts: list[str] = []
+    for policy, name in names.items():
+        own = [(solved, rounds, writes) for driver, solved, rounds, writes in results if driver == policy and rounds]
+        if not own:
+            continue
+        solved, rounds = sum(row[0] for row in own), sum(row[1] for row in own)
+        writes = sum(row[2] or 0 for row in own)
+        note = '' if own[0][2] is None else f' ({writes:,} write{"" if writes == 1 else "s"})'
+        parts.append(f'{solved:,} of {rounds:,} {"" if parts else "rounds "}{name}{note}')
+    if parts:
+        *first, last = parts
+        console.print(f'\nThe robot solved {", ".join(first)}{" and " if first else ""}{last}.')
+
+
 def print_endurance(console: Console, runs: Sequence[PolicyRun]) -> None:
     """Print solved rounds and writes of each policy: a line for each hundred rounds, for all, and for each task."""
     table = FiguresTable(
@@ -88,8 +110,7 @@ def _block_cells(block: Block | None) -> list[str]:
 
 def _total_cells(run: PolicyRun, task: str) -> list[str]:
     solved, rounds = run.solved(task)
-    writes = [block.writes for block in run.blocks if block.writes is not None]
-    return [f'{solved}/{rounds}', '' if task else _number(sum(writes) if writes else None, ','), '']
+    return [f'{solved}/{rounds}', '' if task else _number(run.writes(), ','), '']
 
 
 def print_checks(console: Console, checks: Sequence[Check]) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from aura_ros.common.arguments import make_parser
+from aura_ros.common.closing import closing_text
 from aura_ros.common.errors import ConfigError
 from aura_ros.common.program import program
 from aura_ros.ros.share import PACKAGE, share_folder
@@ -109,7 +110,7 @@ def _print_commands(plan: Plan) -> None:
 
 
 def _run(path: Path, given: dict[str, str], use_own: bool) -> int:
-    with Guard():
+    with Guard(), closing_text():
         if not use_own:
             return ros_launch.run(path, given)
         from aura_ros.tools.launch.runner import Runner  # honcho is needed only here

@@ -15,12 +15,13 @@ from typing import Any
 from rclpy.node import Node
 from rich.console import Console
 
-from aura_ros.bench.robot.console import print_checks, print_paired, print_table
+from aura_ros.bench.robot.console import print_checks, print_paired, print_sentence, print_table
 from aura_ros.bench.robot.paired import paired_rows
 from aura_ros.bench.robot.records import RunRecord, acceptance, summarise
 from aura_ros.bench.robot.report import write_report
 from aura_ros.client import AuraClient
 from aura_ros.common.arguments import make_parser, names_of
+from aura_ros.common.closing import closing_console
 from aura_ros.common.console import make_console
 from aura_ros.common.names import PANEL_TASKS, POLICIES, names_in
 from aura_ros.common.program import end_on_signals, program
@@ -35,7 +36,8 @@ from aura_ros.tools.panel.comparison import Comparison, EpisodeSettings, Leg
 _DESCRIPTION = """\
 Lets every policy drive the same episodes on the simulated robot, and writes a table, panel.json and
 panel.png. The graph has to run: `aura launch sim.launch.yaml` starts it, `aura launch
-demo.launch.yaml` starts it together with the panel.
+demo.launch.yaml` starts it together with the panel. The table is the last output; `aura launch` prints it after the
+shutdown of all nodes.
 """
 _EPILOG = """\
 examples, while `aura launch sim.launch.yaml` runs in real time:
@@ -98,8 +100,8 @@ def _names(name: str, value: str, allowed: Sequence[str]) -> tuple[str, ...]:
 
 
 def _report(console: Console, config: PanelConfig, run: RunRecord) -> None:
+    """Write the files, and print the details, then the table and one sentence."""
     rows = [summarise(episode) for episode in run.episodes]
-    print_table(console, rows)
     print_paired(console, paired_rows(run.episodes))
     print_checks(console, acceptance(rows))
     for episode in run.episodes:
@@ -109,7 +111,9 @@ def _report(console: Console, config: PanelConfig, run: RunRecord) -> None:
     json_path, png_path = write_report(run, Path(config.report_dir).expanduser())
     for path in (png_path, json_path):
         if path is not None:
-            console.print(str(path), soft_wrap=True)
+            console.print(f'  {path}', soft_wrap=True)
+    print_table(console, rows)
+    print_sentence(console, [(row.policy, row.successes, row.rounds, row.writes) for row in rows])
 
 
 def _foreign(node: Node) -> list[str]:
@@ -148,7 +152,9 @@ def _run(client: AuraClient, console: Console) -> None:
         # Complete episodes are reported even if a later one fails.
         if comparison.episodes:
             wall_s, episodes = time.monotonic() - began, tuple(comparison.episodes)
-            _report(console, config, RunRecord(started, wall_s, config.lockstep, versions(), weight_hashes(), episodes))
+            run = RunRecord(started, wall_s, config.lockstep, versions(), weight_hashes(), episodes)
+            with closing_console() as last:
+                _report(last, config, run)
 
 
 def ros_arguments(words: Sequence[str]) -> list[str]:
