@@ -65,6 +65,8 @@ def test_prints_commands(capsys: Captured, stand_ins: Path) -> None:
         (['demo', 'ronuds:=3'], "no argument 'ronuds', allowed: allow_fresh_start, aura_weights,"),
         (['demo', 'split:=test'], "'split' is 'test', allowed: train, validation, evaluation"),
         (['demo', 'rounds:=few'], "'few', allowed: an integer"),
+        (['demo', 'tasks:=recll'], "tasks:=recll: there is no 'recll', did you mean recall?"),
+        (['demo', 'rounds:=0'], "rounds:=0: '0': must be an integer in 1..10000"),
         (['no_such.launch.yaml'], "no launch file 'no_such.launch.yaml'"),
         (['no_such_package', 'x.launch.yaml'], "package 'no_such_package' not found"),
         (['a', 'b', 'c'], 'expected [PACKAGE] FILE'),

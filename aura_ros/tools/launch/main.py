@@ -3,19 +3,22 @@
 
 import argparse
 import os
+import shutil
 import signal
 import sys
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
 from aura_ros.common.arguments import make_parser
 from aura_ros.common.closing import closing_text
+from aura_ros.common.console import PLAIN_WIDTH
 from aura_ros.common.errors import ConfigError
 from aura_ros.common.program import program
 from aura_ros.ros.share import PACKAGE, share_folder
 from aura_ros.tools.launch import reader, ros_launch
 from aura_ros.tools.launch.guard import Guard
-from aura_ros.tools.launch.plan import Plan
+from aura_ros.tools.launch.plan import NodeProcess, Parameters, Plan
 
 _DESCRIPTION = """\
 Start a graph of nodes from its launch file and show their output. Ctrl-C or a closed terminal ends
@@ -36,6 +39,7 @@ exit code: the code of the node that ends the launch (on_exit: shutdown); otherw
 well, 1 a node failed, 2 the launch file or an argument is wrong, 130 Ctrl-C, 129 terminal closed,
 143 SIGTERM.
 """
+_INDENT = ' ' * 6
 
 
 def prepare_environment() -> None:
@@ -94,14 +98,21 @@ def _split(words: Sequence[str]) -> tuple[list[str], dict[str, str]]:
     return names, given
 
 
+def _indented(text: str) -> str:
+    """Return a text with an indent, wrapped if it goes to a terminal."""
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else PLAIN_WIDTH
+    return textwrap.fill(text, width, initial_indent=_INDENT, subsequent_indent=_INDENT, break_long_words=False)
+
+
 def _show_arguments(path: Path) -> None:
     print(f"Arguments of {path.name} ('name:=value'):")
     for argument in reader.describe(path).values():
         default = 'required' if argument.default is None else f"default '{argument.default}'"
         allowed = f'; allowed: {", ".join(argument.choices)}' if argument.choices else ''
         origin = f' [{argument.file.name}]' if argument.file.name != path.name else ''
-        print(f'  {argument.name}{origin}\n      {argument.description or "no description"}')
-        print(f'      {default}{allowed}')
+        print(f'  {argument.name}{origin}')
+        for text in (argument.description or 'no description', f'{default}{allowed}'):
+            print(_indented(text))
 
 
 def _print_commands(plan: Plan) -> None:
@@ -116,6 +127,19 @@ def _run(path: Path, given: dict[str, str], use_own: bool) -> int:
         from aura_ros.tools.launch.runner import Runner  # honcho is needed only here
 
         return Runner(reader.read(path, given)).run()
+
+
+def _check_panel(node: NodeProcess) -> None:
+    """Check the parameters of the panel, which would otherwise report them when all nodes run."""
+    if (node.package, node.executable) != (PACKAGE, 'panel'):
+        return
+    from aura_ros.tools.panel.main import check_parameters  # needs ROS
+
+    files = [argument.content for argument in node.arguments if isinstance(argument, Parameters)]
+    found: dict[str, object] = {}
+    for parts in (part for file in files for part in file.values()):
+        found |= parts['ros__parameters']
+    check_parameters(found)
 
 
 def launch(arguments: argparse.Namespace) -> int:
@@ -138,6 +162,7 @@ def launch(arguments: argparse.Namespace) -> int:
     plan = reader.read(path, given) if own_file else Plan()
     for node in plan.nodes:
         node.program()
+        _check_panel(node)
     if arguments.print_command:
         _print_commands(plan)
         return 0

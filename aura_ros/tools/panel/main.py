@@ -4,9 +4,10 @@
 The panel is a client of the running graph; demo.launch.yaml starts both.
 """
 
+import argparse
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +24,7 @@ from aura_ros.client import AuraClient
 from aura_ros.common.arguments import make_parser, names_of
 from aura_ros.common.closing import closing_console
 from aura_ros.common.console import make_console
+from aura_ros.common.errors import ConfigError
 from aura_ros.common.names import PANEL_TASKS, POLICIES, names_in
 from aura_ros.common.program import end_on_signals, program
 from aura_ros.common.progress import Bar
@@ -155,6 +157,22 @@ def _run(client: AuraClient, console: Console) -> None:
             run = RunRecord(started, wall_s, config.lockstep, versions(), weight_hashes(), episodes)
             with closing_console() as last:
                 _report(last, config, run)
+
+
+def check_parameters(values: Mapping[str, object]) -> None:
+    """Check parameters before a launch starts anything.
+
+    Raises:
+        ConfigError: the first that is wrong.
+    """
+    for item in fields(PanelConfig):
+        if item.name in values:
+            value = values[item.name]
+            text = str(value).lower() if isinstance(value, bool) else str(value)
+            try:
+                _NAMES.get(item.name, argument_of(item))(text)
+            except argparse.ArgumentTypeError as error:
+                raise ConfigError(f'{item.name}:={text}: {error}') from error
 
 
 def ros_arguments(words: Sequence[str]) -> list[str]:
