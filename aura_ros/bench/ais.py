@@ -219,7 +219,7 @@ def _trained(args: argparse.Namespace) -> list[Path]:
     ]
     if not found:
         raise ConfigError(
-            f'output = {str(args.output)!r} has no weights of the memory {args.memory!r} for the seeds {args.seeds}: '
+            f'--output {args.output} has no weights of the memory {args.memory!r} for the seeds {args.seeds}: '
             f'run `./run bench synthetic --memories {args.memory}` first, or give files with --weights'
         )
     return sorted(found)
@@ -243,5 +243,5 @@ def _train(args: argparse.Namespace, store: ResultStore, console: Console) -> li
 
 def _digest(file: Path) -> str:
     if not file.is_file():
-        raise ConfigError(f'weights = {str(file)!r} is not a file')
+        raise ConfigError(f'--weights {file}: is not a file')
     return hashlib.sha256(file.read_bytes()).hexdigest()

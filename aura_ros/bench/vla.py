@@ -30,6 +30,7 @@ from aura_ros.common.arguments import names_of, positive_integer
 from aura_ros.common.errors import ConfigError
 from aura_ros.common.tables import FiguresTable
 from aura_ros.common.yaml_lines import read_yaml
+from aura_ros.vla import backbone_name
 
 SUMMARY = 'latency and GPU memory of a frozen VLA, and the share of the memories in them'
 MEMORIES = ('aura', 'elmur', 'gru', 'kv')
@@ -43,7 +44,7 @@ STEPS, QUICK_STEPS = 100, 5
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
     parser.set_defaults(seeds=(0,))  # times do not depend on the seed
-    parser.add_argument('--backbone', default='embedded', metavar='NAME', help='as for aura serve (default: embedded)')
+    parser.add_argument('--backbone', type=backbone_name, default='embedded', metavar='NAME', help='as for aura serve')
     parser.add_argument(
         '--path',
         default='',

@@ -22,6 +22,8 @@ WRONG_USE = 2
 WIDTH = 80
 """Most columns of a help text."""
 _TWO_COLUMNS = re.compile(r'(\s+\S.*?\s{2,})(\S.*)')
+_NEAR = 0.7
+"""Least similarity of a word that is suggested, 0..1."""
 _SHORTEST_TEXT = 24
 """Columns that a description needs beside its term; with less it gets lines of its own."""
 
@@ -188,7 +190,7 @@ def check_only() -> None:
 
 def near(word: str, known: Iterable[str]) -> str:
     """Return ', did you mean ...?' with the known word that is nearest, or '' if none is near."""
-    found = difflib.get_close_matches(word, list(known), n=1)
+    found = difflib.get_close_matches(word, list(known), n=1, cutoff=_NEAR)
     return f', did you mean {found[0]}?' if found else ''
 
 

@@ -18,6 +18,7 @@ from aura_ros.replay.choice import choose
 from aura_ros.replay.evaluated import Evaluated
 from aura_ros.replay.policies import TITLES
 from aura_ros.replay.steps.cache import default_folder
+from aura_ros.vla import backbone_name
 
 _DESCRIPTION = """\
 Replays recordings through several policies, each with its own memory. Reports which policy follows the recorded actions
@@ -105,6 +106,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     policy.add_argument(
         '--backbone',
+        type=backbone_name,
         default='embedded',
         metavar='NAME',
         help="'embedded', or module:factory of your own backbone (default: %(default)s)",

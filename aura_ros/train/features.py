@@ -18,6 +18,7 @@ from aura_ros.common.arguments import make_parser
 from aura_ros.common.console import make_console
 from aura_ros.common.errors import ConfigError
 from aura_ros.common.program import program
+from aura_ros.vla import backbone_name
 
 if TYPE_CHECKING:
     from aura_ros.train.recordings import FeatureFile
@@ -51,6 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> 
     )
     parser.add_argument(
         '--backbone',
+        type=backbone_name,
         default='embedded',
         metavar='NAME',
         help="frozen backbone: 'embedded', or module:attribute of your own (default: %(default)s)",

@@ -62,7 +62,7 @@ def test_prints_commands(capsys: Captured, stand_ins: Path) -> None:
 @pytest.mark.parametrize(
     ('words', 'message'),
     [
-        (['demo', 'ronuds:=3'], "no argument 'ronuds', allowed: allow_fresh_start, aura_weights,"),
+        (['demo', 'ronuds:=3'], "no argument 'ronuds', did you mean rounds? Allowed: allow_fresh_start, aura_weights,"),
         (['demo', 'split:=test'], "'split' is 'test', allowed: train, validation, evaluation"),
         (['demo', 'rounds:=few'], "'few', allowed: an integer"),
         (['demo', 'tasks:=recll'], "tasks:=recll: there is no 'recll', did you mean recall?"),

@@ -48,8 +48,8 @@ def test_describe_prints_the_contract(capsys: pytest.CaptureFixture[str]) -> Non
 @pytest.mark.parametrize(
     ('words', 'problem'),
     [
-        (['--backbone', 'nothing'], 'must be one of embedded'),
-        (['--port', '70000'], 'port = 70000'),
+        (['--backbone', 'nothing'], "--backbone: there is no 'nothing'; choose from embedded"),
+        (['--port', '70000'], "--port: '70000': must be an integer from 0 to 65535"),
         (['--checkpoint', 'folder'], 'must be left out'),
     ],
 )

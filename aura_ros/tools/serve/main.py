@@ -10,7 +10,7 @@ from aura_ros.common.arguments import integer_in, make_parser, positive_integer
 from aura_ros.common.limits import REMOTE_BYTES
 from aura_ros.common.program import end_on_signals, program
 from aura_ros.common.text import printable
-from aura_ros.vla import Backbone, load_backbone
+from aura_ros.vla import Backbone, backbone_name, load_backbone
 from aura_ros.vla.remote import Contract, Features, PolicyServer, ServerOptions
 from aura_ros.vla.remote.server import HEALTH
 
@@ -97,7 +97,9 @@ def _mebibytes(text: str) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = make_parser('aura serve', _DESCRIPTION, _EPILOG)
-    parser.add_argument('--backbone', default='embedded', metavar='NAME', help='backbone (default: %(default)s)')
+    parser.add_argument(
+        '--backbone', type=backbone_name, default='embedded', metavar='NAME', help='backbone, see below'
+    )
     parser.add_argument(
         '--path', default='', metavar='FILE', help='weights, or a file with settings (default: those that ship)'
     )
