@@ -198,11 +198,7 @@ def wrong_name(word: str, known: Iterable[str]) -> str:
     """Return the error for a word that is none of the known ones."""
     names = list(known)
     hint = near(word, names)
-    return (
-        f'there is no {word!r}{hint} Choose from {", ".join(names)}'
-        if hint
-        else (f'there is no {word!r}; choose from {", ".join(names)}')
-    )
+    return f'there is no {word!r}{f"{hint} Choose" if hint else "; choose"} from {", ".join(names)}'
 
 
 def names_of(allowed: Collection[str]) -> Callable[[str], tuple[str, ...]]:

@@ -10,7 +10,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rich.console import Console
@@ -23,19 +23,33 @@ VARIABLE = 'AURA_CLOSING'
 
 @contextmanager
 def closing_text() -> Iterator[None]:
-    """Give the processes that start meanwhile a place for their last words, and print these at the end."""
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
-    handle, name = tempfile.mkstemp(prefix='aura-closing-')
+    """Give the processes that start meanwhile a place for their last words, and print these at the end.
+
+    A launch runs also without this place: with a full disk, or if the file is removed in the meantime.
+    """
+    try:
+        handle, name = tempfile.mkstemp(prefix='aura-closing-')
+    except OSError:
+        yield
+        return
     os.close(handle)
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
     os.environ[VARIABLE] = f'{width}:{name}'
     try:
         yield
     finally:
         del os.environ[VARIABLE]
-        text = Path(name).read_text(encoding='utf-8')
-        Path(name).unlink()
-        if text:
-            print(text, end='', flush=True)
+        with suppress(OSError):  # also that of a closed output, which must not change the exit code
+            _print(Path(name).read_bytes())
+        Path(name).unlink(missing_ok=True)
+
+
+def _print(text: bytes) -> None:
+    """Print without the buffer of stdout, which Python would flush again at exit."""
+    sys.stdout.flush()
+    with open(sys.stdout.fileno(), 'wb', buffering=0, closefd=False) as output:
+        while text:
+            text = text[output.write(text) :]
 
 
 @contextmanager

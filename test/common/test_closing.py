@@ -6,6 +6,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -33,13 +35,26 @@ def test_without_a_launch_it_is_printed_at_once(capsys: pytest.CaptureFixture[st
     assert capsys.readouterr().out == 'a result\n'
 
 
-def test_the_width_is_that_of_the_terminal_of_the_launch(tmp_path) -> None:
+def test_the_width_is_that_of_the_terminal_of_the_launch(tmp_path: Path) -> None:
     name = tmp_path / 'text'
     table = FiguresTable('title', keys=('key',), figures=('one', 'two'))
     table.add_row('row', '1,234,567,890', '1,234,567,890')
     with closing_console({VARIABLE: f'24:{name}', 'TERM': 'dumb'}) as console:
         console.print(table)
     assert console.is_terminal and sum('row' in line for line in name.read_text().splitlines()) == 2
+
+
+def test_a_launch_needs_no_place_for_last_words(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(tempfile, 'tempdir', str(tmp_path / 'none'))
+    with closing_text():
+        assert VARIABLE not in os.environ
+    monkeypatch.setattr(tempfile, 'tempdir', str(tmp_path))
+    with closing_text():
+        (made,) = tmp_path.iterdir()
+        made.unlink()
+    assert not list(tmp_path.iterdir()) and capfd.readouterr().out == ''
 
 
 def test_nothing_is_printed_for_silent_children_and_errors_pass(capsys: pytest.CaptureFixture[str]) -> None:
