@@ -3,12 +3,13 @@
 
 import sys
 from collections.abc import Sequence
-from difflib import get_close_matches
 from importlib import import_module
 
-from aura_ros.common.program import WRONG_USE, program
+from aura_ros.common.arguments import WRONG_USE, check_only, wrong_name
+from aura_ros.common.program import program
 
 VERBS = {
+    'demo': ('aura_ros.tools.demo.main', 'run the simulated robot with and without memory'),
     'launch': ('aura_ros.tools.launch.main', 'start a graph of nodes from its launch file'),
     'serve': ('aura_ros.tools.serve.main', 'serve a backbone to vla_node, from another process or machine'),
     'monitor': ('aura_ros.rqt.window', 'show live what the memory writes, when and why'),
@@ -26,22 +27,25 @@ VERBS = {
 
 _WIDTH = max(map(len, VERBS))
 HELP = f"""\
-usage: aura VERB [arguments]
+usage: aura [--check] VERB [ARGUMENTS]
 
 Long-term memory for robot policies: the programs of aura_ros.
 
 verbs:
 {chr(10).join(f'  {verb:{_WIDTH}}  {summary}' for verb, (_, summary) in VERBS.items())}
 
-examples:
-  aura launch demo.launch.yaml              simulator, all policies and a table of results
-  aura monitor                              open the monitor beside a running graph
-  aura topics call select_policy '{{policy: POLICY_AURA}}'
-  aura robot --preset ur5e --output my.yaml describe the robot
-  aura replay my_bag                        report on a recording, in aura_replay/report.html
-  aura state verify ~/aura.state            check a state file
+--check only checks the arguments, and starts nothing.
 
-`aura VERB --help` describes a verb. Exit codes: 0 success, 1 failure, 2 wrong use, 130 Ctrl-C.
+examples:
+  aura demo                                  simulator, all policies, a table
+  aura monitor                               look at a running graph
+  aura topics call select_policy '{{policy: POLICY_AURA}}'
+  aura robot --preset ur5e --output my.yaml  describe the robot
+  aura replay my_bag                         aura_replay/report.html
+  aura state verify ~/aura.state             check a state file
+
+`aura VERB --help` describes a verb.
+Exit codes: 0 success, 1 failure, 2 wrong use, 130 Ctrl-C.
 """
 
 
@@ -55,11 +59,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not words:
         print(HELP, end='', file=sys.stderr)
         return WRONG_USE
+    if words[0] == '--check' and len(words) > 1:
+        check_only()
+        del words[0]
     verb, *rest = words
     if verb not in VERBS:
-        near = get_close_matches(verb, VERBS, n=1)
-        hint = f"did you mean 'aura {near[0]}'?" if near else f'choose from {", ".join(VERBS)}'
-        print(f"aura: unknown verb '{verb}'; {hint}", file=sys.stderr)
+        print(f'aura: {wrong_name(verb, VERBS)}', file=sys.stderr)
         return WRONG_USE
     code: int = import_module(VERBS[verb][0]).main(rest)
     return code

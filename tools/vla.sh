@@ -11,7 +11,7 @@ vla_facts() {
     case $1 in
     lerobot) vla_python='3.12' vla_size='0.5 GB, and 2.7 GB if torch comes with CUDA' vla_disk='5.6 GB' ;;
     openvla_oft) vla_python='3.11' vla_size='0.1 GB and torch: 0.2 GB for the CPU build' vla_disk='1.2 GB' ;;
-    *) die "there is no environment '$1'; name one of: $vla_names." ;;
+    *) wrong "there is no environment '$1'; name one of: $vla_names." ;;
     esac
 }
 

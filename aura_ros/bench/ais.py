@@ -31,7 +31,6 @@ from statistics import fmean
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from aura_ros.bench.ais_bound import GUESSING, Share, discounted_steps, loss_bound, perfect_value
 from aura_ros.bench.ais_estimate import Sampling, estimate
@@ -39,7 +38,9 @@ from aura_ros.bench.ais_figure import draw
 from aura_ros.bench.jobs import Job, run_jobs
 from aura_ros.bench.store import ResultStore
 from aura_ros.bench.streams import StreamSetting, generator
+from aura_ros.common.arguments import positive_integer
 from aura_ros.common.errors import ConfigError
+from aura_ros.common.tables import FiguresTable
 from aura_ros.common.text_files import read_object
 from aura_ros.memory import load_memory
 
@@ -48,6 +49,14 @@ PAPER = {'action_error_mean': 0.0021, 'action_error_q95': 0.0076}
 FRESH_STREAMS = 1000
 """Added to the seed of the weights, so that the streams differ from those of `synthetic`."""
 QUICK = Sampling(episodes=100, steps=80, lead=60)
+
+
+def _kind(name: str) -> str:
+    if name in ('random', 'periodic'):
+        raise argparse.ArgumentTypeError(
+            f'{name!r}: must be a kind whose writes follow from its state, because queries would advance its schedule'
+        )
+    return name
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,11 +69,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='safetensors files with their cards (default: those of synthetic in --output)',
     )
     parser.add_argument(
-        '--memory', default='aura', metavar='KIND', help='memory kind of the weights (default: %(default)s)'
+        '--memory', type=_kind, default='aura', metavar='KIND', help='memory kind of the weights (default: %(default)s)'
     )
     parser.add_argument(
         '--episodes',
-        type=int,
+        type=positive_integer,
         metavar='N',
         help=f'episodes for each weights file (default: {Sampling.episodes:,}, with --quick {QUICK.episodes})',
     )
@@ -74,14 +83,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     """Estimate and report. Return the exit code."""
     sampling = QUICK if args.quick else Sampling()
     if args.episodes is not None:
-        if args.episodes < 1:
-            raise ConfigError(f'episodes must be >= 1, got {args.episodes}')
         sampling = Sampling(args.episodes, sampling.steps, sampling.gammas, sampling.lead)
-    if args.memory in ('random', 'periodic'):
-        raise ConfigError(
-            f'memory must be a kind whose writes follow from its state, got {args.memory}: queries would advance '
-            'its write schedule'
-        )
     store = ResultStore(args.output, 'ais', {'sampling': sampling, 'memory': args.memory}, args.fresh)
     files = args.weights or (_train(args, store, console) if args.quick else _trained(args))
     jobs = [
@@ -182,17 +184,11 @@ def report(console: Console, name: str, runs: Sequence[dict[str, Any]], rows: Se
     accuracy, error, q95 = (fmean(found[part] for found in runs) for part in ('accuracy', 'error_mean', 'error_q95'))
     questions = sum(found['questions'] for found in runs)
     wrong = sum(round((1.0 - found['accuracy']) * found['questions']) for found in runs)
-    table = Table(title=f'{name}\nlosses as shares of Rmax sum gamma^t; ends of 95 % intervals')
-    for column in (
-        'gamma',
-        'eps',
-        'delta, total variation',
-        'loss <=',
-        'loss <=, delta = 0',
-        'measured loss',
-        'all right',
-    ):
-        table.add_column(column, justify='right')
+    table = FiguresTable(
+        f'{name}\nlosses as shares of Rmax sum gamma^t; ends of 95 % intervals',
+        keys=('gamma',),
+        figures=('eps', 'delta, total variation', 'loss <=', 'loss <=, delta = 0', 'measured loss', 'all right'),
+    )
     for row in rows:
         cells = [f'{row["gamma"]:g}']
         cells += [f'{row[part + "_low"]:.4f}..{row[part + "_high"]:.4f}' for part in ('epsilon', 'delta')]
@@ -223,7 +219,7 @@ def _trained(args: argparse.Namespace) -> list[Path]:
     ]
     if not found:
         raise ConfigError(
-            f'output = {str(args.output)!r} has no weights of the memory {args.memory!r} for the seeds {args.seeds}: '
+            f'--output {args.output} has no weights of the memory {args.memory!r} for the seeds {args.seeds}: '
             f'run `./run bench synthetic --memories {args.memory}` first, or give files with --weights'
         )
     return sorted(found)
@@ -247,5 +243,5 @@ def _train(args: argparse.Namespace, store: ResultStore, console: Console) -> li
 
 def _digest(file: Path) -> str:
     if not file.is_file():
-        raise ConfigError(f'weights = {str(file)!r} is not a file')
+        raise ConfigError(f'--weights {file}: is not a file')
     return hashlib.sha256(file.read_bytes()).hexdigest()

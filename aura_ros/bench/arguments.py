@@ -3,37 +3,29 @@
 
 import argparse
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
-from aura_ros.common.errors import ConfigError
+from aura_ros.common.arguments import names_of, wrong_name
 
 
-def add_memories(parser: argparse.ArgumentParser, unmatched: Sequence[str], matched: Sequence[str]) -> None:
-    """Add --memories; the memories of `matched` match the writes of aura."""
+def add_memories(
+    parser: argparse.ArgumentParser, unmatched: Sequence[str], matched: Sequence[str], tried: Sequence[str] = ()
+) -> None:
+    """Add --memories; the memories of `matched` match the writes of aura. Those of `tried` do not run by default."""
     parser.add_argument(
         '--memories',
+        type=names_of((*unmatched, *matched, *tried)),
         default=','.join((*unmatched, *matched)),
         metavar='LIST',
         help=f'memories to run; {", ".join(matched)} need aura (default: %(default)s)',
     )
 
 
-def parse_names(argument: str, text: str, known: Collection[str]) -> list[str]:
-    """Return the names in `text`, which are separated by commas.
-
-    Raises:
-        ConfigError: a name is not in `known`.
-    """
-    found = [word.strip() for word in text.split(',') if word.strip()]
-    if unknown := [word for word in found if word not in known]:
-        raise ConfigError(f'{argument} must be of {", ".join(known)}, got {", ".join(unknown)}')
-    return found
-
-
 def add_augment(parser: argparse.ArgumentParser) -> None:
     """Add --augment."""
     parser.add_argument(
         '--augment',
+        type=parse_augment,
         default='',
         metavar='NAME=VALUE,...',
         help='largest changes of the training streams: noise (a factor), gain (a factor) and offset, for example '
@@ -42,29 +34,21 @@ def add_augment(parser: argparse.ArgumentParser) -> None:
 
 
 def parse_augment(text: str) -> dict[str, float]:
-    """Return the values in `text` by name.
-
-    Raises:
-        ConfigError: a name is unknown, or a value is no number.
-    """
+    """Return the values in `text` by name. For argparse."""
     found: dict[str, float] = {}
     for word in filter(None, (part.strip() for part in text.split(','))):
         name, _, value = (part.strip() for part in word.partition('='))
         try:
             found[name] = float(value)
         except ValueError:
-            raise ConfigError(f'augment must be for example noise=2,gain=1.3; got {word!r}') from None
+            raise argparse.ArgumentTypeError(f'{word!r}: expected for example noise=2,gain=1.3') from None
         if name not in ('noise', 'gain', 'offset'):
-            raise ConfigError(f'augment must have names of noise, gain, offset; got {name!r}')
+            raise argparse.ArgumentTypeError(wrong_name(name, ('noise', 'gain', 'offset')))
     return found
 
 
 def parse_rates(text: str) -> tuple[float, ...]:
-    """Return the learning rates in `text`, which are separated by commas, each once.
-
-    Raises:
-        ConfigError: one of them is no positive number.
-    """
+    """Return the learning rates in `text`, which are separated by commas, each once. For argparse."""
     rates: list[float] = []
     for word in text.split(','):
         try:
@@ -72,7 +56,7 @@ def parse_rates(text: str) -> tuple[float, ...]:
         except ValueError:
             rate = math.nan
         if not 0.0 < rate < math.inf:
-            raise ConfigError(f'rates must be positive numbers, for example 0.003,0.006; got {word.strip()!r}')
+            raise argparse.ArgumentTypeError(f'{word.strip()!r}: must be numbers > 0, for example 0.003,0.006')
         rates.append(rate)
     return tuple(dict.fromkeys(rates))
 

@@ -6,6 +6,7 @@ A command is a module of this package with
     SUMMARY                                one line
     add_arguments(parser)                  adds the arguments of this command
     run(args, console) -> int              returns the exit code
+    check(args)                            optional: raises ConfigError for arguments that do not fit together
 
 and a docstring, which is its --help: what it measures, its runtime and its output. Only the module of the chosen
 command is imported. --help has to work without torch, so commands import torch in the functions that use it.
@@ -21,8 +22,9 @@ from typing import Protocol, cast
 from rich.console import Console
 
 from aura_ros.bench.arguments import parse_seeds
+from aura_ros.common.arguments import make_parser, positive_integer
 from aura_ros.common.console import make_console
-from aura_ros.common.program import positive_integer, program
+from aura_ros.common.program import program
 
 COMMANDS: tuple[str, ...] = (
     'synthetic',
@@ -37,6 +39,15 @@ COMMANDS: tuple[str, ...] = (
     'vla',
 )
 """Modules of this package, in the order --help shows them."""
+_EXAMPLES = """\
+examples:
+  aura bench {0} --quick     a small task in half a minute
+  aura bench {0} --seeds 0   the measurement with one seed"""
+_OVERVIEW_EPILOG = """\
+example:
+  aura bench horizon --quick
+
+aura bench COMMAND --help describes the measurement, its runtime and its output."""
 SEEDS = 5
 """Default number of seeds, from 0."""
 
@@ -76,10 +87,8 @@ def load(name: str) -> Command:
 
 def parser_of(name: str, command: Command) -> argparse.ArgumentParser:
     """Return the parser of one command: the shared arguments, then its own."""
-    parser = argparse.ArgumentParser(
-        f'aura bench {name}',
-        description=(command.__doc__ or '').strip(),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = make_parser(
+        f'aura bench {name}', (command.__doc__ or '').strip(), _EXAMPLES.format(name), getattr(command, 'check', None)
     )
     parser.add_argument(
         '--output',
@@ -108,11 +117,7 @@ def parser_of(name: str, command: Command) -> argparse.ArgumentParser:
 def _overview() -> argparse.ArgumentParser:
     width = max((len(name) for name in COMMANDS), default=0)
     lines = [f'  {name:{width}s}  {load(name).SUMMARY}' for name in COMMANDS]
-    parser = argparse.ArgumentParser(
-        'aura bench',
-        description='One command for each table of docs/results.md and docs/replay.md.\n\n' + '\n'.join(lines),
-        epilog='aura bench COMMAND --help describes the measurement, its runtime and its output.',
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument('command', choices=COMMANDS, metavar='COMMAND')
+    summary = 'One command for each table of docs/results.md and docs/replay.md.\n\n'
+    parser = make_parser('aura bench', summary + '\n'.join(lines), _OVERVIEW_EPILOG)
+    parser.add_argument('command', choices=COMMANDS, metavar='COMMAND', help='table to reproduce')
     return parser

@@ -40,15 +40,13 @@ from typing import Any
 
 from rich.console import Console
 
-from aura_ros.bench.arguments import parse_names
 from aura_ros.bench.endurance_report import report
 from aura_ros.bench.endurance_window import Course
-from aura_ros.bench.given_weights import add_weights, given
+from aura_ros.bench.given_weights import add_weights, check_weights, given
 from aura_ros.bench.jobs import Job, run_jobs
 from aura_ros.bench.store import ResultStore
 from aura_ros.bench.synthetic import MATCHED, SETTINGS, UNMATCHED, setting_of
-from aura_ros.common.errors import ConfigError
-from aura_ros.common.program import positive_integer
+from aura_ros.common.arguments import names_of, positive_integer
 from aura_ros.common.progress import Bar
 
 SUMMARY = 'accuracy, writes and state of every memory over 1,000,000 steps of a stream without a reset'
@@ -79,11 +77,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     course = Course()
     parser.add_argument(
         '--settings',
+        type=names_of(SETTINGS),
         metavar='LIST',
         help=f'of {", ".join(SETTINGS)} (default: {",".join(CHOSEN)}; with --weights the setting of their training)',
     )
     parser.add_argument(
         '--memories',
+        type=names_of(KNOWN),
         default=','.join(MEMORIES),
         metavar='LIST',
         help=f'memories to walk, of {", ".join(KNOWN)} (default: %(default)s)',
@@ -100,10 +100,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_weights(parser, 'walk', KNOWN)
 
 
+def check(args: argparse.Namespace) -> None:
+    """Check the arguments together."""
+    check_weights(args)
+
+
 def run(args: argparse.Namespace, console: Console) -> int:
     """Train what is missing, walk and report. Return the exit code."""
-    if args.memory is not None and args.weights is None:
-        raise ConfigError('memory needs weights: give --weights FILE too, or choose with --memories')
     course = _course(args)
     if args.weights is not None:
         memory, settings = given(args, KNOWN)
@@ -114,10 +117,9 @@ def run(args: argparse.Namespace, console: Console) -> int:
     from aura_ros.bench.endurance_weights import trained
     from aura_ros.bench.synthetic_training import Budget
 
-    settings = parse_names('settings', args.settings or ','.join(CHOSEN), SETTINGS)
-    memories, budget = parse_names('memories', args.memories, KNOWN), Budget()
+    settings, memories, budget = args.settings or CHOSEN, args.memories, Budget()
     if args.quick:
-        settings, memories, budget = ['quick'], list(QUICK_MEMORIES), Budget(steps=200, tests=16)
+        settings, memories, budget = ('quick',), QUICK_MEMORIES, Budget(steps=200, tests=16)
     for name in settings:
         weights = trained(name, memories, args.seeds, budget, args.results or args.output, console, args.jobs)
         _walk(name, name, weights, course, args, console)

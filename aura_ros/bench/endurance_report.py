@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from aura_ros.bench.endurance_figure import draw
 from aura_ros.bench.endurance_window import Course
@@ -13,6 +12,7 @@ from aura_ros.bench.store import ResultStore
 from aura_ros.bench.synthetic_report import CHANCE, WRITE_SHARES, interval_text, share_interval
 from aura_ros.common.files import replace_text
 from aura_ros.common.stats import mean_interval
+from aura_ros.common.tables import FiguresTable
 
 MIDDLE = 100_000
 """Step whose window has a column of its own."""
@@ -155,16 +155,17 @@ def _writes(row: Row) -> list[str]:
 
 def show(name: str, rows: Sequence[Row], course: Course, console: Console) -> None:
     """Print the table, and below it which walks ended early and which module differs from its NumPy memory."""
-    table = Table(title=f'{name}: accuracy over {course.steps:,} steps without a reset; means over seeds [95 %]')
-    table.add_column('memory', no_wrap=True)
     columns = [{'first': 'first', 'middle': '100k', 'last': 'last'}[column] for column in _accuracies(course)]
-    for heading in (*columns, 'worst', 'writes', 'event', 'distr.', 'repeat', 'query'):
-        table.add_column(heading, justify='right', no_wrap=True)
+    table = FiguresTable(
+        f'{name}: accuracy over {course.steps:,} steps without a reset; means over seeds [95 %]',
+        keys=('memory',),
+        figures=(*columns, 'worst', 'writes', 'event', 'distr.', 'repeat', 'query'),
+        caption='writes per step of the whole walk; share written by kind of step in its last window',
+    )
     for row in rows:
         means = [f'{row[column]:.3f}' if column in row else '-' for column in _accuracies(course) if column != 'last']
-        last = interval_text(row, 'last', '.3f', '\\[')
+        last = interval_text(row, 'last', '.3f')
         table.add_row(row['memory'], *means, last, f'{row["last_worst"]:.3f}', *_writes(row))
-    table.caption = 'writes per step of the whole walk; share written by kind of step in its last window'
     console.print(table)
     for row in rows:
         if reason := ended(row):

@@ -26,15 +26,14 @@ from dataclasses import replace
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
-from aura_ros.bench.arguments import parse_names
 from aura_ros.bench.horizon_figure import draw
 from aura_ros.bench.horizon_run import GROWING, NAMES, HorizonSetting, episode_lengths, run_alone, run_together, work
 from aura_ros.bench.jobs import Job, run_jobs
 from aura_ros.bench.store import ResultStore
-from aura_ros.common.errors import ConfigError
+from aura_ros.common.arguments import names_of, positive_integer
 from aura_ros.common.progress import Bar
+from aura_ros.common.tables import FiguresTable
 
 SUMMARY = 'state bytes and step time of every memory from 1 step to 1,000,000'
 PAPER_RATIO = 6061
@@ -46,11 +45,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
     parser.set_defaults(seeds=(0,))  # Neither bytes nor times depend on the seed.
     parser.add_argument(
-        '--memories', default=','.join(NAMES), metavar='LIST', help='memories to run (default: %(default)s)'
+        '--memories',
+        type=names_of(NAMES),
+        default=','.join(NAMES),
+        metavar='LIST',
+        help='memories to run (default: %(default)s)',
     )
     parser.add_argument(
         '--steps',
-        type=int,
+        type=positive_integer,
         metavar='N',
         help='steps of the memories of constant size (default: 1,000,000, with --quick 2,000)',
     )
@@ -58,11 +61,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Measure and report. Return the exit code."""
-    names = parse_names('memories', args.memories, NAMES)
+    names = list(args.memories)
     setting = HorizonSetting(seed=args.seeds[0], **(QUICK if args.quick else {}))
     if args.steps is not None:
-        if args.steps < 1:
-            raise ConfigError(f'steps must be >= 1, got {args.steps}')
         setting = replace(setting, steps=args.steps, compared=min(args.steps, setting.compared))
     store = ResultStore(args.output, 'horizon', {'setting': setting, 'memories': names}, args.fresh)
     found = store.get('together')
@@ -104,15 +105,15 @@ def report(
     facts: dict[str, Any],
 ) -> None:
     """Print the table: each memory at the first step, at `setting.compared` and at the last step."""
-    table = Table(title=f'State size and step time; one shared run to {setting.compared:,} steps')
     columns = dict.fromkeys([('together', 1), ('together', setting.compared)])
     if setting.steps > setting.compared:
         columns['alone', setting.steps] = None
-    table.add_column('memory')
+    headings = []
     for run_name, steps in columns:
-        where = f'step {steps:,}' if run_name == 'together' else f'{steps:,}, alone'
-        table.add_column(f'{where}\n[B]', justify='right')
-        table.add_column('median, p95\n[µs]', justify='right')
+        where = f'step {steps:,}' if run_name == 'together' else f'step {steps:,}, alone'
+        headings += [f'{where} [B]', f'{where} median, p95 [µs]']
+    title = f'State size and step time; one shared run to {setting.compared:,} steps'
+    table = FiguresTable(title, keys=('memory',), figures=headings)
     found = {(row['memory'], row['run'], row['steps']): row for row in rows}
     for name in names:
         cells = []

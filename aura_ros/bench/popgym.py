@@ -45,12 +45,11 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from aura_ros.bench.arguments import parse_names
 from aura_ros.bench.jobs import Job, run_jobs
 from aura_ros.bench.popgym_experts import IDS
 from aura_ros.bench.popgym_report import report, score
 from aura_ros.bench.store import ResultStore
-from aura_ros.common.errors import ConfigError
+from aura_ros.common.arguments import names_of
 
 if TYPE_CHECKING:
     from aura_ros.bench.popgym_training import Budget, Task
@@ -92,10 +91,15 @@ TUNE_SEED = 1000
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
     parser.add_argument(
-        '--ids', default=','.join(DEFAULT_IDS), metavar='LIST', help=f'of {", ".join(IDS)} (default: %(default)s)'
+        '--ids',
+        type=names_of(IDS),
+        default=','.join(DEFAULT_IDS),
+        metavar='LIST',
+        help=f'of {", ".join(IDS)} (default: %(default)s)',
     )
     parser.add_argument(
         '--memories',
+        type=names_of(LEARNING_RATES),
         default=','.join(DEFAULT_MEMORIES),
         metavar='LIST',
         help=f'of {", ".join(LEARNING_RATES)} (default: %(default)s)',
@@ -111,11 +115,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         raise ModuleNotFoundError('popgym is not installed', name='popgym')
     from aura_ros.bench.popgym_training import SETTINGS, Budget
 
-    ids = parse_names('ids', args.ids, IDS)
-    memories = parse_names('memories', args.memories, LEARNING_RATES)
-    if not ids or not memories:
-        raise ConfigError('ids and memories must name at least one each')
-    name, budget = 'popgym', Budget()
+    ids, memories, name, budget = list(args.ids), list(args.memories), 'popgym', Budget()
     if args.quick:
         ids, memories, name = list(QUICK_IDS), list(QUICK_MEMORIES), 'popgym-quick'
         budget = replace(budget, steps=12, batch=4, demonstrations=8, tests=2)

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from aura_ros.bench.plots import saved_figure, series_style
 from aura_ros.bench.store import ResultStore
 from aura_ros.common.files import replace_text
 from aura_ros.common.stats import mean_interval
+from aura_ros.common.tables import FiguresTable
 
 Row = dict[str, Any]
 MEASURES = ('return', 'score', 'agreement', 'writes_per_step')
@@ -127,24 +127,27 @@ def _mean_cells(row: Row) -> list[str]:
     ]
 
 
-def _table_of_ids(table: Sequence[Row]) -> Table:
-    shown = Table(title='POPGym: return by memory, and writes per step in parentheses')
+def _table_of_ids(table: Sequence[Row]) -> FiguresTable:
     memories = list(dict.fromkeys(row['memory'] for row in table))
-    shown.add_column('id', no_wrap=True)
-    for column in ('expert', 'random', *memories):
-        shown.add_column(column, justify='right')
+    shown = FiguresTable(
+        'POPGym: return by memory, and writes per step in parentheses',
+        keys=('id',),
+        figures=('expert', 'random', *memories),
+    )
     for name in dict.fromkeys(row['id'] for row in table):
         own = {row['memory']: row for row in table if row['id'] == name}
         first = next(iter(own.values()))
-        cells = [_return(own[memory]).replace('[', '\\[') if memory in own else '-' for memory in memories]
+        cells = [_return(own[memory]) if memory in own else '-' for memory in memories]
         shown.add_row(name, f'{first["expert_return"]:.2f}', f'{first["random_return"]:.2f}', *cells)
     return shown
 
 
-def _table_of_memories(means: Sequence[Row]) -> Table:
-    shown = Table(title='Means over the ids that all memories have; score: 0 is random, 1 the expert')
-    for column in ('memory', 'score', 'lowest', 'best or near', 'writes', 'bytes'):
-        shown.add_column(column, justify='left' if column == 'memory' else 'right', no_wrap=True)
+def _table_of_memories(means: Sequence[Row]) -> FiguresTable:
+    shown = FiguresTable(
+        'Means over the ids that all memories have; score: 0 is random, 1 the expert',
+        keys=('memory',),
+        figures=('score', 'lowest', 'best or near', 'writes', 'bytes'),
+    )
     for row in means:
         shown.add_row(*_mean_cells(row))
     return shown

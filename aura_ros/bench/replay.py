@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 import resource
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,10 +28,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.table import Table
 
 from aura_ros.bench.jobs import Job, run_jobs
 from aura_ros.bench.store import ResultStore
+from aura_ros.common.tables import FiguresTable
 
 if TYPE_CHECKING:  # not needed by --help
     from aura_ros.memory.weights import MemoryWeights
@@ -66,9 +67,18 @@ def run(args: argparse.Namespace, console: Console) -> int:
     ]
     growth = _growth(rows)
     store.write(rows, {'seeds': [args.seeds[0]], 'growth_bytes_per_step': growth})
-    table = Table(title=f'Replay of synthetic recordings through {", ".join(POLICIES)}')
-    for column in ('steps', 'recorded [s]', 'memories [s]', 'total [s]', 'faster than real time', 'peak resident [MB]'):
-        table.add_column(column, justify='right')
+    report(console, rows, growth)
+    store.print_files(console, '.csv', '.json')
+    return 0
+
+
+def report(console: Console, rows: Sequence[dict[str, Any]], growth: float | None) -> None:
+    """Print the table; `growth` is that of the peak memory [B per step]."""
+    table = FiguresTable(
+        f'Replay of synthetic recordings through {", ".join(POLICIES)}',
+        keys=(),
+        figures=('steps', 'recorded [s]', 'memories [s]', 'total [s]', 'faster than real time', 'peak resident [MB]'),
+    )
     for row in rows:
         table.add_row(
             f'{row["steps"]:,}',
@@ -80,9 +90,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
         )
     console.print(table)
     if growth is not None:
-        console.print(f'peak resident memory from {lengths[0]:,} to {lengths[-1]:,} steps: {growth:+.0f} B per step')
-    store.print_files(console, '.csv', '.json')
-    return 0
+        first, last = rows[0]['steps'], rows[-1]['steps']
+        console.print(f'peak resident memory from {first:,} to {last:,} steps: {growth:+.0f} B per step')
 
 
 def _growth(rows: list[dict[str, Any]]) -> float | None:

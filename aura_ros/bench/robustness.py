@@ -32,14 +32,14 @@ from pathlib import Path
 
 from rich.console import Console
 
-from aura_ros.bench.arguments import add_augment, parse_names
-from aura_ros.bench.given_weights import add_weights, given
+from aura_ros.bench.arguments import add_augment
+from aura_ros.bench.given_weights import add_weights, check_weights, given
 from aura_ros.bench.jobs import Job, run_jobs
-from aura_ros.bench.perturbation import Perturbation
+from aura_ros.bench.perturbation import Augmentation, Perturbation
 from aura_ros.bench.robustness_report import Levels, report
 from aura_ros.bench.store import ResultStore
 from aura_ros.bench.synthetic import MATCHED, SETTINGS, UNMATCHED, setting_of, training_budget
-from aura_ros.common.errors import ConfigError
+from aura_ros.common.arguments import names_of
 
 SUMMARY = 'accuracy and writes of trained memories under noise, gain and offsets that their training did not have'
 
@@ -60,11 +60,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
     parser.add_argument(
         '--settings',
+        type=names_of(SETTINGS),
         metavar='LIST',
         help=f'of {", ".join(SETTINGS)} (default: hard; with --weights the setting of their training)',
     )
     parser.add_argument(
         '--memories',
+        type=names_of(KNOWN),
         default=','.join(MEMORIES),
         metavar='LIST',
         help=f'memories to evaluate, of {", ".join(KNOWN)} (default: %(default)s)',
@@ -73,10 +75,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_weights(parser, 'evaluate', KNOWN)
 
 
+def check(args: argparse.Namespace) -> None:
+    """Check the arguments together."""
+    check_weights(args)
+    Augmentation(**args.augment)
+
+
 def run(args: argparse.Namespace, console: Console) -> int:
     """Train what is missing, evaluate and report. Return the exit code."""
-    if args.memory is not None and args.weights is None:
-        raise ConfigError('memory needs weights: give --weights FILE too, or choose with --memories')
     if args.weights is not None:
         memory, settings = given(args, KNOWN)
         for name in settings:
@@ -85,10 +91,9 @@ def run(args: argparse.Namespace, console: Console) -> int:
         return 0
     from aura_ros.bench.endurance_weights import trained
 
-    settings = parse_names('settings', args.settings or 'hard', SETTINGS)
-    memories, budget = parse_names('memories', args.memories, KNOWN), training_budget(args.quick, args.augment)
+    settings, memories, budget = args.settings or ('hard',), args.memories, training_budget(args.quick, args.augment)
     if args.quick:
-        settings, memories = ['quick'], list(QUICK_MEMORIES)
+        settings, memories = ('quick',), QUICK_MEMORIES
     for name in settings:
         weights = trained(name, memories, args.seeds, budget, args.results or args.output, console, args.jobs)
         _evaluate(name, name, weights, args, console)

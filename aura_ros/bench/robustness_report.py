@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from aura_ros.bench.plots import saved_figure, series_style
 from aura_ros.bench.store import ResultStore
 from aura_ros.bench.synthetic_report import CHANCE, interval_text, share_interval
 from aura_ros.common.files import replace_text
+from aura_ros.common.tables import FiguresTable
 
 Levels = Mapping[str, Sequence[float]]
 """Levels of each kind of change."""
@@ -96,10 +96,11 @@ def markdown(rows: Sequence[Row], levels: Levels) -> str:
 def show(name: str, rows: Sequence[Row], levels: Levels, console: Console) -> None:
     """Print the accuracies."""
     columns = columns_of(levels)
-    table = Table(title=f'{name}: accuracy under changes of the features; means over seeds')
-    table.add_column('memory', no_wrap=True)
-    for heading in _headings(columns):
-        table.add_column(heading, justify='right', no_wrap=True)
+    table = FiguresTable(
+        f'{name}: accuracy under changes of the features; means over seeds',
+        keys=('memory',),
+        figures=tuple(_headings(columns)),
+    )
     for memory in _by_accuracy(rows, columns):
         table.add_row(memory, *(f'{row["accuracy"]:.3f}' for row in _cells(rows, memory, columns)))
     console.print(table)

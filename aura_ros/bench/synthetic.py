@@ -25,6 +25,7 @@ Output: DIR/synthetic-SETTING.csv, .json, .md and .png, and the weights in DIR/s
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
@@ -32,11 +33,13 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from aura_ros.bench.arguments import add_augment, add_memories, parse_augment, parse_names, parse_rates
+from aura_ros.bench.arguments import add_augment, add_memories, parse_rates
 from aura_ros.bench.jobs import Job, run_jobs
+from aura_ros.bench.perturbation import Augmentation
 from aura_ros.bench.store import ResultStore
 from aura_ros.bench.streams import StreamSetting
 from aura_ros.bench.synthetic_report import report
+from aura_ros.common.arguments import names_of
 from aura_ros.common.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -76,6 +79,7 @@ MATCHED = ('random', 'periodic', 'reconstruction')
 
 ELMUR_SHAPES = ((2, 16), (8, 16), (8, 4), (16, 4), (16, 2))
 """Slots and steps of a segment that were tried for ELMUR: `--tune --memories elmur-2x16,...`."""
+_SHAPES = tuple(f'elmur-{slots}x{length}' for slots, length in ELMUR_SHAPES)
 LEARNING_RATE_GRID = (1.5e-3, 3e-3, 6e-3, 1.2e-2, 2.4e-2)
 LEARNING_RATES = {
     **dict.fromkeys(('aura', 'reconstruction', 'oracle', 'elmur', 'elmur-detached'), 6e-3),
@@ -104,11 +108,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
     parser.add_argument(
         '--settings',
+        type=names_of(SETTINGS),
         default='hard,easy,sparse',
         metavar='LIST',
         help=f'of {", ".join(SETTINGS)} (default: %(default)s)',
     )
-    add_memories(parser, UNMATCHED, MATCHED)
+    add_memories(parser, UNMATCHED, MATCHED, _SHAPES)
     add_augment(parser)
     parser.add_argument(
         '--tune',
@@ -117,17 +122,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         '--rates',
+        type=parse_rates,
         default=','.join(f'{rate:g}' for rate in LEARNING_RATE_GRID),
         metavar='LIST',
         help='learning rates of --tune, > 0 (default: %(default)s)',
     )
 
 
+def check(args: argparse.Namespace) -> None:
+    """Check the arguments together."""
+    Augmentation(**args.augment)
+    for memory in args.memories:
+        if memory in _SHAPES and not args.tune:
+            raise ConfigError(f'--memories: {memory} needs --tune')
+    matched = [memory for memory in args.memories if memory in MATCHED]
+    if matched and 'aura' not in args.memories and not args.tune:
+        raise ConfigError(f'--memories: {", ".join(matched)} match the writes of aura; add aura')
+
+
 def run(args: argparse.Namespace, console: Console) -> int:
     """Train, evaluate and report. Return the exit code."""
-    settings = parse_names('settings', args.settings, SETTINGS)
-    shapes = [f'elmur-{slots}x{length}' for slots, length in ELMUR_SHAPES] if args.tune else []
-    memories = parse_names('memories', args.memories, (*UNMATCHED, *MATCHED, *shapes))
+    settings, memories = list(args.settings), list(args.memories)
     budget = training_budget(args.quick, args.augment)
     if args.tune:
         return _tune(memories, replace(budget, steps=budget.steps // 2), args, console)
@@ -138,20 +153,19 @@ def run(args: argparse.Namespace, console: Console) -> int:
     return 0
 
 
-def training_budget(quick: bool, augment: str = '') -> Budget:
+def training_budget(quick: bool, augment: Mapping[str, float] | None = None) -> Budget:
     """Return the training of all memories.
 
     Args:
         quick: whether it is that of --quick.
-        augment: --augment.
+        augment: values of --augment.
 
     Raises:
         ConfigError: `augment` is not usable.
     """
-    from aura_ros.bench.perturbation import Augmentation
     from aura_ros.bench.synthetic_training import Budget
 
-    augmentation = Augmentation(**parse_augment(augment))
+    augmentation = Augmentation(**(augment or {}))
     return Budget(steps=200, tests=16, augmentation=augmentation) if quick else Budget(augmentation=augmentation)
 
 
@@ -188,8 +202,6 @@ def _run_setting(name: str, memories: list[str], budget: Budget, args: argparse.
     unmatched = [memory for memory in memories if memory in UNMATCHED]
     rows = run_jobs(jobs(unmatched, {}), store, console, args.jobs)
     matched = [memory for memory in memories if memory in MATCHED]
-    if matched and 'aura' not in unmatched:
-        raise ConfigError(f'memories: {", ".join(matched)} match the writes of aura; add aura')
     if matched:
         rates = {row['seed']: row['validation_rate'] for row in rows.values() if row['memory'] == 'aura'}
         rows |= run_jobs(jobs(matched, rates), store, console, args.jobs)
@@ -199,7 +211,7 @@ def _run_setting(name: str, memories: list[str], budget: Budget, args: argparse.
 def _tune(memories: list[str], budget: Budget, args: argparse.Namespace, console: Console) -> int:
     from aura_ros.bench.synthetic_training import Task, run_task
 
-    rates = parse_rates(args.rates)
+    rates = args.rates
     store = ResultStore(args.output, 'synthetic-tune', {'setting': HARD, 'budget': budget}, args.fresh)
     jobs = [
         Job(f'{memory}-{rate:g}', run_task, (Task(memory, HARD, budget, rate, TUNE_SEED, HARD.event, 'validation'),))

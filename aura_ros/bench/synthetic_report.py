@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from aura_ros.bench.plots import COLOURS, saved_figure, series_style
 from aura_ros.bench.store import ResultStore
 from aura_ros.common.files import replace_text
 from aura_ros.common.stats import mean_interval
+from aura_ros.common.tables import FiguresTable
 
 ALWAYS_WRITERS = ('always', 'gru', 'lstm', 'ssm')
 """Constant-size memories that write at every step."""
@@ -97,15 +97,16 @@ def comparison_lines(comparison: Row) -> list[str]:
 
 def show(name: str, rows: Sequence[Row], console: Console) -> None:
     """Print the table, best accuracy first."""
-    table = Table(title=f'{name}: means over n seeds [95 %]; writes per step, and share written by kind of step')
-    table.add_column('memory', no_wrap=True)
-    for column in ('n', 'accuracy', 'writes', '/oracle', 'event', 'distr.', 'repeat', 'query', 'bytes'):
-        table.add_column(column, justify='right', no_wrap=True)
+    table = FiguresTable(
+        f'{name}: means over n seeds [95 %]; writes per step, and share written by kind of step',
+        keys=('memory',),
+        figures=('n', 'accuracy', 'writes', '/oracle', 'event', 'distr.', 'repeat', 'query', 'bytes'),
+    )
     for row in sorted(rows, key=lambda row: -row['accuracy']):
         table.add_row(
             row['memory'],
             str(row['seeds']),
-            interval_text(row, 'accuracy', '.3f', '\\['),
+            interval_text(row, 'accuracy', '.3f'),
             f'{row["writes_per_step"]:.4f}',
             f'{row["over_oracle"]:.2f}',
             *(f'{row[column]:.3f}' if column in row else '-' for column in WRITE_SHARES),
@@ -114,12 +115,12 @@ def show(name: str, rows: Sequence[Row], console: Console) -> None:
     console.print(table)
 
 
-def interval_text(row: Row, column: str, spec: str, bracket: str = '[') -> str:
+def interval_text(row: Row, column: str, spec: str) -> str:
     """Return a column with its interval, or alone if there is no interval."""
     low, high = row[f'{column}_low'], row[f'{column}_high']
     if not math.isfinite(low):  # One seed has no interval.
         return f'{row[column]:{spec}}'
-    return f'{row[column]:{spec}} {bracket}{low:{spec}}, {high:{spec}}]'
+    return f'{row[column]:{spec}} [{low:{spec}}, {high:{spec}}]'
 
 
 def markdown(rows: Sequence[Row]) -> str:

@@ -33,10 +33,11 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from aura_ros.bench.arguments import add_memories, parse_names
+from aura_ros.bench.arguments import add_memories
 from aura_ros.bench.jobs import Job, run_jobs
 from aura_ros.bench.store import ResultStore
 from aura_ros.bench.tmaze_report import report
+from aura_ros.common.arguments import names_of, positive_integer
 from aura_ros.common.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -100,11 +101,17 @@ PRICE_GRID = (0.02, 0.05, 0.1, 0.15)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
-    parser.add_argument('--mazes', default=','.join(MAZES), metavar='LIST', help='mazes to run (default: %(default)s)')
+    parser.add_argument(
+        '--mazes',
+        type=names_of(MAZES),
+        default=','.join(MAZES),
+        metavar='LIST',
+        help='mazes to run (default: %(default)s)',
+    )
     add_memories(parser, UNMATCHED, MATCHED)
     parser.add_argument(
         '--longest',
-        type=int,
+        type=positive_integer,
         default=FAR_LENGTHS[-1],
         metavar='STEPS',
         help='longest corridor to test (default: %(default)s)',
@@ -114,12 +121,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def check(args: argparse.Namespace) -> None:
+    """Check the arguments together."""
+    for maze in args.mazes:
+        if args.longest < LENGTHS[maze][0]:
+            raise ConfigError(f'--longest {args.longest}: must be >= {LENGTHS[maze][0]} steps for {maze}')
+    matched = [memory for memory in args.memories if memory in MATCHED]
+    if matched and 'aura' not in args.memories and not args.tune:
+        raise ConfigError(f'--memories: {", ".join(matched)} match the writes of aura; add aura')
+
+
 def run(args: argparse.Namespace, console: Console) -> int:
     """Train, walk and report. Return the exit code."""
     from aura_ros.bench.tmaze_training import CURRICULA
 
-    mazes = parse_names('mazes', args.mazes, MAZES)
-    memories = parse_names('memories', args.memories, (*UNMATCHED, *MATCHED))
+    mazes, memories = list(args.mazes), list(args.memories)
     curricula: Mapping[str, Curriculum] = CURRICULA
     name = 'tmaze'
     if args.quick:
@@ -129,9 +145,6 @@ def run(args: argparse.Namespace, console: Console) -> int:
         return _tune(mazes, memories, curricula, args, console)
     # The settings of the store name both mazes, so that a run of one maze is found again by a run of both.
     batches = {maze: _batches(maze, args.longest) for maze in MAZES}
-    for maze in mazes:
-        if not batches[maze]:
-            raise ConfigError(f'longest must be >= {LENGTHS[maze][0]} steps for {maze}, got {args.longest}')
     store = ResultStore(
         args.output, name, {'curricula': curricula, 'batches': batches, 'growing_longest': GROWING_LONGEST}, args.fresh
     )
@@ -159,9 +172,7 @@ def _jobs(
     for memory, maze, seed in product(memories, mazes, seeds):
         write_rate = 0.0
         if memory in MATCHED:
-            aura = known.get(_key(maze, 'aura', seed))
-            if aura is None:
-                raise ConfigError(f'memories: {memory} matches the writes of aura; add aura')
+            aura = known[_key(maze, 'aura', seed)]
             write_rate = aura['validation']['rate']
         task = Task(maze, memory, curricula[maze], LEARNING_RATES[maze][memory], seed, write_rate)
         jobs.append(Job(_key(maze, memory, seed), run_task, (task, batches[maze], GROWING_LONGEST)))

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from aura_ros.bench.plots import saved_figure, series_style
 from aura_ros.bench.store import ResultStore
 from aura_ros.common.files import replace_text
 from aura_ros.common.stats import wilson_interval
+from aura_ros.common.tables import FiguresTable
 
 CHANCE = 0.5
 """Success of random turns after a faultless corridor."""
@@ -144,14 +144,15 @@ def _by_success(rows: Sequence[Row]) -> list[str]:
     return sorted(dict.fromkeys(row['memory'] for row in rows), key=reach, reverse=True)
 
 
-def _table(maze: str, rows: Sequence[Row]) -> Table:
-    table = Table(title=f'{maze}: success by corridor length [steps]')
-    table.add_column('memory', no_wrap=True)
-    for length in sorted({row['length'] for row in rows}):
-        table.add_column(_short(length), justify='right', no_wrap=True)
+def _table(maze: str, rows: Sequence[Row]) -> FiguresTable:
+    table = FiguresTable(
+        f'{maze}: success by corridor length [steps]',
+        keys=('memory',),
+        figures=[_short(length) for length in sorted({row['length'] for row in rows})],
+        caption='*: some seeds stopped at chance and count as 0.5; chance: all seeds stopped; -: not walked',
+    )
     for memory in _by_success(rows):
         table.add_row(memory, *_cells(rows, memory, False))
-    table.caption = '*: some seeds stopped at chance and count as 0.5; chance: all seeds stopped; -: not walked'
     return table
 
 

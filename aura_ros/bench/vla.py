@@ -5,10 +5,11 @@ The model and the memories take turns: one inference, then one step of each memo
 instruction are random, because no time depends on them. So are the weights of the memories, whose gates are kept open.
 The first inferences are not timed.
 
-  ./run bench vla                                     the embedded backbone, on this processor
-  ./run bench vla --backbone lerobot --path config/vla/so101_smolvla.yaml --checkpoint ~/my_smolvla --device cuda
-  ./run bench vla --random 7b --device cuda           OpenVLA-OFT with the shapes of OpenVLA 7B and random weights
-  ./run bench vla --random tiny                       the same classes, small; a test of the command
+  ./run bench vla                            the embedded backbone, on this processor
+  ./run bench vla --random 7b --device cuda  OpenVLA-OFT with the shapes of OpenVLA 7B and random weights
+  ./run bench vla --random tiny              the same classes, small; a test of the command
+  ./run bench vla --backbone lerobot --path config/vla/so101_smolvla.yaml \\
+      --checkpoint ~/my_smolvla --device cuda
 
 ./run uses the environment of the model, see ./run vla_env. --random writes its checkpoint to DIR/vla-random-SIZE, which
 for 7b needs 16 GB of disk and of main memory, and a few minutes.
@@ -23,13 +24,13 @@ from typing import Any
 
 import yaml
 from rich.console import Console
-from rich.table import Table
 
-from aura_ros.bench.arguments import parse_names
 from aura_ros.bench.store import ResultStore
+from aura_ros.common.arguments import names_of, positive_integer
 from aura_ros.common.errors import ConfigError
-from aura_ros.common.program import positive_integer
+from aura_ros.common.tables import FiguresTable
 from aura_ros.common.yaml_lines import read_yaml
+from aura_ros.vla import backbone_name
 
 SUMMARY = 'latency and GPU memory of a frozen VLA, and the share of the memories in them'
 MEMORIES = ('aura', 'elmur', 'gru', 'kv')
@@ -43,11 +44,25 @@ STEPS, QUICK_STEPS = 100, 5
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
     parser.set_defaults(seeds=(0,))  # times do not depend on the seed
-    parser.add_argument('--backbone', default='embedded', metavar='NAME', help='as for aura serve (default: embedded)')
-    parser.add_argument('--path', default='', metavar='FILE', help='weights, or a file such as config/vla/aloha.yaml')
-    parser.add_argument('--checkpoint', default='', metavar='DIR', help='folder of the weights')
-    parser.add_argument('--random', choices=RANDOM_SIZES, metavar='SIZE', help='random weights: tiny or 7b')
-    parser.add_argument('--device', choices=DEVICES, help='where the model runs (default: that of the file, else cpu)')
+    parser.add_argument('--backbone', type=backbone_name, default='embedded', metavar='NAME', help='as for aura serve')
+    parser.add_argument(
+        '--path',
+        default='',
+        metavar='FILE',
+        help='weights, or a file such as config/vla/aloha.yaml (default: those that ship)',
+    )
+    parser.add_argument(
+        '--checkpoint', default='', metavar='DIR', help='folder of the weights (default: that in the file)'
+    )
+    parser.add_argument(
+        '--random', choices=RANDOM_SIZES, metavar='SIZE', help='random weights: tiny or 7b (default: those of the file)'
+    )
+    parser.add_argument(
+        '--device',
+        choices=DEVICES,
+        metavar='NAME',
+        help='where the model runs: cpu or cuda (default: that of the file, else cpu)',
+    )
     parser.add_argument(
         '--steps',
         type=positive_integer,
@@ -55,13 +70,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f'timed inferences (default: {STEPS}, with --quick {QUICK_STEPS})',
     )
     parser.add_argument(
-        '--memories', default=','.join(MEMORIES), metavar='LIST', help='memories to time (default: %(default)s)'
+        '--memories',
+        type=names_of(MEMORIES),
+        default=','.join(MEMORIES),
+        metavar='LIST',
+        help='memories to time (default: %(default)s)',
     )
+
+
+def check(args: argparse.Namespace) -> None:
+    """Check the arguments together."""
+    if args.random:
+        if args.path or args.checkpoint:
+            raise ConfigError('--random must be left out with --path or --checkpoint: choose one of them')
+    elif args.device == 'cuda' and args.backbone not in ADAPTERS:
+        raise ConfigError(f'--device cuda: backbone {args.backbone} chooses its device itself; leave the option out')
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Measure and report. Return the exit code."""
-    memories = parse_names('memories', args.memories, MEMORIES)
+    memories = list(args.memories)
     steps = args.steps or (QUICK_STEPS if args.quick else STEPS)
     if args.device == 'cuda':
         _check_cuda()
@@ -84,14 +112,12 @@ def _check_cuda() -> None:
     import torch
 
     if not torch.cuda.is_available():
-        raise ConfigError('device = cuda: torch finds no GPU; use --device cpu, or install its CUDA build')
+        raise ConfigError('--device cuda: torch finds no GPU; use --device cpu, or install its CUDA build')
 
 
 def _model(args: argparse.Namespace, scratch: Path, console: Console) -> tuple[str, str]:
     """Return the name of the backbone and its file, which has the device of the arguments."""
     if args.random:
-        if args.path or args.checkpoint:
-            raise ConfigError('random: must be left out with --path or --checkpoint; choose one of them')
         from aura_ros.vla.adapters.random_oft import write_checkpoint
 
         folder = args.output / f'vla-random-{args.random}'
@@ -100,11 +126,9 @@ def _model(args: argparse.Namespace, scratch: Path, console: Console) -> tuple[s
         return 'openvla_oft', str(write_checkpoint(folder, args.random, device=device))
     if args.device is None or (args.device == 'cpu' and args.backbone not in ADAPTERS):
         return args.backbone, args.path
-    if args.backbone not in ADAPTERS:
-        raise ConfigError(f'device = {args.device!r}: backbone {args.backbone} chooses its device itself; leave it out')
     content = read_yaml(Path(args.path).expanduser()) if args.path else None
     if not isinstance(content, dict) or not isinstance(content.get(args.backbone), dict):
-        raise ConfigError(f"path = {args.path!r}: must be a YAML file with the key '{args.backbone}'; see config/vla")
+        raise ConfigError(f"--path {args.path!r}: must be a YAML file with the key '{args.backbone}'; see config/vla")
     content[args.backbone]['device'] = args.device
     (scratch / 'model.yaml').write_text(yaml.safe_dump(content))
     return args.backbone, str(scratch / 'model.yaml')
@@ -112,9 +136,11 @@ def _model(args: argparse.Namespace, scratch: Path, console: Console) -> tuple[s
 
 def report(rows: list[dict[str, Any]], facts: dict[str, Any], console: Console) -> None:
     """Print the table."""
-    table = Table(title=f'{facts["model"]} on {facts["device"]}')
-    for column in ('part', 'median, ms', '95th percentile, ms', 'share of the whole', 'state at the end, B'):
-        table.add_column(column, justify='left' if column == 'part' else 'right')
+    table = FiguresTable(
+        f'{facts["model"]} on {facts["device"]}',
+        keys=('part',),
+        figures=('median [ms]', '95th percentile [ms]', 'share of the whole', 'state at the end [B]'),
+    )
     for row in rows:
         share = '' if row['share'] is None else f'{row["share"]:.2%}'
         size = '' if row['state_bytes'] is None else f'{row["state_bytes"]:,}'

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The console that every program prints to."""
 
-from typing import Any
+from typing import Any, TextIO
 
 from rich.console import Console
 
 from aura_ros.common.text import printable_lines
 
-PLAIN_WIDTH = 110
-"""Width of the output where stdout is not a terminal [characters]."""
+PLAIN_WIDTH = 10_000
+"""Width of the output where stdout is not a terminal [characters]: no line of a file or a pipe is wrapped."""
 
 
 class _SafeConsole(Console):
@@ -20,9 +20,16 @@ class _SafeConsole(Console):
 
 
 def make_console() -> Console:
-    """Return a console on stdout; in a pipe or a file it has a fixed width, so that tables stay intact."""
+    """Return a console on stdout; in a pipe or a file no line is wrapped."""
     console = _SafeConsole(highlight=False)
     return console if console.is_terminal else _SafeConsole(highlight=False, width=PLAIN_WIDTH)
+
+
+def console_on(file: TextIO, width: int) -> Console:
+    """Return a console for a terminal of this width, or for a file if the width is 0."""
+    if not width:
+        return _SafeConsole(file=file, highlight=False, width=PLAIN_WIDTH)
+    return _SafeConsole(file=file, highlight=False, width=width, force_terminal=True)
 
 
 def minutes(seconds: float) -> str:

@@ -4,6 +4,7 @@
 from collections.abc import Sequence
 from enum import IntEnum
 
+from aura_ros.common.arguments import near
 from aura_ros.common.errors import ConfigError
 
 
@@ -57,6 +58,9 @@ def names_in(text: str, allowed: Sequence[str], what: str) -> tuple[str, ...]:
         ConfigError: another name, a name twice, or none.
     """
     found = tuple(entry.strip() for entry in text.split(',') if entry.strip())
-    if not found or set(found) - set(allowed) or len(set(found)) != len(found):
-        raise ConfigError(f'{what}, allowed: one or more of {", ".join(allowed)}, each once')
+    unknown = [name for name in found if name not in allowed]
+    if not found or unknown or len(set(found)) != len(found):
+        hint = near(unknown[0], allowed) if unknown else ''
+        then = f'{hint} Allowed' if hint else ', allowed'
+        raise ConfigError(f'{what}{then}: one or more of {", ".join(allowed)}, each once')
     return found

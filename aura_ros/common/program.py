@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The frame of every command-line program: one way to report an error, one set of exit codes."""
 
-import argparse
 import functools
 import os
 import signal
@@ -11,13 +10,12 @@ from collections.abc import Callable
 from types import FrameType
 from typing import ParamSpec
 
+from aura_ros.common.arguments import WRONG_USE, WrongArguments
 from aura_ros.common.errors import AuraError, ConfigError
 from aura_ros.common.text import cut, printable_lines
 
 FAILED = 1
 """Exit code: the program was asked correctly and failed."""
-WRONG_USE = 2
-"""Exit code: the command line, a parameter or a configuration file cannot be used; argparse uses the same."""
 INTERRUPTED = 130
 """Exit code after Ctrl-C: 128 + SIGINT."""
 _LONGEST = 4000
@@ -52,12 +50,6 @@ LAUNCH_MARK = 'AURA_LAUNCH_ID'
 
 _P = ParamSpec('_P')
 _stopped = threading.Event()
-
-
-def make_parser(name: str, description: str | None, epilog: str | None = None) -> argparse.ArgumentParser:
-    """Return the parser of a program; its help keeps the line breaks of both texts."""
-    raw = argparse.RawDescriptionHelpFormatter
-    return argparse.ArgumentParser(name, description=description, epilog=epilog, formatter_class=raw)
 
 
 def program(
@@ -97,6 +89,9 @@ def program(
                 # Python flushes stdout again at exit; that flush has to go somewhere.
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
                 return 0
+            except WrongArguments as error:
+                print(printable_lines(str(error)), file=sys.stderr)
+                return WRONG_USE
             except (AuraError, OSError) as error:
                 _report(name, _text(error))
                 return WRONG_USE if isinstance(error, wrong_use) else FAILED
@@ -138,13 +133,6 @@ def end_on_signals() -> None:
 def stop_requested() -> bool:
     """Return whether a stop signal has arrived since `end_on_signals`."""
     return _stopped.is_set()
-
-
-def positive_integer(text: str) -> int:
-    """Convert an argument for argparse."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f'{text!r}: must be an integer >= 1')
-    return int(text)
 
 
 def _report(name: str, text: str) -> None:

@@ -7,11 +7,15 @@ from typing import Self
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+from rich.table import Column
 
 from aura_ros.common.console import minutes
 
 LINES = 20
 """Largest number of plain lines for the progress of one bar; one more line announces its start."""
+
+_BAR_FROM = 110
+"""Width of a terminal from which on there is a bar beside the figures [characters]."""
 
 
 class Bar:
@@ -33,9 +37,9 @@ class Bar:
         if console.is_terminal:
             self._bar = Progress(
                 TextColumn('{task.description}'),
-                BarColumn(bar_width=30),
+                *([BarColumn(bar_width=30)] if console.width >= _BAR_FROM else []),
                 MofNCompleteColumn(),
-                TextColumn('{task.fields[text]}'),
+                TextColumn('{task.fields[text]}', table_column=Column(overflow='fold')),  # wrapped and never cut
                 console=console,
                 refresh_per_second=4,
             )

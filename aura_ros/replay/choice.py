@@ -4,6 +4,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
+from aura_ros.common.arguments import wrong_name
 from aura_ros.common.errors import ConfigError
 from aura_ros.memory.weights import default_path
 from aura_ros.replay.policies import CONTROL, KIND, TITLES, Budget, PolicyOptions, make_policy, needs_budget
@@ -30,10 +31,8 @@ def choose(names: Sequence[str], weights: Mapping[str, Path]) -> tuple[list[str]
     known = [*TITLES, *own]
     for name in (*names, *weights):
         if name not in known:
-            raise ConfigError(
-                f'there is no policy {name!r}: must be one of {", ".join(known)}, or a name of your own '
-                f'with its weights: --weights {name}=FILE'
-            )
+            own_name = f'or give a name of your own with its weights: --weights {name}=FILE'
+            raise ConfigError(f'--policies: {wrong_name(name, known)}; {own_name}')
     wanted = [name for name in known if name == 'base' or not names or name in names]
     missing = {
         name: _no_weights(name)
@@ -42,7 +41,7 @@ def choose(names: Sequence[str], weights: Mapping[str, Path]) -> tuple[list[str]
     }
     for name in names:
         if name in missing:
-            raise ConfigError(missing[name])
+            raise ConfigError(f'--policies: {missing[name]}')
     return [name for name in wanted if name not in missing], missing
 
 

@@ -9,14 +9,16 @@ from pathlib import Path
 
 from rich.console import Console
 
+from aura_ros.common.arguments import make_parser, positive_integer
 from aura_ros.common.console import make_console
 from aura_ros.common.errors import AuraError, ConfigError
-from aura_ros.common.program import FAILED, end_on_signals, make_parser, positive_integer, program
+from aura_ros.common.program import FAILED, end_on_signals, program
 from aura_ros.common.provenance import versions
 from aura_ros.replay.choice import choose
 from aura_ros.replay.evaluated import Evaluated
 from aura_ros.replay.policies import TITLES
 from aura_ros.replay.steps.cache import default_folder
+from aura_ros.vla import backbone_name
 
 _DESCRIPTION = """\
 Replays recordings through several policies, each with its own memory. Reports which policy follows the recorded actions
@@ -31,14 +33,13 @@ policies:
   any other name with --weights NAME=FILE: your own memory
 
 examples:
-  aura replay my_bag                              guess the topics, run all policies, write aura_replay/report.html
-  aura replay my_bag --guess > mapping.yaml       write the guessed mapping, to check and correct it
+  aura replay my_bag                         report in aura_replay/report.html
+  aura replay my_bag --guess > mapping.yaml  the guessed mapping, to correct it
   aura replay my_bag --mapping mapping.yaml
-  aura replay monday tuesday --mapping m.yaml     several recordings, each by itself and all together
-  aura replay my_bag --robot robot.yaml           topics and units of the robot from its robot file
+  aura replay monday tuesday --mapping m.yaml
+  aura replay my_bag --robot robot.yaml      topics and units of a robot file
   aura replay my_bag --from 0:30 --to 2:00 --limit 500
   aura replay my_bag --policies aura,kv --weights mine=runs/mine.safetensors
-                                                  your own weights beside the shipped ones
 
 A second run on the same recording reads its steps from the cache. A run that was stopped continues where it stopped.
 Exit code: 0 all recordings were evaluated, 1 one or more were refused (the report has the others), 2 wrong command.
@@ -56,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     policies = '\n'.join(f'  {name:10s} {title}' for name, title in TITLES.items())
-    parser = make_parser('aura replay', _DESCRIPTION, _EPILOG.format(policies=policies))
+    parser = make_parser('aura replay', _DESCRIPTION, _EPILOG.format(policies=policies), _check)
     parser.add_argument('bags', metavar='BAG', nargs='+', type=Path, help='recording; several are also pooled')
     source = parser.add_argument_group('input')
     source.add_argument('--mapping', type=Path, metavar='FILE', help='which topic is what (default: a guess)')
@@ -68,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     source.add_argument('--guess', action='store_true', help='print the guessed mapping and exit')
     source.add_argument(
-        '--instruction', default='', metavar='TEXT', help='instruction of the task; replaces that of the mapping'
+        '--instruction', default='', metavar='TEXT', help='instruction of the task (default: that of the mapping)'
     )
     source.add_argument(
         '--from',
@@ -76,10 +77,10 @@ def _parser() -> argparse.ArgumentParser:
         type=_seconds,
         default=0.0,
         metavar='TIME',
-        help='start time from the beginning of the recording: seconds, or 1:30',
+        help='start time from the beginning of the recording: seconds, or 1:30 (default: 0)',
     )
-    source.add_argument('--to', dest='end', type=_seconds, metavar='TIME', help='end time, likewise')
-    source.add_argument('--limit', type=positive_integer, metavar='N', help='use only the first N steps')
+    source.add_argument('--to', dest='end', type=_seconds, metavar='TIME', help='end time, likewise (default: the end)')
+    source.add_argument('--limit', type=positive_integer, metavar='N', help='use only the first N steps (default: all)')
     policy = parser.add_argument_group('policies and backbone')
     policy.add_argument(
         '--policies',
@@ -94,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
         action='append',
         default=[],
         metavar='NAME=FILE',
-        help='weights of a policy (.safetensors, with its card beside it); may be repeated',
+        help='weights of a policy (.safetensors, with its card beside it); may be repeated (default: those that ship)',
     )
     policy.add_argument(
         '--kv-window',
@@ -105,6 +106,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     policy.add_argument(
         '--backbone',
+        type=backbone_name,
         default='embedded',
         metavar='NAME',
         help="'embedded', or module:factory of your own backbone (default: %(default)s)",
@@ -124,10 +126,16 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         default=default_folder(),
         metavar='DIR',
-        help='folder for the steps, about 6 kB each; may be deleted at any time (default: %(default)s)',
+        help='folder for the steps, about 6 kB each; may be deleted at any time (default: ~/.cache/aura_ros/replay)',
     )
     output.add_argument('--fresh', action='store_true', help='run the backbone again and replace the cached steps')
     return parser
+
+
+def _check(options: argparse.Namespace) -> None:
+    choose(options.policies, dict(options.weights))
+    if options.end is not None and options.end <= options.begin:
+        raise ConfigError(f'--to {options.end:g} s: must be after --from {options.begin:g} s')
 
 
 def _guess(options: argparse.Namespace) -> int:
@@ -159,8 +167,6 @@ def _replay(options: argparse.Namespace, words: list[str], console: Console) -> 
     weights = dict(options.weights)
     policies, left_out = choose(options.policies, weights)
     check_output(options.output)
-    if options.end is not None and options.end <= options.begin:
-        raise ConfigError(f'--to {options.end:g} s: must be after --from {options.begin:g} s')
     settings = Settings(
         policies=policies,
         weights=weights,

@@ -28,8 +28,9 @@ from rclpy.parameter import Parameter
 from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
 
+from aura_ros.common.arguments import WRONG_USE
 from aura_ros.common.errors import AuraError, ConfigError
-from aura_ros.common.program import FAILED, LAUNCH_MARK, WRONG_USE, stop_signals
+from aura_ros.common.program import FAILED, LAUNCH_MARK, stop_signals
 from aura_ros.ros.contract_arguments import without_contracts
 from aura_ros.ros.diagnostics import ERROR, OK, Diagnostics, Status
 

@@ -12,12 +12,14 @@ is configured.
 
 from __future__ import annotations
 
+import argparse
 import array
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import Field, dataclass, field, fields
 from typing import Any, Generic, TypeVar, cast
 
+import yaml
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -104,6 +106,22 @@ def text_of(item: Field[Any]) -> str:
     """Return the text of a field made by `parameter`, `strings` or `numbers`."""
     rule: _Rule = item.metadata[_KEY]
     return rule.text
+
+
+def argument_of(item: Field[Any]) -> Callable[[str], str]:
+    """Return a converter for argparse that checks a text by the rule of a field, and keeps the text."""
+    rule: _Rule = item.metadata[_KEY]
+
+    def convert(text: str) -> str:
+        try:
+            value = text if rule.kind is Parameter.Type.STRING else yaml.safe_load(text)
+        except yaml.YAMLError:
+            value = text
+        if isinstance(value, dict | list) or value is None or not rule.accept(value)[1]:
+            raise argparse.ArgumentTypeError(f'{text!r}: must be {rule.allowed()}')
+        return text
+
+    return convert
 
 
 def strings(text: str, default: tuple[str, ...] = ()) -> tuple[str, ...]:

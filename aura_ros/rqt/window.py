@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from aura_ros.common.arguments import make_parser, number_in
 from aura_ros.common.errors import ConfigError
 from aura_ros.common.program import FAILED, program
 from aura_ros.rqt.bridge import CAMERA, OwnBridge
@@ -23,33 +24,52 @@ from aura_ros.rqt.model import MonitorModel
 if TYPE_CHECKING:
     from aura_ros.rqt.monitor import Monitor
 
+_EPILOG = """\
+examples:
+  aura monitor --dark                     beside a running graph
+  aura monitor --namespace /left          one of several robots
+  aura monitor --save now.png --after 10  a picture, without a screen
+
+ROS arguments follow at the end, after --ros-args.
+"""
 _SAVE_AFTER_S = 30.0
 # From the end of the window to that of the process, at most.
 _END_S = 5.0
 
 
+def _check(options: argparse.Namespace) -> None:
+    if options.save is None and options.after is not None:
+        raise ConfigError('--after needs --save: it is the time until the picture is saved')
+
+
 def parse(args: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     """Return the options, and the arguments from `--ros-args` on."""
-    parser = argparse.ArgumentParser(
-        prog='aura monitor',
-        description='Shows live what the memory writes, when, why, and what it costs.',
-        epilog='ROS arguments follow at the end, after --ros-args.',
+    parser = make_parser(
+        'aura monitor', 'Shows live what the memory writes, when, why, and what it costs.', _EPILOG, _check
     )
-    parser.add_argument('--namespace', help='namespace of the robot, such as /left (default: the first robot found)')
     parser.add_argument(
-        '--camera', default=CAMERA, help="topic of the camera images at the writes (default: %(default)s; '' for none)"
+        '--namespace', metavar='NS', help='namespace of the robot, such as /left (default: the first robot found)'
+    )
+    parser.add_argument(
+        '--camera',
+        default=CAMERA,
+        metavar='TOPIC',
+        help="topic of the camera images at the writes (default: %(default)s; '' for none)",
     )
     parser.add_argument('--allow-control', action='store_true', help='enable the buttons that change the policy')
     parser.add_argument('--dark', action='store_true', help='start with dark colours')
-    parser.add_argument('--save', type=Path, metavar='PNG', help='save a picture after --after seconds, then exit')
     parser.add_argument(
-        '--after', type=float, metavar='S', help=f'time until --save saves the picture [s] (default: {_SAVE_AFTER_S:g})'
+        '--save', type=Path, metavar='PNG', help='save a picture after --after seconds, then exit (default: stay open)'
+    )
+    parser.add_argument(
+        '--after',
+        type=number_in(0.1, 86400),
+        metavar='S',
+        help=f'time until --save saves the picture [s] (default: {_SAVE_AFTER_S:g})',
     )
     given = list(args)
     place = given.index('--ros-args') if '--ros-args' in given else len(given)
     options = parser.parse_args(given[:place])
-    if options.save is None and options.after is not None:
-        parser.error('--after needs --save')
     options.after = _SAVE_AFTER_S if options.after is None else options.after
     return options, given[place:]
 

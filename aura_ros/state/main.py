@@ -8,9 +8,10 @@ from pathlib import Path
 
 from rich.console import Console
 
+from aura_ros.common.arguments import make_parser
 from aura_ros.common.console import make_console
 from aura_ros.common.errors import AuraError, StateError
-from aura_ros.common.program import make_parser, program
+from aura_ros.common.program import program
 from aura_ros.memory.weights import load_weights
 from aura_ros.state.device import lock_holder
 from aura_ros.state.format import Identity, SlotContent, arrays
@@ -36,6 +37,9 @@ To back up a state, copy the file and `verify` the copy. To delete a state, stop
 docs/state.md describes the format, the guarantees and the wear of the storage."""
 
 
+_STATE = 'state file: its newest state, or that of slot @0 or @1'
+
+
 # As for diff and grep, 1 is an answer: the state is damaged, or two states differ. Any error is 2.
 @program('aura state', wrong_use=(AuraError, OSError))
 def main(arguments: list[str] | None = None) -> int:
@@ -51,16 +55,26 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = make_parser('aura state', _DESCRIPTION, _EPILOG)
-    commands = parser.add_subparsers(metavar='COMMAND', required=True)
+    commands = parser.add_subparsers(metavar='COMMAND', required=True, help='what to do')
 
-    command = commands.add_parser('inspect', help='show both slots: memory, step, age and damage')
-    command.add_argument('file', metavar='FILE', type=Path)
+    command = commands.add_parser(
+        'inspect',
+        help='show both slots: memory, step, age and damage',
+        epilog='example: aura state inspect ~/aura.state --json',
+    )
+    command.add_argument('file', metavar='FILE', type=Path, help='state file')
     command.add_argument('--json', action='store_true', help='print JSON')
     command.set_defaults(run=_inspect)
 
-    command = commands.add_parser('verify', help='check whether the state can be restored: exit code 0 if so, else 1')
-    command.add_argument('file', metavar='FILE', type=Path)
-    command.add_argument('--memory', metavar='KIND', help='the memory that it must belong to, for instance aura')
+    command = commands.add_parser(
+        'verify',
+        help='check whether the state can be restored: exit code 0 if so, else 1',
+        epilog='example: aura state verify ~/aura.state --memory aura',
+    )
+    command.add_argument('file', metavar='FILE', type=Path, help='state file')
+    command.add_argument(
+        '--memory', metavar='KIND', help='the memory that it must belong to, for instance aura (default: any)'
+    )
     command.add_argument(
         '--weights',
         metavar='PATH',
@@ -69,14 +83,22 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument('--strict', action='store_true', help='fail also if the other slot is damaged')
     command.set_defaults(run=_verify)
 
-    command = commands.add_parser('export', help='write the arrays of a state to a new file')
-    command.add_argument('state', metavar='FILE[@SLOT]')
+    command = commands.add_parser(
+        'export',
+        help='write the arrays of a state to a new file',
+        epilog='example: aura state export ~/aura.state@0 old.safetensors',
+    )
+    command.add_argument('state', metavar='FILE[@SLOT]', help=_STATE)
     command.add_argument('output', metavar='OUTPUT', type=Path, help='.safetensors or .bin; must not exist')
     command.set_defaults(run=_export)
 
-    command = commands.add_parser('diff', help='compare two states: exit code 0 if their arrays are the same, else 1')
-    command.add_argument('first', metavar='FILE[@SLOT]')
-    command.add_argument('second', metavar='FILE[@SLOT]')
+    command = commands.add_parser(
+        'diff',
+        help='compare two states: exit code 0 if their arrays are the same, else 1',
+        epilog='example: aura state diff before.state after.state',
+    )
+    command.add_argument('first', metavar='FILE[@SLOT]', help=_STATE)
+    command.add_argument('second', metavar='FILE[@SLOT]', help='the state to compare with it')
     command.set_defaults(run=_diff)
     return parser
 

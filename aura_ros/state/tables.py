@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from aura_ros.common.errors import StateError
+from aura_ros.common.tables import FiguresTable
+from aura_ros.common.text import printable
 from aura_ros.state.format import VERSION, SlotContent, arrays
 from aura_ros.state.reading import StateFile
 
@@ -122,13 +122,12 @@ def print_file(console: Console, found: StateFile, holder: int | None) -> None:
     """Print both slots of a file side by side, and whether the file can be restored."""
     used = f', in use by process {holder}' if holder else ''
     console.print(f'{found.path}: {found.size:,} bytes{used}', soft_wrap=True, markup=False)
-    table = Table(
-        '', *(f'slot {content.slot}' + (' (newest)' if content is found.newest else '') for content in found.slots)
-    )
+    names = [f'slot {content.slot}' + (' (newest)' if content is found.newest else '') for content in found.slots]
+    table = FiguresTable(keys=('',), texts=names)
     described = [describe(content) for content in found.slots]
     for key, title in _ROWS.items():
         if any(key in slot for slot in described):
-            table.add_row(title, *(Text(_cell(key, slot.get(key, ''))) for slot in described))
+            table.add_row(title, *(_cell(key, slot.get(key, '')) for slot in described))
     console.print(table)
     if found.problem:
         console.print(f'Cannot be restored: {found.problem}', style='bold red', soft_wrap=True, markup=False)
@@ -152,19 +151,19 @@ def print_difference(
 ) -> None:
     """Print the differences in the headers, then in the arrays."""
     described = [describe(content) for _, content in (first, second)]
-    table = Table('')
-    for name, _ in (first, second):
-        table.add_column(Text(name))
+    table = FiguresTable(keys=('',), texts=(printable(first[0]), printable(second[0])))
     for key, title in _ROWS.items():
         values = [_cell(key, slot[key]) for slot in described]
         if values[0] != values[1]:
-            table.add_row(title, *map(Text, values))
+            table.add_row(title, *values)
     if table.row_count:
         console.print(table)
     if difference.same:
         console.print('The arrays are equal bit for bit.')
         return
-    table = Table('array', 'shape', 'numbers changed', 'largest change', 'norm of the change', 'norm before')
+    table = FiguresTable(
+        keys=('array',), figures=('shape', 'numbers changed', 'largest change', 'norm of the change', 'norm before')
+    )
     for part in difference.parts:
         table.add_row(
             part.name,

@@ -1,9 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """aura features: compute the features of robot recordings, for the training of memories.
 
-    aura features monday tuesday --mapping robot.yaml
-    aura train memory --from-bags monday tuesday --mapping robot.yaml --output my_weights
-
 `aura train` computes missing features itself. `aura features` needs neither torch nor ROS.
 """
 
@@ -17,13 +14,23 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.markup import escape
 
+from aura_ros.common.arguments import make_parser
 from aura_ros.common.console import make_console
 from aura_ros.common.errors import ConfigError
-from aura_ros.common.program import make_parser, program
+from aura_ros.common.program import program
+from aura_ros.vla import backbone_name
 
 if TYPE_CHECKING:
     from aura_ros.train.recordings import FeatureFile
     from aura_ros.vla.protocol import Backbone
+
+
+_EPILOG = """\
+examples:
+  aura features monday tuesday --mapping robot.yaml
+  aura train memory --from-bags monday tuesday --mapping robot.yaml \\
+      --output my_weights
+"""
 
 
 def add_arguments(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
@@ -41,10 +48,11 @@ def add_arguments(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> 
         help='robot file, which gives the topics of joints and commands and their units (default: the recorded one)',
     )
     parser.add_argument(
-        '--instruction', default='', metavar='TEXT', help="instruction of the recordings, in place of the mapping's"
+        '--instruction', default='', metavar='TEXT', help='instruction of the recordings (default: that of the mapping)'
     )
     parser.add_argument(
         '--backbone',
+        type=backbone_name,
         default='embedded',
         metavar='NAME',
         help="frozen backbone: 'embedded', or module:attribute of your own (default: %(default)s)",
@@ -83,12 +91,16 @@ def collect(options: argparse.Namespace, bags: list[Path], console: Console) -> 
 @program('aura features')
 def main(arguments: list[str] | None = None) -> int:
     """Run the program and return its exit code."""
-    parser = make_parser('aura features', __doc__)
+    parser = make_parser('aura features', __doc__, _EPILOG)
     parser.add_argument(
         'bags', nargs='+', type=Path, metavar='BAG', help='a rosbag2 folder, a .mcap or .db3 file, or a LeRobot dataset'
     )
     parser.add_argument(
-        '--work-dir', type=Path, default=Path('build/train'), help='folder for the features (default: %(default)s)'
+        '--work-dir',
+        type=Path,
+        default=Path('build/train'),
+        metavar='DIR',
+        help='folder for the features (default: %(default)s)',
     )
     add_arguments(parser)
     options = parser.parse_args(arguments)

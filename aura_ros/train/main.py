@@ -1,15 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """aura train: train the weights that ship, or a memory for your own robot.
 
-    aura train demonstrations   the expert drives the simulated arm, and frames are stored
-    aura train vla              behaviour cloning of the embedded VLA, which is then frozen
-    aura train memory           AURA-Mem and the KV-cache on the features of the frozen VLA
-    aura train driven           the trained memories drive, and frames are stored with what the expert would do
-    aura train refine           each memory learns on, from the frames that it has driven as well
-    aura train check            closed-loop success on the validation seeds, without ROS
-    aura train all              all stages in this order
-    aura train memory --from-bags BAG...   both memories on recordings of your robot with your own frozen VLA
-
 Every stage stores its results in --work-dir, and continues where it stopped. No stage reads evaluation seeds.
 """
 
@@ -21,8 +12,11 @@ from collections.abc import Callable, Iterable
 from importlib.resources import files
 from pathlib import Path
 
-from aura_ros.common.names import POLICIES, TASKS, names_in
-from aura_ros.common.program import make_parser, program
+from aura_ros.common.arguments import integer_in, make_parser, names_of, number_in, positive_integer
+from aura_ros.common.errors import ConfigError
+from aura_ros.common.names import POLICIES, TASKS
+from aura_ros.common.program import program
+from aura_ros.sim.appearance import LIGHT, SHIFT_M
 from aura_ros.train.features import add_arguments
 
 COLLECTIONS = (  # task, split, episodes, rounds, control ticks between frames; a VLA step is 4
@@ -52,6 +46,26 @@ DRIVEN_EPISODES = {'recall': 20, 'sequence': 30, 'both': 20}
 DRIVEN_SEED = 1000
 """First seed of these episodes, so that their rounds are not those of the demonstrations."""
 
+MEMORIES = ('both', 'aura', 'kv', 'always', 'gru', 'lstm', 'ssm', 'elmur', 'memoryless')
+"""Values of --memory; both are aura and kv."""
+_EPILOG = """\
+stages:
+  demonstrations  the expert drives the simulated arm, and frames are stored
+  vla             behaviour cloning of the embedded VLA, which is then frozen
+  memory          AURA-Mem and the KV-cache on the features of the frozen VLA
+  driven          the trained memories drive, and frames are stored with what
+                  the expert would do
+  refine          each memory learns on, also from the frames it has driven
+  check           closed-loop success on the validation seeds, without ROS
+  all             all stages in this order
+
+examples:
+  aura train all
+  aura train check --policies base,aura --rounds 10
+  aura train memory --from-bags monday tuesday --mapping robot.yaml
+                    both memories, on recordings of your robot
+"""
+
 
 @program('aura train')
 def main(arguments: list[str] | None = None) -> int:
@@ -65,44 +79,52 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = make_parser('aura train', __doc__)
-    parser.add_argument('stage', choices=(*STAGES, 'all'))
+    parser = make_parser('aura train', __doc__, _EPILOG, _check_options)
+    parser.add_argument('stage', choices=(*STAGES, 'all'), metavar='STAGE', help='stage to run, see below')
     parser.add_argument(
         '--work-dir',
         type=Path,
         default=Path('build/train'),
+        metavar='DIR',
         help='folder for demonstrations and features, about 2 GB (default: %(default)s)',
     )
     parser.add_argument(
         '--output',
         type=Path,
-        default=None,
+        metavar='DIR',
         help='folder for the weights (default: the folder of the package that the nodes load from)',
     )
     parser.add_argument(
         '--workers',
-        type=int,
+        type=positive_integer,
         default=os.cpu_count() or 1,
+        metavar='N',
         help='number of processes that collect demonstrations (default: %(default)s)',
     )
     parser.add_argument(
         '--memory',
+        choices=MEMORIES,
         default='both',
-        help='memory to train: both (aura and kv, which ship), aura, kv, always, gru, lstm, ssm, elmur or memoryless; '
-        'all have as many parameters as aura (default: %(default)s)',
+        metavar='KIND',
+        help=f'memory to train: both (aura and kv, which ship), {", ".join(MEMORIES[1:])}; all have as many parameters '
+        'as aura (default: %(default)s)',
     )
     parser.add_argument(
         '--addressing',
         choices=('dense', 'content'),
-        default=None,
-        help='addressing of the fast weights of aura and always (default: content for aura on demonstrations, that of '
-        '--start-from, else dense)',
+        metavar='KIND',
+        help='addressing of the fast weights of aura and always, dense or content (default: content for aura on '
+        'demonstrations, that of --start-from, else dense)',
     )
-    parser.add_argument('--seed', type=int, default=0, help='seed of initialisation and sampling (default: 0)')
-    parser.add_argument('--rounds', type=int, default=30, help='check: rounds per task and policy (default: 30)')
+    parser.add_argument(
+        '--seed', type=integer_in(0, 2**31), default=0, metavar='N', help='seed of initialisation and sampling'
+    )
+    parser.add_argument(
+        '--rounds', type=positive_integer, default=30, metavar='N', help='check: rounds per task and policy'
+    )
     parser.add_argument(
         '--camera-shift',
-        type=float,
+        type=number_in(-SHIFT_M, SHIFT_M),
         nargs=3,
         default=(0.0, 0.0, 0.0),
         metavar='M',
@@ -110,7 +132,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         '--policies',
+        type=names_of(POLICIES),
         default=','.join(POLICIES),
+        metavar='A,B',
         help='check: policies, comma-separated (default: %(default)s, without those that have no weights)',
     )
     parser.add_argument(
@@ -118,11 +142,17 @@ def _parser() -> argparse.ArgumentParser:
         action='store_true',
         help='check: one episode without a reset, in which the task of each round is drawn from --tasks',
     )
-    parser.add_argument('--light', type=float, default=1.0, help='check: factor of the light, 0.2..3 (default: 1)')
+    parser.add_argument(
+        '--light',
+        type=number_in(*LIGHT),
+        default=1.0,
+        metavar='F',
+        help='check: factor of the light, 0.2..3 (default: 1)',
+    )
     parser.add_argument(
         '--tasks',
-        default='',
-        metavar='LIST',
+        type=names_of(TASKS),
+        metavar='A,B',
         help='demonstrations, driven, check: tasks, comma-separated (default: all; those of driven are '
         f'{", ".join(DRIVEN_EPISODES)})',
     )
@@ -132,8 +162,8 @@ def _parser() -> argparse.ArgumentParser:
         nargs='+',
         type=Path,
         metavar='BAG',
-        help='recordings with commands, in place of demonstrations; --output is then my_weights by default. The action '
-        'head alone (memoryless) is trained too, because a report needs it',
+        help='recordings with commands, in place of demonstrations (default: none); --output is then my_weights by '
+        'default. The action head alone (memoryless) is trained too, because a report needs it',
     )
     add_arguments(bags)
     bags.add_argument(
@@ -143,20 +173,33 @@ def _parser() -> argparse.ArgumentParser:
         help='weights to continue from, trained for the same VLA (default: start from new weights)',
     )
     bags.add_argument('--overwrite', action='store_true', help='replace the weights of an earlier training')
-    bags.add_argument('--steps', type=int, default=None, help='optimiser steps (default: 4000)')
+    bags.add_argument('--steps', type=integer_in(1, 1_000_000), metavar='N', help='optimiser steps (default: 4000)')
     bags.add_argument(
         '--holdout',
-        type=float,
+        type=number_in(0.01, 0.9),
         default=0.2,
+        metavar='SHARE',
         help='share of each episode, at its end, that is held out for the evaluation (default: %(default)s)',
     )
     bags.add_argument(
         '--round-steps',
-        type=int,
+        type=integer_in(1, 10_000),
         default=50,
+        metavar='N',
         help='number of steps that count as a round; a sequence has three rounds (default: %(default)s)',
     )
     return parser
+
+
+def _check_options(options: argparse.Namespace) -> None:
+    if options.stage in ('driven', 'all'):
+        for task in options.tasks or ():
+            if task not in DRIVEN_EPISODES:
+                raise ConfigError(
+                    f'--tasks: the stage driven has no task {task!r}; choose from {", ".join(DRIVEN_EPISODES)}'
+                )
+    if options.from_bags and options.stage != 'memory':
+        raise ConfigError(f'--from-bags belongs to the stage memory, not to {options.stage}')
 
 
 def _folder(options: argparse.Namespace, package: str) -> Path:
@@ -213,8 +256,7 @@ def _refine(options: argparse.Namespace) -> None:
 
 
 def _tasks(options: argparse.Namespace, allowed: Iterable[str]) -> tuple[str, ...]:
-    every = tuple(allowed)
-    return names_in(options.tasks or ','.join(every), every, f'--tasks is {options.tasks!r}')
+    return options.tasks or tuple(allowed)
 
 
 def _kinds(options: argparse.Namespace) -> tuple[str, ...]:
@@ -245,9 +287,8 @@ def _check(options: argparse.Namespace) -> None:
     from aura_ros.train.check import check
 
     tasks = _tasks(options, TASKS)
-    policies = names_in(options.policies, POLICIES, f'--policies is {options.policies!r}')
     appearance = Appearance(tuple(options.camera_shift), options.light)
-    for line in check(options.output, tasks, options.rounds, appearance, policies, options.mixed):
+    for line in check(options.output, tasks, options.rounds, appearance, options.policies, options.mixed):
         print(line, flush=True)
 
 

@@ -59,14 +59,10 @@ def train_own(options: argparse.Namespace) -> None:
 
 
 def _kinds(options: argparse.Namespace) -> tuple[str, ...]:
-    """Check the options and return the memories to train.
+    """Return the memories to train.
 
     The action head alone is trained beside a memory. A memory that continues from other weights has no equal one.
     """
-    for name, low, high in (('holdout', 0.01, 0.9), ('round_steps', 1, 10_000), ('steps', 1, 1_000_000)):
-        value = getattr(options, name)
-        if value is not None and not low <= value <= high:
-            raise ConfigError(f'--{name.replace("_", "-")} is {value:g}: must be in {low:g}..{high:g}')
     if options.start_from is not None:
         continued = read_object(options.start_from.with_suffix('.json')).get('memory')
         return (check_kind(str(continued) if options.memory == 'both' else options.memory),)

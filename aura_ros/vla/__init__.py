@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Frozen vision-language-action backbones behind one protocol. No ROS."""
 
+import argparse
+
 from aura_ros.common.action_spec import ActionComponent, ActionSpec
+from aura_ros.common.arguments import wrong_name
 from aura_ros.common.errors import ConfigError
 from aura_ros.common.loading import load_factory
 from aura_ros.common.program import missing_package
@@ -18,6 +21,7 @@ __all__ = [
     'StatePart',
     'StateSpec',
     'VlaOutput',
+    'backbone_name',
     'close_backbone',
     'load_backbone',
 ]
@@ -31,6 +35,13 @@ _BACKBONES = {
 }
 """Name: factory that takes the path; imported only when it is named."""
 _WITH_CHECKPOINT = ('lerobot', 'openvla_oft')
+
+
+def backbone_name(text: str) -> str:
+    """Convert an argument for argparse: the name of a backbone, or module:factory."""
+    if ':' not in text and text not in _BACKBONES:
+        raise argparse.ArgumentTypeError(f'{wrong_name(text, _BACKBONES)}, or module:factory')
+    return text
 
 
 def load_backbone(name: str = 'embedded', path: str | None = None, checkpoint: str | None = None) -> Backbone:

@@ -254,9 +254,9 @@ def test_quick_run_trains_estimates_and_writes(tmp_path: Path) -> None:
     ('words', 'expected'),
     [
         ([], 'run `./run bench synthetic --memories aura`'),
-        (['--episodes', '0'], 'episodes must be >= 1'),
+        (['--episodes', '0'], 'must be an integer >= 1'),
         (['--weights', 'nowhere.safetensors'], 'is not a file'),
-        (['--memory', 'periodic'], 'write schedule'),
+        (['--memory', 'periodic'], 'its schedule'),
     ],
 )
 def test_invalid_arguments_are_rejected(

@@ -301,7 +301,7 @@ def test_changed_weights_walk_again(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     ('words', 'message'),
     [
         (['--memory', 'aura'], 'memory needs weights'),
-        (['--memories', 'unknown'], 'memories must be of'),
+        (['--memories', 'unknown'], "--memories: there is no 'unknown'"),
         (['--weights', 'nowhere.safetensors'], 'nowhere.json'),
         (['--weights', str(default_path('aura'))], 'choose with --settings'),
         (['--weights', str(default_path('aura')), '--settings', 'hard'], 'feature_dim, chunk_size, action_dim'),

@@ -103,7 +103,8 @@ def test_command_writes_its_table_and_reuses_stored_runs(tmp_path: Path, capsys:
 
 
 @pytest.mark.parametrize(
-    ('words', 'expected'), [(['--memories', 'aura,ntm'], 'got ntm'), (['--steps', '0'], 'steps must be >= 1')]
+    ('words', 'expected'),
+    [(['--memories', 'aura,ntm'], "there is no 'ntm'"), (['--steps', '0'], "'0': must be an integer >= 1")],
 )
 def test_invalid_arguments_are_rejected(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], expected: str

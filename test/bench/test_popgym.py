@@ -44,7 +44,11 @@ def test_splits_and_training_seeds_share_no_episode() -> None:
 
 @pytest.mark.parametrize(
     ('words', 'expected'),
-    [(['--ids', 'Chess'], 'ids must be of'), (['--memories', 'brain'], 'memories must be of'), (['--ids', ''], 'ids')],
+    [
+        (['--ids', 'Chess'], "--ids: there is no 'Chess'"),
+        (['--memories', 'brain'], "--memories: there is no 'brain'"),
+        (['--ids', ''], '--ids: no name is given'),
+    ],
 )
 def test_unknown_names_are_refused(
     popgym: Any, words: list[str], expected: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

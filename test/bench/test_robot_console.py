@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from rich.console import Console
 
-from aura_ros.bench.robot.console import print_checks, print_table
+from aura_ros.bench.robot.console import print_checks, print_sentence, print_table
 from aura_ros.bench.robot.records import Check, RunRecord, acceptance, summarise
 
 
@@ -38,3 +38,21 @@ def test_checks_show_their_result(make_run: Callable[..., RunRecord]) -> None:
     assert text(log).splitlines() == ['  a >= b: passed', '  c [b] <= d: FAILED', '  e: undecided, too few rounds']
     print_checks(log, acceptance([summarise(episode) for episode in make_run().episodes]))
     assert 'writes KV / AURA' in text(log)
+
+
+def test_one_sentence_sums_the_tasks() -> None:
+    log = console()
+    results = [('base', 4, 12, None), ('aura', 11, 12, 14), ('aura', 12, 12, 3), ('kv', 12, 12, 1234)]
+    print_sentence(log, results)
+    assert ' '.join(text(log).split()) == (
+        'The robot solved 23 of 24 rounds with AURA-Mem (17 writes), 12 of 12 with the KV-cache (1,234 writes) '
+        'and 4 of 12 without a memory.'
+    )
+
+
+def test_the_sentence_needs_no_other_policy() -> None:
+    log = console()
+    print_sentence(log, [('base', 4, 12, None)])
+    assert text(log) == '\nThe robot solved 4 of 12 rounds without a memory.\n'
+    print_sentence(log, [])
+    assert text(log).count('\n') == 2

@@ -110,9 +110,9 @@ def test_given_weights_are_evaluated(tmp_path: Path, monkeypatch: pytest.MonkeyP
     ('words', 'message'),
     [
         (['--memory', 'aura'], 'memory needs weights'),
-        (['--memories', 'unknown'], 'memories must be of'),
-        (['--augment', 'noise'], 'augment must be for example'),
-        (['--augment', 'drift=2'], 'augment must have names of noise, gain, offset'),
+        (['--memories', 'unknown'], "--memories: there is no 'unknown'"),
+        (['--augment', 'noise'], 'expected for example'),
+        (['--augment', 'drift=2'], "--augment: there is no 'drift'"),
         (['--augment', 'noise=0.5'], 'noise must be finite and >= 1, got 0.5'),
         (['--weights', 'nowhere.safetensors'], 'nowhere.json'),
     ],

@@ -2,6 +2,7 @@
 """The quick synthetic benchmark, and the changes of the ablations."""
 
 import json
+from argparse import ArgumentTypeError
 
 import pytest
 from close import assert_close
@@ -10,13 +11,12 @@ torch = pytest.importorskip('torch')
 torch.set_num_threads(1)
 
 from aura_ros.bench.ablations import Endpoint, FewerGateInputs, Hebbian, StraightThrough, StraightThroughLearner  # noqa: E402
-from aura_ros.bench.arguments import parse_rates  # noqa: E402
+from aura_ros.bench.arguments import parse_augment, parse_rates  # noqa: E402
 from aura_ros.bench.cli import main  # noqa: E402
 from aura_ros.bench.perturbation import Augmentation  # noqa: E402
 from aura_ros.bench.synthetic import LEARNING_RATES, training_budget, training_job, training_store  # noqa: E402
 from aura_ros.bench.synthetic_report import compare, summarise  # noqa: E402
 from aura_ros.bench.synthetic_training import Budget  # noqa: E402
-from aura_ros.common.errors import ConfigError  # noqa: E402
 from aura_ros.memory import load_memory  # noqa: E402
 from aura_ros.train.learner import GateTraining, Optimisation  # noqa: E402
 from aura_ros.train.modules import AuraModule, Sizes  # noqa: E402
@@ -130,9 +130,9 @@ def test_straight_through_pays_for_expected_writes():
 def test_learning_rates_and_changes_of_the_training_are_read():
     assert parse_rates('0.003, 6e-3,0.003') == (0.003, 0.006)
     for wrong in ('', '0', '-1', 'fast', 'nan', 'inf'):
-        with pytest.raises(ConfigError, match='rates must be positive numbers'):
+        with pytest.raises(ArgumentTypeError, match='must be numbers > 0'):
             parse_rates(wrong)
-    assert training_budget(False, 'noise=2, gain=1.3').augmentation == Augmentation(noise=2.0, gain=1.3)
+    assert training_budget(False, parse_augment('noise=2, gain=1.3')).augmentation == Augmentation(noise=2.0, gain=1.3)
     assert training_budget(True) == Budget(steps=200, tests=16)
 
 

@@ -273,6 +273,6 @@ def test_invalid_arguments_are_rejected(tmp_path: Path, capsys: pytest.CaptureFi
     assert main(['tmaze', '--longest', '5', '--output', str(tmp_path)]) == 2
     assert 'longest' in capsys.readouterr().err
     assert main(['tmaze', '--longest', '9', '--mazes', 'selective', '--output', str(tmp_path)]) == 2
-    assert 'longest must be >= 30 steps for selective, got 9' in capsys.readouterr().err
+    assert '--longest 9: must be >= 30 steps for selective' in capsys.readouterr().err
     assert main(['tmaze', '--memories', 'random', '--output', str(tmp_path)]) == 2
     assert 'aura' in capsys.readouterr().err

@@ -34,6 +34,15 @@ def test_the_time_left_includes_later_bars() -> None:
     assert lines[1].endswith(' left in all') and 'left' not in lines[2]
 
 
+def test_a_narrow_terminal_gets_whole_figures() -> None:
+    for width in (80, 60):
+        file = io.StringIO()
+        with Bar(Console(file=file, width=width, force_terminal=True, highlight=False), 'put_back · base', 1000) as bar:
+            bar.advance(1000, '987 solved, 1,234,567 writes')
+        text = file.getvalue()
+        assert '1000/1000' in text and '1,234,567' in text and '…' not in text
+
+
 def test_a_terminal_gets_a_bar() -> None:
     text = shown(4, terminal=True)
     assert '4/4' in text and 'part 3' in text

@@ -43,6 +43,8 @@ if wish.get('leaves_child'):
 out = Path(os.environ['REPORTS']) / f'{name}-{os.getpid()}'
 out.write_text(json.dumps(report))
 print(name, 'is up', flush=True)
+if wish.get('last_words'):
+    Path(os.environ['AURA_CLOSING'].partition(':')[2]).write_text(wish['last_words'])
 try:
     out.rename(out.with_suffix('.json'))  # from now on the test may interrupt it or end its launcher
     time.sleep(wish.get('life_s', 1000))

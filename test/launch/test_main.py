@@ -23,9 +23,9 @@ def test_help_teaches(capsys: Captured) -> None:
     assert 'examples:' in text and 'exit code:' in text
 
 
-def test_no_arguments_show_the_help(capsys: Captured) -> None:
+def test_no_arguments_are_an_error_that_names_the_help(capsys: Captured) -> None:
     assert main([]) == 2
-    assert 'examples:' in capsys.readouterr().out
+    assert capsys.readouterr().err.endswith('See aura launch --help.\n')
 
 
 @pytest.mark.parametrize('words', [['demo.launch.yaml'], ['demo'], ['aura_ros', 'demo.launch.yaml']])
@@ -62,9 +62,11 @@ def test_prints_commands(capsys: Captured, stand_ins: Path) -> None:
 @pytest.mark.parametrize(
     ('words', 'message'),
     [
-        (['demo', 'ronuds:=3'], "no argument 'ronuds', allowed: allow_fresh_start, aura_weights,"),
+        (['demo', 'ronuds:=3'], "no argument 'ronuds', did you mean rounds? Allowed: allow_fresh_start, aura_weights,"),
         (['demo', 'split:=test'], "'split' is 'test', allowed: train, validation, evaluation"),
         (['demo', 'rounds:=few'], "'few', allowed: an integer"),
+        (['demo', 'tasks:=recll'], "tasks:=recll: there is no 'recll', did you mean recall?"),
+        (['demo', 'rounds:=0'], "rounds:=0: '0': must be an integer in 1..10000"),
         (['no_such.launch.yaml'], "no launch file 'no_such.launch.yaml'"),
         (['no_such_package', 'x.launch.yaml'], "package 'no_such_package' not found"),
         (['a', 'b', 'c'], 'expected [PACKAGE] FILE'),

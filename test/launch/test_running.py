@@ -129,6 +129,14 @@ def test_output_lines_begin_with_the_name_of_the_node(start: Start, write: Write
     assert any(line.endswith('panel-2 ended, exit code 0') for line in lines)
 
 
+def test_last_words_follow_after_the_end_of_all_nodes(back_end: str, start: Start, write: Write) -> None:
+    launched = start(back_end, write(TWO), wish={'panel': {'life_s': 0.2, 'last_words': 'a table\na sentence\n'}})
+    launched.nodes(2)
+    assert launched.wait() == 0
+    lines = launched.output.splitlines()
+    assert lines[-2:] == ['a table', 'a sentence'] and any('sim_node was interrupted' in line for line in lines[:-2])
+
+
 def test_parameter_files_are_removed(start: Start, write: Write) -> None:
     path = write("""\
         launch:

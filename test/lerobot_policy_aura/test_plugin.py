@@ -21,7 +21,7 @@ from lerobot.rollout.inference.sync import SyncInferenceEngine
 from lerobot.utils.import_utils import register_third_party_plugins
 from lerobot_policy_aura.__main__ import main
 
-from aura_ros.common.program import WRONG_USE
+from aura_ros.common.arguments import WRONG_USE
 from aura_ros.train.modules import AuraModule, Sizes
 from aura_ros.train.saving import save_memory
 from aura_ros.vla import load_backbone

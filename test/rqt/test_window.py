@@ -16,9 +16,8 @@ from aura_ros.rqt import window
 
 
 def test_after_without_save_is_refused(capsys):
-    with pytest.raises(SystemExit) as ended:
-        window.parse(['--after', '3'])
-    assert ended.value.code == 2 and '--after needs --save' in capsys.readouterr().err
+    assert window.main(['--after', '3']) == 2
+    assert '--after needs --save' in capsys.readouterr().err
 
 
 @pytest.fixture

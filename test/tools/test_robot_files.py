@@ -173,7 +173,7 @@ def test_check_shows_joints_limits_and_output(capsys):
     assert main(['--check', str(PRESETS['ur5e'])]) == 0
     text = capsys.readouterr().out
     row = next(line for line in text.splitlines() if 'elbow_joint' in line)
-    assert [cell.strip() for cell in row.split('│')[2:6]] == ['rad', '-3.142', '3.142', '3.142']
+    assert row.split()[1:5] == ['rad', '-3.142', '3.142', '3.142']
     assert 'output of all joints: joint_trajectory on scaled_joint_trajectory_controller/joint_trajectory' in text
 
 
@@ -181,7 +181,7 @@ def test_check_shows_several_outputs(capsys):
     assert main(['--check', str(PRESETS['fr3'])]) == 0
     text = capsys.readouterr().out
     row = next(line for line in text.splitlines() if 'fr3_finger_joint1' in line)
-    assert row.split('│')[-2].strip() == 'hand'
+    assert row.split()[-1] == 'hand'
     assert 'output hand: gripper_command on franka_gripper/gripper_action, at most 20 N' in text
     assert 'joint states: joint_states\n' in text
 
@@ -239,7 +239,5 @@ def test_check_reads_other_names_of_the_node_and_dotted_parameters(tmp_path, cap
 
 @pytest.mark.parametrize('words', [[], ['--list', '--check', 'x'], ['--joints', 'a,,b'], ['--velocity-fraction', '2']])
 def test_wrong_use(words, capsys):
-    with pytest.raises(SystemExit) as end:
-        main(words if words[:1] in ([], ['--list']) else ['--from-urdf', 'x.urdf', *words])
-    assert end.value.code == 2
-    assert 'aura robot: error:' in capsys.readouterr().err
+    assert main(words if words[:1] in ([], ['--list']) else ['--from-urdf', 'x.urdf', *words]) == 2
+    assert capsys.readouterr().err.endswith('See aura robot --help.\n')

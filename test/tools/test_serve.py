@@ -12,7 +12,8 @@ import pytest
 
 pytest.importorskip('msgpack')
 pytest.importorskip('websockets')
-from aura_ros.common.program import INTERRUPTED, WRONG_USE
+from aura_ros.common.arguments import WRONG_USE
+from aura_ros.common.program import INTERRUPTED
 from aura_ros.tools.serve.main import main
 from aura_ros.vla import load_backbone
 from aura_ros.vla.protocol import Observation
@@ -47,8 +48,8 @@ def test_describe_prints_the_contract(capsys: pytest.CaptureFixture[str]) -> Non
 @pytest.mark.parametrize(
     ('words', 'problem'),
     [
-        (['--backbone', 'nothing'], 'must be one of embedded'),
-        (['--port', '70000'], 'port = 70000'),
+        (['--backbone', 'nothing'], "--backbone: there is no 'nothing'; choose from embedded"),
+        (['--port', '70000'], "--port: '70000': must be an integer from 0 to 65535"),
         (['--checkpoint', 'folder'], 'must be left out'),
     ],
 )

@@ -54,4 +54,4 @@ def test_a_memory_learns_from_the_episodes_that_its_kind_has_driven(driven):
 
 def test_a_task_that_is_not_driven_is_refused(capsys):
     assert main(['driven', '--tasks', 'many']) == 2
-    assert "--tasks is 'many', allowed: one or more of recall, sequence, both" in capsys.readouterr().err
+    assert "--tasks: the stage driven has no task 'many'; choose from recall, sequence, both" in capsys.readouterr().err

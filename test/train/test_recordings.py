@@ -321,7 +321,7 @@ def test_the_command_says_what_is_wrong(tmp_path, capsys):
     assert main(['memory', '--from-bags', str(tmp_path / 'none')]) == 1
     assert f'{tmp_path / "none"} does not exist' in capsys.readouterr().err
     assert main(['memory', '--from-bags', str(tmp_path / 'none'), '--holdout', '2']) == 2
-    assert '--holdout is 2: must be in 0.01..0.9' in capsys.readouterr().err
+    assert "--holdout: '2': must be a number from 0.01 to 0.9" in capsys.readouterr().err
     assert features_main([str(tmp_path / 'none')]) == 1
 
 

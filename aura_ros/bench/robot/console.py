@@ -5,20 +5,21 @@ from collections.abc import Sequence
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from aura_ros.bench.robot.endurance import HUNDRED, Block, PolicyRun
 from aura_ros.bench.robot.paired import PairedRow
 from aura_ros.bench.robot.records import Check, PanelRow
+from aura_ros.common.tables import FiguresTable
 
 
 def print_table(console: Console, rows: Sequence[PanelRow]) -> None:
     """Print the final table, one line per task and policy."""
-    table = Table(title='Same rounds for all policies, one episode without resets each')
-    for name in ('task', 'policy'):
-        table.add_column(name)
-    for name in ('solved', 'success [95 %]', 'writes', 'writes/round', 'state [B]', 'p50 [µs]', 'p95 [µs]'):
-        table.add_column(name, justify='right', no_wrap=True)
+    table = FiguresTable(
+        'Same rounds for all policies, one episode without resets each',
+        keys=('task', 'policy'),
+        figures=('solved', 'success [95 %]', 'writes', 'writes per round', 'state [B]', 'p50 [µs]', 'p95 [µs]'),
+        optional=('writes per round',),
+    )
     task = ''
     for row in rows:
         if task and row.task != task:
@@ -28,7 +29,7 @@ def print_table(console: Console, rows: Sequence[PanelRow]) -> None:
             '' if row.task == task else row.task,
             row.policy,
             f'{row.successes}/{row.rounds}',
-            escape(f'{row.rate:.2f} [{low:.2f}, {high:.2f}]'),
+            f'{row.rate:.2f} [{low:.2f}, {high:.2f}]',
             _number(row.writes, ','),
             _number(row.writes_per_round, '.2f'),
             _number(row.state_bytes, ','),
@@ -43,25 +44,53 @@ def print_paired(console: Console, rows: Sequence[PairedRow]) -> None:
     """Print the differences between policies, one line per task and pair; nothing if no two policies ran."""
     if not rows:
         return
-    table = Table(title="Pairs of policies on the same rounds, with McNemar's exact test")
-    table.add_column('task', max_width=34)
-    table.add_column('pair')
-    for name in ('both', 'only first', 'only second', 'neither', 'difference', 'p'):
-        table.add_column(name, justify='right', no_wrap=True)
+    table = FiguresTable(
+        "Pairs of policies on the same rounds, with McNemar's exact test",
+        keys=('task', 'pair'),
+        figures=('both', 'only first', 'only second', 'neither', 'difference', 'p'),
+    )
     for row in rows:
         counts = (row.both, row.only_policy, row.only_other, row.neither)
         p_value = '< 0.001' if row.p_value < 0.001 else f'{row.p_value:.3f}'
-        table.add_row(row.task, f'{row.policy} - {row.other}', *map(str, counts), f'{row.difference:+.2f}', p_value)
+        table.add_row(
+            row.task.replace(',', ', '),
+            f'{row.policy} - {row.other}',
+            *map(str, counts),
+            f'{row.difference:+.2f}',
+            p_value,
+        )
     console.print(table)
+
+
+def print_sentence(console: Console, results: Sequence[tuple[str, int, int, int | None]]) -> None:
+    """Print one sentence with the rounds of each policy.
+
+    Args:
+        console: where to print.
+        results: policy, number of its solved rounds and of all its rounds, and its writes or None.
+    """
+    names = {'aura': 'with AURA-Mem', 'kv': 'with the KV-cache', 'base': 'without a memory'}
+    parts: list[str] = []
+    for policy, name in names.items():
+        own = [(solved, rounds, writes) for driver, solved, rounds, writes in results if driver == policy and rounds]
+        if not own:
+            continue
+        solved, rounds = sum(row[0] for row in own), sum(row[1] for row in own)
+        writes = sum(row[2] or 0 for row in own)
+        note = '' if own[0][2] is None else f' ({writes:,} write{"" if writes == 1 else "s"})'
+        parts.append(f'{solved:,} of {rounds:,} {"" if parts else "rounds "}{name}{note}')
+    if parts:
+        *first, last = parts
+        console.print(f'\nThe robot solved {", ".join(first)}{" and " if first else ""}{last}.')
 
 
 def print_endurance(console: Console, runs: Sequence[PolicyRun]) -> None:
     """Print solved rounds and writes of each policy: a line for each hundred rounds, for all, and for each task."""
-    table = Table(title='Mixed tasks without a reset, the same rounds for all policies')
-    table.add_column('rounds')
-    for run in runs:
-        for name in (f'{run.policy} solved', 'writes', 'state [B]'):
-            table.add_column(name, justify='right')
+    table = FiguresTable(
+        'Mixed tasks without a reset, the same rounds for all policies',
+        keys=('rounds',),
+        figures=[f'{run.policy} {name}' for run in runs for name in ('solved', 'writes', 'state [B]')],
+    )
     for index in range(max((len(run.blocks) for run in runs), default=0)):
         blocks = [run.blocks[index] if index < len(run.blocks) else None for run in runs]
         first = index * HUNDRED
@@ -81,8 +110,7 @@ def _block_cells(block: Block | None) -> list[str]:
 
 def _total_cells(run: PolicyRun, task: str) -> list[str]:
     solved, rounds = run.solved(task)
-    writes = [block.writes for block in run.blocks if block.writes is not None]
-    return [f'{solved}/{rounds}', '' if task else _number(sum(writes) if writes else None, ','), '']
+    return [f'{solved}/{rounds}', '' if task else _number(run.writes(), ','), '']
 
 
 def print_checks(console: Console, checks: Sequence[Check]) -> None:

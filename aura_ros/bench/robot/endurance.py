@@ -57,6 +57,11 @@ class PolicyRun:
         won = [solved for name, solved in self.results if task in ('', name)]
         return sum(won), len(won)
 
+    def writes(self) -> int | None:
+        """Return the writes of its memory; None for a policy without a memory."""
+        known = [block.writes for block in self.blocks if block.writes is not None]
+        return sum(known) if known else None
+
 
 def policy_run(episode: EpisodeRecord) -> PolicyRun:
     """Summarise an episode, also one that is not over."""

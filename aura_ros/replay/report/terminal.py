@@ -3,17 +3,17 @@
 
 from pathlib import Path
 
-from rich import box
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 from rich.text import Text
 
+from aura_ros.common.tables import FiguresTable
+from aura_ros.common.text import printable
 from aura_ros.replay.report.summary import Report, Summary
 from aura_ros.replay.report.svg import size
 from aura_ros.replay.report.verdict import drivers_text, error_text, gain_texts, verdict
 
-_COLUMNS = ('writes', 'of steps', 'state', 'storage', 'error [rad]', 'minus base [rad]', 'µs/step')
+_COLUMNS = ('error [rad]', 'minus base [rad]', 'writes', 'of steps', 'state', 'storage', 'µs/step')
 
 
 def print_report(console: Console, report: Report, paths: list[Path]) -> None:
@@ -36,24 +36,21 @@ def print_report(console: Console, report: Report, paths: list[Path]) -> None:
         console.print(f'  {path}', markup=False, soft_wrap=True)
 
 
-def _table(summary: Summary, name: str) -> Table:
-    title = f'{escape(name)}: {summary.steps:,} steps, {summary.scored:,} with recorded actions'
-    table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column('policy', no_wrap=True)
-    for column in _COLUMNS:
-        table.add_column(escape(column), justify='right', no_wrap=True)
+def _table(summary: Summary, name: str) -> FiguresTable:
+    title = f'{name}: {summary.steps:,} steps, {summary.scored:,} with recorded actions'
+    table = FiguresTable(printable(title), keys=('policy',), figures=_COLUMNS, optional=('of steps',))
     comparable = not drivers_text(summary)
     for row in summary.policies:
         significant = comparable and row.name != 'base' and row.difference.apart_from_zero
         colour = ('green' if row.difference.mean < 0 else 'red') if significant else ''
         table.add_row(
             row.name,
+            error_text(row.error, unit=''),
+            Text('' if row.name == 'base' else error_text(row.difference, '+', ''), colour),
             f'{row.writes:,}',
             f'{row.write_rate:.1%}',
             size(row.state_bytes),
             size(row.device_bytes),
-            Text(error_text(row.error, unit='')),
-            Text('' if row.name == 'base' else error_text(row.difference, '+', ''), colour),
             f'{row.p50_us:.0f}',
             style='bold' if row.gated else '',
         )

@@ -3,17 +3,22 @@
 
 import argparse
 import os
+import shutil
 import signal
 import sys
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
+from aura_ros.common.arguments import make_parser
+from aura_ros.common.closing import closing_text
+from aura_ros.common.console import PLAIN_WIDTH
 from aura_ros.common.errors import ConfigError
-from aura_ros.common.program import WRONG_USE, program
+from aura_ros.common.program import program
 from aura_ros.ros.share import PACKAGE, share_folder
 from aura_ros.tools.launch import reader, ros_launch
 from aura_ros.tools.launch.guard import Guard
-from aura_ros.tools.launch.plan import Plan
+from aura_ros.tools.launch.plan import NodeProcess, Parameters, Plan
 
 _DESCRIPTION = """\
 Start a graph of nodes from its launch file and show their output. Ctrl-C or a closed terminal ends
@@ -23,17 +28,18 @@ starts the same command lines and refuses everything that it does not support.
 """
 _EXAMPLES = """\
 examples:
-  aura launch demo.launch.yaml                  simulator, all policies and a table of results
+  aura launch demo.launch.yaml                  what aura demo runs
   aura launch demo.launch.yaml rounds:=24       set an argument
-  aura launch demo.launch.yaml --show-args      list the arguments with defaults and choices
-  aura launch aura.launch.yaml --print-command  print the command lines and start nothing
-  aura launch some_package some.launch.yaml     a launch file of another package
+  aura launch demo.launch.yaml --show-args      list its arguments
+  aura launch aura.launch.yaml --print-command  only print the command lines
+  aura launch some_package some.launch.yaml     a file of another package
   aura launch ./mine.launch.yaml                a file
 
 exit code: the code of the node that ends the launch (on_exit: shutdown); otherwise 0 all nodes ended
 well, 1 a node failed, 2 the launch file or an argument is wrong, 130 Ctrl-C, 129 terminal closed,
 143 SIGTERM.
 """
+_INDENT = ' ' * 6
 
 
 def prepare_environment() -> None:
@@ -73,13 +79,8 @@ def find_launch_file(words: Sequence[str]) -> Path:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog='aura launch',
-        usage='aura launch [options] [PACKAGE] FILE [NAME:=VALUE ...]',
-        description=_DESCRIPTION,
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = make_parser('aura launch', _DESCRIPTION, _EXAMPLES)
+    parser.usage = 'aura launch [options] [PACKAGE] FILE [NAME:=VALUE ...]'
     parser.add_argument('words', nargs='*', metavar='FILE', help='launch file and its arguments')
     parser.add_argument('-s', '--show-args', action='store_true', help='show the arguments of the launch file')
     parser.add_argument('-p', '--print-command', action='store_true', help='print the command line of every node')
@@ -97,14 +98,21 @@ def _split(words: Sequence[str]) -> tuple[list[str], dict[str, str]]:
     return names, given
 
 
+def _indented(text: str) -> str:
+    """Return a text with an indent, wrapped if it goes to a terminal."""
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else PLAIN_WIDTH
+    return textwrap.fill(text, width, initial_indent=_INDENT, subsequent_indent=_INDENT, break_long_words=False)
+
+
 def _show_arguments(path: Path) -> None:
     print(f"Arguments of {path.name} ('name:=value'):")
     for argument in reader.describe(path).values():
         default = 'required' if argument.default is None else f"default '{argument.default}'"
         allowed = f'; allowed: {", ".join(argument.choices)}' if argument.choices else ''
         origin = f' [{argument.file.name}]' if argument.file.name != path.name else ''
-        print(f'  {argument.name}{origin}\n      {argument.description or "no description"}')
-        print(f'      {default}{allowed}')
+        print(f'  {argument.name}{origin}')
+        for text in (argument.description or 'no description', f'{default}{allowed}'):
+            print(_indented(text))
 
 
 def _print_commands(plan: Plan) -> None:
@@ -113,12 +121,25 @@ def _print_commands(plan: Plan) -> None:
 
 
 def _run(path: Path, given: dict[str, str], use_own: bool) -> int:
-    with Guard():
+    with Guard(), closing_text():
         if not use_own:
             return ros_launch.run(path, given)
         from aura_ros.tools.launch.runner import Runner  # honcho is needed only here
 
         return Runner(reader.read(path, given)).run()
+
+
+def _check_panel(node: NodeProcess) -> None:
+    """Check the parameters of the panel, which would otherwise report them when all nodes run."""
+    if (node.package, node.executable) != (PACKAGE, 'panel'):
+        return
+    from aura_ros.tools.panel.main import check_parameters  # needs ROS
+
+    files = [argument.content for argument in node.arguments if isinstance(argument, Parameters)]
+    found: dict[str, object] = {}
+    for parts in (part for file in files for part in file.values()):
+        found |= parts['ros__parameters']
+    check_parameters(found)
 
 
 def launch(arguments: argparse.Namespace) -> int:
@@ -141,6 +162,7 @@ def launch(arguments: argparse.Namespace) -> int:
     plan = reader.read(path, given) if own_file else Plan()
     for node in plan.nodes:
         node.program()
+        _check_panel(node)
     if arguments.print_command:
         _print_commands(plan)
         return 0
@@ -154,8 +176,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser()
     arguments = parser.parse_intermixed_args(argv)
     if not arguments.words:
-        parser.print_help()
-        return WRONG_USE
+        parser.error('name a launch file, for example demo.launch.yaml')
     # A shell without job control starts background jobs with SIGINT ignored, and the nodes would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     return launch(arguments)

@@ -32,6 +32,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from aura_ros.common.arguments import near
 from aura_ros.common.errors import ConfigError
 from aura_ros.tools.launch.entity import Entity, load
 from aura_ros.tools.launch.node_action import NodeScope, evaluate, join_namespace, may_set, node_process
@@ -186,7 +187,9 @@ def read(path: Path, given: Mapping[str, str]) -> Plan:
     for name in given:
         if name not in known:
             allowed = ', '.join(sorted(known)) or 'none'
-            raise ConfigError(f"{path.name} has no argument '{name}', allowed: {allowed}")
+            hint = near(name, known)
+            then = f'{hint} Allowed' if hint else ', allowed'
+            raise ConfigError(f"{path.name} has no argument '{name}'{then}: {allowed}")
     reader = _Reader(arguments_only=False)
     reader.file(path, _Scope(dict(given)))
     return reader.plan

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from aura_ros.bench.robot.console import print_endurance, print_paired
+from aura_ros.bench.robot.console import print_endurance, print_paired, print_sentence
 from aura_ros.bench.robot.endurance import EnduranceFile, paired_runs
+from aura_ros.common.closing import closing_console
 from aura_ros.common.names import PANEL_TASKS
 from aura_ros.common.provenance import weight_hashes
 from aura_ros.tools.panel.comparison import Comparison, EpisodeSettings, Leg
@@ -46,6 +47,12 @@ def run_endurance(comparison: Comparison, console: Console, file: EnduranceFile,
         comparison.run(left)
     finally:
         if file.runs:
-            print_endurance(console, file.runs)
-            print_paired(console, paired_runs(file.runs))
-            console.print(str(file.path.absolute()), soft_wrap=True)
+            with closing_console() as last:
+                _report(last, file)
+
+
+def _report(console: Console, file: EnduranceFile) -> None:
+    print_paired(console, paired_runs(file.runs))
+    console.print(f'  {file.path.absolute()}', soft_wrap=True)
+    print_endurance(console, file.runs)
+    print_sentence(console, [(run.policy, *run.solved(), run.writes()) for run in file.runs])

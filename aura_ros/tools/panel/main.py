@@ -7,7 +7,7 @@ The panel is a client of the running graph; demo.launch.yaml starts both.
 import argparse
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,26 +16,30 @@ from typing import Any
 from rclpy.node import Node
 from rich.console import Console
 
-from aura_ros.bench.robot.console import print_checks, print_paired, print_table
+from aura_ros.bench.robot.console import print_checks, print_paired, print_sentence, print_table
 from aura_ros.bench.robot.paired import paired_rows
 from aura_ros.bench.robot.records import RunRecord, acceptance, summarise
 from aura_ros.bench.robot.report import write_report
 from aura_ros.client import AuraClient
+from aura_ros.common.arguments import make_parser, names_of
+from aura_ros.common.closing import closing_console
 from aura_ros.common.console import make_console
+from aura_ros.common.errors import ConfigError
 from aura_ros.common.names import PANEL_TASKS, POLICIES, names_in
 from aura_ros.common.program import end_on_signals, program
 from aura_ros.common.progress import Bar
 from aura_ros.common.provenance import versions, weight_hashes
 from aura_ros.nodes.sim.node import SENSOR_TOPICS
 from aura_ros.ros import foreign
-from aura_ros.ros.parameters import ParameterSet, parameter, text_of
+from aura_ros.ros.parameters import ParameterSet, argument_of, parameter, text_of
 from aura_ros.tools.panel import endurance
 from aura_ros.tools.panel.comparison import Comparison, EpisodeSettings, Leg
 
 _DESCRIPTION = """\
 Lets every policy drive the same episodes on the simulated robot, and writes a table, panel.json and
 panel.png. The graph has to run: `aura launch sim.launch.yaml` starts it, `aura launch
-demo.launch.yaml` starts it together with the panel.
+demo.launch.yaml` starts it together with the panel. The table is the last output; `aura launch` prints it after the
+shutdown of all nodes.
 """
 _EPILOG = """\
 examples, while `aura launch sim.launch.yaml` runs in real time:
@@ -84,13 +88,22 @@ class PanelConfig:
         return EpisodeSettings(**{item.name: getattr(self, item.name) for item in fields(EpisodeSettings)})
 
 
+def _checked(allowed: Sequence[str]) -> Callable[[str], str]:
+    """Return a converter that checks a list of names, and keeps its text."""
+    convert = names_of(allowed)
+    return lambda text: ','.join(convert(text))
+
+
+_NAMES = {'tasks': _checked(PANEL_TASKS), 'policies': _checked(POLICIES)}
+
+
 def _names(name: str, value: str, allowed: Sequence[str]) -> tuple[str, ...]:
     return names_in(value, allowed, f"parameter '{name}' is {value!r}")
 
 
 def _report(console: Console, config: PanelConfig, run: RunRecord) -> None:
+    """Write the files, and print the details, then the table and one sentence."""
     rows = [summarise(episode) for episode in run.episodes]
-    print_table(console, rows)
     print_paired(console, paired_rows(run.episodes))
     print_checks(console, acceptance(rows))
     for episode in run.episodes:
@@ -100,7 +113,9 @@ def _report(console: Console, config: PanelConfig, run: RunRecord) -> None:
     json_path, png_path = write_report(run, Path(config.report_dir).expanduser())
     for path in (png_path, json_path):
         if path is not None:
-            console.print(str(path), soft_wrap=True)
+            console.print(f'  {path}', soft_wrap=True)
+    print_table(console, rows)
+    print_sentence(console, [(row.policy, row.successes, row.rounds, row.writes) for row in rows])
 
 
 def _foreign(node: Node) -> list[str]:
@@ -139,21 +154,35 @@ def _run(client: AuraClient, console: Console) -> None:
         # Complete episodes are reported even if a later one fails.
         if comparison.episodes:
             wall_s, episodes = time.monotonic() - began, tuple(comparison.episodes)
-            _report(console, config, RunRecord(started, wall_s, config.lockstep, versions(), weight_hashes(), episodes))
+            run = RunRecord(started, wall_s, config.lockstep, versions(), weight_hashes(), episodes)
+            with closing_console() as last:
+                _report(last, config, run)
+
+
+def check_parameters(values: Mapping[str, object]) -> None:
+    """Check parameters before a launch starts anything.
+
+    Raises:
+        ConfigError: the first that is wrong.
+    """
+    for item in fields(PanelConfig):
+        if item.name in values:
+            value = values[item.name]
+            text = str(value).lower() if isinstance(value, bool) else str(value)
+            try:
+                _NAMES.get(item.name, argument_of(item))(text)
+            except argparse.ArgumentTypeError as error:
+                raise ConfigError(f'{item.name}:={text}: {error}') from error
 
 
 def ros_arguments(words: Sequence[str]) -> list[str]:
     """Return the arguments for rclpy: every option becomes a parameter, and `--ros-args ...` is kept."""
-    parser = argparse.ArgumentParser(
-        prog='aura panel',
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = make_parser('aura panel', _DESCRIPTION, _EPILOG)
     for item in fields(PanelConfig):
         option = '--' + item.name.replace('_', '-')
         flag: dict[str, Any] = {'nargs': '?', 'const': 'true'} if item.default is False else {}
-        parser.add_argument(option, metavar='VALUE', help=f'{text_of(item)} (default: {item.default})', **flag)
+        text = f'{text_of(item)} (default: {str(item.default).lower()})'
+        parser.add_argument(option, metavar='VALUE', type=_NAMES.get(item.name, argument_of(item)), help=text, **flag)
     place = words.index('--ros-args') if '--ros-args' in words else len(words)
     given = vars(parser.parse_args(words[:place]))
     if given['endurance'] == 'true':

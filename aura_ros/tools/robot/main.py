@@ -2,13 +2,14 @@
 """`aura robot`: write a robot file from a URDF or a preset, and check one."""
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
+from aura_ros.common.arguments import make_parser, number_in
 from aura_ros.common.console import make_console
 from aura_ros.common.errors import ConfigError
 from aura_ros.common.files import replace_text
-from aura_ros.common.program import end_on_signals, make_parser, program
+from aura_ros.common.program import end_on_signals, program
 from aura_ros.common.text_files import read_text
 from aura_ros.control.robot_file import check_text, read_robot_file
 from aura_ros.tools.robot import files
@@ -22,30 +23,15 @@ examples:
   aura robot --list                                  the presets
   aura robot --preset ur5e --output my_ur5e.yaml     copy a preset
   aura robot --from-urdf my_arm.urdf --output my_arm.yaml
-  aura robot --from-urdf /robot_description          read the topic of robot_state_publisher
+  aura robot --from-urdf /robot_description          from a topic
   aura robot --from-urdf my_arm.urdf --joints shoulder,elbow,wrist,finger
-  aura robot --check my_arm.yaml                     check a file and show its limits
+  aura robot --check my_arm.yaml                     check and show a file
 
 A URDF has no order of the joints, no control rate and no controller, so check these values in the file.
 Fixed and mimic joints are left out. velocity_max and step_max are a quarter of the URDF's velocity limits
 unless --velocity-fraction gives another part. A xacro file needs xacro first: xacro FILE > my_arm.urdf
 
 Exit code: 0 success, 1 an error, 2 wrong use or an unusable file, 130 Ctrl-C."""
-
-
-def _up_to(highest: float) -> Callable[[str], float]:
-    """Return a converter of a number above 0 and at most `highest`."""
-
-    def convert(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = 0.0
-        if not 0.0 < value <= highest:
-            raise argparse.ArgumentTypeError(f'{text!r}: must be a number above 0 and at most {highest:g}')
-        return value
-
-    return convert
 
 
 def _names(text: str) -> list[str]:
@@ -55,24 +41,42 @@ def _names(text: str) -> list[str]:
     return names
 
 
+def _preset(name: str) -> str:
+    try:
+        files.preset(name)
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return name
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = make_parser('aura robot', _DESCRIPTION, _EPILOG)
     verb = parser.add_mutually_exclusive_group(required=True)
     verb.add_argument('--list', action='store_true', help='list the presets')
-    verb.add_argument('--preset', metavar='NAME', help='print or copy a preset')
+    verb.add_argument('--preset', type=_preset, metavar='NAME', help='print or copy a preset')
     verb.add_argument('--from-urdf', metavar='URDF', help='make a robot file from a URDF file or a topic')
     verb.add_argument('--check', metavar='FILE', type=Path, help='check a robot file and show its limits')
     parser.add_argument('--output', metavar='FILE', type=Path, help='write here (default: print); never overwrites')
     urdf = parser.add_argument_group('with --from-urdf')
-    urdf.add_argument('--joints', type=_names, default=[], help="joints in the order of the policy's action: A,B,C")
+    urdf.add_argument(
+        '--joints',
+        type=_names,
+        default=[],
+        metavar='A,B',
+        help="joints in the order of the policy's action (default: the order of the URDF)",
+    )
     urdf.add_argument(
         '--velocity-fraction',
         metavar='F',
-        type=_up_to(1.0),
-        help="part of the URDF's velocity limits to allow, above 0 and at most 1 (default: 0.25)",
+        type=number_in(1e-3, 1.0),
+        help="part of the URDF's velocity limits to allow, 0.001 to 1 (default: 0.25)",
     )
     urdf.add_argument(
-        '--timeout', metavar='S', type=_up_to(3600.0), default=5.0, help='wait for the topic (default: 5) [s]'
+        '--timeout',
+        metavar='S',
+        type=number_in(0.1, 3600.0),
+        default=5.0,
+        help='longest wait for the topic (default: 5) [s]',
     )
     return parser
 

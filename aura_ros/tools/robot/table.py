@@ -4,9 +4,8 @@
 from collections.abc import Iterator
 
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
+from aura_ros.common.tables import FiguresTable
 from aura_ros.common.text import printable
 from aura_ros.control import RobotConfig
 from aura_ros.control.robot_file import CheckedFile
@@ -19,11 +18,10 @@ def show(file: CheckedFile, console: Console) -> None:
         console.print(printable(line), markup=False)
 
 
-def _joints(robot: RobotConfig) -> Table:
-    table = Table('joint', 'unit')
-    for title in ('lower', 'upper', 'velocity_max', 'step_max', 'fastest'):
-        table.add_column(title, justify='right')
-    table.add_column('output')
+def _joints(robot: RobotConfig) -> FiguresTable:
+    table = FiguresTable(
+        keys=('joint', 'unit'), figures=('lower', 'upper', 'velocity_max', 'step_max', 'fastest'), texts=('output',)
+    )
     fastest = [
         min(velocity, step * robot.control_hz)
         for velocity, step in zip(robot.velocity_max, robot.step_max, strict=True)
@@ -32,7 +30,7 @@ def _joints(robot: RobotConfig) -> Table:
     limits = (robot.position_lower, robot.position_upper, robot.velocity_max, robot.step_max, fastest)
     for name, unit, *numbers in zip(robot.joint_names, robot.units, *limits, strict=True):
         cells = (f'{number:.4g}' for number in numbers)
-        table.add_row(Text(printable(str(name))), str(unit), *cells, output_of[name] or 'all')
+        table.add_row(printable(str(name)), str(unit), *cells, output_of[name] or 'all')
     return table
 
 

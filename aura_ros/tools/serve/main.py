@@ -6,10 +6,11 @@ import json
 import logging
 import threading
 
+from aura_ros.common.arguments import integer_in, make_parser, positive_integer
 from aura_ros.common.limits import REMOTE_BYTES
-from aura_ros.common.program import end_on_signals, make_parser, positive_integer, program
+from aura_ros.common.program import end_on_signals, program
 from aura_ros.common.text import printable
-from aura_ros.vla import Backbone, load_backbone
+from aura_ros.vla import Backbone, backbone_name, load_backbone
 from aura_ros.vla.remote import Contract, Features, PolicyServer, ServerOptions
 from aura_ros.vla.remote.server import HEALTH
 
@@ -20,15 +21,18 @@ the robot's side, because it needs each step exactly once."""
 _EPILOG = """\
 backbones:
   embedded       the small model of the package, to try it out
-  lerobot        SmolVLA, pi0, pi0.5, ACT and GR00T of LeRobot; --path is a file such as config/vla/so101_smolvla.yaml
+  lerobot        SmolVLA, pi0, pi0.5, ACT and GR00T of LeRobot; --path is a file such as
+                 config/vla/so101_smolvla.yaml
   openvla_oft    OpenVLA-OFT; --path is a file such as config/vla/libero_oft.yaml
   module:factory your own; the factory takes --path
 
 examples:
-  aura serve                                        the embedded backbone on ws://127.0.0.1:8000
-  aura serve --backbone lerobot --path config/vla/so101_smolvla.yaml --checkpoint ~/my_smolvla
-  aura serve --backbone openvla_oft --path config/vla/libero_oft.yaml --checkpoint ~/my_oft
-  aura serve --describe                             print what the server would promise, as JSON
+  aura serve             the embedded backbone on ws://127.0.0.1:8000
+  aura serve --describe  print what the server would promise, as JSON
+  aura serve --backbone lerobot --path config/vla/so101_smolvla.yaml \\
+      --checkpoint ~/my_smolvla
+  aura serve --backbone openvla_oft --path config/vla/libero_oft.yaml \\
+      --checkpoint ~/my_oft
 
 In the parameter file of vla_node: `backbone: remote` and `backbone_path: ws://127.0.0.1:8000`.
 http://127.0.0.1:8000/healthz answers OK once the model is loaded.
@@ -93,13 +97,21 @@ def _mebibytes(text: str) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = make_parser('aura serve', _DESCRIPTION, _EPILOG)
-    parser.add_argument('--backbone', default='embedded', metavar='NAME', help='backbone (default: %(default)s)')
-    parser.add_argument('--path', default='', metavar='PATH', help='weights, or a file with settings')
     parser.add_argument(
-        '--checkpoint', default='', metavar='DIR', help='folder of the weights, in place of that in the file'
+        '--backbone', type=backbone_name, default='embedded', metavar='NAME', help='backbone, see below'
     )
-    parser.add_argument('--host', default='127.0.0.1', help='address to listen on (default: %(default)s)')
-    parser.add_argument('--port', type=int, default=8000, help='TCP port, 0 takes a free one (default: %(default)s)')
+    parser.add_argument(
+        '--path', default='', metavar='FILE', help='weights, or a file with settings (default: those that ship)'
+    )
+    parser.add_argument(
+        '--checkpoint', default='', metavar='DIR', help='folder of the weights (default: that in the file)'
+    )
+    parser.add_argument(
+        '--host', default='127.0.0.1', metavar='ADDRESS', help='address to listen on (default: %(default)s)'
+    )
+    parser.add_argument(
+        '--port', type=integer_in(0, 65535), default=8000, metavar='N', help='TCP port, 0 takes a free one'
+    )
     parser.add_argument(
         '--max-clients', type=positive_integer, default=4, metavar='N', help='connections at a time (default: 4)'
     )

@@ -6,6 +6,7 @@ memory is kept in a state file.
 """
 
 import argparse
+import math
 import sys
 import tempfile
 import time
@@ -14,14 +15,15 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from aura_ros.bench.robot.console import print_checks
 from aura_ros.bench.robot.soak import SoakLimits, SoakRecord, verdict, write_json
 from aura_ros.client import AuraClient, GraphError
+from aura_ros.common.arguments import make_parser, number_in
 from aura_ros.common.console import make_console
 from aura_ros.common.program import FAILED, end_on_signals, program
 from aura_ros.common.progress import Bar
+from aura_ros.common.tables import FiguresTable
 from aura_ros.tools.launch.main import prepare_environment
 from aura_ros.tools.soak.meters import SoakMeters
 from aura_ros.tools.soak.processes import SoakProcesses
@@ -53,40 +55,29 @@ exit code: 0 all checks hold, 1 a check does not hold, the graph failed or Ctrl-
 """
 
 
-def _minutes(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0.2 <= value <= 60.0 * 24 * 30:
-        raise argparse.ArgumentTypeError(f"'{text}' must be a number of minutes, 0.2 to 43200")
-    return value
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog='aura soak', description=_DESCRIPTION, epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser('aura soak', _DESCRIPTION, _EPILOG)
     limits, default = SoakLimits(), '(default: %(default)s)'
     add = parser.add_argument
-    add('--minutes', type=_minutes, default=10.0, metavar='N', help=f'duration {default}')
-    add('--episode-s', type=float, default=30.0, metavar='S', help=f'length of an episode {default}')
+    add('--minutes', type=number_in(0.2, 43200), default=10.0, metavar='N', help=f'duration {default}')
+    add('--episode-s', type=number_in(1.0, 86400), default=30.0, metavar='S', help=f'length of an episode {default}')
     text = f'JSON file of all measurements {default}; the log of the nodes goes beside it'
     add('--report', type=Path, default=Path('aura_report/soak.json'), metavar='PATH', help=text)
     text = f'memory that a node may gain after the warm-up {default}'
-    add('--max-growth-mb', type=float, default=limits.growth_mb, metavar='MB', help=text)
+    add('--max-growth-mb', type=number_in(0.0, math.inf), default=limits.growth_mb, metavar='MB', help=text)
     text = f'relative tolerance of the rates {default}'
-    add('--rate-tolerance', type=float, default=limits.rate_tolerance, metavar='R', help=text)
+    add('--rate-tolerance', type=number_in(0.0, 1.0), default=limits.rate_tolerance, metavar='R', help=text)
     text = f'share of the commands that may hold the robot {default}'
-    add('--max-held', type=float, default=limits.held_share, metavar='R', help=text)
+    add('--max-held', type=number_in(0.0, 1.0), default=limits.held_share, metavar='R', help=text)
     return parser
 
 
 def _show(console: Console, record: SoakRecord) -> None:
-    table = Table(title=f'Soak of {record.wall_s / 60:.1f} min')
-    table.add_column('node')
-    for name in ('start [MB]', 'end [MB]', 'slope [MB/h]', 'growth [MB]', 'core [%]'):
-        table.add_column(name, justify='right')
+    table = FiguresTable(
+        f'Soak of {record.wall_s / 60:.1f} min',
+        keys=('node',),
+        figures=('start [MB]', 'end [MB]', 'slope [MB/h]', 'growth [MB]', 'core [%]'),
+    )
     for name, found in record.trends.items():
         table.add_row(
             name,

@@ -2,10 +2,10 @@
 """`aura topics`: list and echo topics, call services and send goals where the `ros2` command is not installed."""
 
 import argparse
-from typing import Any
 
+from aura_ros.common.arguments import make_parser, positive_integer
 from aura_ros.common.errors import ConfigError, InputError
-from aura_ros.common.program import end_on_signals, positive_integer, program
+from aura_ros.common.program import end_on_signals, program
 
 _DESCRIPTION = """\
 Lists and echoes topics, calls services and sends action goals of a running ROS 2 graph. It works
@@ -18,10 +18,20 @@ examples, while `aura launch demo.launch.yaml` runs in another terminal:
   aura topics echo /policy_status --once         the newest message
   aura topics echo /joint_states --field position --count 5
   aura topics call select_policy '{policy: POLICY_AURA}'
-  aura topics goal run_episode '{instruction: "touch the red block", max_steps: 200}'
+  aura topics goal run_episode '{instruction: "touch the red block"}'
 
 The command uses ROS_DOMAIN_ID and ROS_AUTOMATIC_DISCOVERY_RANGE of the environment. A subscription
 takes the quality of service of the publishers."""
+
+_LIST_EPILOG = """\
+examples:
+  aura topics list
+  aura topics list -t"""
+
+_ECHO_EPILOG = """\
+examples:
+  aura topics echo /policy_status --once
+  aura topics echo /joint_states --field position --count 5"""
 
 _YAML_HELP = """\
 YAML gives the fields that differ from their defaults, in one quoted word: '{policy: 1}', or nested:
@@ -42,7 +52,8 @@ Exit code: 0 success, 1 an error or a response with `success: false`, 2 wrong us
 
 _GOAL_EPILOG = f"""\
 examples:
-  aura topics goal run_episode '{{instruction: "touch the red block", max_steps: 200}}'
+  aura topics goal run_episode \\
+      '{{instruction: "touch the red block", max_steps: 200}}'
   aura topics goal run_episode                   no limit: Ctrl-C cancels the goal
   aura topics goal '?'                           list the actions
 
@@ -52,29 +63,33 @@ Feedback is printed at most once a second. The first Ctrl-C cancels the goal and
 the second one exits at once.
 Exit code: 0 the goal succeeded, 1 it failed or was cancelled, 2 wrong use, 130 second Ctrl-C."""
 
-_RAW: dict[str, Any] = {'formatter_class': argparse.RawDescriptionHelpFormatter}
-
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog='aura topics', description=_DESCRIPTION, epilog=_EPILOG, **_RAW)
-    commands = parser.add_subparsers(title='commands', metavar='COMMAND', dest='command', required=True)
+    parser = make_parser('aura topics', _DESCRIPTION, _EPILOG)
+    commands = parser.add_subparsers(
+        title='commands', metavar='COMMAND', dest='command', required=True, help='what to do'
+    )
 
-    command = commands.add_parser('list', help='list the names of all topics')
+    command = commands.add_parser('list', help='list the names of all topics', epilog=_LIST_EPILOG)
     command.add_argument('-t', '--types', action='store_true', help='print the types too')
 
-    command = commands.add_parser('echo', help='print the messages of a topic')
+    command = commands.add_parser('echo', help='print the messages of a topic', epilog=_ECHO_EPILOG)
     command.add_argument('topic', metavar='TOPIC', help='for example /vla_step')
     length = command.add_mutually_exclusive_group()
     length.add_argument('--once', dest='count', action='store_const', const=1, help='exit after one message')
-    length.add_argument('--count', type=positive_integer, metavar='N', help='exit after N messages')
-    command.add_argument('--field', metavar='F', help='print only this field, for example points[0].positions')
+    length.add_argument(
+        '--count', type=positive_integer, metavar='N', help='exit after N messages (default: Ctrl-C ends it)'
+    )
+    command.add_argument(
+        '--field', metavar='F', help='print only this field, for example points[0].positions (default: all)'
+    )
     _add_full(command)
 
-    command = commands.add_parser('call', help='call a service', epilog=_CALL_EPILOG, **_RAW)
+    command = commands.add_parser('call', help='call a service', epilog=_CALL_EPILOG)
     command.add_argument('service', metavar='SERVICE', help='for example select_policy')
     _add_fields(command)
 
-    command = commands.add_parser('goal', help='send an action goal and wait for it', epilog=_GOAL_EPILOG, **_RAW)
+    command = commands.add_parser('goal', help='send an action goal and wait for it', epilog=_GOAL_EPILOG)
     command.add_argument('action', metavar='ACTION', help='for example run_episode')
     _add_fields(command)
     return parser
@@ -85,7 +100,9 @@ def _add_full(command: argparse.ArgumentParser) -> None:
 
 
 def _add_fields(command: argparse.ArgumentParser) -> None:
-    command.add_argument('fields', metavar='YAML', nargs='?', default='', help="for example '{policy: 1}'")
+    command.add_argument(
+        'fields', metavar='YAML', nargs='?', default='', help="for example '{policy: 1}' (default: no fields)"
+    )
     _add_full(command)
 
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from lerobot.policies.factory import get_policy_class
 
+from aura_ros.common.arguments import make_parser
 from aura_ros.common.errors import ConfigError
-from aura_ros.common.program import make_parser, program
+from aura_ros.common.program import program
 from aura_ros.vla.adapters.lerobot_policy import load_config
 from lerobot_policy_aura.configuration_aura import AuraConfig
 from lerobot_policy_aura.processor_aura import frozen_policy, make_aura_pre_post_processors
