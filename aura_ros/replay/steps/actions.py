@@ -23,6 +23,7 @@ from aura_ros.control import JointSources
 from aura_ros.recordings.types import Sample
 from aura_ros.replay.steps.mapping import UNITS, ActionStream
 from aura_ros.replay.steps.message_values import ACTION_TYPES, Target, refuse_twice, target
+from aura_ros.replay.steps.motions import Motions
 from aura_ros.replay.steps.rotations import Rotations
 from aura_ros.vla.protocol import BackboneSpec
 
@@ -200,10 +201,13 @@ class ActionTrack:
         sources: the topics of actions, by name.
     """
 
-    def __init__(self, sources: Sequence[ActionSource], joints: int) -> None:
-        """Merge `sources`, whose targets have the same number of `joints`."""
+    def __init__(self, sources: Sequence[ActionSource], joints: int, motions: Motions | None = None) -> None:
+        """Merge `sources`, whose targets have the same number of `joints`.
+
+        With `motions`, the actions of a chunk follow from the targets; without, they are the targets.
+        """
         self.sources = {source.topic: source for source in sources}
-        self._joints = joints
+        self._joints, self._motions = joints, motions
 
     def add(self, sample: Sample) -> None:
         """Add a message if its topic has actions; see `ActionSource.add`."""
@@ -224,18 +228,23 @@ class ActionTrack:
                 later[group.joints] = True
         return bool(later.all())
 
-    def chunk(self, stamp_ns: int, length: int, step_ns: int) -> NDArray[np.float32] | None:
-        """Return the targets at stamp_ns, stamp_ns + step_ns, ...: float32 [length, joints] [rad, m].
+    @property
+    def ahead(self) -> int:
+        """Targets after its own that an action needs [1]."""
+        return self._motions.ahead if self._motions is not None else 0
 
-        None if one of them is missing.
+    def chunk(self, stamp_ns: int, length: int, step_ns: int) -> NDArray[np.float32] | None:
+        """Return the actions at stamp_ns, stamp_ns + step_ns, ...: float32 [length, A].
+
+        None if a target is missing.
         """
         rows = []
-        for time_ns in range(stamp_ns, stamp_ns + length * step_ns, step_ns):
+        for time_ns in range(stamp_ns, stamp_ns + (length + self.ahead) * step_ns, step_ns):
             row = self._at(time_ns)
             if not np.isfinite(row).all():
                 return None
             rows.append(row)
-        return np.array(rows, np.float32)
+        return np.array(rows, np.float32) if self._motions is None else self._motions.actions(np.array(rows))
 
     def forget_before(self, stamp_ns: int) -> None:
         """Remove the actions that were replaced before `stamp_ns`."""
@@ -274,7 +283,8 @@ class PendingActions(Generic[T]):
 
     def ready(self, log_ns: int) -> Iterator[tuple[T, NDArray[np.float32] | None]]:
         """Yield the items that are complete or too old at a log time [ns], each with its chunk; see `ActionTrack`."""
-        chunk_ns = (self._length - 1) * self._tick_ns
+        ahead = self._track.ahead if self._track is not None else 0
+        chunk_ns = (self._length - 1 + ahead) * self._tick_ns
         while self._waiting:
             _, stamp_ns, since_ns = self._waiting[0]
             late = log_ns > since_ns + chunk_ns + _PATIENCE_NS
