@@ -46,7 +46,9 @@ def test_reads_groups_as_a_robot_file_has_them(robot_values: Values) -> None:
     assert robot.sources.topics == ('arm/joint_states', 'gripper/joint_states')
     assert robot.sources.max_age_s == {'joint1': 0.1, 'joint2': 0.1, 'joint3': 1.0}
     assert robot.to_robot(np.array([0.1, 0.2, 1.0], np.float32)).tolist() == pytest.approx([0.1, 0.2, 0.0])
-    assert robot.sources.to_policy({'joint1': 0.3, 'joint3': 0.01}) == pytest.approx({'joint1': 0.3, 'joint3': 0.75})
+    assert robot.sources.to_policy({'joint1': 0.3, 'joint3': 0.01}, robot.joint_names) == pytest.approx(
+        {'joint1': 0.3, 'joint3': 0.75}
+    )
 
 
 def test_without_groups_there_is_one_output_and_one_source(robot: RobotConfig) -> None:

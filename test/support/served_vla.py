@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import yaml
 from aura_ros.action import RunEpisode
@@ -176,11 +176,12 @@ class Arm:
         number = POLICIES.index(policy)
         self.until(lambda: not self.statuses[-1].holding and self.statuses[-1].policy == number, f'{policy} drives')
 
-    def steps(self, count: int) -> None:
-        """Wait for `count` more steps of all policies."""
-        wanted = [int(seq) + count for seq in self.statuses[-1].newest_seq]
+    def steps(self, count: int, policies: Sequence[str] = POLICIES) -> None:
+        """Wait for `count` more steps of each of these policies."""
+        places = [POLICIES.index(policy) for policy in policies]
+        wanted = {place: int(self.statuses[-1].newest_seq[place]) + count for place in places}
         self.until(
-            lambda: all(int(seq) >= least for seq, least in zip(self.statuses[-1].newest_seq, wanted, strict=True)),
+            lambda: all(int(self.statuses[-1].newest_seq[place]) >= least for place, least in wanted.items()),
             f'{count} more steps',
         )
 
@@ -191,14 +192,23 @@ class Arm:
         assert response.success and response.new_policy == number, response
         return int(response.effective_seq)
 
-    def close(self) -> None:
-        """End the episode and the launch with Ctrl-C."""
+    def finish(self) -> None:
+        """End the episode, and the launch with Ctrl-C."""
         cancelled = self._handle.cancel_goal_async()
         self._graph.until(cancelled.done, 'the end of the episode')
         self._client.destroy()
-        os.killpg(self._process.pid, signal.SIGINT)
-        self._process.wait(_END_S)
-        assert self._process.returncode == 130, self.log
+        assert self._stop() == 130, self.log
+
+    def _stop(self) -> int:
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGINT)
+        return self._process.wait(_END_S)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop()
 
 
 def samples(path: Path, topics: Sequence[str]) -> Mapping[str, list[Any]]:

@@ -6,7 +6,7 @@ SmolVLA with joints in degrees do in `./run test --vla`, each served from its ow
 """
 
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -70,14 +70,20 @@ def vla(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
         yield found
 
 
+@contextmanager
+def running(vla: Served, **arguments: str) -> Iterator[Arm]:
+    """Run the graph of the simulated arm in a domain of its own."""
+    with free_domain() as number, closing(Graph(number, vla.folder)) as live, Arm(live, vla, **arguments) as arm:
+        yield arm
+
+
 @pytest.fixture(scope='module')
 def trained(vla: Served) -> Path:
     """The folder of memories that were trained on a recording of `base` by the documented commands."""
-    with free_domain() as number, closing(Graph(number, vla.folder)) as live:
-        arm = Arm(live, vla, policy='base', record='monday', **lockstep(vla))
+    with running(vla, policy='base', record='monday') as arm:
         arm.begin()
-        arm.steps(30)
-        arm.close()
+        arm.steps(30, ['base'])  # the memories of the package refuse the steps of another VLA
+        arm.finish()
     assert 'steps of 1 episodes' in run(vla.folder, 'features', 'monday', *vla.arguments)
     small = ['--memory', 'both', '--steps', '40', '--round-steps', '5']
     run(vla.folder, 'train', 'memory', '--from-bags', 'monday', *vla.arguments, *small)
@@ -103,8 +109,8 @@ class Driven:
 def driven(vla: Served, trained: Path) -> Driven:
     """A live run in lock-step in which `select_policy` changes the policy while the arm moves."""
     weights = {f'{policy}_weights': str(trained / f'{policy}.safetensors') for policy in MEMORIES}
-    with free_domain() as number, closing(Graph(number, vla.folder)) as live:
-        arm = Arm(live, vla, policy='base', record='tuesday', **weights, **lockstep(vla))
+    lockstep = {'lockstep': 'true', 'camera_every': str(vla.family.n_action_steps)}
+    with running(vla, policy='base', record='tuesday', **weights, **lockstep) as arm:
         arm.begin()
         begins = [(0, 'base')]
         for policy in ('aura', 'kv', 'base'):
@@ -113,12 +119,8 @@ def driven(vla: Served, trained: Path) -> Driven:
             arm.driven_by(policy)
         arm.steps(8)
         assert not arm.statuses[-1].rejected and not arm.statuses[-1].holds, arm.log
-        arm.close()
+        arm.finish()
     return Driven(vla.folder / 'tuesday', tuple(begins), samples(vla.folder / 'tuesday', TOPICS))
-
-
-def lockstep(vla: Served) -> dict[str, str]:
-    return {'lockstep': 'true', 'camera_every': str(vla.family.n_action_steps)}
 
 
 def within_limits(vla: Served, commands: list[np.ndarray]) -> None:
@@ -132,19 +134,21 @@ def within_limits(vla: Served, commands: list[np.ndarray]) -> None:
 
 
 def test_a_dry_run_commands_nothing_and_control_can_be_enabled(vla: Served, graph: Graph) -> None:
-    arm = Arm(graph, vla, policy='base', enable_control='false')
-    arm.begin()
-    arm.steps(4)
-    assert not arm.commands and not arm.statuses[-1].control_enabled
-    value = ParameterValue(type=ParameterType.PARAMETER_BOOL, bool_value=True)
-    request = SetParameters.Request(parameters=[Parameter(name='enable_control', value=value)])
-    response = graph.call(SetParameters, 'policy_switch_node/set_parameters', request)
-    assert response.results[0].successful, response
-    arm.until(lambda: len(arm.commands) > 20, 'commands')
-    positions = [np.array(command.points[0].positions) for command in arm.commands]
-    arm.close()
-    within_limits(vla, positions)
-    assert np.ptp(positions, axis=0).max() > 1e-3, 'the arm moves'
+    with Arm(graph, vla, policy='base', enable_control='false') as arm:
+        arm.begin()
+        arm.steps(4, ['base'])
+        assert not arm.commands and not arm.statuses[-1].control_enabled
+        value = ParameterValue(type=ParameterType.PARAMETER_BOOL, bool_value=True)
+        request = SetParameters.Request(parameters=[Parameter(name='enable_control', value=value)])
+        response = graph.call(SetParameters, 'policy_switch_node/set_parameters', request)
+        assert response.results[0].successful, response
+
+        def positions() -> np.ndarray:
+            return np.array([command.points[0].positions for command in arm.commands])
+
+        arm.until(lambda: len(arm.commands) > 20 and np.ptp(positions(), axis=0).max() > 1e-3, 'a moving arm')
+        arm.finish()
+    within_limits(vla, list(positions()))
 
 
 def test_the_features_of_the_recording_train_memories_for_this_backbone(vla: Served, trained: Path) -> None:
@@ -189,20 +193,21 @@ def test_each_command_is_that_of_the_selected_policy(vla: Served, driven: Driven
     within_limits(vla, [values for _, values in commands])
     checked = dict.fromkeys(POLICIES, 0)
     for (_, last), (at_ns, command) in pairwise(commands):
-        started = [seq for seq, ns in begin_ns.items() if ns <= at_ns]
-        if not started or max(started) == max(begin_ns):  # before the first step, or while the episode ends
+        seq = max((seq for seq, ns in begin_ns.items() if ns <= at_ns), default=0)
+        if seq in (0, max(begin_ns)):  # whether the first tick has its chunk depends on timing, and so does the end
             continue
-        policy = driven.policy_at(max(started))
-        chunk = chunks[policy][max(started)]
+        policy = driven.policy_at(seq)
+        chunk = chunks[policy][seq]
         index = round((at_ns - chunk.stamp_ns) / (chunk.seconds_per_action * 1e9))
         moment = Moment(last, PERIOD_S, chunk.seconds_per_action)
         wanted = limiter.apply(mapper.target(chunk, index, moment), last, round(PERIOD_S * 1e9))
-        np.testing.assert_allclose(command, wanted, atol=1e-6, err_msg=f'{policy} at step {chunk.seq}, action {index}')
+        np.testing.assert_allclose(command, wanted, atol=1e-4, err_msg=f'{policy} at step {chunk.seq}, action {index}')
         checked[policy] += 1
     assert min(checked.values()) >= 8 * vla.family.n_action_steps, checked
     for policy in MEMORIES:
         own = [seq for seq in begin_ns if driven.policy_at(seq) == policy and seq in chunks[policy]]
-        assert any((chunks[policy][seq].actions != chunks['base'][seq].actions).any() for seq in own), policy
+        apart = [np.abs(chunks[policy][seq].actions - chunks['base'][seq].actions).max() for seq in own]
+        assert max(apart) > 0.01, f'{policy} has actions of its own'
 
 
 def test_the_recording_replays_bit_for_bit(vla: Served, trained: Path, driven: Driven) -> None:
