@@ -37,7 +37,7 @@ def measured_pose(bag: Bag, joints: Sequence[str], notes: Notes) -> tuple[JointS
     return (JointStream(topic),)
 
 
-def measured_joints(joints: Sequence[str], sources: JointSources, has_pose: bool) -> tuple[str, ...]:
-    """Return the measured joints that give the values of `joints` of a backbone, without those of a pose."""
+def measured_joints(joints: Sequence[str], sources: JointSources, has_pose: bool = False) -> tuple[str, ...]:
+    """Return the measured joints that give the values of `joints` of a backbone; with `has_pose` without its axes."""
     left = [name for name in joints if not (has_pose and name in POSE_AXES)]
     return tuple(dict.fromkeys(map(sources.source, left)))
