@@ -65,6 +65,8 @@ class _Group:
     """Column of each of these joints in a message."""
     tolerance_s: float
     """How long an action stays in force when none follows [s]."""
+    between: bool
+    """Whether a value lies between the two samples around its time, as on the path of an end effector."""
     actions: deque[tuple[int, NDArray[np.float64], NDArray[np.float64]]] = field(default_factory=deque)
     """Stamp [ns], times of the points [s], and values of each action."""
 
@@ -79,10 +81,17 @@ class _Group:
 
     def at(self, time_ns: int) -> tuple[int, NDArray[np.float64] | None]:
         """Return the stamp of the newest action [ns], -1 without one, and its targets if it is in force."""
+        after_ns, after_values = time_ns, None
         for stamp_ns, at_s, values in reversed(self.actions):
             if stamp_ns > time_ns:
+                after_ns, after_values = stamp_ns, values
                 continue
             age_s = (time_ns - stamp_ns) / _NS
+            if self.between and age_s > 0.0:
+                if after_values is None or (after_ns - stamp_ns) / _NS > self.tolerance_s:
+                    return stamp_ns, None
+                share = (time_ns - stamp_ns) / (after_ns - stamp_ns)
+                return stamp_ns, np.asarray(values[0] + share * (after_values[0] - values[0]))
             if age_s > at_s[-1] + self.tolerance_s:
                 return stamp_ns, None
             if len(at_s) == 1:
@@ -118,9 +127,13 @@ class ActionSource:
         joint_names: Sequence[str],
         robot: JointSources,
         rotation_middle: Sequence[float] = (),
+        between: bool = False,
     ) -> None:
-        """Prepare for actions of one `kind`; targets have the columns `joint_names`, in the units of the policy."""
-        self._robot, self._rotations = robot, Rotations(rotation_middle)
+        """Prepare for actions of one `kind`; targets have the columns `joint_names`, in the units of the policy.
+
+        With `between`, a target lies between the samples before and after its time.
+        """
+        self._robot, self._rotations, self._between = robot, Rotations(rotation_middle), between
         self._stream, self._kind, self._joints = stream, kind, tuple(joint_names)
         self._wanted = recorded_columns(stream, self._joints)
         self.topic = stream.topic
@@ -162,7 +175,8 @@ class ActionSource:
             if not joints:
                 raise InputError(f'commands none of {", ".join(self._wanted)}; it has {", ".join(names)}')
             places = np.array([place[self._wanted[column]] for column in joints], np.intp)
-            self.groups[key] = _Group(np.array(joints, np.intp), places, round(self._stream.tolerance_s * _NS) / _NS)
+            tolerance_s = round(self._stream.tolerance_s * _NS) / _NS
+            self.groups[key] = _Group(np.array(joints, np.intp), places, tolerance_s, self._between)
         return self.groups[key]
 
 

@@ -114,9 +114,16 @@ def action_track(bag: Bag, mapping: Mapping, spec: BackboneSpec, types: AnyMappi
             f"actions: {what}: map the backbone's joints to these names in columns, add the topic that commands "
             'the joints, or remove actions from the mapping'
         )
-    middle = mapping.rotation_middle
-    sources = [ActionSource(one, kinds[one.topic], joints, mapping.sources, middle) for one in mapping.actions]
-    return ActionTrack(sources, len(joints), _motions(mapping, spec))
+    motions = _motions(mapping, spec)
+    # Poses and images have different times, and a motion is the difference of two poses.
+    between = {topic for topic, kind in kinds.items() if motions is not None and kind == 'pose_stamped'}
+    sources = [
+        ActionSource(
+            one, kinds[one.topic], joints, mapping.sources, mapping.rotation_middle, between=one.topic in between
+        )
+        for one in mapping.actions
+    ]
+    return ActionTrack(sources, len(joints), motions)
 
 
 def _motions(mapping: Mapping, spec: BackboneSpec) -> Motions | None:
