@@ -10,6 +10,7 @@ The first word after the fence is the language. For `sh`, more words say how the
     sh skip="a reason"     never
     sh ros2                where the command ros2 is installed
     sh node                the first line in the background until the end of the page, then the others
+    sh interrupts          then Ctrl-C ends the newest command in the background
     sh with=COMMAND        beside a command in the background; also for `python`
 """
 
@@ -115,6 +116,8 @@ class Desk:
         else:
             process.wait()
             assert process.returncode == 0, f'{block.place}: exit code {process.returncode}\n{self.output(log)}'
+        if 'interrupts' in block.options:
+            self._end(*self._behind.pop())
 
     def forget(self, process: subprocess.Popen[bytes]) -> None:
         """Leave the end of a command to the caller."""
@@ -122,10 +125,13 @@ class Desk:
 
     def close(self) -> None:
         """End what runs in the background with Ctrl-C, the newest first; fail if it had not begun well."""
-        for place, process, log in reversed(self._behind):
-            if process.poll() is None:
-                _interrupt(process)
-            assert process.returncode in _ENDED, f'{place}: exit code {process.returncode}\n{self.output(log)}'
+        for behind in reversed(self._behind):
+            self._end(*behind)
+
+    def _end(self, place: str, process: subprocess.Popen[bytes], log: Path) -> None:
+        if process.poll() is None:
+            _interrupt(process)
+        assert process.returncode in _ENDED, f'{place}: exit code {process.returncode}\n{self.output(log)}'
 
     def output(self, log: Path) -> str:
         """Return the last output of a command and of all that runs beside it."""
