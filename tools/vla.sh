@@ -77,7 +77,7 @@ run_in_vla_env() {
     esac
 }
 
-# test_vla [PYTEST_ARGUMENT...]: the tests of the adapters, each in its environment
+# test_vla [PYTEST_ARGUMENT...]: the tests of the adapters, each in its environment, and of the graph with served models
 test_vla() (
     verdict=0
     cd "$root" || exit
@@ -88,5 +88,7 @@ test_vla() (
         printf '\n--- in the environment %s\n' "$name"
         OMP_NUM_THREADS=1 "$venv/bin/python" -m pytest "$@" "test/vla/adapters/test_$name.py" $more || verdict=1
     done
+    printf '\n--- served to the graph\n'
+    (set_up_test dev replay train && run_pytest -m '' "$@" test/vla/served) || verdict=1
     exit $verdict
 )

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where a robot's measured joints come from, and in which unit a policy reads them."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -15,6 +16,7 @@ from aura_ros.control.values import is_finite, numbers, strings
 # Bounds that keep every mapped float32 finite.
 _LEAST_RANGE, _LARGEST = 1e-6, 1e6
 _MAX_TOPICS = 16
+_MAP_KEYS = ('policy', 'robot', 'threshold', 'measured')
 
 
 @dataclass(frozen=True)
@@ -23,8 +25,11 @@ class JointMap:
 
     For a gripper: `policy` (0, 1) and `robot` (0.0, 0.04) open the fingers by up to 4 cm. Swapped ends invert it.
 
+    With `measured` it is the map of a value that a policy reads and does not command, such as the second finger of a
+    gripper with one joint.
+
     Raises:
-        ConfigError: the two points do not define a line, or the threshold is not between them.
+        ConfigError: the two points do not define a line, or the threshold is not between them or has no command.
     """
 
     joint: str
@@ -34,6 +39,8 @@ class JointMap:
     """The same two points in the unit of the driver."""
     threshold: float | None = None
     """Value of the policy that the second point begins with: a command is one of the two points; None: linear."""
+    measured: str = ''
+    """Measured joint that gives the value; '' is `joint`, which is commanded too."""
 
     def __post_init__(self) -> None:
         for name in ('policy', 'robot'):
@@ -42,6 +49,13 @@ class JointMap:
                 raise ConfigError(f'{key} = {list(ends)}: must be two numbers within ±{_LARGEST:g}')
             if abs(ends[1] - ends[0]) < _LEAST_RANGE:
                 raise ConfigError(f'{key} = {list(ends)}: must be two numbers that differ by {_LEAST_RANGE:g} or more')
+        if not isinstance(self.measured, str):
+            raise ConfigError(f'{MAP_PREFIX}{self.joint}.measured = {self.measured!r}: must be the name of a joint')
+        if self.measured and self.threshold is not None:
+            raise ConfigError(
+                f'{MAP_PREFIX}{self.joint}.threshold = {self.threshold!r}: must be left out with measured = '
+                f'{self.measured!r}, because nothing commands {self.joint}'
+            )
         low, high = sorted(self.policy)
         if self.threshold is not None and not (is_finite(self.threshold) and low <= self.threshold <= high):
             raise ConfigError(
@@ -59,10 +73,15 @@ class JointMap:
         if not isinstance(values, Mapping):
             raise ConfigError(f'robot parameter {name!r} is missing: must be a group with policy and robot')
         for key in values:
-            if key not in ('policy', 'robot', 'threshold'):
-                raise ConfigError(f'robot parameter {name}.{key} is unknown: must be one of policy, robot, threshold')
+            if key not in _MAP_KEYS:
+                raise ConfigError(f'robot parameter {name}.{key} is unknown: must be one of {", ".join(_MAP_KEYS)}')
         ends = {key: numbers(f'{name}.{key}', values.get(key, ())) for key in ('policy', 'robot')}
-        return cls(joint, ends['policy'], ends['robot'], values.get('threshold'))
+        return cls(joint, ends['policy'], ends['robot'], values.get('threshold'), values.get('measured', ''))
+
+    @property
+    def source(self) -> str:
+        """Measured joint that gives the value."""
+        return self.measured or self.joint
 
     def to_policy(self, value: float) -> float:
         """Return a measured position in the unit of the policy."""
@@ -123,17 +142,46 @@ class JointSources:
                 f'joint_max_age_s has {len(ages_s)} entries: must be {len(joints)}, one per joint_names entry, or empty'
             )
         mapped = strings('mapped_joints', values.get('mapped_joints', ()))
+        maps: dict[str, JointMap] = {}
         for name in mapped:
-            if name not in joints:
-                raise ConfigError(f'mapped_joints contains {name!r}: must be one of joint_names {list(joints)}')
-        maps = {name: JointMap.from_mapping(name, values.get(MAP_PREFIX + name)) for name in mapped}
+            group = values.get(MAP_PREFIX + name)
+            measured = group.get('measured') if isinstance(group, Mapping) else ''
+            if name not in joints and not measured:
+                raise ConfigError(
+                    f'mapped_joints contains {name!r}: must be one of joint_names {list(joints)}, or have '
+                    f'{MAP_PREFIX}{name}.measured, the joint that gives its value'
+                )
+            if name in joints and measured:
+                raise ConfigError(
+                    f'{MAP_PREFIX}{name}.measured = {measured!r}: must be left out, because {name} is one of '
+                    'joint_names and gives its own value'
+                )
+            maps[name] = JointMap.from_mapping(name, group)
         return cls(topics, dict(zip(joints, ages_s, strict=False)), maps)
 
-    def to_policy(self, positions: Mapping[str, float]) -> dict[str, float]:
-        """Return measured positions, by joint, in the units of the policy."""
-        return {
-            name: self.maps[name].to_policy(value) if name in self.maps else value for name, value in positions.items()
-        }
+    def source(self, joint: str) -> str:
+        """Return the measured joint that gives the value of a joint of the policy."""
+        return self.maps[joint].source if joint in self.maps else joint
+
+    def to_policy(
+        self, positions: Mapping[str, float], joints: Iterable[str], in_degrees: Collection[str] = ()
+    ) -> dict[str, float]:
+        """Return the values of those `joints` of the policy that measured positions give, in its units.
+
+        Args:
+            positions: measured positions by joint [rad, m].
+            joints: names of the policy.
+            in_degrees: joints that the policy reads in degrees; a map precedes it.
+        """
+        found = {}
+        for name in joints:
+            if (source := self.source(name)) not in positions:
+                continue
+            if name in self.maps:
+                found[name] = self.maps[name].to_policy(positions[source])
+            else:
+                found[name] = math.degrees(positions[source]) if name in in_degrees else positions[source]
+        return found
 
     def columns_to_policy(self, values: NDArray[np.float64], joints: Sequence[str]) -> NDArray[np.float64]:
         """Return commands, [rows, J] with the columns `joints`, in the units of the policy."""

@@ -133,7 +133,7 @@ class PolicySwitch:
         self._pending = wanted
         if self._pending == self._policy:
             return self._selection(True, f'{_name(wanted)} drives')
-        if self._playing is None or not self._playable(self._playing, now_ns):
+        if self._playing is None:
             self._drop(f'{_name(wanted)} was selected')
         return self._selection(True, self._reason)
 
@@ -143,7 +143,8 @@ class PolicySwitch:
         In lock-step the tick then waits for `accept`, `expire` or `peer_lost`.
         """
         playing = self._playing
-        if playing is None or not self._playable(playing, now_ns):
+        # A chunk whose actions are all used is no longer playable: the next one is due at its end.
+        if playing is None or playing.stamp_ns - now_ns > self._config.future_tolerance_ns:
             return False
         if playing.index(now_ns) < self._config.n_action_steps:
             return False

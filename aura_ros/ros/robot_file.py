@@ -98,6 +98,7 @@ class MapParameters:
     policy: tuple[float, ...] = numbers('Two values of the policy')
     robot: tuple[float, ...] = numbers('The same two points in the unit of the driver')
     threshold: float = parameter(math.nan, 'Value of the policy between the two ends of a command; nan: linear')
+    measured: str = parameter('', 'Measured joint of a value that is read and not commanded; empty: JOINT')
 
 
 P = TypeVar('P', bound=SourceParameters)

@@ -22,7 +22,7 @@ class Observation:
     images: Mapping[str, NDArray[np.uint8]]
     """By camera, for every camera of the spec: RGB, uint8 [H, W, 3], any size."""
     joint_positions: NDArray[np.float32]
-    """Measured, in the order of the spec's joint_names, float32 [J] [rad, m]."""
+    """Measured, in the order of the spec's joint_names, float32 [J] [rad, m, or deg where the state says so]."""
     instruction: str
     """The task in words."""
     state: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
@@ -81,6 +81,17 @@ class BackboneSpec:
     def state_spec(self) -> StateSpec:
         """Parts of the measured state."""
         return self.state or StateSpec.joints(len(self.joint_names))
+
+    @cached_property
+    def joints_in_degrees(self) -> frozenset[str]:
+        """Joints that the backbone reads in degrees. Drivers measure radians."""
+        found: list[str] = []
+        begin = 0
+        for part in self.state_spec.parts:
+            if (part.kind, part.unit) == ('joint', 'deg'):
+                found += self.joint_names[begin : begin + part.measured]
+            begin += part.measured
+        return frozenset(found)
 
     @property
     def action_names(self) -> tuple[str, ...]:

@@ -46,7 +46,9 @@ def test_reads_groups_as_a_robot_file_has_them(robot_values: Values) -> None:
     assert robot.sources.topics == ('arm/joint_states', 'gripper/joint_states')
     assert robot.sources.max_age_s == {'joint1': 0.1, 'joint2': 0.1, 'joint3': 1.0}
     assert robot.to_robot(np.array([0.1, 0.2, 1.0], np.float32)).tolist() == pytest.approx([0.1, 0.2, 0.0])
-    assert robot.sources.to_policy({'joint1': 0.3, 'joint3': 0.01}) == pytest.approx({'joint1': 0.3, 'joint3': 0.75})
+    assert robot.sources.to_policy({'joint1': 0.3, 'joint3': 0.01}, robot.joint_names) == pytest.approx(
+        {'joint1': 0.3, 'joint3': 0.75}
+    )
 
 
 def test_without_groups_there_is_one_output_and_one_source(robot: RobotConfig) -> None:
@@ -85,6 +87,13 @@ def test_without_groups_there_is_one_output_and_one_source(robot: RobotConfig) -
         ({'map_joint3': MAP | {'threshold': 2}}, ['map_joint3.threshold', 'within']),
         ({'map_joint3': MAP | {'closed': 0}}, ['map_joint3.closed', 'threshold']),
         ({'map_joint3': None}, ['map_joint3', 'group']),
+        ({'map_joint3': MAP | {'measured': 'joint1'}}, ['map_joint3.measured', 'left out']),
+        ({'mapped_joints': ['left'], 'map_left': MAP}, ["contains 'left'", 'map_left.measured']),
+        ({'mapped_joints': ['left'], 'map_left': MAP | {'measured': 3}}, ['map_left.measured', 'name of a joint']),
+        (
+            {'mapped_joints': ['left'], 'map_left': MAP | {'measured': 'joint3', 'threshold': 0.5}},
+            ['map_left.threshold', 'nothing commands left'],
+        ),
         ({'map_joint2': MAP}, ['map_joint2', 'unknown']),
         ({'joint_state_topics': []}, ['joint_state_topics', '1..16']),
         ({'joint_state_topics': ['a', 'a']}, ['joint_state_topics', 'once']),
@@ -98,6 +107,22 @@ def test_refuses_bad_groups(robot_values: Values, changes: dict[str, object], wo
         RobotConfig.from_mapping(robot_values(**(TWO | changes)))
     for word in words:
         assert word in str(error.value)
+
+
+def test_a_value_that_is_only_read_follows_from_a_measured_joint(robot_values: Values) -> None:
+    left = {'policy': [0.0, -0.04], 'robot': [0.0, 0.04], 'measured': 'joint3'}
+    changes = TWO | {'mapped_joints': ['joint3', 'left'], 'map_left': left}
+    robot = RobotConfig.from_mapping(robot_values(**changes))
+    found = robot.sources.to_policy({'joint1': 0.3, 'joint3': 0.01}, ('joint1', 'joint2', 'joint3', 'left'))
+    assert found == pytest.approx({'joint1': 0.3, 'joint3': 0.75, 'left': -0.01})
+    action = np.array([0.1, 0.2, 0.75])
+    assert robot.to_robot(action).tolist() == pytest.approx([0.1, 0.2, 0.01])
+
+
+def test_a_policy_reads_joints_in_degrees_unless_they_are_mapped(robot_values: Values) -> None:
+    sources = RobotConfig.from_mapping(robot_values(**TWO)).sources
+    found = sources.to_policy({'joint1': math.pi, 'joint3': 0.01}, ('joint1', 'joint3'), {'joint1', 'joint3'})
+    assert found == pytest.approx({'joint1': 180.0, 'joint3': 0.75})
 
 
 @pytest.mark.parametrize('command_type', ['pose_stamped', 'gripper_command'])

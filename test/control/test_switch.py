@@ -120,6 +120,23 @@ def test_switches_at_the_boundary_and_never_back(robot: RobotConfig, make_chunk:
     assert switch.status.pending_policy is Policy.AURA
 
 
+def test_the_next_chunk_is_due_when_all_actions_of_a_chunk_are_used(robot: RobotConfig, make_chunk: Make) -> None:
+    switch = PolicySwitch(robot, SwitchConfig(n_action_steps=8))
+    feed(switch, make_chunk, 0, {0: 0.01})
+    for k in range(8):
+        assert not switch.due(START + k * TICK)
+        assert not tick(switch, k).holding
+    assert switch.due(START + 8 * TICK)
+    # A policy that is selected meanwhile begins with its next chunk, without a hold between.
+    assert not switch.request(Policy.AURA, START + 8 * TICK).effective
+    feed(switch, make_chunk, 2, {0: 0.02})
+    assert switch.due(START + 8 * TICK)
+    feed(switch, make_chunk, 2, {1: 0.03})
+    assert not switch.due(START + 8 * TICK)
+    command = tick(switch, 8)
+    assert (command.policy, command.seq, command.holding) == (Policy.AURA, 2, False)
+
+
 def test_a_switch_to_a_silent_policy_ends_in_hold_not_in_the_old_policy(robot: RobotConfig, make_chunk: Make) -> None:
     switch = PolicySwitch(robot)
     feed(switch, make_chunk, 0, {0: 0.01})

@@ -35,6 +35,8 @@ FILES = [
     ('aura', {'namespace': 'left', 'policy': 'kv', 'enable_control': 'true', 'state_file': '/var/state'}),
     ('aura', {'use_sim_time': 'true', 'lockstep': 'true', 'cameras': '{front: /cam/color, wrist: cam1}'}),
     ('sim', {}),
+    ('sim', {'lockstep': 'true', 'camera_every': '8'}),
+    ('sim', {'enable_control': 'false'}),
     ('demo', {}),
     ('demo', {'rounds': '60', 'tasks': 'recall,visible,put_back', 'lockstep': 'false'}),
     ('demo', {'record': '/data/run'}),

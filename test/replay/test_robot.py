@@ -243,7 +243,8 @@ def test_what_was_recorded_of_another_robot_is_not_used(tmp_path: Path) -> None:
     one = yaml.safe_dump({'/policy_switch_node': values})
     spec = replace(GRIPPER, action_dim=2)
     mapping, notes = mapped(write(tmp_path / 'one', drive, **{PARAMETERS: one}), None, spec)
-    assert not mapping.sources.maps and 'the recorded robot file has 3 joints, the backbone 2 actions' in notes
+    assert not mapping.sources.maps
+    assert 'the recorded robot file is not used: the robot file has 3 joint_names: must be 2' in notes
     bad = yaml.safe_dump({'/policy_switch_node': values | {'robot.step_max': [0.0, 1.0, 1.0]}})
     mapping, notes = mapped(write(tmp_path / 'bad', drive, **{PARAMETERS: bad}), None)
     assert (

@@ -10,8 +10,8 @@ The first word after the fence is the language. For `sh`, more words say how the
     sh skip="a reason"     never
     sh ros2                where the command ros2 is installed
     sh node                the first line in the background until the end of the page, then the others
+    sh interrupts          then Ctrl-C ends the newest command in the background
     sh with=COMMAND        beside a command in the background; also for `python`
-    sh after=ctrl-c        after Ctrl-C has ended the newest command in the background
 """
 
 import os
@@ -94,8 +94,6 @@ class Desk:
 
     def run(self, block: Block) -> None:
         """Run a block; fail with its output unless it ends as its options say."""
-        if block.options.get('after') == 'ctrl-c':
-            self.end_newest()
         if behind := block.options.get('with'):
             self.start(behind, ['bash', '-c', f'exec {behind}'])
         text = block.text
@@ -118,6 +116,8 @@ class Desk:
         else:
             process.wait()
             assert process.returncode == 0, f'{block.place}: exit code {process.returncode}\n{self.output(log)}'
+        if 'interrupts' in block.options:
+            self.end_newest()
 
     def forget(self, process: subprocess.Popen[bytes]) -> None:
         """Leave the end of a command to the caller."""

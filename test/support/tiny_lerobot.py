@@ -17,19 +17,22 @@ CHUNK = 8
 SEED = 3
 
 
-def features(cameras: tuple[str, ...]) -> dict[str, Any]:
-    """Return inputs and outputs of a robot of six joints."""
+Statistics = dict[str, dict[str, torch.Tensor]]
+
+
+def features(cameras: tuple[str, ...], joints: int = len(JOINTS)) -> dict[str, Any]:
+    """Return inputs and outputs of a robot."""
     images = {
         f'observation.images.{camera}': PolicyFeature(type=FeatureType.VISUAL, shape=(3, 96, 96)) for camera in cameras
     }
-    state = {'observation.state': PolicyFeature(type=FeatureType.STATE, shape=(6,))}
+    state = {'observation.state': PolicyFeature(type=FeatureType.STATE, shape=(joints,))}
     return {
         'input_features': state | images,
-        'output_features': {'action': PolicyFeature(type=FeatureType.ACTION, shape=(6,))},
+        'output_features': {'action': PolicyFeature(type=FeatureType.ACTION, shape=(joints,))},
     }
 
 
-def statistics() -> dict[str, dict[str, torch.Tensor]]:
+def statistics() -> Statistics:
     """Return normalisation that changes each column in another way."""
     column = torch.arange(1.0, 7.0)
     one = {'mean': column, 'std': column / 2, 'q01': -column, 'q99': column * 2, 'min': -column, 'max': column}
@@ -251,20 +254,31 @@ def settings(kind: str, vlm_folder: Path | None) -> dict[str, Any]:
     return small | {'num_inference_steps': 3, 'dtype': 'float32', 'tokenizer_max_length': 60}
 
 
-def make(kind: str, folder: Path, cameras: tuple[str, ...] = ('front',)) -> Path:
-    """Write the checkpoint of a policy and the file of its model; return the file."""
+def make(
+    kind: str, folder: Path, cameras: tuple[str, ...] = ('front',), scales: Statistics | None = None, **changes: Any
+) -> Path:
+    """Write the checkpoint of a policy and the file of its model; return the file.
+
+    Args:
+        kind: type of the policy.
+        folder: where to write.
+        cameras: names of the images.
+        scales: statistics of actions and state; they give the number of joints.
+        changes: keys of the file to replace.
+    """
     from lerobot.policies.factory import make_policy_config
 
     words = None if kind == 'act' else (groot_vlm if kind == 'groot' else vlm)(folder / 'vlm')
-    config = make_policy_config(kind, **settings(kind, words), **features(cameras))
+    scales = scales or statistics()
+    config = make_policy_config(kind, **settings(kind, words), **features(cameras, len(scales['action']['mean'])))
     torch.manual_seed(SEED)
     checkpoint = folder / kind
     policy = get_policy_class(kind)(config)
     policy.save_pretrained(checkpoint)
     with mock.patch('transformers.AutoTokenizer.from_pretrained', _local(words)):
-        for processor in make_pre_post_processors(config, dataset_stats=statistics()):
+        for processor in make_pre_post_processors(config, dataset_stats=scales):
             processor.save_pretrained(checkpoint)
-    return write_file(folder / f'{kind}.yaml', checkpoint, cameras, words)
+    return write_file(folder / f'{kind}.yaml', checkpoint, cameras, words, **changes)
 
 
 def _local(folder: Path | None) -> Any:

@@ -68,7 +68,7 @@ class Streams:
         types = topic_types(bag, mapping, self.topics)
         check_types(mapping, spec, types)
         self._compressed = {camera: types[mapping.cameras[camera]] == COMPRESSED_IMAGE for camera in spec.cameras}
-        self._joints = JointReader(mapping, spec.joint_names)
+        self._joints = JointReader(mapping, spec)
         self._joint_topics = {stream.topic for stream in mapping.joints}
 
     @property

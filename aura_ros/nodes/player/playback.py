@@ -21,6 +21,7 @@ from aura_ros.replay.steps.clocks import GAP_NS, first_ns
 from aura_ros.replay.steps.guess import guess, prompts
 from aura_ros.replay.steps.mapping import Instruction, JointStream, Mapping
 from aura_ros.replay.steps.mapping_file import load_mapping
+from aura_ros.replay.steps.measured_pose import measured_joints
 from aura_ros.replay.steps.robot import completed
 from aura_ros.ros import foreign
 from aura_ros.ros.parameters import parameter, strings
@@ -94,7 +95,7 @@ class Playback:
     mapping: Mapping
     """Roles of its topics."""
     spec: BackboneSpec | None
-    """Spec of the backbone; None for recorded steps."""
+    """Spec of the backbone with the joints as they are sent to vla_node; None for recorded steps."""
     begin_ns: int
     """Log time of the start [ns]."""
     end_ns: int
@@ -114,7 +115,7 @@ def find_playback(config: PlayerConfig, bag: Bag, log: Any) -> Playback:
     """
     spec = None if config.source == 'steps' else load_backbone(config.backbone, config.backbone_path or None).spec
     if spec is not None:
-        mapping = _inputs(config, bag, spec, log)
+        mapping, spec = _inputs(config, bag, spec, log)
     elif config.mapping:
         mapping = load_mapping(Path(config.mapping).expanduser())
     else:
@@ -144,8 +145,8 @@ def find_playback(config: PlayerConfig, bag: Bag, log: Any) -> Playback:
     return Playback(bag, mapping, spec, begin_ns, end_ns)
 
 
-def _inputs(config: PlayerConfig, bag: Bag, spec: BackboneSpec, log: Any) -> Mapping:
-    """Return the mapping of the inputs, and log what was guessed."""
+def _inputs(config: PlayerConfig, bag: Bag, spec: BackboneSpec, log: Any) -> tuple[Mapping, BackboneSpec]:
+    """Return the mapping of the inputs, and the spec with the joints that vla_node takes; log what was guessed."""
     robot = read_robot_file(Path(config.robot_file).expanduser()) if config.robot_file else None
     if robot is not None and robot.robot.sources == JointSources():
         robot = None  # without topics and maps, that of the mapping or of the recording is more specific
@@ -158,8 +159,12 @@ def _inputs(config: PlayerConfig, bag: Bag, spec: BackboneSpec, log: Any) -> Map
     for note in notes.chosen:
         if not (config.cameras and note.startswith('camera')):
             log.info(f'mapping: {note}')
-    # vla_node has the same file, and converts the joints itself.
-    return replace(mapping, sources=JointSources()) if robot is not None and robot.robot.sources.maps else mapping
+    # vla_node converts degrees, and with the same robot file the mapped joints.
+    measured = replace(spec, state=None)
+    if robot is None or not robot.robot.sources.maps:
+        return mapping, measured
+    names = measured_joints(spec.joint_names, robot.robot.sources)
+    return replace(mapping, sources=JointSources()), replace(measured, joint_names=names)
 
 
 def _with_topics(mapping: Mapping, config: PlayerConfig, bag: Bag, spec: BackboneSpec) -> Mapping:

@@ -55,6 +55,8 @@ class Inputs:
         self._spec = spec
         self._timing = timing
         self._sources = sources
+        # The measured joint that gives each joint of the backbone.
+        self._measured = {name: sources.source(name) for name in spec.joint_names}
         # In lock-step the stamps are equal, and an older position must not stand in for one that has not arrived yet.
         ages_s = sources.max_age_s if timing.sync_slop_s > 0.0 else {}
         tick_ns = round(spec.seconds_per_action * 1e9)
@@ -87,20 +89,21 @@ class Inputs:
     def add_joints(self, message: JointState, now_ns: int, topic: str = JOINTS) -> None:
         """Add the positions of the joints that a message names, or reject it if one is not finite."""
         self._arrived[JOINTS] = now = time.monotonic()
-        named = set(message.name[:MAX_JOINT_NAMES]).intersection(self._spec.joint_names)
-        self._arrived |= {f'{JOINTS}: {name}': now for name in named}
+        named = set(message.name[:MAX_JOINT_NAMES])
+        self._arrived |= {f'{JOINTS}: {name}': now for name, source in self._measured.items() if source in named}
         try:
-            positions = joint_values(message.name, message.position, self._spec.joint_names)
+            found = joint_values(message.name, message.position, tuple(self._measured.values()))
         except InputError as error:
             self._reject(JOINTS, 'rejected', f'{topic} {error}', topic)
             return
+        positions = self._sources.to_policy(found, self._spec.joint_names, self._spec.joints_in_degrees)
         if not positions:  # a message of other joints, or an empty one at the start of a driver
             return
         stamp_ns = to_ns(message.header.stamp)
         if self._stamped(JOINTS, stamp_ns, topic):
             if self._assembler.newest_joint_ns(positions) > max(stamp_ns, self._latest_ns(now_ns)):
                 self._assembler.clear()
-            self._assembler.add_joints(stamp_ns, self._sources.to_policy(positions))
+            self._assembler.add_joints(stamp_ns, positions)
 
     def add_pose(self, message: PoseStamped, now_ns: int, topic: str, frame: str) -> None:
         """Add a measured pose as the positions of POSE_AXES, or reject it if it is not in `frame` or not finite."""

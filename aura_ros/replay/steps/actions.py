@@ -23,6 +23,7 @@ from aura_ros.control import JointSources
 from aura_ros.recordings.types import Sample
 from aura_ros.replay.steps.mapping import UNITS, ActionStream
 from aura_ros.replay.steps.message_values import ACTION_TYPES, Target, refuse_twice, target
+from aura_ros.replay.steps.motions import Motions
 from aura_ros.replay.steps.rotations import Rotations
 from aura_ros.vla.protocol import BackboneSpec
 
@@ -64,6 +65,8 @@ class _Group:
     """Column of each of these joints in a message."""
     tolerance_s: float
     """How long an action stays in force when none follows [s]."""
+    between: bool
+    """Whether a value lies between the two samples around its time, as on the path of an end effector."""
     actions: deque[tuple[int, NDArray[np.float64], NDArray[np.float64]]] = field(default_factory=deque)
     """Stamp [ns], times of the points [s], and values of each action."""
 
@@ -78,10 +81,17 @@ class _Group:
 
     def at(self, time_ns: int) -> tuple[int, NDArray[np.float64] | None]:
         """Return the stamp of the newest action [ns], -1 without one, and its targets if it is in force."""
+        after_ns, after_values = time_ns, None
         for stamp_ns, at_s, values in reversed(self.actions):
             if stamp_ns > time_ns:
+                after_ns, after_values = stamp_ns, values
                 continue
             age_s = (time_ns - stamp_ns) / _NS
+            if self.between and age_s > 0.0:
+                if after_values is None or (after_ns - stamp_ns) / _NS > self.tolerance_s:
+                    return stamp_ns, None
+                share = (time_ns - stamp_ns) / (after_ns - stamp_ns)
+                return stamp_ns, np.asarray(values[0] + share * (after_values[0] - values[0]))
             if age_s > at_s[-1] + self.tolerance_s:
                 return stamp_ns, None
             if len(at_s) == 1:
@@ -117,9 +127,13 @@ class ActionSource:
         joint_names: Sequence[str],
         robot: JointSources,
         rotation_middle: Sequence[float] = (),
+        between: bool = False,
     ) -> None:
-        """Prepare for actions of one `kind`; targets have the columns `joint_names`, in the units of the policy."""
-        self._robot, self._rotations = robot, Rotations(rotation_middle)
+        """Prepare for actions of one `kind`; targets have the columns `joint_names`, in the units of the policy.
+
+        With `between`, a target lies between the samples before and after its time.
+        """
+        self._robot, self._rotations, self._between = robot, Rotations(rotation_middle), between
         self._stream, self._kind, self._joints = stream, kind, tuple(joint_names)
         self._wanted = recorded_columns(stream, self._joints)
         self.topic = stream.topic
@@ -161,7 +175,8 @@ class ActionSource:
             if not joints:
                 raise InputError(f'commands none of {", ".join(self._wanted)}; it has {", ".join(names)}')
             places = np.array([place[self._wanted[column]] for column in joints], np.intp)
-            self.groups[key] = _Group(np.array(joints, np.intp), places, round(self._stream.tolerance_s * _NS) / _NS)
+            tolerance_s = round(self._stream.tolerance_s * _NS) / _NS
+            self.groups[key] = _Group(np.array(joints, np.intp), places, tolerance_s, self._between)
         return self.groups[key]
 
 
@@ -200,10 +215,13 @@ class ActionTrack:
         sources: the topics of actions, by name.
     """
 
-    def __init__(self, sources: Sequence[ActionSource], joints: int) -> None:
-        """Merge `sources`, whose targets have the same number of `joints`."""
+    def __init__(self, sources: Sequence[ActionSource], joints: int, motions: Motions | None = None) -> None:
+        """Merge `sources`, whose targets have the same number of `joints`.
+
+        With `motions`, the actions of a chunk follow from the targets; without, they are the targets.
+        """
         self.sources = {source.topic: source for source in sources}
-        self._joints = joints
+        self._joints, self._motions = joints, motions
 
     def add(self, sample: Sample) -> None:
         """Add a message if its topic has actions; see `ActionSource.add`."""
@@ -224,18 +242,23 @@ class ActionTrack:
                 later[group.joints] = True
         return bool(later.all())
 
-    def chunk(self, stamp_ns: int, length: int, step_ns: int) -> NDArray[np.float32] | None:
-        """Return the targets at stamp_ns, stamp_ns + step_ns, ...: float32 [length, joints] [rad, m].
+    @property
+    def ahead(self) -> int:
+        """Targets after its own that an action needs [1]."""
+        return self._motions.ahead if self._motions is not None else 0
 
-        None if one of them is missing.
+    def chunk(self, stamp_ns: int, length: int, step_ns: int) -> NDArray[np.float32] | None:
+        """Return the actions at stamp_ns, stamp_ns + step_ns, ...: float32 [length, A].
+
+        None if a target is missing.
         """
         rows = []
-        for time_ns in range(stamp_ns, stamp_ns + length * step_ns, step_ns):
+        for time_ns in range(stamp_ns, stamp_ns + (length + self.ahead) * step_ns, step_ns):
             row = self._at(time_ns)
             if not np.isfinite(row).all():
                 return None
             rows.append(row)
-        return np.array(rows, np.float32)
+        return np.array(rows, np.float32) if self._motions is None else self._motions.actions(np.array(rows))
 
     def forget_before(self, stamp_ns: int) -> None:
         """Remove the actions that were replaced before `stamp_ns`."""
@@ -274,7 +297,8 @@ class PendingActions(Generic[T]):
 
     def ready(self, log_ns: int) -> Iterator[tuple[T, NDArray[np.float32] | None]]:
         """Yield the items that are complete or too old at a log time [ns], each with its chunk; see `ActionTrack`."""
-        chunk_ns = (self._length - 1) * self._tick_ns
+        ahead = self._track.ahead if self._track is not None else 0
+        chunk_ns = (self._length - 1 + ahead) * self._tick_ns
         while self._waiting:
             _, stamp_ns, since_ns = self._waiting[0]
             late = log_ns > since_ns + chunk_ns + _PATIENCE_NS

@@ -79,7 +79,7 @@ class Observations:
         self._begin_ns = bag.begin_ns if begin_ns is None else begin_ns
         self._end_ns = bag.end_ns if end_ns is None else end_ns
         check_streams(mapping, spec)
-        self._joints = JointReader(mapping, spec.joint_names)
+        self._joints = JointReader(mapping, spec)
         self._tick_ns = round(spec.seconds_per_action * 1e9)
         joints = stream_names(mapping.joints)
         self._streams = {camera: mapping.cameras[camera] for camera in spec.cameras} | joints

@@ -6,12 +6,13 @@ from collections.abc import Mapping as AnyMapping
 from difflib import get_close_matches
 from typing import Any
 
-from aura_ros.common.errors import BagError, InputError
+from aura_ros.common.errors import BagError, ConfigError, InputError
 from aura_ros.recordings.bags import Bag
-from aura_ros.recordings.type_names import CAMERA_TYPES, JOINT_STATE, STRING
+from aura_ros.recordings.type_names import CAMERA_TYPES, JOINT_STATE, POSE, STRING
 from aura_ros.replay.steps.actions import ActionSource, ActionTrack, action_kind, column_names, recorded_columns
 from aura_ros.replay.steps.mapping import ActionStream, Mapping
 from aura_ros.replay.steps.message_values import ACTION_TYPES, target
+from aura_ros.replay.steps.motions import Motions
 from aura_ros.replay.steps.recorded_names import recorded_names
 from aura_ros.vla.protocol import BackboneSpec
 
@@ -73,7 +74,7 @@ def check_types(mapping: Mapping, spec: BackboneSpec, types: AnyMapping[str, str
         BagError: a topic has another type.
     """
     expected: list[tuple[str, tuple[str, ...]]] = [(mapping.cameras[camera], CAMERA_TYPES) for camera in spec.cameras]
-    expected += [(stream.topic, (JOINT_STATE,)) for stream in mapping.joints]
+    expected += [(stream.topic, (JOINT_STATE, POSE)) for stream in mapping.joints]
     if mapping.instruction.topic:
         expected.append((mapping.instruction.topic, (STRING,)))
     for topic, allowed in expected:
@@ -89,7 +90,7 @@ def action_track(bag: Bag, mapping: Mapping, spec: BackboneSpec, types: AnyMappi
     """
     if not mapping.actions:
         return None
-    joints = mapping.columns(spec)
+    joints = mapping.targets(spec)
     kinds = {stream.topic: action_kind(stream, types[stream.topic]) for stream in mapping.actions}
     missing, has = set(joints), dict[str, str]()
     for stream in mapping.actions:
@@ -113,9 +114,26 @@ def action_track(bag: Bag, mapping: Mapping, spec: BackboneSpec, types: AnyMappi
             f"actions: {what}: map the backbone's joints to these names in columns, add the topic that commands "
             'the joints, or remove actions from the mapping'
         )
-    middle = mapping.rotation_middle
-    sources = [ActionSource(one, kinds[one.topic], joints, mapping.sources, middle) for one in mapping.actions]
-    return ActionTrack(sources, len(joints))
+    motions = _motions(mapping, spec)
+    # Poses and images have different times, and a motion is the difference of two poses.
+    between = {topic for topic, kind in kinds.items() if motions is not None and kind == 'pose_stamped'}
+    sources = [
+        ActionSource(
+            one, kinds[one.topic], joints, mapping.sources, mapping.rotation_middle, between=one.topic in between
+        )
+        for one in mapping.actions
+    ]
+    return ActionTrack(sources, len(joints), motions)
+
+
+def _motions(mapping: Mapping, spec: BackboneSpec) -> Motions | None:
+    """How actions follow from the recorded values; None if these are the actions."""
+    if not mapping.action_names or spec.action_spec.is_absolute_joints:
+        return None
+    try:
+        return Motions(spec.action_spec, mapping.action_names, mapping.per_unit, frozenset(mapping.sources.maps))
+    except ConfigError as error:
+        raise BagError(f'actions: {error}') from error
 
 
 def _columns(bag: Bag, stream: ActionStream, kind: str, wanted: Sequence[str]) -> Collection[str]:

@@ -9,6 +9,7 @@ from statistics import median
 
 from aura_ros.common.errors import BagError
 from aura_ros.common.text import printable
+from aura_ros.control import JointSources
 from aura_ros.control.robot_file import CheckedFile
 from aura_ros.recordings.bags import Bag
 from aura_ros.recordings.type_names import CAMERA_TYPES, JOINT_STATE, STRING, VLA_STEP
@@ -23,9 +24,10 @@ from aura_ros.replay.steps.guess_joints import (
     with_joint_ages,
 )
 from aura_ros.replay.steps.mapping import ActionStream, Instruction, JointStream, Mapping
+from aura_ros.replay.steps.measured_pose import measured_joints, measured_pose
 from aura_ros.replay.steps.message_values import ACTION_TYPES
 from aura_ros.replay.steps.recorded_parameters import recorded_cameras
-from aura_ros.replay.steps.robot import Robot, robot_actions, robot_joints, robot_of, with_units
+from aura_ros.replay.steps.robot import Robot, robot_actions, robot_joints, robot_of, targets_of, with_units
 from aura_ros.vla.instruction import IN_FORCE, usable_instruction
 from aura_ros.vla.protocol import BackboneSpec
 
@@ -60,13 +62,16 @@ def guess(bag: Bag, spec: BackboneSpec, robot_file: CheckedFile | None = None) -
         mapping = Mapping({}, (), _actions(bag, commands, (), spec, robot, notes), steps=_steps(steps, notes))
         return _finished(mapping if robot is None else with_units(mapping, robot, spec, notes), notes)
     _need(bag, CAMERA_TYPES, 'camera')
-    candidates = joint_candidates(bag, _need(bag, (JOINT_STATE,), 'measured joints'), spec.joint_names)
-    joints = robot_joints(bag, robot, candidates, spec, notes) if robot is not None else ()
-    joints = joints or guess_joints(candidates, spec.joint_names, notes)
+    pose = measured_pose(bag, spec.joint_names, notes)
+    sources = robot.config.sources if robot is not None else JointSources()
+    wanted = measured_joints(spec.joint_names, sources, bool(pose))
+    candidates = joint_candidates(bag, _need(bag, (JOINT_STATE,), 'measured joints'), wanted)
+    joints = robot_joints(bag, robot, candidates, wanted, notes) if robot is not None else ()
+    joints = joints or guess_joints(candidates, wanted, notes)
     others = _Others(other_robots(joints, candidates), joints, notes)
     mapping = Mapping(
         _cameras(bag, others.cameras(bag.of_type(*CAMERA_TYPES)), spec, notes),
-        joints,
+        (*joints, *pose),
         _actions(bag, others.without('actions', commands), joints, spec, robot, notes),
         _instruction(bag, others.without('instruction', bag.of_type(STRING)), notes),
         _steps(others.without('steps', steps), notes),
@@ -87,7 +92,7 @@ def _actions(
 ) -> tuple[ActionStream, ...]:
     topics = [stream.topic for stream in joints]
     if robot is not None:
-        return robot_actions(bag, robot, commands, topics, notes)
+        return robot_actions(bag, robot, commands, topics, notes, targets_of(robot.config, spec))
     return guess_actions(bag, commands, spec.action_names, topics, notes)
 
 

@@ -108,7 +108,7 @@ def with_joint_ages(bag: Bag, mapping: Mapping, wanted: Sequence[str], notes: No
     times: dict[str, list[int]] = {}
     for stream in mapping.joints:
         for sample in _first(bag, stream.topic):
-            recorded = set(sample.message.name)
+            recorded = set(getattr(sample.message, 'name', ()))  # a pose has no names
             for joint in wanted:
                 if stream.names.get(joint, joint) in recorded:
                     times.setdefault(joint, []).append(sample.log_ns)

@@ -84,19 +84,26 @@ class Mapping:
     sources: JointSources = field(default_factory=JointSources)
     """The maps of the robot file, from its units to those of the policy, and the largest age of each joint."""
     action_names: tuple[str, ...] = ()
-    """Names of the action's columns, if they are not the first joints of the backbone (a twist)."""
+    """Recorded names that the actions follow from, if they are not the first joints of the backbone: see `motions`."""
     robot: CheckedFile | None = None
     """Robot file that gives the joints, actions, names and maps that the mapping does not have."""
     rotation_middle: tuple[float, ...] = ()
     """Middle of the robot's limits of the rotation vector of a pose [rad]; () without a robot file or pose."""
+    per_unit: tuple[float, float] = (0.0, 0.0)
+    """Translation [m] and rotation [rad] of an end-effector action with the unit 1 and the value 1; 0 is unknown."""
 
     def columns(self, spec: BackboneSpec) -> tuple[str, ...]:
         """Return the names of the columns of the backbone's actions."""
+        names = self.targets(spec)
+        return names if len(names) == spec.action_dim else spec.action_names
+
+    def targets(self, spec: BackboneSpec) -> tuple[str, ...]:
+        """Return the recorded names that the actions of the backbone follow from."""
         return self.action_names or spec.action_names
 
     def joint_names(self, spec: BackboneSpec) -> frozenset[str]:
         """Return every name that a joint or a column of the action has: in the backbone, the mapping, the recording."""
-        names = {*spec.joint_names, *self.columns(spec)}
+        names = {*spec.joint_names, *self.targets(spec)}
         for stream in self.joints:
             names.update(stream.names.values())
         for action in self.actions:

@@ -39,6 +39,7 @@ _KEYS = (
     'action_names',
     'maps',
     'rotation_middle',
+    'per_unit',
     'robot',
 )
 
@@ -74,12 +75,17 @@ def as_yaml(mapping: Mapping, notes: tuple[str, ...] = ()) -> str:
     if mapping.action_names:
         data['action_names'] = list(mapping.action_names)
     if maps := mapping.sources.maps:
-        ends = {joint: {'policy': list(one.policy), 'robot': list(one.robot)} for joint, one in maps.items()}
-        data['maps'] = ends
+        data['maps'] = {
+            joint: {'policy': list(one.policy), 'robot': list(one.robot)}
+            | ({'measured': one.measured} if one.measured else {})
+            for joint, one in maps.items()
+        }
     if mapping.sources.max_age_s:
         data['joint_max_age_s'] = dict(mapping.sources.max_age_s)
     if mapping.rotation_middle:
         data['rotation_middle'] = list(mapping.rotation_middle)
+    if any(mapping.per_unit):
+        data['per_unit'] = list(mapping.per_unit)
     text: str = yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=120)
     if not text.replace('\n', '').isprintable():  # a name from the recording; YAML reads the escapes
         text = yaml.safe_dump(data, sort_keys=False, width=120)
@@ -129,7 +135,8 @@ class _Reader:
             JointSources(max_age_s=self._ages(data), maps=self._maps(data)),
             self._different(data, 'action_names') if 'action_names' in data else (),
             read_robot_file(self._file.parent / self._text(data, 'robot')) if 'robot' in data else None,
-            self._middle(data),
+            self._finite(data, 'rotation_middle', 3, 'three finite numbers [rad]'),
+            self._per_unit(data),
         )
 
     def _ages(self, file: Map) -> dict[str, float]:
@@ -139,12 +146,18 @@ class _Reader:
             self._fail(file.lines[key], key, value, 'lines of the form JOINT: SECONDS', key)
         return {joint: self._number(value, joint, 0.001, 60.0) for joint in value}
 
-    def _middle(self, file: Map) -> tuple[float, ...]:
-        key = 'rotation_middle'
+    def _finite(self, file: Map, key: str, count: int, allowed: str) -> tuple[float, ...]:
         value = file.get(key, [])
-        if key in file and not (isinstance(value, list) and len(value) == 3 and all(map(is_finite, value))):
-            self._fail(file.lines[key], key, value, 'three finite numbers [rad]', key)
+        if key in file and not (isinstance(value, list) and len(value) == count and all(map(is_finite, value))):
+            self._fail(file.lines[key], key, value, allowed, key)
         return tuple(float(part) for part in value)
+
+    def _per_unit(self, file: Map) -> tuple[float, float]:
+        key, allowed = 'per_unit', 'two numbers >= 0, translation [m] and rotation [rad] for the value 1'
+        translation, rotation = self._finite(file, key, 2, allowed) or (0.0, 0.0)
+        if translation < 0.0 or rotation < 0.0:
+            self._fail(file.lines[key], key, file[key], allowed, key)
+        return translation, rotation
 
     def _maps(self, file: Map) -> dict[str, JointMap]:
         value = file.get('maps', {})

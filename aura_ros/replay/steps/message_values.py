@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from aura_ros.common.errors import InputError
 from aura_ros.control.poses import rotation_vector
-from aura_ros.recordings.type_names import JOINT_STATE
+from aura_ros.recordings.type_names import JOINT_STATE, POSE
 
 Floats = NDArray[np.float64]
 
@@ -22,7 +22,7 @@ ACTION_TYPES = {
     'joint_state': JOINT_STATE,
     'twist_stamped': 'geometry_msgs/msg/TwistStamped',
     'twist': 'geometry_msgs/msg/Twist',
-    'pose_stamped': 'geometry_msgs/msg/PoseStamped',
+    'pose_stamped': POSE,
 }
 """Message type of each kind of recorded actions."""
 TWIST_COLUMNS = tuple(f'{part}.{axis}' for part in ('linear', 'angular') for axis in 'xyz')

@@ -20,7 +20,9 @@ from aura_ros.recordings.types import Topic
 from aura_ros.replay.steps.candidates import Notes, paired
 from aura_ros.replay.steps.guess_joints import Candidate, guess_actions, guess_joints, joint_candidates, with_joint_ages
 from aura_ros.replay.steps.mapping import ActionStream, JointStream, Mapping
+from aura_ros.replay.steps.measured_pose import measured_joints, measured_pose, pose_topic
 from aura_ros.replay.steps.message_values import ACTION_TYPES, POSE_COLUMNS, ROTATION_COLUMNS, TWIST_COLUMNS
+from aura_ros.replay.steps.motions import recorded_targets
 from aura_ros.replay.steps.recorded_parameters import recorded_parameters
 from aura_ros.vla.protocol import BackboneSpec
 
@@ -79,20 +81,35 @@ def robot_of(bag: Bag, given: CheckedFile | None, spec: BackboneSpec, notes: Not
     """Return the robot of a recording: the given one, or else the recorded one if it fits the backbone.
 
     Raises:
-        ConfigError: the given robot has another number of joints than the backbone has actions.
+        ConfigError: the joints of the given robot do not fit the actions of the backbone.
     """
     if given is not None:
-        if given.robot.size != spec.action_dim:
-            raise ConfigError(
-                f'the robot file has {given.robot.size} joint_names: must be {spec.action_dim}, one for each action of '
-                f"backbone '{spec.name}'"
-            )
+        targets_of(given.robot, spec)
         return Robot(given)
     found = _recorded(bag, notes)
-    if found is not None and found.config.size != spec.action_dim:
-        notes.add(f'the recorded robot file has {found.config.size} joints, the backbone {spec.action_dim} actions')
-        return None
+    if found is not None:
+        try:
+            targets_of(found.config, spec)
+        except ConfigError as error:
+            notes.add(f'the recorded robot file is not used: {error}')
+            return None
     return found
+
+
+def targets_of(robot: RobotConfig, spec: BackboneSpec) -> tuple[str, ...]:
+    """Return the names of the recorded values that the actions of a backbone follow from.
+
+    Raises:
+        ConfigError: the joints of the robot do not fit the actions.
+    """
+    if not spec.action_spec.is_absolute_joints:
+        return recorded_targets(robot, spec.action_spec)
+    if robot.size != spec.action_dim:
+        raise ConfigError(
+            f'the robot file has {robot.size} joint_names: must be {spec.action_dim}, one for each action of backbone '
+            f"'{spec.name}'"
+        )
+    return robot.joint_names
 
 
 def _recorded(bag: Bag, notes: Notes) -> Robot | None:
@@ -140,12 +157,14 @@ def completed(bag: Bag, mapping: Mapping, spec: BackboneSpec, given: CheckedFile
     named = any(stream.columns for stream in mapping.actions) if robot.given else bool(mapping.actions)
     guesses = robot.given and not mapping.joints and bool(bag.of_type(JOINT_STATE))
     if guesses:
-        candidates = joint_candidates(bag, bag.of_type(JOINT_STATE), spec.joint_names)
-        joints = robot_joints(bag, robot, candidates, spec, notes) or guess_joints(candidates, spec.joint_names, notes)
-        mapping = replace(mapping, joints=joints)
+        pose = measured_pose(bag, spec.joint_names, notes)
+        wanted = measured_joints(spec.joint_names, robot.config.sources, bool(pose))
+        candidates = joint_candidates(bag, bag.of_type(JOINT_STATE), wanted)
+        joints = robot_joints(bag, robot, candidates, wanted, notes) or guess_joints(candidates, wanted, notes)
+        mapping = replace(mapping, joints=(*joints, *pose))
     if robot.given and not mapping.actions:
-        topics = [stream.topic for stream in mapping.joints]
-        mapping = replace(mapping, actions=robot_actions(bag, robot, bag.of_type(*_COMMANDS), topics, notes))
+        topics, names = [stream.topic for stream in mapping.joints], targets_of(robot.config, spec)
+        mapping = replace(mapping, actions=robot_actions(bag, robot, bag.of_type(*_COMMANDS), topics, notes, names))
     mapping = with_units(mapping, robot, spec, notes, named)
     return with_joint_ages(bag, mapping, spec.joint_names, notes) if guesses else mapping
 
@@ -153,7 +172,7 @@ def completed(bag: Bag, mapping: Mapping, spec: BackboneSpec, given: CheckedFile
 def with_units(mapping: Mapping, robot: Robot, spec: BackboneSpec, notes: Notes, named: bool = False) -> Mapping:
     """Return the mapping with the unit maps, ages and limits, and, unless it is `named`, the names of the columns."""
     source = 'the robot file' if robot.given else 'the recorded parameters of the robot'
-    names, found = robot.config.joint_names, robot.config.sources
+    names, found = targets_of(robot.config, spec), robot.config.sources
     if not named and not mapping.action_names and names != spec.action_names:
         mapping = replace(mapping, action_names=names)
         notes.add(f'actions: {", ".join(names)} are the columns of the action, as in {source}')
@@ -173,7 +192,10 @@ def with_units(mapping: Mapping, robot: Robot, spec: BackboneSpec, notes: Notes,
         ages_s = {name: age_s for name, age_s in ages_s.items() if name in spec.joint_names}
     sources = JointSources(max_age_s=ages_s, maps=_by_joint(mapping, maps))
     middle = mapping.rotation_middle or robot.config.rotation_middle
-    return replace(mapping, sources=sources, rotation_middle=middle)
+    per_unit = mapping.per_unit
+    if not any(per_unit):
+        per_unit = robot.config.translation_per_unit, robot.config.rotation_per_unit
+    return replace(mapping, sources=sources, rotation_middle=middle, per_unit=per_unit)
 
 
 def _renamed(mapping: Mapping) -> dict[str, str]:
@@ -193,24 +215,24 @@ def _by_joint(mapping: Mapping, maps: AnyMapping[str, JointMap]) -> dict[str, Jo
 
 
 def robot_joints(
-    bag: Bag, robot: Robot, candidates: Sequence[Candidate], spec: BackboneSpec, notes: Notes
+    bag: Bag, robot: Robot, candidates: Sequence[Candidate], joints: Sequence[str], notes: Notes
 ) -> tuple[JointStream, ...]:
-    """Return the topics of the robot's measured joints, () if they do not have all joints of the backbone."""
+    """Return the topics of the robot's measured joints, () if they do not have all of `joints`."""
     topics = [robot.topic(bag, name, (JOINT_STATE,), notes) for name in robot.config.sources.topics]
     recorded = {topic.name for topic in topics if topic is not None}
     chosen = [one for one in candidates if one.topic.name in recorded]
-    pairing = paired(spec.joint_names, list(dict.fromkeys(name for one in chosen for name in one.names)))
+    pairing = paired(joints, list(dict.fromkeys(name for one in chosen for name in one.names)))
     if pairing.missing:
         notes.add(f'joints: the topics of the robot file have no {", ".join(pairing.missing)}: they are guessed')
         return ()
     if pairing.note:
         notes.add(f'joints: {pairing.note}')
-    wanted = {pairing.names.get(name, name) for name in spec.joint_names}
+    wanted = {pairing.names.get(name, name) for name in joints}
     return tuple(JointStream(one.topic.name, pairing.among(one.names)) for one in chosen if wanted & set(one.names))
 
 
 def robot_actions(
-    bag: Bag, robot: Robot, topics: Sequence[Topic], joints: Sequence[str], notes: Notes
+    bag: Bag, robot: Robot, topics: Sequence[Topic], joints: Sequence[str], notes: Notes, names: Sequence[str]
 ) -> tuple[ActionStream, ...]:
     """Return the topics of the robot's commands; joints whose commands were not recorded are guessed or measured.
 
@@ -220,12 +242,22 @@ def robot_actions(
         topics: recorded topics of the types of commands.
         joints: topics of the measured joints.
         notes: gets the choices.
+        names: recorded names that the actions follow from.
     """
     found: list[ActionStream] = []
     missing: list[str] = []
     grippers: list[str] = []
     largest = max(len(output.joint_names) for output in robot.config.outputs)
+    if POSE_AXES[0] in names and POSE_AXES[0] not in robot.config.joint_names:
+        pose = pose_topic(bag)
+        if not pose:
+            notes.add('actions: no measured pose of the end effector was recorded: the report has no action errors')
+            return ()
+        notes.add(f'actions: the motions of {pose}, the measured pose, are those of the end effector')
+        found.append(ActionStream(pose, columns=_POSE_NAMES))
     for output in robot.config.outputs:
+        if not set(output.joint_names) & set(names):
+            continue
         is_action = output.command_type == 'gripper_command'
         name = output.command_topic or robot.file.command_topic
         # policy_switch_node publishes the goals of an action, because a recording has none.

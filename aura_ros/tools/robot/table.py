@@ -44,7 +44,8 @@ def _lines(file: CheckedFile) -> Iterator[str]:
     for joint, ends in robot.sources.maps.items():
         at = f', {ends.robot[1]:g} from {ends.threshold:g} on' if ends.threshold is not None else ''
         (policy_0, policy_1), (robot_0, robot_1) = ends.policy, ends.robot
-        yield f'{joint}: {policy_0:g}..{policy_1:g} of the policy is {robot_0:g}..{robot_1:g} of the robot{at}'
+        of = f'{ends.measured} of the robot, measured' if ends.measured else f'the robot{at}'
+        yield f'{joint}: {policy_0:g}..{policy_1:g} of the policy is {robot_0:g}..{robot_1:g} of {of}'
     for output in robot.outputs:
         effort = f', at most {output.max_effort:g} N' if output.max_effort else ''
         state = f', measured on {output.state_topic}' if output.state_topic else ''

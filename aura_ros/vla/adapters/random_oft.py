@@ -68,6 +68,8 @@ ACTIONS = [
         'closes': 'low',
     },
 ]
+POSE = [f'{part}_{axis}' for part in ('position', 'rotation') for axis in 'xyz']
+"""Axes of the measured pose, by the names that vla_node has for them."""
 STATE = [
     {'name': 'position', 'dims': 3, 'kind': 'ee_position', 'unit': 'm'},
     {'name': 'rotation', 'dims': 3, 'kind': 'ee_rotation', 'rotation': 'axis_angle', 'unit': 'rad'},
@@ -128,7 +130,7 @@ def write_file(path: Path, checkpoint: Path, cameras: tuple[str, ...], **changes
         'checkpoint': str(checkpoint),
         'name': 'random_oft',
         'cameras': list(cameras),
-        'joint_names': ['x', 'y', 'z', 'rx', 'ry', 'rz', 'left_finger', 'right_finger'],
+        'joint_names': [*POSE, 'left_finger', 'right_finger'],
         'state': STATE,
         'actions': ACTIONS,
         'chunk_size': 8,
