@@ -32,6 +32,8 @@ from aura_ros.rqt.points import (
 from aura_ros.rqt.series import Ring, Track
 
 BACK_S = 0.5
+REPORT_GAP_S = 1.5
+"""The policy between two reports is known if they are closer; the switch reports twice a second [s]."""
 # Highest rate at which memory_node publishes its state [Hz].
 _STATES_HZ = 2.0
 _WRITES = 4000
@@ -80,6 +82,8 @@ class History:
         self.episodes: deque[tuple[float, str]] = deque(maxlen=_CHANGES)
         self.policies: deque[tuple[float, str]] = deque(maxlen=_CHANGES)
         """Changes of the policy, and above of the episode, as (stamp, label)."""
+        self.policy_until_s = -math.inf
+        """Time of the newest report of the policy [s, ROS clock]."""
         self.episode_names: dict[int, str] = {}
         """UUIDs by the column `episode` of the gates."""
         self._episode = self._written = 0
@@ -90,7 +94,7 @@ class History:
         for name, value in vars(self).items():
             if name == 'gates':
                 twin.gates = {policy: ring.copy() for policy, ring in self.gates.items()}
-            elif not isinstance(value, int):
+            elif not isinstance(value, (int, float)):
                 setattr(twin, name, value.copy())
         return twin
 
@@ -124,6 +128,7 @@ class History:
             kept = [change for change in changes if change[0] < stamp_s]
             changes.clear()
             changes.extend(kept)
+        self.policy_until_s = min(self.policy_until_s, stamp_s)
 
     def _series(self, point: StampedPoint) -> Ring | Track[Any] | None:
         if isinstance(point, GatePoint):
@@ -186,6 +191,11 @@ class History:
 
     def _add_policy(self, point: PolicyPoint) -> None:
         label = policy_name(point.policy) + (' (hold)' if point.holding else '')
+        if point.stamp_s < self.policy_until_s:
+            return
+        if self.policies and point.stamp_s - self.policy_until_s > REPORT_GAP_S:
+            self.policies.append((self.policy_until_s, ''))
+        self.policy_until_s = point.stamp_s
         if not self.policies or self.policies[-1][1] != label:
             self.policies.append((point.stamp_s, label))
 

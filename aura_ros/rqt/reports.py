@@ -24,12 +24,16 @@ class NodeReports:
         """Episode and number of the newest step; '' and -1 before the first."""
         self.received_s = -math.inf
         """When the last message arrived [s, steady clock]; -inf before the first."""
+        self.step_received_s = -math.inf
+        """When the last message of a step arrived [s, steady clock]; -inf before the first."""
         self._policy_received_s = -math.inf
         self._checks: dict[str, tuple[DiagnosticPoint, float]] = {}
 
     def receive(self, point: Point, now_s: float) -> None:
         """Store a point that arrived at `now_s`."""
         self.received_s = max(self.received_s, now_s)
+        if isinstance(point, (GatePoint, StepPoint)):
+            self.step_received_s = now_s
         if isinstance(point, DiagnosticPoint):
             self._checks.pop(point.name, None)
             self._checks[point.name] = point, now_s
@@ -43,6 +47,10 @@ class NodeReports:
             self.cache = point
         elif isinstance(point, WritePoint):
             self.write = point
+
+    def policy_known(self, now_s: float) -> bool:
+        """Return whether the reports of the policy switch arrive."""
+        return now_s - self._policy_received_s <= _SWITCH_SILENT_S
 
     def check(self, name: str) -> DiagnosticPoint | None:
         """Return the newest status of the check 'NODE: CHECK', None if its node no longer reports it."""

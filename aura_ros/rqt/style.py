@@ -113,6 +113,7 @@ def style_sheet(theme: Theme) -> str:
     #monitor QLabel[role="title"] {{ color: {theme.text}; font-size: {BODY_PX}px; font-weight: 600; }}
     #monitor QLabel[role="large"] {{ color: {theme.text}; font-size: {LARGE_PX}px; font-weight: 600; }}
     #monitor QFrame[role="panel"] {{ background: {theme.panel}; border: 1px solid {theme.line}; border-radius: 4px; }}
+    #monitor QFrame[dimmed="true"] {{ background: {theme.window}; }}
     #monitor QFrame[role="panel"][chosen="true"] {{ border: 2px solid {theme.aura}; }}
     #monitor QPushButton, #monitor QComboBox {{
         color: {theme.text}; background: {theme.panel}; border: 1px solid {theme.line}; border-radius: 4px;

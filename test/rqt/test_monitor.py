@@ -51,7 +51,7 @@ def test_it_reports_that_no_message_was_received_yet(stage):
     monitor = stage.monitor
     assert monitor.header.banner.isVisible() and 'no message received yet' in monitor.header.banner.text()
     assert (monitor.header.step.text(), monitor.gate.caption.text()) == ('no step yet', 'no step received yet')
-    assert monitor.writes._nothing.isVisible() and monitor.state.map.caption.text() == 'no state received yet'
+    assert monitor.writes._nothing.isVisible() and monitor.state.map.caption.text() == 'no state of this time received'
 
 
 def test_the_banner_appears_after_a_second_without_messages_and_goes_with_the_next(stage):
@@ -98,7 +98,7 @@ def test_a_click_on_a_card_shows_its_state(stage, qtbot):
     stage.settle()
     assert np.array_equal(monitor.state.map._state.weights, then.weights)
     assert len(cards(monitor)) == 5 and monitor.writes.cards[4].property('chosen')
-    assert monitor.gate._cursor.isVisible() and 'ago' in monitor.scrubber.moment.text()
+    assert monitor.gate._cursor.isVisible() and monitor.scrubber.moment.text().startswith('shows ')
     qtbot.keyClick(monitor, 'L')
     stage.settle()
     assert np.array_equal(monitor.state.map._state.weights, states[-1].weights)
@@ -169,7 +169,7 @@ def test_a_bag_that_loops_starts_a_new_page(stage):
 def test_ten_thousand_points_at_once_are_painted_once(stage, monkeypatch):
     painted = []
     monkeypatch.setattr(stage.monitor.gate, 'show_gate', lambda *_: painted.append(1))
-    stage.monitor.schedule = stage.monitor._schedule()
+    stage.monitor.show_window(120.0)
     points = [timed.point for timed in Story(300.0)][:10_000]
     stage.receive(points)
     assert len(points) == 10_000 and painted == [1]

@@ -35,8 +35,12 @@ def prepare(stage: Stage, scene: str) -> None:
         writes = [timed.point for timed in Story() if isinstance(timed.point, WritePoint)]
         stage.monitor.look_at(writes[-4].stamp_s)
         stage.settle()
-    if scene == 'stale':
-        stage.receive(after_s=3.4)
+    if scene == 'paused':
+        stage.monitor.pause(True)
+        stage.receive((timed.point for timed in Story(770.0) if timed.after_s > 170.0), after_s=600.0)
+        stage.settle()
+    if scene == 'dead':
+        stage.receive(after_s=12.0)
 
 
 def cut_off(monitor: QtWidgets.QWidget) -> list[str]:
@@ -45,7 +49,7 @@ def cut_off(monitor: QtWidgets.QWidget) -> list[str]:
     return [label.text() for label in labels if not label.wordWrap() and label.sizeHint().width() > label.width() + 1]
 
 
-@pytest.mark.parametrize('scene', ['light', 'dark', 'scrub', 'stale', 'items'])
+@pytest.mark.parametrize('scene', ['light', 'dark', 'scrub', 'paused', 'dead', 'items'])
 def test_screenshot(scene, qtbot, monkeypatch, tmp_path):
     stage = Stage(qtbot, monkeypatch, dark=scene == 'dark')
     if not QtGui.QFontDatabase().families():

@@ -46,7 +46,7 @@ def test_a_picture_without_data_is_not_saved(stage, tmp_path, capsys):
 def test_all_panels_of_a_picture_show_one_moment(stage, tmp_path, monkeypatch):
     stage.receive_story(5.0)
     painted = []
-    monkeypatch.setattr(stage.monitor.header, 'show_summary', lambda *_: painted.append('header'))
+    monkeypatch.setattr(stage.monitor.header, 'show_header', lambda *_: painted.append('header'))
     monkeypatch.setattr(stage.monitor.gate, 'show_gate', lambda *_: painted.append('gate'))
     stage.monitor.save_png(tmp_path / 'page.png')
     assert sorted(painted) == ['gate', 'header']

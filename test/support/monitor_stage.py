@@ -69,5 +69,5 @@ class Stage:
 
     def settle(self) -> None:
         """Paint everything."""
-        self.monitor.schedule.repaint()
+        self.monitor.painting.schedule.repaint()
         self.receive()

@@ -4,6 +4,7 @@
 from collections.abc import Sequence
 
 from aura_ros.common.names import POLICIES
+from aura_ros.rqt.moment import Mode, Moment
 from aura_ros.rqt.qt import Qt, QtWidgets, Signal
 from aura_ros.rqt.robots import label as robot_label
 from aura_ros.rqt.style import Theme
@@ -14,6 +15,13 @@ from aura_ros.rqt.views.words import tip
 WINDOWS_S = (30.0, 120.0, 600.0)
 _SLIDER_STEPS = 1000
 _POLICY_LABELS = ('base', 'AURA', 'KV')
+_MODES = {
+    Mode.EMPTY: 'no step yet',
+    Mode.LIVE: 'live',
+    Mode.QUIET: 'last step',
+    Mode.PAUSED: 'paused at',
+    Mode.PAST: 'shows',
+}
 _LOCKED = 'The monitor is read-only. Start it with --allow-control to change the policy.'
 
 
@@ -57,21 +65,21 @@ class Scrubber(QtWidgets.QWidget):
         begin, end = self._span
         self.moved.emit(None if value >= _SLIDER_STEPS else begin + (end - begin) * value / _SLIDER_STEPS)
 
-    def show_span(self, span: tuple[float, float], cursor: float | None, theme: Theme) -> None:
-        """Show the span of the history and the cursor [s, ROS clock]."""
+    def show_span(self, span: tuple[float, float], moment: Moment, theme: Theme) -> None:
+        """Show the span of the history [s, ROS clock] and the moment of the page."""
         self._span = begin, end = span
         place = _SLIDER_STEPS
-        if cursor is not None and end > begin:
-            place = min(_SLIDER_STEPS - 1, max(0, round((cursor - begin) / (end - begin) * _SLIDER_STEPS)))
+        if moment.mode is Mode.PAST and end > begin:
+            share = (moment.stamp_s - begin) / (end - begin)
+            place = min(_SLIDER_STEPS - 1, max(0, round(share * _SLIDER_STEPS)))
         if not self.slider.isSliderDown():
             blocked = self.slider.blockSignals(True)
             self.slider.setValue(place)
             self.slider.blockSignals(blocked)
-        live = cursor is None and not self.pause.isChecked()
-        self.live.setEnabled(not live)
-        when = f'{units.duration(end - cursor)} ago' if cursor is not None else 'live' if live else 'paused'
-        self.moment.setText(f'{when} · {units.moment(end if cursor is None else cursor)}' if end else when)
-        tint(self.moment, theme.muted if live else theme.alarm)
+        self.live.setEnabled(moment.frozen)
+        when = units.moment(moment.stamp_s) if end else ''
+        self.moment.setText(f'{_MODES[moment.mode]} {when}'.strip())
+        tint(self.moment, theme.muted if moment.live or not end else theme.alarm)
 
 
 class PolicyControl(QtWidgets.QWidget):

@@ -178,7 +178,7 @@ def _gaps(x: NDArray[np.float64]) -> NDArray[np.intp]:
 
 
 def _pairs(spans: Spans, policy: str) -> NDArray[np.float64]:
-    """Return begin and end of each span of a policy, one after the other; the last span has no end."""
-    ends = (*spans.t[1:], spans.t[-1] + _NO_END_S) if spans.t else ()
+    """Return begin and end of each span of a policy, one after the other."""
+    ends = (*spans.t[1:], min(spans.end_s, spans.t[-1] + _NO_END_S)) if spans.t else ()
     drove = [(begin, end) for begin, end, label in zip(spans.t, ends, spans.labels, strict=True) if label == policy]
     return np.array(drove, float).reshape(-1)

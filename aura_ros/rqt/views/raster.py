@@ -8,6 +8,7 @@ from aura_ros.rqt.qt import pyqtgraph
 from aura_ros.rqt.style import Theme, sequential
 from aura_ros.rqt.view_data import Raster
 from aura_ros.rqt.views import units
+from aura_ros.rqt.views.axis import Ticks, time_ticks
 from aura_ros.rqt.views.panel import Plot, ViewPanel, Window
 from aura_ros.rqt.views.words import tip
 
@@ -39,7 +40,7 @@ class WriteRaster(ViewPanel):
         self._raster: Raster | None = None
         self._end_s = self._length_s = 0.0
         self._highest = 1e-6
-        self._axis = (0.0, False)
+        self._ticks: Ticks = []
         self._shown = (b'', 0.0)
 
     def apply_theme(self, theme: Theme) -> None:
@@ -52,11 +53,11 @@ class WriteRaster(ViewPanel):
     def show_raster(self, raster: Raster, window: Window) -> None:
         """Draw the changes in a window."""
         self._raster, self._end_s, self._length_s = raster, window.end_s, window.length_s
-        live = window.cursor_s is None
-        if self._axis != (window.length_s, live):
-            self._axis = window.length_s, live
+        ticks = time_ticks(window)
+        if self._ticks != ticks:
+            self._ticks = ticks
             self.plot.setXRange(-window.length_s, 0.0, padding=0)
-            self.plot.getAxis('bottom').setTicks([seconds_before(window.length_s, 'now' if live else '')])
+            self.plot.getAxis('bottom').setTicks([ticks])
         picture = self._picture_of(raster, window)
         shown = (picture.tobytes(), window.length_s)
         if shown != self._shown:
@@ -94,11 +95,3 @@ class WriteRaster(ViewPanel):
             f'step {raster.seq[place]}, {units.moment(float(raster.t[place]))}\n'
             f'row {row} changed by {changes[row]:.3g}\n{int((changes > 0).sum())} of {ROWS} rows changed'
         )
-
-
-def seconds_before(window_s: float, end: str) -> list[tuple[float, str]]:
-    """Return the ticks of a time axis: the time before its end, and the label `end` at its end."""
-    step = window_s / 6
-    unit, name = (60.0, 'min') if window_s > 300 else (1.0, 's')
-    ticks = [(-step * count, f'{units.MINUS}{step * count / unit:g} {name}') for count in range(5, 0, -1)]
-    return [*ticks, (0.0, end)]

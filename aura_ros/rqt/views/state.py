@@ -14,7 +14,7 @@ from aura_ros.rqt.points import StatePoint
 from aura_ros.rqt.qt import QtWidgets, pyqtgraph
 from aura_ros.rqt.style import Theme, diverging, sequential
 from aura_ros.rqt.views.items import ItemPanel
-from aura_ros.rqt.views.panel import Plot, ViewPanel, label
+from aura_ros.rqt.views.panel import Plot, ViewPanel, Window, label
 from aura_ros.rqt.views.units import MINUS
 from aura_ros.rqt.views.words import tip
 
@@ -41,19 +41,19 @@ class StatePanel(QtWidgets.QStackedWidget):
         self.addWidget(self.map)
         self.addWidget(self.items)
 
-    def show_state(self, state: StatePoint | None, items: Sequence[Item] | None, end_s: float) -> None:
+    def show_state(self, state: StatePoint | None, items: Sequence[Item] | None, window: Window) -> None:
         """Show a state.
 
         Args:
             state: the state, None before the first.
             items: the items that it holds, newest write first; None for a memory that does not hold items.
-            end_s: time that the ages of the items refer to [s, ROS clock].
+            window: window of the curves, which names the moment that is shown.
         """
         if items is None:
             self.map.show_state(state)
             self.setCurrentWidget(self.map)
         else:
-            self.items.show_items(items, end_s)
+            self.items.show_items(items, window)
             self.setCurrentWidget(self.items)
 
 
@@ -119,7 +119,7 @@ class StateMap(ViewPanel):
             self._weights.clear()
             self._ages.clear()
             self._drawn = None
-            self.caption.setText('no state received yet')
+            self.caption.setText('no state of this time received')
             return
         if self._drawn is None or not np.array_equal(self._drawn, state.weights):
             self._drawn = state.weights
@@ -129,11 +129,11 @@ class StateMap(ViewPanel):
         self._ages.setImage(shades, autoLevels=False, levels=(0, 255), rect=(0, 0, 1, ROWS))
         oldest, newest = int(state.row_age.max()), int(state.row_age.min())
         if not state.weights.any():
-            self.caption.setText('empty: nothing is written yet')
+            self.caption.setText(f'step {state.seq:,} · empty: nothing is written yet')
             return
         same = newest == oldest
         steps = f'{newest:,}' if same else f'{newest:,} to {oldest:,}'
-        self.caption.setText(f'{"every row" if same else "rows"} changed {steps} steps ago')
+        self.caption.setText(f'step {state.seq:,} · {"last change" if same else "changes"} {steps} steps before')
 
     def _draw(self, weights: NDArray[np.float32]) -> None:
         # Indices of the colour table: 0 for -LIMIT, 127 for zero, 254 for LIMIT.
@@ -152,9 +152,9 @@ class StateMap(ViewPanel):
         row, column = (min(ROWS - 1, max(0, int(at))) for at in (y, x))
         return (
             f'W[{row}, {column}] = {state.weights[row, column]:+.4f}\n'
-            f'row {row} last changed {state.row_age[row]:,} steps ago\nCRC-32 of the state {state.crc:08x}'
+            f'row {row} last changed {state.row_age[row]:,} steps before\nCRC-32 of the state {state.crc:08x}'
         )
 
     def _read_age(self, _: float, y: float) -> str:
         row = min(ROWS - 1, max(0, int(y)))
-        return f'row {row} last changed {self._state.row_age[row]:,} steps ago' if self._state is not None else ''
+        return f'row {row} last changed {self._state.row_age[row]:,} steps before' if self._state is not None else ''

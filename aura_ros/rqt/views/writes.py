@@ -9,7 +9,7 @@ from aura_ros.rqt.qt import Qt, QtCore, QtGui, QtWidgets, Signal
 from aura_ros.rqt.style import BODY_PX, Theme
 from aura_ros.rqt.views import units
 from aura_ros.rqt.views.images import pixmap
-from aura_ros.rqt.views.panel import ViewPanel, Window, label, tint
+from aura_ros.rqt.views.panel import ViewPanel, Window, label, restyle, tint
 from aura_ros.rqt.views.words import explain, tip
 
 CARDS = 20
@@ -52,9 +52,9 @@ class Card(QtWidgets.QFrame):
         self.write: WritePoint | None = None
         self.picture: QtGui.QPixmap | None = None
 
-    def show_write(self, write: WritePoint, picture: QtGui.QPixmap | None, end_s: float, theme: Theme) -> None:
-        """Show a write, its time before `end_s` [s, ROS clock], and its camera image."""
-        self.when.setText(units.ago(end_s - write.stamp_s))
+    def show_write(self, write: WritePoint, picture: QtGui.QPixmap | None, window: Window, theme: Theme) -> None:
+        """Show a write, its time, and its camera image."""
+        self.when.setText(window.when(write.stamp_s))
         if self.write != write:
             self.write = write
             self.step.setText(f'step {write.seq:,}')
@@ -75,11 +75,7 @@ class Card(QtWidgets.QFrame):
 
     def choose(self, chosen: bool) -> None:
         """Draw a frame around the card if its moment is shown."""
-        style = self.style()
-        if self.property('chosen') != chosen and style is not None:
-            self.setProperty('chosen', chosen)
-            style.unpolish(self)
-            style.polish(self)
+        restyle(self, 'chosen', chosen)
 
     def event(self, event: QtCore.QEvent | None) -> bool:
         """Make the hover text when it is needed."""
@@ -150,7 +146,7 @@ class WriteStrip(ViewPanel):
             if place < len(shown):
                 thumbnail = image_at(shown[place].stamp_s, thumbnails)
                 picture = None if thumbnail is None else self._pictures[thumbnail]
-                card.show_write(shown[place], picture, window.end_s, self.theme)
+                card.show_write(shown[place], picture, window, self.theme)
                 card.choose(window.cursor_s is not None and place == len(shown) - 1)
         self.caption.setText('' if not shown else summary(shown[-1]))
 

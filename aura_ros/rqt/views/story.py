@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The summary line of the header: what the memory did up to the moment that the page shows, as one sentence or two."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from aura_ros.rqt.points import WritePoint
+from aura_ros.rqt.view_data import Cost, GateSeries
+from aura_ros.rqt.views import units
+from aura_ros.rqt.views.panel import Window
+
+
+def tell(gate: GateSeries, writes: Sequence[WritePoint], cost: Cost, window: Window) -> str:
+    """Return the summary.
+
+    Args:
+        gate: steps that the monitor received.
+        writes: writes up to the moment that is shown, oldest first.
+        cost: cost at that moment.
+        window: window of the curves, which names the moment.
+    """
+    steps = int(np.searchsorted(gate.t, window.shown_s, side='right'))
+    if not steps:
+        return 'Waiting for the first step.' if not len(gate.t) else 'No step of that time was received.'
+    wrote = int(np.count_nonzero(gate.written[:steps]))
+    text = f'{wrote:,} of {steps:,} steps wrote ({wrote / steps:.1%}).'
+    if writes:
+        last = writes[-1]
+        text += f' Last write {window.since(last.stamp_s)} at step {last.seq:,}: '
+        text += f'gate {last.gate:.2f} > threshold {last.threshold:.2f}.'
+    if len(cost.aura_bytes):
+        text += f' State: {units.size(int(cost.aura_bytes[-1]))}.'
+        if len(cost.kv_bytes):
+            text += f' KV-cache: {units.size(int(cost.kv_bytes[-1]))}.'
+    return text
