@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aura_ros.rqt.items import ItemHistory
+from aura_ros.rqt.memory_log import MemoryLog
 from aura_ros.rqt.points import (
     AURA,
     KV,
@@ -78,6 +79,7 @@ class History:
         self.writes: Track[WritePoint] = Track(_WRITES)
         self.states: Track[StatePoint] = Track(states)
         self.items = ItemHistory(states)
+        self.memory = MemoryLog()
         self.thumbnails: Track[Thumbnail] = Track(_THUMBNAILS)
         self.episodes: deque[tuple[float, str]] = deque(maxlen=_CHANGES)
         self.policies: deque[tuple[float, str]] = deque(maxlen=_CHANGES)
@@ -122,7 +124,7 @@ class History:
         """Drop everything at or after `stamp_s` [s, ROS clock]."""
         for ring in (*self.gates.values(), self.steps, self.cache, self.rows):
             ring.drop_from(stamp_s)
-        for track in (self.writes, self.states, self.items, self.thumbnails):
+        for track in (self.writes, self.states, self.items, self.memory, self.thumbnails):
             track.drop_from(stamp_s)
         for changes in (self.episodes, self.policies):
             kept = [change for change in changes if change[0] < stamp_s]
@@ -184,6 +186,7 @@ class History:
         self.cache.append((point.stamp_s, point.bytes))
 
     def _add_write(self, point: WritePoint) -> None:
+        self.memory.on_write(self.writes.last, point, self.gates[AURA])
         self.writes.append(point)
 
     def _add_thumbnail(self, point: Thumbnail) -> None:
@@ -203,6 +206,7 @@ class History:
         """Add a state, and find which rows of W changed since the state before, at which steps and by how much."""
         before = self.states.last
         self.states.append(point)
+        self.memory.on_state(before, point, self.gates[AURA])
         weights, since = self._compared_with(before, point)
         after_s = -math.inf if before is None else before.stamp_s
         stamp_of = partial(self._stamp_of, after_s=after_s)
@@ -217,13 +221,16 @@ class History:
                 # The sample of that step was not received: interpolate between the states.
                 share = (int(seq) - since) / (point.seq - since)
                 stamp_s = point.stamp_s if before is None else after_s + share * (point.stamp_s - after_s)
-            if stamp_s > self.rows.newest:
-                self.rows.append((stamp_s, seq, np.where(changed_at == seq, amount, 0.0)))
+            changes = np.where(changed_at == seq, amount, 0.0)
+            # A row that became empty with the whole memory was not written.
+            if stamp_s > self.rows.newest and changes.any():
+                self.rows.append((stamp_s, seq, changes))
 
     def _compared_with(self, before: StatePoint | None, point: StatePoint) -> tuple[NDArray[np.float32] | None, int]:
         """Return W before `point` and the step of its episode that it belongs to; None for an unknown W."""
         if before is not None and before.episode_id == point.episode_id and before.seq < point.seq:
-            return before.weights, before.seq
+            emptied = self.memory.emptied_between(before.stamp_s, point.stamp_s)
+            return np.zeros_like(before.weights) if emptied else before.weights, before.seq
         # After a reset, no row is older than the episode.
         if (point.row_age > point.seq + 1).any():
             return None if before is None else before.weights, -1

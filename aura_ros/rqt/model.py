@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from aura_ros.rqt import costs, stages
 from aura_ros.rqt.history import REPORT_GAP_S, History
 from aura_ros.rqt.items import Item
+from aura_ros.rqt.memory_log import MemoryEvent, MemoryStatus
 from aura_ros.rqt.moment import Mode, Moment
 from aura_ros.rqt.points import AURA, KV, DiagnosticPoint, Point, StatePoint, Thumbnail, WritePoint, policy_name
 from aura_ros.rqt.reports import NodeReports
@@ -55,6 +56,8 @@ class MonitorModel:
         """Add a point that arrived at `now_s` [s, steady clock]."""
         self._reports.receive(point, now_s)
         if isinstance(point, DiagnosticPoint):
+            if point.name.startswith('memory_node: '):
+                self._live.memory.on_report(point, now_s, self._live.newest)
             return
         admitted = self._timeline.admit(point, self._live, now_s)
         if len(admitted) > 1 and any(self._live.went_back(one) for one in admitted):
@@ -167,6 +170,15 @@ class MonitorModel:
     def items(self) -> tuple[Item, ...] | None:
         """Return the items of the state at the cursor, newest write first; None if its memory holds no items."""
         return self._shown.items.items(self.state(), self._shown.thumbnails.until(None, 0))
+
+    def memory_events(self) -> tuple[MemoryEvent, ...]:
+        """Return when the memory was lost, reset or restored, oldest first."""
+        oldest_s = self._shown.newest - self.history_s
+        return tuple(event for event in self._shown.memory.events.until(None, 0) if event.stamp_s >= oldest_s)
+
+    def memory(self) -> MemoryStatus:
+        """Return the newest event of the memory up to the cursor."""
+        return self._shown.memory.status(self.cursor, self._shown.writes)
 
     def thumbnails(self, limit: int = 20) -> list[Thumbnail]:
         """Return the camera images of the newest writes up to the cursor, oldest first, at most `limit`."""

@@ -68,18 +68,24 @@ class Painting:
         window = self._window
         gate = _cut(self.model.gate(), window.end_s - window.length_s, window.end_s)
         self._page.gate.show_gate(gate, self.model.policies(), self.model.episodes(), window)
+        self._page.gate.events.show_events(self.model.memory_events(), window)
 
     def _paint_raster(self) -> None:
         self._page.raster.show_raster(self.model.raster(), self._window)
+        self._page.raster.events.show_events(self.model.memory_events(), self._window)
 
     def _paint_state(self) -> None:
-        self._page.state.show_state(self.model.state(), self.model.items(), self._window)
+        self._page.state.show_state(self.model.state(), self.model.items(), self._window, self.model.memory())
 
     def _paint_writes(self) -> None:
-        self._page.writes.show_writes(self.model.writes(CARDS), self.model.thumbnails(CARDS), self._window)
+        self._page.writes.show_writes(
+            self.model.writes(CARDS), self.model.thumbnails(CARDS), self._window, self.model.memory_events()
+        )
 
     def _paint_cost(self) -> None:
-        self._page.cost.show_cost(self.model.cost(points=200), self._window, frozen=self._moment.frozen)
+        self._page.cost.show_cost(
+            self.model.cost(points=200), self._window, self.model.memory_events(), self._moment.frozen
+        )
 
     def _paint_latency(self) -> None:
         self._page.latency.show_latency(self.model.latency(), frozen=self._moment.frozen)
@@ -87,13 +93,13 @@ class Painting:
     def _paint_header(self) -> None:
         page, model = self._page, self.model
         header = model.header(time.monotonic())
-        page.header.show_header(header, self._moment)
+        page.header.show_header(header, self._moment, model.memory())
         page.policies.show_policy(header.policy if header.policy_known and not self._moment.frozen else '')
         page.scrubber.show_span(model.span, self._moment, page.theme)
 
     def _paint_summary(self) -> None:
         model = self.model
-        self._page.header.summary.setText(story.tell(model.gate(), model.writes(1), model.cost(2), self._window))
+        self._page.header.summary.setText(story.summarize(model.gate(), model.writes(1), model.cost(2), self._window))
 
 
 def _cut(gate: GateSeries, begin: float, end: float) -> GateSeries:

@@ -74,8 +74,9 @@ class RobotSubscriptions:
             _TopicSpec(full('aura/gate'), GateSample, timed(translate.gate)),
             _TopicSpec(full('kv/gate'), GateSample, timed(translate.gate)),
             _TopicSpec(full('kv/cache_status'), CacheStatus, points(translate.cache)),
-            _TopicSpec(full('aura/memory_state'), MemoryState, points(translate.state), depth=10),
+            # Writes come before the state with them, because their count shows whether the memory was emptied between.
             _TopicSpec(full('aura/write_event'), WriteEvent, self._on_write, depth=200),
+            _TopicSpec(full('aura/memory_state'), MemoryState, points(translate.state), depth=10),
             _TopicSpec(full('policy_status'), PolicyStatus, points(translate.policy)),
             _TopicSpec('/diagnostics', DiagnosticArray, diagnostics),
         ]

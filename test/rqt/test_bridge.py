@@ -21,6 +21,7 @@ from aura_ros.ros.sensor_messages import image_to_msg
 from aura_ros.rqt import robots, translate
 from aura_ros.rqt.bridge import OwnBridge, SpunBridge
 from aura_ros.rqt.frames import FrameBuffer
+from aura_ros.rqt.memory_log import MemoryEventKind
 from aura_ros.rqt.model import MonitorModel
 from aura_ros.rqt.points import (
     CachePoint,
@@ -227,6 +228,7 @@ def test_a_node_that_is_killed_and_restarted_is_received_again(graph, publish, s
     seqs = model.gate().seq.tolist()
     assert seqs == sorted(set(seqs))
     assert [node.name for node in model.header(0.0).nodes] == ['memory_node']
+    assert [event.kind for event in model.memory_events()] == [MemoryEventKind.LOST], 'it has no state file'
 
 
 # Cameras. ---------------------------------------------------------------------------------------------------------

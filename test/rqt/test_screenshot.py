@@ -30,6 +30,9 @@ def prepare(stage: Stage, scene: str) -> None:
         stage.receive(ItemRun(851).points())
         stage.settle()
         return
+    if scene == 'lost':
+        stage.receive_live(112.0, away_s=(100.0, 104.0))
+        return
     stage.receive_story()
     if scene == 'scrub':
         writes = [timed.point for timed in Story() if isinstance(timed.point, WritePoint)]
@@ -49,7 +52,7 @@ def cut_off(monitor: QtWidgets.QWidget) -> list[str]:
     return [label.text() for label in labels if not label.wordWrap() and label.sizeHint().width() > label.width() + 1]
 
 
-@pytest.mark.parametrize('scene', ['light', 'dark', 'scrub', 'paused', 'dead', 'items'])
+@pytest.mark.parametrize('scene', ['light', 'dark', 'scrub', 'paused', 'lost', 'dead', 'items'])
 def test_screenshot(scene, qtbot, monkeypatch, tmp_path):
     stage = Stage(qtbot, monkeypatch, dark=scene == 'dark')
     if not QtGui.QFontDatabase().families():

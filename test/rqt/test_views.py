@@ -14,6 +14,7 @@ pytest.importorskip('pyqtgraph')
 pytest.importorskip('pytestqt')
 from aura_ros.memory.content_addressed import LEAST_KEY, WHOLE_KEY
 from aura_ros.rqt.items import Item, LastWrite
+from aura_ros.rqt.memory_log import MemoryStatus
 from aura_ros.rqt.model import MonitorModel
 from aura_ros.rqt.points import RAM, DiagnosticPoint, PolicyPoint, StatePoint, Thumbnail, WritePoint
 from aura_ros.rqt.qt import Qt, QtCore
@@ -362,7 +363,7 @@ def test_the_header_shows_text_from_the_graph_literally(qtbot, measured):
     for name in (f'{EVIL}: x', f'memory_node{"y" * 100_000}: lifecycle', f'memory_node: {EVIL}'):
         model.ingest(DiagnosticPoint(name, 255, EVIL * 1000, {'state': '<u>u</u>', 'restored': EVIL}), 1.0)
     model.ingest(PolicyPoint(1.0, 250, 251, 3, True, True, f'<b>{EVIL}</b>', 1, 2, 3, EVIL), 1.0)
-    header.show_header(model.header(9.0), model.moment(9.0))
+    header.show_header(model.header(9.0), model.moment(9.0), model.memory())
     markup = header.nodes.text()
     assert re.findall(r'<(\w+)', markup) == ['span'] * markup.count('<span') and 'h1&gt;' in markup
     assert len(markup) < 1000
@@ -477,9 +478,9 @@ def test_the_state_panel_shows_a_map_or_items(qtbot):
     qtbot.addWidget(view)
     for made in (view.map, view.items):
         made.apply_theme(LIGHT)
-    view.show_state(state(np.ones((32, 32))), None, PRESENT)
+    view.show_state(state(np.ones((32, 32))), None, PRESENT, MemoryStatus())
     assert view.currentWidget() is view.map and view.map.caption.text() == 'step 7 · last change 5 steps before'
-    view.show_state(state(np.zeros((32, 32))), (item(5, 1),), PRESENT)
+    view.show_state(state(np.zeros((32, 32))), (item(5, 1),), PRESENT, MemoryStatus())
     assert view.currentWidget() is view.items and view.items.caption.text().startswith('1 of 32')
-    view.show_state(state(np.zeros((32, 32))), None, PRESENT)
+    view.show_state(state(np.zeros((32, 32))), None, PRESENT, MemoryStatus())
     assert view.currentWidget() is view.map and view.map.caption.text() == 'step 7 · empty: nothing is written yet'

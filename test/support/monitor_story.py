@@ -4,6 +4,7 @@
 W changes by the real delta rule; scores, sizes and rates are those of the demo. The run is the same on every machine.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
@@ -59,13 +60,27 @@ def scene(colour: int, width: int = 160, height: int = 120) -> np.ndarray:
 class Story:
     """Steps of one episode at `rate_hz`, with a cue about every 17 s."""
 
-    def __init__(self, seconds: float = 170.0, rate_hz: float = 5.0, seed: int = 3) -> None:
-        """Make a run of `seconds`; the same `seed` yields the same run."""
+    def __init__(
+        self,
+        seconds: float = 170.0,
+        rate_hz: float = 5.0,
+        seed: int = 3,
+        away_s: tuple[float, float] = (math.inf, math.inf),
+    ) -> None:
+        """Make a run; the same `seed` yields the same run.
+
+        Args:
+            seconds: length of the run [s].
+            rate_hz: steps a second [Hz].
+            seed: of the scores and cues.
+            away_s: between these times memory_node does not run; its memory is in RAM only and empty afterwards [s].
+        """
         self._seconds, self._rate_hz = seconds, rate_hz
         self._random = np.random.default_rng(seed)
         self._memory = FastWeights()
         self._row_age = np.zeros(32, np.uint64)
         self._writes = 0
+        self._gone, self._back = away_s
 
     def __iter__(self) -> Iterator[TimedPoint]:
         """Yield all points in order of arrival."""
@@ -76,9 +91,16 @@ class Story:
             if after > self._seconds:
                 return
             cue = next((at for at in cues if at <= after < at + period), None)
-            yield from (TimedPoint(after, point) for point in self._step(seq, BEGIN_S + after, cue is not None))
+            away = self._gone <= after < self._back
+            if away:
+                self._memory, self._writes = FastWeights(), 0
+                self._row_age[:] = 0
+            points = self._step(seq, BEGIN_S + after, cue is not None and not away)
+            yield from (TimedPoint(after, point) for point in points if not (away and of_memory_node(point)))
             if seq % max(1, round(self._rate_hz)) == 0:
-                yield from (TimedPoint(after, point) for point in reports(BEGIN_S + after, self._writes, self._rate_hz))
+                for point in reports(BEGIN_S + after, self._writes, self._rate_hz, ram=self._back < math.inf):
+                    if not (away and of_memory_node(point)):
+                        yield TimedPoint(after, point)
 
     def _cues(self) -> list[float]:
         gaps = self._random.uniform(7.0, 27.0, size=int(self._seconds / 7) + 1)
@@ -132,23 +154,31 @@ class Story:
         )
 
 
-def reports(stamp: float, writes: int, rate_hz: float = 5.0) -> Iterator[Point]:
-    """Yield the diagnostics that all nodes publish once a second."""
+def of_memory_node(point: Point) -> bool:
+    """Return whether memory_node sends what the point is made of."""
+    if isinstance(point, DiagnosticPoint):
+        return point.name.startswith('memory_node')
+    return isinstance(point, (WritePoint, StatePoint, Thumbnail)) or (
+        isinstance(point, GatePoint) and point.policy == AURA
+    )
+
+
+def reports(stamp: float, writes: int, rate_hz: float = 5.0, ram: bool = False) -> Iterator[Point]:
+    """Yield the diagnostics that all nodes publish once a second; with `ram`, memory_node has no state file."""
     for name in NODES:
         if name != 'sim_node':
             yield DiagnosticPoint(f'{name}: lifecycle', 0, 'active', {'state': 'active'})
         yield DiagnosticPoint(f'{name}: qos', 0, 'all connections match')
     per_hour = writes * 8352 * 3600 / max(60.0, stamp - BEGIN_S)
-    yield DiagnosticPoint(
-        'memory_node: state',
-        0,
-        'kept on storage',
-        {
-            'restored': 'step 18204 of episode 41ab90c2, 3.1 s old, 214 writes, CRC-32 ok',
-            'device_bytes_per_hour': str(round(per_hour)),
-            'storage_life_years': '812000',
-        },
-    )
+    stored = {
+        'restored': 'step 18204 of episode 41ab90c2, 3.1 s old, 214 writes, CRC-32 ok',
+        'device_bytes_per_hour': str(round(per_hour)),
+        'storage_life_years': '812000',
+    }
+    if ram:
+        yield DiagnosticPoint('memory_node: state', 0, 'kept in RAM only: state_file is empty')
+    else:
+        yield DiagnosticPoint('memory_node: state', 0, 'kept on storage', stored)
     yield DiagnosticPoint(
         'kv_baseline_node: storage',
         0,

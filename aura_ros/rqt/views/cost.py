@@ -2,14 +2,17 @@
 """The cost panel: sizes over time on a log axis, and a table that compares AURA with the KV-cache."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
+from aura_ros.rqt.memory_log import MemoryEvent
 from aura_ros.rqt.qt import Qt, QtWidgets, pyqtgraph
 from aura_ros.rqt.style import Theme
 from aura_ros.rqt.view_data import Cost
 from aura_ros.rqt.views import units
 from aura_ros.rqt.views.axis import time_ticks
+from aura_ros.rqt.views.marks import MemoryMarks
 from aura_ros.rqt.views.panel import Plot, ViewPanel, Window, label, tint
 from aura_ros.rqt.views.words import tip
 
@@ -47,6 +50,7 @@ class CostPanel(ViewPanel):
         self._aura, self._kv = pyqtgraph.PlotCurveItem(), pyqtgraph.PlotCurveItem()
         for curve in (self._kv, self._aura):
             self.plot.addItem(curve, ignoreBounds=True)
+        self.events = MemoryMarks(self.plot, _LOWEST, 12.0)
         self.body.addWidget(self.plot, 1)
         grid = QtWidgets.QGridLayout()
         grid.setHorizontalSpacing(8)
@@ -68,23 +72,27 @@ class CostPanel(ViewPanel):
         self.plot.apply_theme(theme)
         self._aura.setPen(pyqtgraph.mkPen(theme.aura, width=2))
         self._kv.setPen(pyqtgraph.mkPen(theme.kv, width=2))
+        self.events.apply_theme(theme)
         for place, colour in enumerate((theme.aura, theme.kv)):
             for cell in (self._heads[place], self._cells[0][place]):
                 tint(cell, colour, 'font-weight: 600;')
 
-    def show_cost(self, cost: Cost, window: Window, frozen: bool = False) -> None:
+    def show_cost(self, cost: Cost, window: Window, events: Sequence[MemoryEvent] = (), frozen: bool = False) -> None:
         """Draw the sizes from the first step to the moment that is shown, and fill the table.
 
         Args:
             cost: cost at that moment; the values to the storage are those of the present.
             window: window of the other curves, which names the moment.
+            events: when the memory was lost, reset or restored.
             frozen: whether the page shows a past moment, so that values of the present do not belong to it.
         """
         begins = [float(t[0]) for t in (cost.t, cost.kv_t) if len(t)]
         if begins:
             length_s = max(window.shown_s - min(begins), 1.0)
+            shown = Window(window.shown_s, length_s, live=window.live)
             self.plot.setXRange(-length_s, 0.0, padding=0)
-            self.plot.getAxis('bottom').setTicks([time_ticks(Window(window.shown_s, length_s, live=window.live), 3)])
+            self.plot.getAxis('bottom').setTicks([time_ticks(shown, 3)])
+            self.events.show_events(events, shown)
         highest = _HIGHEST
         for curve, t, sizes in ((self._aura, cost.t, cost.aura_bytes), (self._kv, cost.kv_t, cost.kv_bytes)):
             drawn = np.log10(np.maximum(sizes, 1))

@@ -12,6 +12,7 @@ from aura_ros.rqt.series import thin
 from aura_ros.rqt.style import Theme
 from aura_ros.rqt.view_data import GateSeries, Spans
 from aura_ros.rqt.views import units
+from aura_ros.rqt.views.marks import MemoryMarks
 from aura_ros.rqt.views.panel import Plot, ViewPanel, Window
 from aura_ros.rqt.views.words import tip
 
@@ -61,6 +62,7 @@ class GateTimeline(ViewPanel):
             item.setParentItem(self._moving)
         for item in (self._moving, self._excess, self._threshold, self._curve, self._cursor):
             self.plot.addItem(item, ignoreBounds=True)
+        self.events = MemoryMarks(self.plot, 0.0, 0.9, named=True)
         self.plot.read_with(self._read)
         self.plot.scene().sigMouseClicked.connect(self._on_click)
         self.body.addWidget(self.plot, 1)
@@ -85,6 +87,7 @@ class GateTimeline(ViewPanel):
         for policy, curve in self._driven.items():
             curve.setPen(pen(theme.policy(policy), width=4))
         self._cursor.setPen(pen(theme.alarm, width=1))
+        self.events.apply_theme(theme)
 
     def show_gate(self, gate: GateSeries, policies: Spans, episodes: Spans, window: Window) -> None:
         """Draw the part in a window."""

@@ -5,11 +5,12 @@ import math
 import re
 
 from aura_ros.common.text import cut
+from aura_ros.rqt.memory_log import MemoryEvent, MemoryStatus
 from aura_ros.rqt.moment import Moment
 from aura_ros.rqt.qt import Qt, QtCore, QtWidgets
 from aura_ros.rqt.style import Theme
 from aura_ros.rqt.view_data import Header
-from aura_ros.rqt.views import nodes, units
+from aura_ros.rqt.views import marks, nodes, units
 from aura_ros.rqt.views.panel import ElidedLabel, ViewPanel, hover, label, tint
 from aura_ros.rqt.views.words import explain, tip
 
@@ -50,8 +51,8 @@ class HeaderStrip(ViewPanel):
         """Return the size of two lines."""
         return QtCore.QSize(400, 52)
 
-    def show_header(self, header: Header, moment: Moment) -> None:
-        """Fill the first line and the banner."""
+    def show_header(self, header: Header, moment: Moment, memory: MemoryStatus) -> None:
+        """Fill the first line and the banner; `memory` is that of the moment, `header` that of the present."""
         theme = self.theme
         assert theme is not None
         self._show_policy(header, moment, theme)
@@ -60,12 +61,11 @@ class HeaderStrip(ViewPanel):
         strays = f' · {header.strays:,} stray stamps' if header.strays else ''
         self.step.setText(f'episode {episode} · step {header.seq:,}{strays}' if header.seq >= 0 else 'no step yet')
         self.step.setVisible(not moment.frozen)
-        self.restored.setVisible(True)
         at_present = 'nodes at present: ' if moment.frozen and header.nodes else ''
         caption = f'<span style="color:{theme.muted}">{at_present}</span>'
         self.nodes.setText(caption + nodes.marks(header.nodes, theme, moment.frozen))
         self.nodes.setToolTip(hover(nodes.describe(header.nodes)))
-        self._show_storage(header, moment, theme)
+        self._show_memory(header, moment, memory, theme)
         self._show_banner(header, theme)
 
     def _show_policy(self, header: Header, moment: Moment, theme: Theme) -> None:
@@ -103,15 +103,24 @@ class HeaderStrip(ViewPanel):
             f'Holds: {header.holds:,}\n\n{explain("hold", "chunk")}'
         )
 
-    def _show_storage(self, header: Header, moment: Moment, theme: Theme) -> None:
+    def _show_memory(self, header: Header, moment: Moment, memory: MemoryStatus, theme: Theme) -> None:
         # The hover text names the episode.
         text = f'restored: {_OF_EPISODE.sub("", header.restored)}' if header.restored else header.storage
-        self.restored.setText('' if moment.frozen else cut(text, _STORAGE_LENGTH))
+        text, colour = cut(text, _STORAGE_LENGTH), theme.alarm if header.storage_level else theme.muted
+        silent = any(node.silent and node.name == 'memory_node' for node in header.nodes)
+        event = memory.event
+        if marks.headline(memory) and event is not None:
+            text, colour = marks.headline(memory), marks.colour(event.kind, theme)
+        elif moment.frozen:
+            text = ''
+        elif silent:
+            text, colour = 'memory unknown: memory_node is silent', theme.alarm
+        self.restored.setText(text)
         self.restored.setToolTip(
-            f'Storage: {header.storage or "not reported"}\nRestored: {header.restored or "nothing"}\n\n'
-            f'{explain("state", "storage", "durable")}'
+            f'{"" if event is None else _describe(event)}Storage: {header.storage or "not reported"}\n'
+            f'Restored: {header.restored or "nothing"}\n\n{explain("state", "storage", "durable")}'
         )
-        tint(self.restored, theme.alarm if header.storage_level else theme.muted)
+        tint(self.restored, colour, 'font-weight: 600;' if event is not None and memory.empty else '')
 
     def _show_banner(self, header: Header, theme: Theme) -> None:
         self.banner.setVisible(bool(header.stale))
@@ -122,6 +131,10 @@ class HeaderStrip(ViewPanel):
         else:
             self.banner.setText(f'STALE: {header.stale}. {_consequence(header)}')
             tint(self.banner, theme.panel, f'background: {theme.alarm}; font-weight: 600; padding: 0 6px;')
+
+
+def _describe(event: MemoryEvent) -> str:
+    return f'{marks.NAMES[event.kind]} at {units.moment(event.stamp_s)}: {event.reason}\n'
 
 
 def _consequence(header: Header) -> str:

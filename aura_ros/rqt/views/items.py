@@ -54,11 +54,12 @@ class ItemPanel(ViewPanel):
         for part in (self.places, self._head, self.lines):
             part.apply_theme(theme)
 
-    def show_items(self, items: Sequence[Item], window: Window) -> None:
-        """Show items, newest write first, and the times of their last writes."""
+    def show_items(self, items: Sequence[Item], window: Window, emptied: str = '') -> None:
+        """Show items, newest write first, and the times of their last writes; `emptied` is why there are none."""
         fading = sum(item.fading for item in items)
         counts = f'{len(items)} of {ROWS} places hold an item, {ROWS - len(items)} free'
-        self.caption.setText(counts + (f', {fading} fading' if fading else ''))
+        counts += f', {fading} fading' if fading else ''
+        self.caption.setText(f'empty: {emptied}' if emptied else counts)
         self.places.show_items(items, window)
         self.lines.show_items(items, window)
 

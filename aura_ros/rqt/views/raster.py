@@ -9,6 +9,7 @@ from aura_ros.rqt.style import Theme, sequential
 from aura_ros.rqt.view_data import Raster
 from aura_ros.rqt.views import units
 from aura_ros.rqt.views.axis import Ticks, time_ticks
+from aura_ros.rqt.views.marks import MemoryMarks
 from aura_ros.rqt.views.panel import Plot, ViewPanel, Window
 from aura_ros.rqt.views.words import tip
 
@@ -35,6 +36,7 @@ class WriteRaster(ViewPanel):
         self._cursor = pyqtgraph.InfiniteLine(0.0, angle=90)
         for item in (self._picture, self._cursor):
             self.plot.addItem(item, ignoreBounds=True)
+        self.events = MemoryMarks(self.plot, 0.0, ROWS)
         self.plot.read_with(self._read)
         self.body.addWidget(self.plot, 1)
         self._raster: Raster | None = None
@@ -49,6 +51,7 @@ class WriteRaster(ViewPanel):
         self.plot.apply_theme(theme)
         self._picture.setLookupTable(sequential(theme))
         self._cursor.setPen(pyqtgraph.mkPen(theme.alarm, width=1))
+        self.events.apply_theme(theme)
 
     def show_raster(self, raster: Raster, window: Window) -> None:
         """Draw the changes in a window."""

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aura_ros.rqt.items import Item
+from aura_ros.rqt.memory_log import MemoryStatus
 from aura_ros.rqt.points import StatePoint
 from aura_ros.rqt.qt import QtWidgets, pyqtgraph
 from aura_ros.rqt.style import Theme, diverging, sequential
@@ -41,19 +42,23 @@ class StatePanel(QtWidgets.QStackedWidget):
         self.addWidget(self.map)
         self.addWidget(self.items)
 
-    def show_state(self, state: StatePoint | None, items: Sequence[Item] | None, window: Window) -> None:
+    def show_state(
+        self, state: StatePoint | None, items: Sequence[Item] | None, window: Window, memory: MemoryStatus
+    ) -> None:
         """Show a state.
 
         Args:
             state: the state, None before the first.
             items: the items that it holds, newest write first; None for a memory that does not hold items.
             window: window of the curves, which names the moment that is shown.
+            memory: what happened to the memory last.
         """
+        emptied = f'memory {memory.event.kind.value}' if memory.event is not None and memory.empty else ''
         if items is None:
-            self.map.show_state(state)
+            self.map.show_state(state, emptied)
             self.setCurrentWidget(self.map)
         else:
-            self.items.show_items(items, window)
+            self.items.show_items(items, window, emptied)
             self.setCurrentWidget(self.items)
 
 
@@ -112,8 +117,8 @@ class StateMap(ViewPanel):
         self._scale.setRange(xRange=(0, 1), yRange=(0, 1), padding=0)
         self._scale.getPlotItem().invertY(True)
 
-    def show_state(self, state: StatePoint | None) -> None:
-        """Draw a state; None clears the panel."""
+    def show_state(self, state: StatePoint | None, emptied: str = '') -> None:
+        """Draw a state; None clears the panel. `emptied` is why it is empty."""
         self._state = state
         if state is None:
             self._weights.clear()
@@ -129,7 +134,7 @@ class StateMap(ViewPanel):
         self._ages.setImage(shades, autoLevels=False, levels=(0, 255), rect=(0, 0, 1, ROWS))
         oldest, newest = int(state.row_age.max()), int(state.row_age.min())
         if not state.weights.any():
-            self.caption.setText(f'step {state.seq:,} · empty: nothing is written yet')
+            self.caption.setText(f'step {state.seq:,} · empty: {emptied or "nothing is written yet"}')
             return
         same = newest == oldest
         steps = f'{newest:,}' if same else f'{newest:,} to {oldest:,}'

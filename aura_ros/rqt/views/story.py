@@ -11,7 +11,7 @@ from aura_ros.rqt.views import units
 from aura_ros.rqt.views.panel import Window
 
 
-def tell(gate: GateSeries, writes: Sequence[WritePoint], cost: Cost, window: Window) -> str:
+def summarize(gate: GateSeries, writes: Sequence[WritePoint], cost: Cost, window: Window) -> str:
     """Return the summary.
 
     Args:

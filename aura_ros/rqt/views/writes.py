@@ -4,10 +4,11 @@
 from collections.abc import Sequence
 
 from aura_ros.rqt.items import image_at
+from aura_ros.rqt.memory_log import MemoryEvent
 from aura_ros.rqt.points import DURABLE, RAM, Thumbnail, WritePoint, durability_name
 from aura_ros.rqt.qt import Qt, QtCore, QtGui, QtWidgets, Signal
 from aura_ros.rqt.style import BODY_PX, Theme
-from aura_ros.rqt.views import units
+from aura_ros.rqt.views import marks, units
 from aura_ros.rqt.views.images import pixmap
 from aura_ros.rqt.views.panel import ViewPanel, Window, label, restyle, tint
 from aura_ros.rqt.views.words import explain, tip
@@ -50,11 +51,13 @@ class Card(QtWidgets.QFrame):
         rows.addWidget(self.gate)
         rows.addWidget(self.durability)
         self.write: WritePoint | None = None
+        self.event_shown: MemoryEvent | None = None
         self.picture: QtGui.QPixmap | None = None
 
     def show_write(self, write: WritePoint, picture: QtGui.QPixmap | None, window: Window, theme: Theme) -> None:
         """Show a write, its time, and its camera image."""
         self.when.setText(window.when(write.stamp_s))
+        self.event_shown = None
         if self.write != write:
             self.write = write
             self.step.setText(f'step {write.seq:,}')
@@ -67,7 +70,19 @@ class Card(QtWidgets.QFrame):
             tint(self.image, theme.muted, f'background: {theme.window}; font-size: {BODY_PX}px;')
         elif picture is not self.picture:
             self.image.setPixmap(picture)
+            tint(self.image, theme.muted)
         self.picture = picture
+
+    def show_event(self, event: MemoryEvent, window: Window, theme: Theme) -> None:
+        """Show an event of the memory in place of a write."""
+        self.write = self.picture = None
+        self.event_shown = event
+        self.when.setText(window.when(event.stamp_s))
+        for shown, text in ((self.step, ''), (self.gate, ''), (self.durability, 'no write')):
+            shown.setText(text)
+        tint(self.durability, theme.muted, 'font-size: 11px;')
+        self.image.setText(marks.NAMES[event.kind].upper().replace(' ', '\n'))
+        tint(self.image, theme.panel, f'background: {marks.colour(event.kind, theme)}; font-weight: 600;')
 
     def reset(self) -> None:
         """Repaint at the next `show_write`, even if it shows the same write."""
@@ -79,8 +94,12 @@ class Card(QtWidgets.QFrame):
 
     def event(self, event: QtCore.QEvent | None) -> bool:
         """Make the hover text when it is needed."""
-        if event is not None and event.type() == QtCore.QEvent.Type.ToolTip and self.write is not None:
-            self.setToolTip(f'{describe(self.write)}\n\n{explain("surprise", "durable")}')
+        if event is not None and event.type() == QtCore.QEvent.Type.ToolTip:
+            if self.write is not None:
+                self.setToolTip(f'{describe(self.write)}\n\n{explain("surprise", "durable")}')
+            elif self.event_shown is not None:
+                shown = self.event_shown
+                self.setToolTip(f'{marks.NAMES[shown.kind]} at {units.moment(shown.stamp_s)}\n{shown.reason}')
         return bool(super().event(event))
 
     def mousePressEvent(self, _: QtGui.QMouseEvent | None) -> None:
@@ -129,33 +148,50 @@ class WriteStrip(ViewPanel):
         for card in self.cards:
             card.reset()
 
-    def show_writes(self, writes: Sequence[WritePoint], thumbnails: Sequence[Thumbnail], window: Window) -> None:
-        """Show writes, oldest first.
+    def show_writes(
+        self,
+        writes: Sequence[WritePoint],
+        thumbnails: Sequence[Thumbnail],
+        window: Window,
+        events: Sequence[MemoryEvent] = (),
+    ) -> None:
+        """Show writes, and the events of the memory between them, oldest first.
 
         Args:
             writes: writes up to the moment that is shown.
             thumbnails: camera images of some of them.
-            window: window of the curves; with a cursor, the last write is the selected one.
+            window: window of the curves; with a cursor, the last card is the selected one.
+            events: when the memory was lost, reset or restored.
         """
-        shown = writes[-CARDS:]
+        until = [event for event in events if event.stamp_s <= window.shown_s]
+        entries: list[WritePoint | MemoryEvent] = [*writes, *until]
+        shown = sorted(entries, key=lambda entry: entry.stamp_s)[-CARDS:]
         assert self.theme is not None
         self._pictures = {made: self._pictures.get(made) or pixmap(made, _WIDTH, _HEIGHT) for made in thumbnails}
         self._nothing.setVisible(not shown)
         for place, card in enumerate(self.cards):
             card.setVisible(place < len(shown))
             if place < len(shown):
-                thumbnail = image_at(shown[place].stamp_s, thumbnails)
-                picture = None if thumbnail is None else self._pictures[thumbnail]
-                card.show_write(shown[place], picture, window, self.theme)
+                self._show(card, shown[place], thumbnails, window, self.theme)
                 card.choose(window.cursor_s is not None and place == len(shown) - 1)
-        self.caption.setText('' if not shown else summary(shown[-1]))
+        self.caption.setText('' if not writes else summary(writes[-1]))
+
+    def _show(
+        self, card: Card, entry: WritePoint | MemoryEvent, thumbnails: Sequence[Thumbnail], window: Window, theme: Theme
+    ) -> None:
+        if isinstance(entry, MemoryEvent):
+            card.show_event(entry, window, theme)
+            return
+        thumbnail = image_at(entry.stamp_s, thumbnails)
+        card.show_write(entry, None if thumbnail is None else self._pictures[thumbnail], window, theme)
 
     def _follow(self, _: int, highest: int) -> None:
         self._scroll_bar.setValue(highest)
 
     def _on_click(self, card: Card) -> None:
-        if card.write is not None:
-            self.chosen.emit(card.write.stamp_s)
+        shown = card.write or card.event_shown
+        if shown is not None:
+            self.chosen.emit(shown.stamp_s)
 
 
 def summary(write: WritePoint) -> str:
