@@ -83,7 +83,7 @@ class History:
         self.thumbnails: Track[Thumbnail] = Track(_THUMBNAILS)
         self.episodes: deque[tuple[float, str]] = deque(maxlen=_CHANGES)
         self.policies: deque[tuple[float, str]] = deque(maxlen=_CHANGES)
-        """Changes of the policy, and above of the episode, as (stamp, label)."""
+        """Changes of the policy, and above begins of episodes, as (stamp, label)."""
         self.policy_until_s = -math.inf
         """Time of the newest report of the policy [s, ROS clock]."""
         self.episode_names: dict[int, str] = {}
@@ -152,7 +152,7 @@ class History:
         ring = self.gates.get(point.policy)
         if ring is None:
             return
-        self._begin_episode(point.stamp_s, point.episode_id)
+        self._begin_episode(point)
         if point.policy == AURA:
             self._written += point.written
         ring.append(
@@ -171,12 +171,13 @@ class History:
             )
         )
 
-    def _begin_episode(self, stamp_s: float, episode_id: str) -> None:
-        if self.episode_names.get(self._episode) == episode_id:
+    def _begin_episode(self, point: GatePoint) -> None:
+        if self.episode_names.get(self._episode) == point.episode_id:
             return
         self._episode += 1
-        self.episodes.append((stamp_s, episode_id))
-        self.episode_names[self._episode] = episode_id
+        if point.seq == 0:  # an episode that was running when the monitor started began at an unknown time
+            self.episodes.append((point.stamp_s, point.episode_id))
+        self.episode_names[self._episode] = point.episode_id
         self.episode_names.pop(self._episode - _CHANGES, None)
 
     def _add_step(self, point: StepPoint) -> None:

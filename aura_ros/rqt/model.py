@@ -185,7 +185,7 @@ class MonitorModel:
         return self._shown.thumbnails.until(self.cursor, limit)
 
     def episodes(self) -> Spans:
-        """Return the UUID of the episode over time."""
+        """Return the begins of the episodes whose first step was received, with their UUIDs."""
         return _spans(self._shown.episodes)
 
     def policies(self) -> Spans:

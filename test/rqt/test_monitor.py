@@ -37,7 +37,7 @@ def test_it_shows_what_was_written_when_why_and_the_cost(stage):
     stage.receive_story()
     monitor, last = stage.monitor, written()[-1]
     summary = monitor.header.summary.text()
-    assert summary.startswith(f'{len(written())} of 851 steps wrote')
+    assert summary.startswith(f'In the 2 min 50 s that were seen, {len(written())} of 851 steps wrote')
     assert f'at step {last.seq:,}: gate {last.gate:.2f} > threshold 0.50.' in summary
     assert summary.endswith('State: 4,224 B. KV-cache: 218 KB.')
     assert cards(monitor) == [f'step {write.seq:,}' for write in written()]

@@ -16,6 +16,7 @@ from aura_ros.rqt.points import (
     AURA,
     DURABLE,
     KV,
+    RAM,
     CachePoint,
     DiagnosticPoint,
     GatePoint,
@@ -150,7 +151,7 @@ class Story:
             self._writes * 8352,
             0.0,
             0x5EED0000 + seq,
-            DURABLE,
+            DURABLE if self._back == math.inf else RAM,
         )
 
 

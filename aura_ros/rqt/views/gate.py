@@ -113,7 +113,9 @@ class GateTimeline(ViewPanel):
         self._cursor.setVisible(window.cursor_s is not None)
         if window.cursor_s is not None:
             self._cursor.setPos(window.cursor_s - window.end_s)
-        writes = f'{count} write{"" if count == 1 else "s"} in {units.duration(window.length_s)}'
+        # A monitor that started inside the window has not seen all of it.
+        seen_s = min(window.length_s, window.end_s - float(gate.t[0])) if len(x) else 0.0
+        writes = f'{count} write{"" if count == 1 else "s"} in {units.duration(seen_s)}'
         self.caption.setText(f'threshold {level:.2f} · {writes}' if len(x) else 'no step received yet')
 
     def _fill(self, x: NDArray[np.float64], score: NDArray[np.float32], level: float) -> None:

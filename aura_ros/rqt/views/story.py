@@ -24,7 +24,8 @@ def summarize(gate: GateSeries, writes: Sequence[WritePoint], cost: Cost, window
     if not steps:
         return 'Waiting for the first step.' if not len(gate.t) else 'No step of that time was received.'
     wrote = int(np.count_nonzero(gate.written[:steps]))
-    text = f'{wrote:,} of {steps:,} steps wrote ({wrote / steps:.1%}).'
+    seen = units.duration(max(0.0, window.shown_s - float(gate.t[0])))
+    text = f'In the {seen} that were seen, {wrote:,} of {steps:,} steps wrote ({wrote / steps:.1%}).'
     if writes:
         last = writes[-1]
         text += f' Last write {window.since(last.stamp_s)} at step {last.seq:,}: '
