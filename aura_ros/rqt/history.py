@@ -26,6 +26,7 @@ from aura_ros.rqt.points import (
     StampedPoint,
     StatePoint,
     StepPoint,
+    TaskPoint,
     Thumbnail,
     WritePoint,
     policy_name,
@@ -40,6 +41,7 @@ _STATES_HZ = 2.0
 _WRITES = 4000
 _THUMBNAILS = 100
 _CHANGES = 500
+_TASKS = 4000
 # Newest steps that are searched for the stamp of one step.
 _RECENT = 64
 # A float32 holds the norm of a row of such weights.
@@ -84,6 +86,9 @@ class History:
         self.episodes: deque[tuple[float, str]] = deque(maxlen=_CHANGES)
         self.policies: deque[tuple[float, str]] = deque(maxlen=_CHANGES)
         """Changes of the policy, and above begins of episodes, as (stamp, label)."""
+        self.instructions: deque[tuple[float, str]] = deque(maxlen=_CHANGES)
+        """Changes of the instruction, as (newest stamp, text)."""
+        self.tasks: Track[TaskPoint] = Track(_TASKS)
         self.policy_until_s = -math.inf
         """Time of the newest report of the policy [s, ROS clock]."""
         self.episode_names: dict[int, str] = {}
@@ -124,9 +129,9 @@ class History:
         """Drop everything at or after `stamp_s` [s, ROS clock]."""
         for ring in (*self.gates.values(), self.steps, self.cache, self.rows):
             ring.drop_from(stamp_s)
-        for track in (self.writes, self.states, self.items, self.memory, self.thumbnails):
+        for track in (self.writes, self.states, self.items, self.memory, self.thumbnails, self.tasks):
             track.drop_from(stamp_s)
-        for changes in (self.episodes, self.policies):
+        for changes in (self.episodes, self.policies, self.instructions):
             kept = [change for change in changes if change[0] < stamp_s]
             changes.clear()
             changes.extend(kept)
@@ -203,6 +208,15 @@ class History:
         if not self.policies or self.policies[-1][1] != label:
             self.policies.append((point.stamp_s, label))
 
+    def _add_task(self, point: TaskPoint) -> None:
+        if point.stamp_s >= self.tasks.newest:
+            self.tasks.append(point)
+
+    def instruct(self, text: str) -> None:
+        """Add an instruction that holds from now on."""
+        if not self.instructions or self.instructions[-1][1] != text:
+            self.instructions.append((self.newest, text))
+
     def _add_state(self, point: StatePoint) -> None:
         """Add a state, and find which rows of W changed since the state before, at which steps and by how much."""
         before = self.states.last
@@ -264,4 +278,5 @@ _ADDERS: Mapping[type, Callable[[History, Any], None]] = {
     StatePoint: History._add_state,
     PolicyPoint: History._add_policy,
     Thumbnail: History._add_thumbnail,
+    TaskPoint: History._add_task,
 }

@@ -25,8 +25,20 @@ from aura_ros.rqt.history import REPORT_GAP_S, History
 from aura_ros.rqt.items import Item
 from aura_ros.rqt.memory_log import MemoryEvent, MemoryStatus
 from aura_ros.rqt.moment import Mode, Moment
-from aura_ros.rqt.points import AURA, KV, DiagnosticPoint, Point, StatePoint, Thumbnail, WritePoint, policy_name
+from aura_ros.rqt.points import (
+    AURA,
+    KV,
+    CameraPoint,
+    DiagnosticPoint,
+    InstructionPoint,
+    Point,
+    StatePoint,
+    Thumbnail,
+    WritePoint,
+    policy_name,
+)
 from aura_ros.rqt.reports import NodeReports
+from aura_ros.rqt.rounds import Rounds, rounds
 from aura_ros.rqt.series import thin
 from aura_ros.rqt.timeline import Timeline
 from aura_ros.rqt.view_data import Cost, GateSeries, Header, Latency, Raster, Spans
@@ -34,6 +46,8 @@ from aura_ros.rqt.view_data import Cost, GateSeries, Header, Latency, Raster, Sp
 # The page is live while steps arrive. It is not after this time without one [s], or after as many missed steps [1]; at
 # the latest after the last time [s].
 _QUIET_S, _QUIET_STEPS, _MOST_QUIET_S = 3.0, 4, 30.0
+# Images arrive while they are not further apart [s].
+_CAMERA_S = 2.0
 # A state is published at most this time after its write [s].
 _STATE_LATE_S = 1.0
 
@@ -58,6 +72,11 @@ class MonitorModel:
         if isinstance(point, DiagnosticPoint):
             if point.name.startswith('memory_node: '):
                 self._live.memory.on_report(point, now_s, self._live.newest)
+            return
+        if isinstance(point, InstructionPoint):
+            self._live.instruct(point.text)
+            return
+        if isinstance(point, CameraPoint):
             return
         admitted = self._timeline.admit(point, self._live, now_s)
         if len(admitted) > 1 and any(self._live.went_back(one) for one in admitted):
@@ -193,6 +212,18 @@ class MonitorModel:
         shown = self._shown
         known = shown.newest - shown.policy_until_s <= REPORT_GAP_S
         return _spans(shown.policies, math.inf if known else shown.policy_until_s)
+
+    def instruction(self) -> str:
+        """Return the instruction at the cursor; '' when unknown."""
+        return _spans(self._shown.instructions).at(self._until_s)
+
+    def rounds(self) -> Rounds | None:
+        """Return the rounds of the task up to the cursor; None without events of a task."""
+        return rounds(self._shown.tasks.until(self.cursor, 0))
+
+    def camera(self, now_s: float) -> tuple[CameraPoint | None, bool]:
+        """Return the newest image, and whether images arrive at `now_s` [s, steady clock]."""
+        return self._reports.camera, now_s - self._reports.camera_received_s <= _CAMERA_S
 
     def cost(self, points: int = 500) -> Cost:
         """Return what the memories cost up to the cursor, in about `points` rows each; 0 for all."""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from aura_ros.rqt.moment import Mode, Moment
 from aura_ros.rqt.qt import Qt, QtCore, QtWidgets
 from aura_ros.rqt.style import LIGHT, Theme, style_sheet
+from aura_ros.rqt.views.camera import CameraPanel
 from aura_ros.rqt.views.controls import PolicyControl, RobotChoice, Scrubber, WindowChoice
 from aura_ros.rqt.views.cost import CostPanel
 from aura_ros.rqt.views.gate import GateTimeline
@@ -16,7 +17,7 @@ from aura_ros.rqt.views.raster import WriteRaster
 from aura_ros.rqt.views.state import StatePanel
 from aura_ros.rqt.views.writes import WriteStrip
 
-_RIGHT_PX = 372
+_RIGHT_PX, _CAMERA_PX = 372, 190
 
 
 class Page(QtWidgets.QWidget):
@@ -35,6 +36,7 @@ class Page(QtWidgets.QWidget):
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.header, self.gate, self.raster = HeaderStrip(), GateTimeline(), WriteRaster()
         self.state, self.cost, self.latency, self.writes = StatePanel(), CostPanel(), LatencyTable(), WriteStrip()
+        self.camera = CameraPanel()
         self.scrubber, self.policies = Scrubber(), PolicyControl(allow_control)
         self.window_choice, self.robots = WindowChoice(window_s), RobotChoice()
         self.status = label('', 'caption')
@@ -50,10 +52,17 @@ class Page(QtWidgets.QWidget):
     def _lay_out(self) -> None:
         grid = QtWidgets.QGridLayout()
         grid.setSpacing(5)
+        bottom = QtWidgets.QWidget()
+        seen = QtWidgets.QHBoxLayout(bottom)
+        seen.setContentsMargins(0, 0, 0, 0)
+        seen.setSpacing(5)
+        seen.addWidget(self.writes, 1)
+        seen.addWidget(self.camera)
+        self.camera.setFixedWidth(_CAMERA_PX)
         rows: tuple[tuple[QtWidgets.QWidget, QtWidgets.QWidget, int], ...] = (
             (self.gate, self.cost, 20),
             (self.raster, self.state, 24),
-            (self.writes, self.latency, 0),
+            (bottom, self.latency, 0),
         )
         for row, (left, right, stretch) in enumerate(rows):
             grid.addWidget(left, row, 0)

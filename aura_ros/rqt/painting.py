@@ -94,6 +94,8 @@ class Painting:
         page, model = self._page, self.model
         header = model.header(time.monotonic())
         page.header.show_header(header, self._moment, model.memory())
+        page.header.show_task(header, model.instruction(), model.rounds(), len(model.episodes().t), self._moment)
+        page.camera.show_camera(*model.camera(time.monotonic()), self._moment)
         page.policies.show_policy(header.policy if header.policy_known and not self._moment.frozen else '')
         page.scrubber.show_span(model.span, self._moment, page.theme)
 

@@ -3,7 +3,16 @@
 
 import math
 
-from aura_ros.rqt.points import CachePoint, DiagnosticPoint, GatePoint, Point, PolicyPoint, StepPoint, WritePoint
+from aura_ros.rqt.points import (
+    CachePoint,
+    CameraPoint,
+    DiagnosticPoint,
+    GatePoint,
+    Point,
+    PolicyPoint,
+    StepPoint,
+    WritePoint,
+)
 from aura_ros.rqt.view_data import NodeReport
 
 # Diagnostics come once a second, policy_status twice a second. A node is silent after 2.5 and 2 missed reports.
@@ -20,6 +29,9 @@ class NodeReports:
         self.policy: PolicyPoint | None = None
         self.cache: CachePoint | None = None
         self.write: WritePoint | None = None
+        self.camera: CameraPoint | None = None
+        self.camera_received_s = -math.inf
+        """When the last image arrived [s, steady clock]."""
         self.episode_id, self.seq = '', -1
         """Episode and number of the newest step; '' and -1 before the first."""
         self.received_s = -math.inf
@@ -43,6 +55,8 @@ class NodeReports:
             self.policy, self._policy_received_s = point, now_s
         elif isinstance(point, (GatePoint, StepPoint)):
             self.episode_id, self.seq = point.episode_id, point.seq
+        elif isinstance(point, CameraPoint):
+            self.camera, self.camera_received_s = point, now_s
         elif isinstance(point, CachePoint):
             self.cache = point
         elif isinstance(point, WritePoint):

@@ -317,6 +317,16 @@ def test_frames_are_bounded_and_drop_late_requests():
     assert frames.thumbnails() == []
 
 
+def test_the_newest_frame_is_a_live_picture_twice_a_second():
+    frames, shown = FrameBuffer(), []
+    assert frames.newest(0.0) == []
+    for number in range(30):
+        frames.add(Image, frame(number, S + number * S // 10))
+        shown += frames.newest(5.0 + number / 10)
+    assert [point.stamp_s for point in shown] == pytest.approx([1.0, 1.5, 2.0, 2.5, 3.0, 3.5])
+    assert shown[0].rgb.shape == (240, 320, 3)
+
+
 def test_an_image_that_cannot_be_decoded_is_counted():
     frames = FrameBuffer()
     broken = stamped(CompressedImage, format='jpeg', data=array.array('B', b'no'))

@@ -11,6 +11,7 @@ from itertools import count
 
 import numpy as np
 
+from aura_ros.common.names import EventKind
 from aura_ros.memory.fast_weights import FastWeights
 from aura_ros.rqt.points import (
     AURA,
@@ -18,12 +19,15 @@ from aura_ros.rqt.points import (
     KV,
     RAM,
     CachePoint,
+    CameraPoint,
     DiagnosticPoint,
     GatePoint,
+    InstructionPoint,
     Point,
     PolicyPoint,
     StatePoint,
     StepPoint,
+    TaskPoint,
     Thumbnail,
     WritePoint,
 )
@@ -31,6 +35,7 @@ from aura_ros.rqt.points import (
 BEGIN_S = 1_790_000_000.0
 EPISODE = '7c1e09d4-5b1f-4f6e-9a5c-2f1d8e3b6a70'
 NODES = ('policy_switch_node', 'kv_baseline_node', 'memory_node', 'sim_node', 'vla_node')
+COLOURS = ('red', 'blue', 'green')
 _BLOCKS = np.array([[196, 62, 48], [52, 120, 190], [66, 150, 84]], float)
 
 
@@ -80,7 +85,7 @@ class Story:
         self._random = np.random.default_rng(seed)
         self._memory = FastWeights()
         self._row_age = np.zeros(32, np.uint64)
-        self._writes = 0
+        self._writes = self._colour = 0
         self._gone, self._back = away_s
 
     def __iter__(self) -> Iterator[TimedPoint]:
@@ -109,6 +114,10 @@ class Story:
 
     def _step(self, seq: int, stamp: float, cue: bool) -> Iterator[Point]:
         random = self._random
+        if seq == 0:
+            yield InstructionPoint('touch the block that the beacon showed')
+        if seq % max(1, round(self._rate_hz / 2)) == 0:
+            yield CameraPoint(stamp, scene(self._colour))
         self._row_age += np.uint64(1)
         score = float(random.uniform(0.91, 0.98)) if cue else float(np.clip(random.gamma(0.35, 0.035), 0.002, 0.42))
         surprise = float(random.uniform(18.0, 33.0)) if cue else float(random.uniform(0.5, 3.5))
@@ -121,7 +130,7 @@ class Story:
         size = (seq + 1) * 256
         yield GatePoint(stamp, EPISODE, seq, 1.0, 0.0, True, 0.0, 60.0 + size / 2000, size, KV, delay)
         yield CachePoint(stamp, seq, seq + 1, size, 0)
-        yield PolicyPoint(stamp, AURA, AURA, 0, True, False, 'aura drives since step 0', 12, 0, 1, EPISODE)
+        yield PolicyPoint(stamp, AURA, AURA, 0, True, False, 'aura drives since step 0', 15_527, 0, 1, EPISODE)
         if seq % max(1, round(self._rate_hz / 2)) == 0 or cue:
             weights, vector = self._memory.W.copy(), self._memory.b.copy()
             yield StatePoint(stamp, EPISODE, seq, weights, vector, self._row_age.copy(), 0x5EED0000 + seq)
@@ -135,7 +144,11 @@ class Story:
         delta = self._memory.write(key, error, 0.95)
         self._row_age[:] = 0
         self._writes += 1
-        yield Thumbnail(stamp, scene(int(random.integers(3))))
+        self._colour = int(random.integers(3))
+        yield Thumbnail(stamp, scene(self._colour))
+        if self._writes > 1:
+            yield TaskPoint(stamp, EventKind.ROUND_SUCCESS, 'recall', self._writes - 2, COLOURS[self._colour])
+        yield TaskPoint(stamp, EventKind.CUE, 'recall', self._writes - 1, COLOURS[self._colour])
         yield WritePoint(
             stamp,
             EPISODE,

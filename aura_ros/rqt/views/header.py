@@ -8,6 +8,7 @@ from aura_ros.common.text import cut
 from aura_ros.rqt.memory_log import MemoryEvent, MemoryStatus
 from aura_ros.rqt.moment import Moment
 from aura_ros.rqt.qt import Qt, QtCore, QtWidgets
+from aura_ros.rqt.rounds import Rounds
 from aura_ros.rqt.style import Theme
 from aura_ros.rqt.view_data import Header
 from aura_ros.rqt.views import marks, nodes, units
@@ -17,10 +18,14 @@ from aura_ros.rqt.views.words import explain, tip
 _POLICIES = {'aura': 'AURA', 'kv': 'KV-cache'}
 _OF_EPISODE = re.compile(r' of episode \S+(?=,)')
 _STORAGE_LENGTH = 64
+_COUNTS = (
+    'Counted by policy_switch_node since its activation: commands that a limit of the guard changed, chunks that were '
+    'refused, and changes into a hold.'
+)
 
 
 class HeaderStrip(ViewPanel):
-    """Shows `Header` in two lines; a banner replaces the second line while messages are overdue."""
+    """Shows `Header` in three lines; a banner replaces the second line while messages are overdue."""
 
     def __init__(self) -> None:
         super().__init__('', '')
@@ -46,10 +51,21 @@ class HeaderStrip(ViewPanel):
         line.addWidget(self.summary, 1)
         line.addWidget(self.banner, 1)
         self.body.addLayout(line)
+        self.instruction = ElidedLabel('body', tip('Instruction of the episode that runs, in words.', 'backbone'))
+        self.rounds = label(
+            '', 'body', tip('Rounds of the simulated task, and episodes whose begin was seen.', 'round', 'episode')
+        )
+        self.counts = label('', 'body', tip(_COUNTS, 'guard', 'chunk', 'hold'))
+        task = QtWidgets.QHBoxLayout()
+        task.setSpacing(14)
+        task.addWidget(self.instruction, 1)
+        task.addWidget(self.rounds)
+        task.addWidget(self.counts)
+        self.body.addLayout(task)
 
     def minimumSizeHint(self) -> QtCore.QSize:
-        """Return the size of two lines."""
-        return QtCore.QSize(400, 52)
+        """Return the size of three lines."""
+        return QtCore.QSize(400, 70)
 
     def show_header(self, header: Header, moment: Moment, memory: MemoryStatus) -> None:
         """Fill the first line and the banner; `memory` is that of the moment, `header` that of the present."""
@@ -98,10 +114,7 @@ class HeaderStrip(ViewPanel):
             text, colour = 'commands are sent', theme.good
         self.control.setText(text)
         tint(self.control, colour)
-        self.control.setToolTip(
-            f'{header.reason}\nCommands clipped by a limit: {header.clipped:,}\nChunks refused: {header.rejected:,}\n'
-            f'Holds: {header.holds:,}\n\n{explain("hold", "chunk")}'
-        )
+        self.control.setToolTip(f'{header.reason}\n\n{explain("hold", "policy")}')
 
     def _show_memory(self, header: Header, moment: Moment, memory: MemoryStatus, theme: Theme) -> None:
         # The hover text names the episode.
@@ -121,6 +134,32 @@ class HeaderStrip(ViewPanel):
             f'Restored: {header.restored or "nothing"}\n\n{explain("state", "storage", "durable")}'
         )
         tint(self.restored, colour, 'font-weight: 600;' if event is not None and memory.empty else '')
+
+    def show_task(self, header: Header, instruction: str, rounds: Rounds | None, episodes: int, moment: Moment) -> None:
+        """Fill the third line.
+
+        Args:
+            header: counts of the present.
+            instruction: instruction at the moment, '' when unknown.
+            rounds: rounds of the task at the moment, None without a task.
+            episodes: episodes whose begin was seen.
+            moment: moment of the page; the counts do not belong to a past one.
+        """
+        theme = self.theme
+        assert theme is not None
+        self.instruction.setText(f'Instruction: {instruction}' if instruction else 'no instruction received')
+        tint(self.instruction, theme.text if instruction else theme.muted)
+        begun = f'{episodes:,} episode{"" if episodes == 1 else "s"} begun' if episodes else ''
+        played = (
+            f'round {rounds.number:,} of {rounds.task}: {rounds.solved:,} of {rounds.ended:,} solved' if rounds else ''
+        )
+        self.rounds.setText(' · '.join(part for part in (played, begun) if part))
+        counts = (
+            f'{header.clipped:,} commands clipped · {header.rejected:,} chunks refused · {header.holds:,} '
+            f'hold{"" if header.holds == 1 else "s"}'
+        )
+        self.counts.setText('' if moment.frozen or header.dry_run is None else counts)
+        tint(self.counts, theme.text if header.clipped or header.rejected else theme.muted)
 
     def _show_banner(self, header: Header, theme: Theme) -> None:
         self.banner.setVisible(bool(header.stale))
