@@ -52,6 +52,7 @@ class Bridge:
             allow_control: whether `select_policy` may send requests.
         """
         self._node, self._camera, self.allow_control = node, camera, allow_control
+        self.domain_id = node.context.get_domain_id()
         self._lock = threading.Lock()
         self._points: deque[Point] = deque(maxlen=_MAX_POINTS)
         self._namespace = namespace

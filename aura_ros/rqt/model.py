@@ -37,6 +37,7 @@ from aura_ros.rqt.points import (
     WritePoint,
     policy_name,
 )
+from aura_ros.rqt.reasons import Reason, reason
 from aura_ros.rqt.reports import NodeReports
 from aura_ros.rqt.rounds import Rounds, rounds
 from aura_ros.rqt.series import thin
@@ -165,6 +166,10 @@ class MonitorModel:
     def writes(self, limit: int = 100) -> list[WritePoint]:
         """Return the newest writes up to the cursor, oldest first, at most `limit`; 0 for all."""
         return self._shown.writes.until(self.cursor, limit)
+
+    def reason(self, write: WritePoint) -> Reason:
+        """Return why a write was made, by what was received before it."""
+        return reason(self._shown, write)
 
     def raster(self) -> Raster:
         """Return which rows of W changed, when and by how much."""

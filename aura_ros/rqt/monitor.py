@@ -41,7 +41,7 @@ class Monitor(Page):
             dark: whether to use dark colours.
             window_s: time that the curves show, one of views.controls.WINDOWS_S [s].
         """
-        super().__init__(window_s, source.allow_control)
+        super().__init__(window_s, source.allow_control, source.domain_id)
         self.model, self.source = model, source
         self._status_until_s = 0.0
         self._connect()

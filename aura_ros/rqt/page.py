@@ -11,6 +11,7 @@ from aura_ros.rqt.views.controls import PolicyControl, RobotChoice, Scrubber, Wi
 from aura_ros.rqt.views.cost import CostPanel
 from aura_ros.rqt.views.gate import GateTimeline
 from aura_ros.rqt.views.header import HeaderStrip
+from aura_ros.rqt.views.idle import IdlePage
 from aura_ros.rqt.views.latency import LatencyTable
 from aura_ros.rqt.views.panel import ViewPanel, label
 from aura_ros.rqt.views.raster import WriteRaster
@@ -23,12 +24,13 @@ _RIGHT_PX, _CAMERA_PX = 372, 190
 class Page(QtWidgets.QWidget):
     """The views of the monitor and their layout."""
 
-    def __init__(self, window_s: float, allow_control: bool) -> None:
+    def __init__(self, window_s: float, allow_control: bool, domain_id: int) -> None:
         """Make the views.
 
         Args:
             window_s: time that the curves show, one of views.controls.WINDOWS_S [s].
             allow_control: whether the buttons of the policies are enabled.
+            domain_id: ROS domain in which robots are searched.
         """
         super().__init__()
         self.setObjectName('monitor')
@@ -36,7 +38,7 @@ class Page(QtWidgets.QWidget):
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.header, self.gate, self.raster = HeaderStrip(), GateTimeline(), WriteRaster()
         self.state, self.cost, self.latency, self.writes = StatePanel(), CostPanel(), LatencyTable(), WriteStrip()
-        self.camera = CameraPanel()
+        self.camera, self.idle = CameraPanel(), IdlePage(domain_id)
         self.scrubber, self.policies = Scrubber(), PolicyControl(allow_control)
         self.window_choice, self.robots = WindowChoice(window_s), RobotChoice()
         self.status = label('', 'caption')
@@ -50,7 +52,9 @@ class Page(QtWidgets.QWidget):
         return QtCore.QSize(1280, 720)
 
     def _lay_out(self) -> None:
-        grid = QtWidgets.QGridLayout()
+        self._views = QtWidgets.QWidget()
+        grid = QtWidgets.QGridLayout(self._views)
+        grid.setContentsMargins(0, 0, 0, 0)
         grid.setSpacing(5)
         bottom = QtWidgets.QWidget()
         seen = QtWidgets.QHBoxLayout(bottom)
@@ -75,7 +79,10 @@ class Page(QtWidgets.QWidget):
         page.setContentsMargins(6, 6, 6, 6)
         page.setSpacing(5)
         page.addWidget(self.header)
-        page.addLayout(grid, 1)
+        self._stack = QtWidgets.QStackedLayout()
+        self._stack.addWidget(self.idle)
+        self._stack.addWidget(self._views)
+        page.addLayout(self._stack, 1)
         page.addLayout(self._bar())
 
     def _bar(self) -> QtWidgets.QHBoxLayout:
@@ -106,6 +113,10 @@ class Page(QtWidgets.QWidget):
         for panel in self.findChildren(ViewPanel):
             panel.apply_theme(theme)
         self.dim(self._moment)
+
+    def show_idle(self, idle: bool) -> None:
+        """Show what to type next in place of the views, until the first message arrives."""
+        self._stack.setCurrentWidget(self.idle if idle else self._views)
 
     def dim(self, moment: Moment) -> None:
         """Give a grey ground to the panels that do not show the present, or that do not show the moment of the page."""

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Paints the views of a page from the model, each when it is due. All views of one painting show the same moment."""
 
+import math
 import time
 from dataclasses import fields
 
@@ -78,9 +79,9 @@ class Painting:
         self._page.state.show_state(self.model.state(), self.model.items(), self._window, self.model.memory())
 
     def _paint_writes(self) -> None:
-        self._page.writes.show_writes(
-            self.model.writes(CARDS), self.model.thumbnails(CARDS), self._window, self.model.memory_events()
-        )
+        model = self.model
+        reasons = {write: model.reason(write) for write in model.writes(CARDS)}
+        self._page.writes.show_writes(reasons, model.thumbnails(CARDS), self._window, model.memory_events())
 
     def _paint_cost(self) -> None:
         self._page.cost.show_cost(
@@ -93,6 +94,7 @@ class Painting:
     def _paint_header(self) -> None:
         page, model = self._page, self.model
         header = model.header(time.monotonic())
+        page.show_idle(math.isinf(header.stale_s))
         page.header.show_header(header, self._moment, model.memory())
         page.header.show_task(header, model.instruction(), model.rounds(), len(model.episodes().t), self._moment)
         page.camera.show_camera(*model.camera(time.monotonic()), self._moment)
@@ -101,7 +103,9 @@ class Painting:
 
     def _paint_summary(self) -> None:
         model = self.model
-        self._page.header.summary.setText(story.summarize(model.gate(), model.writes(1), model.cost(2), self._window))
+        last = model.writes(1)
+        why = (last[0], model.reason(last[0])) if last else None
+        self._page.header.summary.setText(story.summarize(model.gate(), why, model.cost(2), self._window))
 
 
 def _cut(gate: GateSeries, begin: float, end: float) -> GateSeries:

@@ -16,6 +16,9 @@ class PointSource(Protocol):
     allow_control: bool
     """Whether `select_policy` may send requests."""
 
+    domain_id: int
+    """ROS domain in which robots are searched."""
+
     @property
     def namespace(self) -> str | None:
         """Namespace of the robot that is shown, '' or '/name'; None while there is no robot."""

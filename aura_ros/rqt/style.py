@@ -111,6 +111,7 @@ def style_sheet(theme: Theme) -> str:
     #monitor QLabel {{ color: {theme.text}; font-size: {BODY_PX}px; background: transparent; }}
     #monitor QLabel[role="caption"] {{ color: {theme.muted}; font-size: {SMALL_PX}px; }}
     #monitor QLabel[role="title"] {{ color: {theme.text}; font-size: {BODY_PX}px; font-weight: 600; }}
+    #monitor QLabel[role="code"] {{ color: {theme.text}; font-family: monospace; font-size: {LARGE_PX}px; }}
     #monitor QLabel[role="large"] {{ color: {theme.text}; font-size: {LARGE_PX}px; font-weight: 600; }}
     #monitor QFrame[role="panel"] {{ background: {theme.panel}; border: 1px solid {theme.line}; border-radius: 4px; }}
     #monitor QFrame[dimmed="true"] {{ background: {theme.window}; }}

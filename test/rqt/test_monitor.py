@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The whole monitor, offscreen: what it shows, how it reacts, and that it cleans up."""
 
+import re
 import statistics
 import threading
 import time
@@ -38,7 +39,7 @@ def test_it_shows_what_was_written_when_why_and_the_cost(stage):
     monitor, last = stage.monitor, written()[-1]
     summary = monitor.header.summary.text()
     assert summary.startswith(f'In the 2 min 50 s that were seen, {len(written())} of 851 steps wrote')
-    assert f'at step {last.seq:,}: gate {last.gate:.2f} > threshold 0.50.' in summary
+    assert re.search(rf'at step {last.seq:,}: new cue \w+: surprise {last.surprise:.1f}, \d+x its usual\.', summary)
     assert summary.endswith('State: 4,224 B. KV-cache: 218 KB.')
     assert cards(monitor) == [f'step {write.seq:,}' for write in written()]
     assert 'AURA drives' in monitor.header.policy.text() and monitor.header.control.text() == 'commands are sent'
@@ -51,7 +52,12 @@ def test_it_reports_that_no_message_was_received_yet(stage):
     monitor = stage.monitor
     assert monitor.header.banner.isVisible() and 'no message received yet' in monitor.header.banner.text()
     assert (monitor.header.step.text(), monitor.gate.caption.text()) == ('no step yet', 'no step received yet')
-    assert monitor.writes._nothing.isVisible() and monitor.state.map.caption.text() == 'no state of this time received'
+    assert monitor.idle.isVisible() and not monitor.gate.isVisible()
+    assert monitor.idle.title.text() == 'No robot found yet on ROS domain 51'
+    assert 'export ROS_DOMAIN_ID=51' in monitor.idle.domain.text()
+    assert './run demo' in [command.text() for command in monitor.idle.commands]
+    stage.receive_story(5.0)
+    assert monitor.gate.isVisible() and not monitor.idle.isVisible()
 
 
 def test_the_banner_appears_after_a_second_without_messages_and_goes_with_the_next(stage):

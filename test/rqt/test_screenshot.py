@@ -26,6 +26,9 @@ ROOT = Path(__file__).parents[2]
 
 def prepare(stage: Stage, scene: str) -> None:
     """Bring the monitor into the state that the picture shows."""
+    if scene == 'idle':
+        stage.settle()
+        return
     if scene == 'items':
         stage.receive(ItemRun(851).points())
         stage.settle()
@@ -52,7 +55,7 @@ def cut_off(monitor: QtWidgets.QWidget) -> list[str]:
     return [label.text() for label in labels if not label.wordWrap() and label.sizeHint().width() > label.width() + 1]
 
 
-@pytest.mark.parametrize('scene', ['light', 'dark', 'scrub', 'paused', 'lost', 'dead', 'items'])
+@pytest.mark.parametrize('scene', ['idle', 'light', 'dark', 'scrub', 'paused', 'lost', 'dead', 'items'])
 def test_screenshot(scene, qtbot, monkeypatch, tmp_path):
     stage = Stage(qtbot, monkeypatch, dark=scene == 'dark')
     if not QtGui.QFontDatabase().families():
@@ -64,7 +67,7 @@ def test_screenshot(scene, qtbot, monkeypatch, tmp_path):
     picture = QtGui.QImage(str(path))
     assert (picture.width(), picture.height()) == SIZE, 'the page does not fit on a small screen'
     colours = {picture.pixel(x, y) for x in range(0, SIZE[0], 3) for y in range(0, SIZE[1], 3)}
-    assert len(colours) > 200, 'curves, maps and thumbnails are missing'
+    assert len(colours) > 200 or scene == 'idle', 'curves, maps and thumbnails are missing'
     assert cut_off(stage.monitor) == []
 
 

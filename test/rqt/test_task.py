@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the robot shall do and sees: instruction, rounds, episodes, camera, and the counts of the policy switch."""
+"""What the robot has to do and sees: instruction, rounds, episodes, camera, and the counts of the policy switch."""
 
 import numpy as np
 import pytest

@@ -18,6 +18,7 @@ from aura_ros.rqt.memory_log import MemoryStatus
 from aura_ros.rqt.model import MonitorModel
 from aura_ros.rqt.points import RAM, DiagnosticPoint, PolicyPoint, StatePoint, Thumbnail, WritePoint
 from aura_ros.rqt.qt import Qt, QtCore
+from aura_ros.rqt.reasons import Reason
 from aura_ros.rqt.style import DARK, LIGHT, diverging, rgb, sequential
 from aura_ros.rqt.view_data import Cost, GateSeries, Latency, Raster, Spans, Stage
 from aura_ros.rqt.views import item_text, units, words
@@ -38,6 +39,7 @@ BLIND = {
     'deutan': [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
     'all': np.eye(3),
 }
+REASON = Reason(30.0, 2.0)
 NO_SPANS = Spans((), ())
 PRESENT = Window(20.0, 120.0)
 
@@ -300,19 +302,19 @@ def write(seq: int, durability: int = 2) -> WritePoint:
 def test_writes_show_the_image_of_their_observation(shown):
     view = shown(WriteStrip())
     red = Thumbnail(10.0, np.full((60, 80, 3), (250, 0, 0), np.uint8))
-    view.show_writes([write(10, RAM), write(50)], [red], Window(20.0, 120.0))
+    view.show_writes({write(10, RAM): REASON, write(50): REASON}, [red], Window(20.0, 120.0))
     first, second, third = view.cards[:3]
     assert (first.image.text(), second.image.pixmap().toImage().pixelColor(50, 40).red()) == ('no image', 250)
     assert (first.durability.text(), second.durability.text()) == ('RAM only', 'durable')
     assert (second.when.text(), second.step.text()) == (f'{units.MINUS}10 s', 'step 50')
     assert third.isHidden()
-    view.show_writes([write(60)], [red], Window(20.0, 120.0))
+    view.show_writes({write(60): REASON}, [red], Window(20.0, 120.0))
     assert first.image.text() == 'no image', 'the image of the other write must go'
 
 
 def test_a_click_on_a_write_emits_its_time(shown, qtbot):
     view = shown(WriteStrip())
-    view.show_writes([write(10), write(50)], [], Window(20.0, 120.0))
+    view.show_writes({write(10): REASON, write(50): REASON}, [], Window(20.0, 120.0))
     with qtbot.waitSignal(view.chosen) as signal:
         view.cards[1].mousePressEvent(None)
     assert signal.args == [10.0]
@@ -331,7 +333,7 @@ def test_gate_has_a_gap_where_no_step_was_received(shown):
 
 def test_a_card_describes_a_write_of_unknown_durability(shown):
     view = shown(WriteStrip())
-    view.show_writes([write(10, 9)], [], Window(20.0, 120.0))
+    view.show_writes({write(10, 9): REASON}, [], Window(20.0, 120.0))
     assert view.cards[0].durability.text() == '9' and 'durability: 9' in describe(view.cards[0].write)
 
 

@@ -18,6 +18,7 @@ class FakeSource:
 
     def __init__(self, allow_control: bool = False) -> None:
         self.allow_control = allow_control
+        self.domain_id = 51
         self.namespace: str | None = ''
         self.names = ['']
         self.points: list[Point] = []

@@ -1,22 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """The summary line of the header: what the memory did up to the moment that the page shows, as one sentence or two."""
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from aura_ros.rqt.points import WritePoint
+from aura_ros.rqt.reasons import Reason
 from aura_ros.rqt.view_data import Cost, GateSeries
 from aura_ros.rqt.views import units
 from aura_ros.rqt.views.panel import Window
 
 
-def summarize(gate: GateSeries, writes: Sequence[WritePoint], cost: Cost, window: Window) -> str:
+def summarize(gate: GateSeries, last: tuple[WritePoint, Reason] | None, cost: Cost, window: Window) -> str:
     """Return the summary.
 
     Args:
         gate: steps that the monitor received.
-        writes: writes up to the moment that is shown, oldest first.
+        last: last write up to the moment that is shown and its reason, None before the first.
         cost: cost at that moment.
         window: window of the curves, which names the moment.
     """
@@ -26,10 +25,9 @@ def summarize(gate: GateSeries, writes: Sequence[WritePoint], cost: Cost, window
     wrote = int(np.count_nonzero(gate.written[:steps]))
     seen = units.duration(max(0.0, window.shown_s - float(gate.t[0])))
     text = f'In the {seen} that were seen, {wrote:,} of {steps:,} steps wrote ({wrote / steps:.1%}).'
-    if writes:
-        last = writes[-1]
-        text += f' Last write {window.since(last.stamp_s)} at step {last.seq:,}: '
-        text += f'gate {last.gate:.2f} > threshold {last.threshold:.2f}.'
+    if last is not None:
+        write, reason = last
+        text += f' Last write {window.since(write.stamp_s)} at step {write.seq:,}: {reason}.'
     if len(cost.aura_bytes):
         text += f' State: {units.size(int(cost.aura_bytes[-1]))}.'
         if len(cost.kv_bytes):

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The last writes, one card each: camera image, time, step, gate score and durability. The newest is on the right."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from aura_ros.rqt.items import image_at
 from aura_ros.rqt.memory_log import MemoryEvent
 from aura_ros.rqt.points import DURABLE, RAM, Thumbnail, WritePoint, durability_name
 from aura_ros.rqt.qt import Qt, QtCore, QtGui, QtWidgets, Signal
+from aura_ros.rqt.reasons import Reason
 from aura_ros.rqt.style import BODY_PX, Theme
 from aura_ros.rqt.views import marks, units
 from aura_ros.rqt.views.images import pixmap
@@ -17,9 +18,11 @@ CARDS = 20
 _WIDTH, _HEIGHT = 110, 82
 _CARD, _GAP = 120, 5
 _TIP = tip(
-    'The last writes, the newest on the right: the image of the first camera, the step, the gate score and its '
-    'threshold, and the durability. Click to show that moment.',
+    'The last writes, the newest on the right: the image of the first camera, the step, the surprise and how many '
+    'times the usual one it is, and the durability. The gate decides by more than the surprise. Click to show the '
+    'moment.',
     'write',
+    'surprise',
     'gate',
     'durable',
 )
@@ -54,14 +57,16 @@ class Card(QtWidgets.QFrame):
         self.event_shown: MemoryEvent | None = None
         self.picture: QtGui.QPixmap | None = None
 
-    def show_write(self, write: WritePoint, picture: QtGui.QPixmap | None, window: Window, theme: Theme) -> None:
-        """Show a write, its time, and its camera image."""
+    def show_write(
+        self, write: WritePoint, reason: Reason, picture: QtGui.QPixmap | None, window: Window, theme: Theme
+    ) -> None:
+        """Show a write, its time, its reason, and its camera image."""
         self.when.setText(window.when(write.stamp_s))
         self.event_shown = None
         if self.write != write:
             self.write = write
             self.step.setText(f'step {write.seq:,}')
-            self.gate.setText(f'gate {write.gate:.2f} > {write.threshold:.2f}')
+            self.gate.setText(reason.short)
             self.durability.setText('RAM only' if write.durability == RAM else durability_name(write.durability))
             colour = theme.good if write.durability == DURABLE else theme.muted
             tint(self.durability, colour, 'font-size: 11px;')
@@ -150,7 +155,7 @@ class WriteStrip(ViewPanel):
 
     def show_writes(
         self,
-        writes: Sequence[WritePoint],
+        writes: Mapping[WritePoint, Reason],
         thumbnails: Sequence[Thumbnail],
         window: Window,
         events: Sequence[MemoryEvent] = (),
@@ -158,7 +163,7 @@ class WriteStrip(ViewPanel):
         """Show writes, and the events of the memory between them, oldest first.
 
         Args:
-            writes: writes up to the moment that is shown.
+            writes: writes up to the moment that is shown, oldest first, with their reasons.
             thumbnails: camera images of some of them.
             window: window of the curves; with a cursor, the last card is the selected one.
             events: when the memory was lost, reset or restored.
@@ -172,18 +177,26 @@ class WriteStrip(ViewPanel):
         for place, card in enumerate(self.cards):
             card.setVisible(place < len(shown))
             if place < len(shown):
-                self._show(card, shown[place], thumbnails, window, self.theme)
+                self._show(card, shown[place], writes, thumbnails, window)
                 card.choose(window.cursor_s is not None and place == len(shown) - 1)
-        self.caption.setText('' if not writes else summary(writes[-1]))
+        self.caption.setText('' if not writes else summary(*list(writes.items())[-1]))
 
     def _show(
-        self, card: Card, entry: WritePoint | MemoryEvent, thumbnails: Sequence[Thumbnail], window: Window, theme: Theme
+        self,
+        card: Card,
+        entry: WritePoint | MemoryEvent,
+        writes: Mapping[WritePoint, Reason],
+        thumbnails: Sequence[Thumbnail],
+        window: Window,
     ) -> None:
+        theme = self.theme
+        assert theme is not None
         if isinstance(entry, MemoryEvent):
             card.show_event(entry, window, theme)
             return
         thumbnail = image_at(entry.stamp_s, thumbnails)
-        card.show_write(entry, None if thumbnail is None else self._pictures[thumbnail], window, theme)
+        picture = None if thumbnail is None else self._pictures[thumbnail]
+        card.show_write(entry, writes[entry], picture, window, theme)
 
     def _follow(self, _: int, highest: int) -> None:
         self._scroll_bar.setValue(highest)
@@ -194,12 +207,9 @@ class WriteStrip(ViewPanel):
             self.chosen.emit(shown.stamp_s)
 
 
-def summary(write: WritePoint) -> str:
+def summary(write: WritePoint, reason: Reason) -> str:
     """Return one line about a write."""
-    return (
-        f'write {write.writes:,} at step {write.seq:,}: surprise {write.surprise:.2f}, '
-        f'change of the state {write.delta_norm:.2f}, of an action {write.action_change:.3f} rad'
-    )
+    return f'write {write.writes:,} at step {write.seq:,}: {reason}; change of an action {write.action_change:.3f} rad'
 
 
 def describe(write: WritePoint) -> str:
