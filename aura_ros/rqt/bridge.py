@@ -40,6 +40,9 @@ _SPUN_S = 1.0
 class Bridge:
     """Receives points from one robot, and sends requests to it."""
 
+    unlock = 'aura monitor --allow-control'
+    """Command that starts the monitor with the permission to send requests."""
+
     def __init__(
         self, node: Node, namespace: str | None = None, camera: str = CAMERA, allow_control: bool = False
     ) -> None:
@@ -215,6 +218,8 @@ class SpunBridge(Bridge):
 
     Both are in the node's default callback group, so that no two of them run at once.
     """
+
+    unlock = 'rqt --standalone aura_ros --args --allow-control'
 
     def __init__(
         self, node: Node, namespace: str | None = None, camera: str = CAMERA, allow_control: bool = False

@@ -18,6 +18,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import fields
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from aura_ros.rqt import costs, stages
@@ -37,6 +38,7 @@ from aura_ros.rqt.points import (
     WritePoint,
     policy_name,
 )
+from aura_ros.rqt.reading import Reading, beside, reading
 from aura_ros.rqt.reasons import Reason, reason
 from aura_ros.rqt.reports import NodeReports
 from aura_ros.rqt.rounds import Rounds, rounds
@@ -217,6 +219,18 @@ class MonitorModel:
         shown = self._shown
         known = shown.newest - shown.policy_until_s <= REPORT_GAP_S
         return _spans(shown.policies, math.inf if known else shown.policy_until_s)
+
+    def reading(self, stamp_s: float) -> Reading | None:
+        """Return all values at a time [s, ROS clock]; None where no step was received."""
+        return reading(self._shown, stamp_s)
+
+    def beside(self, stamp_s: float, direction: int, writes: bool = False) -> float | None:
+        """Return the time of the next step, or with `writes` of the next write or event of the memory, see `beside`."""
+        if not writes:
+            return beside(self._gates(AURA)['t'], stamp_s, direction)
+        marks = [write.stamp_s for write in self._shown.writes.until(None, 0)]
+        marks += [event.stamp_s for event in self.memory_events()]
+        return beside(np.sort([mark for mark in marks if mark >= self.span[0]]), stamp_s, direction)
 
     def instruction(self) -> str:
         """Return the instruction at the cursor; '' when unknown."""

@@ -25,6 +25,7 @@ WINDOW_S = 120.0
 # How long a status text stays at the bottom [s].
 _STATUS_S = 8.0
 _STATUS_LENGTH = 60
+_PLAIN = Qt.KeyboardModifier.NoModifier
 
 
 class Monitor(Page):
@@ -41,9 +42,10 @@ class Monitor(Page):
             dark: whether to use dark colours.
             window_s: time that the curves show, one of views.controls.WINDOWS_S [s].
         """
-        super().__init__(window_s, source.allow_control, source.domain_id)
+        super().__init__(window_s, source.allow_control, source.domain_id, source.unlock)
         self.model, self.source = model, source
         self._status_until_s = 0.0
+        self._pointed_s: float | None = None
         self._connect()
         self.painting = Painting(self, model, window_s)
         self._kinds: set[type] = set()
@@ -63,13 +65,51 @@ class Monitor(Page):
         self.on_button('PNG', self._ask_png)
         self.on_button('CSV', self._ask_csv)
         self.on_button('◐', self._switch_theme)
-        shortcut = getattr(QtGui, 'QShortcut', None) or QtWidgets.QShortcut  # Qt 6 moved it
-        actions = {'Space': self.scrubber.pause.toggle, 'L': self.scrubber.live.click, 'Ctrl+S': self._ask_png}
-        for keys, action in actions.items():
-            made = shortcut(QtGui.QKeySequence(keys), self)
-            # Only inside the monitor, because other plugins of rqt have their own keys.
-            made.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
-            made.activated.connect(action)
+        self.crosshair.pointed.connect(self._point_at)
+        self._keys: dict[int, Callable[[], None]] = {
+            Qt.Key.Key_Space: self.scrubber.pause.toggle,
+            Qt.Key.Key_L: self.scrubber.go_live,
+            Qt.Key.Key_Left: lambda: self._move(-1),
+            Qt.Key.Key_Right: lambda: self._move(1),
+            Qt.Key.Key_P: lambda: self._move(-1, writes=True),
+            Qt.Key.Key_N: lambda: self._move(1, writes=True),
+            Qt.Key.Key_Home: lambda: self.look_at(self.model.span[0]),
+            Qt.Key.Key_End: lambda: self.look_at(None),
+            Qt.Key.Key_Return: self._press,
+            Qt.Key.Key_Enter: self._press,
+        }
+
+    def keyPressEvent(self, event: QtGui.QKeyEvent | None) -> None:
+        """Act on a key that the focused widget does not use; so Space presses a focused button, else it pauses."""
+        if event is None:
+            return
+        if event.key() == Qt.Key.Key_S and event.modifiers() == Qt.KeyboardModifier.ControlModifier:
+            self._ask_png()
+        elif event.key() in self._keys and event.modifiers() in (_PLAIN, Qt.KeyboardModifier.KeypadModifier):
+            self._keys[event.key()]()
+        else:
+            super().keyPressEvent(event)
+
+    def _press(self) -> None:
+        focused = self.focusWidget()
+        if isinstance(focused, QtWidgets.QAbstractButton):
+            focused.click()
+
+    def _move(self, direction: int, writes: bool = False) -> None:
+        """Show the step, or the write or event of the memory, before or after the moment of the page."""
+        stamp_s = self.model.moment(time.monotonic()).stamp_s
+        self.look_at(self.model.beside(stamp_s, direction, writes))
+
+    def _point_at(self, stamp_s: float | None) -> None:
+        self._pointed_s = stamp_s
+        self._show_reading()
+
+    def _show_reading(self) -> None:
+        pointed, model = self._pointed_s, self.model
+        self.crosshair.show_time(pointed)
+        stamp_s = model.cursor if pointed is None else pointed
+        found = None if stamp_s is None else model.reading(stamp_s)
+        self.readout.show_reading(stamp_s, found, '' if stamp_s is None else model.policies().at(stamp_s))
 
     @property
     def window_s(self) -> float:
@@ -93,6 +133,7 @@ class Monitor(Page):
 
     def _refresh(self, now_s: float) -> None:
         self.robots.show_robots(self.source.robots(), self.source.namespace)
+        self._show_reading()
         if self._status_until_s < now_s:
             self.status.setText('')
 

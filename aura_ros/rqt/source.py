@@ -19,6 +19,9 @@ class PointSource(Protocol):
     domain_id: int
     """ROS domain in which robots are searched."""
 
+    unlock: str
+    """Command that starts the monitor with the permission to send requests."""
+
     @property
     def namespace(self) -> str | None:
         """Namespace of the robot that is shown, '' or '/name'; None while there is no robot."""

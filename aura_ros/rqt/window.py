@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from aura_ros.rqt.monitor import Monitor
 
 _SAVE_AFTER_S = 30.0
+_SCALES = 0.5, 4.0
 # From the end of the window to that of the process, at most.
 _END_S = 5.0
 
@@ -41,6 +42,9 @@ def parse(args: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     )
     parser.add_argument('--allow-control', action='store_true', help='enable the buttons that change the policy')
     parser.add_argument('--dark', action='store_true', help='start with dark colours')
+    parser.add_argument(
+        '--scale', type=float, metavar='F', help='size of texts and marks, 0.5 to 4 (default: of the desktop)'
+    )
     parser.add_argument('--save', type=Path, metavar='PNG', help='save a picture after --after seconds, then exit')
     parser.add_argument(
         '--after', type=float, metavar='S', help=f'time until --save saves the picture [s] (default: {_SAVE_AFTER_S:g})'
@@ -50,6 +54,8 @@ def parse(args: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     options = parser.parse_args(given[:place])
     if options.save is None and options.after is not None:
         parser.error('--after needs --save')
+    if options.scale is not None and not _SCALES[0] <= options.scale <= _SCALES[1]:
+        parser.error(f'--scale {options.scale:g}: must be {_SCALES[0]:g} to {_SCALES[1]:g}')
     options.after = _SAVE_AFTER_S if options.after is None else options.after
     return options, given[place:]
 
@@ -93,6 +99,8 @@ def _show(options: argparse.Namespace, ros_args: list[str]) -> int:
     from aura_ros.rqt.monitor import Monitor
     from aura_ros.rqt.qt import QtCore, application
 
+    if options.scale is not None:
+        os.environ['QT_SCALE_FACTOR'] = f'{options.scale:g}'
     if options.save is not None:
         _draw_without_display()
     app = application()

@@ -69,8 +69,10 @@ def test_text_is_readable(theme):
     for ground in (theme.panel, theme.window):
         assert contrast(theme.text, ground) > 12
         assert contrast(theme.muted, ground) > 4.5
-    for colour in (theme.aura, theme.kv, theme.good, theme.alarm, theme.base):
-        assert contrast(colour, theme.panel) > 3.0, colour
+        for colour in (theme.aura, theme.kv, theme.good, theme.alarm, theme.base):
+            assert contrast(colour, ground) >= 4.5, (colour, ground)
+    for ground in (theme.alarm, theme.good, theme.text, theme.aura, theme.muted):
+        assert contrast(theme.panel, ground) >= 4.5, 'text on a coloured ground'
 
 
 @THEMES

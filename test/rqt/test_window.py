@@ -21,6 +21,13 @@ def test_after_without_save_is_refused(capsys):
     assert ended.value.code == 2 and '--after needs --save' in capsys.readouterr().err
 
 
+@pytest.mark.parametrize('scale', ['0.1', '9', 'nan'])
+def test_a_scale_out_of_range_is_refused(scale, capsys):
+    with pytest.raises(SystemExit):
+        window.parse(['--scale', scale])
+    assert 'must be 0.5 to 4' in capsys.readouterr().err
+
+
 @pytest.fixture
 def stage(qtbot, monkeypatch):
     return Stage(qtbot, monkeypatch)

@@ -18,7 +18,7 @@ class FakeSource:
 
     def __init__(self, allow_control: bool = False) -> None:
         self.allow_control = allow_control
-        self.domain_id = 51
+        self.domain_id, self.unlock = 51, 'aura monitor --allow-control'
         self.namespace: str | None = ''
         self.names = ['']
         self.points: list[Point] = []

@@ -10,6 +10,7 @@ from aura_ros.rqt.robots import label as robot_label
 from aura_ros.rqt.style import Theme
 from aura_ros.rqt.views import units
 from aura_ros.rqt.views.panel import label, tint
+from aura_ros.rqt.views.slider import JumpSlider
 from aura_ros.rqt.views.words import tip
 
 WINDOWS_S = (30.0, 120.0, 600.0)
@@ -22,7 +23,7 @@ _MODES = {
     Mode.PAUSED: 'paused at',
     Mode.PAST: 'shows',
 }
-_LOCKED = 'The monitor is read-only. Start it with --allow-control to change the policy.'
+_LOCKED = 'The monitor is read-only. To change the policy, start it with: {}'
 
 
 class Scrubber(QtWidgets.QWidget):
@@ -40,10 +41,12 @@ class Scrubber(QtWidgets.QWidget):
         self.pause = QtWidgets.QPushButton('Pause')
         self.pause.setCheckable(True)
         self.pause.setToolTip('Freeze the page. The monitor continues to record. Key: Space')
-        self.slider = QtWidgets.QSlider(Qt.Orientation.Horizontal)
+        self.slider = JumpSlider(Qt.Orientation.Horizontal)
         self.slider.setRange(0, _SLIDER_STEPS)
         self.slider.setValue(_SLIDER_STEPS)
-        self.slider.setToolTip('Show a moment of the last 10 minutes. The right end is the present.')
+        self.slider.setToolTip(
+            'Show a moment of the last 10 minutes. Keys: Left and Right for a step, P and N for a write, Home and End.'
+        )
         self.live = QtWidgets.QPushButton('Live')
         self.live.setToolTip('Return to the present. Key: L')
         self.moment = label('', 'body', 'Moment that is shown, on the ROS clock.')
@@ -53,11 +56,12 @@ class Scrubber(QtWidgets.QWidget):
         row.addWidget(self.slider, 1)
         row.addWidget(self.moment)
         self.pause.toggled.connect(self.paused)
-        self.live.clicked.connect(self._go_live)
+        self.live.clicked.connect(self.go_live)
         self.slider.valueChanged.connect(self._on_slider)
         self._span = (0.0, 0.0)
 
-    def _go_live(self) -> None:
+    def go_live(self) -> None:
+        """Return to the present."""
         self.pause.setChecked(False)
         self.moved.emit(None)
 
@@ -88,13 +92,14 @@ class PolicyControl(QtWidgets.QWidget):
     requested = Signal(int)
     """Number of the requested policy, ActionChunk.POLICY_*."""
 
-    def __init__(self, allowed: bool) -> None:
-        """Make the buttons; they are disabled unless `allowed`."""
+    def __init__(self, allowed: bool, unlock: str) -> None:
+        """Make the buttons; they are disabled unless `allowed`, and name the command `unlock` that enables them."""
         super().__init__()
         row = QtWidgets.QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(2)
-        about = 'Policy that drives the robot.' if allowed else _LOCKED
+        locked = _LOCKED.format(unlock)
+        about = 'Policy that drives the robot.' if allowed else locked
         row.addWidget(label('Policy' if allowed else 'Policy (locked)', 'caption', tip(about, 'policy')))
         self.buttons = []
         for policy, name in enumerate(_POLICY_LABELS):
@@ -102,7 +107,7 @@ class PolicyControl(QtWidgets.QWidget):
             button.setCheckable(True)
             button.setEnabled(allowed)
             about = f'Let {name} drive from the next chunk boundary.'
-            button.setToolTip(tip(about, 'policy', 'chunk') if allowed else _LOCKED)
+            button.setToolTip(tip(about, 'policy', 'chunk') if allowed else locked)
             button.clicked.connect(lambda _, policy=policy: self.requested.emit(policy))
             row.addWidget(button)
             self.buttons.append(button)

@@ -42,7 +42,6 @@ class CostPanel(ViewPanel):
     def __init__(self) -> None:
         super().__init__('What it costs', _TIP)
         self.plot = Plot()
-        self.plot.setMinimumHeight(70)
         decades = range(int(_LOWEST), 13)
         names = {2: '100 B', 3: '1 KB', 4: '10 KB', 5: '100 KB', 6: '1 MB', 7: '10 MB', 8: '100 MB', 9: '1 GB'}
         self.plot.getAxis('left').setTicks([[(decade, names.get(decade, '')) for decade in decades]])
@@ -65,6 +64,8 @@ class CostPanel(ViewPanel):
                 cell.setAlignment(Qt.AlignmentFlag.AlignRight)
                 grid.addWidget(cell, row, column)
         self.body.addLayout(grid)
+        self.end_s = 0.0
+        """Right end of the plot [s, ROS clock]."""
 
     def apply_theme(self, theme: Theme) -> None:
         """Use the colours of `theme`."""
@@ -86,6 +87,7 @@ class CostPanel(ViewPanel):
             events: when the memory was lost, reset or restored.
             frozen: whether the page shows a past moment, so that values of the present do not belong to it.
         """
+        self.end_s = window.shown_s
         begins = [float(t[0]) for t in (cost.t, cost.kv_t) if len(t)]
         if begins:
             length_s = max(window.shown_s - min(begins), 1.0)

@@ -67,7 +67,7 @@ class GateTimeline(ViewPanel):
         self.plot.scene().sigMouseClicked.connect(self._on_click)
         self.body.addWidget(self.plot, 1)
         self._gate: GateSeries | None = None
-        self._end_s = self._base_s = self._shown_s = 0.0
+        self.end_s = self._base_s = self._shown_s = 0.0
         self._marked: tuple[bytes, Spans, Spans] | None = None
 
     def apply_theme(self, theme: Theme) -> None:
@@ -91,7 +91,7 @@ class GateTimeline(ViewPanel):
 
     def show_gate(self, gate: GateSeries, policies: Spans, episodes: Spans, window: Window) -> None:
         """Draw the part in a window."""
-        self._gate, self._end_s = gate, window.end_s
+        self._gate, self.end_s = gate, window.end_s
         if self._shown_s != window.length_s:
             self._shown_s = window.length_s
             self.plot.setXRange(-window.length_s, 0.0, padding=0)
@@ -151,7 +151,7 @@ class GateTimeline(ViewPanel):
         gate = self._gate
         if gate is None or not len(gate.t):
             return None
-        return int(np.abs(gate.t - self._end_s - x).argmin())
+        return int(np.abs(gate.t - self.end_s - x).argmin())
 
     def _read(self, x: float, _: float) -> str:
         place, gate = self._nearest(x), self._gate

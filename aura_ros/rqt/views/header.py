@@ -29,6 +29,8 @@ class HeaderStrip(ViewPanel):
 
     def __init__(self) -> None:
         super().__init__('', '')
+        self.compact = False
+        """Whether the window is narrow, so that only nodes with a fault have names."""
         self.policy = label('', 'large', tip('Policy that drives the robot.', 'policy'))
         self.control = label('', 'title')
         self.step = label(
@@ -76,10 +78,11 @@ class HeaderStrip(ViewPanel):
         episode = units.short_id(header.episode_id) or units.NOTHING
         strays = f' · {header.strays:,} stray stamps' if header.strays else ''
         self.step.setText(f'episode {episode} · step {header.seq:,}{strays}' if header.seq >= 0 else 'no step yet')
-        self.step.setVisible(not moment.frozen)
-        at_present = 'nodes at present: ' if moment.frozen and header.nodes else ''
+        self.step.setVisible(not moment.frozen and not self.compact)
+        self.rounds.setVisible(not self.compact)
+        at_present = ('present: ' if self.compact else 'nodes at present: ') if moment.frozen and header.nodes else ''
         caption = f'<span style="color:{theme.muted}">{at_present}</span>'
-        self.nodes.setText(caption + nodes.marks(header.nodes, theme, moment.frozen))
+        self.nodes.setText(caption + nodes.marks(header.nodes, theme, moment.frozen, self.compact))
         self.nodes.setToolTip(hover(nodes.describe(header.nodes)))
         self._show_memory(header, moment, memory, theme)
         self._show_banner(header, theme)

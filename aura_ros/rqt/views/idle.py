@@ -9,7 +9,7 @@ from aura_ros.rqt.views.panel import ViewPanel, label
 _COMMANDS = (
     ('the demo, in a clone', './run demo'),
     ('the demo, in a workspace', 'ros2 launch aura_ros demo.launch.yaml'),
-    ('your robot', 'ros2 launch aura_ros aura.launch.yaml robot:=FILE'),
+    ('your robot', 'ros2 launch aura_ros aura.launch.yaml robot_file:=FILE'),
     ('a recording', 'ros2 bag play BAG --clock'),
 )
 

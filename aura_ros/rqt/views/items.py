@@ -42,6 +42,7 @@ class ItemPanel(ViewPanel):
         self._area = QtWidgets.QScrollArea()
         self._area.setWidget(self.lines)
         self._area.setWidgetResizable(True)
+        self._area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self._area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.lines.chosen.connect(self.chosen)
         self.body.addWidget(self.places)

@@ -13,12 +13,20 @@ _LEVELS = ('OK', 'WARN', 'ERROR', 'STALE')
 _NAME_LENGTH = 24
 
 
-def marks(nodes: Sequence[NodeReport], theme: Theme, muted: bool) -> str:
-    """Return mark and name of each node; the names are pale if `muted`."""
-    return '&nbsp;&nbsp;'.join(_mark(node, theme, theme.muted if muted else theme.text) for node in nodes)
+def marks(nodes: Sequence[NodeReport], theme: Theme, muted: bool, compact: bool = False) -> str:
+    """Return mark and name of each node.
+
+    Args:
+        nodes: the nodes.
+        theme: colours.
+        muted: whether the names are pale.
+        compact: whether only nodes that are not good have a name.
+    """
+    ink = theme.muted if muted else theme.text
+    return '&nbsp;&nbsp;'.join(_mark(node, theme, ink, compact) for node in nodes)
 
 
-def _mark(node: NodeReport, theme: Theme, ink: str) -> str:
+def _mark(node: NodeReport, theme: Theme, ink: str, compact: bool) -> str:
     colour, mark = theme.good, '●'
     if node.silent or node.level >= 2:
         colour, mark = theme.alarm, '✕'
@@ -28,6 +36,8 @@ def _mark(node: NodeReport, theme: Theme, ink: str) -> str:
         colour, mark = theme.muted, '○'
     name = cut(node.name.removesuffix('_node').rpartition('/')[2].replace('_', ' '), _NAME_LENGTH)
     state = '' if node.state in ('', 'active') else f' {cut(node.state, _NAME_LENGTH)}'
+    if compact and mark == '●':
+        return f'<span style="color:{colour}">{mark}</span>'
     return f'<span style="color:{colour}">{mark}</span> <span style="color:{ink}">{markup(name + state)}</span>'
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from aura_ros.common.text import cut, printable, printable_lines
-from aura_ros.rqt.qt import Qt, QtGui, QtWidgets, pyqtgraph
+from aura_ros.rqt.qt import Qt, QtCore, QtGui, QtWidgets, Signal, pyqtgraph
 from aura_ros.rqt.style import AXIS_PX, SMALL_PX, Theme
 from aura_ros.rqt.views import units
 
@@ -145,9 +145,14 @@ class ViewPanel(QtWidgets.QFrame):
 class Plot(pyqtgraph.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no types
     """A plot without panning and menu, with axes of a fixed width, and with a text at the mouse pointer."""
 
+    pointed = Signal(object)
+    """Place of the mouse pointer on the x axis; None when it left the plot."""
+
     def __init__(self, left: bool = True, bottom: bool = True) -> None:
         """Make an empty plot with the given axes."""
         super().__init__()
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.setMouseTracking(True)
         item = self.getPlotItem()
         item.setMenuEnabled(False)
         item.hideButtons()
@@ -177,7 +182,6 @@ class Plot(pyqtgraph.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no type
     def read_with(self, read: Callable[[float, float], str]) -> None:
         """Show `read(x, y)` at the mouse pointer, or nothing where it returns ''."""
         self._read = read
-        self.setMouseTracking(True)
 
     def _position(self, event: QtGui.QMouseEvent) -> tuple[float, float] | None:
         """Return the mouse position in the coordinates of the plot; None outside."""
@@ -192,5 +196,11 @@ class Plot(pyqtgraph.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no type
         """Show the text of the position."""
         position = self._position(event)
         text = '' if position is None else self._read(*position)
+        self.pointed.emit(None if position is None else position[0])
         QtWidgets.QToolTip.showText(self.mapToGlobal(event.pos()), text, self)
         super().mouseMoveEvent(event)
+
+    def leaveEvent(self, event: QtCore.QEvent) -> None:
+        """Report that the pointer left."""
+        self.pointed.emit(None)
+        super().leaveEvent(event)

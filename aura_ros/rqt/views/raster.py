@@ -40,7 +40,7 @@ class WriteRaster(ViewPanel):
         self.plot.read_with(self._read)
         self.body.addWidget(self.plot, 1)
         self._raster: Raster | None = None
-        self._end_s = self._length_s = 0.0
+        self.end_s = self._length_s = 0.0
         self._highest = 1e-6
         self._ticks: Ticks = []
         self._shown = (b'', 0.0)
@@ -55,7 +55,7 @@ class WriteRaster(ViewPanel):
 
     def show_raster(self, raster: Raster, window: Window) -> None:
         """Draw the changes in a window."""
-        self._raster, self._end_s, self._length_s = raster, window.end_s, window.length_s
+        self._raster, self.end_s, self._length_s = raster, window.end_s, window.length_s
         ticks = time_ticks(window)
         if self._ticks != ticks:
             self._ticks = ticks
@@ -89,8 +89,8 @@ class WriteRaster(ViewPanel):
         raster = self._raster
         if raster is None or not len(raster.t):
             return ''
-        place = int(np.abs(raster.t - self._end_s - x).argmin())
-        if abs(raster.t[place] - self._end_s - x) > self._length_s / BINS * 2:
+        place = int(np.abs(raster.t - self.end_s - x).argmin())
+        if abs(raster.t[place] - self.end_s - x) > self._length_s / BINS * 2:
             return ''
         row = min(ROWS - 1, max(0, int(y)))
         changes = raster.amount[:, place]

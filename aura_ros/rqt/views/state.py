@@ -22,6 +22,8 @@ from aura_ros.rqt.views.words import tip
 ROWS = 32
 # End of the colour scale [1]. It is fixed, so that a colour means the same on every screen and in every episode.
 LIMIT = 4.0
+# Least width of a map with counts below it [px].
+_COUNTS_PX = 240
 # Age at which a row fades into the background.
 _OLD_STEPS = 1000
 _TIP = tip(
@@ -148,7 +150,8 @@ class StateMap(ViewPanel):
         beyond = int((np.abs(weights) > LIMIT).sum())
         empty = int((np.abs(weights).max(axis=1) == 0).sum())
         counts = f'empty rows: {empty} · values off the scale: {beyond}'
-        self.map.getAxis('bottom').setTicks([[(0.5, '0'), (15.5, counts), (31.5, '31')]])
+        fits = self.map.width() > _COUNTS_PX
+        self.map.getAxis('bottom').setTicks([[(0.5, '0'), *([(15.5, counts)] if fits else []), (31.5, '31')]])
 
     def _read(self, x: float, y: float) -> str:
         state = self._state

@@ -15,7 +15,7 @@ from aura_ros.rqt.views.panel import ViewPanel, Window, label, restyle, tint
 from aura_ros.rqt.views.words import explain, tip
 
 CARDS = 20
-_WIDTH, _HEIGHT = 110, 82
+_WIDTH, _HEIGHT, _SMALL = 110, 82, 48
 _CARD, _GAP = 120, 5
 _TIP = tip(
     'The last writes, the newest on the right: the image of the first camera, the step, the surprise and how many '
@@ -38,6 +38,7 @@ class Card(QtWidgets.QFrame):
         self.setProperty('role', 'panel')
         self.setFixedWidth(_CARD)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         rows = QtWidgets.QVBoxLayout(self)
         rows.setContentsMargins(4, 4, 4, 3)
         rows.setSpacing(0)
@@ -107,6 +108,13 @@ class Card(QtWidgets.QFrame):
                 self.setToolTip(f'{marks.NAMES[shown.kind]} at {units.moment(shown.stamp_s)}\n{shown.reason}')
         return bool(super().event(event))
 
+    def keyPressEvent(self, event: QtGui.QKeyEvent | None) -> None:
+        """Emit `clicked` for Return and Space; the page handles other keys."""
+        if event is not None and event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Space):
+            self.clicked.emit()
+        else:
+            super().keyPressEvent(event)
+
     def mousePressEvent(self, _: QtGui.QMouseEvent | None) -> None:
         """Emit `clicked`."""
         self.clicked.emit()
@@ -136,16 +144,28 @@ class WriteStrip(ViewPanel):
         self._area = QtWidgets.QScrollArea()
         self._area.setWidget(inner)
         self._area.setWidgetResizable(True)
+        self._area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self._area.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self._scroll_bar = QtWidgets.QScrollBar(Qt.Orientation.Horizontal)
         self._area.setHorizontalScrollBar(self._scroll_bar)
         self._scroll_bar.rangeChanged.connect(self._follow)
         self.body.addWidget(self._area, 1)
         self._pictures: dict[Thumbnail, QtGui.QPixmap] = {}
+        self._image_px = _HEIGHT
 
     def minimumSizeHint(self) -> QtCore.QSize:
         """Return room for a whole card."""
-        return QtCore.QSize(200, _HEIGHT + 92)
+        return QtCore.QSize(200, self._image_px + 92)
+
+    def show_small(self, small: bool) -> None:
+        """Use small images, for a page that is not high."""
+        height = _SMALL if small else _HEIGHT
+        if height != self._image_px:
+            self._image_px, self._pictures = height, {}
+            for card in self.cards:
+                card.image.setFixedHeight(height)
+                card.reset()
+            self.updateGeometry()
 
     def apply_theme(self, theme: Theme) -> None:
         """Use the colours of `theme`."""
@@ -172,7 +192,7 @@ class WriteStrip(ViewPanel):
         entries: list[WritePoint | MemoryEvent] = [*writes, *until]
         shown = sorted(entries, key=lambda entry: entry.stamp_s)[-CARDS:]
         assert self.theme is not None
-        self._pictures = {made: self._pictures.get(made) or pixmap(made, _WIDTH, _HEIGHT) for made in thumbnails}
+        self._pictures = {made: self._pictures.get(made) or pixmap(made, _WIDTH, self._image_px) for made in thumbnails}
         self._nothing.setVisible(not shown)
         for place, card in enumerate(self.cards):
             card.setVisible(place < len(shown))
