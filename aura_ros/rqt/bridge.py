@@ -40,6 +40,9 @@ _SPUN_S = 1.0
 class Bridge:
     """Receives points from one robot, and sends requests to it."""
 
+    unlock = 'aura monitor --allow-control'
+    """Command that starts the monitor with the permission to send requests."""
+
     def __init__(
         self, node: Node, namespace: str | None = None, camera: str = CAMERA, allow_control: bool = False
     ) -> None:
@@ -52,6 +55,7 @@ class Bridge:
             allow_control: whether `select_policy` may send requests.
         """
         self._node, self._camera, self.allow_control = node, camera, allow_control
+        self.domain_id = node.context.get_domain_id()
         self._lock = threading.Lock()
         self._points: deque[Point] = deque(maxlen=_MAX_POINTS)
         self._namespace = namespace
@@ -214,6 +218,8 @@ class SpunBridge(Bridge):
 
     Both are in the node's default callback group, so that no two of them run at once.
     """
+
+    unlock = 'rqt --standalone aura_ros --args --allow-control'
 
     def __init__(
         self, node: Node, namespace: str | None = None, camera: str = CAMERA, allow_control: bool = False

@@ -1,19 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The newest camera frames in serialised form, for the thumbnails of the writes.
+"""The newest camera frames in serialised form, for the thumbnails of the writes and the live picture.
 
-Only frames at which the memory wrote are deserialised and decoded. Any other frame costs a copy of its bytes.
+Only frames at which the memory wrote, and two others a second, are deserialised and decoded. Any other frame costs a
+copy of its bytes.
 """
 
+import math
 import struct
 from collections import deque
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CompressedImage, Image
 
 from aura_ros.common.errors import InputError
-from aura_ros.rqt.points import Thumbnail
+from aura_ros.rqt.points import CameraPoint, Thumbnail
 from aura_ros.vla.images import decode_message
 
 ImageType = type[Image] | type[CompressedImage]
@@ -24,7 +27,9 @@ _MAX_FRAMES = 64
 _MAX_BYTES = 24_000_000
 _MAX_REQUESTS = 20
 _TOLERANCE_S = 0.06
-_SIDE_PX = 160
+_SIDE_PX, _LIVE_SIDE_PX = 160, 480
+# Period of the live picture [s].
+_LIVE_S = 0.5
 # Token bucket of the thumbnails: four writes in a row have one each, a stream of writes has two a second.
 _BURST, _PER_S = 4, 2.0
 
@@ -39,6 +44,7 @@ class FrameBuffer:
         self.failures = 0
         """Images that could not be decoded [1]."""
         self._tokens, self._tokens_at_s = float(_BURST), 0.0
+        self._live_s = -math.inf
 
     def __len__(self) -> int:
         """Return the number of frames."""
@@ -95,14 +101,26 @@ class FrameBuffer:
         self._tokens -= 1.0
         return True
 
+    def newest(self, now_s: float) -> list[CameraPoint]:
+        """Return the newest frame, at most twice a second; `now_s` is time on a steady clock [s]."""
+        if not self._frames or now_s - self._live_s < _LIVE_S:
+            return []
+        self._live_s = now_s
+        stamp_s, kind, data = self._frames[-1]
+        return [CameraPoint(stamp_s, rgb) for rgb in self._decoded(kind, data, _LIVE_SIDE_PX)]
+
     def _thumbnail(self, stamp_s: float, kind: ImageType, data: bytes) -> list[Thumbnail]:
+        return [Thumbnail(stamp_s, rgb) for rgb in self._decoded(kind, data, _SIDE_PX)]
+
+    def _decoded(self, kind: ImageType, data: bytes, side_px: int) -> list[NDArray[np.uint8]]:
+        """Return the image, at most `side_px` wide and high; nothing if it cannot be decoded."""
         try:
             rgb = decode_message(deserialize_message(data, kind))
         except (InputError, RuntimeError):  # vla_node reports it; here only a thumbnail is missing
             self.failures += 1
             return []
-        scale = _SIDE_PX / max(rgb.shape[:2])
+        scale = side_px / max(rgb.shape[:2])
         if scale < 1.0:
             height, width = (max(1, round(side * scale)) for side in rgb.shape[:2])
             rgb = np.ascontiguousarray(cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA))
-        return [Thumbnail(stamp_s, rgb)]
+        return [rgb]

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aura_ros.rqt.items import ItemHistory
+from aura_ros.rqt.memory_log import MemoryLog
 from aura_ros.rqt.points import (
     AURA,
     KV,
@@ -25,6 +26,7 @@ from aura_ros.rqt.points import (
     StampedPoint,
     StatePoint,
     StepPoint,
+    TaskPoint,
     Thumbnail,
     WritePoint,
     policy_name,
@@ -32,11 +34,14 @@ from aura_ros.rqt.points import (
 from aura_ros.rqt.series import Ring, Track
 
 BACK_S = 0.5
+REPORT_GAP_S = 1.5
+"""The policy between two reports is known if they are closer; the switch reports twice a second [s]."""
 # Highest rate at which memory_node publishes its state [Hz].
 _STATES_HZ = 2.0
 _WRITES = 4000
 _THUMBNAILS = 100
 _CHANGES = 500
+_TASKS = 4000
 # Newest steps that are searched for the stamp of one step.
 _RECENT = 64
 # A float32 holds the norm of a row of such weights.
@@ -76,10 +81,16 @@ class History:
         self.writes: Track[WritePoint] = Track(_WRITES)
         self.states: Track[StatePoint] = Track(states)
         self.items = ItemHistory(states)
+        self.memory = MemoryLog()
         self.thumbnails: Track[Thumbnail] = Track(_THUMBNAILS)
         self.episodes: deque[tuple[float, str]] = deque(maxlen=_CHANGES)
         self.policies: deque[tuple[float, str]] = deque(maxlen=_CHANGES)
-        """Changes of the policy, and above of the episode, as (stamp, label)."""
+        """Changes of the policy, and above begins of episodes, as (stamp, label)."""
+        self.instructions: deque[tuple[float, str]] = deque(maxlen=_CHANGES)
+        """Changes of the instruction, as (newest stamp, text)."""
+        self.tasks: Track[TaskPoint] = Track(_TASKS)
+        self.policy_until_s = -math.inf
+        """Time of the newest report of the policy [s, ROS clock]."""
         self.episode_names: dict[int, str] = {}
         """UUIDs by the column `episode` of the gates."""
         self._episode = self._written = 0
@@ -90,7 +101,7 @@ class History:
         for name, value in vars(self).items():
             if name == 'gates':
                 twin.gates = {policy: ring.copy() for policy, ring in self.gates.items()}
-            elif not isinstance(value, int):
+            elif not isinstance(value, (int, float)):
                 setattr(twin, name, value.copy())
         return twin
 
@@ -118,12 +129,13 @@ class History:
         """Drop everything at or after `stamp_s` [s, ROS clock]."""
         for ring in (*self.gates.values(), self.steps, self.cache, self.rows):
             ring.drop_from(stamp_s)
-        for track in (self.writes, self.states, self.items, self.thumbnails):
+        for track in (self.writes, self.states, self.items, self.memory, self.thumbnails, self.tasks):
             track.drop_from(stamp_s)
-        for changes in (self.episodes, self.policies):
+        for changes in (self.episodes, self.policies, self.instructions):
             kept = [change for change in changes if change[0] < stamp_s]
             changes.clear()
             changes.extend(kept)
+        self.policy_until_s = min(self.policy_until_s, stamp_s)
 
     def _series(self, point: StampedPoint) -> Ring | Track[Any] | None:
         if isinstance(point, GatePoint):
@@ -145,7 +157,7 @@ class History:
         ring = self.gates.get(point.policy)
         if ring is None:
             return
-        self._begin_episode(point.stamp_s, point.episode_id)
+        self._begin_episode(point)
         if point.policy == AURA:
             self._written += point.written
         ring.append(
@@ -164,12 +176,13 @@ class History:
             )
         )
 
-    def _begin_episode(self, stamp_s: float, episode_id: str) -> None:
-        if self.episode_names.get(self._episode) == episode_id:
+    def _begin_episode(self, point: GatePoint) -> None:
+        if self.episode_names.get(self._episode) == point.episode_id:
             return
         self._episode += 1
-        self.episodes.append((stamp_s, episode_id))
-        self.episode_names[self._episode] = episode_id
+        if point.seq == 0:  # an episode that was running when the monitor started began at an unknown time
+            self.episodes.append((point.stamp_s, point.episode_id))
+        self.episode_names[self._episode] = point.episode_id
         self.episode_names.pop(self._episode - _CHANGES, None)
 
     def _add_step(self, point: StepPoint) -> None:
@@ -179,6 +192,7 @@ class History:
         self.cache.append((point.stamp_s, point.bytes))
 
     def _add_write(self, point: WritePoint) -> None:
+        self.memory.on_write(self.writes.last, point, self.gates[AURA])
         self.writes.append(point)
 
     def _add_thumbnail(self, point: Thumbnail) -> None:
@@ -186,13 +200,28 @@ class History:
 
     def _add_policy(self, point: PolicyPoint) -> None:
         label = policy_name(point.policy) + (' (hold)' if point.holding else '')
+        if point.stamp_s < self.policy_until_s:
+            return
+        if self.policies and point.stamp_s - self.policy_until_s > REPORT_GAP_S:
+            self.policies.append((self.policy_until_s, ''))
+        self.policy_until_s = point.stamp_s
         if not self.policies or self.policies[-1][1] != label:
             self.policies.append((point.stamp_s, label))
+
+    def _add_task(self, point: TaskPoint) -> None:
+        if point.stamp_s >= self.tasks.newest:
+            self.tasks.append(point)
+
+    def instruct(self, text: str) -> None:
+        """Add an instruction that holds from now on."""
+        if not self.instructions or self.instructions[-1][1] != text:
+            self.instructions.append((self.newest, text))
 
     def _add_state(self, point: StatePoint) -> None:
         """Add a state, and find which rows of W changed since the state before, at which steps and by how much."""
         before = self.states.last
         self.states.append(point)
+        self.memory.on_state(before, point, self.gates[AURA])
         weights, since = self._compared_with(before, point)
         after_s = -math.inf if before is None else before.stamp_s
         stamp_of = partial(self._stamp_of, after_s=after_s)
@@ -207,13 +236,16 @@ class History:
                 # The sample of that step was not received: interpolate between the states.
                 share = (int(seq) - since) / (point.seq - since)
                 stamp_s = point.stamp_s if before is None else after_s + share * (point.stamp_s - after_s)
-            if stamp_s > self.rows.newest:
-                self.rows.append((stamp_s, seq, np.where(changed_at == seq, amount, 0.0)))
+            changes = np.where(changed_at == seq, amount, 0.0)
+            # A row that became empty with the whole memory was not written.
+            if stamp_s > self.rows.newest and changes.any():
+                self.rows.append((stamp_s, seq, changes))
 
     def _compared_with(self, before: StatePoint | None, point: StatePoint) -> tuple[NDArray[np.float32] | None, int]:
         """Return W before `point` and the step of its episode that it belongs to; None for an unknown W."""
         if before is not None and before.episode_id == point.episode_id and before.seq < point.seq:
-            return before.weights, before.seq
+            emptied = self.memory.emptied_between(before.stamp_s, point.stamp_s)
+            return np.zeros_like(before.weights) if emptied else before.weights, before.seq
         # After a reset, no row is older than the episode.
         if (point.row_age > point.seq + 1).any():
             return None if before is None else before.weights, -1
@@ -246,4 +278,5 @@ _ADDERS: Mapping[type, Callable[[History, Any], None]] = {
     StatePoint: History._add_state,
     PolicyPoint: History._add_policy,
     Thumbnail: History._add_thumbnail,
+    TaskPoint: History._add_task,
 }

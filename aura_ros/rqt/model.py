@@ -9,42 +9,50 @@ looks like the robot did. `now_s` is time on a steady clock that the caller pass
 reports.
 
 Pause and cursor. While `paused`, the series do not change, and new points go into the live history. `cursor` selects a
-past moment for `state`, `writes` and `thumbnails`; curves ignore it. The header always shows the present.
+past moment for all queries except the curves, which also contain what came later. `header` always shows the present.
+`moment` names the moment that the page shows.
 """
 
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import fields
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aura_ros.rqt.history import History
+from aura_ros.rqt import costs, stages
+from aura_ros.rqt.history import REPORT_GAP_S, History
 from aura_ros.rqt.items import Item
+from aura_ros.rqt.memory_log import MemoryEvent, MemoryStatus
+from aura_ros.rqt.moment import Mode, Moment
 from aura_ros.rqt.points import (
     AURA,
     KV,
-    CachePoint,
+    CameraPoint,
     DiagnosticPoint,
+    InstructionPoint,
     Point,
     StatePoint,
     Thumbnail,
     WritePoint,
     policy_name,
 )
+from aura_ros.rqt.reading import Reading, beside, reading
+from aura_ros.rqt.reasons import Reason, reason
 from aura_ros.rqt.reports import NodeReports
-from aura_ros.rqt.series import ends, thin
+from aura_ros.rqt.rounds import Rounds, rounds
+from aura_ros.rqt.series import thin
 from aura_ros.rqt.timeline import Timeline
-from aura_ros.rqt.view_data import Cost, GateSeries, Header, Latency, Raster, Spans, Stage
-from aura_ros.state.wear import cache_wear
+from aura_ros.rqt.view_data import Cost, GateSeries, Header, Latency, Raster, Spans
 
-_MINUTE_S, _HOUR_S = 60.0, 3600.0
-# Shortest time that a rate is computed from; a few steps are no basis [s].
-_MIN_RATE_S = 10.0
-# Samples of a quantile.
-_SAMPLES = 300
+# The page is live while steps arrive. It is not after this time without one [s], or after as many missed steps [1]; at
+# the latest after the last time [s].
+_QUIET_S, _QUIET_STEPS, _MOST_QUIET_S = 3.0, 4, 30.0
+# Images arrive while they are not further apart [s].
+_CAMERA_S = 2.0
+# A state is published at most this time after its write [s].
+_STATE_LATE_S = 1.0
 
 
 class MonitorModel:
@@ -65,6 +73,13 @@ class MonitorModel:
         """Add a point that arrived at `now_s` [s, steady clock]."""
         self._reports.receive(point, now_s)
         if isinstance(point, DiagnosticPoint):
+            if point.name.startswith('memory_node: '):
+                self._live.memory.on_report(point, now_s, self._live.newest)
+            return
+        if isinstance(point, InstructionPoint):
+            self._live.instruct(point.text)
+            return
+        if isinstance(point, CameraPoint):
             return
         admitted = self._timeline.admit(point, self._live, now_s)
         if len(admitted) > 1 and any(self._live.went_back(one) for one in admitted):
@@ -99,6 +114,34 @@ class MonitorModel:
         oldest = (self._gates(AURA), self._gates(KV), self._shown.steps.rows(newest - self.history_s))
         return min((float(rows['t'][0]) for rows in oldest if len(rows)), default=newest), newest
 
+    def moment(self, now_s: float) -> Moment:
+        """Return the moment that the page shows at `now_s` [s, steady clock]."""
+        begin_s, newest_s = self.span
+        if newest_s == 0.0:
+            return Moment(Mode.EMPTY, 0.0)
+        if self.cursor is not None:
+            # The history moves on and drops its oldest part.
+            stamp_s = min(newest_s, max(begin_s, self.cursor))
+            return Moment(Mode.PAST, stamp_s, self.policies().at(stamp_s))
+        mode = Mode.LIVE
+        if self.paused:
+            mode = Mode.PAUSED
+        elif now_s - self._reports.step_received_s > self._quiet_s():
+            mode = Mode.QUIET
+        return Moment(mode, newest_s, self.policies().at(newest_s))
+
+    def _quiet_s(self) -> float:
+        """Return the time without a step after which the newest step is not the present [s]."""
+        for ring in (self._live.steps, *self._live.gates.values()):
+            t = ring.tail(2)['t']
+            if len(t) == 2:
+                return min(_MOST_QUIET_S, max(_QUIET_S, _QUIET_STEPS * float(t[1] - t[0])))
+        return _QUIET_S
+
+    @property
+    def _until_s(self) -> float:
+        return math.inf if self.cursor is None else self.cursor
+
     def _gates(self, policy: int) -> NDArray[Any]:
         return self._shown.gates[policy].rows(self._shown.newest - self.history_s)
 
@@ -126,91 +169,88 @@ class MonitorModel:
         """Return the newest writes up to the cursor, oldest first, at most `limit`; 0 for all."""
         return self._shown.writes.until(self.cursor, limit)
 
+    def reason(self, write: WritePoint) -> Reason:
+        """Return why a write was made, by what was received before it."""
+        return reason(self._shown, write)
+
     def raster(self) -> Raster:
         """Return which rows of W changed, when and by how much."""
         rows = self._shown.rows.rows(self._shown.newest - self.history_s)
         return Raster(rows['t'], rows['amount'].T, rows['seq'])
 
     def state(self) -> StatePoint | None:
-        """Return the state at the cursor; None before the first."""
-        return self._shown.states.at(self.cursor)
+        """Return the state at the cursor, with the last write before it; None when unknown."""
+        states = self._shown.states
+        if self.cursor is None:
+            return states.last
+        before, writes = states.until(self.cursor, 1), self.writes(1)
+        written_s = writes[-1].stamp_s if writes else -math.inf
+        if before and before[-1].stamp_s >= written_s:
+            return before[-1]
+        # The state is published twice a second, so the first one with the write may be a little later.
+        after = states.first_from(written_s)
+        if after is not None and after.stamp_s <= written_s + _STATE_LATE_S:
+            return after
+        return before[-1] if before else None
 
     def items(self) -> tuple[Item, ...] | None:
         """Return the items of the state at the cursor, newest write first; None if its memory holds no items."""
         return self._shown.items.items(self.state(), self._shown.thumbnails.until(None, 0))
+
+    def memory_events(self) -> tuple[MemoryEvent, ...]:
+        """Return when the memory was lost, reset or restored, oldest first."""
+        oldest_s = self._shown.newest - self.history_s
+        return tuple(event for event in self._shown.memory.events.until(None, 0) if event.stamp_s >= oldest_s)
+
+    def memory(self) -> MemoryStatus:
+        """Return the newest event of the memory up to the cursor."""
+        return self._shown.memory.status(self.cursor, self._shown.writes)
 
     def thumbnails(self, limit: int = 20) -> list[Thumbnail]:
         """Return the camera images of the newest writes up to the cursor, oldest first, at most `limit`."""
         return self._shown.thumbnails.until(self.cursor, limit)
 
     def episodes(self) -> Spans:
-        """Return the UUID of the episode over time."""
+        """Return the begins of the episodes whose first step was received, with their UUIDs."""
         return _spans(self._shown.episodes)
 
     def policies(self) -> Spans:
-        """Return the policy over time: 'aura', 'kv (hold)'..."""
-        return _spans(self._shown.policies)
+        """Return the policy over time: 'aura', 'kv (hold)', '' where no report was received."""
+        shown = self._shown
+        known = shown.newest - shown.policy_until_s <= REPORT_GAP_S
+        return _spans(shown.policies, math.inf if known else shown.policy_until_s)
+
+    def reading(self, stamp_s: float) -> Reading | None:
+        """Return all values at a time [s, ROS clock]; None where no step was received."""
+        return reading(self._shown, stamp_s)
+
+    def beside(self, stamp_s: float, direction: int, writes: bool = False) -> float | None:
+        """Return the time of the next step, or with `writes` of the next write or event of the memory, see `beside`."""
+        if not writes:
+            return beside(self._gates(AURA)['t'], stamp_s, direction)
+        marks = [write.stamp_s for write in self._shown.writes.until(None, 0)]
+        marks += [event.stamp_s for event in self.memory_events()]
+        return beside(np.sort([mark for mark in marks if mark >= self.span[0]]), stamp_s, direction)
+
+    def instruction(self) -> str:
+        """Return the instruction at the cursor; '' when unknown."""
+        return _spans(self._shown.instructions).at(self._until_s)
+
+    def rounds(self) -> Rounds | None:
+        """Return the rounds of the task up to the cursor; None without events of a task."""
+        return rounds(self._shown.tasks.until(self.cursor, 0))
+
+    def camera(self, now_s: float) -> tuple[CameraPoint | None, bool]:
+        """Return the newest image, and whether images arrive at `now_s` [s, steady clock]."""
+        return self._reports.camera, now_s - self._reports.camera_received_s <= _CAMERA_S
 
     def cost(self, points: int = 500) -> Cost:
-        """Return what the memories cost, in about `points` rows each; 0 for all."""
-        shown = self._shown
-        aura, kv = self._gates(AURA), shown.cache.rows(shown.newest - self.history_s)
-        drawn, drawn_kv = ends(aura['t'], points), ends(kv['t'], points)
-        per_min = _writes_per_min(aura, drawn)
-        last = aura['written'][np.searchsorted(aura['t'], shown.newest - _MINUTE_S) :]
-        cache = self._reports.cache
-        rate, life = self._wear(aura['t'])
-        kv_rate, kv_life = self._kv_wear(kv)
-        return Cost(
-            t=aura['t'][drawn],
-            aura_bytes=aura['state_bytes'][drawn],
-            writes_per_min=per_min,
-            kv_t=kv['t'][drawn_kv],
-            kv_bytes=kv['bytes'][drawn_kv],
-            kv_entries=0 if cache is None else cache.entries,
-            kv_window=0 if cache is None else cache.window,
-            writes_per_min_now=float(per_min[-1]) if len(per_min) else 0.0,
-            gate_rate=float(last.mean()) if len(last) else 0.0,
-            device_bytes_per_hour=rate,
-            kv_device_bytes_per_hour=kv_rate,
-            storage_life_years=life,
-            kv_storage_life_years=kv_life,
-        )
-
-    def _wear(self, t: NDArray[Any]) -> tuple[float, float]:
-        """Return AURA's bytes to storage [B/h] and the life of the storage [a], by the stamps of the steps `t`.
-
-        The node computes both by its wall clock, which differs from the ROS clock when a bag is played.
-        """
-        reports = self._reports
-        node_rate = reports.number('memory_node: state', 'device_bytes_per_hour')
-        rate = node_rate
-        if math.isfinite(node_rate):
-            by_stamps = _written_per_hour(self._shown.writes.until(None, 0), t, self._shown.newest)
-            rate = by_stamps if math.isfinite(by_stamps) else node_rate
-        life = reports.write.storage_life_years if reports.write is not None else 0.0
-        life = life or reports.number('memory_node: state', 'storage_life_years')
-        return rate, life * (node_rate / rate if node_rate > 0.0 and rate > 0.0 else 1.0)
-
-    def _kv_wear(self, kv: NDArray[Any]) -> tuple[float, float]:
-        """Return what storing the cache would cost [B/h], and the life of the storage [a]; NaN when unknown."""
-        rate = _stored_per_hour(kv, self._reports.cache)
-        node_rate = self._reports.number('kv_baseline_node: storage', 'device_bytes_per_hour')
-        life = self._reports.number('kv_baseline_node: storage', 'storage_life_years')
-        return rate, life * node_rate / rate if rate > 0.0 else math.nan
+        """Return what the memories cost up to the cursor, in about `points` rows each; 0 for all."""
+        return costs.cost(self._shown, self._reports, self._shown.newest - self.history_s, self._until_s, points)
 
     def latency(self) -> Latency:
-        """Return the recent durations of the stages, and counts of what was late."""
-        shown = self._shown
-        steps, aura, kv = shown.steps.tail(_SAMPLES), shown.gates[AURA].tail(_SAMPLES), shown.gates[KV].tail(_SAMPLES)
-        stages = (
-            _stage('backbone', steps['inference_ms'], 'inference of the backbone, as reported by vla_node'),
-            _stage('image to step', steps['delay_s'] * 1e3, 'from the image to its step here, on the ROS clock'),
-            _stage('AURA step', aura['step_us'] * 1e-3, 'gate, write and read of AURA-Mem'),
-            _stage('KV step', kv['step_us'] * 1e-3, 'append and attention of the KV-cache'),
-            _stage('image to AURA', aura['delay_s'] * 1e3, 'from the image to its gate score here, on the ROS clock'),
-        )
-        return Latency(tuple(stage for stage in stages if stage.samples), self._reports.misses())
+        """Return the durations of the stages up to the cursor, and the present counts of what was late."""
+        return stages.latency(self._shown, self._reports.misses(), self._until_s)
 
     def header(self, now_s: float) -> Header:
         """Return the present state of the robot, paused or not, at `now_s` [s, steady clock]."""
@@ -233,6 +273,8 @@ class MonitorModel:
             restored='' if state is None else state.values.get('restored', ''),
             storage='' if state is None else state.message,
             storage_level=0 if state is None else state.level,
+            policy_known=reports.policy_known(now_s),
+            policy_stamp_s=math.nan if policy is None else policy.stamp_s,
             stale=reports.stale(now_s),
             stale_s=max(0.0, now_s - reports.received_s),
             jumps=self.jumps,
@@ -240,42 +282,5 @@ class MonitorModel:
         )
 
 
-def _writes_per_min(gates: NDArray[Any], places: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Return the writes in the minute before each of some rows [1/min]."""
-    t, counts = gates['t'], gates['writes']
-    if not len(t):
-        return np.zeros(0)
-    minute_before = np.searchsorted(t, t[places] - _MINUTE_S)
-    spans = np.clip(t[places] - t[0], _MIN_RATE_S, _MINUTE_S)
-    rates: NDArray[np.float64] = (counts[places] - counts[minute_before]) / spans * _MINUTE_S
-    return rates
-
-
-def _stored_per_hour(kv: NDArray[Any], cache: CachePoint | None) -> float:
-    """Return what storing the cache would cost at the step rate of the last minute [B/h]; NaN when unknown."""
-    recent = kv['t'][np.searchsorted(kv['t'], kv['t'][-1] - _MINUTE_S) :] if len(kv) else kv['t']
-    if cache is None or not cache.entries or len(recent) < 2:
-        return math.nan
-    steps_per_s = (len(recent) - 1) / float(recent[-1] - recent[0])
-    return cache_wear(1, cache.bytes // cache.entries).device_bytes * steps_per_s * _HOUR_S
-
-
-def _written_per_hour(writes: Sequence[WritePoint], t: NDArray[Any], newest_s: float) -> float:
-    """Return the bytes that the writes of the history put on the storage [B/h]; NaN for fewer than two writes."""
-    if len(writes) < 2 or not len(t):
-        return math.nan
-    # The counter of a restarted node begins at zero.
-    costs = [max(0, later.device_bytes - earlier.device_bytes) for earlier, later in pairwise(writes)]
-    return sum(costs) / len(costs) * len(writes) / max(newest_s - float(t[0]), _MINUTE_S) * _HOUR_S
-
-
-def _spans(changes: Collection[tuple[float, str]]) -> Spans:
-    return Spans(tuple(t for t, _ in changes), tuple(label for _, label in changes))
-
-
-def _stage(name: str, values: NDArray[Any], tooltip: str) -> Stage:
-    values = np.sort(values[np.isfinite(values)])
-    if not len(values):
-        return Stage(name, math.nan, math.nan, 0, tooltip)
-    p50, p95 = (float(values[round(share * (len(values) - 1))]) for share in (0.5, 0.95))
-    return Stage(name, p50, p95, len(values), tooltip)
+def _spans(changes: Collection[tuple[float, str]], end_s: float = math.inf) -> Spans:
+    return Spans(tuple(t for t, _ in changes), tuple(label for _, label in changes), end_s)

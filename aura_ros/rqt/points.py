@@ -187,5 +187,36 @@ class Thumbnail:
     """uint8 [height, width, 3], at most 160 px wide and high."""
 
 
-Point = GatePoint | WritePoint | StatePoint | CachePoint | PolicyPoint | StepPoint | DiagnosticPoint | Thumbnail
-StampedPoint = GatePoint | WritePoint | StatePoint | CachePoint | PolicyPoint | StepPoint | Thumbnail
+@dataclass(frozen=True, slots=True)
+class TaskPoint:
+    """An event of the simulated task: TaskEvent.msg."""
+
+    stamp_s: float
+    kind: int
+    """EventKind."""
+    task: str
+    round: int
+    """Round of the episode, from 0."""
+    colour: str
+    """Colour of the cue, the lamp or the block; '' when none."""
+
+
+@dataclass(frozen=True, slots=True)
+class InstructionPoint:
+    """The instruction of the episode that runs; its message has no stamp."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CameraPoint:
+    """The newest image of the first camera."""
+
+    stamp_s: float
+    """Time of the image [s, ROS clock]."""
+    rgb: NDArray[np.uint8]
+    """uint8 [height, width, 3]."""
+
+
+StampedPoint = GatePoint | WritePoint | StatePoint | CachePoint | PolicyPoint | StepPoint | Thumbnail | TaskPoint
+Point = StampedPoint | DiagnosticPoint | InstructionPoint | CameraPoint

@@ -53,6 +53,9 @@ def application() -> QtWidgets.QApplication:
     if isinstance(running, QtWidgets.QApplication):
         return running
     _drop_opencv_plugins()
+    scaling = getattr(Qt.ApplicationAttribute, 'AA_EnableHighDpiScaling', None)
+    if scaling is not None:  # Qt 6 always scales with the screen
+        QtWidgets.QApplication.setAttribute(scaling)
     started = QtWidgets.QApplication([sys.argv[0]])
     started.setApplicationName('aura_ros monitor')
     started.setStyle('Fusion')

@@ -3,7 +3,16 @@
 
 import math
 
-from aura_ros.rqt.points import CachePoint, DiagnosticPoint, GatePoint, Point, PolicyPoint, StepPoint, WritePoint
+from aura_ros.rqt.points import (
+    CachePoint,
+    CameraPoint,
+    DiagnosticPoint,
+    GatePoint,
+    Point,
+    PolicyPoint,
+    StepPoint,
+    WritePoint,
+)
 from aura_ros.rqt.view_data import NodeReport
 
 # Diagnostics come once a second, policy_status twice a second. A node is silent after 2.5 and 2 missed reports.
@@ -20,16 +29,23 @@ class NodeReports:
         self.policy: PolicyPoint | None = None
         self.cache: CachePoint | None = None
         self.write: WritePoint | None = None
+        self.camera: CameraPoint | None = None
+        self.camera_received_s = -math.inf
+        """When the last image arrived [s, steady clock]."""
         self.episode_id, self.seq = '', -1
         """Episode and number of the newest step; '' and -1 before the first."""
         self.received_s = -math.inf
         """When the last message arrived [s, steady clock]; -inf before the first."""
+        self.step_received_s = -math.inf
+        """When the last message of a step arrived [s, steady clock]; -inf before the first."""
         self._policy_received_s = -math.inf
         self._checks: dict[str, tuple[DiagnosticPoint, float]] = {}
 
     def receive(self, point: Point, now_s: float) -> None:
         """Store a point that arrived at `now_s`."""
         self.received_s = max(self.received_s, now_s)
+        if isinstance(point, (GatePoint, StepPoint)):
+            self.step_received_s = now_s
         if isinstance(point, DiagnosticPoint):
             self._checks.pop(point.name, None)
             self._checks[point.name] = point, now_s
@@ -39,10 +55,16 @@ class NodeReports:
             self.policy, self._policy_received_s = point, now_s
         elif isinstance(point, (GatePoint, StepPoint)):
             self.episode_id, self.seq = point.episode_id, point.seq
+        elif isinstance(point, CameraPoint):
+            self.camera, self.camera_received_s = point, now_s
         elif isinstance(point, CachePoint):
             self.cache = point
         elif isinstance(point, WritePoint):
             self.write = point
+
+    def policy_known(self, now_s: float) -> bool:
+        """Return whether the reports of the policy switch arrive."""
+        return now_s - self._policy_received_s <= _SWITCH_SILENT_S
 
     def check(self, name: str) -> DiagnosticPoint | None:
         """Return the newest status of the check 'NODE: CHECK', None if its node no longer reports it."""

@@ -118,6 +118,11 @@ class Track(Generic[Item]):
             return self._items[-1]
         return self._items[max(0, self._count_until(stamp_s) - 1)]
 
+    def first_from(self, stamp_s: float) -> Item | None:
+        """Return the oldest object that is not earlier than `stamp_s`; None if there is none."""
+        place = bisect_left(self._items, stamp_s, key=lambda item: item.stamp_s)
+        return self._items[place] if place < len(self._items) else None
+
     def until(self, stamp_s: float | None, count: int) -> list[Item]:
         """Return the newest `count` objects that are not later than `stamp_s`, oldest first; None and 0: no bound."""
         stop = len(self._items) if stamp_s is None else self._count_until(stamp_s)

@@ -16,6 +16,12 @@ class PointSource(Protocol):
     allow_control: bool
     """Whether `select_policy` may send requests."""
 
+    domain_id: int
+    """ROS domain in which robots are searched."""
+
+    unlock: str
+    """Command that starts the monitor with the permission to send requests."""
+
     @property
     def namespace(self) -> str | None:
         """Namespace of the robot that is shown, '' or '/name'; None while there is no robot."""

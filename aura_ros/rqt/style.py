@@ -54,11 +54,11 @@ LIGHT = Theme(
     text='#1a1d21',
     muted='#5c6570',
     line='#d5d9df',
-    aura='#0072b2',
-    kv='#b87700',
-    base='#6b7280',
-    good='#00805d',
-    alarm='#c44d00',
+    aura='#006ba6',
+    kv='#8a5a00',
+    base='#616a77',
+    good='#00775a',
+    alarm='#b34500',
     low='#0a4d8c',
     high='#b34700',
 )
@@ -111,20 +111,24 @@ def style_sheet(theme: Theme) -> str:
     #monitor QLabel {{ color: {theme.text}; font-size: {BODY_PX}px; background: transparent; }}
     #monitor QLabel[role="caption"] {{ color: {theme.muted}; font-size: {SMALL_PX}px; }}
     #monitor QLabel[role="title"] {{ color: {theme.text}; font-size: {BODY_PX}px; font-weight: 600; }}
+    #monitor QLabel[role="code"] {{ color: {theme.text}; font-family: monospace; font-size: {LARGE_PX}px; }}
     #monitor QLabel[role="large"] {{ color: {theme.text}; font-size: {LARGE_PX}px; font-weight: 600; }}
     #monitor QFrame[role="panel"] {{ background: {theme.panel}; border: 1px solid {theme.line}; border-radius: 4px; }}
+    #monitor QFrame[dimmed="true"] {{ background: {theme.window}; }}
     #monitor QFrame[role="panel"][chosen="true"] {{ border: 2px solid {theme.aura}; }}
     #monitor QPushButton, #monitor QComboBox {{
         color: {theme.text}; background: {theme.panel}; border: 1px solid {theme.line}; border-radius: 4px;
         padding: 2px 9px; font-size: {BODY_PX}px; min-height: 18px; }}
     #monitor QPushButton:hover, #monitor QComboBox:hover {{ border-color: {theme.muted}; }}
-    #monitor QPushButton:focus, #monitor QComboBox:focus {{ border-color: {theme.aura}; }}
     #monitor QPushButton:checked {{ background: {theme.aura}; color: {theme.panel}; border-color: {theme.aura}; }}
     #monitor QPushButton:disabled {{ color: {theme.muted}; background: {theme.window}; }}
     #monitor QPushButton:checked:disabled {{ color: {theme.panel}; background: {theme.muted}; }}
     #monitor QComboBox::drop-down {{ border: none; width: 14px; }}
     #monitor QComboBox QAbstractItemView {{ color: {theme.text}; background: {theme.panel}; }}
-    #monitor QSlider {{ min-height: 18px; }}
+    #monitor QPushButton:focus, #monitor QComboBox:focus {{ border: 2px solid {theme.text}; padding: 1px 8px; }}
+    #monitor QFrame[role="panel"]:focus {{ border: 2px solid {theme.text}; }}
+    #monitor QSlider {{ min-height: 18px; border: 2px solid transparent; }}
+    #monitor QSlider:focus {{ border: 2px solid {theme.text}; border-radius: 4px; }}
     #monitor QSlider::groove:horizontal {{ background: {theme.line}; height: 4px; border-radius: 2px; }}
     #monitor QSlider::sub-page:horizontal {{ background: {theme.aura}; height: 4px; border-radius: 2px; }}
     #monitor QSlider::handle:horizontal {{

@@ -5,6 +5,7 @@ A topic is subscribed once it has a publisher, with a quality of service that al
 again when that changes. One thread makes all calls of this module.
 """
 
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -13,13 +14,15 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import String
 
-from aura_ros.msg import CacheStatus, GateSample, MemoryState, PolicyStatus, VlaStep, WriteEvent
+from aura_ros.msg import CacheStatus, GateSample, MemoryState, PolicyStatus, TaskEvent, VlaStep, WriteEvent
 from aura_ros.ros.graph import TopicView
 from aura_ros.ros.watch import Watch
 from aura_ros.rqt import translate
 from aura_ros.rqt.frames import FrameBuffer, ImageType
 from aura_ros.rqt.points import Point
+from aura_ros.vla.instruction import IN_FORCE
 
 # Receives a message, or its bytes, and when it was sent [ns, system clock].
 OnMessage = Callable[[Any, int], None]
@@ -74,9 +77,12 @@ class RobotSubscriptions:
             _TopicSpec(full('aura/gate'), GateSample, timed(translate.gate)),
             _TopicSpec(full('kv/gate'), GateSample, timed(translate.gate)),
             _TopicSpec(full('kv/cache_status'), CacheStatus, points(translate.cache)),
-            _TopicSpec(full('aura/memory_state'), MemoryState, points(translate.state), depth=10),
+            # Writes come before the state with them, because their count shows whether the memory was emptied between.
             _TopicSpec(full('aura/write_event'), WriteEvent, self._on_write, depth=200),
+            _TopicSpec(full('aura/memory_state'), MemoryState, points(translate.state), depth=10),
             _TopicSpec(full('policy_status'), PolicyStatus, points(translate.policy)),
+            _TopicSpec(full(IN_FORCE), String, points(translate.instruction), depth=1),
+            _TopicSpec(full('sim/event'), TaskEvent, points(translate.task), depth=500),
             _TopicSpec('/diagnostics', DiagnosticArray, diagnostics),
         ]
 
@@ -94,7 +100,7 @@ class RobotSubscriptions:
 
     def _on_frame(self, kind: ImageType, data: bytes, _: int) -> None:
         self._frames.add(kind, data)
-        self._push(self._frames.thumbnails())
+        self._push((*self._frames.thumbnails(), *self._frames.newest(time.monotonic())))
 
     def _on_write(self, message: WriteEvent, _: int) -> None:
         point = translate.write(message)

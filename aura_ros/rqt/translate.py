@@ -12,11 +12,21 @@ from typing import Protocol
 import numpy as np
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray
-from std_msgs.msg import Header
+from std_msgs.msg import Header, String
 
 from aura_ros.common.text import cut
-from aura_ros.msg import CacheStatus, GateSample, MemoryState, PolicyStatus, VlaStep, WriteEvent
-from aura_ros.rqt.points import CachePoint, DiagnosticPoint, GatePoint, PolicyPoint, StatePoint, StepPoint, WritePoint
+from aura_ros.msg import CacheStatus, GateSample, MemoryState, PolicyStatus, TaskEvent, VlaStep, WriteEvent
+from aura_ros.rqt.points import (
+    CachePoint,
+    DiagnosticPoint,
+    GatePoint,
+    InstructionPoint,
+    PolicyPoint,
+    StatePoint,
+    StepPoint,
+    TaskPoint,
+    WritePoint,
+)
 
 # Our nodes put these names into `hardware_id`. Other parts of a robot publish on /diagnostics too.
 NODES = frozenset({'vla_node', 'memory_node', 'kv_baseline_node', 'policy_switch_node', 'sim_node'})
@@ -140,6 +150,16 @@ def step(message: VlaStep, sent_ns: int) -> StepPoint:
         message.episode_id,
         _delay_s(message, sent_ns),
     )
+
+
+def task(message: TaskEvent) -> TaskPoint:
+    """Return an event of the simulated task."""
+    return TaskPoint(seconds(message.header.stamp), message.kind, message.task, message.round, message.colour)
+
+
+def instruction(message: String) -> InstructionPoint:
+    """Return the instruction of the episode that runs."""
+    return InstructionPoint(cut(message.data, _TEXT_LENGTH))
 
 
 def diagnostics(message: DiagnosticArray, namespace: str) -> Iterator[DiagnosticPoint]:

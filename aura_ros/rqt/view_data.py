@@ -4,6 +4,8 @@
 Times `t` are seconds on the ROS clock, oldest first.
 """
 
+import math
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -35,7 +37,7 @@ class Header:
     """The present state of the robot; pause and cursor do not change it."""
 
     policy: str
-    """Policy that drives: base, aura or kv; '' before the first report."""
+    """Policy in the last report: base, aura or kv; '' before the first report."""
     pending: str
     """Policy that drives from the next chunk boundary; '' when none is pending."""
     effective_seq: int
@@ -64,6 +66,10 @@ class Header:
     """Whether and where memory_node stores its state, a sentence; '' when not reported."""
     storage_level: int
     """Level of `storage`, as in NodeReport."""
+    policy_known: bool
+    """Whether the reports of the policy switch arrive, so that `policy` is that of the present."""
+    policy_stamp_s: float
+    """Time of its last report [s, ROS clock]; NaN before the first."""
     stale: str
     """What is overdue, as text for the banner; '' when nothing is."""
     stale_s: float
@@ -163,3 +169,10 @@ class Spans:
 
     t: tuple[float, ...]
     labels: tuple[str, ...]
+    end_s: float = math.inf
+    """Until when the last label is known to hold [s, ROS clock]; inf for the end of the history."""
+
+    def at(self, stamp_s: float) -> str:
+        """Return the label at a time [s, ROS clock]; '' before the first and after the end."""
+        place = bisect_right(self.t, stamp_s)
+        return self.labels[place - 1] if place and stamp_s <= self.end_s else ''

@@ -33,6 +33,7 @@ examples:
 ROS arguments follow at the end, after --ros-args.
 """
 _SAVE_AFTER_S = 30.0
+_SCALES = 0.5, 4.0
 # From the end of the window to that of the process, at most.
 _END_S = 5.0
 
@@ -58,6 +59,12 @@ def parse(args: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     )
     parser.add_argument('--allow-control', action='store_true', help='enable the buttons that change the policy')
     parser.add_argument('--dark', action='store_true', help='start with dark colours')
+    parser.add_argument(
+        '--scale',
+        type=number_in(*_SCALES),
+        metavar='F',
+        help=f'size of texts and marks, {_SCALES[0]:g} to {_SCALES[1]:g} (default: that of the desktop)',
+    )
     parser.add_argument(
         '--save', type=Path, metavar='PNG', help='save a picture after --after seconds, then exit (default: stay open)'
     )
@@ -113,6 +120,8 @@ def _show(options: argparse.Namespace, ros_args: list[str]) -> int:
     from aura_ros.rqt.monitor import Monitor
     from aura_ros.rqt.qt import QtCore, application
 
+    if options.scale is not None:
+        os.environ['QT_SCALE_FACTOR'] = f'{options.scale:g}'
     if options.save is not None:
         _draw_without_display()
     app = application()

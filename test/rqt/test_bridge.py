@@ -21,6 +21,7 @@ from aura_ros.ros.sensor_messages import image_to_msg
 from aura_ros.rqt import robots, translate
 from aura_ros.rqt.bridge import OwnBridge, SpunBridge
 from aura_ros.rqt.frames import FrameBuffer
+from aura_ros.rqt.memory_log import MemoryEventKind
 from aura_ros.rqt.model import MonitorModel
 from aura_ros.rqt.points import (
     CachePoint,
@@ -227,6 +228,7 @@ def test_a_node_that_is_killed_and_restarted_is_received_again(graph, publish, s
     seqs = model.gate().seq.tolist()
     assert seqs == sorted(set(seqs))
     assert [node.name for node in model.header(0.0).nodes] == ['memory_node']
+    assert [event.kind for event in model.memory_events()] == [MemoryEventKind.LOST], 'it has no state file'
 
 
 # Cameras. ---------------------------------------------------------------------------------------------------------
@@ -313,6 +315,16 @@ def test_frames_are_bounded_and_drop_late_requests():
     assert frames.thumbnails() == []
     frames.add(Image, frame(1, 101 * S))  # the clock went back: the buffer is empty again
     assert frames.thumbnails() == []
+
+
+def test_the_newest_frame_is_a_live_picture_twice_a_second():
+    frames, shown = FrameBuffer(), []
+    assert frames.newest(0.0) == []
+    for number in range(30):
+        frames.add(Image, frame(number, S + number * S // 10))
+        shown += frames.newest(5.0 + number / 10)
+    assert [point.stamp_s for point in shown] == pytest.approx([1.0, 1.5, 2.0, 2.5, 3.0, 3.5])
+    assert shown[0].rgb.shape == (240, 320, 3)
 
 
 def test_an_image_that_cannot_be_decoded_is_counted():

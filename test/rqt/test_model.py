@@ -355,7 +355,7 @@ def test_the_cursor_selects_state_writes_and_thumbnails():
     assert (model.state().seq, [point.seq for point in model.writes(2)]) == (20, [15, 20])
     assert model.thumbnails()[-1].stamp_s == 104.0
     model.cursor = 0.0
-    assert (model.state().seq, model.writes(), model.thumbnails()) == (0, [], [])
+    assert (model.state(), model.writes(), model.thumbnails()) == (None, [], [])
     model.cursor = None
     assert (model.state().seq, model.writes(1)[0].seq) == (45, 45)
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The whole monitor, offscreen: what it shows, how it reacts, and that it cleans up."""
 
+import re
 import statistics
 import threading
 import time
@@ -37,8 +38,8 @@ def test_it_shows_what_was_written_when_why_and_the_cost(stage):
     stage.receive_story()
     monitor, last = stage.monitor, written()[-1]
     summary = monitor.header.summary.text()
-    assert summary.startswith(f'{len(written())} of 851 steps wrote')
-    assert f'at step {last.seq:,}: gate {last.gate:.2f} > threshold 0.50.' in summary
+    assert summary.startswith(f'In the 2 min 50 s that were seen, {len(written())} of 851 steps wrote')
+    assert re.search(rf'at step {last.seq:,}: new cue \w+: surprise {last.surprise:.1f}, \d+x its usual\.', summary)
     assert summary.endswith('State: 4,224 B. KV-cache: 218 KB.')
     assert cards(monitor) == [f'step {write.seq:,}' for write in written()]
     assert 'AURA drives' in monitor.header.policy.text() and monitor.header.control.text() == 'commands are sent'
@@ -51,7 +52,12 @@ def test_it_reports_that_no_message_was_received_yet(stage):
     monitor = stage.monitor
     assert monitor.header.banner.isVisible() and 'no message received yet' in monitor.header.banner.text()
     assert (monitor.header.step.text(), monitor.gate.caption.text()) == ('no step yet', 'no step received yet')
-    assert monitor.writes._nothing.isVisible() and monitor.state.map.caption.text() == 'no state received yet'
+    assert monitor.idle.isVisible() and not monitor.gate.isVisible()
+    assert monitor.idle.title.text() == 'No robot found yet on ROS domain 51'
+    assert 'export ROS_DOMAIN_ID=51' in monitor.idle.domain.text()
+    assert './run demo' in [command.text() for command in monitor.idle.commands]
+    stage.receive_story(5.0)
+    assert monitor.gate.isVisible() and not monitor.idle.isVisible()
 
 
 def test_the_banner_appears_after_a_second_without_messages_and_goes_with_the_next(stage):
@@ -98,7 +104,7 @@ def test_a_click_on_a_card_shows_its_state(stage, qtbot):
     stage.settle()
     assert np.array_equal(monitor.state.map._state.weights, then.weights)
     assert len(cards(monitor)) == 5 and monitor.writes.cards[4].property('chosen')
-    assert monitor.gate._cursor.isVisible() and 'ago' in monitor.scrubber.moment.text()
+    assert monitor.gate._cursor.isVisible() and monitor.scrubber.moment.text().startswith('shows ')
     qtbot.keyClick(monitor, 'L')
     stage.settle()
     assert np.array_equal(monitor.state.map._state.weights, states[-1].weights)
@@ -169,7 +175,7 @@ def test_a_bag_that_loops_starts_a_new_page(stage):
 def test_ten_thousand_points_at_once_are_painted_once(stage, monkeypatch):
     painted = []
     monkeypatch.setattr(stage.monitor.gate, 'show_gate', lambda *_: painted.append(1))
-    stage.monitor.schedule = stage.monitor._schedule()
+    stage.monitor.show_window(120.0)
     points = [timed.point for timed in Story(300.0)][:10_000]
     stage.receive(points)
     assert len(points) == 10_000 and painted == [1]

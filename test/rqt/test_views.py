@@ -14,9 +14,11 @@ pytest.importorskip('pyqtgraph')
 pytest.importorskip('pytestqt')
 from aura_ros.memory.content_addressed import LEAST_KEY, WHOLE_KEY
 from aura_ros.rqt.items import Item, LastWrite
+from aura_ros.rqt.memory_log import MemoryStatus
 from aura_ros.rqt.model import MonitorModel
 from aura_ros.rqt.points import RAM, DiagnosticPoint, PolicyPoint, StatePoint, Thumbnail, WritePoint
 from aura_ros.rqt.qt import Qt, QtCore
+from aura_ros.rqt.reasons import Reason
 from aura_ros.rqt.style import DARK, LIGHT, diverging, rgb, sequential
 from aura_ros.rqt.view_data import Cost, GateSeries, Latency, Raster, Spans, Stage
 from aura_ros.rqt.views import item_text, units, words
@@ -37,7 +39,9 @@ BLIND = {
     'deutan': [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
     'all': np.eye(3),
 }
+REASON = Reason(30.0, 2.0)
 NO_SPANS = Spans((), ())
+PRESENT = Window(20.0, 120.0)
 
 
 def linear(colour: str) -> np.ndarray:
@@ -65,8 +69,10 @@ def test_text_is_readable(theme):
     for ground in (theme.panel, theme.window):
         assert contrast(theme.text, ground) > 12
         assert contrast(theme.muted, ground) > 4.5
-    for colour in (theme.aura, theme.kv, theme.good, theme.alarm, theme.base):
-        assert contrast(colour, theme.panel) > 3.0, colour
+        for colour in (theme.aura, theme.kv, theme.good, theme.alarm, theme.base):
+            assert contrast(colour, ground) >= 4.5, (colour, ground)
+    for ground in (theme.alarm, theme.good, theme.text, theme.aura, theme.muted):
+        assert contrast(theme.panel, ground) >= 4.5, 'text on a coloured ground'
 
 
 @THEMES
@@ -164,7 +170,7 @@ def test_gate_is_filled_above_the_threshold_only(shown):
     x, y = view._excess.getData()
     assert y.max() == pytest.approx(0.9) and y.min() == 0.5
     assert sorted(set(np.round((x + 100.0) / 0.2).astype(int))) == [99, 100, 101, 102, 299, 300, 301]
-    assert '3 writes in 2 min' in view.caption.text()
+    assert '3 writes in 1 min 40 s' in view.caption.text(), 'the monitor saw the first step 100 s before the end'
     assert len(view._threshold.getData()[0]) == 2, 'a straight line has two ends'
 
 
@@ -229,10 +235,10 @@ def test_state_has_a_fixed_symmetric_scale(shown):
     assert view._weights.image[1].tolist() == [127] * 32
     ticks = view.map.getAxis('bottom')._tickLevels[0]
     assert 'empty rows: 31 · values off the scale: 1' in [text for _, text in ticks]
-    assert view.caption.text() == 'every row changed 5 steps ago'
+    assert view.caption.text() == 'step 7 · last change 5 steps before'
     assert view._read(4.2, 0.1).startswith(f'W[0, 4] = +{9 * LIMIT:.4f}')
     view.show_state(None)
-    assert view._read(4.2, 0.1) == '' and view.caption.text() == 'no state received yet'
+    assert view._read(4.2, 0.1) == '' and view.caption.text() == 'no state of this time received'
 
 
 def cost(**changes) -> Cost:
@@ -261,7 +267,7 @@ def texts(cells) -> list[list[str]]:
 
 def test_cost_compares_the_two(shown):
     view = shown(CostPanel())
-    view.show_cost(cost())
+    view.show_cost(cost(), Window(9.0, 120.0))
     assert texts(view._cells) == [
         ['4,224 B', '256 KB'],
         ['1.2% · 2.5/min', '100 %'],
@@ -270,14 +276,14 @@ def test_cost_compares_the_two(shown):
     ]
     assert view.caption.text() == 'KV-cache: 61 times as large'
     assert view._aura.getData()[1] == pytest.approx(np.log10(4224))
-    view.show_cost(cost(kv_bytes=np.full(10, 3 * 10**8)))
+    view.show_cost(cost(kv_bytes=np.full(10, 3 * 10**8)), Window(9.0, 120.0))
     assert view.plot.getPlotItem().viewRange()[1] == [2.0, 9.0], 'the axis grows with the cache'
 
 
 def test_cost_without_data(shown):
     view = shown(CostPanel())
     nothing = np.zeros(0)
-    view.show_cost(cost(t=nothing, aura_bytes=nothing, kv_t=nothing, kv_bytes=nothing))
+    view.show_cost(cost(t=nothing, aura_bytes=nothing, kv_t=nothing, kv_bytes=nothing), Window(0.0, 120.0))
     assert texts(view._cells)[0] == [units.NOTHING] * 2 and view.caption.text() == ''
 
 
@@ -298,19 +304,19 @@ def write(seq: int, durability: int = 2) -> WritePoint:
 def test_writes_show_the_image_of_their_observation(shown):
     view = shown(WriteStrip())
     red = Thumbnail(10.0, np.full((60, 80, 3), (250, 0, 0), np.uint8))
-    view.show_writes([write(10, RAM), write(50)], [red], Window(20.0, 120.0))
+    view.show_writes({write(10, RAM): REASON, write(50): REASON}, [red], Window(20.0, 120.0))
     first, second, third = view.cards[:3]
     assert (first.image.text(), second.image.pixmap().toImage().pixelColor(50, 40).red()) == ('no image', 250)
     assert (first.durability.text(), second.durability.text()) == ('RAM only', 'durable')
     assert (second.when.text(), second.step.text()) == (f'{units.MINUS}10 s', 'step 50')
     assert third.isHidden()
-    view.show_writes([write(60)], [red], Window(20.0, 120.0))
+    view.show_writes({write(60): REASON}, [red], Window(20.0, 120.0))
     assert first.image.text() == 'no image', 'the image of the other write must go'
 
 
 def test_a_click_on_a_write_emits_its_time(shown, qtbot):
     view = shown(WriteStrip())
-    view.show_writes([write(10), write(50)], [], Window(20.0, 120.0))
+    view.show_writes({write(10): REASON, write(50): REASON}, [], Window(20.0, 120.0))
     with qtbot.waitSignal(view.chosen) as signal:
         view.cards[1].mousePressEvent(None)
     assert signal.args == [10.0]
@@ -329,7 +335,7 @@ def test_gate_has_a_gap_where_no_step_was_received(shown):
 
 def test_a_card_describes_a_write_of_unknown_durability(shown):
     view = shown(WriteStrip())
-    view.show_writes([write(10, 9)], [], Window(20.0, 120.0))
+    view.show_writes({write(10, 9): REASON}, [], Window(20.0, 120.0))
     assert view.cards[0].durability.text() == '9' and 'durability: 9' in describe(view.cards[0].write)
 
 
@@ -361,7 +367,7 @@ def test_the_header_shows_text_from_the_graph_literally(qtbot, measured):
     for name in (f'{EVIL}: x', f'memory_node{"y" * 100_000}: lifecycle', f'memory_node: {EVIL}'):
         model.ingest(DiagnosticPoint(name, 255, EVIL * 1000, {'state': '<u>u</u>', 'restored': EVIL}), 1.0)
     model.ingest(PolicyPoint(1.0, 250, 251, 3, True, True, f'<b>{EVIL}</b>', 1, 2, 3, EVIL), 1.0)
-    header.show_header(model.header(9.0))
+    header.show_header(model.header(9.0), model.moment(9.0), model.memory())
     markup = header.nodes.text()
     assert re.findall(r'<(\w+)', markup) == ['span'] * markup.count('<span') and 'h1&gt;' in markup
     assert len(markup) < 1000
@@ -390,10 +396,10 @@ def item(row: int, rank: int, share: float = 1.0, **changes) -> Item:
 
 def test_the_items_are_counted_and_each_has_a_line(shown):
     view = shown(ItemPanel())
-    view.show_items([item(5, 1), item(0, 2, 0.6)], 20.0)
+    view.show_items([item(5, 1), item(0, 2, 0.6)], PRESENT)
     assert view.caption.text() == '2 of 32 places hold an item, 30 free, 1 fading'
     height = view.lines.height()
-    view.show_items([], 20.0)
+    view.show_items([], PRESENT)
     assert view.caption.text() == '0 of 32 places hold an item, 32 free'
     assert height == 2 * view.lines.height(), 'one line says that every place is free'
 
@@ -406,7 +412,7 @@ def colour_at(widget, x: int, y: int) -> str:
 def test_a_line_shows_image_strength_and_value(shown, theme):
     red = Thumbnail(8.0, np.full((24, 32, 3), (250, 0, 0), np.uint8))
     view = shown(ItemPanel(), theme)
-    view.show_items([item(5, 1, image=red), item(0, 2, 0.6)], 20.0)
+    view.show_items([item(5, 1, image=red), item(0, 2, 0.6)], PRESENT)
     lines = view.lines
     bar, strip, middle = STRENGTH_X + 1, VALUE_X + 3, 9
     assert (colour_at(lines, 8, middle), colour_at(lines, 8, middle + LINE_PX)) == ('#fa0000', theme.window)
@@ -417,7 +423,7 @@ def test_a_line_shows_image_strength_and_value(shown, theme):
 
 def test_a_place_is_full_pale_or_free(shown):
     view = shown(ItemPanel())
-    view.show_items([item(5, 1), item(0, 2, 0.6)], 20.0)
+    view.show_items([item(5, 1), item(0, 2, 0.6)], PRESENT)
     side = view.places.width() // 32
     shades = [colour_at(view.places, row * side + side // 2, 6) for row in (5, 0, 1)]
     between = colour_at(view.places, side - 1, 6)
@@ -431,14 +437,14 @@ def test_an_item_is_described_with_units(shown):
     view = shown(ItemPanel())
     unseen = item(9, 3, write=LastWrite('e', 40, False))
     earlier = item(2, 4, write=LastWrite('d', 7, True), age_steps=-1)
-    view.show_items([item(5, 1), item(0, 2, 0.6), unseen, earlier], 20.0)
+    view.show_items([item(5, 1), item(0, 2, 0.6), unseen, earlier], PRESENT)
     whole, fading, late, other, nothing = (view.lines.read(QtCore.QPoint(100, 5 + LINE_PX * line)) for line in range(5))
     assert 'row 5, newest in the order of the last writes\nlast written at step 40, 10 steps ago' in whole
     assert 'observation at 8.00 s, 12 s ago\nstrength 1.000: whole\nkey +0.00' in whole
     assert 'row 0, 2nd' in fading and 'strength 0.600: fading' in fading
     assert 'last written at step 40 or before' in late and 'observation' not in late
     assert 'last written before this episode' in other and nothing == ''
-    assert [item_text.when(one, 20.0) for one in view.lines.items] == [
+    assert [item_text.when(one, PRESENT) for one in view.lines.items] == [
         f'{units.MINUS}12 s',
         f'{units.MINUS}12 s',
         f'{units.MINUS}10 steps',
@@ -463,7 +469,7 @@ def test_each_column_of_the_items_is_explained(shown):
 
 def test_a_click_on_an_item_emits_the_time_of_its_write(shown, qtbot):
     view = shown(ItemPanel())
-    view.show_items([item(9, 1, write=LastWrite('e', 40, False)), item(5, 2)], 20.0)
+    view.show_items([item(9, 1, write=LastWrite('e', 40, False)), item(5, 2)], PRESENT)
     chosen = []
     view.chosen.connect(chosen.append)
     for line in (0, 1, 2):
@@ -476,9 +482,9 @@ def test_the_state_panel_shows_a_map_or_items(qtbot):
     qtbot.addWidget(view)
     for made in (view.map, view.items):
         made.apply_theme(LIGHT)
-    view.show_state(state(np.ones((32, 32))), None, 20.0)
-    assert view.currentWidget() is view.map and view.map.caption.text() == 'every row changed 5 steps ago'
-    view.show_state(state(np.zeros((32, 32))), (item(5, 1),), 20.0)
+    view.show_state(state(np.ones((32, 32))), None, PRESENT, MemoryStatus())
+    assert view.currentWidget() is view.map and view.map.caption.text() == 'step 7 · last change 5 steps before'
+    view.show_state(state(np.zeros((32, 32))), (item(5, 1),), PRESENT, MemoryStatus())
     assert view.currentWidget() is view.items and view.items.caption.text().startswith('1 of 32')
-    view.show_state(state(np.zeros((32, 32))), None, 20.0)
-    assert view.currentWidget() is view.map and view.map.caption.text() == 'empty: nothing is written yet'
+    view.show_state(state(np.zeros((32, 32))), None, PRESENT, MemoryStatus())
+    assert view.currentWidget() is view.map and view.map.caption.text() == 'step 7 · empty: nothing is written yet'

@@ -20,6 +20,12 @@ def test_after_without_save_is_refused(capsys):
     assert '--after needs --save' in capsys.readouterr().err
 
 
+@pytest.mark.parametrize('scale', ['0.1', '9', 'nan'])
+def test_a_scale_out_of_range_is_refused(scale, capsys):
+    assert window.main(['--scale', scale]) == 2
+    assert 'must be a number from 0.5 to 4' in capsys.readouterr().err
+
+
 @pytest.fixture
 def stage(qtbot, monkeypatch):
     return Stage(qtbot, monkeypatch)
@@ -45,7 +51,7 @@ def test_a_picture_without_data_is_not_saved(stage, tmp_path, capsys):
 def test_all_panels_of_a_picture_show_one_moment(stage, tmp_path, monkeypatch):
     stage.receive_story(5.0)
     painted = []
-    monkeypatch.setattr(stage.monitor.header, 'show_summary', lambda *_: painted.append('header'))
+    monkeypatch.setattr(stage.monitor.header, 'show_header', lambda *_: painted.append('header'))
     monkeypatch.setattr(stage.monitor.gate, 'show_gate', lambda *_: painted.append('gate'))
     stage.monitor.save_png(tmp_path / 'page.png')
     assert sorted(painted) == ['gate', 'header']

@@ -80,7 +80,9 @@ class Publisher:
                 )
             )
         self._cache.publish(self._message(CacheStatus, entries=self.seq, bytes=256 * self.seq))
-        self._writes.publish(self._message(WriteEvent, policy=1, gate=0.9, threshold=0.5, durability=2))
+        self._writes.publish(
+            self._message(WriteEvent, policy=1, gate=0.9, threshold=0.5, durability=2, writes=self.seq + 1)
+        )
         for _ in range(3):  # policy_switch_node: one for each policy's chunk
             status = PolicyStatus(episode_id='e', policy=1, pending_policy=1, control_enabled=True)
             status.header.stamp = self._stamp

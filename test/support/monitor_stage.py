@@ -2,6 +2,7 @@
 """The monitor without ROS: the test provides the points and the steady clock."""
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from monitor_story import Story
 
@@ -17,6 +18,7 @@ class FakeSource:
 
     def __init__(self, allow_control: bool = False) -> None:
         self.allow_control = allow_control
+        self.domain_id, self.unlock = 51, 'aura monitor --allow-control'
         self.namespace: str | None = ''
         self.names = ['']
         self.points: list[Point] = []
@@ -62,12 +64,23 @@ class Stage:
         self.monitor.tick()
         self._qtbot.wait(1)
 
-    def receive_story(self, seconds: float = 170.0, **story: float) -> None:
+    def receive_live(self, seconds: float = 170.0, **story: Any) -> None:
+        """Deliver a story at its own pace, a tick a second."""
+        begin_s, waiting = self.now_s, []
+        for timed in Story(seconds, **story):
+            if timed.after_s >= self.now_s - begin_s + 1.0:
+                self.receive(waiting, after_s=1.0)
+                waiting = []
+            waiting.append(timed.point)
+        self.receive(waiting)
+        self.settle()
+
+    def receive_story(self, seconds: float = 170.0, **story: Any) -> None:
         """Deliver a whole story at once and paint everything."""
         self.receive(timed.point for timed in Story(seconds, **story))
         self.settle()
 
     def settle(self) -> None:
         """Paint everything."""
-        self.monitor.schedule.repaint()
+        self.monitor.painting.schedule.repaint()
         self.receive()

@@ -4,17 +4,26 @@
 from collections.abc import Sequence
 
 from aura_ros.common.names import POLICIES
+from aura_ros.rqt.moment import Mode, Moment
 from aura_ros.rqt.qt import Qt, QtWidgets, Signal
 from aura_ros.rqt.robots import label as robot_label
 from aura_ros.rqt.style import Theme
 from aura_ros.rqt.views import units
 from aura_ros.rqt.views.panel import label, tint
+from aura_ros.rqt.views.slider import JumpSlider
 from aura_ros.rqt.views.words import tip
 
 WINDOWS_S = (30.0, 120.0, 600.0)
 _SLIDER_STEPS = 1000
 _POLICY_LABELS = ('base', 'AURA', 'KV')
-_LOCKED = 'The monitor is read-only. Start it with --allow-control to change the policy.'
+_MODES = {
+    Mode.EMPTY: 'no step yet',
+    Mode.LIVE: 'live',
+    Mode.QUIET: 'last step',
+    Mode.PAUSED: 'paused at',
+    Mode.PAST: 'shows',
+}
+_LOCKED = 'The monitor is read-only. To change the policy, start it with: {}'
 
 
 class Scrubber(QtWidgets.QWidget):
@@ -32,10 +41,12 @@ class Scrubber(QtWidgets.QWidget):
         self.pause = QtWidgets.QPushButton('Pause')
         self.pause.setCheckable(True)
         self.pause.setToolTip('Freeze the page. The monitor continues to record. Key: Space')
-        self.slider = QtWidgets.QSlider(Qt.Orientation.Horizontal)
+        self.slider = JumpSlider(Qt.Orientation.Horizontal)
         self.slider.setRange(0, _SLIDER_STEPS)
         self.slider.setValue(_SLIDER_STEPS)
-        self.slider.setToolTip('Show a moment of the last 10 minutes. The right end is the present.')
+        self.slider.setToolTip(
+            'Show a moment of the last 10 minutes. Keys: Left and Right for a step, P and N for a write, Home and End.'
+        )
         self.live = QtWidgets.QPushButton('Live')
         self.live.setToolTip('Return to the present. Key: L')
         self.moment = label('', 'body', 'Moment that is shown, on the ROS clock.')
@@ -45,11 +56,12 @@ class Scrubber(QtWidgets.QWidget):
         row.addWidget(self.slider, 1)
         row.addWidget(self.moment)
         self.pause.toggled.connect(self.paused)
-        self.live.clicked.connect(self._go_live)
+        self.live.clicked.connect(self.go_live)
         self.slider.valueChanged.connect(self._on_slider)
         self._span = (0.0, 0.0)
 
-    def _go_live(self) -> None:
+    def go_live(self) -> None:
+        """Return to the present."""
         self.pause.setChecked(False)
         self.moved.emit(None)
 
@@ -57,21 +69,21 @@ class Scrubber(QtWidgets.QWidget):
         begin, end = self._span
         self.moved.emit(None if value >= _SLIDER_STEPS else begin + (end - begin) * value / _SLIDER_STEPS)
 
-    def show_span(self, span: tuple[float, float], cursor: float | None, theme: Theme) -> None:
-        """Show the span of the history and the cursor [s, ROS clock]."""
+    def show_span(self, span: tuple[float, float], moment: Moment, theme: Theme) -> None:
+        """Show the span of the history [s, ROS clock] and the moment of the page."""
         self._span = begin, end = span
         place = _SLIDER_STEPS
-        if cursor is not None and end > begin:
-            place = min(_SLIDER_STEPS - 1, max(0, round((cursor - begin) / (end - begin) * _SLIDER_STEPS)))
+        if moment.mode is Mode.PAST and end > begin:
+            share = (moment.stamp_s - begin) / (end - begin)
+            place = min(_SLIDER_STEPS - 1, max(0, round(share * _SLIDER_STEPS)))
         if not self.slider.isSliderDown():
             blocked = self.slider.blockSignals(True)
             self.slider.setValue(place)
             self.slider.blockSignals(blocked)
-        live = cursor is None and not self.pause.isChecked()
-        self.live.setEnabled(not live)
-        when = f'{units.duration(end - cursor)} ago' if cursor is not None else 'live' if live else 'paused'
-        self.moment.setText(f'{when} · {units.moment(end if cursor is None else cursor)}' if end else when)
-        tint(self.moment, theme.muted if live else theme.alarm)
+        self.live.setEnabled(moment.frozen)
+        when = units.moment(moment.stamp_s) if end else ''
+        self.moment.setText(f'{_MODES[moment.mode]} {when}'.strip())
+        tint(self.moment, theme.muted if moment.live or not end else theme.alarm)
 
 
 class PolicyControl(QtWidgets.QWidget):
@@ -80,13 +92,14 @@ class PolicyControl(QtWidgets.QWidget):
     requested = Signal(int)
     """Number of the requested policy, ActionChunk.POLICY_*."""
 
-    def __init__(self, allowed: bool) -> None:
-        """Make the buttons; they are disabled unless `allowed`."""
+    def __init__(self, allowed: bool, unlock: str) -> None:
+        """Make the buttons; they are disabled unless `allowed`, and name the command `unlock` that enables them."""
         super().__init__()
         row = QtWidgets.QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(2)
-        about = 'Policy that drives the robot.' if allowed else _LOCKED
+        locked = _LOCKED.format(unlock)
+        about = 'Policy that drives the robot.' if allowed else locked
         row.addWidget(label('Policy' if allowed else 'Policy (locked)', 'caption', tip(about, 'policy')))
         self.buttons = []
         for policy, name in enumerate(_POLICY_LABELS):
@@ -94,7 +107,7 @@ class PolicyControl(QtWidgets.QWidget):
             button.setCheckable(True)
             button.setEnabled(allowed)
             about = f'Let {name} drive from the next chunk boundary.'
-            button.setToolTip(tip(about, 'policy', 'chunk') if allowed else _LOCKED)
+            button.setToolTip(tip(about, 'policy', 'chunk') if allowed else locked)
             button.clicked.connect(lambda _, policy=policy: self.requested.emit(policy))
             row.addWidget(button)
             self.buttons.append(button)

@@ -12,6 +12,7 @@ from aura_ros.rqt.series import thin
 from aura_ros.rqt.style import Theme
 from aura_ros.rqt.view_data import GateSeries, Spans
 from aura_ros.rqt.views import units
+from aura_ros.rqt.views.marks import MemoryMarks
 from aura_ros.rqt.views.panel import Plot, ViewPanel, Window
 from aura_ros.rqt.views.words import tip
 
@@ -61,11 +62,12 @@ class GateTimeline(ViewPanel):
             item.setParentItem(self._moving)
         for item in (self._moving, self._excess, self._threshold, self._curve, self._cursor):
             self.plot.addItem(item, ignoreBounds=True)
+        self.events = MemoryMarks(self.plot, 0.0, 0.9, named=True)
         self.plot.read_with(self._read)
         self.plot.scene().sigMouseClicked.connect(self._on_click)
         self.body.addWidget(self.plot, 1)
         self._gate: GateSeries | None = None
-        self._end_s = self._base_s = self._shown_s = 0.0
+        self.end_s = self._base_s = self._shown_s = 0.0
         self._marked: tuple[bytes, Spans, Spans] | None = None
 
     def apply_theme(self, theme: Theme) -> None:
@@ -85,10 +87,11 @@ class GateTimeline(ViewPanel):
         for policy, curve in self._driven.items():
             curve.setPen(pen(theme.policy(policy), width=4))
         self._cursor.setPen(pen(theme.alarm, width=1))
+        self.events.apply_theme(theme)
 
     def show_gate(self, gate: GateSeries, policies: Spans, episodes: Spans, window: Window) -> None:
         """Draw the part in a window."""
-        self._gate, self._end_s = gate, window.end_s
+        self._gate, self.end_s = gate, window.end_s
         if self._shown_s != window.length_s:
             self._shown_s = window.length_s
             self.plot.setXRange(-window.length_s, 0.0, padding=0)
@@ -110,7 +113,9 @@ class GateTimeline(ViewPanel):
         self._cursor.setVisible(window.cursor_s is not None)
         if window.cursor_s is not None:
             self._cursor.setPos(window.cursor_s - window.end_s)
-        writes = f'{count} write{"" if count == 1 else "s"} in {units.duration(window.length_s)}'
+        # A monitor that started inside the window has not seen all of it.
+        seen_s = min(window.length_s, window.end_s - float(gate.t[0])) if len(x) else 0.0
+        writes = f'{count} write{"" if count == 1 else "s"} in {units.duration(seen_s)}'
         self.caption.setText(f'threshold {level:.2f} · {writes}' if len(x) else 'no step received yet')
 
     def _fill(self, x: NDArray[np.float64], score: NDArray[np.float32], level: float) -> None:
@@ -146,7 +151,7 @@ class GateTimeline(ViewPanel):
         gate = self._gate
         if gate is None or not len(gate.t):
             return None
-        return int(np.abs(gate.t - self._end_s - x).argmin())
+        return int(np.abs(gate.t - self.end_s - x).argmin())
 
     def _read(self, x: float, _: float) -> str:
         place, gate = self._nearest(x), self._gate
@@ -178,7 +183,7 @@ def _gaps(x: NDArray[np.float64]) -> NDArray[np.intp]:
 
 
 def _pairs(spans: Spans, policy: str) -> NDArray[np.float64]:
-    """Return begin and end of each span of a policy, one after the other; the last span has no end."""
-    ends = (*spans.t[1:], spans.t[-1] + _NO_END_S) if spans.t else ()
+    """Return begin and end of each span of a policy, one after the other."""
+    ends = (*spans.t[1:], min(spans.end_s, spans.t[-1] + _NO_END_S)) if spans.t else ()
     drove = [(begin, end) for begin, end, label in zip(spans.t, ends, spans.labels, strict=True) if label == policy]
     return np.array(drove, float).reshape(-1)

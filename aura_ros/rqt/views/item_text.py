@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 
 from aura_ros.rqt.items import Item
 from aura_ros.rqt.views import units
+from aura_ros.rqt.views.panel import Window
 from aura_ros.rqt.views.words import tip
 
 AT_MOST = '\N{LESS-THAN OR EQUAL TO}'
@@ -21,8 +22,8 @@ COLUMNS = {
     'seen': tip('What the first camera saw at the last write of the item, if the monitor received the image.'),
     'place': tip('The row of W that holds the item, and its place in the order of the last writes.', 'W'),
     'last write': tip(
-        'The time since the last write of the item, and the step of that write. The monitor may have started after a '
-        f'write: "{AT_MOST} step 40" is a write at step 40 or before.',
+        'The time of the last write of the item, before the present or on the ROS clock, and its step. The monitor may '
+        f'have started after a write: "{AT_MOST} step 40" is a write at step 40 or before.',
         'write',
         'step',
     ),
@@ -49,10 +50,10 @@ def ordinal(rank: int) -> str:
     return f'{rank}{ending}'
 
 
-def when(item: Item, end_s: float) -> str:
-    """Return how long before `end_s` [s, ROS clock] the last write was, or its age in steps if its time is unknown."""
+def when(item: Item, window: Window) -> str:
+    """Return the time of the last write, or its age in steps if its time is unknown."""
     if np.isfinite(item.write.stamp_s):
-        return units.ago(end_s - item.write.stamp_s)
+        return window.when(item.write.stamp_s)
     return f'{units.MINUS}{item.age_steps:,} steps' if item.age_steps >= 0 else units.NOTHING
 
 
@@ -63,8 +64,8 @@ def which_step(item: Item) -> str:
     return f'{"" if item.write.exact else f"{AT_MOST} "}step {item.write.seq:,}'
 
 
-def describe(item: Item, end_s: float) -> str:
-    """Return all about an item, with units; times are those before `end_s` [s, ROS clock]."""
+def describe(item: Item, window: Window) -> str:
+    """Return all about an item, with units."""
     write = item.write
     if item.age_steps < 0:
         written = 'last written before this episode'
@@ -73,9 +74,8 @@ def describe(item: Item, end_s: float) -> str:
     else:
         written = f'last written at step {write.seq:,} or before: the monitor did not see it'
     if np.isfinite(write.stamp_s):
-        written += (
-            f'\nobservation at {units.moment(write.stamp_s)}, {units.duration(max(0.0, end_s - write.stamp_s))} ago'
-        )
+        written += f'\nobservation at {units.moment(write.stamp_s)}'
+        written += f', {window.since(write.stamp_s)}' if window.live else ''
     state = 'fading: a new item takes this place first' if item.fading else 'whole'
     numbers = '\n'.join(f'{name} {_numbers(part)}' for name, part in (('key', item.key), ('value', item.value)))
     place = f'row {item.row}, {ordinal(item.rank)} in the order of the last writes'

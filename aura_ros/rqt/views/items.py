@@ -15,7 +15,7 @@ from aura_ros.rqt.style import BODY_PX, SMALL_PX, Theme, diverging
 from aura_ros.rqt.views import units
 from aura_ros.rqt.views.images import pixmap
 from aura_ros.rqt.views.item_text import COLUMNS, PANEL, describe, ordinal, when, which_step
-from aura_ros.rqt.views.panel import ViewPanel, hover
+from aura_ros.rqt.views.panel import ViewPanel, Window, hover
 
 # Heights [px].
 LINE_PX, _HEAD, _STRIP = 27, 16, 14
@@ -42,6 +42,7 @@ class ItemPanel(ViewPanel):
         self._area = QtWidgets.QScrollArea()
         self._area.setWidget(self.lines)
         self._area.setWidgetResizable(True)
+        self._area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self._area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.lines.chosen.connect(self.chosen)
         self.body.addWidget(self.places)
@@ -54,13 +55,14 @@ class ItemPanel(ViewPanel):
         for part in (self.places, self._head, self.lines):
             part.apply_theme(theme)
 
-    def show_items(self, items: Sequence[Item], end_s: float) -> None:
-        """Show items, newest write first, and the times of their last writes before `end_s` [s, ROS clock]."""
+    def show_items(self, items: Sequence[Item], window: Window, emptied: str = '') -> None:
+        """Show items, newest write first, and the times of their last writes; `emptied` is why there are none."""
         fading = sum(item.fading for item in items)
         counts = f'{len(items)} of {ROWS} places hold an item, {ROWS - len(items)} free'
-        self.caption.setText(counts + (f', {fading} fading' if fading else ''))
-        self.places.show_items(items, end_s)
-        self.lines.show_items(items, end_s)
+        counts += f', {fading} fading' if fading else ''
+        self.caption.setText(f'empty: {emptied}' if emptied else counts)
+        self.places.show_items(items, window)
+        self.lines.show_items(items, window)
 
 
 class _Painted(QtWidgets.QWidget):
@@ -71,16 +73,16 @@ class _Painted(QtWidgets.QWidget):
         self.setFixedHeight(height)
         self.theme: Theme | None = None
         self.items: Sequence[Item] = ()
-        self.end_s = 0.0
+        self.times = Window(0.0, 0.0)
 
     def apply_theme(self, theme: Theme) -> None:
         """Use the colours of `theme`."""
         self.theme = theme
         self.update()
 
-    def show_items(self, items: Sequence[Item], end_s: float) -> None:
+    def show_items(self, items: Sequence[Item], window: Window) -> None:
         """Paint items."""
-        self.items, self.end_s = items, end_s
+        self.items, self.times = items, window
         self.update()
 
     def paintEvent(self, event: QtGui.QPaintEvent | None) -> None:
@@ -130,7 +132,7 @@ class PlaceStrip(_Painted):
         """Return what the row under the pointer holds."""
         row = min(ROWS - 1, place.x() // max(1, self._side()))
         found = next((item for item in self.items if item.row == row), None)
-        return f'row {row} is free' if found is None else describe(found, self.end_s)
+        return f'row {row} is free' if found is None else describe(found, self.times)
 
 
 class ColumnHead(_Painted):
@@ -167,12 +169,12 @@ class ItemLines(_Painted):
         self.setMinimumWidth(_WIDTH)
         self._pictures: dict[Thumbnail, QtGui.QPixmap] = {}
 
-    def show_items(self, items: Sequence[Item], end_s: float) -> None:
+    def show_items(self, items: Sequence[Item], window: Window) -> None:
         """Show items, newest write first."""
         images = [item.image for item in items if item.image is not None]
         self._pictures = {image: self._pictures.get(image) or pixmap(image, *_IMAGE) for image in images}
         self.setFixedHeight(max(LINE_PX, LINE_PX * len(items)))
-        super().show_items(items, end_s)
+        super().show_items(items, window)
 
     def draw(self, painter: QtGui.QPainter, theme: Theme, area: QtCore.QRect) -> None:
         """Paint the lines inside `area`, because most of them are usually scrolled out of view."""
@@ -186,7 +188,7 @@ class ItemLines(_Painted):
             painter.save()
             painter.translate(0, line * LINE_PX)
             self._draw_image(painter, theme, item)
-            _draw_texts(painter, theme, item, self.end_s)
+            _draw_texts(painter, theme, item, self.times)
             _draw_strength(painter, theme, item)
             box = QtCore.QRect(VALUE_X, 6, 16 * _CELL, _VALUE_HEIGHT)
             _draw_values(painter, theme, item.value, box)
@@ -208,7 +210,7 @@ class ItemLines(_Painted):
     def read(self, place: QtCore.QPoint) -> str:
         """Return all about the item under the pointer."""
         item = self._item_at(place)
-        return '' if item is None else describe(item, self.end_s)
+        return '' if item is None else describe(item, self.times)
 
     def mousePressEvent(self, event: QtGui.QMouseEvent | None) -> None:
         """Emit `chosen` for an item whose write has a known time."""
@@ -224,11 +226,11 @@ def _font(size_px: int, bold: bool = False) -> QtGui.QFont:
     return font
 
 
-def _draw_texts(painter: QtGui.QPainter, theme: Theme, item: Item, end_s: float) -> None:
+def _draw_texts(painter: QtGui.QPainter, theme: Theme, item: Item, window: Window) -> None:
     painter.setPen(QtGui.QColor(theme.muted if item.fading else theme.text))
     painter.setFont(_font(BODY_PX, bold=True))
     painter.drawText(_PLACE_X, 12, f'row {item.row}')
-    painter.drawText(_WRITTEN_X, 12, when(item, end_s))
+    painter.drawText(_WRITTEN_X, 12, when(item, window))
     painter.setPen(QtGui.QColor(theme.muted))
     painter.setFont(_font(SMALL_PX))
     painter.drawText(_PLACE_X, 24, ordinal(item.rank))

@@ -33,8 +33,8 @@ class LatencyTable(ViewPanel):
         self.body.addWidget(self._misses)
         self.body.addStretch(1)
 
-    def show_latency(self, latency: Latency) -> None:
-        """Fill the table."""
+    def show_latency(self, latency: Latency, frozen: bool = False) -> None:
+        """Fill the table; the counts are those of the present, so a `frozen` page does not show them."""
         for place, cells in enumerate(self._rows):
             stage = latency.stages[place] if place < len(latency.stages) else None
             texts = ('', '', '')
@@ -45,7 +45,8 @@ class LatencyTable(ViewPanel):
                 cell.setVisible(stage is not None)
                 cell.setToolTip('' if stage is None else f'{stage.tooltip}\n{stage.samples:,} samples')
         late = ' · '.join(f'{name} {count:,}' for name, count in latency.misses.items() if count)
-        self._misses.setText(f'late: {late}' if late else 'nothing was late' if latency.misses else '')
+        late = f'late: {late}' if late else 'nothing was late' if latency.misses else ''
+        self._misses.setText('' if frozen else late)
         counts = '\n'.join(f'{name}: {count:,}' for name, count in latency.misses.items())
         self._misses.setToolTip(f'Counts of the nodes since their activation:\n{counts}\n\n{explain("hold", "chunk")}')
 

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from aura_ros.common.text import cut, printable, printable_lines
-from aura_ros.rqt.qt import Qt, QtGui, QtWidgets, pyqtgraph
+from aura_ros.rqt.qt import Qt, QtCore, QtGui, QtWidgets, Signal, pyqtgraph
 from aura_ros.rqt.style import AXIS_PX, SMALL_PX, Theme
+from aura_ros.rqt.views import units
 
 # Room for the last label of a time axis [px].
 _RIGHT_PX = 16
@@ -23,7 +24,24 @@ class Window:
     length_s: float
     """Length [s]."""
     cursor_s: float | None = None
-    """Past moment that is shown [s, ROS clock]; None for the present."""
+    """Moment that was selected [s, ROS clock]; None for the end of the window."""
+    live: bool = True
+    """Whether the end is the present, so that times may be relative to it."""
+
+    @property
+    def shown_s(self) -> float:
+        """Moment that the panels show [s, ROS clock]."""
+        return self.end_s if self.cursor_s is None else self.cursor_s
+
+    def when(self, stamp_s: float) -> str:
+        """Return a time in short form: before the present on a live page, else on the ROS clock."""
+        return units.ago(self.end_s - stamp_s) if self.live else units.clock(stamp_s)
+
+    def since(self, stamp_s: float) -> str:
+        """Return a time as a sentence part: '11 s ago' on a live page, else 'at 14:15:13.5 UTC'."""
+        if self.live:
+            return f'{units.duration(max(0.0, self.end_s - stamp_s))} ago'
+        return f'at {units.moment(stamp_s)}'
 
 
 def markup(text: str) -> str:
@@ -84,6 +102,15 @@ def tint(widget: QtWidgets.QWidget, colour: str, rest: str = '') -> None:
         widget.setStyleSheet(sheet)
 
 
+def restyle(widget: QtWidgets.QWidget, name: str, value: object) -> None:
+    """Set a property that the style sheet uses, if it has another value."""
+    style = widget.style()
+    if widget.property(name) != value and style is not None:
+        widget.setProperty(name, value)
+        style.unpolish(widget)
+        style.polish(widget)
+
+
 class ViewPanel(QtWidgets.QFrame):
     """A frame with a title on the left and a caption on the right; views add their content below."""
 
@@ -106,13 +133,26 @@ class ViewPanel(QtWidgets.QFrame):
         """Use the colours of `theme`; views with colours of their own extend this."""
         self.theme = theme
 
+    def dim(self, dimmed: bool) -> None:
+        """Show by a grey ground that the content is not of the present."""
+        restyle(self, 'dimmed', dimmed)
+        theme = self.theme
+        if theme is not None:
+            for plot in self.findChildren(Plot):
+                plot.setBackground(theme.window if dimmed else theme.panel)
+
 
 class Plot(pyqtgraph.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no types
     """A plot without panning and menu, with axes of a fixed width, and with a text at the mouse pointer."""
 
+    pointed = Signal(object)
+    """Place of the mouse pointer on the x axis; None when it left the plot."""
+
     def __init__(self, left: bool = True, bottom: bool = True) -> None:
         """Make an empty plot with the given axes."""
         super().__init__()
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.setMouseTracking(True)
         item = self.getPlotItem()
         item.setMenuEnabled(False)
         item.hideButtons()
@@ -142,7 +182,6 @@ class Plot(pyqtgraph.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no type
     def read_with(self, read: Callable[[float, float], str]) -> None:
         """Show `read(x, y)` at the mouse pointer, or nothing where it returns ''."""
         self._read = read
-        self.setMouseTracking(True)
 
     def _position(self, event: QtGui.QMouseEvent) -> tuple[float, float] | None:
         """Return the mouse position in the coordinates of the plot; None outside."""
@@ -157,5 +196,11 @@ class Plot(pyqtgraph.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no type
         """Show the text of the position."""
         position = self._position(event)
         text = '' if position is None else self._read(*position)
+        self.pointed.emit(None if position is None else position[0])
         QtWidgets.QToolTip.showText(self.mapToGlobal(event.pos()), text, self)
         super().mouseMoveEvent(event)
+
+    def leaveEvent(self, event: QtCore.QEvent) -> None:
+        """Report that the pointer left."""
+        self.pointed.emit(None)
+        super().leaveEvent(event)

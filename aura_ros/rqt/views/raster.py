@@ -8,6 +8,8 @@ from aura_ros.rqt.qt import pyqtgraph
 from aura_ros.rqt.style import Theme, sequential
 from aura_ros.rqt.view_data import Raster
 from aura_ros.rqt.views import units
+from aura_ros.rqt.views.axis import Ticks, time_ticks
+from aura_ros.rqt.views.marks import MemoryMarks
 from aura_ros.rqt.views.panel import Plot, ViewPanel, Window
 from aura_ros.rqt.views.words import tip
 
@@ -34,12 +36,13 @@ class WriteRaster(ViewPanel):
         self._cursor = pyqtgraph.InfiniteLine(0.0, angle=90)
         for item in (self._picture, self._cursor):
             self.plot.addItem(item, ignoreBounds=True)
+        self.events = MemoryMarks(self.plot, 0.0, ROWS)
         self.plot.read_with(self._read)
         self.body.addWidget(self.plot, 1)
         self._raster: Raster | None = None
-        self._end_s = self._length_s = 0.0
+        self.end_s = self._length_s = 0.0
         self._highest = 1e-6
-        self._axis = (0.0, False)
+        self._ticks: Ticks = []
         self._shown = (b'', 0.0)
 
     def apply_theme(self, theme: Theme) -> None:
@@ -48,15 +51,16 @@ class WriteRaster(ViewPanel):
         self.plot.apply_theme(theme)
         self._picture.setLookupTable(sequential(theme))
         self._cursor.setPen(pyqtgraph.mkPen(theme.alarm, width=1))
+        self.events.apply_theme(theme)
 
     def show_raster(self, raster: Raster, window: Window) -> None:
         """Draw the changes in a window."""
-        self._raster, self._end_s, self._length_s = raster, window.end_s, window.length_s
-        live = window.cursor_s is None
-        if self._axis != (window.length_s, live):
-            self._axis = window.length_s, live
+        self._raster, self.end_s, self._length_s = raster, window.end_s, window.length_s
+        ticks = time_ticks(window)
+        if self._ticks != ticks:
+            self._ticks = ticks
             self.plot.setXRange(-window.length_s, 0.0, padding=0)
-            self.plot.getAxis('bottom').setTicks([seconds_before(window.length_s, 'now' if live else '')])
+            self.plot.getAxis('bottom').setTicks([ticks])
         picture = self._picture_of(raster, window)
         shown = (picture.tobytes(), window.length_s)
         if shown != self._shown:
@@ -85,8 +89,8 @@ class WriteRaster(ViewPanel):
         raster = self._raster
         if raster is None or not len(raster.t):
             return ''
-        place = int(np.abs(raster.t - self._end_s - x).argmin())
-        if abs(raster.t[place] - self._end_s - x) > self._length_s / BINS * 2:
+        place = int(np.abs(raster.t - self.end_s - x).argmin())
+        if abs(raster.t[place] - self.end_s - x) > self._length_s / BINS * 2:
             return ''
         row = min(ROWS - 1, max(0, int(y)))
         changes = raster.amount[:, place]
@@ -94,11 +98,3 @@ class WriteRaster(ViewPanel):
             f'step {raster.seq[place]}, {units.moment(float(raster.t[place]))}\n'
             f'row {row} changed by {changes[row]:.3g}\n{int((changes > 0).sum())} of {ROWS} rows changed'
         )
-
-
-def seconds_before(window_s: float, end: str) -> list[tuple[float, str]]:
-    """Return the ticks of a time axis: the time before its end, and the label `end` at its end."""
-    step = window_s / 6
-    unit, name = (60.0, 'min') if window_s > 300 else (1.0, 's')
-    ticks = [(-step * count, f'{units.MINUS}{step * count / unit:g} {name}') for count in range(5, 0, -1)]
-    return [*ticks, (0.0, end)]

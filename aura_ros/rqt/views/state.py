@@ -10,17 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aura_ros.rqt.items import Item
+from aura_ros.rqt.memory_log import MemoryStatus
 from aura_ros.rqt.points import StatePoint
 from aura_ros.rqt.qt import QtWidgets, pyqtgraph
 from aura_ros.rqt.style import Theme, diverging, sequential
 from aura_ros.rqt.views.items import ItemPanel
-from aura_ros.rqt.views.panel import Plot, ViewPanel, label
+from aura_ros.rqt.views.panel import Plot, ViewPanel, Window, label
 from aura_ros.rqt.views.units import MINUS
 from aura_ros.rqt.views.words import tip
 
 ROWS = 32
 # End of the colour scale [1]. It is fixed, so that a colour means the same on every screen and in every episode.
 LIMIT = 4.0
+# Least width of a map with counts below it [px].
+_COUNTS_PX = 240
 # Age at which a row fades into the background.
 _OLD_STEPS = 1000
 _TIP = tip(
@@ -41,19 +44,23 @@ class StatePanel(QtWidgets.QStackedWidget):
         self.addWidget(self.map)
         self.addWidget(self.items)
 
-    def show_state(self, state: StatePoint | None, items: Sequence[Item] | None, end_s: float) -> None:
+    def show_state(
+        self, state: StatePoint | None, items: Sequence[Item] | None, window: Window, memory: MemoryStatus
+    ) -> None:
         """Show a state.
 
         Args:
             state: the state, None before the first.
             items: the items that it holds, newest write first; None for a memory that does not hold items.
-            end_s: time that the ages of the items refer to [s, ROS clock].
+            window: window of the curves, which names the moment that is shown.
+            memory: what happened to the memory last.
         """
+        emptied = f'memory {memory.event.kind.value}' if memory.event is not None and memory.empty else ''
         if items is None:
-            self.map.show_state(state)
+            self.map.show_state(state, emptied)
             self.setCurrentWidget(self.map)
         else:
-            self.items.show_items(items, end_s)
+            self.items.show_items(items, window, emptied)
             self.setCurrentWidget(self.items)
 
 
@@ -112,14 +119,14 @@ class StateMap(ViewPanel):
         self._scale.setRange(xRange=(0, 1), yRange=(0, 1), padding=0)
         self._scale.getPlotItem().invertY(True)
 
-    def show_state(self, state: StatePoint | None) -> None:
-        """Draw a state; None clears the panel."""
+    def show_state(self, state: StatePoint | None, emptied: str = '') -> None:
+        """Draw a state; None clears the panel. `emptied` is why it is empty."""
         self._state = state
         if state is None:
             self._weights.clear()
             self._ages.clear()
             self._drawn = None
-            self.caption.setText('no state received yet')
+            self.caption.setText('no state of this time received')
             return
         if self._drawn is None or not np.array_equal(self._drawn, state.weights):
             self._drawn = state.weights
@@ -129,11 +136,11 @@ class StateMap(ViewPanel):
         self._ages.setImage(shades, autoLevels=False, levels=(0, 255), rect=(0, 0, 1, ROWS))
         oldest, newest = int(state.row_age.max()), int(state.row_age.min())
         if not state.weights.any():
-            self.caption.setText('empty: nothing is written yet')
+            self.caption.setText(f'step {state.seq:,} · empty: {emptied or "nothing is written yet"}')
             return
         same = newest == oldest
         steps = f'{newest:,}' if same else f'{newest:,} to {oldest:,}'
-        self.caption.setText(f'{"every row" if same else "rows"} changed {steps} steps ago')
+        self.caption.setText(f'step {state.seq:,} · {"last change" if same else "changes"} {steps} steps before')
 
     def _draw(self, weights: NDArray[np.float32]) -> None:
         # Indices of the colour table: 0 for -LIMIT, 127 for zero, 254 for LIMIT.
@@ -143,7 +150,8 @@ class StateMap(ViewPanel):
         beyond = int((np.abs(weights) > LIMIT).sum())
         empty = int((np.abs(weights).max(axis=1) == 0).sum())
         counts = f'empty rows: {empty} · values off the scale: {beyond}'
-        self.map.getAxis('bottom').setTicks([[(0.5, '0'), (15.5, counts), (31.5, '31')]])
+        fits = self.map.width() > _COUNTS_PX
+        self.map.getAxis('bottom').setTicks([[(0.5, '0'), *([(15.5, counts)] if fits else []), (31.5, '31')]])
 
     def _read(self, x: float, y: float) -> str:
         state = self._state
@@ -152,9 +160,9 @@ class StateMap(ViewPanel):
         row, column = (min(ROWS - 1, max(0, int(at))) for at in (y, x))
         return (
             f'W[{row}, {column}] = {state.weights[row, column]:+.4f}\n'
-            f'row {row} last changed {state.row_age[row]:,} steps ago\nCRC-32 of the state {state.crc:08x}'
+            f'row {row} last changed {state.row_age[row]:,} steps before\nCRC-32 of the state {state.crc:08x}'
         )
 
     def _read_age(self, _: float, y: float) -> str:
         row = min(ROWS - 1, max(0, int(y)))
-        return f'row {row} last changed {self._state.row_age[row]:,} steps ago' if self._state is not None else ''
+        return f'row {row} last changed {self._state.row_age[row]:,} steps before' if self._state is not None else ''

@@ -6,6 +6,8 @@ import time
 
 NOTHING = '\N{EN DASH}'
 MINUS = '\N{MINUS SIGN}'
+# Earlier times are those of a simulation, whose clock begins at 0 [s].
+_UTC_S = 1e8
 _SIZES = ((1e12, 'TB'), (1e9, 'GB'), (1e6, 'MB'), (1e5, 'KB'))
 
 
@@ -67,9 +69,16 @@ def milliseconds(value: float) -> str:
 
 def moment(stamp_s: float) -> str:
     """Return a time on the ROS clock: UTC time of day, or seconds if the clock is that of a simulation."""
-    if stamp_s < 1e8:
+    if stamp_s < _UTC_S:
         return f'{stamp_s:.2f} s'
     return time.strftime('%H:%M:%S', time.gmtime(stamp_s)) + f'.{int(stamp_s % 1 * 10)} UTC'
+
+
+def clock(stamp_s: float) -> str:
+    """Return a time on the ROS clock in whole seconds, without the name of the clock."""
+    if stamp_s < _UTC_S:
+        return f'{stamp_s:.0f} s'
+    return time.strftime('%H:%M:%S', time.gmtime(stamp_s))
 
 
 def short_id(name: str) -> str:

@@ -12,6 +12,7 @@ DEFINITIONS = {
         'A small trained network in AURA-Mem. At each step, it decides whether a write helps later actions more than '
         'it costs. Its score is a number from 0 to 1.'
     ),
+    'guard': 'The last check before a command leaves. It limits position, step and velocity of each joint.',
     'hold': (
         'The robot stops at its measured position and stays there, because there is no command that may be executed.'
     ),
@@ -23,6 +24,7 @@ DEFINITIONS = {
         'What drives the robot. On the robot there are three: base is the backbone alone, aura is the backbone with '
         'AURA-Mem, and kv is the backbone with a KV-cache.'
     ),
+    'round': 'One task inside an episode of the embedded robot, from its start to solved or not solved.',
     'state': 'The numbers that a memory carries.',
     'step': 'One run of the backbone: its features of the input, and its proposed action (base action).',
     'storage': 'The disk, SSD or SD card that holds the state file.',

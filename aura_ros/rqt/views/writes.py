@@ -1,24 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
 """The last writes, one card each: camera image, time, step, gate score and durability. The newest is on the right."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from aura_ros.rqt.items import image_at
+from aura_ros.rqt.memory_log import MemoryEvent
 from aura_ros.rqt.points import DURABLE, RAM, Thumbnail, WritePoint, durability_name
 from aura_ros.rqt.qt import Qt, QtCore, QtGui, QtWidgets, Signal
+from aura_ros.rqt.reasons import Reason
 from aura_ros.rqt.style import BODY_PX, Theme
-from aura_ros.rqt.views import units
+from aura_ros.rqt.views import marks, units
 from aura_ros.rqt.views.images import pixmap
-from aura_ros.rqt.views.panel import ViewPanel, Window, label, tint
+from aura_ros.rqt.views.panel import ViewPanel, Window, label, restyle, tint
 from aura_ros.rqt.views.words import explain, tip
 
 CARDS = 20
-_WIDTH, _HEIGHT = 110, 82
+_WIDTH, _HEIGHT, _SMALL = 110, 82, 48
 _CARD, _GAP = 120, 5
 _TIP = tip(
-    'The last writes, the newest on the right: the image of the first camera, the step, the gate score and its '
-    'threshold, and the durability. Click to show that moment.',
+    'The last writes, the newest on the right: the image of the first camera, the step, the surprise and how many '
+    'times the usual one it is, and the durability. The gate decides by more than the surprise. Click to show the '
+    'moment.',
     'write',
+    'surprise',
     'gate',
     'durable',
 )
@@ -34,6 +38,7 @@ class Card(QtWidgets.QFrame):
         self.setProperty('role', 'panel')
         self.setFixedWidth(_CARD)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         rows = QtWidgets.QVBoxLayout(self)
         rows.setContentsMargins(4, 4, 4, 3)
         rows.setSpacing(0)
@@ -50,15 +55,19 @@ class Card(QtWidgets.QFrame):
         rows.addWidget(self.gate)
         rows.addWidget(self.durability)
         self.write: WritePoint | None = None
+        self.event_shown: MemoryEvent | None = None
         self.picture: QtGui.QPixmap | None = None
 
-    def show_write(self, write: WritePoint, picture: QtGui.QPixmap | None, end_s: float, theme: Theme) -> None:
-        """Show a write, its time before `end_s` [s, ROS clock], and its camera image."""
-        self.when.setText(units.ago(end_s - write.stamp_s))
+    def show_write(
+        self, write: WritePoint, reason: Reason, picture: QtGui.QPixmap | None, window: Window, theme: Theme
+    ) -> None:
+        """Show a write, its time, its reason, and its camera image."""
+        self.when.setText(window.when(write.stamp_s))
+        self.event_shown = None
         if self.write != write:
             self.write = write
             self.step.setText(f'step {write.seq:,}')
-            self.gate.setText(f'gate {write.gate:.2f} > {write.threshold:.2f}')
+            self.gate.setText(reason.short)
             self.durability.setText('RAM only' if write.durability == RAM else durability_name(write.durability))
             colour = theme.good if write.durability == DURABLE else theme.muted
             tint(self.durability, colour, 'font-size: 11px;')
@@ -67,7 +76,19 @@ class Card(QtWidgets.QFrame):
             tint(self.image, theme.muted, f'background: {theme.window}; font-size: {BODY_PX}px;')
         elif picture is not self.picture:
             self.image.setPixmap(picture)
+            tint(self.image, theme.muted)
         self.picture = picture
+
+    def show_event(self, event: MemoryEvent, window: Window, theme: Theme) -> None:
+        """Show an event of the memory in place of a write."""
+        self.write = self.picture = None
+        self.event_shown = event
+        self.when.setText(window.when(event.stamp_s))
+        for shown, text in ((self.step, ''), (self.gate, ''), (self.durability, 'no write')):
+            shown.setText(text)
+        tint(self.durability, theme.muted, 'font-size: 11px;')
+        self.image.setText(marks.NAMES[event.kind].upper().replace(' ', '\n'))
+        tint(self.image, theme.panel, f'background: {marks.colour(event.kind, theme)}; font-weight: 600;')
 
     def reset(self) -> None:
         """Repaint at the next `show_write`, even if it shows the same write."""
@@ -75,17 +96,24 @@ class Card(QtWidgets.QFrame):
 
     def choose(self, chosen: bool) -> None:
         """Draw a frame around the card if its moment is shown."""
-        style = self.style()
-        if self.property('chosen') != chosen and style is not None:
-            self.setProperty('chosen', chosen)
-            style.unpolish(self)
-            style.polish(self)
+        restyle(self, 'chosen', chosen)
 
     def event(self, event: QtCore.QEvent | None) -> bool:
         """Make the hover text when it is needed."""
-        if event is not None and event.type() == QtCore.QEvent.Type.ToolTip and self.write is not None:
-            self.setToolTip(f'{describe(self.write)}\n\n{explain("surprise", "durable")}')
+        if event is not None and event.type() == QtCore.QEvent.Type.ToolTip:
+            if self.write is not None:
+                self.setToolTip(f'{describe(self.write)}\n\n{explain("surprise", "durable")}')
+            elif self.event_shown is not None:
+                shown = self.event_shown
+                self.setToolTip(f'{marks.NAMES[shown.kind]} at {units.moment(shown.stamp_s)}\n{shown.reason}')
         return bool(super().event(event))
+
+    def keyPressEvent(self, event: QtGui.QKeyEvent | None) -> None:
+        """Emit `clicked` for Return and Space; the page handles other keys."""
+        if event is not None and event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Space):
+            self.clicked.emit()
+        else:
+            super().keyPressEvent(event)
 
     def mousePressEvent(self, _: QtGui.QMouseEvent | None) -> None:
         """Emit `clicked`."""
@@ -116,16 +144,28 @@ class WriteStrip(ViewPanel):
         self._area = QtWidgets.QScrollArea()
         self._area.setWidget(inner)
         self._area.setWidgetResizable(True)
+        self._area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self._area.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self._scroll_bar = QtWidgets.QScrollBar(Qt.Orientation.Horizontal)
         self._area.setHorizontalScrollBar(self._scroll_bar)
         self._scroll_bar.rangeChanged.connect(self._follow)
         self.body.addWidget(self._area, 1)
         self._pictures: dict[Thumbnail, QtGui.QPixmap] = {}
+        self._image_px = _HEIGHT
 
     def minimumSizeHint(self) -> QtCore.QSize:
         """Return room for a whole card."""
-        return QtCore.QSize(200, _HEIGHT + 92)
+        return QtCore.QSize(200, self._image_px + 92)
+
+    def show_small(self, small: bool) -> None:
+        """Use small images, for a page that is not high."""
+        height = _SMALL if small else _HEIGHT
+        if height != self._image_px:
+            self._image_px, self._pictures = height, {}
+            for card in self.cards:
+                card.image.setFixedHeight(height)
+                card.reset()
+            self.updateGeometry()
 
     def apply_theme(self, theme: Theme) -> None:
         """Use the colours of `theme`."""
@@ -133,41 +173,63 @@ class WriteStrip(ViewPanel):
         for card in self.cards:
             card.reset()
 
-    def show_writes(self, writes: Sequence[WritePoint], thumbnails: Sequence[Thumbnail], window: Window) -> None:
-        """Show writes, oldest first.
+    def show_writes(
+        self,
+        writes: Mapping[WritePoint, Reason],
+        thumbnails: Sequence[Thumbnail],
+        window: Window,
+        events: Sequence[MemoryEvent] = (),
+    ) -> None:
+        """Show writes, and the events of the memory between them, oldest first.
 
         Args:
-            writes: writes up to the moment that is shown.
+            writes: writes up to the moment that is shown, oldest first, with their reasons.
             thumbnails: camera images of some of them.
-            window: window of the curves; with a cursor, the last write is the selected one.
+            window: window of the curves; with a cursor, the last card is the selected one.
+            events: when the memory was lost, reset or restored.
         """
-        shown = writes[-CARDS:]
+        until = [event for event in events if event.stamp_s <= window.shown_s]
+        entries: list[WritePoint | MemoryEvent] = [*writes, *until]
+        shown = sorted(entries, key=lambda entry: entry.stamp_s)[-CARDS:]
         assert self.theme is not None
-        self._pictures = {made: self._pictures.get(made) or pixmap(made, _WIDTH, _HEIGHT) for made in thumbnails}
+        self._pictures = {made: self._pictures.get(made) or pixmap(made, _WIDTH, self._image_px) for made in thumbnails}
         self._nothing.setVisible(not shown)
         for place, card in enumerate(self.cards):
             card.setVisible(place < len(shown))
             if place < len(shown):
-                thumbnail = image_at(shown[place].stamp_s, thumbnails)
-                picture = None if thumbnail is None else self._pictures[thumbnail]
-                card.show_write(shown[place], picture, window.end_s, self.theme)
+                self._show(card, shown[place], writes, thumbnails, window)
                 card.choose(window.cursor_s is not None and place == len(shown) - 1)
-        self.caption.setText('' if not shown else summary(shown[-1]))
+        self.caption.setText('' if not writes else summary(*list(writes.items())[-1]))
+
+    def _show(
+        self,
+        card: Card,
+        entry: WritePoint | MemoryEvent,
+        writes: Mapping[WritePoint, Reason],
+        thumbnails: Sequence[Thumbnail],
+        window: Window,
+    ) -> None:
+        theme = self.theme
+        assert theme is not None
+        if isinstance(entry, MemoryEvent):
+            card.show_event(entry, window, theme)
+            return
+        thumbnail = image_at(entry.stamp_s, thumbnails)
+        picture = None if thumbnail is None else self._pictures[thumbnail]
+        card.show_write(entry, writes[entry], picture, window, theme)
 
     def _follow(self, _: int, highest: int) -> None:
         self._scroll_bar.setValue(highest)
 
     def _on_click(self, card: Card) -> None:
-        if card.write is not None:
-            self.chosen.emit(card.write.stamp_s)
+        shown = card.write or card.event_shown
+        if shown is not None:
+            self.chosen.emit(shown.stamp_s)
 
 
-def summary(write: WritePoint) -> str:
+def summary(write: WritePoint, reason: Reason) -> str:
     """Return one line about a write."""
-    return (
-        f'write {write.writes:,} at step {write.seq:,}: surprise {write.surprise:.2f}, '
-        f'change of the state {write.delta_norm:.2f}, of an action {write.action_change:.3f} rad'
-    )
+    return f'write {write.writes:,} at step {write.seq:,}: {reason}; change of an action {write.action_change:.3f} rad'
 
 
 def describe(write: WritePoint) -> str:
