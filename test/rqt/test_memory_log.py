@@ -175,6 +175,15 @@ def test_a_click_on_a_loss_shows_its_moment(stage):
     assert monitor.header.restored.text() == ''
 
 
+def test_a_reset_comes_before_the_write_of_the_same_step(stage):
+    stage.receive([*(gate(seq) for seq in range(10)), write(3, 1), state(9, 1.0, 3)])
+    stage.receive([*(gate(seq, episode=SECOND, at=5.0) for seq in range(4)), write(0, 1, episode=SECOND, at=5.0)])
+    stage.settle()
+    shown = [card for card in stage.monitor.writes.cards if not card.isHidden()]
+    assert [card.write is None for card in shown] == [False, True, False]
+    assert shown[1].event_shown.stamp_s == shown[2].write.stamp_s == 105.0
+
+
 def test_a_story_without_a_loss_has_no_events(stage):
     stage.receive_story()
     assert stage.monitor.model.memory_events() == ()

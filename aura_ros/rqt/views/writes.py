@@ -189,7 +189,8 @@ class WriteStrip(ViewPanel):
             events: when the memory was lost, reset or restored.
         """
         until = [event for event in events if event.stamp_s <= window.shown_s]
-        entries: list[WritePoint | MemoryEvent] = [*writes, *until]
+        # A reset comes before the write of the same step.
+        entries: list[WritePoint | MemoryEvent] = [*until, *writes]
         shown = sorted(entries, key=lambda entry: entry.stamp_s)[-CARDS:]
         assert self.theme is not None
         self._pictures = {made: self._pictures.get(made) or pixmap(made, _WIDTH, self._image_px) for made in thumbnails}
