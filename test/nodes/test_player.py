@@ -14,7 +14,7 @@ import yaml
 
 pytest.importorskip('rosbags')
 
-from fakes import JOINTS
+from fakes import JOINTS, SPEC
 from player_rig import BEGIN_NS, MAPPING, NS, PERIOD_NS, PlayerRig, cdr, pixels, recorded
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CompressedImage, Image
@@ -32,18 +32,11 @@ from aura_ros.ros.sensor_messages import image_to_msg
 from aura_ros.vla.images import picture
 
 
-class Spec:
-    cameras = ('front', 'wrist')
-    joint_names = JOINTS
-    action_dim = len(JOINTS)
-    action_names = JOINTS
-
-
 # Converted messages.
 # --------------------------------------------------------------------------------------------------
 def played(path, mapping=MAPPING):
     with Bag(path) as bag:
-        streams = Streams(bag, mapping, Spec)
+        streams = Streams(bag, mapping, SPEC)
         return [pair for sample in bag.samples(streams.topics) for pair in streams.messages(sample)]
 
 
@@ -68,7 +61,7 @@ def test_joints_are_renamed_and_converted(tmp_path):
 def test_compressed_images_stay_compressed(tmp_path):
     path = recorded(tmp_path / 'bag', 1, compressed=True)
     with Bag(path) as bag:
-        streams = Streams(bag, MAPPING, Spec)
+        streams = Streams(bag, MAPPING, SPEC)
         (sample,) = bag.samples(['/hand'])
         ((topic, data),) = streams.messages(replace(sample, stamp_ns=7 * NS))
         message = deserialize_message(data, CompressedImage)
@@ -92,7 +85,7 @@ def test_parameters_name_the_recorded_topics(tmp_path):
         with pytest.raises(BagError, match='has no topic /nothing'):
             find_playback(replace(config, cameras='{front: /hand, wrist: /nothing}'), bag, MagicMock())
         with pytest.raises(BagError, match='has no topic /nothing'):
-            Streams(bag, replace(mapping, cameras={'front': '/hand', 'wrist': '/nothing'}), Spec)
+            Streams(bag, replace(mapping, cameras={'front': '/hand', 'wrist': '/nothing'}), SPEC)
 
 
 def test_vla_node_converts_the_joints_if_its_robot_file_has_maps(tmp_path):
@@ -146,7 +139,7 @@ def test_the_instruction_in_force_at_the_start_is_found(tmp_path):
 def test_pictures_dated_by_their_arrival_get_its_time_as_their_stamp(tmp_path):
     mapping = replace(MAPPING, arrival_cameras=frozenset({'front', 'wrist'}))
     with Bag(recorded(tmp_path / 'bag', 1, compressed=True)) as bag:
-        streams = Streams(bag, mapping, Spec)
+        streams = Streams(bag, mapping, SPEC)
         assert streams.unchanged() is None
         samples = [replace(sample, stamp_ns=7 * NS + 5) for sample in bag.samples(streams.topics)]
         found = dict(pair for sample in samples for pair in streams.messages(sample))
@@ -193,7 +186,7 @@ def ros2(tmp_path, monkeypatch):
 
 def test_ros2_bag_play_plays_a_recording_that_needs_no_changes(tmp_path, ros2):
     with Bag(recorded(tmp_path / 'bag', 1)) as bag:
-        remap = Streams(bag, MAPPING, Spec).unchanged()
+        remap = Streams(bag, MAPPING, SPEC).unchanged()
     assert bag_play.chosen('auto', remap)
     assert not bag_play.chosen('own', remap)
     bag_play.play(tmp_path / 'bag', remap, 2.0, (3 * NS, 4 * NS), lambda done, _: done())
@@ -212,11 +205,11 @@ def test_a_failure_of_ros2_bag_play_is_an_error(tmp_path, ros2, monkeypatch):
 
 def test_a_recording_that_needs_changes_is_played_by_the_node(tmp_path, ros2):
     with Bag(recorded(tmp_path / 'bag', 1, compressed=True)) as bag:
-        assert Streams(bag, MAPPING, Spec).unchanged()['/hand'] == 'camera/wrist/image_raw/compressed'
+        assert Streams(bag, MAPPING, SPEC).unchanged()['/hand'] == 'camera/wrist/image_raw/compressed'
         shared = Mapping({'front': '/hand', 'wrist': '/hand'}, MAPPING.joints)
-        assert Streams(bag, shared, Spec).unchanged() is None
+        assert Streams(bag, shared, SPEC).unchanged() is None
         degrees = Mapping(MAPPING.cameras, (JointStream('/robot/joints', unit='deg'),))
-        assert Streams(bag, degrees, Spec).unchanged() is None
+        assert Streams(bag, degrees, SPEC).unchanged() is None
     assert not bag_play.chosen('auto', None)
     with pytest.raises(ConfigError, match='player:=own'):
         bag_play.chosen('ros2', None)
