@@ -153,7 +153,7 @@ def test_policies_are_chosen_by_name():
     assert all(f'aura train memory --from-bags BAG... --memory {name}' in why for name, why in missing.items())
     assert 'the part of the memory in a gain is unknown' in missing['memoryless']
     assert choose(['kv', 'aura'], {})[0] == ['base', 'aura', 'kv']
-    with pytest.raises(ConfigError, match=r"no policy 'kvv'.*base, aura, kv.*--weights kvv=FILE"):
+    with pytest.raises(ConfigError, match=r"no 'kvv', did you mean kv\?.*base, aura, kv.*--weights kvv=FILE"):
         choose(['kvv'], {})
 
 

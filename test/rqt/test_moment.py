@@ -91,7 +91,7 @@ def test_all_views_agree_on_a_selected_moment(stage):
     assert [button.isChecked() for button in monitor.policies.buttons] == [False] * 3
 
 
-def test_without_any_node_nobody_drives(stage):
+def test_without_any_node_no_policy_drives(stage):
     stage.receive_story()
     stage.receive(after_s=12.0)
     stage.settle()

@@ -31,8 +31,8 @@ ROOT = Path(__file__).parents[2]
 PAGES = (ROOT / 'README.md', ROOT / 'CONTRIBUTING.md', *sorted((ROOT / 'docs').rglob('*.md')))
 LANGUAGES = {'sh', 'python', 'yaml', 'text', 'json', 'cmake', 'xml'}
 _END_S = 60.0
-_ENDED = (0, 1, 130)
-"""Exit codes after Ctrl-C; 1 is a cancelled goal."""
+_ENDED = (0, 1, 130, -signal.SIGINT)
+"""Exit codes after Ctrl-C; 1 is a cancelled goal. A shell that waits for its command dies of the signal itself."""
 
 
 @dataclass(frozen=True)
