@@ -168,6 +168,8 @@ class JointSources:
     ) -> dict[str, float]:
         """Return the values of those `joints` of the policy that measured positions give, in its units.
 
+        Positions are converted from float32. A replay sends them as float32, and has to give the same values.
+
         Args:
             positions: measured positions by joint [rad, m].
             joints: names of the policy.
@@ -177,10 +179,12 @@ class JointSources:
         for name in joints:
             if (source := self.source(name)) not in positions:
                 continue
+            value = float(np.float32(positions[source]))
             if name in self.maps:
-                found[name] = self.maps[name].to_policy(positions[source])
-            else:
-                found[name] = math.degrees(positions[source]) if name in in_degrees else positions[source]
+                value = self.maps[name].to_policy(value)
+            elif name in in_degrees:
+                value = math.degrees(value)
+            found[name] = value
         return found
 
     def columns_to_policy(self, values: NDArray[np.float64], joints: Sequence[str]) -> NDArray[np.float64]:

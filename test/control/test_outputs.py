@@ -123,6 +123,9 @@ def test_a_policy_reads_joints_in_degrees_unless_they_are_mapped(robot_values: V
     sources = RobotConfig.from_mapping(robot_values(**TWO)).sources
     found = sources.to_policy({'joint1': math.pi, 'joint3': 0.01}, ('joint1', 'joint3'), {'joint1', 'joint3'})
     assert found == pytest.approx({'joint1': 180.0, 'joint3': 0.75})
+    # A replay sends float32.
+    sent = {name: float(np.float32(value)) for name, value in (('joint1', math.pi), ('joint3', 0.01))}
+    assert sources.to_policy(sent, ('joint1', 'joint3'), {'joint1', 'joint3'}) == found
 
 
 @pytest.mark.parametrize('command_type', ['pose_stamped', 'gripper_command'])

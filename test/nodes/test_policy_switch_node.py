@@ -342,6 +342,23 @@ def test_lockstep_switches_while_the_simulation_is_stopped(graph):
     assert answer.result().success and answer.result().new_policy == KV
 
 
+def test_lockstep_switches_to_a_slow_policy_without_a_hold(graph):
+    rig = Lockstep(graph, lockstep_timeout_s=60.0, select_timeout_s=60.0)
+    rig.chunk(AURA, 0.2, stamp_ns=rig.at(0))
+    rig.tick(1)
+    rig.answered(1)
+    rig.tick(4)
+    graph.until(lambda: len(rig.taken) == 2, 'the tick is taken')
+    answer = rig.select(KV)
+    graph.spin(1.5)  # the simulation sends nothing, because it waits for the command
+    assert not answer.done() and len(rig.commands) == 1
+    rig.chunk(KV, 0.3, stamp_ns=rig.at(4))
+    rig.answered(4)
+    graph.until(answer.done, 'answer')
+    assert answer.result().success and rig.target == pytest.approx([0.3, 0.3])
+    assert rig.status.holds == 0
+
+
 def test_lockstep_accepts_a_step_before_the_clock_message(graph):
     rig = Lockstep(graph)
     rig.chunk(AURA, 0.2, stamp_ns=rig.now() + 10_000_000_000)

@@ -51,5 +51,5 @@ class LockstepPacer:
 
     @property
     def stopped(self) -> bool:
-        """Whether the simulation has sent no new stamp for a second."""
-        return time.monotonic() - self._arrived_at > _STOPPED_S
+        """Whether the simulation has sent no new stamp for a second, although the last one has its command."""
+        return self._waiting_since is None and time.monotonic() - self._arrived_at > _STOPPED_S

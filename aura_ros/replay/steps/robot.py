@@ -248,7 +248,7 @@ def robot_actions(
     missing: list[str] = []
     grippers: list[str] = []
     largest = max(len(output.joint_names) for output in robot.config.outputs)
-    if POSE_AXES[0] in names and POSE_AXES[0] not in robot.config.joint_names:
+    if set(POSE_AXES).intersection(names).difference(robot.config.joint_names):
         pose = pose_topic(bag)
         if not pose:
             notes.add('actions: no measured pose of the end effector was recorded: the report has no action errors')
