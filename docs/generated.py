@@ -124,7 +124,7 @@ def _page(name: str) -> str:
 
 def _calls(verb: str) -> list[tuple[str, ...]]:
     """Return the command lines of a verb: its own, and one for each command in its help."""
-    listed = re.search(r'^ {2,4}COMMAND\n((?: {4}.*\n)+)', _help([verb]), re.MULTILINE)
+    listed = re.search(r'^ {2,4}COMMAND\b.*\n((?: {4}.*\n)+)', _help([verb]), re.MULTILINE)
     inner = re.findall(r'^ {4}(\w+)', listed[1], re.MULTILINE) if listed else []
     if verb == 'bench':
         from aura_ros.bench.cli import COMMANDS
