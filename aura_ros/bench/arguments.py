@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from aura_ros.common.arguments import names_of, wrong_name
+from aura_ros.common.errors import ConfigError
 
 
 def add_memories(
@@ -19,6 +20,17 @@ def add_memories(
         metavar='LIST',
         help=f'memories to run; {", ".join(matched)} need aura (default: %(default)s)',
     )
+
+
+def check_matched(args: argparse.Namespace, matched: Sequence[str]) -> None:
+    """Check that aura runs too, if memories of --memories match its writes and --tune does not give them.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    chosen = [memory for memory in args.memories if memory in matched]
+    if chosen and 'aura' not in args.memories and not args.tune:
+        raise ConfigError(f'--memories: {", ".join(chosen)} match the writes of aura; add aura')
 
 
 def add_augment(parser: argparse.ArgumentParser) -> None:

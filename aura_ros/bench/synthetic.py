@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from aura_ros.bench.arguments import add_augment, add_memories, parse_rates
+from aura_ros.bench.arguments import add_augment, add_memories, check_matched, parse_rates
 from aura_ros.bench.jobs import Job, run_jobs
 from aura_ros.bench.perturbation import Augmentation
 from aura_ros.bench.store import ResultStore
@@ -135,9 +135,7 @@ def check(args: argparse.Namespace) -> None:
     for memory in args.memories:
         if memory in _SHAPES and not args.tune:
             raise ConfigError(f'--memories: {memory} needs --tune')
-    matched = [memory for memory in args.memories if memory in MATCHED]
-    if matched and 'aura' not in args.memories and not args.tune:
-        raise ConfigError(f'--memories: {", ".join(matched)} match the writes of aura; add aura')
+    check_matched(args, MATCHED)
 
 
 def run(args: argparse.Namespace, console: Console) -> int:

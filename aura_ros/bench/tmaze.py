@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from aura_ros.bench.arguments import add_memories
+from aura_ros.bench.arguments import add_memories, check_matched
 from aura_ros.bench.jobs import Job, run_jobs
 from aura_ros.bench.store import ResultStore
 from aura_ros.bench.tmaze_report import report
@@ -126,9 +126,7 @@ def check(args: argparse.Namespace) -> None:
     for maze in args.mazes:
         if args.longest < LENGTHS[maze][0]:
             raise ConfigError(f'--longest {args.longest}: must be >= {LENGTHS[maze][0]} steps for {maze}')
-    matched = [memory for memory in args.memories if memory in MATCHED]
-    if matched and 'aura' not in args.memories and not args.tune:
-        raise ConfigError(f'--memories: {", ".join(matched)} match the writes of aura; add aura')
+    check_matched(args, MATCHED)
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
