@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The names that the whole package shares: policies, tasks and kinds of task events, each list once."""
+"""The names that the whole package shares: policies, tasks, memories and kinds of task events, each list once."""
 
 from collections.abc import Sequence
 from enum import IntEnum
@@ -27,6 +27,9 @@ TASKS = ('recall', 'put_back', 'visible', 'place', 'sequence', 'both', 'many', *
 
 PANEL_TASKS = ('recall', 'visible', 'put_back', 'sequence', 'both', 'many')
 """Tasks that the panel compares, and that a memory is trained on. The others are only for training the VLA."""
+
+TRAINED_MEMORIES = ('aura', 'kv', 'always', 'gru', 'lstm', 'ssm', 'elmur', 'memoryless')
+"""Memories that can be trained, with AURA's number of parameters. random and periodic would need a budget."""
 
 
 class EventKind(IntEnum):

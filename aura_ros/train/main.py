@@ -14,7 +14,7 @@ from pathlib import Path
 
 from aura_ros.common.arguments import integer_in, make_parser, names_of, number_in, positive_integer
 from aura_ros.common.errors import ConfigError
-from aura_ros.common.names import POLICIES, TASKS
+from aura_ros.common.names import POLICIES, TASKS, TRAINED_MEMORIES
 from aura_ros.common.program import program
 from aura_ros.sim.appearance import LIGHT, SHIFT_M
 from aura_ros.train.features import add_arguments
@@ -46,7 +46,7 @@ DRIVEN_EPISODES = {'recall': 20, 'sequence': 30, 'both': 20}
 DRIVEN_SEED = 1000
 """First seed of these episodes, so that their rounds are not those of the demonstrations."""
 
-MEMORIES = ('both', 'aura', 'kv', 'always', 'gru', 'lstm', 'ssm', 'elmur', 'memoryless')
+MEMORIES = ('both', *TRAINED_MEMORIES)
 """Values of --memory; both are aura and kv."""
 _EPILOG = """\
 stages:
@@ -106,8 +106,8 @@ def _parser() -> argparse.ArgumentParser:
         choices=MEMORIES,
         default='both',
         metavar='KIND',
-        help=f'memory to train: both (aura and kv, which ship), {", ".join(MEMORIES[1:])}; all have as many parameters '
-        'as aura (default: %(default)s)',
+        help=f'memory to train: both (aura and kv, which ship), {", ".join(TRAINED_MEMORIES)}; all have as many '
+        'parameters as aura (default: %(default)s)',
     )
     parser.add_argument(
         '--addressing',

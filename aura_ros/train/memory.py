@@ -14,7 +14,7 @@ from torch import Tensor
 
 from aura_ros.common.console import make_console
 from aura_ros.common.errors import ConfigError
-from aura_ros.common.names import PANEL_TASKS
+from aura_ros.common.names import PANEL_TASKS, TRAINED_MEMORIES
 from aura_ros.common.progress import Bar
 from aura_ros.memory.weights import load_weights
 from aura_ros.train.evaluation import action_errors, evaluate
@@ -22,7 +22,7 @@ from aura_ros.train.initial import set_keys, set_scales
 from aura_ros.train.learner import Learner
 from aura_ros.train.lessons import Lessons
 from aura_ros.train.matching import build_module
-from aura_ros.train.memory_settings import KINDS, MemoryTraining
+from aura_ros.train.memory_settings import MemoryTraining
 from aura_ros.train.modules import MemoryModule, Sizes
 from aura_ros.train.recolour import Recolour
 from aura_ros.train.recordings import TASK as RECORDED
@@ -115,7 +115,7 @@ def train_memory(
     """Train a memory, and write its weights (.safetensors) and card. Return the validation report.
 
     Args:
-        kind: one of KINDS.
+        kind: one of TRAINED_MEMORIES.
         work_dir: parent of the demonstrations.
         vla: frozen backbone.
         output: .safetensors file to write.
@@ -165,7 +165,7 @@ def train_on_recordings(
     """Train a memory on recordings, and write its weights and card. Return the report on the held-out parts.
 
     Args:
-        kind: one of KINDS.
+        kind: one of TRAINED_MEMORIES.
         kept: features of the recordings.
         spec: specification of the frozen backbone.
         output: .safetensors file to write.
@@ -210,10 +210,10 @@ def check_kind(kind: str) -> str:
     """Return the name of a memory.
 
     Raises:
-        ConfigError: it is not one of KINDS.
+        ConfigError: it is not one of TRAINED_MEMORIES.
     """
-    if kind not in KINDS:
-        raise ConfigError(f'--memory must be one of both, {", ".join(KINDS)}; got {kind!r}')
+    if kind not in TRAINED_MEMORIES:
+        raise ConfigError(f'--memory must be one of both, {", ".join(TRAINED_MEMORIES)}; got {kind!r}')
     return kind
 
 

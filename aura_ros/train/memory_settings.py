@@ -5,6 +5,7 @@ import math
 from dataclasses import dataclass, field, replace
 
 from aura_ros.common.errors import ConfigError
+from aura_ros.common.names import TRAINED_MEMORIES
 from aura_ros.train.learner import GateTraining, Optimisation
 
 
@@ -78,13 +79,10 @@ class MemoryTraining:
     """How the gate learns. Memories without a gate ignore it."""
 
 
-KINDS = ('aura', 'kv', 'always', 'gru', 'lstm', 'ssm', 'elmur', 'memoryless')
-"""Memories that can be trained, with AURA's number of parameters. random and periodic would need a budget."""
-
 _EVERY_WAIT = MemoryTraining(keep_idle_most=1.0)
 
 SETTINGS = {
-    **dict.fromkeys(KINDS, _EVERY_WAIT),
+    **dict.fromkeys(TRAINED_MEMORIES, _EVERY_WAIT),
     # with writes at every step or at random steps, it does not learn which looks belong to one thing
     'aura': MemoryTraining(
         mixed=0.5,

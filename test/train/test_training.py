@@ -16,7 +16,7 @@ torch.set_num_threads(1)
 from aura_ros.common.action_spec import ActionComponent, ActionSpec  # noqa: E402
 from aura_ros.common.errors import ConfigError  # noqa: E402
 from aura_ros.common.files import replace_arrays  # noqa: E402
-from aura_ros.common.names import PANEL_TASKS, TASKS, EventKind  # noqa: E402
+from aura_ros.common.names import PANEL_TASKS, TASKS, TRAINED_MEMORIES, EventKind  # noqa: E402
 from aura_ros.memory import load_memory, load_weights  # noqa: E402
 from aura_ros.sim.expert import Expert  # noqa: E402
 from aura_ros.sim.tasks import Simulation  # noqa: E402
@@ -28,7 +28,7 @@ from aura_ros.train.initial import set_scales, share_keys  # noqa: E402
 from aura_ros.train.learner import GateTraining, Learner, Optimisation  # noqa: E402
 from aura_ros.train.matching import build_module  # noqa: E402
 from aura_ros.train.memory import _kept_share, train_memory  # noqa: E402
-from aura_ros.train.memory_settings import KINDS, SETTINGS, MemoryTraining  # noqa: E402
+from aura_ros.train.memory_settings import SETTINGS, MemoryTraining  # noqa: E402
 from aura_ros.train.modules import AuraModule, ContentAddressedModule, Sizes  # noqa: E402
 from aura_ros.train.saving import load_module, save_memory  # noqa: E402
 from aura_ros.train.sequences import Stream, _is_kept, collate, segments, shown_since, thin  # noqa: E402
@@ -291,7 +291,7 @@ def test_the_scale_of_a_motion_is_that_of_the_demonstrated_motion():
     assert module.action_scale.tolist() == pytest.approx([0.3, 1.0], rel=0.1), 'half of the range for the gripper'
 
 
-@pytest.mark.parametrize('kind', KINDS)
+@pytest.mark.parametrize('kind', TRAINED_MEMORIES)
 def test_a_sequence_from_the_pool_goes_on_where_another_ended(kind):
     torch.manual_seed(0)
     module = build_module(kind, Sizes(feature_dim=6, chunk_size=2, action_dim=2)).eval()
