@@ -9,32 +9,28 @@ its counters live from activate to deactivate, which commands a last hold.
 
 import threading
 import time
-from collections.abc import Callable, Sequence
-from typing import TypeVar, Unpack
+from collections.abc import Sequence
+from typing import Unpack
 
 import numpy as np
-from geometry_msgs.msg import PoseStamped
 from numpy.typing import NDArray
 from rclpy.callback_groups import ReentrantCallbackGroup
-from rclpy.qos import QoSProfile
-from rclpy.task import Future
-from sensor_msgs.msg import JointState
 
-from aura_ros.common.errors import ConfigError, InputError
-from aura_ros.common.limits import JOINTS_BYTES, STEP_BYTES
+from aura_ros.common.errors import ConfigError
 from aura_ros.control import Chunk, ClockWatch, ControlWatchdog, Policy, PolicySwitch, Refusal
 from aura_ros.control.kinematics import kinematics_of
 from aura_ros.control.peers import TOPICS, Peers
-from aura_ros.control.selections import MAX_WAITING, PendingSelections
 from aura_ros.control.spacing import StepSpacing
-from aura_ros.msg import ActionChunk, PolicyStatus, VlaStep
+from aura_ros.msg import PolicyStatus
 from aura_ros.nodes.policy_switch.config import SwitchNodeConfig
+from aura_ros.nodes.policy_switch.inputs import ChunkHandlers, Take, watch_chunks, watch_positions
 from aura_ros.nodes.policy_switch.joint_monitor import JointMonitor
 from aura_ros.nodes.policy_switch.lockstep import LockstepPacer
 from aura_ros.nodes.policy_switch.outputs import CommandOutputs
 from aura_ros.nodes.policy_switch.publishers import PublisherWatch
 from aura_ros.nodes.policy_switch.report import StatusReporter, diagnose
-from aura_ros.ros import conversions, qos
+from aura_ros.nodes.policy_switch.selection import SelectionService
+from aura_ros.ros import qos
 from aura_ros.ros.diagnostics import ERROR, OK, Faults, Status
 from aura_ros.ros.entities import EntityOwner
 from aura_ros.ros.lifecycle import LifecycleNode, NodeOptions, run
@@ -44,8 +40,6 @@ from aura_ros.ros.topics import check_remap, check_topic
 from aura_ros.srv import SelectPolicy
 
 _HOUSEKEEPING_S = 0.05
-M = TypeVar('M', VlaStep, ActionChunk)
-P = TypeVar('P', JointState, PoseStamped)
 
 
 class PolicySwitchNode(LifecycleNode):
@@ -104,55 +98,15 @@ class PolicySwitchNode(LifecycleNode):
         stamp = 'now' if self._lockstep else config.command_stamp
         self._outputs = CommandOutputs(self, make, self._robot, config.command_topic, stamp, self._fault)
         self._statuses = make.publisher(PolicyStatus, 'policy_status', qos.POLICY_STATUS)
-        from_step, from_chunk = conversions.base_chunk_from_msg, conversions.chunk_from_msg
-        self._watch(Policy.BASE, VlaStep, 'vla_step', from_step, qos.step(lease_s))
-        for policy in (Policy.AURA, Policy.KV):
-            topic = f'{policy.name.lower()}/action_chunk'
-            self._watch(policy, ActionChunk, topic, from_chunk, qos.chunk(lease_s))
-        self._watch_joints(qos.sensor(config.joint_reliability, 5))
+        handlers = ChunkHandlers(self._on_chunk, self._refuse, self._on_liveliness)
+        self._policy_of = watch_chunks(make, lease_s, handlers)
+        profile = qos.sensor(config.joint_reliability, 5)
+        watch_positions(make, self._robot, profile, self._on_positions, self._fault)
         # It awaits the switch. In a group of its own, other callbacks run meanwhile.
         make.service(SelectPolicy, 'select_policy', self._on_select, ReentrantCallbackGroup())
         make.timer(_HOUSEKEEPING_S, self._on_housekeeping)
         if not self._lockstep:
             make.timer(self._robot.period_ns * 1e-9, self._on_timer)
-
-    def _watch(
-        self, policy: Policy, message: type[M], topic: str, convert: Callable[[M], Chunk], profile: QoSProfile
-    ) -> None:
-        self._policy_of[topic] = policy
-        self._entities.limited_subscription(
-            message,
-            topic,
-            lambda found, publisher: self._on_message(found, convert, policy, publisher(), topic),
-            profile,
-            STEP_BYTES,
-            lambda text: self._refuse(policy, text),
-            liveliness=lambda event: self._on_liveliness(policy, topic, event.alive_count),
-        )
-
-    def _watch_joints(self, profile: QoSProfile) -> None:
-        robot = self._robot
-        for topic in robot.sources.topics:
-            self._watch_positions(topic, JointState, JointMonitor.take, profile)
-        for output in robot.outputs:
-            if output.state_topic:
-                self._watch_positions(output.state_topic, PoseStamped, JointMonitor.take_pose, profile)
-
-    def _watch_positions(
-        self, topic: str, message: type[P], take: Callable[[JointMonitor, P, int, str], bool], profile: QoSProfile
-    ) -> None:
-        self._entities.limited_subscription(
-            message,
-            topic,
-            lambda found, _: self._on_positions(
-                conversions.to_ns(found.header.stamp),
-                found.name if isinstance(found, JointState) else (),
-                lambda joints, now_ns: take(joints, found, now_ns, topic),
-            ),
-            profile,
-            JOINTS_BYTES,
-            lambda text: self._fault('joint_states', f'{topic}: {text}'),
-        )
 
     def activate(self) -> None:
         """Start with a new switch: counters at zero, no chunk, hold."""
@@ -166,7 +120,7 @@ class PolicySwitchNode(LifecycleNode):
         self._spacing = StepSpacing(config.n_action_steps)
         self._outputs.forget()
         self._reporter = StatusReporter(self._statuses, self.diagnostics.refresh)
-        self._selections = PendingSelections()
+        self._selection = SelectionService(self._switch, config.select_timeout_s, self._now_ns)
         self._senders = PublisherWatch(self, self.config.liveliness_lease_s == 0.0)
         self._control = self._wants_control()
         for policy, reason in self._peers.lost.items():
@@ -183,7 +137,7 @@ class PolicySwitchNode(LifecycleNode):
         if self._watchdog is not None:
             self._watchdog.stop()
             self._watchdog = None
-        self._selections.cancel('policy_switch_node was deactivated')
+        self._selection.cancel('policy_switch_node was deactivated')
         self._hold_all('policy_switch_node was deactivated')
         self._outputs.withdraw()
 
@@ -193,16 +147,6 @@ class PolicySwitchNode(LifecycleNode):
         self._entities.destroy()
 
     # --- inputs ---
-    def _on_message(
-        self, message: M, convert: Callable[[M], Chunk], policy: Policy, publisher: bytes, topic: str
-    ) -> None:
-        try:
-            chunk = convert(message)
-        except InputError as error:
-            self._refuse(policy, str(error))
-            return
-        self._on_chunk(chunk, policy, publisher, topic)
-
     def _on_chunk(self, chunk: Chunk, policy: Policy, publisher: bytes, topic: str) -> None:
         self._peers.seen(topic)
         if not self.active:
@@ -239,7 +183,7 @@ class PolicySwitchNode(LifecycleNode):
             self._switch.refuse(policy, Refusal.SHAPE, text)
             self._fault(f'policy {policy:d}: {Refusal.SHAPE}', text)
 
-    def _on_positions(self, stamp_ns: int, names: Sequence[str], take: Callable[[JointMonitor, int], bool]) -> None:
+    def _on_positions(self, stamp_ns: int, names: Sequence[str], take: Take) -> None:
         """Let the joint monitor take a message of measured positions; `take` gets it and the present time."""
         if not self.active or not take(self._joints, stamp_ns if self._lockstep else self._now_ns()):
             return
@@ -381,7 +325,7 @@ class PolicySwitchNode(LifecycleNode):
         self._check_rivals()
         self._outputs.poll()
         self._tick_if_due()
-        if self._pacer is not None and self._selections and self._pacer.stopped:
+        if self._pacer is not None and self._selection and self._pacer.stopped:
             self._switch.expire('switched because the simulation has stopped')
         self._settle()
 
@@ -390,28 +334,12 @@ class PolicySwitchNode(LifecycleNode):
         if not self.active:
             response.reason = 'policy_switch_node is not active'
             return response
-        if self._selections.full:
-            response.old_policy = response.new_policy = int(self._switch.status.policy)
-            response.reason = f'{MAX_WAITING} requests wait already: wait for their answers'
-            return response
-        switch = self._switch
-        response.old_policy = int(switch.status.policy)
-        selection = switch.request(request.policy, self._now_ns())
-        success, reason = selection.success, selection.reason
-        if success and not selection.effective:
-            answer: Future[tuple[bool, str]] = Future()
-            self._selections.wait(selection.pending_policy, self.config.select_timeout_s, answer.set_result)
-            success, reason = await answer or (False, 'cancelled')
-        response.success = bool(success)
-        response.new_policy = int(switch.status.policy)
-        response.effective_seq = int(switch.status.effective_seq)
-        response.reason = reason[:256]
-        self.get_logger().info(f'select_policy {request.policy}: {reason}')
-        return response
+        answer = await self._selection.answer(request, response)
+        self.get_logger().info(f'select_policy {request.policy}: {answer.reason}')
+        return answer
 
     def _settle(self) -> None:
-        if self._selections and self._selections.settle(self._switch.status):
-            self._switch.request(self._switch.status.policy, self._now_ns())
+        self._selection.settle()
         self._show_status()
 
     def _show_status(self, always: bool = False) -> None:
