@@ -98,7 +98,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
         console.print(f'loading {args.random or args.checkpoint or path or name}')
         from aura_ros.bench.vla_run import measure
 
-        settings = {'backbone': name, 'path': path, 'checkpoint': args.checkpoint, 'steps': steps}
+        asked = {key: getattr(args, key) for key in ('path', 'checkpoint', 'random', 'device')}
+        settings = {'backbone': name, **asked, 'steps': steps}
         store = ResultStore(args.output, f'vla-{args.random or name}', settings, args.fresh)
         rows, facts = measure(name, path, args.checkpoint, memories, steps, args.seeds[0], console)
     store.write(rows, facts)
