@@ -3,19 +3,22 @@
 
 import math
 import time
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
-from aura_ros.bench.popgym_env import EVALUATE, TRAIN, Episode, Floats, Game, demonstrations, episode_seed
-from aura_ros.bench.popgym_experts import FAMILIES, Action, Advice, family_of
+from aura_ros.bench.popgym_curriculum import Growth, GrowthRule
+from aura_ros.bench.popgym_env import EVALUATE, TRAIN, Floats, Game, demonstrations, episode_seed
+from aura_ros.bench.popgym_experts import FAMILIES, Action, Advice, Family, family_of
+from aura_ros.bench.popgym_lessons import Lessons
 from aura_ros.memory import Memory, load_memory
 from aura_ros.memory.content_addressed import ITEM_VALUE_DIM
 from aura_ros.train.learner import GateTraining, Learner, Optimisation
@@ -42,6 +45,7 @@ SETTINGS = {
     'sizes': SIZES,
     'variants': VARIANTS,
     'fade': FADE,
+    'sees_last': True,
     'families': {name: (family.noise, family.crop, family.first_length) for name, family in FAMILIES.items()},
 }
 """What the row of a run depends on besides its task."""
@@ -52,19 +56,21 @@ class Budget:
     """The training and evaluation that all memories get."""
 
     steps: int = 600
-    """Optimiser steps."""
+    """Optimiser steps. If the family has a first length, all of their sequences have it."""
+    starts: int = 4
+    """Most initial weights that are tried for such a family, until the memory knows sequences of this length."""
+    growth_steps: int = 900
+    """Further optimiser steps of such a family, in which the sequences grow to whole episodes."""
+    growth_rate: float = 0.5
+    """Peak learning rate of the further steps, in units of that of the first ones."""
+    growth: GrowthRule = field(default_factory=GrowthRule)
+    """When the sequences grow. They are whole before the gate begins to learn."""
     batch: int = 32
     """Episodes per step."""
     demonstrations: int = 600
     """Episodes of the expert."""
     tests: int = 100
     """Evaluation episodes."""
-    short_until: float = 0.4
-    """Fraction of the training before which sequences have the first length of their family, if it has one."""
-    whole_from: float = 0.65
-    """Fraction from which they are whole episodes. Between the two, the length grows in proportion. It is less than
-    the fraction at which the gate begins to learn, so that the gate learns from whole episodes only.
-    """
     gate: GateTraining = field(
         default_factory=lambda: GateTraining(price=0.02, open_until=0.85, learn_from=0.8, price_full=0.95, flips=2)
     )
@@ -72,18 +78,9 @@ class Budget:
     each observation counts. The gate learns late, because a write is only worth what the memory can already make of it.
     """
 
-    def length(self, step: int, first: int, whole: int) -> int:
-        """Return the length of the sequences of an optimiser step.
-
-        Args:
-            step: number of the optimiser step, from 0.
-            first: first length; 0 means whole episodes.
-            whole: steps of the longest episode.
-        """
-        if not 0 < first < whole:
-            return whole
-        grown = (step / self.steps - self.short_until) / (self.whole_from - self.short_until)
-        return round(first + (whole - first) * min(max(grown, 0.0), 1.0))
+    def total_steps(self, family: Family) -> int:
+        """Return the optimiser steps of a training."""
+        return self.steps + (self.growth_steps if family.first_length else 0)
 
 
 @dataclass(frozen=True)
@@ -104,45 +101,6 @@ class Task:
     """Episodes to act in: EVALUATE, or VALIDATE for choices."""
 
 
-@dataclass(frozen=True)
-class Lessons:
-    """N episodes of the expert, padded to the longest of T steps."""
-
-    z: Tensor
-    """Observations, float [N, T, D]."""
-    targets: Tensor
-    """Actions of the expert, int64 [N, T] or float [N, T, A]."""
-    counts: Tensor
-    """Steps to learn, bool [N, T]; no step of the padding is learned."""
-    lengths: Tensor
-    """Steps of each episode, int64 [N]."""
-
-    @classmethod
-    def of(cls, episodes: Sequence[Episode]) -> 'Lessons':
-        """Return the lessons of some episodes."""
-        z, targets, counts = (
-            torch.nn.utils.rnn.pad_sequence([torch.from_numpy(getattr(episode, part)) for episode in episodes], True)
-            for part in ('z', 'targets', 'counts')
-        )
-        return cls(z, targets, counts, torch.tensor([len(episode.z) for episode in episodes]))
-
-    def draw(self, batch: int, crop: int, rng: np.random.Generator) -> 'Lessons':
-        """Return random episodes, each cut at random to `crop` steps if it is longer; 0 takes whole episodes."""
-        chosen = torch.from_numpy(rng.integers(len(self.z), size=batch))
-        lengths = self.lengths[chosen]
-        steps = crop or int(lengths.max())
-        spare = (lengths - steps).clamp(min=0).numpy()
-        where = torch.from_numpy(rng.integers(spare + 1))[:, None] + torch.arange(steps)
-        inside, where = where < lengths[:, None], where.clamp(max=self.z.shape[1] - 1)
-        z, targets, counts = (part[chosen[:, None], where] for part in (self.z, self.targets, self.counts))
-        return Lessons(z, targets, counts & inside, lengths.clamp(max=steps))
-
-    def begin(self, steps: int) -> 'Lessons':
-        """Return the first steps of each episode."""
-        z, targets, counts = (part[:, :steps] for part in (self.z, self.targets, self.counts))
-        return Lessons(z, targets, counts, self.lengths.clamp(max=steps))
-
-
 def run_task(task: Task, weights: Path) -> dict[str, Any]:
     """Train one memory, save its weights, act with them, and return the row. A job function.
 
@@ -151,9 +109,8 @@ def run_task(task: Task, weights: Path) -> dict[str, Any]:
     torch.set_num_threads(1)
     torch.manual_seed(task.seed)
     began, game = time.process_time(), Game(task.environment)
-    module = make(task.memory, replace(SIZES, feature_dim=game.feature_dim, action_dim=game.action_dim))
-    loss, written = train(module, task)
-    trained = time.process_time()
+    found = Imitation(task, game).train()
+    module, trained = found.module, time.process_time()
     about = {'budget': asdict(task.budget), 'environment': task.environment, 'seed': task.seed}
     save_memory(module, weights, about)
     memory = load_memory(module.kind, str(weights), getattr(module, 'window', 0))
@@ -163,10 +120,11 @@ def run_task(task: Task, weights: Path) -> dict[str, Any]:
         'seed': task.seed,
         'parameters': module.parameter_count,
         'learning_rate': task.learning_rate,
-        'steps': task.budget.steps,
+        'steps': task.budget.total_steps(family_of(task.environment)),
         **evaluate(game, memory, task),
-        'training_loss': loss,
-        'training_writes': written,
+        'training_loss': found.loss,
+        'training_writes': found.written,
+        'starts': found.starts,
         'train_cpu_s': round(trained - began, 1),
         'test_cpu_s': round(time.process_time() - trained, 1),
     }
@@ -175,38 +133,100 @@ def run_task(task: Task, weights: Path) -> dict[str, Any]:
 def make(memory: str, sizes: Sizes) -> MemoryModule:
     """Return the untrained module, with the number of parameters of 'aura-content' of these sizes within 3 %."""
     with torch.device('meta'):
-        target = ContentAddressedModule(sizes).parameter_count
+        target = ContentAddressedModule(sizes, sees_last=True).parameter_count
     if memory in CONTENT:
 
         def coded(width: int) -> MemoryModule:
-            return ContentAddressedModule(replace(sizes, code_dim=width), CONTENT[memory])
+            return ContentAddressedModule(replace(sizes, code_dim=width), CONTENT[memory], sees_last=True)
 
         return coded(match_width(coded, target))
     kind, options = VARIANTS.get(memory, (memory, {}))
     return build_module(kind, sizes, target, **options)
 
 
-def train(module: MemoryModule, task: Task) -> tuple[float, float]:
-    """Imitate the expert.
+@dataclass(frozen=True)
+class Trained:
+    """A trained memory."""
 
-    Returns:
-        action loss and share of steps written, means over the last twentieth of the training.
-    """
-    budget, family = task.budget, family_of(task.environment)
-    lessons = Lessons.of(demonstrations(task.environment, TRAIN, task.seed, budget.demonstrations))
-    prepare(module, lessons, Game(task.environment).one_hot)
-    rng, tail = np.random.default_rng((TRAIN, task.seed)), []
-    learner = Learner(module, Optimisation(budget.steps, task.learning_rate), budget.gate)
-    module.train()
-    for step in range(budget.steps):
-        seen = lessons.draw(budget.batch, family.crop, rng)
-        seen = seen.begin(budget.length(step, family.first_length, seen.z.shape[1]))
-        base = torch.zeros(*seen.counts.shape, 1, module.sizes.action_dim)
-        losses = partial(_losses, targets=seen.targets[seen.counts])
-        tail.append(learner.step(seen.z, base, losses, float(seen.counts.sum()), asked=seen.counts))
-    module.eval()
-    loss, written = np.mean(tail[-max(1, budget.steps // 20) :], axis=0)
-    return float(loss), float(written)
+    module: MemoryModule
+    """The memory."""
+    loss: float
+    """Action loss, mean over the last twentieth of the training."""
+    written: float
+    """Share of steps written, mean over the same steps."""
+    starts: int
+    """Initial weights that were tried [1]."""
+
+
+class Imitation:
+    """Trains one memory to imitate the expert of its task."""
+
+    def __init__(self, task: Task, game: Game) -> None:
+        """Play the demonstrations of a task."""
+        self._task, self._game, self._family = task, game, family_of(task.environment)
+        self._lessons = Lessons.of(demonstrations(task.environment, TRAIN, task.seed, task.budget.demonstrations))
+        self._rng = np.random.default_rng((TRAIN, task.seed))
+
+    def train(self) -> Trained:
+        """Return the trained memory."""
+        budget, rate, whole = self._task.budget, self._task.learning_rate, self._lessons.z.shape[1]
+        if first := self._family.first_length:
+            module, first_loss, starts = self._begin(first)
+            length: int | Growth = Growth(budget.growth, first, whole, first_loss)
+            optimisation = Optimisation(budget.growth_steps, budget.growth_rate * rate)
+        else:
+            module, length, starts = self._untrained(), whole, 1
+            optimisation = Optimisation(budget.steps, rate)
+        loss, written = _end(self._fit(module, optimisation, budget.gate, length))
+        return Trained(module, float(loss), float(written), starts)
+
+    def _begin(self, first: int) -> tuple[MemoryModule, float, int]:
+        """Return a memory that knows the first sequences, the first loss, and how many initial weights were tried.
+
+        From some weights, two keys of one item become different, and a count that is divided between two rows stays so.
+        """
+        budget = self._task.budget
+        optimisation, gate = Optimisation(budget.steps, self._task.learning_rate), _written_throughout(budget.gate)
+        for start in count(1):
+            module = self._untrained()
+            found = self._fit(module, optimisation, gate, first)
+            if _end(found)[0] < budget.growth.known * found[0, 0] or start == budget.starts:
+                break
+        return module, float(found[0, 0]), start
+
+    def _untrained(self) -> MemoryModule:
+        game = self._game
+        module = make(self._task.memory, replace(SIZES, feature_dim=game.feature_dim, action_dim=game.action_dim))
+        prepare(module, self._lessons, game.one_hot)
+        return module
+
+    def _fit(
+        self, module: MemoryModule, optimisation: Optimisation, gate: GateTraining, length: int | Growth
+    ) -> NDArray[np.float64]:
+        """Train in place. Return the action loss and the share of steps written of each optimiser step, [steps, 2]."""
+        learner, steps, found = Learner(module, optimisation, gate), optimisation.steps, list[tuple[float, float]]()
+        module.train()
+        for step in range(steps):
+            seen = self._lessons.draw(self._task.budget.batch, self._family.crop, self._rng)
+            seen = seen.begin(length.length if isinstance(length, Growth) else length)
+            base = torch.zeros(*seen.counts.shape, 1, module.sizes.action_dim)
+            losses = partial(_losses, targets=seen.targets[seen.counts])
+            found.append(learner.step(seen.z, base, losses, float(seen.counts.sum()), asked=seen.counts))
+            if isinstance(length, Growth):
+                length.update(found[-1][0], (step + 1) / steps)
+        module.eval()
+        return np.array(found)
+
+
+def _end(found: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the means over the last twentieth of the steps."""
+    means: NDArray[np.float64] = found[-max(1, len(found) // 20) :].mean(0)
+    return means
+
+
+def _written_throughout(gate: GateTraining) -> GateTraining:
+    """Return the settings of a training in which every step is written and the gate does not learn."""
+    return replace(gate, open_until=1.0, learn_from=1.0, price_full=1.0)
 
 
 @torch.no_grad()  # type: ignore[untyped-decorator]

@@ -17,8 +17,9 @@ oldest. A row whose key becomes shorter than 0.2 is emptied. A write does not ch
 phi - 0.3, so they do not fade.
 The value v = tanh(V x + sum_m p_m M_m r_v) sees the value r_v that is stored for k, so an item can count or queue. The
 step chooses among the maps M_m by p = softmax(P x), because adding to a queue changes it in another way than taking
-from it; with one map, p is 1. Reading by content follows the Neural Turing Machine (arXiv 1410.5401), and the choice of
-the row follows arXiv 1605.06065.
+from it; with one map, p is 1. Weights with a map L add L v_last inside the tanh, where v_last is the value that was
+written last, in whatever row. So a queue goes on where different steps have different keys. Reading by content follows
+the Neural Turing Machine (arXiv 1410.5401), and the choice of the row follows arXiv 1605.06065.
 
 All entries of W stay in -1..1, whatever is written.
 """
@@ -70,6 +71,7 @@ class ContentAddressedCell(MatrixCell):
             Linear.of(weights, name) for name in ('key', 'query', 'value', 'rate')
         )
         self._feedback, self._mode = _maps(weights, len(self._value.bias))
+        self._last = weights.get('last.weight')
         self._sharpness = np.float32(np.exp(weights['log_sharpness'][0]))
         self._threshold = np.float32(weights['threshold'][0])
         self._fade_from = np.float32(weights['fade'][0] - FADE_WIDTH / 2)
@@ -117,6 +119,8 @@ class ContentAddressedCell(MatrixCell):
         """Return what a write stores: the key and the value that sees the stored one, [32]."""
         seen = self._feedback @ stored[self._key_dim :]
         seen = seen[0] if self._mode is None else softmax(self._mode(x)) @ seen
+        if self._last is not None:
+            seen = seen + self._last @ self.matrix[self.vector.argmax(), self._key_dim :]
         return np.concatenate([key, np.tanh(self._value(x) + seen)])
 
     def _key_lengths(self) -> Floats:

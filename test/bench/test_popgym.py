@@ -13,6 +13,7 @@ import pytest
 
 from aura_ros.bench.cli import main
 from aura_ros.bench.popgym import DEFAULT_IDS, DEFAULT_MEMORIES, LEARNING_RATES, OTHER_MEMORIES
+from aura_ros.bench.popgym_curriculum import Growth, GrowthRule
 from aura_ros.bench.popgym_env import EVALUATE, TRAIN, VALIDATE, Episode, Game, demonstrations, episode_seed
 from aura_ros.bench.popgym_experts import FAMILIES, IDS, family_of
 from aura_ros.bench.popgym_report import compare, markdown, score, summarise
@@ -152,7 +153,7 @@ def lesson(steps: int) -> Episode:
 
 def test_lessons_are_padded_and_cut() -> None:
     pytest.importorskip('torch')
-    from aura_ros.bench.popgym_training import Lessons
+    from aura_ros.bench.popgym_lessons import Lessons
 
     lessons, rng = Lessons.of([lesson(3), lesson(9)]), np.random.default_rng(0)
     whole = lessons.draw(20, 0, rng)
@@ -166,23 +167,39 @@ def test_lessons_are_padded_and_cut() -> None:
 
 def test_short_sequences_are_the_first_steps_of_their_episodes() -> None:
     pytest.importorskip('torch')
-    from aura_ros.bench.popgym_training import Lessons
+    from aura_ros.bench.popgym_lessons import Lessons
 
     lessons = Lessons.of([lesson(3), lesson(9)]).begin(4)
     assert lessons.z[..., 0].tolist() == [[1, 2, 3, 0], [1, 2, 3, 4]]
     assert lessons.counts.sum(1).tolist() == lessons.lengths.tolist() == [3, 4]
 
 
-def test_sequences_grow_to_whole_episodes_before_the_gate_learns() -> None:
+def lengths_of(losses: list[float]) -> list[int]:
+    """Return the lengths of sequences from 12 to 51 steps for the losses of all steps; the first loss is 3."""
+    growth, lengths = Growth(GrowthRule(), 12, 51, 3.0), []
+    for step, loss in enumerate(losses):
+        lengths.append(growth.length)
+        growth.update(loss, (step + 1) / len(losses))
+    return lengths
+
+
+def test_sequences_grow_when_they_are_known() -> None:
+    slow = [3.0] * 40 + [0.01] * 160
+    lengths = lengths_of(slow)
+    assert set(lengths[:40]) == {12}, 'nothing is known yet'
+    begin = lengths.index(13)
+    assert 40 < begin < 100, 'the loss of late falls within some steps'
+    assert lengths[begin : begin + 10] == [*range(13, 23)]
+    assert lengths[-1] == 51
+
+
+def test_sequences_are_whole_before_the_gate_learns_whatever_is_known() -> None:
     pytest.importorskip('torch')
     from aura_ros.bench.popgym_training import Budget
 
-    budget = Budget(steps=100)
-    lengths = [budget.length(step, 12, 51) for step in range(100)]
-    assert lengths[0] == 12 and lengths == sorted(lengths) and 12 < lengths[50] < 51
-    learned = [length for step, length in enumerate(lengths) if step / 100 >= budget.gate.learn_from]
-    assert set(learned) == {51}
-    assert {budget.length(step, first, 9) for step in range(100) for first in (0, 12)} == {9}
+    lengths = lengths_of([3.0] * 200)
+    assert lengths == sorted(lengths) and lengths[:120] == [12] * 120
+    assert set(lengths[int(200 * Budget().gate.learn_from) :]) == {51}
 
 
 @pytest.mark.parametrize('name', [name for name in IDS if family_of(name).first_length])
@@ -204,7 +221,8 @@ def test_memories_have_the_same_number_of_parameters(memory: str) -> None:
 
 def test_items_of_near_keys_begin_without_fading() -> None:
     torch = pytest.importorskip('torch')
-    from aura_ros.bench.popgym_training import SIZES, Lessons, make, prepare
+    from aura_ros.bench.popgym_lessons import Lessons
+    from aura_ros.bench.popgym_training import SIZES, make, prepare
 
     torch.manual_seed(0)
     lessons = Lessons.of([replace(lesson(8), z=np.eye(8, dtype=np.float32))])
@@ -232,7 +250,8 @@ def test_items_of_near_keys_begin_without_fading() -> None:
 
 def test_continuous_observations_are_standardised() -> None:
     torch = pytest.importorskip('torch')
-    from aura_ros.bench.popgym_training import SIZES, Lessons, make, prepare
+    from aura_ros.bench.popgym_lessons import Lessons
+    from aura_ros.bench.popgym_training import SIZES, make, prepare
 
     module = make('gru', replace(SIZES, feature_dim=1, action_dim=2))
     prepare(module, Lessons.of([lesson(3), lesson(9)]), one_hot=False)

@@ -50,6 +50,7 @@ CONSTANT = {
     'always': FastWeightModule,
     'content': ContentAddressedModule,
     'content-modes': lambda sizes: ContentAddressedModule(sizes, modes=3),
+    'content-last': lambda sizes: ContentAddressedModule(sizes, sees_last=True),
     'content-always': lambda sizes: ContentAddressedModule(sizes, 'always'),
     'random': lambda sizes: ScheduledModule(sizes, 'random', 0.3),
     'periodic': lambda sizes: ScheduledModule(sizes, 'periodic', 0.3),
@@ -58,7 +59,7 @@ CONSTANT = {
     'ssm': lambda sizes: SsmModule(sizes, sizes.value_dim + 2),
     'memoryless': MemorylessModule,
 }
-GATED = ('aura', 'content', 'content-modes')
+GATED = ('aura', 'content', 'content-modes', 'content-last')
 MODULES = {**CONSTANT, 'kv': KvCacheModule, 'kv-window': lambda sizes: KvCacheModule(sizes, window=9)}
 
 

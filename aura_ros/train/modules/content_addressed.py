@@ -70,9 +70,10 @@ class ContentAddressedModule(Gated):
         sizes: dimensions; `key_dim` and `value_dim` are always 16.
         kind: 'aura' with a gate; another kind writes at every step or on a schedule.
         modes: number of maps of a stored value that a step chooses from, at least 1.
+        sees_last: whether a value also sees the value that was written last, in any row.
     """
 
-    def __init__(self, sizes: Sizes, kind: str = 'aura', modes: int = 1) -> None:
+    def __init__(self, sizes: Sizes, kind: str = 'aura', modes: int = 1, sees_last: bool = False) -> None:
         super().__init__(replace(sizes, key_dim=ITEM_KEY_DIM, value_dim=ITEM_VALUE_DIM), ITEM_KEY_DIM + ITEM_VALUE_DIM)
         self.kind = kind
         self.key = nn.Linear(sizes.code_dim, ITEM_KEY_DIM)
@@ -81,6 +82,7 @@ class ContentAddressedModule(Gated):
         self.value = nn.Linear(sizes.code_dim, ITEM_VALUE_DIM)
         self.feedback = nn.Linear(ITEM_VALUE_DIM, modes * ITEM_VALUE_DIM, bias=False)
         self.mode = nn.Linear(sizes.code_dim, modes) if modes > 1 else None
+        self.last = nn.Linear(ITEM_VALUE_DIM, ITEM_VALUE_DIM, bias=False) if sees_last else None
         self.rate = nn.Linear(sizes.code_dim, 1)
         nn.init.constant_(self.rate.bias, 2.0)
         self.log_sharpness = nn.Parameter(torch.tensor([math.log(10.0)]))
@@ -187,7 +189,10 @@ class ContentAddressedModule(Gated):
         matches = self._matches(held, codes.keys)
         stored = self._read(held, matches)
         seen = self.feedback(stored[..., ITEM_KEY_DIM:]).unflatten(-1, (-1, ITEM_VALUE_DIM))
-        values = torch.tanh(codes.values + (codes.modes[..., None, :] @ seen)[..., 0, :])
+        sees = codes.values + (codes.modes[..., None, :] @ seen)[..., 0, :]
+        if self.last is not None:
+            sees = sees + self.last(_latest(held)[..., ITEM_KEY_DIM:])
+        values = torch.tanh(sees)
         item = torch.cat([codes.keys, values], -1)
         return item, item - stored, matches
 
@@ -241,6 +246,12 @@ class ContentAddressedModule(Gated):
         share = ((matches - self.fade) / FADE_WIDTH + 0.5).clamp(0, 1)
         short = (W[..., :ITEM_KEY_DIM].norm(dim=-1) * (1 - share) < LEAST_KEY) & (matches > _EMPTY)
         return torch.where(short, share - share.detach() + 1, share)
+
+
+def _latest(held: _State) -> Tensor:
+    """Return the item that was written last, [B, T, K + V]; zero for an empty state."""
+    row = held.order.argmax(-1)[..., None, None].expand(*held.order.shape[:-1], 1, held.W.shape[-1])
+    return held.W.gather(-2, row)[..., 0, :]
 
 
 def _without(order: Tensor, emptied: Tensor) -> Tensor:
