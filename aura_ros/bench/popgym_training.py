@@ -57,7 +57,7 @@ class Budget:
 
     steps: int = 600
     """Optimiser steps. If the family has a first length, all of their sequences have it."""
-    starts: int = 4
+    starts: int = 6
     """Most initial weights that are tried for such a family, until the memory knows sequences of this length."""
     growth_steps: int = 900
     """Further optimiser steps of such a family, in which the sequences grow to whole episodes."""
