@@ -24,11 +24,12 @@ from aura_ros.train.lessons import Lessons
 from aura_ros.train.matching import build_module
 from aura_ros.train.memory_settings import MemoryTraining
 from aura_ros.train.modules import MemoryModule, Sizes
+from aura_ros.train.modules.elmur_layer import Dropout
 from aura_ros.train.recolour import Recolour
 from aura_ros.train.recordings import TASK as RECORDED
 from aura_ros.train.recordings import FeatureFile, rounds_within, split
 from aura_ros.train.saving import load_module, modes_of, save_memory
-from aura_ros.train.sequences import Part, Stream, collate, load_streams, segments, thin
+from aura_ros.train.sequences import Part, Stream, collate, load_streams, name_waits, segments, thin
 from aura_ros.train.state_pool import StatePool
 from aura_ros.train.task_shares import TaskShares
 from aura_ros.train.teacher import teacher_of
@@ -54,6 +55,8 @@ def fit(model: MemoryModule, streams: list[Stream], settings: MemoryTraining, fr
     if fresh:
         set_scales(model, streams)
         set_keys(model, streams, settings)
+    if settings.name_waits:
+        streams = [name_waits(stream) for stream in streams]
     tasks_known = tuple(dict.fromkeys(stream.task for stream in streams))
     pools = {task: segments([one for one in streams if one.task == task], settings.rounds) for task in tasks_known}
     early = [task for task in tasks_known if task != 'put_back']
@@ -218,6 +221,9 @@ def check_kind(kind: str) -> str:
 
 
 def _build(kind: str, sizes: Sizes, settings: MemoryTraining) -> MemoryModule:
+    if kind == 'elmur':
+        share = settings.dropout
+        return build_module(kind, sizes, dropout=Dropout(branch=share, attention=share, memory=share / 4))
     if kind not in ('aura', 'always'):
         return build_module(kind, sizes)
     maps = {'modes': settings.modes} if settings.addressing == 'content' else {}

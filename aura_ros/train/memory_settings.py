@@ -67,8 +67,16 @@ class MemoryTraining:
     """
     read_weight: float = 0.3
     """Weight of naming the colours that are due by the read-out, see `lessons.py`."""
+    name_waits: bool = False
+    """Whether the read-outs of *recall* also name the colour while it waits for the go sign. A state that only writes
+    change does not need this.
+    """
     key_weight: float = 0.1
     """Weight of matching the keys of one lamp and the queries for it. Only content-addressed fast weights have it."""
+    dropout: float = 0.0
+    """Share of branches and attention weights that ELMUR drops in training, and of a quarter of it of what it writes.
+    Other memories ignore it.
+    """
     seed: int = 0
     """Of initialisation and sampling."""
     threads: int = 1
@@ -92,8 +100,16 @@ SETTINGS = {
     ),
     # its single attention head learns neither recall nor put_back if both are there from the start
     'kv': replace(_EVERY_WAIT, put_back_from=0.5, by_error=0.5, optimisation=Optimisation(steps=6000)),
-    # with the rate of the others, what it writes does not generalise beyond the first rounds
-    'elmur': replace(_EVERY_WAIT, optimisation=Optimisation(steps=4000, learning_rate=5e-4)),
+    # without dropout and other colours, what it writes does not generalise to other episodes
+    'elmur': replace(
+        _EVERY_WAIT,
+        by_error=0.5,
+        noise_within=True,
+        read_weight=1.0,
+        name_waits=True,
+        dropout=0.1,
+        optimisation=Optimisation(steps=6000, learning_rate=1e-3),
+    ),
 }
 """Settings of the memories that ship, on demonstrations."""
 

@@ -2,7 +2,7 @@
 """Outputs of the frozen backbone on the demonstrations, and the sequences that memories are trained on."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -189,6 +189,20 @@ def segments(streams: list[Stream], rounds: int) -> list[Part]:
         starts = [*np.flatnonzero(np.diff(stream.round, prepend=-1)), len(stream.round)]
         found += [(stream, np.arange(a, b)) for a, b in zip(starts, starts[rounds:], strict=False)]
     return found
+
+
+def name_waits(stream: Stream) -> Stream:
+    """Return a stream of *recall* whose colour is due from the cue to the end of the round; others are unchanged."""
+    if stream.task != 'recall' or stream.due is None or stream.light is None or stream.colour is None:
+        return stream
+    due, colour = stream.due.copy(), UNKNOWN
+    for t in range(len(due)):
+        if t and stream.round[t] != stream.round[t - 1]:
+            colour = UNKNOWN
+        if stream.light[t] == 0:  # the beacon
+            colour = int(stream.colour[t])
+        due[t, 0] = colour
+    return replace(stream, due=due)
 
 
 def thin(part: Part, keep: float, rng: np.random.Generator) -> Part:

@@ -14,7 +14,7 @@ from aura_ros.train.lessons import NOTHING, UNKNOWN, Labels, Lessons, key_loss, 
 from aura_ros.train.matching import build_module  # noqa: E402
 from aura_ros.train.modules import Sizes  # noqa: E402
 from aura_ros.train.recolour import Recolour  # noqa: E402
-from aura_ros.train.sequences import Stream, collate  # noqa: E402
+from aura_ros.train.sequences import Stream, collate, name_waits  # noqa: E402
 
 SIZES = Sizes(feature_dim=6, chunk_size=1, action_dim=2, code_dim=8, head_width=8, gate_width=4)
 
@@ -54,6 +54,22 @@ def test_the_colours_of_a_sequence_are_due_in_order_until_they_are_touched_or_th
         [0, none, none, none],
     ]
     assert set(found['shown']) == set(found['asked']) == {UNKNOWN}
+
+
+def test_a_colour_of_recall_can_be_due_from_its_cue_to_the_end_of_the_round():
+    rounds = np.array([0] * 5 + [1] * 4)
+    given = columns(light=at(s1=0, s2=0, s3=2, s7=0), colour=at(s1=2, s2=2, s3=0, s7=1), round=rounds, answer=at(s4=2))
+    due = labels_of('recall', given)['due']
+    assert due[:, 0].tolist() == at(s4=2).tolist()
+    z = np.zeros((9, 1), np.float32)
+    chunks = z[:, None]
+    arrays = {name: given[name] for name in ('light', 'colour', 'event', 'round')}
+    stream = Stream('recall', z, chunks, chunks, go=z[:, 0] > 0, due=due, **arrays)
+    named = name_waits(stream).due
+    assert named[:, 0].tolist() == at(s1=2, s2=2, s3=2, s4=2, s7=1, s8=1).tolist(), 'the lamp at step 3 is no beacon'
+    assert (named[:, 1:] == UNKNOWN).all() and (due[:3] == UNKNOWN).all(), 'the given stream is unchanged'
+    other = replace(stream, task='both')
+    assert name_waits(other) is other
 
 
 def test_a_step_of_many_asks_for_the_lamp_whose_colour_it_needs():
