@@ -62,7 +62,7 @@ STYLES: Mapping[str, PolicyStyle] = MappingProxyType(
         'gru': PolicyStyle(*_TEAL, (5, 2), '<'),
         'lstm': PolicyStyle(*_ROSE, (9, 2, 2, 2), 'v'),
         'ssm': PolicyStyle(*_BROWN, (6, 2), 'd'),
-        'reconstruction': PolicyStyle(*_BLACK, (2, 2), 'P'),
+        'reconstruction': PolicyStyle(*_ROSE, (3, 2), 'P'),
         'oracle': PolicyStyle(*_BLACK, (), 'X'),
     }
 )
