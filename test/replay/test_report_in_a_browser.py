@@ -150,6 +150,11 @@ def test_everything_can_be_done_with_the_keyboard(opened, found):
     assert slider.input_value() == str(writes[1]) and 'aura writes' in slider.get_attribute('aria-valuetext')
     slider.press('ArrowRight')
     assert slider.input_value() == str(writes[1] + 1)
+    shown.set_viewport_size(PHONE)  # the cursor stays where it is
+    shown.wait_for_function('document.querySelector("canvas").clientWidth < 360')
+    shown.set_viewport_size(DESKTOP)
+    shown.wait_for_function('document.querySelector("canvas").clientWidth > 360')
+    assert slider.input_value() == str(writes[1] + 1)
     slider.press('End')
     part(shown, '[data-do=in]').press('Enter')
     assert part(shown, '.range').inner_text().startswith('19.9 s to')

@@ -150,7 +150,7 @@ class Explorer {
       pen.stroke();
     });
   }
-  // Markers tell the lines apart without colours, and each line has its name at its end.
+  // Lines differ by their markers too, and each has its name at its end.
   names(plot, pen, lines) {
     const [first, last] = plot.series[0].idxs, right = plot.bbox.left + plot.bbox.width, ends = [];
     lines.forEach((line, place) => {
@@ -191,8 +191,8 @@ class Explorer {
 
   hovered(plot) {
     const index = plot.cursor.idx;
-    if (index !== null && index !== undefined && plot.cursor.left >= 0) this.show(index, plot);
-    else this.place();
+    if (plot.over.matches(':hover') && index !== null && plot.cursor.left >= 0) this.show(index, plot);
+    else this.place(); // the mouse left, or the chart changed its size
   }
   place(except) {
     for (const plot of this.plots)
