@@ -34,6 +34,7 @@ def page(report: Report) -> str:
     """Return the HTML of the report."""
     names = [found.about.name for found in report.recordings]
     summary, policies = report.pooled, list(report.recordings[0].runs)
+    explorable = library()
     template = _environment().get_template('page.html.j2')
     return template.render(
         report=report,
@@ -46,14 +47,14 @@ def page(report: Report) -> str:
         classes=classes_of(policies),
         style_rules=style_rules(policies),
         swatches={name: swatch(name, policies) for name in policies},
-        library=library(),
+        library=explorable,
         singles=[
             {'name': name, 'summary': single, 'drivers': drivers_text(single), 'partial': bool(found.about.partial)}
             for name, single, found in zip(names, report.single, report.recordings, strict=True)
         ],
         tiles=_tiles(summary),
         charts={'errors': error_chart(summary), 'storage': storage_chart(summary)},
-        recordings=_recordings(report),
+        recordings=_recordings(report, explorable is not None),
         cards_open=_CARDS_OPEN,
         resamples=RESAMPLES,
         provenance=_provenance(report),
@@ -105,7 +106,7 @@ def _difference_tile(summary: Summary, gated: ReplayRow) -> tuple[str, str]:
     return figure, f'rad: error of {gated.name} minus error of base, 95 % interval {ends_text(found)}'
 
 
-def _recordings(report: Report) -> Iterator[dict[str, Any]]:
+def _recordings(report: Report, explorable: bool) -> Iterator[dict[str, Any]]:
     """Yield what the page shows of each recording, and release its arrays afterwards."""
     most_bytes = VALUES_BYTES // len(report.recordings)
     for number, (found, summary) in enumerate(zip(report.recordings, report.single, strict=True), 1):
@@ -122,7 +123,7 @@ def _recordings(report: Report) -> Iterator[dict[str, Any]]:
             'smoothed': summary.block_steps,
             'shown': _shown(found, gated, rows),
             'checked': (*_CHECKED, gated),
-            'explored': values(found, summary.block_steps, (*_CHECKED, gated), most_bytes) if library() else None,
+            'explored': values(found, summary.block_steps, (*_CHECKED, gated), most_bytes) if explorable else None,
             'thinned': len(shown_steps(found, most_bytes)) < len(found.steps),
             'joint_charts': [joint_chart(found, column, rows) for column in range(len(summary.joint_names))],
             'input_columns': list(dict.fromkeys(name for figures in found.about.inputs.values() for name in figures)),

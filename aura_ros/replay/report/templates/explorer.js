@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Draws the charts of each recording with uPlot: zoom, and one cursor for all charts, the camera picture and the values.
+// Draws the charts of each recording with uPlot: zoom, and one cursor for all charts, the picture and the values.
 // Uses the functions of page.js.
 'use strict';
 
@@ -20,7 +20,8 @@ function clock(seconds) {
 }
 function size(count) {
   if (count < 1e4) return `${Math.round(count).toLocaleString('en')} B`;
-  const [unit, factor] = [['kB', 1e3], ['MB', 1e6], ['GB', 1e9], ['TB', 1e12]].find(([, f]) => count < 1e3 * f || f === 1e12);
+  const units = [['kB', 1e3], ['MB', 1e6], ['GB', 1e9], ['TB', 1e12]];
+  const [unit, factor] = units.find(([, each]) => count < 1e3 * each) ?? units.at(-1);
   return `${+(count / factor).toPrecision(3)} ${unit}`;
 }
 
@@ -57,26 +58,31 @@ class Explorer {
     const gates = this.policies.filter(policy => policy.gate);
     const writers = this.policies.filter(policy => policy.writes.length).reverse();
     if (gates.length) {
-      const limits = gates.map(({threshold}) => ({values: this.times.map(() => threshold), stroke: () => theme('--soft'),
-        width: 1, dash: [6, 4]}));
+      const limits = gates.map(({threshold}) => (
+        {values: this.times.map(() => threshold), stroke: () => theme('--soft'), width: 1, dash: [6, 4]}));
       const scores = gates.map(policy => ({...this.line(policy, policy.gate), marked: policy.writes}));
       this.chart('gate score', 170, [...limits, ...scores], {range: [0, 1.05]});
     }
     if (writers.length) {
       const axis = {splits: () => writers.map((_, row) => row + .5), values: () => writers.map(policy => policy.name)};
-      this.chart('writes', 34 + 24 * writers.length, [], {range: [0, writers.length]}, (plot, pen) => this.bars(plot, pen, writers), axis);
+      const height = 34 + 24 * writers.length, bars = (plot, pen) => this.bars(plot, pen, writers);
+      this.chart('writes', height, [], {range: [0, writers.length]}, bars, axis);
     }
     if (this.policies.some(policy => policy.state.some(Boolean))) {
-      const power = (round, value) => 10 ** round(Math.log10(value || 1)), low = plot => plot.scales.y.min;
-      const decades = plot => Array.from({length: Math.round(Math.log10(plot.scales.y.max / low(plot))) + 1}, (_, n) => low(plot) * 10 ** n);
-      this.chart('state size', 150, lines(policy => policy.state.map(value => value || null)).filter(line => line.values.some(Boolean)),
-        {distr: 3, range: (_, least, most) => [power(Math.floor, least), power(Math.ceil, 1.01 * most)]}, null,
+      const power = (round, value) => 10 ** round(Math.log10(value || 1));
+      const decades = ({scales: {y: {min, max}}}) =>
+        Array.from({length: Math.round(Math.log10(max / min)) + 1}, (_, place) => min * 10 ** place);
+      const sized = lines(policy => policy.state.map(value => value || null));
+      this.chart('state size', 150, sized.filter(line => line.values.some(Boolean)),
+        {distr: 3, range: (_, least, most) => [power(Math.floor, least), power(Math.ceil, 1.01 * most || 10)]}, null,
         {splits: decades, values: (_, splits) => splits.map(size)});
     }
     if (this.policies.some(policy => policy.error.some(value => value !== null)))
-      this.chart('action error [rad]', 180, lines(policy => policy.error), {range: (_, low, high) => [0, (high || 1e-3) * 1.05]});
+      this.chart('action error [rad]', 180, lines(policy => policy.error),
+        {range: (_, low, high) => [0, (high || 1e-3) * 1.05]});
     this.actions = this.chart('target of a joint', 200, this.targets(), {});
-    const choice = element('select', {ariaLabel: 'joint'}, ...this.joints.map((name, index) => new Option(name, index)));
+    const choices = this.joints.map((name, index) => new Option(name, index));
+    const choice = element('select', {ariaLabel: 'joint'}, ...choices);
     choice.addEventListener('change', () => {
       this.joint = Number(choice.value);
       this.targets().forEach((line, index) => { this.actions.data[index + 1] = line.values; });
@@ -102,12 +108,14 @@ class Explorer {
       font: '12px system-ui, "Segoe UI", "DejaVu Sans", sans-serif'};
     const at = (plot, index) => plot.valToPos(this.times[index], 'x', true);
     const gaps = (plot, line, from, to, missing) => // a line ends with its episode
-      [...missing, ...this.begins.slice(1).map(index => [at(plot, index - 1), at(plot, index)])].sort(([a], [b]) => a - b);
+      [...missing, ...this.begins.slice(1).map(index => [at(plot, index - 1), at(plot, index)])]
+        .sort(([a], [b]) => a - b);
     const plot = new uPlot({
       width: this.width(), height, padding: [10, LABELS, 0, 0], legend: {show: false},
       cursor: {y: false, drag: {x: true, y: false, dist: 4}, points: {show: false}},
       scales: {x: {time: false, range: (_, low, high) => [low, high]}, y: scale},
-      axes: [{...side, size: 26, incrs: TIMES, values: (_, splits) => splits.map(clock)}, {...side, size: SIDE, ...axis}],
+      axes: [{...side, size: 26, incrs: TIMES, values: (_, splits) => splits.map(clock)},
+        {...side, size: SIDE, ...axis}],
       series: [{}, ...lines.map(({values, policy, marked, ...line}) => ({points: {show: false}, gaps, ...line}))],
       hooks: {
         setCursor: [plot => this.hovered(plot)],
@@ -120,7 +128,10 @@ class Explorer {
           plot.ctx.restore();
         }],
       },
-    }, [this.times, ...lines.map(line => line.values)], (made, begin) => { this.find('.plots').append(head, made.root); begin(); });
+    }, [this.times, ...lines.map(line => line.values)], (made, begin) => {
+      this.find('.plots').append(head, made.root);
+      begin();
+    });
     plot.root.setAttribute('aria-hidden', 'true'); // the table has the values at the cursor
     plot.over.addEventListener('mousedown', event => event.shiftKey && this.pan(plot, event), true);
     head.append(button('PNG', `save the chart ${name} as PNG`,
@@ -130,9 +141,11 @@ class Explorer {
   }
   width() { return Math.max(260, this.find('.plots').clientWidth); }
 
+  shows(time) { return time >= this.range[0] && time <= this.range[1]; }
   mark(plot, pen, policy, index, value) {
-    if (value === null || value === undefined || this.times[index] < this.range[0] || this.times[index] > this.range[1]) return;
-    const x = plot.valToPos(this.times[index], 'x', true), y = plot.valToPos(value, 'y', true), scale = 4.2 * devicePixelRatio;
+    if (value === null || value === undefined || !this.shows(this.times[index])) return;
+    const x = plot.valToPos(this.times[index], 'x', true), y = plot.valToPos(value, 'y', true);
+    const scale = 4.2 * devicePixelRatio;
     pen.beginPath();
     policy.shape.forEach(([dx, dy]) => pen.lineTo(x + scale * dx, y + scale * dy));
     pen.fillStyle = this.colour(policy);
@@ -142,7 +155,7 @@ class Explorer {
     pen.strokeStyle = theme('--soft');
     pen.setLineDash([devicePixelRatio, 3 * devicePixelRatio]);
     pen.lineWidth = devicePixelRatio;
-    this.begins.slice(1).map(index => this.times[index]).filter(time => time >= this.range[0] && time <= this.range[1]).forEach(time => {
+    this.begins.slice(1).map(index => this.times[index]).filter(time => this.shows(time)).forEach(time => {
       const x = plot.valToPos(time, 'x', true);
       pen.beginPath();
       pen.moveTo(x, plot.bbox.top);
@@ -201,7 +214,7 @@ class Explorer {
   show(index, origin) {
     this.at = Math.min(Math.max(index, 0), this.times.length - 1);
     const time = this.times[this.at], [low, high] = this.range;
-    if (!origin && (time < low || time > high)) this.zoom(time - (high - low) / 2, time + (high - low) / 2);
+    if (!origin && !this.shows(time)) this.zoom(time - (high - low) / 2, time + (high - low) / 2);
     this.place(origin);
     this.read();
   }
@@ -234,17 +247,20 @@ class Explorer {
     };
     const about = share => this.zoom(...this.range.map(time => time + share * (this.range[1] - this.range[0])));
     const acts = {in: () => zoom(.5), out: () => zoom(2), left: () => about(-.5), right: () => about(.5),
-      all: () => this.zoom(0, this.end), before: () => this.show(this.step(-1) ?? this.at), after: () => this.show(this.step(1) ?? this.at)};
+      all: () => this.zoom(0, this.end), before: () => this.show(this.step(-1) ?? this.at),
+      after: () => this.show(this.step(1) ?? this.at)};
     slider.max = this.times.length - 1;
     slider.addEventListener('input', () => this.show(Number(slider.value)));
     this.section.querySelectorAll('[data-do]').forEach(each => each.addEventListener('click', acts[each.dataset.do]));
-    this.section.querySelectorAll('tr[data-policy] input').forEach((box, index) => box.addEventListener('change', () => {
+    const boxes = this.section.querySelectorAll('tr[data-policy] input');
+    boxes.forEach((box, index) => box.addEventListener('change', () => {
       this.policies[index].checked = box.checked;
       this.plots.forEach(plot => plot.series.forEach((line, place) =>
         line.label === this.policies[index].name && plot.setSeries(place, {show: box.checked})));
     }));
     this.find('.range').textContent = `${clock(0)} to ${clock(this.end)}`;
-    new ResizeObserver(() => this.plots.forEach(plot => plot.setSize({width: this.width(), height: plot.height}))).observe(this.find('.plots'));
+    const fit = () => this.plots.forEach(plot => plot.setSize({width: this.width(), height: plot.height}));
+    new ResizeObserver(fit).observe(this.find('.plots'));
     dark.addEventListener('change', () => this.plots.forEach(plot => plot.redraw(false)));
   }
   name(index) {
@@ -252,11 +268,13 @@ class Explorer {
     return `${this.begins.length > 1 ? `episode ${episode}, ` : ''}step ${this.seqs[index]}`;
   }
   read() {
-    const {at} = this, time = clock(this.times[at]), wrote = this.policies.filter(policy => policy.gate && policy.wrote.has(at));
+    const {at} = this, time = clock(this.times[at]);
+    const wrote = this.policies.filter(policy => policy.gate && policy.wrote.has(at));
+    const writes = wrote.map(policy => `, ${policy.name} writes`).join('');
     const digits = value => value === null || value === undefined ? '' : value.toFixed(4).replace(/^-(0\.0+)$/, '$1');
     const slider = this.find('.cursor'), image = this.find('.frame img');
     slider.value = at;
-    slider.setAttribute('aria-valuetext', `${time}, ${this.name(at)}${wrote.map(policy => `, ${policy.name} writes`).join('')}`);
+    slider.setAttribute('aria-valuetext', `${time}, ${this.name(at)}${writes}`);
     const frame = this.framed.findLast(index => index <= at) ?? this.framed[0];
     if (frame !== undefined) {
       image.hidden = false;
@@ -267,9 +285,11 @@ class Explorer {
     this.find('figcaption').textContent = `${time}, ${this.name(at)}${other}`;
     this.section.querySelectorAll('tr[data-policy]').forEach((row, index) => {
       const policy = this.policies[index];
-      const words = policy ? [policy.wrote.has(at) ? 'yes' : '', policy.gate?.[at]?.toFixed(2), policy.state[at] ? size(policy.state[at]) : '',
-        digits(policy.error[at]), digits(policy.actions[this.joint][at])] : ['', '', '', '', digits(this.recorded[this.joint][at])];
-      words.forEach((word, place) => { row.cells[place + 1].textContent = word ?? ''; });
+      const words = policy
+        ? [policy.wrote.has(at) ? 'yes' : '', policy.gate?.[at]?.toFixed(2), policy.state[at] && size(policy.state[at]),
+          digits(policy.error[at]), digits(policy.actions[this.joint][at])]
+        : ['', '', '', '', digits(this.recorded[this.joint][at])];
+      words.forEach((word, place) => { row.cells[place + 1].textContent = word || ''; });
     });
   }
 }
