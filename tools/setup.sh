@@ -306,7 +306,7 @@ set_up() {
             "$venv/bin/python" -c 'import PyQt5.sip' 2>/dev/null || need python3-pyqt5 # no wheel for this machine
             ensure_qt
             ;;
-        replay) packages replay "packages for recordings" replay ;;
+        replay) packages replay "packages for recordings" replay explore ;;
         dev) packages dev "developer tools" dev ;;
         docs) packages docs "Sphinx" docs ;;
         popgym) packages popgym "POPGym" popgym ;;

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from aura_ros.bench.endurance_window import Course
-from aura_ros.bench.plots import saved_figure, series_style
+from aura_ros.bench.plots import memory_style, saved_figure
 from aura_ros.bench.synthetic_report import CHANCE
 
 MARKS = 8
@@ -18,7 +18,7 @@ def draw(name: str, curves: Mapping[str, list[dict[str, Any]]], course: Course, 
 
     Args:
         name: setting.
-        curves: points of `endurance_report.curve` by memory. The order decides the style, not the order in the legend.
+        curves: points of `endurance_report.curve` by memory.
         course: how far the walks go.
         path: PNG file.
 
@@ -29,7 +29,7 @@ def draw(name: str, curves: Mapping[str, list[dict[str, Any]]], course: Course, 
         from matplotlib.ticker import LogLocator
 
         for memory in sorted(curves, key=lambda memory: -curves[memory][-1]['accuracy']):
-            points, style, strong = curves[memory], series_style(list(curves).index(memory)), memory == 'aura'
+            points, style, strong = curves[memory], memory_style(memory, list(curves)), memory == 'aura'
             ends = [point['end'] for point in points]
             axes.fill_between(
                 ends,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from aura_ros.bench.plots import saved_figure, series_style
+from aura_ros.bench.plots import memory_style, saved_figure
 
 Rows = Sequence[dict[str, Any]]
 _SIZES = {'ms': 3.5, 'lw': 1.4}
@@ -26,12 +26,12 @@ def draw(rows: Rows, compared: int, path: Path) -> None:
     with saved_figure(path, 2, (14.0, 5.2)) as (size_axes, time_axes):
         for series, shared in _by_bytes(rows, names).items():
             size_axes.plot(
-                *zip(*series, strict=True), **series_style(names.index(shared[0])), **_SIZES, label=', '.join(shared)
+                *zip(*series, strict=True), **memory_style(shared[0], names), **_SIZES, label=', '.join(shared)
             )
-        for index, name in enumerate(names):
+        for name in names:
             own = [row for row in rows if row['memory'] == name and row['run'] == 'together']
             steps, times = ([row[column] for row in own] for column in ('steps', 'median_us'))
-            time_axes.plot(steps, times, **series_style(index), **_SIZES, label=name)
+            time_axes.plot(steps, times, **memory_style(name, names), **_SIZES, label=name)
         size_axes.set(title='State size', ylabel='bytes')
         time_axes.set(title=f'Median step time in the shared run to {compared:,}', ylabel='µs')
         for axes in (size_axes, time_axes):

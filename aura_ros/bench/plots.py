@@ -1,25 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Colours, markers and the figure that all plots share."""
+"""Styles and the figure that all plots share."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from aura_ros.common.errors import ConfigError
+from aura_ros.common.policy_styles import styles_of
 
-COLOURS = ('#0072B2', '#D55E00', '#009E73', '#E69F00', '#CC79A7', '#56B4E9', '#000000', '#8C8C8C')
-"""Colours of Okabe and Ito, which are distinct for all types of colour vision; lines also need markers."""
-MARKERS = ('o', 's', '^', 'D', 'v', 'P', 'X', 'h')
+COLOURS = ('#0072B2', '#D55E00', '#009E73')
+"""Colours of Okabe and Ito for curves that are not memories. They are distinct for all types of colour vision."""
+MARKERS = ('o', 's', '^')
 
 
-def series_style(index: int) -> dict[str, Any]:
-    """Return colour, marker and line style of the series `index`."""
-    return {
-        'color': COLOURS[index % len(COLOURS)],
-        'marker': MARKERS[index % len(MARKERS)],
-        'ls': ('-', '--')[index // len(COLOURS) % 2],
-    }
+def memory_style(name: str, names: Sequence[str]) -> dict[str, Any]:
+    """Return colour, marker and dash of a memory; `names` are all memories of the figure."""
+    style = styles_of(names)[name]
+    return {'color': style.light, 'marker': style.marker, 'ls': (0, style.dash) if style.dash else '-'}
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-from aura_ros.bench.plots import saved_figure, series_style
+from aura_ros.bench.plots import memory_style, saved_figure
 from aura_ros.bench.store import ResultStore
 from aura_ros.common.files import replace_text
 from aura_ros.common.stats import mean_interval
@@ -161,7 +161,9 @@ def draw(table: Sequence[Row], path: Path) -> None:
         for i, memory in enumerate(memories):
             own = [row for row in table if row['memory'] == memory]
             places = [ids.index(row['id']) + 0.12 * (i - (len(memories) - 1) / 2) for row in own]
-            ax.plot(places, [row['score'] for row in own], **series_style(i) | {'ls': ''}, ms=7, label=memory)
+            ax.plot(
+                places, [row['score'] for row in own], **memory_style(memory, memories) | {'ls': ''}, ms=7, label=memory
+            )
         for level, label in ((1.0, 'expert'), (0.0, 'random')):
             ax.axhline(level, color='#8C8C8C', lw=0.9, ls=':')
             ax.text(len(ids) - 0.45, level, label, color='#8C8C8C', va='center', fontsize=8)

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
-from aura_ros.bench.plots import saved_figure, series_style
+from aura_ros.bench.plots import memory_style, saved_figure
 from aura_ros.bench.store import ResultStore
 from aura_ros.bench.synthetic_report import CHANCE, interval_text, share_interval
 from aura_ros.common.files import replace_text
@@ -112,9 +112,9 @@ def draw(name: str, rows: Sequence[Row], levels: Levels, path: Path) -> None:
     with saved_figure(path, len(levels), (4.2 * len(levels), 7.4), nrows=2) as axes:
         for i, kind in enumerate(levels):
             accuracy, writes = axes[i], axes[i + len(levels)]
-            for index, memory in enumerate(memories):
+            for memory in memories:
                 own = [row for row in rows if row['memory'] == memory and row['change'] == kind]
-                style, at = series_style(index), [row['level'] for row in own]
+                style, at = memory_style(memory, memories), [row['level'] for row in own]
                 accuracy.plot(at, [row['accuracy'] for row in own], **style, ms=5, label=memory)
                 writes.plot(at, [max(row['writes_per_step'], 1e-3) for row in own], **style, ms=5)
             accuracy.axhline(CHANCE, color='#8C8C8C', lw=0.9, ls=':')

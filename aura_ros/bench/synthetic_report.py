@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-from aura_ros.bench.plots import COLOURS, saved_figure, series_style
+from aura_ros.bench.plots import memory_style, saved_figure
 from aura_ros.bench.store import ResultStore
 from aura_ros.common.files import replace_text
 from aura_ros.common.stats import mean_interval
@@ -143,8 +143,9 @@ def markdown(rows: Sequence[Row]) -> str:
 
 def draw(name: str, rows: Sequence[Row], path: Path) -> None:
     """Plot accuracy over writes, and the share of each kind of step that is written."""
+    names = [row['memory'] for row in rows]
     with saved_figure(path, 2, (13.0, 5.2)) as (left, right):
-        for i, row in enumerate(rows):
+        for row in rows:
             low, high = row['accuracy'] - row['accuracy_low'], row['accuracy_high'] - row['accuracy']
             bars = [[low], [high]] if math.isfinite(low) else None
             left.errorbar(
@@ -152,31 +153,25 @@ def draw(name: str, rows: Sequence[Row], path: Path) -> None:
                 row['accuracy'],
                 bars,
                 capsize=3,
-                **series_style(i) | {'ls': ''},
+                **memory_style(row['memory'], names) | {'ls': ''},
                 ms=8,
                 label=row['memory'],
-                mfc='white' if i >= len(COLOURS) else None,
             )
         left.axhline(CHANCE, color='#8C8C8C', lw=0.9, ls=':')
         left.set(xscale='log', ylabel='accuracy of the answers', ylim=(0.0, 1.05))
         left.set_xlabel('writes per step (0 is drawn at 0.001)')
         left.set_title(f'{name}: accuracy and writes', loc='left', weight='bold')
         left.legend(frameon=False, fontsize=8, ncols=2, loc='center left')
-        shown = [
-            (i, row)
-            for i, row in enumerate(rows)  # i as on the left: a memory keeps its colour
-            if row['memory'] in ('aura', 'oracle', 'reconstruction', 'random', 'periodic')
-        ]
+        shown = [row for row in rows if row['memory'] in ('aura', 'oracle', 'reconstruction', 'random', 'periodic')]
         columns = ('fire_event', 'fire_repeat', 'fire_query', 'fire_distractor')
-        for bar, (i, row) in enumerate(shown):
+        for bar, row in enumerate(shown):
             places = [place + 0.16 * (bar - len(shown) / 2) for place in range(len(columns))]
             right.bar(
                 places,
                 [row.get(column, 0.0) for column in columns],
                 0.15,
-                color=COLOURS[i % len(COLOURS)],
+                color=memory_style(row['memory'], names)['color'],
                 label=row['memory'],
-                hatch='//' if i >= len(COLOURS) else None,
             )
         right.set_xticks(range(len(columns)), ['event', 'repeat', 'query', 'distractor'])
         right.set(ylabel='share of these steps written', ylim=(0.0, 1.05))

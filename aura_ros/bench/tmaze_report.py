@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
-from aura_ros.bench.plots import saved_figure, series_style
+from aura_ros.bench.plots import memory_style, saved_figure
 from aura_ros.bench.store import ResultStore
 from aura_ros.common.files import replace_text
 from aura_ros.common.stats import wilson_interval
@@ -170,7 +170,7 @@ def draw(rows: Sequence[Row], path: Path) -> None:
     names = list(dict.fromkeys(row['memory'] for row in rows))
     with saved_figure(path, len(mazes), (7.5 * len(mazes), 5.6)) as axes:
         for ax, maze in zip(axes, mazes, strict=True):
-            for i, name in enumerate(names):
+            for name in names:
                 own = [row for row in rows if (row['maze'], row['memory']) == (maze, name)]
                 lengths, success = [row['length'] for row in own], [row['success'] for row in own]
                 bars = [[row['success'] - row['low'] for row in own], [row['high'] - row['success'] for row in own]]
@@ -178,7 +178,7 @@ def draw(rows: Sequence[Row], path: Path) -> None:
                     lengths,
                     success,
                     bars,
-                    **series_style(i),
+                    **memory_style(name, names),
                     ms=4,
                     lw=2.4 if name == 'aura' else 1.2,
                     elinewidth=0.6,

@@ -14,6 +14,8 @@ from aura_ros.replay.steps.arrays import StepsInfo, StepSource
 
 CARDS = 96
 """Writes of a policy that the page describes one by one. The others are in report.json."""
+FRAMES_BYTES = 6_000_000
+"""Most bytes of the pictures in one page, before base64. Beyond that only the writes have pictures."""
 STRETCHES = 9
 """Pictures above the timeline of a policy: number of equal parts of the recording; each part shows one write."""
 
@@ -61,11 +63,20 @@ class StepTable:
     recorded: NDArray[np.float32]
     """First recorded joint target at each step [rad, m], float32 [N, A]; NaN if none was recorded."""
     thumbnails: dict[int, bytes]
-    """JPEG of the first camera by row, for the writes that the page shows."""
+    """JPEG of the first camera by row: of all steps if they fit, else of the writes that the page shows."""
 
     @classmethod
-    def collect(cls, source: StepSource, runs: Mapping[str, PolicyRun], arrays: DiskArrays) -> Self:
-        """Read the table from the steps, with a picture for each write of `runs` that the page shows.
+    def collect(
+        cls, source: StepSource, runs: Mapping[str, PolicyRun], arrays: DiskArrays, frames_bytes: int = FRAMES_BYTES
+    ) -> Self:
+        """Read the table from the steps.
+
+        Args:
+            source: steps of a recording.
+            runs: results of the policies on them.
+            arrays: owner of the arrays of the table.
+            frames_bytes: most bytes of pictures; if those of all steps are larger, only the writes that the page shows
+                have one.
 
         Raises:
             ConfigError: the disk has no space for the arrays.
@@ -78,14 +89,21 @@ class StepTable:
         writes = [write for run in runs.values() for write in (*run.writes[:CARDS], *highlights(run.writes, count))]
         shown, first = {write.row for write in writes}, 0
         pictures: dict[int, bytes] = {}
+        others: dict[int, bytes] = {}
+        left = frames_bytes
         for part in source.parts(thumbnails=True):
             rows = slice(first, first + len(part))
             stamps[rows], seqs[rows], recorded[rows] = part.stamps_ns, part.seqs, part.recorded_actions[:, 0]
             episodes[rows] = [names.setdefault(str(name), len(names)) for name in part.episode_ids]
-            pictures |= {first + row: picture for row, picture in enumerate(part.thumbnails) if first + row in shown}
+            for row, picture in enumerate(part.thumbnails, first):
+                if picture:
+                    (pictures if row in shown else others)[row] = picture
+                    left -= len(picture)
+            if left < 0:
+                others.clear()
             first += len(part)
             arrays.release()
-        return cls(info, arrays, stamps, seqs, tuple(names), episodes, recorded, pictures)
+        return cls(info, arrays, stamps, seqs, tuple(names), episodes, recorded, pictures | others)
 
     def __len__(self) -> int:
         return len(self.stamps_ns)

@@ -15,7 +15,7 @@ from aura_ros.common.errors import AuraError, ConfigError
 from aura_ros.common.program import FAILED, end_on_signals, program
 from aura_ros.common.provenance import versions
 from aura_ros.replay.choice import choose
-from aura_ros.replay.evaluated import Evaluated
+from aura_ros.replay.evaluated import FRAMES_BYTES, Evaluated
 from aura_ros.replay.policies import TITLES
 from aura_ros.replay.steps.cache import default_folder
 from aura_ros.vla import backbone_name
@@ -180,6 +180,7 @@ def _replay(options: argparse.Namespace, words: list[str], console: Console) -> 
         cache=options.cache,
         fresh=options.fresh,
         run_backbone=options.run_backbone,
+        frames_bytes=FRAMES_BYTES // len(options.bags),
     )
     backbone = load_backbone(options.backbone, options.backbone_weights)
     settings, unfit = fitting_policies(settings, backbone, {*options.policies, *weights})

@@ -20,7 +20,7 @@ from aura_ros.replay.choice import fitting
 from aura_ros.replay.disk_arrays import DiskArrays
 from aura_ros.replay.drivers import drivers
 from aura_ros.replay.evaluate import PolicyRun, run_policies
-from aura_ros.replay.evaluated import About, Evaluated, StepTable
+from aura_ros.replay.evaluated import FRAMES_BYTES, About, Evaluated, StepTable
 from aura_ros.replay.live import compare, recorded_writes
 from aura_ros.replay.policies import PolicyOptions, needs_budget
 from aura_ros.replay.steps.arrays import Row, StepSource
@@ -70,6 +70,8 @@ class Settings:
     """Discard the cached steps of the recording."""
     run_backbone: bool = False
     """Run the backbone even if its steps were recorded."""
+    frames_bytes: int = FRAMES_BYTES
+    """Most bytes of the pictures of a recording in the report."""
 
 
 def evaluate_bag(path: Path, settings: Settings, backbone: Backbone, console: Console) -> Evaluated:
@@ -106,7 +108,7 @@ def evaluate_bag(path: Path, settings: Settings, backbone: Backbone, console: Co
             source = FirstSteps(cache, settings.limit) if settings.limit is not None else cache
             arrays = DiskArrays(settings.cache)
             runs = _run(f'{name}: policies', source, arrays, settings, backbone.spec, console)
-            steps = StepTable.collect(source, runs, arrays)
+            steps = StepTable.collect(source, runs, arrays, settings.frames_bytes)
         warnings = (*cache.facts.warnings, *_trained_on(runs, digest))
         for note in warnings:
             console.print(f'{name}: {note}', style='yellow', markup=False, soft_wrap=True)

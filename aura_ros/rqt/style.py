@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Colours and sizes, light and dark. The hues are those of Okabe and Ito, which colour-blind people can distinguish.
 
-Blue is AURA and orange is the KV-cache, as in every figure of this package. The colour of the text marks a write, and
-green marks a good state. Vermilion marks faults only, so that a calm picture means a healthy robot.
+The colours of the policies are those of every picture of this package (common/policy_styles.py). The colour of the text
+marks a write, and green marks a good state. Vermilion marks faults only, so that a calm picture means a healthy robot.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from aura_ros.common.policy_styles import STYLES
 
 SMALL_PX, BODY_PX, LARGE_PX = 11, 12, 15
 # Width of the left axes: plots above each other share their time axis [px].
@@ -54,9 +56,9 @@ LIGHT = Theme(
     text='#1a1d21',
     muted='#5c6570',
     line='#d5d9df',
-    aura='#006ba6',
-    kv='#8a5a00',
-    base='#616a77',
+    aura=STYLES['aura'].light,
+    kv=STYLES['kv'].light,
+    base=STYLES['base'].light,
     good='#00775a',
     alarm='#b34500',
     low='#0a4d8c',
@@ -69,9 +71,9 @@ DARK = Theme(
     text='#eef0f3',
     muted='#9aa4b1',
     line='#313843',
-    aura='#56b4e9',
-    kv='#e69f00',
-    base='#a3acb8',
+    aura=STYLES['aura'].dark,
+    kv=STYLES['kv'].dark,
+    base=STYLES['base'].dark,
     good='#2fc79b',
     alarm='#ff7a33',
     low='#6fc3ff',

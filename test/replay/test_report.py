@@ -10,6 +10,7 @@ import re
 import sys
 from dataclasses import replace
 from html.parser import HTMLParser
+from importlib.metadata import PackageNotFoundError
 
 import cv2
 import numpy as np
@@ -17,15 +18,18 @@ import pytest
 from replayed import INFO, OPTIONS, synthetic_steps
 
 from aura_ros.common.errors import ConfigError
+from aura_ros.common.policy_styles import OWN_STYLES, STYLES, styles_of
 from aura_ros.replay.choice import MOST_OWN
 from aura_ros.replay.disk_arrays import DiskArrays
 from aura_ros.replay.evaluate import run_policies
 from aura_ros.replay.evaluated import About, Evaluated, StepTable
 from aura_ros.replay.policies import TITLES
 from aura_ros.replay.report import svg
+from aura_ros.replay.report.explorer import library, shown_steps, values
 from aura_ros.replay.report.files import write_report
 from aura_ros.replay.report.html import page
 from aura_ros.replay.report.intervals import Interval
+from aura_ros.replay.report.styles import SHAPES, classes_of
 from aura_ros.replay.report.summary import Gain, Report, summarise
 from aura_ros.replay.report.verdict import gain_text, gain_texts, verdict
 
@@ -55,6 +59,12 @@ def text(found):
     return page(report_of(found))
 
 
+@pytest.fixture
+def still(monkeypatch):
+    """Leave out uPlot, as where its package is not installed."""
+    monkeypatch.setattr('aura_ros.replay.report.html.library', lambda: None)
+
+
 class Strict(HTMLParser):
     """Checks that every element is closed by its own end."""
 
@@ -74,23 +84,60 @@ class Strict(HTMLParser):
         self.addresses += [value for name, value in attrs if name in ('href', 'src')]
 
 
-def test_the_page_is_well_formed_and_self_contained(text):
+def test_the_page_is_well_formed_and_self_contained(found, still):
+    text = page(report_of(found))
     parser = Strict()
     parser.feed(text)
     assert parser.open == []
-    assert parser.addresses and all(address.startswith('data:image/jpeg;base64,') for address in parser.addresses)
-    assert not re.search(r'https?://|@import|<script|<link|url\(', text)
+    assert parser.addresses and all(re.match('data:image/jpeg;base64,|#', address) for address in parser.addresses)
+    links = {address[1:] for address in parser.addresses if address.startswith('#')}
+    assert len(links) > 5 and all(f'id="{link}"' in text for link in links)
+    outside = text.replace("'http://www.w3.org/2000/svg'", '')  # a name, not an address
+    assert not re.search(r'https?://|@import|<script [^>]*src|<link|url\(', outside)
     assert (
         '{{' not in text
         and '{%' not in text
-        and 'nan' not in re.sub(r'base64,[^"]*', '', text).lower().replace('provenance', '')
+        and 'nan' not in re.sub(r'(?s)base64,[^"]*|<script>.*?</script>', '', text).lower().replace('provenance', '')
     )
 
 
 def test_the_page_has_a_light_and_a_dark_form(text):
     assert 'prefers-color-scheme: dark' in text
-    light, dark = (set(re.findall(r'(--a\d+):', part)) for part in text.split('prefers-color-scheme: dark')[:2])
-    assert light == dark and len(light) == len(TITLES) + MOST_OWN
+    for name, style in styles_of(ALL).items():
+        class_ = classes_of(ALL)[name]
+        assert re.findall(rf'\.{class_} {{ --c: (.+); }}', text) == [style.light, style.dark]
+
+
+def test_the_styles_of_a_report_are_enough_for_all_policies():
+    own = [f'mine {number}' for number in range(MOST_OWN)]
+    styles = styles_of([*TITLES, *own])
+    assert len({(style.light, style.dash, style.marker) for style in styles.values()}) == len(TITLES) + MOST_OWN
+    assert {style.marker for style in (*STYLES.values(), *OWN_STYLES)} == set(SHAPES)
+
+
+def test_without_uplot_a_line_names_the_package(found, text, still):
+    plain = page(report_of(found))
+    assert 'pip install &#34;aura_ros[explore]&#34;' in plain or 'pip install "aura_ros[explore]"' in plain
+    assert 'uPlot' not in plain and 'class="explorer"' not in plain and 'Errors over time' in plain
+
+
+def test_uplot_is_of_its_own_distribution_and_brings_its_licence(text, monkeypatch, tmp_path):
+    found = library()
+    if found is None:
+        pytest.skip('needs uplot-python (the explore extra)')
+    assert 'Leon Sorokin' in found.script and 'Copyright (c) 2021 Leon Sorokin' in text
+    assert 'Permission is hereby granted' in text and '</script' not in found.script
+    # another distribution with a module `uplot` is no source of it
+    (tmp_path / 'uplot').mkdir()
+    (tmp_path / 'uplot' / '__init__.py').write_text('raise ImportError')
+    monkeypatch.syspath_prepend(tmp_path)
+    assert library() == found
+
+    def missing(name):
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr('aura_ros.replay.report.explorer.distribution', missing)
+    assert library() is None
 
 
 def test_each_write_has_the_picture_of_its_step(found, text):
@@ -121,7 +168,10 @@ def test_untrusted_text_is_escaped():
     text = page(
         report_of(evaluated(steps, **about), made=bad('made'), versions={bad('package'): bad('version')}, **options)
     )
-    assert '<script' not in text and '")' not in text
+    visible = re.sub(r'(?s)<script[^>]*>.*?</script>|<style>.*?</style>', '', text)
+    assert '<script' not in visible and 'alert("' not in visible
+    for data in re.findall(r'(?s)<script type="application/json">(.*?)</script>', text):
+        assert json.loads(data)['joints'] == [bad(name) for name in INFO.joint_names]
     escaped = re.findall(r'&lt;script&gt;alert\(&#34;([^&]+)&#34;\)&lt;/script&gt;&amp;', text)
     assert set(escaped) == {
         *('name', 'path', 'digest', 'mapping', 'partial', 'live', 'note', 'stream', 'figure', 'driver'),
@@ -159,6 +209,60 @@ def test_several_recordings_are_pooled_and_shown_one_by_one(found):
     assert 'Replay of 2 recordings' in text and text.count('When aura wrote') == 2
     with pytest.raises(ConfigError, match='has other policies or joints'):
         summarise([found, evaluated(synthetic_steps(20), ['base'])])
+
+
+def test_the_table_of_recordings_leads_to_each(found):
+    driven = replace(found, about=replace(found.about, name='second', drivers={'kv': 1.0}))
+    text = page(report_of(found, driven))
+    rows = re.search(r'(?s)aria-label="table: recordings".*?</table>', text)[0].split('<tr>')[2:]
+    assert '<a href="#recording-1">bag</a>' in rows[0] and '<a href="#recording-2">second</a>' in rows[1]
+    assert text.count('id="recording-1"') == text.count('id="recording-2"') == 1
+    assert 'driven by kv (100 % of the steps)' in rows[1] and len(re.findall('<td>.</td>', rows[1])) == 4, (
+        'nothing is compared'
+    )
+    assert '[0.0100, 0.0100]' in rows[0]
+    assert 'table: recordings' not in page(report_of(found))
+
+
+def test_only_a_difference_that_proves_something_is_bold(found):
+    sure = replace(found, runs=dict(found.runs))
+    bold = 'class="significant"'
+    assert bold in page(report_of(sure))
+    assert bold not in page(report_of(replace(sure, about=replace(sure.about, drivers={'aura': 1.0}))))
+    short = evaluated(synthetic_steps(6))
+    assert not summarise([short]).long_enough and bold not in page(report_of(short))
+    assert 'because the recording is too short' in page(report_of(short))
+
+
+def test_frames_fit_into_the_limit():
+    steps, runs = synthetic_steps(40), run_policies(['base', 'aura'], OPTIONS, synthetic_steps(40), DiskArrays())
+    writes = {write.row for write in runs['aura'].writes}
+    whole = StepTable.collect(steps, runs, DiskArrays())
+    assert set(whole.thumbnails) == set(range(40)) > writes
+    size = sum(map(len, whole.thumbnails.values()))
+    assert set(StepTable.collect(steps, runs, DiskArrays(), size).thumbnails) == set(range(40))
+    assert set(StepTable.collect(steps, runs, DiskArrays(), size - 1).thumbnails) == writes
+
+
+def test_a_long_recording_is_thinned_and_keeps_its_writes(found):
+    count = len(found.steps)
+    assert shown_steps(found, 10**9).tolist() == list(range(count))
+    rows = shown_steps(found, 20_000)
+    writes = {write.row for write in found.runs['aura'].writes}
+    assert len(rows) < 0.6 * count and {0, count - 1} | writes <= set(rows.tolist())
+    data = values(found, 1, ['base'], 20_000)
+    aura = next(policy for policy in data['policies'] if policy['name'] == 'aura')
+    places = np.frombuffer(base64.b64decode(aura['writes']), '<i4')
+    assert {int(rows[place]) for place in places} == writes
+    gate = np.frombuffer(base64.b64decode(aura['gate']), '<f4')
+    np.testing.assert_array_equal(gate, found.runs['aura'].gate[rows])
+    frame = base64.b64decode(data['frames'][int(places[0])])
+    assert frame == found.steps.thumbnails[int(rows[places[0]])]
+
+
+def test_lines_end_with_their_episode():
+    x, y = svg.broken(np.arange(4.0), np.arange(4.0), np.array([0, 0, 1, 1]))
+    assert x.tolist() == [0.0, 1.0, 2.0, 2.0, 3.0] and np.isnan(y).tolist() == [False, False, True, False, False]
 
 
 def test_differences_are_paired_and_base_equals_itself(found):

@@ -7,9 +7,11 @@ from typing import Any
 
 from aura_ros.bench.plots import saved_figure
 from aura_ros.bench.robot.records import EpisodeRecord, GateRecord
+from aura_ros.common.policy_styles import STYLES
 
+GATE, KV = STYLES['aura'].light, STYLES['kv'].light
 # Colours of Okabe and Ito, which are distinct for all types of colour vision; shapes differ as well.
-GATE, CUE, LAMP, GO, WRITE, KV = '#0072B2', '#D55E00', '#8C8C8C', '#009E73', '#000000', '#E69F00'
+CUE, LAMP, GO, WRITE = '#D55E00', '#8C8C8C', '#009E73', '#000000'
 SHOWN_ROUNDS = 12
 
 

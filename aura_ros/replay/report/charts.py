@@ -9,20 +9,13 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from aura_ros.replay.evaluated import Evaluated
-from aura_ros.replay.policies import TITLES
 from aura_ros.replay.report import svg
 from aura_ros.replay.report.intervals import Interval
+from aura_ros.replay.report.styles import classes_of, marker
 from aura_ros.replay.report.summary import Summary
 
 _ROW = 34
 _TOP = 46
-
-
-def colours(names: Sequence[str]) -> dict[str, str]:
-    """Return a class of the style sheet for each policy. A known policy has the same colour in every report."""
-    own = [name for name in names if name not in TITLES]
-    known = list(TITLES)
-    return {name: f'a{known.index(name) if name in TITLES else len(known) + own.index(name)}' for name in names}
 
 
 def error_chart(summary: Summary) -> Markup:
@@ -38,25 +31,25 @@ def error_chart(summary: Summary) -> Markup:
         *svg.axis_below(right, _TOP - 14, bottom, _short, 5),
         svg.line(right(0.0), _TOP - 14, right(0.0), bottom, 'zero'),
     ]
-    classes = colours([row.name for row in rows])
+    names = [row.name for row in rows]
     for index, row in enumerate(rows):
         y = _TOP + _ROW * index + 6.0
         parts += [
             svg.text(8, y - 1, row.name, 'name'),
             svg.text(8, y + 12, row.title, 'small'),
-            _whisker(left, row.error, y, classes[row.name]),
+            _whisker(left, row.error, y, row.name, names),
         ]
         if row.name != 'base':
-            parts.append(_whisker(right, row.difference, y, classes[row.name]))
+            parts.append(_whisker(right, row.difference, y, row.name, names))
     return svg.chart(bottom + 26, parts, 'action error of each policy with 95 % intervals')
 
 
-def _whisker(scale: svg.Scale, found: Interval, y: float, class_: str) -> Markup:
+def _whisker(scale: svg.Scale, found: Interval, y: float, name: str, names: Sequence[str]) -> Markup:
     if math.isnan(found.mean):
         return Markup('')
-    parts = [svg.tag('circle', cx=scale(found.mean), cy=y, r=5.0, class_=f'dot {class_}')]
+    parts = [marker(name, names, scale(found.mean), y, 5.5)]
     if not math.isnan(found.low):
-        parts.insert(0, svg.line(scale(found.low), y, scale(found.high), y, f'whisker {class_}'))
+        parts.insert(0, svg.line(scale(found.low), y, scale(found.high), y, f'whisker {classes_of(names)[name]}'))
     title = svg.tag('title', f'{found.mean:.5f} [{found.low:.5f}, {found.high:.5f}]')
     return svg.tag('g', title, *parts)
 
@@ -80,15 +73,27 @@ def state_chart(found: Evaluated) -> Markup:
     across = svg.Scale(0.0, max(float(times[-1]), 1e-3), 70.0, 860.0)
     low, high = math.floor(math.log10(smallest)), math.ceil(math.log10(largest * 1.01))
     up = svg.Scale(10.0**low, 10.0**high, 250.0, 20.0, True)
-    parts = [*svg.axis_left(up, 70, 860, svg.size, 6), *svg.axis_below(across, 20, 250, svg.clock)]
+    parts = [
+        *svg.axis_left(up, 70, 860, svg.size, 6),
+        *svg.axis_below(across, 20, 250, svg.clock),
+        *episode_lines(found, across, 20, 250),
+    ]
     labels: list[tuple[float, str, str]] = []
+    classes = classes_of(list(found.runs))
     for names, curve in curves:
-        class_ = colours(list(found.runs))[names[0]]
+        class_ = classes[names[0]]
         values = np.where(curve > 0, curve, np.nan)
-        parts.append(svg.polyline(*svg.thinned(across.positions(times), up.positions(values)), class_=f'line {class_}'))
+        x, y = svg.thinned(*svg.broken(across.positions(times), up.positions(values), found.steps.segments))
+        parts.append(svg.polyline(x, y, class_=f'line {class_} dashed'))
         labels.append((up(float(curve[-1])), f'{", ".join(names)}  {svg.size(float(curve[-1]))}', class_))
-    parts += [svg.text(868, y + 4, words, f'end-label {class_}') for y, words, class_ in _separated(labels)]
+    parts += [svg.text(868, y + 4, words, f'end-label {class_}') for y, words, class_ in separated(labels)]
     return svg.chart(278, parts, 'state size of each memory over time, logarithmic')
+
+
+def episode_lines(found: Evaluated, across: svg.Scale, top: float, bottom: float) -> list[Markup]:
+    """Return a line at each step that begins an episode, but for the first."""
+    begins = found.steps.times_s[np.flatnonzero(np.diff(found.steps.segments)) + 1]
+    return [svg.line(x, top, x, bottom, 'episode') for x in across.positions(begins).tolist()]
 
 
 def _curves(found: Evaluated) -> list[tuple[list[str], NDArray[np.float64]]]:
@@ -106,7 +111,7 @@ def _curves(found: Evaluated) -> list[tuple[list[str], NDArray[np.float64]]]:
     return curves
 
 
-def _separated(labels: Sequence[tuple[float, str, str]], least: float = 17.0) -> list[tuple[float, str, str]]:
+def separated(labels: Sequence[tuple[float, str, str]], least: float = 17.0) -> list[tuple[float, str, str]]:
     """Move labels downwards until no two overlap."""
     placed: list[tuple[float, str, str]] = []
     for y, words, class_ in sorted(labels):
@@ -119,7 +124,7 @@ def storage_chart(summary: Summary) -> Markup:
     shown = [row for row in summary.policies if row.device_bytes]
     if not shown:
         return Markup('')
-    classes = colours([row.name for row in summary.policies])
+    classes = classes_of([row.name for row in summary.policies])
     largest, smallest = max(row.device_bytes for row in shown), min(row.device_bytes for row in shown)
     across = svg.Scale(
         10.0 ** math.floor(math.log10(smallest) - 0.3), largest * 4.0, 120.0, float(svg.WIDTH) - 20.0, True

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The report as one page that opens offline: no script, and no font or picture from elsewhere.
+"""The report as one page that opens offline: no font, picture or script from elsewhere.
+
+Everything can be read without a script. With uPlot (see explorer.py), the charts over time can be explored.
 
 The templates in templates/ contain the markup and the text. They escape every value that is not markup itself.
 """
@@ -13,8 +15,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from aura_ros.replay.evaluate import PolicyRun
 from aura_ros.replay.evaluated import CARDS, Evaluated
-from aura_ros.replay.report.charts import colours, error_chart, state_chart, storage_chart
+from aura_ros.replay.report.charts import error_chart, state_chart, storage_chart
+from aura_ros.replay.report.explorer import VALUES_BYTES, library, shown_steps, values
 from aura_ros.replay.report.intervals import RESAMPLES
+from aura_ros.replay.report.styles import classes_of, style_rules, swatch
 from aura_ros.replay.report.summary import ReplayRow, Report, Summary
 from aura_ros.replay.report.svg import clock, size
 from aura_ros.replay.report.traces import data_uri, error_trace, joint_chart, shown_rows, timeline_chart
@@ -29,7 +33,8 @@ _CHECKED = ('base', 'kv')
 def page(report: Report) -> str:
     """Return the HTML of the report."""
     names = [found.about.name for found in report.recordings]
-    summary = report.pooled
+    summary, policies = report.pooled, list(report.recordings[0].runs)
+    explorable = library()
     template = _environment().get_template('page.html.j2')
     return template.render(
         report=report,
@@ -37,10 +42,19 @@ def page(report: Report) -> str:
         title=names[0] if len(names) == 1 else f'{len(names)} recordings',
         verdict=verdict(summary),
         gains=gain_texts(summary),
-        classes=colours(list(report.recordings[0].runs)),
+        comparable=bool(summary.scored) and summary.long_enough and not drivers_text(summary),
+        drivers=drivers_text(summary),
+        classes=classes_of(policies),
+        style_rules=style_rules(policies),
+        swatches={name: swatch(name, policies) for name in policies},
+        library=explorable,
+        singles=[
+            {'name': name, 'summary': single, 'drivers': drivers_text(single), 'partial': bool(found.about.partial)}
+            for name, single, found in zip(names, report.single, report.recordings, strict=True)
+        ],
         tiles=_tiles(summary),
         charts={'errors': error_chart(summary), 'storage': storage_chart(summary)},
-        recordings=_recordings(report),
+        recordings=_recordings(report, explorable is not None),
         cards_open=_CARDS_OPEN,
         resamples=RESAMPLES,
         provenance=_provenance(report),
@@ -92,12 +106,14 @@ def _difference_tile(summary: Summary, gated: ReplayRow) -> tuple[str, str]:
     return figure, f'rad: error of {gated.name} minus error of base, 95 % interval {ends_text(found)}'
 
 
-def _recordings(report: Report) -> Iterator[dict[str, Any]]:
+def _recordings(report: Report, explorable: bool) -> Iterator[dict[str, Any]]:
     """Yield what the page shows of each recording, and release its arrays afterwards."""
-    for found, summary in zip(report.recordings, report.single, strict=True):
+    most_bytes = VALUES_BYTES // len(report.recordings)
+    for number, (found, summary) in enumerate(zip(report.recordings, report.single, strict=True), 1):
         gated = summary.gated.name if summary.gated else next(iter(found.runs))
         rows = shown_rows(found, gated)
         yield {
+            'number': number,
             'found': found,
             'heading': len(report.recordings) > 1,
             'verdict': verdict(summary),
@@ -107,6 +123,8 @@ def _recordings(report: Report) -> Iterator[dict[str, Any]]:
             'smoothed': summary.block_steps,
             'shown': _shown(found, gated, rows),
             'checked': (*_CHECKED, gated),
+            'explored': values(found, summary.block_steps, (*_CHECKED, gated), most_bytes) if explorable else None,
+            'thinned': len(shown_steps(found, most_bytes)) < len(found.steps),
             'joint_charts': [joint_chart(found, column, rows) for column in range(len(summary.joint_names))],
             'input_columns': list(dict.fromkeys(name for figures in found.about.inputs.values() for name in figures)),
         }

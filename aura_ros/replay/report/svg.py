@@ -102,6 +102,12 @@ def polyline(x: Doubles, y: Doubles, class_: str) -> Markup:
     return tag('path', d=''.join(parts), class_=class_) if parts else Markup('')
 
 
+def broken(x: Doubles, y: Doubles, segments: NDArray[np.int64]) -> tuple[Doubles, Doubles]:
+    """Return the points of a line that ends where a segment ends: with a NaN before each new number."""
+    ends = np.flatnonzero(np.diff(segments)) + 1
+    return np.insert(x, ends, x[ends]), np.insert(y, ends, math.nan)
+
+
 def thinned(x: Doubles, y: Doubles, most: int = WIDTH) -> tuple[Doubles, Doubles]:
     """Return at most about `2 * most` points of a line that look the same: the lowest and highest of each part."""
     if len(x) <= 2 * most:
