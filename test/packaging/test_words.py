@@ -16,6 +16,7 @@ EXCEPTIONS = {
     'CHANGELOG.rst': 'describes earlier versions',
     'LICENSE': 'legal text',
     'lerobot_policy_aura/LICENSE': 'legal text',
+    'aura_ros/replay/report/templates/uplot_licence.html': 'legal text',
     'constraints.txt': 'names of other packages',
     'docs/results/': 'generated data',
     'test/data/': 'recordings of version 0.1.0',
