@@ -93,7 +93,9 @@ class Robot:
         self._steps.publish(conversions.step_to_msg(step))
         self.graph.spin(PERIOD_S)
         queued = [event for event in self.events if event.durability == WriteEvent.DURABILITY_QUEUED]
-        drives = bool(self.commands) and self._commanded() > TARGET - TOLERANCE and not self.statuses[-1].holding
+        drives = bool(self.commands) and self._commanded() > TARGET - TOLERANCE
+        # the status may be discovered after the commands
+        drives = drives and bool(self.statuses) and not self.statuses[-1].holding
         return drives and len(queued) > 5
 
     def _commanded(self) -> float:
