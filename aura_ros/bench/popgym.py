@@ -29,8 +29,8 @@ does not learn them. Then the rate is lower, and the sequences become longer whe
 present length. In whole episodes the number of steps alone gives a fair guess of every count, and training rarely
 leaves this guess. The gate begins to learn after 80 % of the last steps. Until then every step is written.
 
-Runtime: measured for gated fast weights beside other load, 65 to 85 CPU seconds for one seed of RepeatPreviousEasy or
-CountRecallEasy. All default ids and memories of one seed take several hours on one free core.
+Runtime: measured for gated fast weights beside other load, 85 to 95 CPU seconds for one seed of RepeatPreviousEasy and
+170 to 215 for one of CountRecallEasy. All default ids and memories of one seed take several hours on one free core.
 Output: DIR/popgym.csv, .json, .md and .png, and the weights in DIR/popgym/weights.
 Needs the extra popgym: pip install "aura_ros[popgym]"
 """
